@@ -1,0 +1,202 @@
+"""What the catalogue says: the sessions, the resources, the answers to bespoke requests.
+
+Every event of a compacted topic carries the whole state of its subject and no personal data: the last
+record of each key is enough to rebuild from.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.topics import Topic
+from shared.events.vocabulary import (
+    ApprovalPolicy,
+    Contact,
+    EnrolmentWindow,
+    Event,
+    Fact,
+    Format,
+    Function,
+    Instant,
+    Line,
+    Paragraph,
+    Phase,
+    Siret,
+    Slug,
+    Status,
+    Timezone,
+    Url,
+    WaitingList,
+)
+
+
+class Module(Fact):
+    """A séance of a session."""
+
+    title: Line
+    starts_at: Instant
+    ends_at: Instant
+
+
+class Audience(Fact):
+    """Who may enrol. An empty list restricts nothing; the three lists are all to be met."""
+
+    functions: tuple[Function, ...] = ()
+    sirets: tuple[Siret, ...] = ()
+    delegations: tuple[Slug, ...] = ()
+
+
+class ReservedSeats(Fact):
+    """Seats that only one delegation's agents may take until they are released to all."""
+
+    delegation: Slug
+    seats: int = Field(ge=1)
+    release_at: Instant
+
+
+class SessionState(Event):
+    """A session, whole. ``phase`` and ``enrolment`` are what the clock said when it was published:
+    judge a request by the dates, not by them."""
+
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_SESSIONS
+
+    session_id: UUID
+    version: int = Field(ge=1, description="1, 2, 3 … per session; an older one is to be ignored.")
+    offer_id: Slug
+    format: Format
+    title: Line
+    status: Status
+    phase: Phase
+    enrolment: EnrolmentWindow
+    enrolment_opens_at: Instant
+    enrolment_closes_at: Instant = Field(description="Exclusive: at this instant it is too late.")
+    starts_at: Instant
+    ends_at: Instant = Field(description="Exclusive.")
+    timezone: Timezone = Field(description="The zone its dates are to be written in.")
+    modules: tuple[Module, ...] = ()
+    capacity: int | None = Field(default=None, ge=0, description="Null: unlimited. 0: no seat.")
+    waiting_list: WaitingList = WaitingList.NONE
+    offer_hold_hours: int = Field(default=48, ge=1, description="Hours an offered seat is held.")
+    approval: ApprovalPolicy = ApprovalPolicy.NONE
+    audience: Audience = Audience()
+    reserved_seats: tuple[ReservedSeats, ...] = ()
+    organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
+    venue: Line | None = None
+    join_url: Url | None = None
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class SessionScheduled(SessionState):
+    """A session was published. First event of every session; drafts are never told."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionScheduled.v1"
+
+
+class SessionOpened(SessionState):
+    """Enrolment has just opened. Published once, at the instant."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionOpened.v1"
+
+
+class SessionChanged(SessionState):
+    """Somebody changed a published session: its dates, place, capacity or rules."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionChanged.v1"
+
+
+class SessionClosed(SessionState):
+    """Enrolment has just closed. Published once, at the instant."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionClosed.v1"
+
+
+class SessionCancelled(SessionState):
+    """The session will not take place. Final."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionCancelled.v1"
+
+
+class SessionCompleted(SessionState):
+    """The session has ended. Published once, at the instant; says nothing of who attended."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionCompleted.v1"
+
+
+class _Resource(Event):
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_RESOURCES
+    resource_id: UUID
+    version: int = Field(ge=1)
+    title: Line
+    summary: Paragraph | None = None
+    url: Url
+    themes: tuple[Slug, ...] = ()
+    published_at: Instant
+
+    @property
+    def key(self) -> str:
+        return str(self.resource_id)
+
+
+class ReplayPublished(_Resource):
+    """The recording of a session is open to everyone."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.ReplayPublished.v1"
+    session_id: UUID | None = Field(default=None, description="The session that was recorded, if it had one here.")
+    organiser: Slug
+
+
+class ResourceKind(StrEnum):
+    """What a resource is, when it is not a replay."""
+
+    DOSSIER = "dossier"
+    COMMUNITY = "community"
+
+
+class ResourcePublished(_Resource):
+    """A dossier documentaire or an e-communauté is open to everyone."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.ResourcePublished.v1"
+    kind: ResourceKind
+
+
+class BespokeAnswer(StrEnum):
+    """Where a bespoke request stands, as the authority is told."""
+
+    QUALIFIED = "qualified"
+    PROPOSED = "proposed"
+    AGREED = "agreed"
+    DECLINED = "declined"
+
+
+class BespokeRequestAnswered(Event):
+    """A delegation answered an authority's request for bespoke training."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestAnswered.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
+    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested it answers.")
+    siret: Siret
+    answer: BespokeAnswer
+    requested_by: Contact
+    advisor: Contact
+    message: Paragraph | None = None
+    session_id: UUID | None = Field(default=None, description="The private session, once agreed.")
+
+    @property
+    def key(self) -> str:
+        return self.siret
+
+
+SESSION_EVENTS: tuple[type[SessionState], ...] = (
+    SessionScheduled,
+    SessionOpened,
+    SessionChanged,
+    SessionClosed,
+    SessionCancelled,
+    SessionCompleted,
+)
+EVENTS: tuple[type[Event], ...] = (*SESSION_EVENTS, ReplayPublished, ResourcePublished, BespokeRequestAnswered)

@@ -1,0 +1,151 @@
+"""What became of each request, and how full each session is."""
+
+from enum import StrEnum
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.topics import Topic
+from shared.events.vocabulary import Agent, Event, Instant, Line, Paragraph, Reason
+
+
+class Decision(Event):
+    """Something was decided about one agent's enrolment in one session.
+
+    A request gets exactly one decision carrying its ``request_id`` (a group request: one per agent).
+    """
+
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
+
+    enrolment_id: UUID
+    version: int = Field(ge=1, description="1, 2, 3 … per enrolment.")
+    request_id: UUID | None = Field(description="The ce_id that caused it; null where time did.")
+    session_id: UUID
+    agent: Agent
+
+    @property
+    def key(self) -> str:
+        return self.agent.agent_id
+
+
+class AgentEnrolled(Decision):
+    """An agent holds a seat. Published once per seat gained, never for the waiting list."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentEnrolled.v1"
+    from_waiting_list: bool = Field(
+        default=False, description="True when the seat came from the line or from an offer."
+    )
+
+
+class AgentWaitlisted(Decision):
+    """The session is full and the agent is in line. Not a seat."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentWaitlisted.v1"
+    position: int = Field(ge=1, description="Place in line when it was decided; 1 is next.")
+
+
+class SeatOffered(Decision):
+    """A seat is held for an agent of the waiting list until they answer or the time is over."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatOffered.v1"
+    hold_until: Instant
+
+
+class LapseCause(StrEnum):
+    """Why an offered seat went to the next in line."""
+
+    EXPIRED = "expired"
+    DECLINED = "declined"
+
+
+class SeatOfferLapsed(Decision):
+    """An offered seat was declined, or not answered in time."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatOfferLapsed.v1"
+    cause: LapseCause = LapseCause.EXPIRED
+
+
+class Awaiting(StrEnum):
+    """Whose word a pending enrolment waits for."""
+
+    EMPLOYER_APPROVAL = "employer_approval"
+    SELECTION = "selection"
+
+
+class EnrolmentPending(Decision):
+    """The request is in order and waits for somebody's agreement. Holds no seat."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentPending.v1"
+    awaiting: Awaiting
+
+
+class EnrolmentRefused(Decision):
+    """What was asked is refused; ``reason`` says why. A refused withdrawal changes nothing."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentRefused.v1"
+    reason: Reason
+    asked: Literal["enrolment", "withdrawal"] = "enrolment"
+
+
+class WithdrawnBy(StrEnum):
+    """Who ended an enrolment."""
+
+    AGENT = "agent"
+    EMPLOYER = "employer"
+    SESSION_CANCELLED = "session_cancelled"
+
+
+class EnrolmentWithdrawn(Decision):
+    """A live enrolment has ended: given up, or its session was cancelled (ADR 0004)."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"
+    by: WithdrawnBy = WithdrawnBy.AGENT
+    reason: Paragraph | None = None
+
+
+class Attendance(StrEnum):
+    """What was seen of an agent at a module."""
+
+    ATTENDED = "attended"
+    ABSENT = "absent"
+    ABSENT_JUSTIFIED = "absent_justified"
+
+
+class AttendanceRecorded(Decision):
+    """Attendance at one module was recorded; ``certified`` when the certificate became due."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AttendanceRecorded.v1"
+    module: Line | None = Field(default=None, description="Title of the module; null: the whole session.")
+    attendance: Attendance
+    certified: bool = False
+
+
+class SessionOccupancyChanged(Event):
+    """How many seats are taken, whole. At most one per session per batch of requests."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionOccupancyChanged.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_OCCUPANCY
+    session_id: UUID
+    version: int = Field(ge=1)
+    capacity: int | None = Field(ge=0, description="Null: unlimited.")
+    enrolled: int = Field(ge=0)
+    waiting: int = Field(ge=0)
+    offered: int = Field(ge=0)
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+DECISIONS: tuple[type[Decision], ...] = (
+    AgentEnrolled,
+    AgentWaitlisted,
+    SeatOffered,
+    SeatOfferLapsed,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    AttendanceRecorded,
+)
+EVENTS: tuple[type[Event], ...] = (*DECISIONS, SessionOccupancyChanged)

@@ -1,0 +1,166 @@
+"""What portals ask. Published by portals outside this system; answered, never echoed."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field, field_validator
+
+from shared.events.topics import Topic
+from shared.events.vocabulary import (
+    Agent,
+    AgentId,
+    Contact,
+    Email,
+    Event,
+    Fact,
+    Instant,
+    Line,
+    Paragraph,
+    Siret,
+    Slug,
+)
+
+MAX_GROUP = 500
+"""Agents in one group request or nomination."""
+
+
+class Approval(Fact):
+    """The employer's agreement, given on the portal's side before the request was sent."""
+
+    approved_by: Line
+    approved_at: Instant
+
+
+class _SessionRequest(Event):
+    """Something asked about one session: keyed by it, so that order of receipt is order in line."""
+
+    TOPIC: ClassVar[Topic] = Topic.PORTAL_ENROLMENTS
+    session_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class EnrolmentRequested(_SessionRequest):
+    """An agent asks for a seat. Answered by exactly one event that carries its ``ce_id`` as request_id."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.EnrolmentRequested.v1"
+    agent: Agent
+    approval: Approval | None = Field(default=None, description="Null: nobody has approved yet.")
+
+
+class GroupEnrolmentRequested(_SessionRequest):
+    """A training officer asks for several agents at once. One answer per agent."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.GroupEnrolmentRequested.v1"
+    agents: tuple[Agent, ...] = Field(min_length=1, max_length=MAX_GROUP, description="In order of preference.")
+    requested_by: Contact
+    all_or_nothing: bool = Field(default=False, description="True: all get a seat or nobody does.")
+
+    @field_validator("agents")
+    @classmethod
+    def _each_once(cls, agents: tuple[Agent, ...]) -> tuple[Agent, ...]:
+        if len({agent.agent_id for agent in agents}) < len(agents):
+            raise ValueError("an agent stands twice in the group")
+        return agents
+
+
+class WithdrawalRequested(_SessionRequest):
+    """An agent, or their employer, gives up a seat or a place in line."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.WithdrawalRequested.v1"
+    agent_id: AgentId
+    reason: Paragraph | None = None
+
+
+class ApprovalDecided(_SessionRequest):
+    """The employer has decided about an enrolment that was pending its approval."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.ApprovalDecided.v1"
+    agent_id: AgentId
+    granted: bool
+    decided_by: Line
+    reason: Paragraph | None = None
+
+
+class SeatOfferAnswered(_SessionRequest):
+    """An agent takes, or leaves, the seat that was offered from the waiting list."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.SeatOfferAnswered.v1"
+    agent_id: AgentId
+    accepted: bool
+
+
+class _BespokeRequest(Event):
+    TOPIC: ClassVar[Topic] = Topic.PORTAL_BESPOKE
+    siret: Siret
+
+    @property
+    def key(self) -> str:
+        return self.siret
+
+
+class BespokeTrainingRequested(_BespokeRequest):
+    """An authority asks a delegation for training of its own. Not an enrolment."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.BespokeTrainingRequested.v1"
+    authority: Line
+    delegation: Slug
+    requested_by: Contact
+    theme: Slug
+    trainees: int = Field(ge=1, le=MAX_GROUP, description="How many agents are expected.")
+    wished_from: Instant | None = None
+    wished_until: Instant | None = None
+    message: Paragraph | None = None
+
+
+class TraineesNominated(_BespokeRequest):
+    """The authority names who takes part in its private session; may be sent again, whole."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.TraineesNominated.v1"
+    session_id: UUID
+    agents: tuple[Agent, ...] = Field(min_length=1, max_length=MAX_GROUP)
+    nominated_by: Contact
+
+
+class _AgentRequest(Event):
+    TOPIC: ClassVar[Topic] = Topic.PORTAL_AGENTS
+    agent_id: AgentId
+
+    @property
+    def key(self) -> str:
+        return self.agent_id
+
+
+class SubscriptionChanged(_AgentRequest):
+    """An agent subscribes to a theme, a delegation's events or a community, or stops."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.SubscriptionChanged.v1"
+    email: Email
+    given_name: Line | None = None
+    family_name: Line | None = None
+    theme: Slug | None = None
+    delegation: Slug | None = None
+    community: Slug | None = None
+    subscribed: bool
+
+
+class AgentErasureRequested(_AgentRequest):
+    """An agent asks that what is known of them be erased (RGPD, article 17)."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentErasureRequested.v1"
+    requested_at: Instant
+
+
+EVENTS: tuple[type[Event], ...] = (
+    EnrolmentRequested,
+    GroupEnrolmentRequested,
+    WithdrawalRequested,
+    ApprovalDecided,
+    SeatOfferAnswered,
+    BespokeTrainingRequested,
+    TraineesNominated,
+    SubscriptionChanged,
+    AgentErasureRequested,
+)

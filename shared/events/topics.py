@@ -1,0 +1,64 @@
+"""The topics of the system: name, key, partitions, clean-up. The table of the README, in code.
+
+Pure data; ``shared.messaging.topics`` creates them on a broker.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """Every topic, by the name it has on the broker."""
+
+    PORTAL_ENROLMENTS = "portal.enrolments"
+    PORTAL_BESPOKE = "portal.bespoke"
+    PORTAL_AGENTS = "portal.agents"
+    CATALOGUE_SESSIONS = "catalogue.sessions"
+    CATALOGUE_RESOURCES = "catalogue.resources"
+    CATALOGUE_BESPOKE = "catalogue.bespoke"
+    ENROLMENT_DECISIONS = "enrolment.decisions"
+    ENROLMENT_OCCUPANCY = "enrolment.occupancy"
+    NOTIFIER_DELIVERIES = "notifier.deliveries"
+
+    @property
+    def publisher(self) -> str:
+        """Who writes to it: ``portal``, ``catalogue``, ``enrolment`` or ``notifier``."""
+        return self.value.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """How a topic is created.
+
+    ``broker_stamped`` asks for ``LogAppendTime``: the time of receipt is then the broker's word,
+    which is what a deadline is judged by.
+    """
+
+    key: str
+    partitions: int
+    compacted: bool = False
+    broker_stamped: bool = False
+
+    @property
+    def broker_config(self) -> dict[str, str]:
+        """The topic's settings under their Kafka names."""
+        config = {"message.timestamp.type": "LogAppendTime" if self.broker_stamped else "CreateTime"}
+        if self.compacted:
+            return config | {"cleanup.policy": "compact"}
+        return config | {"cleanup.policy": "delete", "retention.ms": str(RETENTION_DAYS * 24 * 3600 * 1000)}
+
+
+RETENTION_DAYS = 7
+"""How long personal data may stay in Kafka: well inside the month the law gives to erase it."""
+
+TOPICS: dict[Topic, TopicSettings] = {
+    Topic.PORTAL_ENROLMENTS: TopicSettings(key="session_id", partitions=12, broker_stamped=True),
+    Topic.PORTAL_BESPOKE: TopicSettings(key="siret", partitions=6, broker_stamped=True),
+    Topic.PORTAL_AGENTS: TopicSettings(key="agent_id", partitions=6),
+    Topic.CATALOGUE_SESSIONS: TopicSettings(key="session_id", partitions=6, compacted=True),
+    Topic.CATALOGUE_RESOURCES: TopicSettings(key="resource_id", partitions=6, compacted=True),
+    Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6),
+    Topic.ENROLMENT_DECISIONS: TopicSettings(key="agent_id", partitions=12),
+    Topic.ENROLMENT_OCCUPANCY: TopicSettings(key="session_id", partitions=6, compacted=True),
+    Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6),
+}

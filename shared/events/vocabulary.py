@@ -1,0 +1,245 @@
+"""The words that events are made of: text that is safe to carry, people, places, and the enumerations.
+
+A value that passes here can be stored, put in a mail header and shown; it cannot hold control
+characters or line breaks. Unknown fields are ignored, so that a newer publisher breaks no older consumer.
+"""
+
+import functools
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+
+from shared.events.topics import Topic
+
+CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""C0 and C1 controls and the two Unicode line separators, as the inside of a character class."""
+
+_ONE_LINE = rf"^[^{CONTROL}]*$"
+_MANY_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ONE_LINE)
+]
+"""Text on one line, 1 to 300 characters, no control characters: a name, a title, a place."""
+
+Paragraph = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_MANY_LINES)
+]
+"""Text that may have line breaks, 1 to 4,000 characters."""
+
+Email = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        max_length=254,
+        pattern=rf'^[^\s@<>()\[\],;:\\"{CONTROL}]{{1,64}}@[^\s@<>()\[\],;:\\"{CONTROL}.]+(\.[^\s@<>()\[\],;:\\"{CONTROL}.]+)+$',
+    ),
+]
+"""An address as RFC 5321 sends it, without quoted local parts or address literals; at most 254 characters."""
+
+AgentId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
+"""The portal's identifier of an agent: printable ASCII without spaces."""
+
+Siret = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
+"""14 digits. The Luhn check belongs to the edge where a person types one, not to the contract."""
+
+Slug = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+"""Lower-case words joined by hyphens: an offer, a theme, a delegation."""
+
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=rf'^https?://[^\s<>"{CONTROL}]+$')]
+"""An absolute http or https address."""
+
+
+@functools.cache
+def _known_zone(name: str) -> str:
+    ZoneInfo(name)
+    return name
+
+
+def _timezone(name: str) -> str:
+    try:
+        return _known_zone(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Paris") from error
+
+
+Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_timezone)]
+"""An IANA time zone name."""
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[
+    AwareDatetime, AfterValidator(_to_utc), PlainSerializer(_rfc3339, return_type=str, when_used="json")
+]
+"""A moment, RFC 3339 with an offset; kept and published in UTC."""
+
+
+class Delegation(StrEnum):
+    """The 18 regional delegations (13 and 5 overseas), INET and the four INSET."""
+
+    AUVERGNE_RHONE_ALPES = "auvergne-rhone-alpes"
+    BOURGOGNE_FRANCHE_COMTE = "bourgogne-franche-comte"
+    BRETAGNE = "bretagne"
+    CENTRE_VAL_DE_LOIRE = "centre-val-de-loire"
+    CORSE = "corse"
+    GRAND_EST = "grand-est"
+    HAUTS_DE_FRANCE = "hauts-de-france"
+    ILE_DE_FRANCE = "ile-de-france"
+    NORMANDIE = "normandie"
+    NOUVELLE_AQUITAINE = "nouvelle-aquitaine"
+    OCCITANIE = "occitanie"
+    PAYS_DE_LA_LOIRE = "pays-de-la-loire"
+    PROVENCE_ALPES_COTE_D_AZUR = "provence-alpes-cote-d-azur"
+    GUADELOUPE = "guadeloupe"
+    GUYANE = "guyane"
+    LA_REUNION = "la-reunion"
+    MARTINIQUE = "martinique"
+    MAYOTTE = "mayotte"
+    INET = "inet"
+    INSET_ANGERS = "inset-angers"
+    INSET_DUNKERQUE = "inset-dunkerque"
+    INSET_MONTPELLIER = "inset-montpellier"
+    INSET_NANCY = "inset-nancy"
+
+
+class Function(StrEnum):
+    """What an agent does in their authority; the INET offer is tested on it, never on the category."""
+
+    AGENT = "agent"
+    ENCADRANT = "encadrant"
+    CHEF_DE_SERVICE = "chef_de_service"
+    DIRIGEANT = "dirigeant"
+
+
+class Format(StrEnum):
+    """The formats that have sessions; resources, the sixth, have none."""
+
+    MOOC = "mooc"
+    WEBINAR = "webinar"
+    LOCAL_EVENT = "local_event"
+    BESPOKE = "bespoke"
+    INET = "inet"
+
+
+class Status(StrEnum):
+    """The one decision about a session."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    CANCELLED = "cancelled"
+
+
+class Phase(StrEnum):
+    """Where the clock stands relative to a session's dates."""
+
+    UPCOMING = "upcoming"
+    RUNNING = "running"
+    OVER = "over"
+
+
+class EnrolmentWindow(StrEnum):
+    """Where the clock stands relative to a session's enrolment dates."""
+
+    NOT_YET_OPEN = "not_yet_open"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class WaitingList(StrEnum):
+    """What happens when a session is full."""
+
+    NONE = "none"
+    AUTOMATIC = "automatic"
+    OFFER = "offer"
+
+
+class ApprovalPolicy(StrEnum):
+    """Who must agree before an agent may take a seat."""
+
+    NONE = "none"
+    EMPLOYER = "employer"
+    SELECTION = "selection"
+
+
+class Reason(StrEnum):
+    """Why a request was refused. Each has a French sentence in the notifier."""
+
+    UNKNOWN_SESSION = "unknown_session"
+    NOT_OPEN_YET = "not_open_yet"
+    DEADLINE_PASSED = "deadline_passed"
+    SESSION_FULL = "session_full"
+    NOT_ELIGIBLE = "not_eligible"
+    ALREADY_ENROLLED = "already_enrolled"
+    SESSION_CANCELLED = "session_cancelled"
+    APPROVAL_DENIED = "approval_denied"
+    NOT_SELECTED = "not_selected"
+    OVERLAPPING_SESSION = "overlapping_session"
+    QUOTA_REACHED = "quota_reached"
+    GROUP_DOES_NOT_FIT = "group_does_not_fit"
+    NOT_ENROLLED = "not_enrolled"
+    """A withdrawal found nothing to withdraw (ADR 0004)."""
+
+
+class Fact(BaseModel):
+    """A frozen piece of an event. Unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Employer(Fact):
+    """The local authority an agent works for."""
+
+    siret: Siret
+    name: Line
+    delegation: Slug = Field(description="Code of the regional delegation it belongs to.")
+
+
+class Agent(Fact):
+    """A local civil servant, as the portal describes them. Only what is needed: never the grade."""
+
+    agent_id: AgentId
+    email: Email
+    given_name: Line
+    family_name: Line
+    function: Function
+    employer: Employer
+
+
+class Contact(Fact):
+    """Somebody to write to who is not the agent: a training officer, an advisor."""
+
+    name: Line
+    email: Email
+
+
+class Event(Fact):
+    """A fact on a topic. Subclasses say when it is published and what it never says.
+
+    ``TYPE`` is the CloudEvents type, ``TOPIC`` where it goes; ``key`` orders it among the others.
+    """
+
+    TYPE: ClassVar[str]
+    TOPIC: ClassVar[Topic]
+
+    @property
+    def key(self) -> str:
+        """The record's key, also ``ce_subject``: events of one key keep their order."""
+        raise NotImplementedError

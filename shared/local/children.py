@@ -1,0 +1,153 @@
+"""Child processes: started with a log file, stopped by pid, never left behind.
+
+Owns every `Popen` of the local stack. Each child is its own session, so that Ctrl-C in the terminal
+reaches the supervisor alone and the parts stop in order; each is on the leash (`leash.py`), so that a
+killed supervisor leaves nothing running.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.local import leash
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine that a child runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class _Leash:
+    """The pipe to this process's watcher; started with the first child, gone with this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watcher: subprocess.Popen[str] | None = None
+        self._owner = 0
+
+    def put(self, pid: int, number: int) -> None:
+        self._say(f"+{pid} {int(number)}\n")
+
+    def take_off(self, pid: int) -> None:
+        self._say(f"-{pid}\n")
+
+    def _say(self, line: str) -> None:
+        with self._lock:
+            # A forked copy of this process must not speak for the children of the original.
+            if self._watcher is None or self._owner != os.getpid() or self._watcher.poll() is not None:
+                self._watcher = subprocess.Popen(
+                    [sys.executable, "-I", "-S", leash.__file__],
+                    stdin=subprocess.PIPE,
+                    text=True,
+                    cwd="/",
+                    start_new_session=True,
+                )
+                self._owner = os.getpid()
+            assert self._watcher.stdin is not None
+            self._watcher.stdin.write(line)
+            self._watcher.stdin.flush()
+
+
+_leash = _Leash()
+
+
+@dataclass
+class Child:
+    """One running child process and its log."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+    stop_signal: int = field(default=signal.SIGTERM)
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log_file: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        account: Account | None = None,
+        stop_signal: int = signal.SIGTERM,
+    ) -> "Child":
+        """Start `command` with both outputs appended to `log_file`; `account` is who runs it (root only).
+
+        `stop_signal` is the one that means "finish and leave" to this program.
+        """
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=True,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+            )
+        _leash.put(process.pid, stop_signal)
+        return cls(name, process, log_file, stop_signal)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def exit_code(self) -> int | None:
+        """Return None while it runs, else its exit code (negative: the signal that ended it)."""
+        code = self.process.poll()
+        if code is not None:
+            self._forget()
+        return code
+
+    def running(self) -> bool:
+        """Say whether the process is alive."""
+        return self.exit_code() is None
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal and return at once."""
+        if self.running():
+            self.process.send_signal(self.stop_signal)
+
+    def stop(self, grace_seconds: float = 10.0) -> int:
+        """Ask it to stop, kill it after `grace_seconds`, and return its exit code."""
+        self.ask_to_stop()
+        try:
+            code = self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+        self._forget()
+        return code
+
+    def kill(self) -> int:
+        """End it with SIGKILL, as a crash would, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.kill()
+        code = self.process.wait()
+        self._forget()
+        return code
+
+    def last_lines(self, count: int = 15) -> str:
+        """Return the end of its log, for an error message."""
+        try:
+            lines = self.log_file.read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-count:])
+
+    def _forget(self) -> None:
+        # Its pid may be given to a stranger from now on.
+        _leash.take_off(self.process.pid)

