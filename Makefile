@@ -1,0 +1,130 @@
+# Everything a person or CI does here, by name. `make` alone prints this list.
+# Needs GNU make and Python 3.11 or newer; nothing else. Works as root and as anybody.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV_VERSION := 0.13.9
+COMPOSE := docker compose
+
+# What `make run` and `make demo` hand on.
+BROKER ?=
+SCALE ?=
+ARGS ?=
+stack-options = $(if $(BROKER),--broker $(BROKER)) $(if $(SCALE),--scale "$(SCALE)") $(ARGS)
+
+.PHONY: help
+help: ## Print this list (the default)
+	@echo 'Parcours. make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Options: BROKER=kafka (demo, run: Apache Kafka, needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
+	@echo '(run), ARGS="…" (demo, run, test, faults, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+
+# ---------------------------------------------------------------------------------------------- use it
+
+.PHONY: demo
+demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check the books, stop
+	$(PY) -m shared.local demo $(stack-options)
+
+.PHONY: run
+run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
+	$(PY) -m shared.local run $(stack-options)
+
+.PHONY: up
+up: ## The same with Docker: Apache Kafka, Postgres, a mailbox, all services
+	$(COMPOSE) up --build --detach
+
+.PHONY: down
+down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
+	$(COMPOSE) down
+
+# ------------------------------------------------------------------------------------------ work on it
+
+.PHONY: test
+test: $(VENV)/.dev-ready ## Run every test (ARGS="-k waiting_list" for some)
+	$(PY) -m pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and migration drift
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m shared.events.documents check
+	$(PY) -m tests.support.migration_drift
+
+.PHONY: format
+format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+.PHONY: contracts
+contracts: $(VENV)/.dev-ready ## Write docs/asyncapi anew from shared/events
+	$(PY) -m shared.events.documents write
+
+.PHONY: faults
+faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json
+	$(PY) -m tests.faults $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev-ready ## Measure the speeds; writes .local/bench.json
+	$(PY) -m tests.benchmarks $(ARGS)
+
+.PHONY: clean
+clean: ## Remove .venv, .local (with the databases of `make run`) and caches
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# -------------------------------------------------------------------------------------- the environment
+# One .venv, from the hash-pinned lock. The demo needs less of it than the tests, so it waits for less.
+
+.PHONY: venv
+venv: $(VENV)/.dev-ready ## Build .venv with everything for working here
+
+# The first Python that runs, is new enough, and can make a virtual environment.
+$(PY):
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        echo "Building $(VENV) with $$("$$python" --version) ($$python)"; \
+	        exec "$$python" -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo 'No usable Python found: Parcours needs Python 3.11 or newer with its venv module.' >&2; \
+	echo 'On Debian and Ubuntu: apt-get install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python …' >&2; \
+	exit 1
+
+define install
+	@echo "Installing $(1) (hashes checked)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+endef
+
+$(VENV)/.local-ready: requirements/local.txt | $(PY)
+	$(call install,$<)
+	@touch $@
+
+$(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(PY)
+	$(call install,$<)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.local-ready $@
+
+# ----------------------------------------------------------------------------------------------- the lock
+# dev holds everything, so it is solved first and the others are held to its versions.
+
+LOCK = .local/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command 'make lock' $(LOCK_ARGS) pyproject.toml
+
+.PHONY: lock
+lock: .local/uv/bin/uv ## Pin the dependencies anew (LOCK_ARGS=--upgrade for newer versions)
+	$(LOCK) --extra dev --group build -o requirements/dev.txt
+	@for extra in catalogue enrolment notifier local; do \
+	    echo "requirements/$$extra.txt"; \
+	    $(LOCK) --extra $$extra --constraint requirements/dev.txt -o requirements/$$extra.txt || exit 1; \
+	done
+
+.local/uv/bin/uv: | $(PY)
+	$(PY) -m venv .local/uv
+	.local/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
