@@ -52,9 +52,9 @@ class _Leash:
                     start_new_session=True,
                 )
                 self._owner = os.getpid()
-            assert self._watcher.stdin is not None
-            self._watcher.stdin.write(line)
-            self._watcher.stdin.flush()
+            if self._watcher.stdin is not None:
+                self._watcher.stdin.write(line)
+                self._watcher.stdin.flush()
 
 
 _leash = _Leash()

@@ -2,4 +2,4 @@
 
 
 class LocalStackError(RuntimeError):
-    """A part of the local stack could not do its work; the message is written for the person at the terminal."""
+    """A part of the local stack could not do its work; the message is for the person at the terminal."""

@@ -18,7 +18,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
             listener.bind((host, port))
         except OSError:
             return False
-    # macOS lets a loopback bind succeed beside a server that listens on every address; only a connection tells.
+    # macOS lets a loopback bind succeed beside a server on every address; only a connection tells.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
         client.settimeout(0.5)
         return client.connect_ex((LOOPBACK, port)) != 0

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 import psutil
 
@@ -31,7 +31,7 @@ from shared.local import unprivileged
 from shared.local.children import Account, Child
 from shared.local.failures import LocalStackError
 from shared.local.ports import LOOPBACK, free_port, is_free
-from shared.local.readiness import wait_until
+from shared.local.readiness import wait_for_port, wait_until
 
 SUPERUSER = "postgres"
 START_SECONDS = 60.0  # recovery after a crash included
@@ -57,7 +57,14 @@ class PostgresServer:
     """A running server; use `start`, or `temporary` in tests. A context manager that stops it."""
 
     def __init__(
-        self, directory: Path, port: int, *, durable: bool, log_file: Path, account: Account | None, lock: IO[str]
+        self,
+        directory: Path,
+        port: int,
+        *,
+        durable: bool,
+        log_file: Path,
+        account: Account | None,
+        lock: IO[str],
     ) -> None:
         self.directory = directory
         self.port = port
@@ -73,7 +80,7 @@ class PostgresServer:
     @classmethod
     def start(
         cls, directory: Path, port: int | None = None, *, durable: bool = True, log_file: Path | None = None
-    ) -> "PostgresServer":
+    ) -> Self:
         """Start the server whose data lives in `directory`, made at the first start and kept.
 
         `port` None: the port of the last time if it is free, else a free one. `durable=False` turns fsync
@@ -146,12 +153,13 @@ class PostgresServer:
                 raise ValueError(f"not a name for a database or role: {word!r}")
         self.execute(
             f"""
-            SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
+            SELECT 'CREATE ROLE {role}'
+             WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
             ALTER ROLE {role} LOGIN PASSWORD '{self._password(role)}';
             SELECT 'CREATE DATABASE {name} OWNER {role} TEMPLATE {template}'
              WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}') \\gexec
             REVOKE ALL ON DATABASE {name} FROM PUBLIC;
-            """
+            """  # noqa: S608 - the names were checked above, the password is hexadecimal
         )
         return self.url(name, role)
 
@@ -173,7 +181,7 @@ class PostgresServer:
         return done.stdout.strip()
 
     def stop(self) -> None:
-        """Shut down (SIGINT, Postgres' "fast": sessions are ended, the data is written), then let the directory go."""
+        """Shut down (SIGINT: sessions are ended, the data is written) and let the directory go."""
         if self._child is not None:
             self._child.stop(grace_seconds=20)
             self._child = None
@@ -191,7 +199,7 @@ class PostgresServer:
             self._lock = _lock(self.directory)
         self._launch()
 
-    def __enter__(self) -> "PostgresServer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -210,7 +218,7 @@ class PostgresServer:
     def _initialise(self) -> None:
         if (self._data / "PG_VERSION").exists():
             return
-        # initdb removes what it wrote when it fails; only kill -9 in the middle leaves a half, without PG_VERSION.
+        # An initdb that fails removes what it wrote; one that was killed leaves a half without PG_VERSION.
         for left in self._data.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         with tempfile.NamedTemporaryFile("w", prefix="parcours-", dir=unprivileged.OPEN_PLACE) as password:
@@ -248,10 +256,8 @@ class PostgresServer:
             raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")
 
     def _launch(self) -> None:
-        if not is_free(self.port):
-            self._end_survivor()
         self._end_survivor()
-        wait_until(lambda: is_free(self.port), seconds=5, what=f"TCP port {self.port}, wanted for Postgres and in use,")
+        wait_for_port(self.port, "Postgres")
         settings = _SETTINGS | {"port": str(self.port)} | ({} if self._durable else _NOT_DURABLE)
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -271,7 +277,8 @@ class PostgresServer:
                 stop_signal=signal.SIGINT,
             )
             try:
-                wait_until(self._answers, seconds=START_SECONDS, what="an answer from Postgres", child=self._child)
+                what = f"an answer from Postgres on port {self.port}"
+                wait_until(self._answers, seconds=START_SECONDS, what=what, child=self._child)
                 return
             except LocalStackError:
                 self._child.kill()
@@ -334,7 +341,7 @@ def _lock(directory: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise LocalStackError(f"the Postgres data in {directory} is in use by another running stack") from None
+        raise LocalStackError(f"another running stack uses the Postgres data in {directory}") from None
     return file
 
 

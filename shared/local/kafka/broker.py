@@ -1,0 +1,280 @@
+"""Apache Kafka 4.3 (KRaft, one node) as a child process on 127.0.0.1.
+
+Owns its libraries (fetched once by Maven into `.local/kafka/libs`), its configuration, its data and its
+life. Topics are created by the catalogue's `topics create`, never here and never by accident.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.local.children import Child
+from shared.local.failures import LocalStackError
+from shared.local.ports import LOOPBACK, free_port, is_free
+from shared.local.readiness import kafka_answers, wait_for_port, wait_until
+
+PROJECT = Path(__file__).resolve().parents[3]
+LIBRARIES = PROJECT / ".local" / "kafka" / "libs"
+START_SECONDS = 60.0
+_POM = Path(__file__).with_name("pom.xml")
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers={host}:{controller_port}
+log.dirs={data}
+auto.create.topics.enable=false
+# One node: every internal topic has one replica.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=3
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# A group of one machine need not wait for members that are still starting elsewhere.
+group.initial.rebalance.delay.ms=0
+# Compaction is seen within seconds, in a small heap.
+log.cleaner.backoff.ms=1000
+log.cleaner.dedupe.buffer.size=16777216
+num.network.threads=2
+num.io.threads=4
+# After a crash the controller waits for the old broker's session to end before it takes the new one.
+broker.heartbeat.interval.ms=300
+broker.session.timeout.ms=3000
+"""
+
+_JAVA_OPTIONS = (
+    "-Xms128m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xshare:auto",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dlog4j2.level=WARN",
+)
+
+
+def missing_tools() -> str | None:
+    """Return the one line that says what is missing to run Apache Kafka here, or None."""
+    needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
+    missing = [tool for tool in needed if shutil.which(tool) is None]
+    if not missing:
+        return None
+    return (
+        f"Apache Kafka needs Java 17 or later and, the first time, Maven; not found: {', '.join(missing)}. "
+        "Install them (Debian: apt-get install openjdk-17-jre-headless maven) or use the embedded broker."
+    )
+
+
+class KafkaBroker:
+    """A running Kafka; a context manager that stops it."""
+
+    def __init__(self, directory: Path, port: int, controller_port: int, log_file: Path) -> None:
+        self.directory = directory
+        self.port = port
+        self._controller_port = controller_port
+        self._log_file = log_file
+        self._child: Child | None = None
+
+    @classmethod
+    def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
+        """Start the broker whose data lives in `directory`/data, made at the first start and kept.
+
+        `port` None: a free one. Raises `LocalStackError` without Java or Maven, or when it does not come up.
+        """
+        if (problem := missing_tools()) is not None:
+            raise LocalStackError(problem)
+        directory = directory.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        fetch_libraries()
+        broker = cls(
+            directory,
+            port if port is not None else free_port(),
+            _controller_port(directory),
+            log_file or directory / "kafka.log",
+        )
+        broker._launch()
+        return broker
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls) -> Iterator["KafkaBroker"]:
+        """Give a fresh broker, removed with its data at the end."""
+        with (
+            tempfile.TemporaryDirectory(prefix="parcours-test-kafka-") as directory,
+            cls.start(Path(directory)) as broker,
+        ):
+            yield broker
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id."""
+        if self._child is None:
+            raise LocalStackError("Apache Kafka is not running")
+        return self._child.pid
+
+    def running(self) -> bool:
+        """Say whether the process is alive."""
+        return self._child is not None and self._child.running()
+
+    def stop(self) -> None:
+        """Shut it down cleanly; its data stays."""
+        if self._child is not None:
+            self._child.stop(grace_seconds=20)
+            self._child = None
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would; `restart` recovers."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data."""
+        self.stop()
+        self._launch()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _launch(self) -> None:
+        wait_for_port(self.port, "Apache Kafka")
+        data = self.directory / "data"
+        properties = self.directory / "server.properties"
+        properties.write_text(
+            _PROPERTIES.format(
+                host=LOOPBACK, port=self.port, controller_port=self._controller_port, data=data
+            )
+        )
+        if not (data / "meta.properties").exists():
+            self._format(properties)
+        self._child = Child.start(
+            "Apache Kafka",
+            [*_java(), "kafka.Kafka", properties],
+            log_file=self._log_file,
+            env=_environment(),
+            cwd=self.directory,
+            stop_signal=signal.SIGTERM,
+        )
+        try:
+            wait_until(
+                lambda: kafka_answers(self.bootstrap_servers),
+                seconds=START_SECONDS,
+                what=f"an answer from Apache Kafka on {self.bootstrap_servers}",
+                child=self._child,
+            )
+        except BaseException:
+            self._child.kill()
+            raise
+
+    def _format(self, properties: Path) -> None:
+        cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        made = subprocess.run(
+            [
+                *_java(),
+                "kafka.tools.StorageTool",
+                "format",
+                "--standalone",
+                f"--cluster-id={cluster_id}",  # one word: an id that starts with "-" would read as an option
+                f"--config={properties}",
+            ],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            check=False,
+        )
+        if made.returncode != 0:
+            said = (made.stderr or made.stdout).strip()
+            raise LocalStackError(f"Kafka could not make its data in {self.directory}: {said}")
+
+
+def fetch_libraries() -> None:
+    """Have Maven copy Kafka's libraries to `.local/kafka/libs`; nothing to do when this POM's are there."""
+    if _libraries_are_there():
+        return
+    LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
+    with (LIBRARIES.parent / "libs.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _libraries_are_there():
+            return
+        with tempfile.TemporaryDirectory(prefix="libs-", dir=LIBRARIES.parent) as draft:
+            libraries = Path(draft) / "libs"
+            fetched = subprocess.run(
+                [
+                    *("mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"),
+                    f"-DoutputDirectory={libraries}",
+                    "-DincludeScope=runtime",
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if fetched.returncode != 0 or not libraries.is_dir():
+                said = (fetched.stdout + fetched.stderr).strip().splitlines()
+                reason = next((line for line in said if "ERROR" in line), "no reason given")
+                raise LocalStackError(f"Maven could not fetch Apache Kafka: {reason}")
+            (libraries / "pom.sha256").write_text(_pom_digest())
+            if LIBRARIES.exists():
+                shutil.rmtree(LIBRARIES)
+            libraries.rename(LIBRARIES)
+
+
+def _libraries_are_there() -> bool:
+    try:
+        return (LIBRARIES / "pom.sha256").read_text() == _pom_digest()
+    except OSError:
+        return False
+
+
+def _pom_digest() -> str:
+    return sha256(_POM.read_bytes()).hexdigest()
+
+
+def _controller_port(directory: Path) -> int:
+    """The controller's address is stored in its own quorum: the same port at each start, while it is free."""
+    path = directory / "controller-port"
+    try:
+        port = int(path.read_text())
+    except (OSError, ValueError):
+        port = 0
+    if not port or not is_free(port):
+        port = free_port()
+        path.write_text(str(port))
+    return port
+
+
+def _java() -> list[str]:
+    return ["java", *_JAVA_OPTIONS, "-cp", f"{LIBRARIES}/*"]
+
+
+def _environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "JAVA_HOME", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
