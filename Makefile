@@ -9,7 +9,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 UV_VERSION := 0.13.9
-COMPOSE := docker compose
+# Compose is a plugin of docker, or a program of its own in older distributions.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 # What `make run` and `make demo` hand on.
 BROKER ?=

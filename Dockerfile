@@ -1,0 +1,75 @@
+# One image per service, each with that service's packages (hash-checked) and code alone:
+#   docker build --target catalogue -t parcours-catalogue .      (or enrolment, notifier)
+# The target `local` holds the mailbox that docker-compose.yml uses to try things out.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+# ------------------------------------------------------------------------------------------- packages
+FROM ${PYTHON_IMAGE} AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /venv
+
+FROM packages AS catalogue-packages
+COPY requirements/catalogue.txt /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+
+FROM packages AS enrolment-packages
+COPY requirements/enrolment.txt /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+
+FROM packages AS notifier-packages
+COPY requirements/notifier.txt /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+
+FROM packages AS local-packages
+COPY requirements/local.txt /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+
+# ----------------------------------------------------------------------------------------------- code
+# shared/local (the stack without Docker) is set aside here, so that no service carries it.
+FROM packages AS code
+COPY services /code/services
+COPY shared /code/shared
+RUN mv /code/shared/local /code/local && /venv/bin/python -m compileall -q /code
+
+# -------------------------------------------------------------------------------------------- runtime
+FROM ${PYTHON_IMAGE} AS runtime
+RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin parcours
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+COPY --from=code /code/services/__init__.py services/
+COPY --from=code /code/shared shared
+USER parcours
+
+# The health check asks the service itself: /health/live fails when it has stopped making progress.
+FROM runtime AS catalogue
+COPY --from=catalogue-packages /venv /venv
+COPY --from=code /code/services/catalogue services/catalogue
+ENV CATALOGUE_PORT=8001
+EXPOSE 8001
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"CATALOGUE_PORT\"]}/health/live', timeout=4)"]
+CMD ["python", "-m", "services.catalogue", "serve"]
+
+FROM runtime AS enrolment
+COPY --from=enrolment-packages /venv /venv
+COPY --from=code /code/services/enrolment services/enrolment
+ENV ENROLMENT_PORT=8002
+EXPOSE 8002
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"ENROLMENT_PORT\"]}/health/live', timeout=4)"]
+CMD ["python", "-m", "services.enrolment", "serve"]
+
+FROM runtime AS notifier
+COPY --from=notifier-packages /venv /venv
+COPY --from=code /code/services/notifier services/notifier
+ENV NOTIFIER_PORT=8003
+EXPOSE 8003
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"NOTIFIER_PORT\"]}/health/live', timeout=4)"]
+CMD ["python", "-m", "services.notifier", "serve"]
+
+FROM runtime AS local
+COPY --from=local-packages /venv /venv
+COPY --from=code /code/local shared/local
+EXPOSE 1025 8025
+CMD ["python", "-m", "shared.local", "mailbox", "--host", "0.0.0.0"]
