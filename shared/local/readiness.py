@@ -45,7 +45,7 @@ def wait_until(
 def wait_for_port(port: int, wanted_for: str) -> None:
     """Return when `port` is free: at once, or when a process that is just ending lets it go."""
     try:
-        wait_until(lambda: is_free(port), seconds=5, what="the port")
+        wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:
         raise LocalStackError(
             f"TCP port {port}, wanted for {wanted_for}, is in use: stop what listens there, or choose another"

@@ -32,7 +32,7 @@ class TansuBroker:
 
     @classmethod
     def start(cls, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """Start a broker and return once it answers; `port` None: a free one; `log_file` None: no log is kept."""
+        """Start a broker and return once it answers; `port` None: a free one."""
         broker = cls(port if port is not None else free_port(), log_file)
         broker._launch()
         return broker

