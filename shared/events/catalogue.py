@@ -57,8 +57,10 @@ class ReservedSeats(Fact):
 
 
 class SessionState(Event):
-    """A session, whole. ``phase`` and ``enrolment`` are what the clock said when it was published:
-    judge a request by the dates, not by them."""
+    """A session, whole.
+
+    ``phase`` and ``enrolment`` are what the clock said when it was published: judge by the dates.
+    """
 
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_SESSIONS
 
@@ -146,7 +148,9 @@ class ReplayPublished(_Resource):
     """The recording of a session is open to everyone."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.ReplayPublished.v1"
-    session_id: UUID | None = Field(default=None, description="The session that was recorded, if it had one here.")
+    session_id: UUID | None = Field(
+        default=None, description="The session that was recorded, if it had one here."
+    )
     organiser: Slug
 
 
@@ -199,4 +203,9 @@ SESSION_EVENTS: tuple[type[SessionState], ...] = (
     SessionCancelled,
     SessionCompleted,
 )
-EVENTS: tuple[type[Event], ...] = (*SESSION_EVENTS, ReplayPublished, ResourcePublished, BespokeRequestAnswered)
+EVENTS: tuple[type[Event], ...] = (
+    *SESSION_EVENTS,
+    ReplayPublished,
+    ResourcePublished,
+    BespokeRequestAnswered,
+)

@@ -48,43 +48,50 @@ class UnknownType:
     type: str
 
 
-def headers_of(envelope: Envelope[Event]) -> list[tuple[str, bytes]]:
-    """The binary-mode headers of an event we publish."""
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": str(envelope.id),
-        "ce_type": envelope.data.TYPE,
-        "ce_source": envelope.source,
-        "ce_subject": envelope.data.key,
-        "content-type": JSON,
-    }
-    if envelope.time is not None:
-        headers["ce_time"] = envelope.time.isoformat().replace("+00:00", "Z")
-    if envelope.traceparent is not None:
-        headers["traceparent"] = envelope.traceparent
-    return [(name, value.encode()) for name, value in headers.items()]
+def headers(
+    *,
+    event_id: UUID,
+    event_type: str,
+    source: str,
+    time: datetime,
+    subject: str,
+    traceparent: str | None = None,
+) -> list[tuple[str, bytes]]:
+    """The binary-mode headers of an event that we publish."""
+    attributes = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", str(event_id)),
+        ("ce_type", event_type),
+        ("ce_source", source),
+        ("ce_time", time.isoformat().replace("+00:00", "Z")),
+        ("ce_subject", subject),
+        ("content-type", JSON),
+    ]
+    if traceparent is not None:
+        attributes.append(("traceparent", traceparent))
+    return [(name, value.encode()) for name, value in attributes]
 
 
 def decode(
-    headers: Mapping[str, str], value: bytes | None, *, structured: bool
+    header: Mapping[str, str], value: bytes | None, *, structured: bool
 ) -> Envelope[Event] | UnknownType:
     """Read one record.
 
-    ``headers`` are the record's, names in lower case. ``structured`` says whether structured mode is
+    ``header`` holds the record's headers, names in lower case. ``structured`` says whether structured mode is
     accepted here (on ``portal.*``). Raises :class:`Unreadable`.
     """
     if value is None:
         raise Unreadable("the value is null (a tombstone), but an event always has data")
-    media_type = headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    media_type = header.get("content-type", JSON).partition(";")[0].strip().lower()
     if media_type == STRUCTURED:
         if not structured:
             raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
         attributes, value = _unwrap(value)
         media_type = attributes.get("datacontenttype", JSON).partition(";")[0].strip().lower()
-        traceparent = attributes.get("traceparent") or headers.get("traceparent")
+        traceparent = attributes.get("traceparent") or header.get("traceparent")
     else:
-        attributes = {name[3:]: text for name, text in headers.items() if name.startswith("ce_")}
-        traceparent = headers.get("traceparent")
+        attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
+        traceparent = header.get("traceparent")
     return _envelope(attributes, media_type, value, traceparent)
 
 

@@ -54,7 +54,9 @@ class GroupEnrolmentRequested(_SessionRequest):
     """A training officer asks for several agents at once. One answer per agent."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.GroupEnrolmentRequested.v1"
-    agents: tuple[Agent, ...] = Field(min_length=1, max_length=MAX_GROUP, description="In order of preference.")
+    agents: tuple[Agent, ...] = Field(
+        min_length=1, max_length=MAX_GROUP, description="In order of preference."
+    )
     requested_by: Contact
     all_or_nothing: bool = Field(default=False, description="True: all get a seat or nobody does.")
 

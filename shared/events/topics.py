@@ -28,7 +28,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """How a topic is created.
+    """How a topic is created, and which services listen to it.
 
     ``broker_stamped`` asks for ``LogAppendTime``: the time of receipt is then the broker's word,
     which is what a deadline is judged by.
@@ -36,6 +36,7 @@ class TopicSettings:
 
     key: str
     partitions: int
+    listeners: tuple[str, ...]
     compacted: bool = False
     broker_stamped: bool = False
 
@@ -52,13 +53,23 @@ RETENTION_DAYS = 7
 """How long personal data may stay in Kafka: well inside the month the law gives to erase it."""
 
 TOPICS: dict[Topic, TopicSettings] = {
-    Topic.PORTAL_ENROLMENTS: TopicSettings(key="session_id", partitions=12, broker_stamped=True),
-    Topic.PORTAL_BESPOKE: TopicSettings(key="siret", partitions=6, broker_stamped=True),
-    Topic.PORTAL_AGENTS: TopicSettings(key="agent_id", partitions=6),
-    Topic.CATALOGUE_SESSIONS: TopicSettings(key="session_id", partitions=6, compacted=True),
-    Topic.CATALOGUE_RESOURCES: TopicSettings(key="resource_id", partitions=6, compacted=True),
-    Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6),
-    Topic.ENROLMENT_DECISIONS: TopicSettings(key="agent_id", partitions=12),
-    Topic.ENROLMENT_OCCUPANCY: TopicSettings(key="session_id", partitions=6, compacted=True),
-    Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6),
+    Topic.PORTAL_ENROLMENTS: TopicSettings(
+        key="session_id", partitions=12, listeners=("enrolment",), broker_stamped=True
+    ),
+    Topic.PORTAL_BESPOKE: TopicSettings(
+        key="siret", partitions=6, listeners=("catalogue",), broker_stamped=True
+    ),
+    Topic.PORTAL_AGENTS: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment", "notifier")),
+    Topic.CATALOGUE_SESSIONS: TopicSettings(
+        key="session_id", partitions=6, listeners=("enrolment", "notifier"), compacted=True
+    ),
+    Topic.CATALOGUE_RESOURCES: TopicSettings(
+        key="resource_id", partitions=6, listeners=("notifier",), compacted=True
+    ),
+    Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6, listeners=("notifier",)),
+    Topic.ENROLMENT_DECISIONS: TopicSettings(key="agent_id", partitions=12, listeners=("notifier",)),
+    Topic.ENROLMENT_OCCUPANCY: TopicSettings(
+        key="session_id", partitions=6, listeners=("catalogue",), compacted=True
+    ),
+    Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=()),
 }

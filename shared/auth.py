@@ -1,0 +1,92 @@
+"""Bearer tokens for the management APIs: who asks, in which role, for which delegation.
+
+Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough to keep it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from shared.http import Problem
+
+
+class Role(StrEnum):
+    """What a token's owner is. Admins may do what every other role may, everywhere."""
+
+    ADMIN = "admin"
+    ORGANISER = "organiser"
+    PORTAL = "portal"
+    SUPPORT = "support"
+
+
+class Principal(BaseModel):
+    """The owner of a token. ``delegation`` is null for those who act everywhere."""
+
+    name: str
+    role: Role
+    delegation: str | None = None
+
+    def may_act_for(self, delegation: str) -> bool:
+        """Whether this is somebody of that delegation, or of all."""
+        return self.delegation is None or self.delegation == delegation
+
+
+class _Entry(Principal):
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Tokens:
+    """The tokens of ``API_TOKENS_FILE``."""
+
+    def __init__(self, entries: list[_Entry]) -> None:
+        self._owners = {entry.sha256: Principal(**entry.model_dump(exclude={"sha256"})) for entry in entries}
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Tokens":
+        """Read the file; without one, nobody has a token. Raises ``ValueError`` that names the file."""
+        if path is None:
+            return cls([])
+        try:
+            return cls(TypeAdapter(list[_Entry]).validate_python(json.loads(path.read_text())))
+        except OSError as error:
+            raise ValueError(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            fault = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in fault["loc"])
+            raise ValueError(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
+        except ValueError as error:
+            raise ValueError(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
+
+    def owner_of(self, token: str) -> Principal | None:
+        """Whose token it is, or None."""
+        return self._owners.get(hashlib.sha256(token.encode()).hexdigest())
+
+
+def requires(*roles: Role) -> Callable[[Request], Principal]:
+    """A FastAPI dependency: the owner of the request's token, who must have one of ``roles`` or be admin.
+
+    The tokens are ``app.state.tokens``. Raises a 401 or 403 :class:`~shared.http.Problem`.
+    """
+
+    def authenticated(request: Request) -> Principal:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        tokens: Tokens = request.app.state.tokens
+        principal = tokens.owner_of(token.strip()) if scheme.lower() == "bearer" else None
+        if principal is None:
+            raise Problem(
+                401,
+                "A token is needed",
+                "Send 'Authorization: Bearer <token>' with a token of API_TOKENS_FILE.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if principal.role is not Role.ADMIN and principal.role not in roles:
+            raise Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")
+        return principal
+
+    return authenticated

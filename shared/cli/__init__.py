@@ -1,0 +1,84 @@
+"""The command line that every service has: ``python -m services.<name> serve | migrate | …``.
+
+A mistake of the person who types shows one clear line and a code that is not zero, never a traceback.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
+
+from shared import migrations
+from shared.cli.dead_letters import dead_letter_commands
+from shared.cli.definition import Definition, in_process, load, stop
+from shared.cli.messaging import outbox_commands, topics_commands
+from shared.database import DatabaseUnreachable, is_temporary
+from shared.messaging.topics import TopicsDiffer
+from shared.observability import configure_logging
+from shared.process import CannotRun, Process
+
+__all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
+
+
+def service_cli(definition: Definition) -> typer.Typer:
+    """The commands that all services share; a service adds its own to what this returns."""
+    app = typer.Typer(
+        name=definition.name,
+        help=f"Parcours: the {definition.name} service.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+
+    @app.command("serve", help="Run the service until SIGTERM.")
+    def serve() -> None:
+        settings = load(definition.settings)
+        configure_logging(settings.log_format, settings.log_level, definition.name)
+        _run_fast(definition.compose(settings).run())
+
+    @app.command("migrate", help="Bring the database to this version.")
+    def migrate() -> None:
+        url = load(definition.settings).database_url
+        in_process(definition, _nothing)
+        migrations.upgrade(url, definition.revisions, definition.metadata)
+        typer.echo(f"The database of {definition.name} is up to date.")
+
+    @app.command("make-migration", help="Write a revision from what differs between code and database.")
+    def make_migration(message: str) -> None:
+        url = load(definition.settings).database_url
+        migrations.make(url, definition.revisions, definition.metadata, message)
+
+    app.add_typer(topics_commands(definition), name="topics")
+    app.add_typer(dead_letter_commands(definition), name="dead-letters")
+    app.add_typer(outbox_commands(definition), name="outbox")
+    return app
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line; say what went wrong in one line, and exit with 1."""
+    try:
+        app()
+    except (CannotRun, DatabaseUnreachable, TopicsDiffer, KafkaError) as error:
+        stop(str(error) or type(error).__name__)
+    except (DBAPIError, OSError) as error:
+        if not is_temporary(error):
+            raise
+        cause = str(getattr(error, "orig", None) or error)
+        stop(f"The database or network failed: {(cause.splitlines() or [type(error).__name__])[0]}")
+
+
+def _run_fast(work: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(work)
+    else:
+        import uvloop  # noqa: PLC0415 does not exist on Windows
+
+        uvloop.run(work)
+
+
+async def _nothing(_process: Process) -> None:
+    """Only that the database answers."""

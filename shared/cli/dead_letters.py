@@ -1,0 +1,152 @@
+"""``dead-letters list | show | redrive | discard``: what becomes of records that could not be handled."""
+
+import getpass
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from shared.cli.definition import Definition, in_process, stop
+from shared.database import is_temporary
+from shared.events.topics import Topic
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Intake
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.decoding import decode
+from shared.process import Process
+
+_Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.")]
+_Everything = Annotated[bool, typer.Option("--all", help="All that are parked.")]
+_OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
+_Actor = Annotated[
+    str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
+]
+
+
+def dead_letter_commands(definition: Definition) -> typer.Typer:
+    """The commands of one service."""
+    app = typer.Typer(help="Records that could not be handled.", no_args_is_help=True)
+
+    @app.command("list", help="What is parked, and why.")
+    def list_(
+        state: Annotated[str, typer.Option(help="parked, redriven or discarded.")] = "parked",
+        topic: _OfTopic = None,
+        limit: Annotated[int, typer.Option(min=1)] = 100,
+    ) -> None:
+        letters = _find(definition, topic=topic, state=state, limit=limit)
+        for letter in letters:
+            typer.echo(_line(letter))
+        typer.echo(f"{len(letters)} {state}")
+
+    @app.command("show", help="One dead letter, whole: it may hold personal data.")
+    def show(dead_letter_id: int) -> None:
+        letters = _find(definition, ids=[dead_letter_id])
+        if not letters:
+            stop(f"There is no dead letter {dead_letter_id}.")
+        for letter in letters:
+            typer.echo(_page(letter))
+
+    @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
+    def redrive(
+        by: _Actor, ids: _Ids = None, everything: _Everything = False, topic: _OfTopic = None
+    ) -> None:
+        letters = _chosen(definition, ids, everything, topic)
+        done = in_process(definition, lambda process: _redrive_all(process, letters, by))
+        typer.echo(f"{done} redriven, {len(letters) - done} still parked")
+        if done < len(letters):
+            raise SystemExit(1)
+
+    @app.command("discard", help="Give up on records, for a reason that is kept.")
+    def discard(
+        reason: Annotated[str, typer.Option(help="Why nothing is lost by it.")],
+        by: _Actor,
+        ids: _Ids = None,
+        everything: _Everything = False,
+        topic: _OfTopic = None,
+    ) -> None:
+        letters = _chosen(definition, ids, everything, topic)
+        in_process(definition, lambda process: _discard_all(process, letters, by, reason))
+        typer.echo(f"{len(letters)} discarded")
+
+    return app
+
+
+def _find(
+    definition: Definition,
+    *,
+    ids: Sequence[int] = (),
+    topic: str | None = None,
+    state: str | None = None,
+    limit: int = 1_000_000,
+) -> list[DeadLetter]:
+    async def find(process: Process) -> list[DeadLetter]:
+        async with process.database.quiet_transaction() as tx:
+            return await dead_letters.find(tx, ids=ids, topic=topic, state=state, limit=limit)
+
+    return in_process(definition, find)
+
+
+def _chosen(
+    definition: Definition, ids: list[int] | None, everything: bool, topic: str | None
+) -> list[DeadLetter]:
+    if not ids and not everything:
+        stop("Say which: ids, or --all.", 2)
+    return _find(definition, ids=ids or (), topic=topic, state="parked")
+
+
+async def _discard_all(process: Process, letters: list[DeadLetter], actor: str, reason: str) -> None:
+    async with process.database.transaction() as tx:
+        for letter in letters:
+            if await dead_letters.lock(tx, letter.id):
+                await dead_letters.settle(tx, letter.id, state="discarded", actor=actor, note=reason)
+
+
+async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
+    return sum([await _redrive(process, letter.id, actor) for letter in letters])
+
+
+async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
+    """Handle one dead letter in one transaction with its end. Returns whether it worked."""
+    try:
+        async with process.database.transaction() as tx:
+            letter = await dead_letters.lock(tx, dead_letter_id)
+            if letter is None:
+                return True  # somebody else was faster
+            subscription = process.subscriptions.by_topic.get(Topic(letter.record.topic))
+            if subscription is None:
+                raise ValueError(f"{process.name} does not listen to {letter.record.topic}")
+            await Intake(subscription, process.database).take_one(tx, decode(letter.record))
+            await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
+    except Exception as error:
+        if is_temporary(error):
+            raise
+        typer.echo(f"{dead_letter_id}: {error}", err=True)
+        async with process.database.transaction() as tx:
+            note = type(error).__name__
+            await dead_letters.audit(tx, dead_letter_id, action="redrive failed", actor=actor, note=note)
+        return False
+    return True
+
+
+def _line(letter: DeadLetter) -> str:
+    record = letter.record
+    place = f"{record.topic}/{record.partition}@{record.offset}"
+    parked_at = f"{letter.parked_at:%Y-%m-%d %H:%M:%S}Z"
+    return "\t".join([str(letter.id), parked_at, place, letter.event_type or "?", letter.error])
+
+
+def _page(letter: DeadLetter) -> str:
+    record = letter.record
+    lines = [
+        _line(letter),
+        f"state     {letter.state}",
+        f"received  {record.received_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        f"key       {_printable(record.key)}",
+        *(f"header    {name}: {_printable(value)}" for name, value in record.headers),
+        f"value     {_printable(record.value)}",
+    ]
+    return "\n".join([*lines, *([letter.traceback] if letter.traceback else [])])
+
+
+def _printable(value: bytes | None) -> str:
+    return "null" if value is None else value.decode(errors="backslashreplace")

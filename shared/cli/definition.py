@@ -1,0 +1,60 @@
+"""What a service's command line is made from, and how its commands end."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from sqlalchemy import MetaData
+
+from shared.process import Process
+from shared.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A service as its command line needs it: how to read its settings and how to wire it."""
+
+    name: str
+    settings: Callable[[], ServiceSettings]
+    compose: Callable[[Any], Process]
+    metadata: MetaData
+    revisions: Path
+
+
+def stop(message: str, code: int = 1) -> None:
+    """Say why and end."""
+    sys.stderr.write(f"parcours: {message}\n")
+    raise SystemExit(code)
+
+
+def load(settings: Callable[[], S]) -> S:
+    """Read the settings, or say which is missing or wrong and end with 2."""
+    try:
+        return settings()
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+            sys.stderr.write(f"parcours: the setting {name} {what}. Set it in the environment.\n")
+        raise SystemExit(2) from None
+
+
+def in_process(definition: Definition, work: Callable[[Process], Awaitable[T]]) -> T:
+    """Do something with a wired but not running service, and close its database."""
+
+    async def wired() -> T:
+        process = definition.compose(load(definition.settings))
+        try:
+            await process.database.check()
+            return await work(process)
+        finally:
+            await process.database.close()
+
+    return asyncio.run(wired())

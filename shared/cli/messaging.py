@@ -1,0 +1,54 @@
+"""``topics`` and ``outbox``: what an operator does about the flow of events."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from shared.cli.definition import Definition, in_process, load
+from shared.messaging import outbox, topics
+from shared.process import Process
+
+
+def topics_commands(definition: Definition) -> typer.Typer:
+    """``topics create``."""
+    app = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
+
+    @app.callback()
+    def group() -> None:
+        """The Kafka topics of the whole system."""
+
+    @app.command("create", help="Create what is missing; change nothing that exists.")
+    def create(replication_factor: Annotated[int, typer.Option(min=1)] = 1) -> None:
+        settings = load(definition.settings)
+        for outcome in asyncio.run(topics.create(settings, replication_factor=replication_factor)):
+            typer.echo(f"{outcome.topic.value}: {'created' if outcome.created else 'exists'}")
+
+    return app
+
+
+def outbox_commands(definition: Definition) -> typer.Typer:
+    """``outbox status | replay``."""
+    app = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
+
+    @app.command("status", help="How many events wait to be published.")
+    def status() -> None:
+        async def ask(process: Process) -> tuple[int, float]:
+            async with process.database.quiet_transaction() as tx:
+                return await outbox.unsent(tx)
+
+        waiting, age = in_process(definition, ask)
+        typer.echo(f"{waiting} unsent" + (f", the oldest for {age:.0f} s" if waiting else ""))
+
+    @app.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
+    def replay(since: Annotated[datetime, typer.Option(help="UTC unless it says otherwise.")]) -> None:
+        moment = since if since.tzinfo else since.replace(tzinfo=UTC)
+
+        async def again(process: Process) -> int:
+            async with process.database.transaction() as tx:
+                return await outbox.replay(tx, moment)
+
+        typer.echo(f"{in_process(definition, again)} events will be published again by the running service.")
+
+    return app

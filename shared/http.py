@@ -1,0 +1,141 @@
+"""HTTP at the edge: the FastAPI application of a service, errors as RFC 9457 problems, health and metrics."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from shared.events.documents import asyncapi
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(Exception):
+    """An error that the client is told about: what happened, to what, and what to do (RFC 9457)."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+    def response(self) -> JSONResponse:
+        """The problem as a response; ``members`` stand beside the standard ones."""
+        body = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return JSONResponse(
+            body | self.members, self.status, headers=dict(self.headers or {}), media_type=PROBLEM_JSON
+        )
+
+
+class ProblemBody(BaseModel):
+    """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field, if that is it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ProblemBody, "description": "A problem (RFC 9457).", "content": {PROBLEM_JSON: {}}}
+}
+"""The ``responses=`` of every operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What the health endpoints ask: each gives a reason not to be well, or None."""
+
+    live: Callable[[], str | None]
+    ready: Callable[[], Awaitable[str | None]]
+
+
+def new_api(service: str, description: str) -> FastAPI:
+    """The application of a service, documented at ``/docs`` without assets from elsewhere."""
+    api = FastAPIOffline(
+        title=f"Parcours – {service}",
+        description=description,
+        version="1",
+        redoc_url=None,
+        responses=PROBLEMS,
+    )
+    api.add_exception_handler(Problem, _on_problem)
+    api.add_exception_handler(HTTPException, _on_http_exception)
+    api.add_exception_handler(RequestValidationError, _on_invalid_request)
+    api.add_exception_handler(Exception, _on_error)
+    return api
+
+
+def add_operations(api: FastAPI, service: str, probes: Probes) -> None:
+    """``/health/live``, ``/health/ready``, ``/metrics`` and ``/asyncapi``, the same in every service."""
+
+    @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
+    async def live() -> Response:
+        return _health(probes.live())
+
+    @api.get("/health/ready", tags=["operations"], summary="Whether the process can do its work")
+    async def ready() -> Response:
+        return _health(await probes.ready())
+
+    @api.get("/metrics", tags=["operations"], summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
+    async def asyncapi_document() -> JSONResponse:
+        return JSONResponse(asyncapi(service))
+
+
+def _health(reason: str | None) -> Response:
+    if reason is None:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "unavailable", "reason": reason}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _on_problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    return error.response()
+
+
+def _on_http_exception(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    title = HTTPStatus(error.status_code).phrase
+    return Problem(error.status_code, title, str(error.detail), headers=error.headers).response()
+
+
+def _on_invalid_request(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [
+        {"field": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        for fault in error.errors()
+    ]
+    return Problem(
+        422, "The request is not valid", "See 'errors' for each field that is not.", errors=errors
+    ).response()
+
+
+def _on_error(_request: Request, _error: Exception) -> Response:
+    # Starlette logs the traceback; the client gets none of it.
+    return Problem(500, "Internal error", "The server failed; the error is in its log.").response()

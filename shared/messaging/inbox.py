@@ -1,0 +1,46 @@
+"""The inbox: an event that comes twice has its effect once."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy import text
+
+from shared.database import Transaction, insert_many
+from shared.events import Event
+from shared.messaging import tables
+from shared.messaging.decoding import Received
+
+KEPT = timedelta(days=90)
+"""How long a second delivery is recognised; the topics keep records for seven days."""
+
+E = TypeVar("E", bound=Event)
+
+
+async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[Received[E]]:
+    """Those of ``received`` that have had no effect yet, in the same order, each id once.
+
+    The insert decides: of two processes with the same event, the second waits for the first to commit and
+    then gets nothing. Must be in the transaction of the effect.
+    """
+    if not received:
+        return []
+    rows = [{"event_id": one.id, "topic": one.topic} for one in received]
+    result = await insert_many(
+        tx, tables.inbox, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+    )
+    fresh = set(result.scalars())
+    first = []
+    for one in received:
+        if one.id in fresh:
+            fresh.discard(one.id)
+            first.append(one)
+    return first
+
+
+async def purge(tx: Transaction) -> int:
+    """Forget what is older than :data:`KEPT`. Returns how many rows went."""
+    result = await tx.execute(
+        text("DELETE FROM inbox WHERE seen_at < now() - CAST(:kept AS interval)"), {"kept": KEPT}
+    )
+    return result.rowcount

@@ -1,0 +1,97 @@
+"""The outbox: an event is stored in the transaction of the change that it tells of.
+
+Nothing is published from here; ``relay`` does that after the commit.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from shared.database import Transaction, insert_many
+from shared.events import Event
+from shared.messaging import tables
+
+BUCKETS = 8
+"""Parts of the outbox that can be relayed at once; a key is always in the same one."""
+
+KEPT = timedelta(days=7)
+"""How long sent rows stay, to refill a broker that lost its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """An event to publish and the trace it belongs to."""
+
+    event: Event
+    traceparent: str | None = None
+
+
+class Outbox:
+    """What one service publishes; ``service`` is its name, which becomes ``ce_source``."""
+
+    def __init__(self, service: str) -> None:
+        self.source = f"/services/{service}"
+
+    async def publish(self, tx: Transaction, events: Sequence[Event | Caused]) -> list[UUID]:
+        """Store ``events`` to be published in this order per key, if and only if ``tx`` commits.
+
+        Returns their ids.
+        """
+        if not events:
+            return []
+        rows: list[dict[str, Any]] = []
+        for one in events:
+            event, traceparent = (one.event, one.traceparent) if isinstance(one, Caused) else (one, None)
+            key = event.key
+            rows.append(
+                {
+                    "bucket": zlib.crc32(key.encode()) % BUCKETS,
+                    "topic": event.TOPIC.value,
+                    "key": key,
+                    "event_id": uuid4(),
+                    "type": event.TYPE,
+                    "source": self.source,
+                    "traceparent": traceparent,
+                    "data": event.model_dump_json(),
+                }
+            )
+        await insert_many(tx, tables.outbox, rows)
+        return [row["event_id"] for row in rows]
+
+
+async def replay(tx: Transaction, since: datetime) -> int:
+    """Have everything created at or after ``since`` published again. Returns how many events.
+
+    Their ids stay, so consumers drop what they know.
+    """
+    result = await tx.execute(
+        text("UPDATE outbox SET sent_at = NULL WHERE created_at >= :since AND sent_at IS NOT NULL"),
+        {"since": since},
+    )
+    return result.rowcount
+
+
+async def unsent(tx: Transaction) -> tuple[int, float]:
+    """How many events wait to be published, and for how many seconds the oldest has."""
+    result = await tx.execute(
+        text(
+            "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) "
+            "FROM outbox WHERE sent_at IS NULL"
+        )
+    )
+    count, age = result.one()
+    return int(count), float(age)
+
+
+async def purge(tx: Transaction) -> int:
+    """Delete what was sent and is older than :data:`KEPT`. Returns how many rows went."""
+    result = await tx.execute(
+        text("DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval)"),
+        {"kept": KEPT},
+    )
+    return result.rowcount

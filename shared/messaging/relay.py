@@ -1,0 +1,205 @@
+"""The relay: outbox to Kafka, in order per key, marked sent after the broker's acknowledgement.
+
+Each bucket of the outbox is served by whoever holds its advisory lock, so that replicas share the work and
+never reorder a key. Unsent rows are read in id order, never "after the last seen": a transaction that
+commits late has a low id. Crashing between the acknowledgement and the mark publishes an event again with
+the same id; consumers drop what they know.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownError
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Row, text
+
+from shared.database import Database, Transaction, is_temporary
+from shared.events import cloudevents
+from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.outbox import BUCKETS
+
+log = logging.getLogger(__name__)
+
+PASS = 1_000
+"""Events published in one transaction."""
+POLL_SECONDS = 0.1
+SEND_DEADLINE_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 10.0
+
+_LOCK_SPACE = 0x6F7574  # "out": the first half of the advisory lock's key
+
+RELAYED = Counter("parcours_outbox_relayed_total", "Events published and marked sent.")
+RELAY_FAILURES = Counter("parcours_outbox_failures_total", "Passes that failed and will be tried again.")
+RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
+
+
+class Relay:
+    """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise."""
+
+    def __init__(self, database: Database, settings: KafkaSettings, service: str) -> None:
+        self._database = database
+        self._settings = settings
+        self._client_id = f"{service}-relay"
+        self._producer: AIOKafkaProducer | None = None
+        self._idempotent = True
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was committed that may have to be published."""
+        self._woken.set()
+
+    async def start(self) -> None:
+        """Connect. Raises ``KafkaError``."""
+        await self._open_producer()
+
+    async def run(self) -> None:
+        """Publish until told to stop; then once more, so that nothing committed waits for another process."""
+        failures = 0
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                published = await self.publish_unsent()
+                failures = 0
+                RELAY_UP.set(1)
+            except Exception as error:  # noqa: BLE001 whatever it is, the outbox must be tried again
+                failures += 1
+                await self._after_failure(error, failures)
+                continue
+            if published == 0:
+                await _either(self._woken.wait(), POLL_SECONDS)
+        await self._last_pass()
+
+    async def stop(self) -> None:
+        """End :meth:`run` after the pass in hand and a last one."""
+        self._stopping.set()
+        self._woken.set()
+
+    async def close(self) -> None:
+        """Disconnect. What was not acknowledged stays unsent."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("The producer did not stop cleanly: %s", error or type(error).__name__)
+
+    async def publish_unsent(self) -> int:
+        """One pass over the buckets that have something. Returns how many events were published."""
+        async with self._database.quiet_transaction() as tx:
+            buckets = list(await tx.scalars(_WAITING, {"buckets": BUCKETS}))
+        random.shuffle(buckets)  # replicas that wake together should not queue for the same bucket
+        published = 0
+        for bucket in buckets:
+            async with self._database.quiet_transaction() as tx:
+                if await tx.scalar(_TRY_LOCK, {"space": _LOCK_SPACE, "bucket": bucket}):
+                    published += await self._publish_bucket(tx, bucket)
+        return published
+
+    async def _publish_bucket(self, tx: Transaction, bucket: int) -> int:
+        rows = (await tx.execute(_UNSENT, {"bucket": bucket, "most": PASS})).all()
+        if not rows:
+            return 0
+        producer = self._producer or await self._open_producer()
+        await asyncio.wait_for(self._send(producer, rows), SEND_DEADLINE_SECONDS)
+        await tx.execute(_MARK, {"ids": [row.id for row in rows]})
+        RELAYED.inc(len(rows))
+        return len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row[Any]]) -> None:
+        """Hand all to the producer in order, then wait for every acknowledgement."""
+        acknowledgements = [
+            await producer.send(
+                row.topic, value=row.data.encode(), key=row.key.encode(), headers=_headers(row)
+            )
+            for row in rows
+        ]
+        await asyncio.gather(*acknowledgements)
+
+    async def _open_producer(self) -> AIOKafkaProducer:
+        if self._idempotent:
+            try:
+                self._producer = await self._started_producer(idempotent=True)
+            except UnknownError:
+                # What the embedded broker answers when asked for a producer id (ADR 0003).
+                log.warning("The broker has no idempotent producer: a retry inside it may publish twice.")
+                self._idempotent = False
+        if not self._idempotent:
+            self._producer = await self._started_producer(idempotent=False)
+        return self._producer
+
+    async def _started_producer(self, *, idempotent: bool) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **client_options(self._settings, self._client_id),
+            acks="all",
+            enable_idempotence=idempotent,
+            request_timeout_ms=10_000,
+            max_batch_size=256 * 1024,
+            max_request_size=2 * 1024 * 1024,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _after_failure(self, error: Exception, failures: int) -> None:
+        RELAY_FAILURES.inc()
+        RELAY_UP.set(0)
+        delay = min(MAX_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        if is_temporary(error) or isinstance(error, KafkaError):
+            log.warning("Publishing failed (%s) and is tried again in %.1f s", _describe(error), delay)
+        else:
+            log.error(
+                "Publishing failed in a way nobody expected; tried again in %.1f s", delay, exc_info=error
+            )
+        # After a fatal error a producer stays broken for ever: always a fresh one.
+        await self.close()
+        await _either(self._stopping.wait(), delay)
+
+    async def _last_pass(self) -> None:
+        try:
+            while await self.publish_unsent():
+                pass
+        except Exception as error:  # noqa: BLE001 the rows are safe: the next process sends them
+            log.warning("The last events stay in the outbox (%s)", _describe(error))
+
+
+def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
+    return cloudevents.headers(
+        event_id=row.event_id,
+        event_type=row.type,
+        source=row.source,
+        time=row.created_at,
+        subject=row.key,
+        traceparent=row.traceparent,
+    )
+
+
+async def _either(condition: Awaitable[Any], seconds: float) -> None:
+    """Wait for ``condition``, at most ``seconds``."""
+    try:
+        await asyncio.wait_for(condition, seconds)
+    except TimeoutError:
+        return
+
+
+def _describe(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+_WAITING = text(
+    "SELECT bucket FROM generate_series(0, :buckets - 1) AS bucket "
+    "WHERE EXISTS (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL)"
+)
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:space, :bucket)")
+_UNSENT = text(
+    "SELECT id, topic, key, event_id, type, source, traceparent, data, created_at FROM outbox "
+    "WHERE bucket = :bucket AND sent_at IS NULL ORDER BY id LIMIT :most"
+)
+_MARK = text("UPDATE outbox SET sent_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")

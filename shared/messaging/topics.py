@@ -1,0 +1,70 @@
+"""Creating the topics: explicit, idempotent, never by accident."""
+
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from shared.events.topics import TOPICS, Topic
+from shared.messaging.broker import KafkaSettings, client_options
+
+
+class TopicsDiffer(Exception):
+    """A topic exists with another number of partitions; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done about one topic."""
+
+    topic: Topic
+    created: bool
+
+
+async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> list[Outcome]:
+    """Create what is missing, with the settings of the contract.
+
+    Raises ``KafkaError`` when the broker cannot be used and :class:`TopicsDiffer` when a topic is not as
+    agreed. Existing topics are never altered.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
+    await admin.start()
+    try:
+        outcomes = [await _create_one(admin, topic, replication_factor) for topic in Topic]
+        # Only now: some brokers create a topic, with settings of their own, when asked about it.
+        await _check_partitions(admin)
+    finally:
+        await admin.close()
+    return outcomes
+
+
+async def _create_one(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: int) -> Outcome:
+    agreed = TOPICS[topic]
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                topic.value,
+                num_partitions=agreed.partitions,
+                replication_factor=replication_factor,
+                topic_configs=agreed.broker_config,
+            )
+        ]
+    )
+    code, message = response.topic_errors[0][1:3]
+    if code == TopicAlreadyExistsError.errno:
+        return Outcome(topic, created=False)
+    if code:
+        raise for_code(code)(f"{topic} could not be created: {message}")
+    return Outcome(topic, created=True)
+
+
+async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
+    described = await admin.describe_topics([topic.value for topic in Topic])
+    found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    different = [
+        f"{topic} has {found.get(topic, 0)} partitions, not {agreed.partitions}"
+        for topic, agreed in TOPICS.items()
+        if found.get(topic, 0) != agreed.partitions
+    ]
+    if different:
+        raise TopicsDiffer("; ".join(different) + ". Delete the topic or move its events by hand.")

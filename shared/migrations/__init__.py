@@ -1,0 +1,65 @@
+"""Migrations: one Alembic environment for the three services; each keeps its revisions in ``migrations/``."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from shared.database import Database, async_url
+
+
+def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
+    """Bring the database to the newest revision; replicas that do it at once take turns."""
+    command.upgrade(_config(url, revisions, metadata), "head")
+
+
+def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
+    """Write a revision from what differs between the tables in code and the database."""
+    command.revision(_config(url, revisions, metadata), message, autogenerate=True)
+
+
+async def missing(database: Database, revisions: Path) -> str | None:
+    """What the database lacks, in a sentence, or None when it is at the newest revision."""
+    newest = ScriptDirectory.from_config(_config("", revisions, MetaData())).get_current_head()
+    async with database.quiet_transaction() as tx:
+        current = await tx.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+    if current == newest:
+        return None
+    return f"the database is at revision {current or 'none'}, this version needs {newest}"
+
+
+def drift(url: str, metadata: MetaData) -> list[Any]:
+    """What differs between the tables in code and an upgraded database: nothing, or a migration is owed."""
+
+    def compare(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    return asyncio.run(_connected(url, compare))
+
+
+def _config(url: str, revisions: Path, metadata: MetaData) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("version_locations", str(revisions))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["url"] = url
+    config.attributes["metadata"] = metadata
+    return config
+
+
+async def _connected(url: str, work: Any) -> Any:
+    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
