@@ -1,0 +1,1 @@
+"""The catalogue: offers, sessions and their lifecycle, replays and other resources."""

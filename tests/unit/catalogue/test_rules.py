@@ -1,0 +1,419 @@
+"""The lifecycle of a session, as a specification (DOMAIN, Lifecycles)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalogue import offer_files, rules
+from services.catalogue.rules import Announcement, Done, Plan, Refusal, Refused, Session
+from shared.events.catalogue import (
+    Audience,
+    ReservedSeats,
+    SessionCancelled,
+    SessionChanged,
+    SessionClosed,
+    SessionCompleted,
+    SessionOpened,
+    SessionScheduled,
+)
+from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
+from tests.unit.catalogue.builders import (
+    AFTER,
+    BEFORE,
+    CLOSED,
+    CLOSES,
+    COMPLETED,
+    ENDS,
+    NOTHING,
+    OPENED,
+    OPENS,
+    STARTS,
+    WHILE_CLOSED,
+    WHILE_OPEN,
+    WHILE_RUNNING,
+    a_draft,
+    a_module,
+    a_plan,
+    a_published_session,
+)
+
+A_MOMENT = timedelta(microseconds=1)
+SOON = timedelta(hours=1)
+
+
+def done(outcome: Done | Refused) -> Done:
+    assert isinstance(outcome, Done), outcome
+    return outcome
+
+
+def refusals(outcome: Done | Refused) -> list[tuple[Refusal, str | None]]:
+    assert isinstance(outcome, Refused), outcome
+    return [(problem.refusal, problem.field) for problem in outcome.problems]
+
+
+def kinds(outcome: Done | Refused) -> list[type]:
+    return [type(event) for event in done(outcome).events]
+
+
+# --------------------------------------------------------------------------- phase and enrolment
+
+
+@pytest.fixture(scope="module")
+def mooc() -> Plan:
+    (mooc,) = (one.plan for one in offer_files.read(offer_files.OFFER).sessions if one.format == "mooc")
+    return mooc
+
+
+@pytest.mark.parametrize(
+    ("day", "phase", "enrolment"),
+    [
+        (datetime(2025, 2, 25, 12, tzinfo=UTC), Phase.UPCOMING, EnrolmentWindow.NOT_YET_OPEN),
+        (datetime(2025, 3, 20, 12, tzinfo=UTC), Phase.RUNNING, EnrolmentWindow.OPEN),
+        (datetime(2025, 3, 30, 12, tzinfo=UTC), Phase.RUNNING, EnrolmentWindow.CLOSED),
+        (datetime(2025, 4, 12, 12, tzinfo=UTC), Phase.OVER, EnrolmentWindow.CLOSED),
+    ],
+)
+def test_the_mooc_runs_while_it_is_open_then_closed_then_over(
+    mooc: Plan, day: datetime, phase: Phase, enrolment: EnrolmentWindow
+) -> None:
+    assert (rules.phase_at(mooc, day), rules.enrolment_at(mooc, day)) == (phase, enrolment)
+
+
+def test_the_moocs_bounds_are_midnights_in_paris_on_both_sides_of_the_clock_change(mooc: Plan) -> None:
+    assert mooc.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
+    assert mooc.enrolment_closes_at == datetime(2025, 3, 28, 23, tzinfo=UTC)
+    assert mooc.ends_at == datetime(2025, 4, 11, 22, tzinfo=UTC)
+    assert rules.enrolment_at(mooc, mooc.enrolment_closes_at - A_MOMENT) is EnrolmentWindow.OPEN
+    assert rules.phase_at(mooc, mooc.ends_at - A_MOMENT) is Phase.RUNNING
+
+
+def test_the_first_instant_counts_and_the_last_does_not() -> None:
+    plan = a_plan()
+    assert rules.enrolment_at(plan, OPENS - A_MOMENT) is EnrolmentWindow.NOT_YET_OPEN
+    assert rules.enrolment_at(plan, OPENS) is EnrolmentWindow.OPEN
+    assert rules.enrolment_at(plan, CLOSES - A_MOMENT) is EnrolmentWindow.OPEN
+    assert rules.enrolment_at(plan, CLOSES) is EnrolmentWindow.CLOSED
+    assert rules.phase_at(plan, STARTS - A_MOMENT) is Phase.UPCOMING
+    assert rules.phase_at(plan, STARTS) is Phase.RUNNING
+    assert rules.phase_at(plan, ENDS - A_MOMENT) is Phase.RUNNING
+    assert rules.phase_at(plan, ENDS) is Phase.OVER
+
+
+def test_five_days_before_is_the_same_hour_on_the_other_side_of_a_clock_change() -> None:
+    half_past_nine_in_summer = datetime(2025, 4, 2, 7, 30, tzinfo=UTC)
+    assert rules.days_before(half_past_nine_in_summer, 5, "Europe/Paris") == datetime(
+        2025, 3, 28, 8, 30, tzinfo=UTC
+    )
+    assert rules.days_before(half_past_nine_in_summer, 5, "America/Cayenne") == datetime(
+        2025, 3, 28, 7, 30, tzinfo=UTC
+    )
+
+
+# ------------------------------------------------------------------------------- what the clock owes
+
+
+def test_nothing_is_announced_of_a_draft_or_of_a_cancelled_session() -> None:
+    for session in (a_draft(), done(rules.cancel(a_published_session(), WHILE_OPEN)).session):
+        assert rules.owed(session, AFTER) == ()
+        assert rules.next_announcement_at(session) is None
+
+
+def test_each_announcement_is_owed_from_its_instant_on() -> None:
+    session = a_published_session()
+    for instant, announcement in ((OPENS, OPENED), (CLOSES, CLOSED), (ENDS, COMPLETED)):
+        assert rules.next_announcement_at(session) == instant
+        assert rules.owed(session, instant - A_MOMENT) == ()
+        assert rules.owed(session, instant) == (announcement,)
+        session = rules.announce(session, instant).session
+    assert rules.next_announcement_at(session) is None
+
+
+def test_each_announcement_is_made_once() -> None:
+    once = rules.announce(a_published_session(), WHILE_OPEN)
+    again = rules.announce(once.session, WHILE_OPEN)
+    assert kinds(once) == [SessionOpened]
+    assert again == Done(once.session)
+
+
+def test_what_came_due_while_nobody_looked_is_announced_in_order() -> None:
+    caught_up = rules.announce(a_published_session(), AFTER)
+    assert kinds(caught_up) == [SessionOpened, SessionClosed, SessionCompleted]
+
+
+def test_a_session_that_closes_when_it_ends_is_closed_before_it_is_completed() -> None:
+    session = a_published_session(enrolment_closes_at=ENDS)
+    assert rules.owed(session, ENDS) == (OPENED, CLOSED, COMPLETED)
+
+
+def test_each_event_has_a_version_of_its_own() -> None:
+    published = a_published_session()
+    versions = [event.version for event in rules.announce(published, AFTER).events]
+    assert versions == [published.version + 1, published.version + 2, published.version + 3]
+
+
+def test_an_event_says_what_the_clock_said_when_it_was_published() -> None:
+    (opened,) = rules.announce(a_published_session(), WHILE_OPEN).events
+    assert (opened.status, opened.phase, opened.enrolment) == (
+        Status.PUBLISHED,
+        Phase.UPCOMING,
+        EnrolmentWindow.OPEN,
+    )
+
+
+@given(st.lists(st.integers(min_value=0, max_value=60 * 24), max_size=20))
+def test_however_often_the_clock_looks_one_of_each_is_announced(days: list[int]) -> None:
+    session, seen = a_published_session(), list[type]()
+    for hours in [*sorted(days), 60 * 24]:
+        outcome = rules.announce(session, BEFORE + timedelta(hours=hours))
+        session, seen = outcome.session, [*seen, *kinds(outcome)]
+    assert seen == [SessionOpened, SessionClosed, SessionCompleted]
+
+
+# ------------------------------------------------------------------------------------------- publish
+
+
+def test_a_published_session_is_scheduled_and_nobody_hears_of_drafts() -> None:
+    draft = a_draft()
+    outcome = done(rules.publish(draft, BEFORE))
+    (scheduled,) = outcome.events
+    assert isinstance(scheduled, SessionScheduled)
+    assert scheduled.version == draft.version + 1
+    assert done(rules.change(draft, a_plan(title="Autre titre"), BEFORE)).events == ()
+
+
+def test_a_session_published_when_enrolment_is_open_is_scheduled_as_open_then_opened() -> None:
+    outcome = done(rules.publish(a_draft(), WHILE_OPEN))
+    assert kinds(outcome) == [SessionScheduled, SessionOpened]
+    assert outcome.events[0].enrolment is EnrolmentWindow.OPEN
+    assert outcome.session.announced is OPENED
+
+
+def test_a_session_is_published_once() -> None:
+    assert refusals(rules.publish(a_published_session(), BEFORE)) == [(Refusal.ALREADY_PUBLISHED, None)]
+
+
+def test_a_session_that_is_over_is_not_published() -> None:
+    assert refusals(rules.publish(a_draft(), ENDS)) == [(Refusal.SESSION_OVER, "ends_at")]
+
+
+def test_a_published_session_has_a_place_or_a_link() -> None:
+    assert refusals(rules.publish(a_draft(venue=None), BEFORE)) == [(Refusal.NO_PLACE, "venue")]
+    assert kinds(rules.publish(a_draft(venue=None, join_url="https://visio.example.org/1"), BEFORE))
+
+
+@pytest.mark.parametrize(
+    ("given_", "refusal", "field"),
+    [
+        ({"ends_at": STARTS}, Refusal.DATES_OUT_OF_ORDER, "ends_at"),
+        ({"enrolment_opens_at": CLOSES}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
+        ({"enrolment_closes_at": ENDS + A_MOMENT}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
+        ({"modules": (a_module("Séance", ENDS, STARTS),)}, Refusal.DATES_OUT_OF_ORDER, "modules"),
+        (
+            {"modules": (a_module("Séance", STARTS, ENDS + A_MOMENT),)},
+            Refusal.MODULE_OUTSIDE_SESSION,
+            "modules",
+        ),
+        ({"audience": Audience(delegations=("atlantide",))}, Refusal.UNKNOWN_DELEGATION, None),
+        (
+            {"reserved_seats": (ReservedSeats(delegation="corse", seats=101, release_at=CLOSES),)},
+            Refusal.TOO_MANY_RESERVED_SEATS,
+            "reserved_seats",
+        ),
+        (
+            {
+                "capacity": None,
+                "reserved_seats": (ReservedSeats(delegation="corse", seats=1, release_at=CLOSES),),
+            },
+            Refusal.TOO_MANY_RESERVED_SEATS,
+            "reserved_seats",
+        ),
+        (
+            {"reserved_seats": (ReservedSeats(delegation="corse", seats=1, release_at=CLOSES),) * 2},
+            Refusal.DELEGATION_RESERVED_TWICE,
+            "reserved_seats",
+        ),
+    ],
+)
+def test_an_impossible_plan_is_neither_published_nor_changed_into(
+    given_: dict[str, object], refusal: Refusal, field: str | None
+) -> None:
+    assert (refusal, field) in refusals(rules.publish(a_draft(**given_), BEFORE))
+    assert (refusal, field) in refusals(rules.change(a_published_session(), a_plan(**given_), BEFORE))
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    assert len(refusals(rules.publish(a_draft(ends_at=STARTS, venue=None), BEFORE))) == 2
+
+
+# -------------------------------------------------------------------------------------------- change
+
+
+def test_a_change_is_a_new_version_and_tells_the_whole_state() -> None:
+    session = a_published_session()
+    outcome = done(rules.change(session, a_plan(venue="Ailleurs"), BEFORE))
+    (changed,) = outcome.events
+    assert isinstance(changed, SessionChanged)
+    assert (changed.version, changed.venue) == (session.version + 1, "Ailleurs")
+
+
+def test_the_same_plan_again_is_no_change() -> None:
+    session = a_published_session()
+    assert rules.change(session, a_plan(), BEFORE) == Done(session)
+
+
+def test_dates_to_come_may_move_while_enrolment_is_open() -> None:
+    later = timedelta(days=7)
+    plan = a_plan(enrolment_closes_at=CLOSES + later, starts_at=STARTS + later, ends_at=ENDS + later)
+    outcome = done(rules.change(a_published_session(at=WHILE_OPEN), plan, WHILE_OPEN))
+    assert kinds(outcome) == [SessionChanged]
+    assert rules.next_announcement_at(outcome.session) == CLOSES + later
+
+
+@pytest.mark.parametrize(
+    ("now", "field"),
+    [(WHILE_OPEN, "enrolment_opens_at"), (WHILE_CLOSED, "enrolment_closes_at"), (WHILE_RUNNING, "starts_at")],
+)
+def test_a_date_that_has_passed_cannot_move(now: datetime, field: str) -> None:
+    plan = a_plan(**{field: getattr(a_plan(), field) + A_MOMENT})
+    outcome = rules.change(a_published_session(at=now), plan, now)
+    assert (Refusal.IN_THE_PAST, field) in refusals(outcome)
+
+
+def test_a_date_cannot_move_into_the_past() -> None:
+    outcome = rules.change(a_published_session(), a_plan(enrolment_closes_at=WHILE_OPEN - SOON), WHILE_OPEN)
+    assert (Refusal.IN_THE_PAST, "enrolment_closes_at") in refusals(outcome)
+
+
+def test_enrolment_may_be_closed_at_this_instant_and_is_then_announced_as_closed() -> None:
+    session = a_published_session(at=WHILE_OPEN)
+    outcome = rules.change(session, a_plan(enrolment_closes_at=WHILE_OPEN), WHILE_OPEN)
+    assert kinds(outcome) == [SessionChanged, SessionClosed]
+
+
+def test_what_the_clock_owed_is_announced_before_the_change() -> None:
+    outcome = rules.change(a_published_session(), a_plan(venue="Ailleurs"), WHILE_OPEN)
+    assert kinds(outcome) == [SessionOpened, SessionChanged]
+
+
+def test_capacity_may_go_down_to_none_at_all_while_enrolment_is_open() -> None:
+    outcome = done(rules.change(a_published_session(at=WHILE_OPEN), a_plan(capacity=0), WHILE_OPEN))
+    assert outcome.session.plan.capacity == 0
+
+
+def test_how_approval_is_given_is_fixed_once_enrolment_is_open() -> None:
+    plan = a_plan(approval=ApprovalPolicy.EMPLOYER)
+    assert kinds(rules.change(a_published_session(), plan, BEFORE)) == [SessionChanged]
+    assert refusals(rules.change(a_published_session(), plan, WHILE_OPEN)) == [
+        (Refusal.FIXED_ONCE_OPEN, "approval")
+    ]
+
+
+def test_a_module_that_has_begun_cannot_change_and_one_to_come_can() -> None:
+    noon = STARTS + timedelta(hours=3)
+    morning, afternoon = a_module("Matin", STARTS, noon), a_module("Après-midi", noon, ENDS)
+    session = a_published_session(modules=(morning, afternoon))
+    during_the_morning = STARTS + SOON
+    without_morning = rules.change(session, a_plan(modules=(afternoon,)), during_the_morning)
+    assert refusals(without_morning) == [(Refusal.IN_THE_PAST, "modules")]
+    one_more = (morning, afternoon, a_module("Accueil", STARTS, STARTS + SOON))
+    assert refusals(rules.change(session, a_plan(modules=one_more), during_the_morning)) == [
+        (Refusal.IN_THE_PAST, "modules")
+    ]
+    shorter = a_module("Après-midi", noon, ENDS - SOON)
+    assert SessionChanged in kinds(
+        rules.change(session, a_plan(modules=(morning, shorter)), during_the_morning)
+    )
+
+
+def test_nothing_changes_once_the_session_is_over() -> None:
+    outcome = rules.change(a_published_session(), a_plan(venue="Ailleurs"), ENDS)
+    assert refusals(outcome) == [(Refusal.SESSION_OVER, None)]
+
+
+def test_a_published_session_does_not_lose_its_only_place() -> None:
+    assert refusals(rules.change(a_published_session(), a_plan(venue=None), BEFORE)) == [
+        (Refusal.NO_PLACE, "venue")
+    ]
+
+
+def test_differences_are_named_by_their_fields() -> None:
+    after = a_plan(capacity=1, waiting_list=WaitingList.OFFER)
+    assert rules.differences(a_plan(), after) == ("capacity", "waiting_list")
+
+
+# ------------------------------------------------------------------------------------ the loaded offer
+
+
+def test_an_offer_that_moves_a_passed_instant_to_the_future_makes_it_due_again() -> None:
+    session = a_published_session(at=AFTER)
+    assert session.announced is COMPLETED
+    later = timedelta(days=30)
+    plan = a_plan(enrolment_closes_at=CLOSES + later, starts_at=STARTS + later, ends_at=ENDS + later)
+    outcome = rules.amend(session, plan, AFTER)
+    assert kinds(outcome) == [SessionChanged]
+    assert outcome.session.announced is OPENED
+    assert kinds(rules.announce(outcome.session, ENDS + later)) == [SessionClosed, SessionCompleted]
+
+
+def test_an_offer_that_moves_an_instant_into_the_past_makes_it_due_at_once() -> None:
+    earlier = timedelta(days=60)
+    plan = replace(a_plan(), enrolment_opens_at=OPENS - earlier)
+    outcome = rules.amend(a_published_session(), plan, BEFORE)
+    assert kinds(outcome) == [SessionChanged, SessionOpened]
+
+
+# -------------------------------------------------------------------------------------------- cancel
+
+
+def test_a_cancellation_is_told_and_is_final() -> None:
+    session = a_published_session(at=WHILE_OPEN)
+    outcome = done(rules.cancel(session, WHILE_OPEN))
+    assert kinds(outcome) == [SessionCancelled]
+    assert outcome.events[0].status is Status.CANCELLED
+    cancelled = outcome.session
+    for again in (
+        rules.cancel(cancelled, WHILE_OPEN),
+        rules.publish(cancelled, WHILE_OPEN),
+        rules.change(cancelled, a_plan(venue="Ailleurs"), WHILE_OPEN),
+    ):
+        assert refusals(again) == [(Refusal.ALREADY_CANCELLED, None)]
+
+
+def test_what_the_clock_owed_is_announced_before_the_cancellation() -> None:
+    assert kinds(rules.cancel(a_published_session(), WHILE_OPEN)) == [SessionOpened, SessionCancelled]
+
+
+def test_a_running_session_may_be_cancelled_and_one_that_is_over_may_not() -> None:
+    assert SessionCancelled in kinds(rules.cancel(a_published_session(), WHILE_RUNNING))
+    assert refusals(rules.cancel(a_published_session(), ENDS)) == [(Refusal.SESSION_OVER, None)]
+
+
+def test_a_draft_is_not_cancelled_since_nobody_heard_of_it() -> None:
+    assert refusals(rules.cancel(a_draft(), BEFORE)) == [(Refusal.NOT_PUBLISHED, None)]
+
+
+# ---------------------------------------------------------------------------------------------- total
+
+
+@given(
+    st.sampled_from([a_draft(), a_published_session(), a_published_session(at=AFTER)]),
+    st.lists(st.integers(min_value=-100, max_value=100), min_size=5, max_size=5),
+)
+def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) -> None:
+    """Total: every question has an answer, and what comes out is never inconsistent."""
+    opens, closes, starts, ends, today = (BEFORE + timedelta(days=number) for number in days)
+    plan = a_plan(enrolment_opens_at=opens, enrolment_closes_at=closes, starts_at=starts, ends_at=ends)
+    outcome = rules.change(session, plan, today)
+    if isinstance(outcome, Done):
+        assert rules.inconsistencies(outcome.session.plan) == ()
+        assert outcome.session.announced in Announcement
+        assert not rules.owed(outcome.session, today)
+    else:
+        assert outcome.problems
+
+
+def test_nothing_has_been_announced_of_a_new_session() -> None:
+    assert a_draft().announced is NOTHING
