@@ -21,11 +21,11 @@ from typing import Self
 
 from shared.local.children import Child
 from shared.local.failures import LocalStackError
+from shared.local.places import LOCAL
 from shared.local.ports import LOOPBACK, free_port, is_free
 from shared.local.readiness import kafka_answers, wait_for_port, wait_until
 
-PROJECT = Path(__file__).resolve().parents[3]
-LIBRARIES = PROJECT / ".local" / "kafka" / "libs"
+LIBRARIES = LOCAL / "kafka" / "libs"
 START_SECONDS = 60.0
 _POM = Path(__file__).with_name("pom.xml")
 

@@ -1,0 +1,125 @@
+"""Opening one mail: its header fields, its texts, its attachments. Pure, and total: no mail is too broken.
+
+The standard library's modern policy raises on headers that only an attacker writes; the old one and a
+few lines of our own do not.
+"""
+
+import email
+import email.policy
+import re
+from dataclasses import dataclass
+from email.header import decode_header, make_header
+from email.message import Message
+
+_UNSAFE_IN_A_FILE_NAME = re.compile(r"[^\w.()\- ]+")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A part that is not one of the two texts shown; `number` is its place in the mail."""
+
+    number: int
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail, ready to be shown; nothing in it is safe HTML."""
+
+    fields: list[tuple[str, str]]
+    text: str | None
+    html: str | None
+    attachments: list[Attachment]
+
+    def field(self, name: str) -> str:
+        """Return the first field of that name, or an empty text."""
+        return next((value for key, value in self.fields if key.lower() == name.lower()), "")
+
+
+def open_mail(raw: bytes) -> Mail:
+    """Take a mail apart: the first text and the first HTML part are shown, all else is attached."""
+    texts: dict[str, str] = {}
+    attachments: list[Attachment] = []
+    message = email.message_from_bytes(raw, policy=email.policy.compat32)
+    for number, part in enumerate(message.walk()):
+        if part.is_multipart():
+            continue
+        media_type = part.get_content_type()
+        name = _file_name(part)
+        content = _content(part)
+        attached = str(part.get("Content-Disposition", "")).strip().lower().startswith("attachment")
+        if media_type in {"text/plain", "text/html"} and media_type not in texts and not attached:
+            texts[media_type] = _decoded(part, content)
+        else:
+            attachments.append(
+                Attachment(number, name or _default_name(media_type, number), media_type, content)
+            )
+    return Mail(header_fields(head_of(raw)), texts.get("text/plain"), texts.get("text/html"), attachments)
+
+
+def head_of(raw: bytes) -> bytes:
+    """Return the header block, without the empty line that ends it."""
+    ends = [place for place in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if place >= 0]
+    return raw[: min(ends)] if ends else raw
+
+
+def header_fields(head: bytes) -> list[tuple[str, str]]:
+    """Return the fields in their order, unfolded, with encoded words decoded."""
+    fields: list[tuple[str, str]] = []
+    for line in head.replace(b"\r\n", b"\n").split(b"\n"):
+        text = _as_text(line)
+        if text[:1] in {" ", "\t"} and fields:
+            name, value = fields[-1]
+            fields[-1] = (name, f"{value} {text.strip()}")
+        elif ":" in text:
+            name, _, value = text.partition(":")
+            fields.append((name.strip(), value.strip()))
+    return [(name, _words(value)) for name, value in fields]
+
+
+def _as_text(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def _words(value: str) -> str:
+    if "=?" not in value:
+        return value
+    try:
+        return str(make_header(decode_header(value)))
+    except (ValueError, LookupError, email.errors.MessageError):
+        return value
+
+
+def _content(part: Message) -> bytes:
+    try:
+        content = part.get_payload(decode=True)
+    except (ValueError, LookupError, email.errors.MessageError):
+        content = None
+    if isinstance(content, bytes):
+        return content
+    return str(part.get_payload()).encode(errors="surrogateescape")
+
+
+def _decoded(part: Message, content: bytes) -> str:
+    try:
+        return content.decode(part.get_content_charset() or "utf-8", errors="replace")
+    except (LookupError, ValueError):
+        return _as_text(content)
+
+
+def _file_name(part: Message) -> str:
+    try:
+        name = part.get_filename() or ""
+    except (ValueError, LookupError, TypeError, email.errors.MessageError):
+        name = ""
+    return _UNSAFE_IN_A_FILE_NAME.sub("_", _words(name)).strip("._ ")[:120]
+
+
+def _default_name(media_type: str, number: int) -> str:
+    extension = {"text/calendar": "ics", "text/plain": "txt", "text/html": "html", "message/rfc822": "eml"}
+    return f"partie-{number}.{extension.get(media_type, 'bin')}"

@@ -1,0 +1,99 @@
+"""Taking mails by SMTP: everything is accepted that a real server would accept, nothing is delivered."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+MAX_MAIL_BYTES = 32 * 2**20
+_PLAIN_PATH = re.compile(r"<(?P<address>[^\s<>@\"\\,:;()]+@[^\s<>@\"\\,:;()\[\]]+)>(?P<rest>(?: .*)?)")
+_MAX_LINE_BYTES = 998  # RFC 5321, 4.5.3.1.6
+
+
+class Receiver:
+    """The handler that aiosmtpd calls: hands each mail, its envelope in front, to `keep`."""
+
+    def __init__(self, keep: Callable[[bytes], str]) -> None:
+        self._keep = keep
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+        """Keep the mail as its last server would: with who it came from and who it was for."""
+        sender = envelope.mail_from or ""
+        head = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
+        envelope_fields = "".join(f"{line}\r\n" for line in head).encode(errors="surrogateescape")
+        try:
+            name = self._keep(envelope_fields + (envelope.original_content or b""))
+        except OSError as error:
+            return f"452 4.3.1 The mailbox could not write the mail: {error.strerror}"
+        return f"250 2.0.0 OK: kept as {name}"
+
+
+class Reception(SMTP):
+    """aiosmtpd's server, reading the body of a mail in a few pieces instead of line by line."""
+
+    line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
+
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
+        """Read a mail up to the lone dot (RFC 5321, 4.1.1.4) and keep it."""
+        if await self.check_helo_needed():
+            return
+        if self.envelope is None or not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 Error: need RCPT command")
+            return
+        if arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+            return
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        content = await self._body()
+        if content is None:
+            await self.push("552 5.3.4 Error: too much mail data")
+        elif max(map(len, content.split(b"\r\n"))) > _MAX_LINE_BYTES:
+            await self.push("500 5.6.0 Line too long (see RFC 5321, 4.5.3.1.6)")
+        else:
+            self.envelope.original_content = self.envelope.content = content
+            await self.push(await self._call_handler_hook("DATA"))
+        self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """Return the address and what follows it; the library's slow grammar is for odd ones only."""
+        if (plain := _PLAIN_PATH.fullmatch(arg)) is not None:
+            return plain["address"], plain["rest"]
+        address: tuple[str | None, str | None] = super()._getaddr(arg)
+        return address
+
+    async def _body(self) -> bytes | None:
+        """Return the mail without its final dot and its doubled dots; None when it is too big."""
+        body, too_big = bytearray(), False
+        while True:
+            try:
+                # Many a line ends so; only one that is nothing else ends the mail.
+                body += await self._reader.readuntil(b".\r\n")
+            except asyncio.LimitOverrunError as overrun:
+                await self._reader.readexactly(overrun.consumed)
+                too_big = True
+            if body == b".\r\n" or body.endswith(b"\r\n.\r\n"):
+                break
+            if len(body) > MAX_MAIL_BYTES:
+                too_big = True
+                del body[:-4]
+        if too_big:
+            return None
+        content = bytes(body[:-3])
+        if content.startswith(b"."):
+            content = content[1:]
+        return content.replace(b"\r\n.", b"\r\n")
+
+
+def reception(keep: Callable[[bytes], str]) -> Callable[[], asyncio.Protocol]:
+    """Return the factory of one connection's protocol."""
+    handler = Receiver(keep)
+    settings: dict[str, Any] = {
+        "data_size_limit": MAX_MAIL_BYTES,
+        "enable_SMTPUTF8": True,
+        "decode_data": False,  # and so 8BITMIME is offered
+        "hostname": "localhost",  # otherwise it asks the DNS at each connection
+        "ident": "Parcours mailbox",
+    }
+    return lambda: Reception(handler, loop=asyncio.get_running_loop(), **settings)

@@ -1,0 +1,6 @@
+"""Where the local stack keeps what it writes: everything below `.local` of the project's folder."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+LOCAL = PROJECT / ".local"
