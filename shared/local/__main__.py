@@ -1,13 +1,17 @@
 """The commands of the local stack: `python -m shared.local run | demo | mailbox`."""
 
+import functools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from shared.local import running
 from shared.local.failures import LocalStackError
 from shared.local.mailbox import serve
 from shared.local.places import LOCAL
+from shared.local.services import parse_scale
+from shared.local.stack import StackOptions
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The whole system on this machine, without Docker."
@@ -19,6 +23,24 @@ def local() -> None:
     """Run Parcours on this machine."""
 
 
+Broker = Annotated[
+    Literal["embedded", "kafka"],
+    typer.Option(
+        help="embedded: in memory, needs nothing. kafka: Apache Kafka itself, needs Java 17 and Maven."
+    ),
+]
+Scale = Annotated[str, typer.Option(help='Processes of each service, for example "enrolment=3 notifier=2".')]
+
+# Each line at once, also into a pipe or a file.
+say = functools.partial(print, flush=True)
+
+
+@cli.command("run")
+def run_stack(broker: Broker = "embedded", scale: Scale = "") -> None:
+    """Run everything until Ctrl-C, with the real offer and links to the pages."""
+    running.run(StackOptions(broker=broker, scale=parse_scale(scale)), say)
+
+
 @cli.command()
 def mailbox(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -27,7 +49,7 @@ def mailbox(
     directory: Annotated[Path, typer.Option(help="Where the mails are kept.")] = LOCAL / "mailbox",
 ) -> None:
     """Run the mailbox alone: an SMTP server that delivers nothing and shows each mail on a page."""
-    serve(host, smtp_port, http_port, directory, typer.echo)
+    serve(host, smtp_port, http_port, directory, say)
 
 
 def main() -> None:

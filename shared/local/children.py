@@ -68,6 +68,7 @@ class Child:
     process: subprocess.Popen[bytes]
     log_file: Path
     stop_signal: int = field(default=signal.SIGTERM)
+    _forgotten: bool = field(default=False, init=False)
 
     @classmethod
     def start(
@@ -149,5 +150,7 @@ class Child:
         return "\n".join(lines[-count:])
 
     def _forget(self) -> None:
-        # Its pid may be given to a stranger from now on.
-        _leash.take_off(self.process.pid)
+        # Its pid may be given to a stranger from now on, or to a later child of ours: once, therefore.
+        if not self._forgotten:
+            self._forgotten = True
+            _leash.take_off(self.process.pid)

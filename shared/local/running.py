@@ -1,0 +1,95 @@
+"""`run`: the stack, the real offer, links to everything, until Ctrl-C."""
+
+import contextlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from zoneinfo import ZoneInfo
+
+from shared.local.credentials import write_privately
+from shared.local.services import SERVICES
+from shared.local.stack import Stack, StackOptions
+
+# The day of the offer that the first run makes today's: the MOOC and the local events can be asked for, the
+# first webinar is over, most sessions are still to come.
+OFFER_DAY = date(2025, 3, 10)
+_OFFER_STAYS = timedelta(days=18)  # then enrolment in the MOOC is closed, and the offer is moved again
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(options: StackOptions, say: Callable[[str], None]) -> None:
+    """Run the stack until SIGINT, SIGTERM or SIGHUP."""
+    with signals_interrupt(), contextlib.suppress(KeyboardInterrupt):
+        say("Starting Parcours …")
+        with Stack(options, say) as stack:
+            say(
+                stack.load_offer(
+                    offer_day(stack.directory, datetime.now(ZoneInfo("Europe/Paris")).date()).isoformat()
+                )
+            )
+            say(links(stack))
+            try:
+                threading.Event().wait()
+            finally:
+                say("Stopping …")
+    say(f"Stopped. What it kept is in {options.directory}.")
+
+
+@contextlib.contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a `KeyboardInterrupt`; nothing disturbs the stop."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def offer_day(directory: Path, today: date) -> date:
+    """Return the day of the offer that is `today`: time goes on from one run to the next.
+
+    The offer is moved by the same number of days at each run, so that loading it again changes nothing and
+    tells nobody; only when enrolment in the MOOC would be over, it is moved anew.
+    """
+    path = directory / "offer-moved-on.json"
+    try:
+        first = date.fromisoformat(json.loads(path.read_text())["day"])
+    except (OSError, ValueError, KeyError):
+        first = None
+    if first is None or not timedelta(0) <= today - first <= _OFFER_STAYS:
+        first = today
+        write_privately(path, json.dumps({"day": first.isoformat()}) + "\n")
+    return OFFER_DAY + (today - first)
+
+
+def links(stack: Stack) -> str:
+    """Return what to open, as lines."""
+    lines = ["", "Parcours is ready:"]
+    for service in SERVICES:
+        count = sum(process.service == service for process in stack.services)
+        lines.append(
+            f"  {service:<10} {stack.url(service)}/docs" + (f"  ({count} processes)" if count > 1 else "")
+        )
+    if stack.mailbox is not None:
+        lines.append(f"  {'mails':<10} {stack.mailbox.url}")
+    host, port = stack.smtp
+    lines += [
+        f"  {'Kafka':<10} {stack.kafka}",
+        f"  {'SMTP':<10} {host}:{port}",
+        f"  {'API token':<10} in {stack.directory / 'demo-token'}",
+        f"  {'details':<10} {stack.directory / 'stack.json'}, logs in {stack.directory / 'logs'}",
+        "Ctrl-C stops it.",
+    ]
+    return "\n".join(lines)

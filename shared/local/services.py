@@ -1,0 +1,131 @@
+"""The three services as processes: their environment, their commands, their restarts.
+
+They are started exactly as for real, `python -m services.<name> serve`, and told everything by their
+environment; nothing of them is imported.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from shared.local.children import Child
+from shared.local.failures import LocalStackError
+from shared.local.places import PROJECT
+from shared.local.ports import LOOPBACK
+
+SERVICES = ("catalogue", "enrolment", "notifier")
+STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}
+
+COMMAND_SECONDS = 120.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+_WELL_AFTER = 30.0
+
+
+def parse_scale(text: str) -> dict[str, int]:
+    """Read "enrolment=3 notifier=2": how many processes of each service; one of each that is not named."""
+    scale = dict.fromkeys(SERVICES, 1)
+    for word in text.replace(",", " ").split():
+        name, _, number = word.partition("=")
+        if name not in SERVICES or not (number.isascii() and number.isdigit() and 1 <= int(number) <= 32):
+            raise LocalStackError(
+                f'scale "{word}" is not understood: write for example "enrolment=3 notifier=2", '
+                f"with {', '.join(SERVICES)} and 1 to 32"
+            )
+        scale[name] = int(number)
+    return scale
+
+
+def run_command(service: str, *arguments: str, env: Mapping[str, str]) -> str:
+    """Run `python -m services.<service> …` to its end and return what it printed."""
+    command = f"services.{service} {' '.join(arguments)}"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", f"services.{service}", *arguments],
+            env=dict(env),
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalStackError(f"`python -m {command}` did not end within {COMMAND_SECONDS:g} s") from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
+        raise LocalStackError(f"`python -m {command}` failed with {done.returncode}:\n" + "\n".join(said))
+    return done.stdout.strip()
+
+
+@dataclass
+class ServiceProcess:
+    """One process of a service, on its port, started again when it dies."""
+
+    service: str
+    number: int
+    port: int
+    env: Mapping[str, str]
+    log_file: Path
+    child: Child | None = None
+    _started_at: float = 0.0
+    _pause: float = field(default=_FIRST_PAUSE)
+    _again_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.service} {self.number}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self) -> None:
+        """Start it; it is ready when `ready` says so."""
+        self.child = Child.start(
+            self.name,
+            [sys.executable, "-m", f"services.{self.service}", "serve"],
+            log_file=self.log_file,
+            env={**self.env, f"{self.service.upper()}_PORT": str(self.port)},
+            cwd=PROJECT,
+        )
+        self._started_at = time.monotonic()
+        self._again_at = None
+
+    def ready(self) -> bool:
+        """Say whether it answers that it can work."""
+        try:
+            answer = httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return answer.is_success
+
+    def revive(self) -> str | None:
+        """Start it again if it has died and its pause is over; return what to tell about it.
+
+        The pause doubles with each death that follows soon after a start, up to 15 s.
+        """
+        if self.child is not None:
+            code = self.child.exit_code()
+            if code is None:
+                return None
+            self.child = None
+            if time.monotonic() - self._started_at > _WELL_AFTER:
+                self._pause = _FIRST_PAUSE
+            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+            self._again_at = time.monotonic() + pause
+            return (
+                f"{self.name} ended ({_cause(code)}); starting it again in {pause:g} s, log: {self.log_file}"
+            )
+        if self._again_at is not None and time.monotonic() >= self._again_at:
+            self.start()
+            return f"{self.name} is started again"
+        return None
+
+
+def _cause(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
