@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TypeVar
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -41,8 +41,6 @@ from shared.events.vocabulary import (
     Timezone,
     WaitingList,
 )
-
-S = TypeVar("S", bound=SessionState)
 
 EVERYONE = Audience()
 """The audience that restricts nothing."""
@@ -195,20 +193,23 @@ def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
     return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
 
 
-def event_of(session: Session, contract: type[S], now: datetime) -> S:
-    """The whole state of ``session`` as an event, phase and enrolment as ``now`` derives them."""
+def state_of(session: Session, now: datetime) -> dict[str, Any]:
+    """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment."""
     plan = session.plan
-    return contract(
-        session_id=session.session_id,
-        version=session.version,
-        offer_id=session.offer_id,
-        format=session.format,
-        organiser=session.organiser,
-        status=session.status,
-        phase=phase_at(plan, now),
-        enrolment=enrolment_at(plan, now),
-        **{field.name: getattr(plan, field.name) for field in fields(Plan)},
-    )
+    return {
+        "session_id": session.session_id,
+        "version": session.version,
+        "offer_id": session.offer_id,
+        "format": session.format,
+        "organiser": session.organiser,
+        "status": session.status,
+        "phase": phase_at(plan, now),
+        "enrolment": enrolment_at(plan, now),
+    } | {field.name: getattr(plan, field.name) for field in fields(Plan)}
+
+
+def _event(session: Session, contract: type[SessionState], now: datetime) -> SessionState:
+    return contract(**state_of(session, now))
 
 
 # ------------------------------------------------------------------------------------ what the clock owes
@@ -255,7 +256,7 @@ def announce(session: Session, now: datetime) -> Done:
     events: list[SessionState] = []
     for announcement in owed(session, now):
         session = replace(session, version=session.version + 1, announced=announcement)
-        events.append(event_of(session, _EVENT_OF[announcement], now))
+        events.append(_event(session, _EVENT_OF[announcement], now))
     return Done(session, tuple(events))
 
 
@@ -330,7 +331,7 @@ def schedule(session: Session, now: datetime) -> Done:
     """Publish a draft without asking whether one may: the offer that is loaded may tell of the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
-    return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events))
+    return Done(caught_up.session, (_event(session, SessionScheduled, now), *caught_up.events))
 
 
 def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
@@ -367,7 +368,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
         session, plan=plan, version=session.version + 1, announced=_still_true(session.announced, plan, now)
     )
     after = announce(session, now)
-    return Done(after.session, (*before.events, event_of(session, SessionChanged, now), *after.events))
+    return Done(after.session, (*before.events, _event(session, SessionChanged, now), *after.events))
 
 
 def cancel(session: Session, now: datetime) -> Done | Refused:
@@ -380,7 +381,7 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
         return _refused(Refusal.SESSION_OVER, "the session is over: it cannot be cancelled any more")
     before = announce(session, now)
     session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
-    return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
+    return Done(session, (*before.events, _event(session, SessionCancelled, now)))
 
 
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:

@@ -1,0 +1,186 @@
+"""The offer's files into the database: what is new is published, what changed is told, the rest left alone.
+
+A load applies what changed *in the files* since the last load: an organiser's own changes of other fields
+stay, a cancelled session stays cancelled, a session that is no longer in the files stays.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.catalogue import offer_files, rules
+from services.catalogue.offer_files import PARIS, OfferEntry, OfferError, PlannedResource, PlannedSession
+from services.catalogue.rules import Done, Plan, Session, Terms
+from services.catalogue.store import offers, resources, sessions
+from services.catalogue.store.offers import Offer
+from services.catalogue.store.resources import Resource
+from services.catalogue.store.sessions import Loaded, Presentation
+from shared import clock
+from shared.database import Database, Transaction
+from shared.events.vocabulary import Status
+
+ACTOR = "load-offer"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a load did. ``held_back`` are resources whose day of publication has not come."""
+
+    shifted_by: int
+    offers: int
+    new: int
+    changed: int
+    unchanged: int
+    cancelled: int
+    resources_published: int
+    resources_unchanged: int
+    resources_held_back: int
+
+    def __str__(self) -> str:
+        shift = f", dates moved by {self.shifted_by:+} days" if self.shifted_by else ""
+        lines = [
+            f"Offers: {self.offers}{shift}",
+            f"Sessions: {self.new} new, {self.changed} changed, {self.unchanged} unchanged"
+            + (f", {self.cancelled} cancelled and left alone" if self.cancelled else ""),
+            f"Resources: {self.resources_published} published, {self.resources_unchanged} unchanged"
+            + (f", {self.resources_held_back} whose day has not come" if self.resources_held_back else ""),
+        ]
+        return "\n".join(lines)
+
+
+_Change = tuple[Session | None, Done, Presentation, Plan]
+
+
+async def load(database: Database, directory: Path, *, as_of: date | None = None) -> Summary:
+    """Load the offer; with ``as_of``, all its dates move by whole days so that this one is today in Paris.
+
+    Loading the same files again changes nothing and publishes nothing. Raises
+    :class:`~services.catalogue.offer_files.OfferError`; then nothing was loaded.
+    """
+    now = clock.now()
+    shift = timedelta(0) if as_of is None else now.astimezone(ZoneInfo(PARIS)).date() - as_of
+    planned = offer_files.read(directory, shift=shift)
+    async with database.transaction() as tx:
+        known_offers = await offers.all_for_load(tx)
+        wanted = [_offer(entry) for entry in planned.offers]
+        await offers.save(tx, [offer for offer in wanted if known_offers.get(offer.offer_id) != offer])
+        known = await sessions.loaded_for_update(tx, [one.session_id for one in planned.sessions])
+        changes = _changes(planned.sessions, known, now)
+        await sessions.save_loaded(tx, changes, actor=ACTOR)
+        published, held_back = await _publish_resources(tx, planned.resources, now)
+    new = sum(before is None for before, *_ in changes)
+    cancelled = sum(one.session.status is Status.CANCELLED for one in known.values())
+    changed = sum(before is not None and bool(done.events) for before, done, *_ in changes)
+    return Summary(
+        shifted_by=shift.days,
+        offers=len(planned.offers),
+        new=new,
+        changed=changed,
+        unchanged=len(planned.sessions) - new - changed - cancelled,
+        cancelled=cancelled,
+        resources_published=published,
+        resources_unchanged=len(planned.resources) - published - held_back,
+        resources_held_back=held_back,
+    )
+
+
+def _changes(planned: Iterable[PlannedSession], known: dict[UUID, Loaded], now: datetime) -> list[_Change]:
+    changes = []
+    for one in planned:
+        change = _new(one, now) if one.session_id not in known else _changed(one, known[one.session_id], now)
+        if change is not None:
+            changes.append(change)
+    return changes
+
+
+def _new(planned: PlannedSession, now: datetime) -> _Change:
+    draft = Session(
+        session_id=planned.session_id,
+        offer_id=planned.offer_id,
+        format=planned.format,
+        organiser=planned.organiser,
+        plan=planned.plan,
+    )
+    return None, rules.schedule(draft, now), _presentation(planned), planned.plan
+
+
+def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> _Change | None:
+    session = known.session
+    if session.status is Status.CANCELLED:
+        return None
+    for name in ("offer_id", "format", "organiser"):
+        if getattr(planned, name) != getattr(session, name):
+            was = getattr(session, name)
+            raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
+    before = known.plan or session.plan
+    moved = {name: getattr(planned.plan, name) for name in rules.differences(before, planned.plan)}
+    plan = replace(session.plan, **moved)
+    for problem in rules.unpublishable(plan):
+        raise OfferError(f"{planned.where}: with what was changed since the last load, {problem.detail}")
+    done = rules.amend(session, plan, now) if plan != session.plan else Done(session)
+    presentation = _presentation(planned)
+    if done.session == session and presentation == known.presentation and planned.plan == known.plan:
+        return None
+    return session, done, presentation, planned.plan
+
+
+def _presentation(planned: PlannedSession) -> Presentation:
+    return Presentation(
+        summary=planned.summary,
+        experts=planned.experts,
+        source=planned.source.value,
+        choices=planned.choices,
+    )
+
+
+def _offer(entry: OfferEntry) -> Offer:
+    return Offer(
+        offer_id=entry.offer_id,
+        format=entry.format,
+        title=entry.title,
+        summary=entry.summary,
+        themes=entry.themes,
+        terms=Terms.model_validate(entry.terms.model_dump()),
+        source=entry.source.value,
+        choices=entry.choices,
+    )
+
+
+async def _publish_resources(
+    tx: Transaction, planned: Sequence[PlannedResource], now: datetime
+) -> tuple[int, int]:
+    """Publish what is new or changed. Returns how many, and how many wait for their day.
+
+    When something was published is a fact that a later load does not move, else a shifted offer would
+    announce the same replay every day.
+    """
+    due = [one for one in planned if one.published_at <= now]
+    known = await resources.by_ids(tx, [one.resource_id for one in due])
+    to_publish = []
+    for one in due:
+        before = known.get(one.resource_id)
+        wanted = _resource(one)
+        if before is None:
+            to_publish.append(wanted)
+        elif before != (again := replace(wanted, published_at=before.published_at, version=before.version)):
+            to_publish.append(replace(again, version=before.version + 1))
+    await resources.publish(tx, to_publish, actor=ACTOR)
+    return len(to_publish), len(planned) - len(due)
+
+
+def _resource(planned: PlannedResource) -> Resource:
+    return Resource(
+        resource_id=planned.resource_id,
+        kind=planned.kind.value,
+        title=planned.title,
+        summary=planned.summary,
+        url=planned.url,
+        themes=planned.themes,
+        published_at=planned.published_at,
+        organiser=planned.organiser,
+        session_id=planned.session_id,
+        source=planned.source.value,
+    )

@@ -1,0 +1,90 @@
+"""Offers: what the sessions belong to."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select, text
+
+from services.catalogue import tables
+from services.catalogue.rules import Terms
+from shared.database import Transaction, insert_many
+from shared.events.vocabulary import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An offer, without its sessions. ``choices`` names what of it the announcement does not state."""
+
+    offer_id: str
+    format: Format
+    title: str
+    summary: str
+    themes: tuple[str, ...]
+    terms: Terms
+    source: str
+    choices: tuple[str, ...]
+
+
+async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
+    """At most ``limit`` offers by id, that come after ``after``."""
+    columns = tables.offer.c
+    query = select(tables.offer).order_by(columns.offer_id).limit(limit)
+    if after is not None:
+        query = query.where(columns.offer_id > after)
+    return [_offer(row) for row in await tx.execute(query)]
+
+
+async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
+    """The offer, if there is one."""
+    row = (await tx.execute(select(tables.offer).where(tables.offer.c.offer_id == offer_id))).one_or_none()
+    return None if row is None else _offer(row)
+
+
+async def all_for_load(tx: Transaction) -> dict[str, Offer]:
+    """Every offer, for a load; a second load waits until the first has ended."""
+    await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING})
+    return {row.offer_id: _offer(row) for row in await tx.execute(select(tables.offer))}
+
+
+_LOADING = 0x6F66666572  # "offer"
+
+
+async def save(tx: Transaction, offers: Sequence[Offer]) -> None:
+    """Insert or update offers."""
+    if offers:
+        await insert_many(tx, tables.offer, [_columns(offer) for offer in offers], then=_REPLACE)
+
+
+_REPLACE = (
+    "ON CONFLICT (offer_id) DO UPDATE SET format = excluded.format, title = excluded.title, "
+    "summary = excluded.summary, themes = excluded.themes, terms = excluded.terms, "
+    "source = excluded.source, choices = excluded.choices"
+)
+
+
+def _offer(row: Row[Any]) -> Offer:
+    return Offer(
+        offer_id=row.offer_id,
+        format=Format(row.format),
+        title=row.title,
+        summary=row.summary,
+        themes=tuple(row.themes),
+        terms=Terms.model_validate(row.terms),
+        source=row.source,
+        choices=tuple(row.choices),
+    )
+
+
+def _columns(offer: Offer) -> dict[str, Any]:
+    return {
+        "offer_id": offer.offer_id,
+        "format": offer.format.value,
+        "title": offer.title,
+        "summary": offer.summary,
+        "themes": json.dumps(offer.themes),
+        "terms": offer.terms.model_dump_json(),
+        "source": offer.source,
+        "choices": json.dumps(offer.choices),
+    }

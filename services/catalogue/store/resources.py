@@ -1,0 +1,111 @@
+"""Replays, dossiers and communities, stored with the events that tell of them."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, or_, select
+
+from services.catalogue import tables
+from services.catalogue.store import trail
+from services.catalogue.store.trail import Line, outbox
+from shared.database import Transaction, insert_many
+from shared.events.catalogue import ReplayPublished, ResourceKind, ResourcePublished
+
+REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A resource open to everyone. ``kind`` is ``replay``, ``dossier`` or ``community``."""
+
+    resource_id: UUID
+    kind: str
+    title: str
+    url: str
+    published_at: datetime
+    summary: str | None = None
+    themes: tuple[str, ...] = ()
+    organiser: str | None = None
+    session_id: UUID | None = None
+    source: str | None = None
+    version: int = 1
+
+
+async def page(
+    tx: Transaction, after: tuple[datetime, UUID] | None, limit: int, *, kind: str | None, theme: str | None
+) -> list[Resource]:
+    """At most ``limit`` resources, the newest first, that come after ``after``."""
+    columns = tables.resource.c
+    query = select(tables.resource).order_by(columns.published_at.desc(), columns.resource_id).limit(limit)
+    if kind is not None:
+        query = query.where(columns.kind == kind)
+    if theme is not None:
+        query = query.where(columns.themes.contains([theme]))
+    if after is not None:
+        moment, resource_id = after
+        later = columns.published_at < moment
+        query = query.where(
+            or_(later, (columns.published_at == moment) & (columns.resource_id > resource_id))
+        )
+    return [_resource(row) for row in await tx.execute(query)]
+
+
+async def by_ids(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
+    """Those of the resources that exist, locked until the transaction ends."""
+    columns = tables.resource.c
+    query = select(tables.resource).where(columns.resource_id.in_(ids)).order_by(columns.resource_id)
+    return {row.resource_id: _resource(row) for row in await tx.execute(query.with_for_update())}
+
+
+async def publish(tx: Transaction, resources: Sequence[Resource], *, actor: str) -> bool:
+    """Insert or replace resources, and tell of them. False if a replica was faster: then tell nothing."""
+    if not resources:
+        return False
+    rows = [_columns(resource) for resource in resources]
+    stored = set((await insert_many(tx, tables.resource, rows, then=_NEWER)).scalars())
+    told = [resource for resource in resources if resource.resource_id in stored]
+    await outbox.publish(tx, [_event(resource) for resource in told])
+    lines = [
+        Line(
+            actor,
+            "published",
+            one.resource_id,
+            one.version,
+            {"url": [None, one.url], "title": [None, one.title]},
+        )
+        for one in told
+    ]
+    await trail.record(tx, lines)
+    return bool(told)
+
+
+_NEWER = (
+    "ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, kind = excluded.kind, "
+    "title = excluded.title, summary = excluded.summary, url = excluded.url, themes = excluded.themes, "
+    "published_at = excluded.published_at, organiser = excluded.organiser, "
+    "session_id = excluded.session_id, source = excluded.source "
+    "WHERE resource.version < excluded.version RETURNING resource_id"
+)
+
+
+def _event(resource: Resource) -> ReplayPublished | ResourcePublished:
+    state = asdict(resource)
+    if resource.kind == REPLAY:
+        return ReplayPublished(**{name: state[name] for name in ReplayPublished.model_fields})
+    kind = ResourceKind(resource.kind)
+    return ResourcePublished(
+        **{name: state[name] for name in ResourcePublished.model_fields} | {"kind": kind}
+    )
+
+
+def _resource(row: Row[Any]) -> Resource:
+    state = {name: getattr(row, name) for name in Resource.__dataclass_fields__}
+    return Resource(**state | {"themes": tuple(row.themes)})
+
+
+def _columns(resource: Resource) -> dict[str, Any]:
+    return asdict(resource) | {"themes": json.dumps(resource.themes)}

@@ -1,0 +1,154 @@
+"""The catalogue's tables. Only its store reads and writes them; they are never a contract."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Table, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from shared.database import Timestamp, new_registry
+from shared.messaging import tables as mechanisms
+
+_registry = new_registry()
+
+
+class _Row(SQLModel, registry=_registry):
+    """A table of this service."""
+
+
+def _json() -> Any:
+    return Field(sa_type=JSONB)
+
+
+class OfferRow(_Row, table=True):
+    """An offer. ``terms`` are what its sessions have unless they say otherwise."""
+
+    __tablename__ = "offer"
+
+    offer_id: str = Field(primary_key=True)
+    format: str
+    title: str
+    summary: str
+    themes: list[str] = _json()
+    terms: dict[str, Any] = _json()
+    source: str
+    choices: list[str] = _json()
+
+
+class SessionRow(_Row, table=True):
+    """A session: its plan, its one decision (``status``) and what the clock has announced of it.
+
+    Phase and enrolment are never stored. ``loaded`` is the plan as the offer's files last gave it, so that
+    a load applies what changed in the files and undoes nothing that an organiser changed since.
+    """
+
+    __tablename__ = "session"
+    __table_args__ = (
+        CheckConstraint("capacity >= 0", name="capacity_not_negative"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_end"),
+        CheckConstraint("enrolment_opens_at < enrolment_closes_at", name="opens_before_close"),
+        CheckConstraint("status IN ('draft', 'published', 'cancelled')", name="known_status"),
+        Index("ix_session_starts_at", "starts_at", "session_id"),
+        Index("ix_session_organiser", "organiser", "starts_at", "session_id"),
+        Index("ix_session_format", "format", "starts_at", "session_id"),
+        Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
+        Index(
+            "ix_session_next_transition_at",
+            "next_transition_at",
+            postgresql_where=text("next_transition_at IS NOT NULL"),
+        ),
+    )
+
+    session_id: UUID = Field(primary_key=True)
+    offer_id: str = Field(foreign_key="offer.offer_id")
+    format: str
+    organiser: str
+    version: int
+    status: str
+    announced: int
+    next_transition_at: datetime | None = Field(sa_type=Timestamp)
+    title: str
+    enrolment_opens_at: datetime = Field(sa_type=Timestamp)
+    enrolment_closes_at: datetime = Field(sa_type=Timestamp)
+    starts_at: datetime = Field(sa_type=Timestamp)
+    ends_at: datetime = Field(sa_type=Timestamp)
+    timezone: str
+    modules: list[Any] = _json()
+    capacity: int | None
+    waiting_list: str
+    offer_hold_hours: int
+    approval: str
+    audience: dict[str, Any] = _json()
+    reserved_seats: list[Any] = _json()
+    venue: str | None
+    join_url: str | None
+    summary: str | None
+    experts: list[str] = _json()
+    source: str | None
+    choices: list[str] = _json()
+    loaded: dict[str, Any] | None = Field(sa_type=JSONB)
+
+
+class OccupancyRow(_Row, table=True):
+    """How full a session is, as the enrolment service last said. The session may be unknown here."""
+
+    __tablename__ = "occupancy"
+
+    session_id: UUID = Field(primary_key=True)
+    version: int = Field(sa_type=BigInteger)
+    capacity: int | None
+    enrolled: int
+    waiting: int
+    offered: int
+
+
+class ResourceRow(_Row, table=True):
+    """A replay, a dossier or a community, open to everyone."""
+
+    __tablename__ = "resource"
+    __table_args__ = (Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),)
+
+    resource_id: UUID = Field(primary_key=True)
+    version: int
+    kind: str
+    title: str
+    summary: str | None
+    url: str
+    themes: list[str] = _json()
+    published_at: datetime = Field(sa_type=Timestamp)
+    organiser: str | None
+    session_id: UUID | None
+    source: str | None
+
+
+class AuditRow(_Row, table=True):
+    """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
+
+    __tablename__ = "audit"
+
+    id: int | None = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    actor: str
+    action: str
+    subject: UUID = Field(index=True)
+    version: int
+    changes: dict[str, Any] = _json()
+
+
+mechanisms.add_to(_registry.metadata)
+
+metadata = _registry.metadata
+"""All tables of this database, for its migrations."""
+
+
+def _table(name: str) -> Table:
+    return metadata.tables[name]
+
+
+offer = _table("offer")
+session = _table("session")
+occupancy = _table("occupancy")
+resource = _table("resource")
+audit = _table("audit")
