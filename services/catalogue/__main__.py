@@ -1,0 +1,49 @@
+"""``python -m services.catalogue serve | migrate | load-offer | dead-letters … | outbox …``."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.catalogue import loading
+from services.catalogue.app import DEFINITION
+from services.catalogue.offer_files import OFFER, OfferError
+from shared import migrations
+from shared.cli import in_process, run, service_cli, stop
+from shared.process import CannotRun, Process
+
+app = service_cli(DEFINITION)
+
+
+@app.command("load-offer", help="Publish the offer of the files: what is new, what changed, nothing twice.")
+def load_offer(
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="Move all dates by whole days so that this one is today.",
+        ),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option(help="The folder of the offer's *.yaml files.", show_default=False)
+    ] = OFFER,
+) -> None:
+    """Load the offer and say in three lines what was done."""
+    day = None if as_of is None else as_of.date()
+
+    async def load(process: Process) -> loading.Summary:
+        lacking = await migrations.missing(process.database, process.revisions)
+        if lacking is not None:
+            raise CannotRun(f"{lacking}: run 'python -m services.catalogue migrate' first.")
+        return await loading.load(process.database, directory, as_of=day)
+
+    try:
+        typer.echo(in_process(DEFINITION, load))
+    except OfferError as error:
+        stop(f"the offer was not loaded.\n{error}")
+
+
+if __name__ == "__main__":
+    run(app)

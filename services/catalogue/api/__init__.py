@@ -1,0 +1,18 @@
+"""HTTP in (JSON): the offer and its sessions for everyone, their management for those who organise them."""
+
+from fastapi import FastAPI
+
+from services.catalogue.api import management, public
+from shared.auth import Tokens
+from shared.database import Database
+from shared.http import new_api
+
+
+def build(database: Database, tokens: Tokens) -> FastAPI:
+    """The API over one database."""
+    api = new_api("catalogue", "The offers, their sessions and their resources; how organisers publish them.")
+    api.state.database = database
+    api.state.tokens = tokens
+    api.include_router(public.router)
+    api.include_router(management.router)
+    return api

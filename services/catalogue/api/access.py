@@ -1,0 +1,45 @@
+"""Who asks, what they may see and touch, and where the answers are."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from services.catalogue.store.sessions import PUBLIC, Viewer
+from shared.auth import Principal, Role, requires
+from shared.database import Database as SharedDatabase
+from shared.http import Problem
+
+_BEARER = HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE, of role organiser or admin.")
+_organiser = requires(Role.ORGANISER)
+
+T = TypeVar("T")
+
+
+def _database(request: Request) -> SharedDatabase:
+    database: SharedDatabase = request.app.state.database
+    return database
+
+
+def _viewer(request: Request) -> Viewer:
+    """The public where there is no token; a token that is wrong is refused, not ignored."""
+    if "authorization" not in request.headers:
+        return PUBLIC
+    return viewer_of(_organiser(request))
+
+
+def viewer_of(principal: Principal) -> Viewer:
+    """What the owner of a token sees."""
+    return Viewer(everywhere=principal.delegation is None, delegation=principal.delegation)
+
+
+Database = Annotated[SharedDatabase, Depends(_database)]
+Organiser = Annotated[Principal, Depends(_organiser), Depends(_BEARER)]
+AnyViewer = Annotated[Viewer, Depends(_viewer), Depends(_BEARER)]
+
+
+def found(what: T | None, name: str) -> T:
+    """What was looked for. Raises a 404: what belongs to others does not exist."""
+    if what is None:
+        raise Problem(404, "Not found", f"There is no {name}, or it is not yours.")
+    return what

@@ -1,0 +1,117 @@
+"""What everyone may read."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from services.catalogue.api.access import AnyViewer, Database, found
+from services.catalogue.api.bodies import (
+    Moment,
+    OfferBody,
+    ResourceBody,
+    SessionBody,
+    offer_body,
+    resource_body,
+    session_body,
+)
+from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
+from services.catalogue.offer_files import Kind
+from services.catalogue.store import offers, resources, sessions
+from services.catalogue.store.sessions import Wanted
+from shared import clock
+from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Slug, Status
+
+router = APIRouter(prefix="/api/v1")
+
+_OFFER_KEY = TypeAdapter(Slug)
+_DATED_KEY = TypeAdapter(tuple[Moment, UUID])
+
+
+class _PageQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class SessionQuery(_PageQuery):
+    """Which sessions to list."""
+
+    format: Format | None = None
+    delegation: Delegation | None = None
+    offer_id: Slug | None = None
+    status: Status | None = None
+    enrolment: EnrolmentWindow | None = None
+    starts_after: Moment | None = None
+    starts_before: Moment | None = None
+
+
+class ResourceQuery(_PageQuery):
+    """Which resources to list."""
+
+    kind: Kind | None = None
+    theme: Slug | None = None
+
+
+@router.get("/offers", tags=["offers"], summary="The offers, by id")
+async def list_offers(query: Annotated[_PageQuery, Query()], database: Database) -> Page[OfferBody]:
+    """Every offer, whatever its format; what has no session yet too."""
+    after = position(query.cursor, _OFFER_KEY)
+    async with database.quiet_transaction() as tx:
+        rows = await offers.page(tx, after, query.limit + 1)
+    return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
+
+
+@router.get("/sessions", tags=["sessions"], summary="The sessions, by start")
+async def list_sessions(
+    query: Annotated[SessionQuery, Query()], database: Database, viewer: AnyViewer
+) -> Page[SessionBody]:
+    """Published and cancelled sessions; with an organiser's token, the drafts of their delegation too.
+
+    `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out what is cancelled.
+    """
+    now = clock.now()
+    wanted = Wanted(
+        now=now,
+        viewer=viewer,
+        format=query.format,
+        organiser=query.delegation,
+        offer_id=query.offer_id,
+        status=query.status,
+        enrolment=query.enrolment,
+        starts_after=query.starts_after,
+        starts_before=query.starts_before,
+    )
+    after = position(query.cursor, _DATED_KEY)
+    async with database.quiet_transaction() as tx:
+        rows = await sessions.page(tx, wanted, after, query.limit + 1)
+    return page_of(
+        rows,
+        query.limit,
+        show=lambda listed: session_body(listed, now),
+        key=lambda listed: (listed.session.plan.starts_at.isoformat(), str(listed.session.session_id)),
+    )
+
+
+@router.get("/sessions/{session_id}", tags=["sessions"], summary="One session")
+async def show_session(session_id: UUID, database: Database, viewer: AnyViewer) -> SessionBody:
+    """Its whole state, phase and enrolment as of now, and how full it is."""
+    async with database.quiet_transaction() as tx:
+        listed = await sessions.shown(tx, session_id, viewer)
+    return session_body(found(listed, f"session {session_id}"), clock.now())
+
+
+@router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
+async def list_resources(query: Annotated[ResourceQuery, Query()], database: Database) -> Page[ResourceBody]:
+    """What is open to everyone, without enrolment."""
+    after = position(query.cursor, _DATED_KEY)
+    async with database.quiet_transaction() as tx:
+        rows = await resources.page(tx, after, query.limit + 1, kind=query.kind, theme=query.theme)
+    return page_of(
+        rows,
+        query.limit,
+        show=resource_body,
+        key=lambda resource: (resource.published_at.isoformat(), str(resource.resource_id)),
+    )

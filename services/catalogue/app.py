@@ -1,0 +1,39 @@
+"""Composition root of the catalogue: settings to database, broker, HTTP and jobs."""
+
+from pathlib import Path
+
+from services.catalogue import api, handlers, jobs, tables
+from services.catalogue.settings import Settings
+from shared.auth import Tokens
+from shared.cli import Definition
+from shared.database import Database
+from shared.process import CannotRun, Process
+
+REVISIONS = Path(__file__).parent / "migrations" / "versions"
+
+
+def compose(settings: Settings) -> Process:
+    """Wire the service. Connects to nothing; raises ``CannotRun`` when the tokens cannot be read."""
+    database = Database(settings.database_url, application_name="catalogue")
+    try:
+        tokens = Tokens.load(settings.api_tokens_file)
+    except ValueError as error:
+        raise CannotRun(str(error)) from error
+    return Process(
+        name="catalogue",
+        settings=settings,
+        database=database,
+        subscriptions=handlers.subscriptions,
+        revisions=REVISIONS,
+        api=api.build(database, tokens),
+        jobs=jobs.all_jobs(database),
+    )
+
+
+DEFINITION = Definition(
+    name="catalogue",
+    settings=Settings,
+    compose=compose,
+    metadata=tables.metadata,
+    revisions=REVISIONS,
+)
