@@ -9,7 +9,7 @@ from shared.cli import Definition
 from shared.database import Database
 from shared.process import CannotRun, Process
 
-REVISIONS = Path(__file__).parent / "migrations" / "versions"
+REVISIONS = Path(__file__).parent / "migrations"
 
 
 def compose(settings: Settings) -> Process:

@@ -3,15 +3,20 @@
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.catalogue.store.sessions import PUBLIC, Viewer
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
 
-_BEARER = HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE, of role organiser or admin.")
-_organiser = requires(Role.ORGANISER)
+_Documented = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE: organiser or admin.")),
+]
+"""Only tells OpenAPI that a token is taken; who it belongs to is found out by ``requires``."""
+
+_check = requires(Role.ORGANISER)
 
 T = TypeVar("T")
 
@@ -21,11 +26,15 @@ def _database(request: Request) -> SharedDatabase:
     return database
 
 
-def _viewer(request: Request) -> Viewer:
+def _organiser(request: Request, _documented: _Documented) -> Principal:
+    return _check(request)
+
+
+def _viewer(request: Request, _documented: _Documented) -> Viewer:
     """The public where there is no token; a token that is wrong is refused, not ignored."""
     if "authorization" not in request.headers:
         return PUBLIC
-    return viewer_of(_organiser(request))
+    return viewer_of(_check(request))
 
 
 def viewer_of(principal: Principal) -> Viewer:
@@ -34,8 +43,8 @@ def viewer_of(principal: Principal) -> Viewer:
 
 
 Database = Annotated[SharedDatabase, Depends(_database)]
-Organiser = Annotated[Principal, Depends(_organiser), Depends(_BEARER)]
-AnyViewer = Annotated[Viewer, Depends(_viewer), Depends(_BEARER)]
+Organiser = Annotated[Principal, Depends(_organiser)]
+AnyViewer = Annotated[Viewer, Depends(_viewer)]
 
 
 def found(what: T | None, name: str) -> T:

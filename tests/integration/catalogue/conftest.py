@@ -1,0 +1,123 @@
+"""A catalogue on a real database, and organisers who ask things of it."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import api, loading
+from services.catalogue.offer_files import OFFER
+from shared.auth import Tokens
+from shared.database import Database
+from shared.events import BY_TYPE, Event
+
+TOKENS = [
+    {"name": "advisor-bretagne", "role": "organiser", "delegation": "bretagne"},
+    {"name": "advisor-corse", "role": "organiser", "delegation": "corse"},
+    {"name": "siege", "role": "admin"},
+    {"name": "portail", "role": "portal"},
+]
+
+
+@pytest.fixture
+async def database(catalogue_url: str) -> AsyncIterator[Database]:
+    database = Database(catalogue_url, application_name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def tokens_file(tmp_path: Path) -> Path:
+    """Every token's secret is its owner's name."""
+    path = tmp_path / "tokens.json"
+    entries = [entry | {"sha256": hashlib.sha256(entry["name"].encode()).hexdigest()} for entry in TOKENS]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+Ask = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
+    """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters of a GET, else JSON fields."""
+    application = api.build(database, Tokens.load(tokens_file))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=application), base_url="http://catalogue/api/v1"
+    ) as client:
+
+        async def ask(method: str, path: str, *, by: str | None = None, **fields: Any) -> httpx.Response:
+            headers = {} if by is None else {"authorization": f"Bearer {by}"}
+            if method == "GET":
+                return await client.get(path, headers=headers, params=fields)
+            return await client.request(method, path, headers=headers, json=fields)
+
+        yield ask
+
+
+@pytest.fixture
+def told(database: Database) -> Callable[..., Awaitable[list[Event]]]:
+    """The events in the outbox, in order; of one key, or all."""
+
+    async def told(key: UUID | str | None = None) -> list[Event]:
+        query = text(
+            "SELECT type, data FROM outbox WHERE CAST(:key AS text) IS NULL OR key = :key ORDER BY id"
+        )
+        async with database.quiet_transaction() as tx:
+            rows = (await tx.execute(query, {"key": None if key is None else str(key)})).all()
+        return [BY_TYPE[row.type].model_validate_json(row.data) for row in rows]
+
+    return told
+
+
+@pytest.fixture
+async def offer(database: Database) -> loading.Summary:
+    """The national offer, loaded so that today is 20 March 2025: the MOOC runs and is open."""
+    return await loading.load(database, OFFER, as_of=date(2025, 3, 20))
+
+
+@pytest.fixture
+async def an_empty_offer(database: Database) -> str:
+    """An offer without sessions, whose terms are those of local events."""
+    terms = json.dumps({"closes_days_before": 5, "waiting_list": "automatic", "capacity": 30})
+    async with database.quiet_transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO offer VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
+                "CAST(:terms AS jsonb), 'illustrative', '[]')"
+            ),
+            {"terms": terms},
+        )
+    return "essai"
+
+
+def in_days(days: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+
+
+def a_draft_of(offer_id: str, **changes: Any) -> dict[str, Any]:
+    """A session in forty days that is open now."""
+    fields: dict[str, Any] = {
+        "offer_id": offer_id,
+        "enrolment_opens_at": in_days(-1).isoformat(),
+        "starts_at": in_days(40).isoformat(),
+        "ends_at": in_days(40.3).isoformat(),
+        "venue": "Rennes",
+    }
+    return fields | changes
+
+
+@asynccontextmanager
+async def time_is(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> AsyncIterator[None]:
+    """What the catalogue's clock says meanwhile."""
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.clock.now", lambda: moment)
+        yield

@@ -1,0 +1,218 @@
+"""Loading the offer: idempotent, complete, and kind to what organisers did meanwhile."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import loading, offer_files
+from services.catalogue.offer_files import OFFER, OfferError
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.catalogue import (
+    ReplayPublished,
+    ResourcePublished,
+    SessionChanged,
+    SessionOpened,
+    SessionScheduled,
+    SessionState,
+)
+from shared.events.vocabulary import EnrolmentWindow, Phase
+from tests.integration.catalogue.conftest import Ask
+from tests.support.processes import run_cli
+
+Told = Callable[..., Awaitable[list[Event]]]
+
+MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
+RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+AS_OF = date(2025, 3, 20)
+
+
+async def test_the_mooc_of_20_march_runs_and_is_open_today(
+    offer: loading.Summary, told: Told, ask: Ask
+) -> None:
+    scheduled, opened = await told(MOOC)
+    assert isinstance(scheduled, SessionScheduled)
+    assert isinstance(opened, SessionOpened)
+    assert (scheduled.version, opened.version) == (1, 2)
+    assert (scheduled.phase, scheduled.enrolment) == (Phase.RUNNING, EnrolmentWindow.OPEN)
+    shown = (await ask("GET", f"/sessions/{MOOC}")).json()
+    assert (shown["phase"], shown["enrolment"], shown["source"]) == ("running", "open", "communique")
+
+
+async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(
+    offer: loading.Summary, told: Told
+) -> None:
+    scheduled = (await told(MOOC))[0]
+    assert isinstance(scheduled, SessionScheduled)
+    paris = ZoneInfo("Europe/Paris")
+    for moment in (scheduled.starts_at, scheduled.enrolment_closes_at, scheduled.ends_at):
+        assert moment.astimezone(paris).strftime("%H:%M:%S") == "00:00:00"
+    shift = clock.now().astimezone(paris).date() - AS_OF
+    assert scheduled.starts_at.astimezone(paris).date() == date(2025, 3, 17) + shift
+
+
+async def test_everything_in_the_files_is_published(offer: loading.Summary, told: Told) -> None:
+    planned = offer_files.read(OFFER)
+    events = await told()
+    kinds = Counter(type(event) for event in events)
+    assert kinds[SessionScheduled] == len(planned.sessions) == offer.new
+    assert kinds[ReplayPublished] + kinds[ResourcePublished] == len(planned.resources)
+    assert {event.session_id for event in events if isinstance(event, SessionState)} == {
+        one.session_id for one in planned.sessions
+    }
+
+
+async def test_loading_twice_changes_and_tells_nothing(
+    offer: loading.Summary, database: Database, told: Told
+) -> None:
+    before = await told()
+    again = await loading.load(database, OFFER, as_of=AS_OF)
+    assert (again.new, again.changed, again.resources_published) == (0, 0, 0)
+    assert again.unchanged == offer.new
+    assert await told() == before
+
+
+async def test_two_loads_at_once_publish_each_session_once(database: Database, told: Told) -> None:
+    await asyncio.gather(*(loading.load(database, OFFER, as_of=AS_OF) for _ in range(3)))
+    scheduled = Counter(event.key for event in await told() if isinstance(event, SessionScheduled))
+    assert set(scheduled.values()) == {1}
+
+
+async def test_what_changed_in_the_files_is_told_and_the_rest_is_not(
+    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+) -> None:
+    before = len(await told())
+    changed = edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100")
+    summary = await loading.load(database, changed, as_of=AS_OF)
+    assert summary.changed == 1
+    (event,) = (await told())[before:]
+    assert isinstance(event, SessionChanged)
+    assert (event.session_id, event.capacity) == (RENNES, 100)
+
+
+async def test_what_an_organiser_changed_survives_a_load_that_changes_something_else(
+    offer: loading.Summary, database: Database, ask: Ask, tmp_path: Path
+) -> None:
+    await ask("PATCH", f"/sessions/{RENNES}", by="advisor-bretagne", venue="Ailleurs")
+    again = await loading.load(database, OFFER, as_of=AS_OF)
+    assert again.changed == 0
+    await loading.load(
+        database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF
+    )
+    shown = (await ask("GET", f"/sessions/{RENNES}")).json()
+    assert (shown["venue"], shown["capacity"]) == ("Ailleurs", 100)
+
+
+async def test_a_cancelled_session_stays_cancelled(
+    offer: loading.Summary, database: Database, ask: Ask, told: Told, tmp_path: Path
+) -> None:
+    await ask("POST", f"/sessions/{RENNES}/cancel", by="advisor-bretagne")
+    before = await told()
+    summary = await loading.load(
+        database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF
+    )
+    assert (summary.changed, summary.cancelled) == (0, 1)
+    assert await told() == before
+
+
+async def test_a_shift_of_another_day_moves_every_session_and_republishes_no_replay(
+    offer: loading.Summary, database: Database, told: Told
+) -> None:
+    summary = await loading.load(database, OFFER, as_of=AS_OF + timedelta(days=1))
+    assert (summary.changed, summary.resources_published) == (offer.new, 0)
+    assert not [event for event in await told() if isinstance(event, ReplayPublished) and event.version > 1]
+
+
+async def test_a_resource_that_changed_is_published_again_with_a_new_version(
+    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+) -> None:
+    changed = edited(tmp_path, "resources.yaml", "choisis par les documentalistes", "bien choisis")
+    summary = await loading.load(database, changed, as_of=AS_OF)
+    assert summary.resources_published == 1
+    first, second = await told(offer_files.resource_id("dossier-ia-et-action-publique-locale"))
+    assert isinstance(first, ResourcePublished)
+    assert isinstance(second, ResourcePublished)
+    assert (first.version, second.version) == (1, 2)
+    assert first.published_at == second.published_at
+
+
+async def test_a_resource_whose_day_has_not_come_is_held_back(database: Database, told: Told) -> None:
+    summary = await loading.load(database, OFFER, as_of=date(2025, 3, 1))
+    assert summary.resources_held_back == 4
+    assert all(
+        event.published_at <= clock.now()
+        for event in await told()
+        if isinstance(event, ReplayPublished | ResourcePublished)
+    )
+
+
+async def test_an_offer_with_a_fault_loads_nothing_at_all(
+    database: Database, told: Told, tmp_path: Path
+) -> None:
+    with pytest.raises(OfferError, match="session rennes: capacity"):
+        await loading.load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: -1"))
+    assert await told() == []
+
+
+async def test_a_session_never_changes_hands(
+    offer: loading.Summary, database: Database, tmp_path: Path
+) -> None:
+    other = edited(tmp_path, "local_events.yaml", "organiser: bretagne", "organiser: corse")
+    with pytest.raises(OfferError, match="session rennes: organiser: it was bretagne and never changes"):
+        await loading.load(database, other, as_of=AS_OF)
+
+
+async def test_each_loaded_session_leaves_an_audit_line(offer: loading.Summary, database: Database) -> None:
+    assert await audit_of(database, MOOC) == [("load-offer", "loaded")]
+
+
+async def test_without_as_of_the_dates_are_those_of_the_announcement(database: Database, told: Told) -> None:
+    await loading.load(database, OFFER)
+    scheduled = (await told(MOOC))[0]
+    assert isinstance(scheduled, SessionScheduled)
+    assert scheduled.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
+    assert scheduled.phase is Phase.OVER
+
+
+def test_the_command_says_in_three_lines_what_it_did(catalogue_url: str) -> None:
+    environment = {"CATALOGUE_DATABASE_URL": catalogue_url, "KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
+    done = run_cli("catalogue", "load-offer", "--as-of", "2025-03-20", environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("Offers: 7, dates moved by +")
+    assert "Sessions: 37 new, 0 changed, 0 unchanged" in done.stdout
+
+
+def test_the_command_says_what_is_wrong_without_a_traceback(catalogue_url: str, tmp_path: Path) -> None:
+    environment = {"CATALOGUE_DATABASE_URL": catalogue_url, "KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
+    bad = edited(tmp_path, "mooc.yaml", "ends_at: 2025-04-12 00:00", "ends_at: 2025-03-12 00:00")
+    done = run_cli("catalogue", "load-offer", "--directory", str(bad), environment=environment)
+    assert done.returncode == 1
+    assert "mooc.yaml, offer mooc-fondamentaux-ia, session printemps-2025: ends_at" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
+    """The offer's files with one change, the first place where ``old`` stands."""
+    copy = tmp_path / "offer"
+    shutil.copytree(OFFER, copy)
+    content = (copy / file).read_text()
+    assert old in content
+    (copy / file).write_text(content.replace(old, new, 1))
+    return copy
+
+
+async def audit_of(database: Database, subject: UUID) -> list[tuple[str, str]]:
+    async with database.quiet_transaction() as tx:
+        rows = await tx.execute(
+            text("SELECT actor, action FROM audit WHERE subject = :subject ORDER BY id"), {"subject": subject}
+        )
+        return [(row.actor, row.action) for row in rows]
