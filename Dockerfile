@@ -10,19 +10,19 @@ RUN python -m venv /venv
 
 FROM packages AS catalogue-packages
 COPY requirements/catalogue.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 FROM packages AS enrolment-packages
 COPY requirements/enrolment.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 FROM packages AS notifier-packages
 COPY requirements/notifier.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 FROM packages AS local-packages
 COPY requirements/local.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt
+RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 # ----------------------------------------------------------------------------------------------- code
 # shared/local (the stack without Docker) is set aside here, so that no service carries it.
@@ -34,7 +34,7 @@ RUN mv /code/shared/local /code/local && /venv/bin/python -m compileall -q /code
 # -------------------------------------------------------------------------------------------- runtime
 FROM ${PYTHON_IMAGE} AS runtime
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin parcours
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HTTP_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=code /code/services/__init__.py services/
 COPY --from=code /code/shared shared

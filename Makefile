@@ -38,6 +38,7 @@ run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
 .PHONY: up
 up: ## The same with Docker: Apache Kafka, Postgres, a mailbox, all services
 	$(COMPOSE) up --build --detach
+	@$(COMPOSE) ps
 
 .PHONY: down
 down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
