@@ -173,7 +173,7 @@ def _quoted(columns: Iterable[str]) -> str:
 
 
 def _arrays(table: Table, columns: Iterable[str]) -> str:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call] SQLAlchemy left it untyped
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
     return ", ".join(f"CAST(:{name} AS {table.c[name].type.compile(dialect)}[])" for name in columns)
 
 

@@ -80,9 +80,17 @@ class Subscriptions:
 
         return register
 
+    def park(self, topic: Topic, *types: type[Event]) -> None:
+        """Listen to a topic only to keep its ``types`` for a later version, in the parking lot."""
+        self.on(topic, not_yet=types)(_nothing_to_handle)
+
     def group_id(self, topic: Topic) -> str:
         """One group per service and topic: a rebalance of one does not stop the others."""
         return f"{self.service}.{topic}"
+
+
+async def _nothing_to_handle(_tx: Transaction, received: list[Received[Any]]) -> None:
+    raise AssertionError(f"{len(received)} events for a topic without a handler")
 
 
 class Intake:

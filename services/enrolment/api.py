@@ -1,0 +1,53 @@
+"""HTTP in: what became of a request."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from services.enrolment import store
+from shared.database import Database
+from shared.http import Problem, new_api
+
+
+class RequestOutcome(BaseModel):
+    """What became of a request. No personal data: whoever has the request's id may ask."""
+
+    request_id: UUID
+    state: Literal["pending", "answered"] = Field(
+        description="Pending: the session's event has not come yet."
+    )
+    outcome: str | None = Field(
+        description="enrolled, waitlisted, pending_approval, pending_selection, refused or withdrawn."
+    )
+    reason: str | None = Field(description="Why it was refused.")
+    received_at: datetime
+    decided_at: datetime | None
+
+
+def build(database: Database) -> FastAPI:
+    """The API over one database."""
+    api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
+
+    @api.get("/api/v1/requests/{ce_id}", tags=["requests"], summary="What became of a request")
+    async def request_outcome(ce_id: UUID) -> RequestOutcome:
+        async with database.quiet_transaction() as tx:
+            row = await store.request_outcome(tx, ce_id)
+        if row is None:
+            raise Problem(
+                404,
+                "No such request",
+                f"No request {ce_id} has been read. It may still be on its way, or was parked as unreadable.",
+            )
+        return RequestOutcome(
+            request_id=row.request_id,
+            state="pending" if row.decided_at is None else "answered",
+            outcome=row.outcome,
+            reason=row.reason,
+            received_at=row.received_at,
+            decided_at=row.decided_at,
+        )
+
+    return api

@@ -1,0 +1,34 @@
+"""Composition root of the enrolment service: settings to database, broker, HTTP and jobs."""
+
+from pathlib import Path
+
+from services.enrolment import api, handlers, jobs, tables
+from services.enrolment.settings import Settings
+from shared.cli import Definition
+from shared.database import Database
+from shared.process import Process
+
+REVISIONS = Path(__file__).parent / "migrations"
+
+
+def compose(settings: Settings) -> Process:
+    """Wire the service. Connects to nothing."""
+    database = Database(settings.database_url, application_name="enrolment")
+    return Process(
+        name="enrolment",
+        settings=settings,
+        database=database,
+        subscriptions=handlers.subscriptions,
+        revisions=REVISIONS,
+        api=api.build(database),
+        jobs=jobs.all_jobs(database, settings),
+    )
+
+
+DEFINITION = Definition(
+    name="enrolment",
+    settings=Settings,
+    compose=compose,
+    metadata=tables.metadata,
+    revisions=REVISIONS,
+)

@@ -1,0 +1,214 @@
+"""Sessions, enrolments, requests and the messaging tables."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+import sqlmodel
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision: str = "0001"
+down_revision: str | None = None
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+
+    op.create_table(
+        "dead_letter",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=True),
+        sa.Column("value", sa.LargeBinary(), nullable=True),
+        sa.Column(
+            "headers",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="[[name, base64 or null], …] in order",
+        ),
+        sa.Column(
+            "received_at", sa.DateTime(timezone=True), nullable=False, comment="What a deadline is judged by."
+        ),
+        sa.Column("event_type", sa.String(), nullable=True),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("traceback", sa.String(), nullable=True),
+        sa.Column("parked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "state",
+            sa.String(),
+            server_default="parked",
+            nullable=False,
+            comment="parked, redriven, discarded",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
+        sa.UniqueConstraint(
+            "topic",
+            "partition",
+            "offset",
+            "digest",
+            name=op.f("uq_dead_letter_topic_partition_offset_digest"),
+        ),
+    )
+    op.create_index(
+        "ix_dead_letter_parked",
+        "dead_letter",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'parked'"),
+    )
+    op.create_table(
+        "dead_letter_audit",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("dead_letter_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False, comment="redriven, redrive failed, discarded"),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter_audit")),
+    )
+    op.create_index(
+        op.f("ix_dead_letter_audit_dead_letter_id"), "dead_letter_audit", ["dead_letter_id"], unique=False
+    )
+    op.create_table(
+        "enrolment",
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("ticket", sa.BigInteger(), nullable=True),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
+    )
+    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id"], unique=False)
+    op.create_index(
+        "ix_enrolment_line",
+        "enrolment",
+        ["session_id", "ticket"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waitlisted'"),
+    )
+    op.create_index("ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id"], unique=False)
+    op.create_index(
+        "uq_enrolment_live",
+        "enrolment",
+        ["session_id", "agent_id"],
+        unique=True,
+        postgresql_where=sa.text(
+            "state IN ('enrolled', 'offered', 'pending_approval', 'pending_selection', 'waitlisted')"
+        ),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_inbox")),
+    )
+    op.create_index(op.f("ix_inbox_seen_at"), "inbox", ["seen_at"], unique=False, postgresql_using="brin")
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("bucket", sa.SmallInteger(), nullable=False),
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("traceparent", sa.String(), nullable=True),
+        sa.Column("data", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+    )
+    op.create_index(
+        op.f("ix_outbox_created_at"), "outbox", ["created_at"], unique=False, postgresql_using="brin"
+    )
+    op.create_index(
+        "ix_outbox_unsent",
+        "outbox",
+        ["bucket", "id"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NULL"),
+    )
+    op.create_table(
+        "request",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("asked", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_request")),
+    )
+    op.create_index(
+        "ix_request_undecided",
+        "request",
+        ["session_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("decided_at IS NULL"),
+    )
+    op.create_table(
+        "session",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("enrolled", sa.Integer(), nullable=False),
+        sa.Column("offered", sa.Integer(), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.Column("seat_ceiling", sa.Integer(), nullable=True),
+        sa.Column("next_ticket", sa.BigInteger(), nullable=False),
+        sa.Column("occupancy_version", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "enrolled + offered <= seat_ceiling", name=op.f("ck_session_seats_are_never_exceeded")
+        ),
+        sa.CheckConstraint(
+            "enrolled >= 0 AND offered >= 0 AND waiting >= 0", name=op.f("ck_session_counts_are_not_negative")
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
+    )
+
+
+def downgrade() -> None:
+
+    op.drop_table("session")
+    op.drop_index(
+        "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")
+    )
+    op.drop_table("request")
+    op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
+    op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
+    op.drop_table("outbox")
+    op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
+    op.drop_table("inbox")
+    op.drop_index(
+        "uq_enrolment_live",
+        table_name="enrolment",
+        postgresql_where=sa.text(
+            "state IN ('enrolled', 'offered', 'pending_approval', 'pending_selection', 'waitlisted')"
+        ),
+    )
+    op.drop_index("ix_enrolment_session_agent", table_name="enrolment")
+    op.drop_index(
+        "ix_enrolment_line", table_name="enrolment", postgresql_where=sa.text("state = 'waitlisted'")
+    )
+    op.drop_index("ix_enrolment_agent", table_name="enrolment")
+    op.drop_table("enrolment")
+    op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
+    op.drop_table("dead_letter_audit")
+    op.drop_index(
+        "ix_dead_letter_parked", table_name="dead_letter", postgresql_where=sa.text("state = 'parked'")
+    )
+    op.drop_table("dead_letter")

@@ -1,0 +1,1 @@
+"""Revisions of the enrolment database, oldest first."""

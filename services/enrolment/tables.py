@@ -1,0 +1,107 @@
+"""Tables of the enrolment service. Never contracts: what travels is in ``shared.events``."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Table, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from services.enrolment.rules import State
+from shared.database import Timestamp, new_registry
+from shared.messaging import tables as messaging
+
+
+class EnrolmentTable(SQLModel, registry=new_registry()):
+    """What all tables of this service have in common: their registry."""
+
+
+LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
+"""The states of an enrolment that has not ended, as SQL writes a list."""
+
+
+class Session(EnrolmentTable, table=True):
+    """A session as the catalogue last told it, and its seats. The row is the lock of everything about it."""
+
+    __table_args__ = (
+        CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
+        # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
+        CheckConstraint("enrolled + offered <= seat_ceiling", name="seats_are_never_exceeded"),
+    )
+
+    session_id: UUID = Field(primary_key=True)
+    version: int
+    state: str = Field(sa_type=JSONB, description="shared.events.catalogue.SessionState")
+    enrolled: int = 0
+    offered: int = 0
+    waiting: int = 0
+    seat_ceiling: int | None = Field(
+        description="What enrolled + offered may reach: the capacity, or what was taken when it was lowered."
+    )
+    next_ticket: int = Field(default=1, sa_type=BigInteger, description="Order of receipt in this session.")
+    occupancy_version: int = 0
+
+
+class Enrolment(EnrolmentTable, table=True):
+    """One agent's enrolment in one session, from the request that began it to its end."""
+
+    __table_args__ = (
+        Index(
+            "uq_enrolment_live",
+            "session_id",
+            "agent_id",
+            unique=True,
+            postgresql_where=text(f"state IN ({LIVE_SQL})"),
+        ),
+        Index("ix_enrolment_session_agent", "session_id", "agent_id"),
+        Index("ix_enrolment_line", "session_id", "ticket", postgresql_where=text("state = 'waitlisted'")),
+        Index("ix_enrolment_agent", "agent_id"),
+    )
+
+    enrolment_id: UUID = Field(primary_key=True)
+    version: int
+    session_id: UUID
+    agent_id: str
+    agent: str = Field(sa_type=JSONB, description="shared.events.vocabulary.Agent")
+    state: str
+    reason: str | None = None
+    ticket: int | None = Field(default=None, sa_type=BigInteger, description="Place in line, by receipt.")
+    request_id: UUID
+    received_at: datetime = Field(sa_type=Timestamp)
+    updated_at: datetime = Field(sa_type=Timestamp)
+
+
+class Request(EnrolmentTable, table=True):
+    """What became of each request of a portal. ``decided_at`` is null while it waits for its session."""
+
+    __table_args__ = (
+        Index("ix_request_undecided", "session_id", "number", postgresql_where=text("decided_at IS NULL")),
+    )
+
+    request_id: UUID = Field(primary_key=True)
+    number: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
+    )
+    session_id: UUID
+    agent_id: str
+    received_at: datetime = Field(sa_type=Timestamp)
+    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
+    decided_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    outcome: str | None = None
+    reason: str | None = None
+    asked: str | None = Field(default=None, sa_type=JSONB, description="The request, while undecided.")
+
+
+metadata = EnrolmentTable.metadata
+messaging.add_to(metadata)
+
+
+def _table(model: Any) -> Table:
+    table: Table = model.__table__
+    return table
+
+
+session = _table(Session)
+enrolment = _table(Enrolment)
+request = _table(Request)

@@ -1,0 +1,150 @@
+"""A request from the portal's record to the decision on its topic, through a running service."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from shared.events.catalogue import SessionScheduled, SessionState
+from shared.events.portal import EnrolmentRequested, WithdrawalRequested
+from tests.conftest import Broker
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import Portal, Published, collect
+from tests.support.processes import ServiceProcess
+
+Run = Callable[..., ServiceProcess]
+
+
+def session_record(session: SessionState) -> tuple[str, Any, bytes]:
+    return (
+        str(session.session_id),
+        headers(SessionScheduled.TYPE, source="/services/catalogue"),
+        session.model_dump_json().encode(),
+    )
+
+
+def request_record(
+    session: SessionState, agent: Any, request_id: uuid.UUID | None = None
+) -> tuple[str, Any, bytes]:
+    return (
+        str(session.session_id),
+        headers(EnrolmentRequested.TYPE, event_id=request_id),
+        as_json(enrolment_request(session.session_id, agent)),
+    )
+
+
+def about(session: SessionState, number: int) -> Callable[[list[Published]], bool]:
+    """Whether so many decisions about this session have come."""
+    return lambda found: len(of(session, found)) >= number
+
+
+def of(session: SessionState, found: list[Published]) -> list[Published]:
+    return [one for one in found if one.data["session_id"] == str(session.session_id)]
+
+
+async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str, Any] | None:
+    def get() -> dict[str, Any] | None:
+        try:
+            with urllib.request.urlopen(f"{service.url}/api/v1/requests/{request_id}") as answer:
+                document: dict[str, Any] = json.load(answer)
+                return document
+        except urllib.error.HTTPError as error:
+            assert error.code == 404
+            assert error.headers["content-type"] == "application/problem+json"
+            return None
+
+    return await asyncio.to_thread(get)
+
+
+async def test_a_request_is_answered_once_with_its_own_id(
+    broker: Broker, enrolment_url: str, run_service: Run
+) -> None:
+    session, agent, request_id = open_now(capacity=1), an_agent(), uuid.uuid4()
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send("catalogue.sessions", [session_record(session)])
+        service = run_service("enrolment", enrolment_url, broker.bootstrap_servers)
+        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
+
+        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+
+    assert [one.type for one in found] == ["AgentEnrolled"]
+    assert found[0].data["request_id"] == str(request_id)
+    assert found[0].key == agent.agent_id
+    assert found[0].headers["ce_subject"] == agent.agent_id
+    assert found[0].headers["ce_source"] == "/services/enrolment"
+    answer = await outcome_of(service, request_id)
+    assert answer is not None
+    assert (answer["state"], answer["outcome"], answer["reason"]) == ("answered", "enrolled", None)
+
+
+async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_first(
+    broker: Broker, enrolment_url: str, run_service: Run
+) -> None:
+    session = open_now(capacity=1)
+    first, second, third = an_agent(), an_agent(), an_agent()
+    withdrawal = (
+        str(session.session_id),
+        headers(WithdrawalRequested.TYPE),
+        as_json({"session_id": str(session.session_id), "agent_id": first.agent_id}),
+    )
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send("catalogue.sessions", [session_record(session)])
+        run_service("enrolment", enrolment_url, broker.bootstrap_servers)
+        await portal.send(
+            "portal.enrolments",
+            [*(request_record(session, agent) for agent in (first, second, third)), withdrawal],
+        )
+
+        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 5)))
+
+    by_agent = {
+        agent.agent_id: [one.type for one in found if one.key == agent.agent_id]
+        for agent in (first, second, third)
+    }
+    assert by_agent == {
+        first.agent_id: ["AgentEnrolled", "EnrolmentWithdrawn"],
+        second.agent_id: ["AgentWaitlisted", "AgentEnrolled"],
+        third.agent_id: ["AgentWaitlisted"],
+    }
+    positions = [one.data["position"] for one in found if one.type == "AgentWaitlisted"]
+    assert sorted(positions) == [1, 2]
+
+
+async def test_a_request_that_overtakes_its_session_waits_for_it(
+    broker: Broker, enrolment_url: str, run_service: Run, eventually: Any
+) -> None:
+    session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
+    service = run_service("enrolment", enrolment_url, broker.bootstrap_servers)
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
+
+        async def is_pending() -> bool:
+            answer = await outcome_of(service, request_id)
+            return answer is not None and answer["state"] == "pending"
+
+        await eventually(is_pending, "the request waits")
+        await portal.send("catalogue.sessions", [session_record(session)])
+        found = await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1))
+
+    assert [one.type for one in of(session, found)] == ["AgentEnrolled"]
+
+
+async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_session(
+    tansu: Broker, enrolment_url: str, run_service: Run
+) -> None:
+    session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
+    service = run_service(
+        "enrolment", enrolment_url, tansu.bootstrap_servers, ENROLMENT_PENDING_SESSION_SECONDS="0.5"
+    )
+    async with Portal(tansu.bootstrap_servers) as portal:
+        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
+        found = await collect(tansu.bootstrap_servers, "enrolment.decisions", about(session, 1))
+
+    [refused] = of(session, found)
+    assert (refused.type, refused.data["reason"]) == ("EnrolmentRefused", "unknown_session")
+    answer = await outcome_of(service, request_id)
+    assert answer is not None
+    assert answer["reason"] == "unknown_session"

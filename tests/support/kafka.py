@@ -1,0 +1,108 @@
+"""A foreign program at the broker: produces what it likes, and reads a topic from its beginning."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A record that one of our services published."""
+
+    key: str
+    headers: dict[str, str]
+    value: bytes
+    partition: int
+
+    @property
+    def type(self) -> str:
+        """The event's name: the third part of its CloudEvents type."""
+        return self.headers["ce_type"].split(".")[3]
+
+    @property
+    def id(self) -> str:
+        return self.headers["ce_id"]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        import json
+
+        document: dict[str, Any] = json.loads(self.value)
+        return document
+
+
+class Portal:
+    """Produces records."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers, acks="all", max_request_size=2 * 1024 * 1024
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._producer is not None
+        await self._producer.stop()
+
+    async def send(self, topic: str, records: Sequence[tuple[str | None, Headers, bytes | None]]) -> None:
+        """Produce (key, headers, value) in order and wait until the broker has all."""
+        assert self._producer is not None
+        sent = [
+            await self._producer.send(
+                topic, value=value, key=key.encode() if key else None, headers=list(headers)
+            )
+            for key, headers, value in records
+        ]
+        await asyncio.gather(*sent)
+
+
+async def collect(
+    bootstrap_servers: str,
+    topic: str,
+    until: Callable[[list[Published]], bool],
+    *,
+    seconds: float = 30,
+) -> list[Published]:
+    """Read ``topic`` from its beginning until the condition holds. Fails with what came when it never does."""
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap_servers,
+        group_id=f"test-{uuid.uuid4()}",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    found: list[Published] = []
+    deadline = asyncio.get_running_loop().time() + seconds
+    try:
+        while not until(found):
+            assert asyncio.get_running_loop().time() < deadline, (
+                f"waited {seconds} s at {topic}; {len(found)} came: {[(one.type, one.key) for one in found[-20:]]}"
+            )
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [
+                    Published(
+                        key=(record.key or b"").decode(),
+                        headers={name: value.decode() for name, value in record.headers},
+                        value=record.value,
+                        partition=record.partition,
+                    )
+                    for record in records
+                ]
+    finally:
+        await consumer.stop()
+    return found
