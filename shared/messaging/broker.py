@@ -4,6 +4,7 @@ Every choice here is one that the libraries make otherwise by default and that l
 otherwise: where to start, what to acknowledge, who creates topics.
 """
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Sequence
@@ -78,9 +79,18 @@ def new_router() -> KafkaRouter:
     return KafkaRouter(ack_policy=AckPolicy.NACK_ON_ERROR)
 
 
+class ConcurrentKafkaBroker(KafkaBroker):
+    """Starts its subscribers together: each waits for its group, and some brokers take 5 s over that."""
+
+    async def start(self) -> None:
+        await self.connect()
+        await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
+        self.running = True
+
+
 def new_broker(settings: KafkaSettings, service: str, routers: Sequence[KafkaRouter]) -> KafkaBroker:
     """The consuming side of a service. It publishes nothing: the relay does."""
-    return KafkaBroker(
+    return ConcurrentKafkaBroker(
         settings.servers,
         client_id=service,
         security=security_of(settings),

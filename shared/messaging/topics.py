@@ -1,5 +1,7 @@
 """Creating the topics: explicit, idempotent, never by accident."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -7,6 +9,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import KafkaSettings, client_options
+
+METADATA_SECONDS = 15.0
 
 
 class TopicsDiffer(Exception):
@@ -59,8 +63,12 @@ async def _create_one(admin: AIOKafkaAdminClient, topic: Topic, replication_fact
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
-    described = await admin.describe_topics([topic.value for topic in Topic])
-    found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    deadline = time.monotonic() + METADATA_SECONDS
+    found = await _partitions(admin)
+    # A broker tells of a topic that it has just created a little later.
+    while any(found.get(topic, 0) == 0 for topic in Topic) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        found = await _partitions(admin)
     different = [
         f"{topic} has {found.get(topic, 0)} partitions, not {agreed.partitions}"
         for topic, agreed in TOPICS.items()
@@ -68,3 +76,8 @@ async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
     ]
     if different:
         raise TopicsDiffer("; ".join(different) + ". Delete the topic or move its events by hand.")
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    described = await admin.describe_topics([topic.value for topic in Topic])
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
