@@ -1,0 +1,100 @@
+"""``python -m services.notifier serve | migrate | mails … | dead-letters … | outbox …``."""
+
+import getpass
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from services.notifier import store
+from services.notifier.app import DEFINITION
+from services.notifier.store import MailRecord
+from services.notifier.tables import MailState
+from shared.cli import in_process, run, service_cli, stop
+from shared.process import Process
+
+app = service_cli(DEFINITION)
+mails = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
+app.add_typer(mails, name="mails")
+
+
+@mails.command("list", help="Mails, newest first, and how many are in each state.")
+def list_(
+    state: Annotated[MailState | None, typer.Option(help="Only those in this state.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only those of this agent.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """Print a line for each mail."""
+
+    async def find(process: Process) -> tuple[list[MailRecord], dict[MailState, int]]:
+        async with process.database.quiet_transaction() as tx:
+            found = await store.mails(tx, agent_id=agent, state=state, limit=limit)
+            return found, await store.counts(tx)
+
+    records, counts = in_process(DEFINITION, find)
+    for record in records:
+        typer.echo(_line(record))
+    typer.echo(", ".join(f"{number} {name.value}" for name, number in counts.items() if number) or "no mails")
+
+
+@mails.command("show", help="One mail, whole: it holds personal data.")
+def show(mail_id: UUID) -> None:
+    """Print everything that is known of one mail but its text."""
+
+    async def find(process: Process) -> list[MailRecord]:
+        async with process.database.quiet_transaction() as tx:
+            return await store.mails(tx, mail_id=mail_id)
+
+    records = in_process(DEFINITION, find)
+    if not records:
+        stop(f"There is no mail {mail_id}.")
+    record = records[0]
+    for name in record.__slots__:
+        typer.echo(f"{name:<13} {getattr(record, name)}")
+
+
+@mails.command("resolve", help="Decide about an ambiguous mail, or send a failed one again.")
+def resolve(
+    mail_id: UUID,
+    *,
+    sent: Annotated[bool, typer.Option("--sent", help="It arrived.")] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send it again; it may then arrive twice.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
+    ],
+) -> None:
+    """Write down an operator's word."""
+    if sent == resend:
+        stop("Say what became of it: --sent or --resend.", 2)
+
+    async def decide(process: Process) -> MailState | None:
+        async with process.database.transaction() as tx:
+            return await store.resolve(tx, mail_id, sent=sent, actor=by)
+
+    before = in_process(DEFINITION, decide)
+    if before is None:
+        stop(f"There is no mail {mail_id}.")
+    if before is MailState.AMBIGUOUS or (resend and before is MailState.FAILED):
+        typer.echo(f"{mail_id}: {'sent' if sent else 'will be sent again'}")
+    else:
+        stop(f"The mail {mail_id} is {before.value if before else '?'}: there is nothing to decide.")
+
+
+def _line(record: MailRecord) -> str:
+    """Identifiers only: a list may end up in a ticket."""
+    return "\t".join(
+        [
+            str(record.mail_id),
+            f"{record.created_at:%Y-%m-%d %H:%M:%S}Z",
+            record.state.value,
+            record.template,
+            record.agent_id,
+            " ".join(str(part) for part in (record.smtp_code, record.smtp_answer) if part),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,113 @@
+"""HTTP in: what was sent to an agent and what became of it, for support staff."""
+
+import base64
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Query
+from pydantic import BaseModel, Field
+
+from services.notifier import store
+from services.notifier.store import MailRecord
+from services.notifier.tables import MailState
+from shared.auth import Principal, Role, Tokens, requires
+from shared.database import Database
+from shared.http import Problem, new_api
+
+Staff = Annotated[Principal, Depends(requires(Role.SUPPORT))]
+
+
+class MailItem(BaseModel):
+    """A mail and what has become of it; never its address or text."""
+
+    mail_id: UUID
+    cause_id: UUID = Field(description="The ce_id of the event that called for it.")
+    template: str
+    agent_id: str
+    session_id: UUID
+    enrolment_id: UUID
+    state: MailState
+    attempts: int
+    message_id: str | None
+    smtp_code: int | None
+    smtp_answer: str | None
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+
+
+class MailPage(BaseModel):
+    """Mails, newest first. ``next`` is the cursor of the next page, null at the end."""
+
+    items: list[MailItem]
+    next: str | None
+
+
+class MailCounts(BaseModel):
+    """How many mails are in each state."""
+
+    states: dict[MailState, int]
+
+
+def build(database: Database, tokens: Tokens) -> FastAPI:
+    """The API over one database."""
+    api = new_api("notifier", "Mails: what was sent to whom, when, and what is still to send.")
+    api.state.tokens = tokens
+
+    @api.get("/api/v1/mails", tags=["mails"], summary="The mails of an agent, or those in a state")
+    async def mails(
+        _staff: Staff,
+        agent_id: Annotated[str | None, Query(max_length=100)] = None,
+        state: MailState | None = None,
+        cursor: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> MailPage:
+        before = _read_cursor(cursor)
+        async with database.quiet_transaction() as tx:
+            found = await store.mails(tx, agent_id=agent_id, state=state, before=before, limit=limit + 1)
+        page = found[:limit]
+        return MailPage(
+            items=[_item(record) for record in page],
+            next=_cursor(page[-1]) if len(found) > limit else None,
+        )
+
+    @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
+    async def counts(_staff: Staff) -> MailCounts:
+        async with database.quiet_transaction() as tx:
+            return MailCounts(states=await store.counts(tx))
+
+    return api
+
+
+def _item(record: MailRecord) -> MailItem:
+    return MailItem(
+        mail_id=record.mail_id,
+        cause_id=record.event_id,
+        template=record.template,
+        agent_id=record.agent_id,
+        session_id=record.session_id,
+        enrolment_id=record.enrolment_id,
+        state=record.state,
+        attempts=record.attempts,
+        message_id=record.message_id,
+        smtp_code=record.smtp_code,
+        smtp_answer=record.smtp_answer,
+        created_at=record.created_at,
+        due_at=record.due_at,
+        settled_at=record.settled_at,
+    )
+
+
+def _cursor(record: MailRecord) -> str:
+    return base64.urlsafe_b64encode(f"{record.created_at.isoformat()} {record.mail_id}".encode()).decode()
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
+    if cursor is None:
+        return None
+    try:
+        moment, _, mail_id = base64.urlsafe_b64decode(cursor).decode().partition(" ")
+        return datetime.fromisoformat(moment), UUID(mail_id)
+    except ValueError:
+        raise Problem(422, "The request is not valid", "'cursor' is not one that a page gave.") from None

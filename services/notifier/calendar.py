@@ -1,0 +1,225 @@
+"""The iCalendar part of a letter: an invitation, a publication (MOOC) or a cancellation.
+
+Sources: RFC 5545 (format), RFC 5546 (methods), RFC 6047 (in a mail). The same session is sent to many, so
+its components are built once and only what is an agent's own is put in: identifiers, numbers, the name.
+"""
+
+import functools
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from icalendar import (
+    Calendar,
+    Event,
+    Timezone,
+    TimezoneDaylight,
+    TimezoneStandard,
+    vCalAddress,
+)
+from icalendar.parser import Contentline, Parameters
+
+from services.notifier import french
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Format
+
+PRODUCT = "-//CNFPT//Parcours//FR"
+
+_UID = "enrolment"
+_OWN = re.compile(
+    rb"^(UID:enrolment|SEQUENCE:0|DTSTAMP:19700101T000000Z|ATTENDEE:mailto:agent)", re.MULTILINE
+)
+"""What is an agent's own in a prepared calendar. Text from outside never begins a line: a long one goes on
+behind a space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attendee:
+    """Whose calendar it is. ``address`` is ASCII (a domain with accents in its IDNA form)."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What of a calendar is one agent's own. ``stamp`` is when the letter was called for."""
+
+    enrolment_id: str
+    sequence: int
+    stamp: datetime
+    attendee: Attendee
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A ``text/calendar`` body and the method that its content type must repeat."""
+
+    method: str
+    body: bytes
+
+
+class CalendarWriter:
+    """Writes calendars; ``organiser_address`` is who invites. Keeps the last sessions prepared."""
+
+    def __init__(self, organiser_address: str, *, keep: int = 500) -> None:
+        self._organiser_address = organiser_address
+        self._prepared: OrderedDict[tuple[str, int, str], list[bytes]] = OrderedDict()
+        self._keep = keep
+
+    def invitation(self, session: SessionState, own: Own) -> Part:
+        """For who has a seat: REQUEST, or PUBLISH for the MOOC, which nobody is expected to answer."""
+        return self._part(session, "PUBLISH" if session.format is Format.MOOC else "REQUEST", own)
+
+    def cancellation(self, session: SessionState, own: Own) -> Part:
+        """Takes back what :meth:`invitation` put in; its sequence must be higher than that one's."""
+        return self._part(session, "CANCEL", own)
+
+    def _part(self, session: SessionState, method: str, own: Own) -> Part:
+        lines = {
+            b"U": b"UID:" + own.enrolment_id.encode(),
+            b"S": b"SEQUENCE:%d" % own.sequence,
+            b"D": b"DTSTAMP:" + own.stamp.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ").encode(),
+            b"A": _attendee_line(own.attendee),
+        }
+        pieces = list(self._prepare(session, method))
+        for index in range(1, len(pieces), 2):
+            pieces[index] = lines[pieces[index][:1]]
+        return Part(method, b"".join(pieces))
+
+    def _prepare(self, session: SessionState, method: str) -> list[bytes]:
+        """The calendar in pieces: every second one is to be replaced by the agent's own."""
+        key = (str(session.session_id), session.version, method)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = _OWN.split(self._compose(session, method))
+            if len(self._prepared) > self._keep:
+                self._prepared.popitem(last=False)
+        return prepared
+
+    def _compose(self, session: SessionState, method: str) -> bytes:
+        calendar = Calendar()
+        calendar.add("prodid", PRODUCT)
+        calendar.add("version", "2.0")
+        calendar.add("method", method)
+        occasions = _occasions(session)
+        zone = ZoneInfo(session.timezone)
+        first = min(occasion.starts_at for occasion in occasions).astimezone(zone)
+        last = max(occasion.ends_at for occasion in occasions).astimezone(zone)
+        calendar.add_component(vtimezone(session.timezone, first.year, last.year))
+        organiser = vCalAddress(f"mailto:{self._organiser_address}")
+        organiser.params["CN"] = _quotable(french.organiser(session.organiser))
+        for occasion in occasions:
+            event = Event()
+            event.add("uid", occasion.uid)
+            event.add("sequence", 0)
+            event.add("dtstamp", datetime(1970, 1, 1, tzinfo=UTC))
+            event.add("dtstart", occasion.starts_at.astimezone(zone))
+            event.add("dtend", occasion.ends_at.astimezone(zone))
+            event.add("summary", occasion.summary)
+            event.add("organizer", organiser, encode=False)
+            if session.venue is not None:
+                event.add("location", session.venue)
+            if session.join_url is not None:
+                event.add("url", session.join_url)
+                if session.venue is None:
+                    event.add("location", session.join_url)
+            event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
+            # The MOOC is followed at one's own pace: it must not make an agent look busy for weeks.
+            event.add("transp", "TRANSPARENT" if session.format is Format.MOOC else "OPAQUE")
+            if session.format is not Format.MOOC:
+                event.add("attendee", "mailto:agent", encode=False)
+            calendar.add_component(event)
+        return bytes(calendar.to_ical())
+
+
+@dataclass(frozen=True, slots=True)
+class _Occasion:
+    uid: str
+    summary: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+def _occasions(session: SessionState) -> list[_Occasion]:
+    """What stands in the calendar: the modules, or the session where it has none.
+
+    A module has no identifier of its own: its place among the others makes the UID, which therefore
+    survives a change of its title or dates.
+    """
+    if not session.modules:
+        return [_Occasion(_UID, session.title, session.starts_at, session.ends_at)]
+    return [
+        _Occasion(f"{_UID}-{number}", f"{session.title} : {module.title}", module.starts_at, module.ends_at)
+        for number, module in enumerate(session.modules, start=1)
+    ]
+
+
+def _attendee_line(attendee: Attendee) -> bytes:
+    parameters = Parameters(
+        {"CN": _quotable(attendee.name), "PARTSTAT": "ACCEPTED", "ROLE": "REQ-PARTICIPANT", "RSVP": "FALSE"}
+    )
+    line = Contentline.from_parts("ATTENDEE", parameters, vCalAddress(f"mailto:{attendee.address}"))
+    return bytes(line.to_ical())
+
+
+def _quotable(text: str) -> str:
+    """A parameter value cannot hold a double quote at all (RFC 5545, 3.2)."""
+    return text.replace('"', "’")
+
+
+@functools.lru_cache(maxsize=200)
+def vtimezone(name: str, first_year: int, last_year: int) -> Timezone:
+    """The zone's changes of clock in these years, one observance each.
+
+    Written here because ``Timezone.from_tzid`` dates the change to summer time by the new offset, where
+    RFC 5545 (3.6.5) asks for the local time before it.
+    """
+    component = Timezone()
+    component.add("tzid", name)
+    zone = ZoneInfo(name)
+    start = datetime(first_year, 1, 1, tzinfo=UTC)
+    end = datetime(last_year + 1, 1, 1, tzinfo=UTC)
+    at_start = _offset(zone, start)
+    component.add_component(_observance(zone, start.replace(tzinfo=None), start, at_start, at_start))
+    day = start
+    while day < end:
+        following = day + timedelta(days=1)
+        if _offset(zone, day) != _offset(zone, following):
+            change = _change_between(zone, day, following)
+            before = _offset(zone, change - timedelta(seconds=1))
+            onset = (change + before).replace(tzinfo=None)
+            component.add_component(_observance(zone, onset, change, before, _offset(zone, change)))
+        day = following
+    return component
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    offset = instant.astimezone(zone).utcoffset()
+    return offset if offset is not None else timedelta(0)
+
+
+def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    """The first second after the change of clock between two instants that are a day apart."""
+    before = _offset(zone, low)
+    while high - low > timedelta(seconds=1):
+        middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
+        if _offset(zone, middle) == before:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _observance(
+    zone: ZoneInfo, onset: datetime, instant: datetime, before: timedelta, after: timedelta
+) -> TimezoneStandard | TimezoneDaylight:
+    local = instant.astimezone(zone)
+    component = TimezoneDaylight() if local.dst() else TimezoneStandard()
+    component.add("dtstart", onset)
+    component.add("tzoffsetfrom", before)
+    component.add("tzoffsetto", after)
+    component.add("tzname", local.tzname() or "")
+    return component

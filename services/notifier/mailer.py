@@ -1,0 +1,286 @@
+"""SMTP: a pool of connections to the relay, and what its answers mean.
+
+aiosmtplib raises the same error whether a connection fell before or after the final dot, and takes a 2xx
+other than 250 for a failure; so the commands are sent one by one, and the mark that DATA begins is asked for
+between them. Nothing is known here of the queue. Sources: RFC 5321 (4.2.1 replies, 4.5.3.2 time limits).
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiosmtplib
+from aiosmtplib import SMTPException
+from prometheus_client import Counter, Gauge
+
+from services.notifier.render import Outgoing
+from services.notifier.settings import Relay, Tls
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
+CONNECT_FAILURES = Counter("parcours_smtp_connect_failures_total", "Times the relay could not be reached.")
+
+
+class Verdict(StrEnum):
+    """What an attempt came to."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    """Surely not accepted; may be later."""
+    FAILED = "failed"
+    """Surely not accepted, and never will be."""
+    AMBIGUOUS = "ambiguous"
+    """DATA had begun and no answer came: the relay may have it."""
+    NOT_OURS = "not_ours"
+    """The mark was refused: somebody else has the mail now. Nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, the relay's code if it gave one, and its words or ours. Never an address."""
+
+    verdict: Verdict
+    code: int | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait. Short ones after the final dot make duplicates (RFC 5321, 4.5.3.2.6)."""
+
+    connect: float = 30
+    command: float = 60
+    data: float = 120
+    final: float = 600
+    idle: float = 30
+    """A connection unused for longer is not trusted any more: a firewall may have forgotten it."""
+
+
+class RelayUnreachable(Exception):
+    """No usable connection to the relay; says why."""
+
+
+Begin = Callable[[], Awaitable[bool]]
+"""Stores durably that DATA is about to be sent; False forbids it."""
+
+
+class Mailer:
+    """Hands mails to the relay. Each call of :meth:`send` has a connection to itself while it lasts."""
+
+    def __init__(self, relay: Relay, *, size: int, patience: Patience | None = None) -> None:
+        self._relay = relay
+        self._patience = patience or Patience()
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[_Connection] = []
+        self._failures = 0
+        self._not_before = 0.0
+
+    def pause(self) -> float:
+        """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+        """Try once.
+
+        Raises only what ``begin`` raises, nothing having been sent then, and ``CancelledError``.
+        """
+        async with self._slots:
+            while True:
+                try:
+                    connection, reused = await self._connection()
+                except RelayUnreachable as error:
+                    return Outcome(Verdict.RETRY, None, str(error))
+                try:
+                    return await connection.send(mail, begin)
+                except _Stale as error:
+                    # A connection that the relay closed while it lay idle says nothing about the mail.
+                    if not reused:
+                        return Outcome(Verdict.RETRY, error.code, str(error))
+                finally:
+                    self._take_back(connection)
+
+    async def close(self) -> None:
+        """Say goodbye to the relay on every idle connection."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.quit() for connection in idle))
+
+    async def _connection(self) -> tuple["_Connection", bool]:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_fresh():
+                return connection, True
+            connection.drop()
+        connection = _Connection(self._relay, self._patience)
+        try:
+            await connection.open()
+        except RelayUnreachable:
+            CONNECT_FAILURES.inc()
+            self._failures += 1
+            self._not_before = time.monotonic() + min(30.0, 0.25 * 2 ** min(self._failures, 10))
+            raise
+        self._failures = 0
+        self._not_before = 0.0
+        return connection, False
+
+    def _take_back(self, connection: "_Connection") -> None:
+        if connection.is_fresh():
+            self._idle.append(connection)
+        else:
+            connection.drop()
+
+
+class _Stale(Exception):
+    """The connection ended before DATA began; the mail is untouched."""
+
+    def __init__(self, answer: str, code: int | None = None) -> None:
+        super().__init__(answer)
+        self.code = code
+
+
+class _Connection:
+    """One connection, between mails always outside of a transaction."""
+
+    def __init__(self, relay: Relay, patience: Patience) -> None:
+        self._patience = patience
+        self._relay = relay
+        self._client = aiosmtplib.SMTP(
+            hostname=relay.host,
+            port=relay.port,
+            username=relay.username or None,
+            password=relay.password or None,
+            # Named, so that the library does not look it up for seconds; and never opportunistic TLS.
+            local_hostname=socket.gethostname() or "localhost",
+            use_tls=relay.tls is Tls.IMPLICIT,
+            start_tls=relay.tls is Tls.STARTTLS,
+            timeout=patience.command,
+        )
+        self._used_at = 0.0
+        self._open = False
+
+    async def open(self) -> None:
+        """Connect, say hello, start TLS and log in, as the settings say. Raises :class:`RelayUnreachable`."""
+        try:
+            await self._client.connect(timeout=self._patience.connect)
+            if self._client.is_ehlo_or_helo_needed:
+                await self._client.ehlo()
+        except (SMTPException, OSError, ValueError) as error:
+            self._client.close()
+            raise RelayUnreachable(_words(error)) from error
+        except BaseException:
+            self._client.close()
+            raise
+        self._open = True
+        CONNECTIONS.inc()
+        self._used_at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        """Whether it can take another mail."""
+        return (
+            self._open
+            and self._client.is_connected
+            and time.monotonic() - self._used_at < self._patience.idle
+        )
+
+    def drop(self) -> None:
+        """Close it without a word."""
+        if self._open:
+            self._open = False
+            CONNECTIONS.dec()
+        self._client.close()
+
+    async def quit(self) -> None:
+        """Close it politely."""
+        try:
+            await self._client.quit(timeout=1)
+        except (SMTPException, OSError):
+            pass
+        finally:
+            self.drop()
+
+    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+        """One transaction. Raises :class:`_Stale` when the connection ends before DATA."""
+        begun = False
+        try:
+            refused = await self._envelope(mail)
+            if refused is not None:
+                return refused
+            if not await begin():
+                await self._reset()
+                return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+            begun = True
+            return await self._data(mail.content)
+        except (SMTPException, OSError) as error:
+            self.drop()
+            if begun:
+                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {_words(error)}")
+            raise _Stale(_words(error)) from error
+        except BaseException:
+            self.drop()  # cancelled, or the mark could not be stored: who knows where the dialogue stands
+            raise
+        finally:
+            self._used_at = time.monotonic()
+
+    async def _envelope(self, mail: Outgoing) -> Outcome | None:
+        """MAIL and RCPT; what the relay has against them."""
+        for command in (
+            b"MAIL FROM:<" + mail.sender.encode() + b">",
+            b"RCPT TO:<" + mail.recipient.encode() + b">",
+        ):
+            response = await self._client.execute_command(command, timeout=self._patience.command)
+            if response.code == 421:
+                raise _Stale(_answer(response), response.code)
+            if not 200 <= response.code < 300:
+                await self._reset()
+                return _negative(response)
+        return None
+
+    async def _data(self, content: bytes) -> Outcome:
+        """DATA, the message, the final dot; what the relay says of them."""
+        response = await self._client.execute_command(b"DATA", timeout=self._patience.data)
+        if response.code != 354:
+            if 200 <= response.code < 400:
+                self.drop()  # it does not speak SMTP, but it has no message either
+                return Outcome(Verdict.RETRY, response.code, _answer(response))
+            await self._reset()
+            return _negative(response)
+        protocol = self._client.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("the relay closed the connection after 354")
+        protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        response = await protocol.read_response(timeout=self._patience.final)
+        if 200 <= response.code < 300:
+            return Outcome(Verdict.SENT, response.code, _answer(response))
+        if response.code == 421:
+            self.drop()
+        if 400 <= response.code < 600:
+            return _negative(response)
+        self.drop()
+        return Outcome(Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {_answer(response)}")
+
+    async def _reset(self) -> None:
+        """Back to before MAIL; a connection that cannot is closed."""
+        try:
+            response = await self._client.execute_command(b"RSET", timeout=self._patience.command)
+            if response.code != 250:
+                self.drop()
+        except (SMTPException, OSError):
+            self.drop()
+
+
+def _negative(response: aiosmtplib.SMTPResponse) -> Outcome:
+    """A refusal: for good when the code begins with 5 (RFC 5321, 4.2.1), else to be tried again."""
+    verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
+    return Outcome(verdict, response.code, _answer(response))
+
+
+def _answer(response: aiosmtplib.SMTPResponse) -> str:
+    return " ".join(response.message.split()).encode(errors="replace").decode()
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Revisions of the notifier's database; each brings it from the one before to the next."""

@@ -1,0 +1,165 @@
+"""A mail as bytes: headers and parts, safe whatever the text in them.
+
+Written by hand: ``email.message.EmailMessage`` makes about 300 mails a second and puts an encoded-word that
+comes from outside into the header as what it decodes to, line breaks included (CVE-2024-6923). Here no text
+from outside becomes a header before its control characters are gone and its encoded-words are broken.
+Sources: RFC 5322, 2047, 2045, 2046.
+"""
+
+import base64
+import binascii
+import email.utils
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
+)
+"""Controls, line separators, marks that turn the direction of text, and halves of characters."""
+
+_SPACES = re.compile(r"\s+")
+_PLAIN = re.compile(r"[ -~]*")
+_WORD_BYTES = 45
+"""Bytes in one encoded-word: ``=?utf-8?b?…?=`` stays under 75 characters (RFC 2047, 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A name to show and an address. ``address`` is as it goes to the relay."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part of the alternative beside text and HTML: its content type, as is, and its bytes."""
+
+    content_type: str
+    body: bytes
+
+
+class UnsendableAddress(ValueError):
+    """An address that cannot be put in a mail without SMTPUTF8, or is none at all."""
+
+
+def clean(text: str) -> str:
+    """Text for a header: one line, no controls, no encoded-word that a reader would decode."""
+    line = _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()
+    return line.replace("=?", "= ?").replace("?=", "? =")
+
+
+def ascii_address(address: str) -> str:
+    """The address with its domain in IDNA form. Raises :class:`UnsendableAddress`."""
+    local, at, domain = address.rpartition("@")
+    try:
+        local.encode("ascii")
+        ascii_form = f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        raise UnsendableAddress("the address has letters that need SMTPUTF8, which is not used") from None
+    if not at or not _ADDRESS.fullmatch(ascii_form):
+        raise UnsendableAddress("this is not an address")
+    return ascii_form
+
+
+_ADDRESS = re.compile(r'[^\s@<>()\[\],;:\\"\x00-\x20\x7f-\uffff]+@[A-Za-z0-9._-]+')
+
+
+def unstructured(text: str) -> str:
+    """The value of a header such as ``Subject``, folded."""
+    line = clean(text)
+    if _PLAIN.fullmatch(line):
+        return _fold(line.split(" "))
+    return _encoded_words(line)
+
+
+def mailbox(box: Mailbox) -> str:
+    """The value of a header such as ``From`` or ``To``."""
+    name = clean(box.name)
+    if not name:
+        return f"<{box.address}>"
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if len(quoted) > 60 or not _PLAIN.fullmatch(name):
+        quoted = _encoded_words(name)
+    return f"{quoted}\r\n <{box.address}>"
+
+
+def date(moment: datetime) -> str:
+    """A moment as the ``Date`` header has it."""
+    return email.utils.format_datetime(moment)
+
+
+def message(
+    headers: Sequence[tuple[str, str]],
+    *,
+    text: str,
+    html: str,
+    attachment: Attachment | None,
+    boundary: str,
+) -> bytes:
+    """The whole mail, lines ended by CRLF. ``headers`` hold values that the functions above made.
+
+    ``boundary`` must not appear in quoted-printable or base64 text: begin it with ``=_``.
+    """
+    lines = [f"{name}: {value}" for name, value in headers]
+    lines += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"', "", ""]
+    head = "\r\n".join(lines).encode("ascii")
+    separator = f"--{boundary}\r\n".encode("ascii")
+    parts = [
+        head,
+        separator,
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+        _quoted_printable(text),
+        separator,
+        b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+        _quoted_printable(html),
+    ]
+    if attachment is not None:
+        parts += [
+            separator,
+            f"Content-Type: {attachment.content_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode(
+                "ascii"
+            ),
+            base64.encodebytes(attachment.body).replace(b"\n", b"\r\n"),
+        ]
+    parts.append(f"--{boundary}--\r\n".encode("ascii"))
+    return b"".join(parts)
+
+
+def _quoted_printable(text: str) -> bytes:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not lines.endswith("\n"):
+        lines += "\n"
+    encoded = binascii.b2a_qp(lines.encode(errors="replace"), istext=True)
+    return encoded.replace(b"\n", b"\r\n")
+
+
+def _fold(words: Sequence[str]) -> str:
+    """Words on lines of at most 76 characters or one word, however long it is, up to the limit of a line."""
+    lines: list[str] = []
+    current = ""
+    for word in words:
+        if current and len(current) + 1 + len(word) > 60:
+            lines.append(current)
+            current = word
+        else:
+            current = f"{current} {word}" if current else word
+    lines.append(current)
+    return "\r\n ".join(lines)
+
+
+def _encoded_words(line: str) -> str:
+    """The whole line as encoded-words, never cut inside a character (RFC 2047, 5)."""
+    words: list[bytes] = []
+    current = b""
+    for character in line:
+        encoded = character.encode()
+        if len(current) + len(encoded) > _WORD_BYTES:
+            words.append(current)
+            current = encoded
+        else:
+            current += encoded
+    words.append(current)
+    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(word, newline=False).decode()}?=" for word in words)

@@ -1,0 +1,100 @@
+"""The French sentence of each reason for a refusal, and what the agent can do then. Pure.
+
+Sentences may name ``{opens}``, ``{closes}`` and ``{starts}``: dates of the session, written in French.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.events.vocabulary import Format, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why, in one sentence, and the one thing to do."""
+
+    sentence: str
+    advice: str
+
+
+_OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
+_REPLAY = "Le replay sera en accès libre après le webinaire : vous n’aurez pas besoin de vous inscrire."
+
+ENROLMENT: Mapping[Reason, Explanation] = {
+    Reason.UNKNOWN_SESSION: Explanation(
+        "La session demandée n’est pas publiée dans l’offre du CNFPT.",
+        "Vérifiez la session sur votre portail, puis refaites votre demande.",
+    ),
+    Reason.NOT_OPEN_YET: Explanation(
+        "Les inscriptions ne sont pas encore ouvertes : elles ouvrent le {opens}.",
+        "Refaites votre demande à partir de cette date.",
+    ),
+    Reason.DEADLINE_PASSED: Explanation(
+        "Les inscriptions sont closes : votre demande devait arriver avant l’échéance ({closes}).",
+        _OTHER_SESSIONS,
+    ),
+    Reason.SESSION_FULL: Explanation(
+        "Toutes les places sont prises et cette session n’a pas de liste d’attente.",
+        _OTHER_SESSIONS,
+    ),
+    Reason.NOT_ELIGIBLE: Explanation(
+        "Cette session est réservée à un public dont votre fonction ou votre employeur ne fait pas partie.",
+        "Si votre situation a changé, faites-la corriger sur votre portail, puis refaites votre demande.",
+    ),
+    Reason.ALREADY_ENROLLED: Explanation(
+        "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
+        "Vous n’avez rien à faire.",
+    ),
+    Reason.SESSION_CANCELLED: Explanation("Cette session est annulée.", _OTHER_SESSIONS),
+    Reason.APPROVAL_DENIED: Explanation(
+        "L’accord de votre employeur n’a pas été donné avant la clôture des inscriptions.",
+        "Rapprochez-vous de votre responsable ou de votre service formation.",
+    ),
+    Reason.NOT_SELECTED: Explanation(
+        "Votre candidature n’a pas été retenue : l’organisateur avait moins de places que de demandes.",
+        _OTHER_SESSIONS,
+    ),
+    Reason.OVERLAPPING_SESSION: Explanation(
+        "Vous avez déjà une place dans une autre session qui se tient aux mêmes dates.",
+        "Pour changer de session, désistez-vous d’abord de l’autre sur votre portail.",
+    ),
+    Reason.QUOTA_REACHED: Explanation(
+        "Le nombre de places prévu pour votre collectivité dans cette session est atteint.",
+        "Rapprochez-vous de votre service formation, ou choisissez une autre session sur votre portail.",
+    ),
+    Reason.GROUP_DOES_NOT_FIT: Explanation(
+        "Il ne restait pas assez de places pour tout le groupe avec lequel vous étiez inscrit, "
+        "et la demande portait sur le groupe entier.",
+        "Rapprochez-vous de votre service formation, qui peut refaire une demande.",
+    ),
+    Reason.NOT_ENROLLED: Explanation(
+        "Vous n’avez ni place ni demande en cours pour cette session.", "Vous n’avez rien à faire."
+    ),
+}
+"""Why an enrolment was refused."""
+
+WITHDRAWAL: Mapping[Reason, Explanation] = {
+    Reason.DEADLINE_PASSED: Explanation(
+        "La session a déjà commencé ({starts}) : il n’est plus possible de se désister.",
+        "Si vous n’y participez pas, prévenez l’organisateur : votre absence sera notée comme telle.",
+    ),
+    Reason.SESSION_CANCELLED: Explanation(
+        "Cette session est annulée : votre inscription a déjà pris fin.", "Vous n’avez rien à faire."
+    ),
+    Reason.UNKNOWN_SESSION: Explanation(
+        "La session indiquée n’est pas publiée dans l’offre du CNFPT.",
+        "Vérifiez la session sur votre portail, puis refaites votre demande.",
+    ),
+}
+"""Why a withdrawal was refused; other reasons read as for an enrolment."""
+
+
+def explanation(reason: Reason, *, asked: str, session_format: Format | None) -> Explanation:
+    """The sentence and the advice for a refusal of what was ``asked`` (``enrolment``, ``withdrawal``)."""
+    if asked == "withdrawal":
+        return WITHDRAWAL.get(reason) or ENROLMENT[reason]
+    found = ENROLMENT[reason]
+    # DOMAIN.md, webinar: when full, the refusal promises the replay; so does a late request.
+    if session_format is Format.WEBINAR and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
+        return Explanation(found.sentence, _REPLAY)
+    return found

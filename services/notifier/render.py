@@ -1,0 +1,245 @@
+"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay.
+
+Does no I/O but reading the templates, once.
+"""
+
+import functools
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from services.notifier import french, letters, mime, reasons
+from services.notifier.calendar import Attendee, CalendarWriter, Own
+from shared import clock
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
+from shared.events.vocabulary import Format, Reason, WaitingList
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+THEME = {
+    "ink": "#1b1b1f",
+    "quiet": "#50535c",
+    "paper": "#ffffff",
+    "ground": "#f2f3f5",
+    "accent": "#17477d",
+    "line": "#c4c8cf",
+}
+"""The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who letters come from, and whom to write to."""
+
+    name: str
+    address: str
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A mail for the relay: the envelope's two addresses and the message with CRLF line ends."""
+
+    sender: str
+    recipient: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session as letters tell it: dates in its own zone, in French."""
+
+    title: str
+    when: str
+    modules: tuple[tuple[str, str], ...]
+    opens: str
+    closes: str
+    starts: str
+    timezone: str
+    venue: str | None
+    join_url: str | None
+    organiser: str
+    is_mooc: bool
+    is_limited: bool
+    waiting_list: WaitingList
+    offer_hold_hours: int
+
+    @classmethod
+    def of(cls, session: SessionState) -> "SessionView":
+        zone = session.timezone
+        return cls(
+            title=session.title,
+            when=french.period(session.starts_at, session.ends_at, zone),
+            modules=tuple(
+                (module.title, french.period(module.starts_at, module.ends_at, zone))
+                for module in session.modules
+            ),
+            opens=french.moment(session.enrolment_opens_at, zone),
+            closes=french.deadline(session.enrolment_closes_at, zone),
+            starts=french.moment(session.starts_at, zone),
+            timezone=zone,
+            venue=session.venue,
+            join_url=session.join_url,
+            organiser=french.organiser(session.organiser),
+            is_mooc=session.format is Format.MOOC,
+            is_limited=session.capacity is not None,
+            waiting_list=session.waiting_list,
+            offer_hold_hours=session.offer_hold_hours,
+        )
+
+
+class Renderer:
+    """Writes mails. Keeps the last sessions prepared: the same one is told to many."""
+
+    def __init__(self, sender: Sender, *, keep: int = 500) -> None:
+        self._sender = sender
+        self._from_address = mime.ascii_address(sender.address)
+        self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
+        self._calendar = CalendarWriter(self._from_address, keep=keep)
+        self._views: OrderedDict[tuple[Any, int], SessionView] = OrderedDict()
+        self._keep = keep
+
+    def render(self, mail: letters.Mail, session: SessionState | None) -> Outgoing:
+        """The mail, ready to send. Raises :class:`mime.UnsendableAddress`."""
+        kind = letters.KINDS[mail.template]
+        address = mime.ascii_address(mail.address)
+        name = f"{mail.given_name} {mail.family_name}"
+        context = self.context(mail, session, name)
+        text, html = _templates(mail.template)
+        attachment = self._attachment(kind, mail, session, Attendee(name, address))
+        headers = [
+            ("From", self._from),
+            ("To", mime.mailbox(mime.Mailbox(name, address))),
+            ("Subject", mime.unstructured(context["subject"])),
+            ("Date", mime.date(clock.now())),
+            ("Message-ID", mail.message_id),
+            ("Auto-Submitted", "auto-generated"),
+            ("Content-Language", "fr"),
+        ]
+        if self._sender.contact != self._sender.address:
+            headers.insert(2, ("Reply-To", f"<{mime.ascii_address(self._sender.contact)}>"))
+        content = mime.message(
+            headers,
+            text=_squeeze(text.render(context)),
+            html=html.render(context),
+            attachment=attachment,
+            boundary=f"=_{mail.mail_id.hex}",
+        )
+        return Outgoing(self._from_address, address, content)
+
+    def context(self, mail: letters.Mail, session: SessionState | None, name: str) -> dict[str, Any]:
+        """What the templates may name."""
+        view = self._view(session) if session is not None else None
+        facts = mail.facts
+        title = facts.get("replay_title") or (view.title if view else None)
+        kind = letters.KINDS[mail.template]
+        headline = kind.subject.removesuffix(" : {title}")
+        context: dict[str, Any] = {
+            "name": name,
+            "session": view,
+            "facts": facts,
+            "headline": headline,
+            "subject": f"{headline} : {title}" if title else headline,
+            "show_access": kind.calendar is letters.Calendar.INVITE,
+            "reference": str(mail.enrolment_id),
+            "contact": self._sender.contact,
+            "theme": THEME,
+        }
+        zone = view.timezone if view else "Europe/Paris"
+        context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
+        if "hold_until" in facts:
+            context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
+        if "reason" in facts:
+            context["explanation"] = _explanation(mail, session, view)
+        return context
+
+    def _attachment(
+        self, kind: letters.Kind, mail: letters.Mail, session: SessionState | None, attendee: Attendee
+    ) -> mime.Attachment | None:
+        if kind.calendar is None or session is None or mail.facts.get("had_seat") is False:
+            return None
+        own = Own(
+            str(mail.enrolment_id),
+            # Both numbers only grow, so whatever changes last has the highest sequence (RFC 5546, 2.1.4).
+            sequence=session.version + mail.version,
+            stamp=mail.called_for_at,
+            attendee=attendee,
+        )
+        invites = kind.calendar is letters.Calendar.INVITE
+        part = (self._calendar.invitation if invites else self._calendar.cancellation)(session, own)
+        return mime.Attachment(
+            f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
+        )
+
+    def _view(self, session: SessionState) -> SessionView:
+        key = (session.session_id, session.version)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = SessionView.of(session)
+            if len(self._views) > self._keep:
+                self._views.popitem(last=False)
+        return view
+
+
+def _explanation(
+    mail: letters.Mail, session: SessionState | None, view: SessionView | None
+) -> reasons.Explanation:
+    asked = "withdrawal" if mail.template is letters.Template.WITHDRAWAL_REFUSED else "enrolment"
+    found = reasons.explanation(
+        Reason(str(mail.facts["reason"])), asked=asked, session_format=session.format if session else None
+    )
+    if view is None:
+        return found
+    dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
+    return reasons.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+
+
+def _to_the_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+_BLANKS = re.compile(r"\n{3,}")
+
+
+def _squeeze(text: str) -> str:
+    """No more than one empty line at a time, whatever blocks a letter leaves empty."""
+    return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=html,  # noqa: S701 the text part must not be escaped; the HTML part always is
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        {
+            "ordinal": french.ordinal,
+            "WaitingList": WaitingList,
+            "Awaiting": Awaiting,
+            "WithdrawnBy": WithdrawnBy,
+            "LapseCause": LapseCause,
+        }
+    )
+    return environment
+
+
+@functools.cache
+def _environments() -> Mapping[str, Environment]:
+    return {"txt": _environment(html=False), "html": _environment(html=True)}
+
+
+@functools.cache
+def _templates(name: letters.Template) -> tuple[Template, Template]:
+    both = _environments()
+    return both["txt"].get_template(f"{name}.txt"), both["html"].get_template(f"{name}.html")

@@ -1,0 +1,85 @@
+"""Settings of the notifier, from the environment."""
+
+from dataclasses import dataclass
+from email.utils import parseaddr
+from enum import StrEnum
+
+from pydantic import Field, field_validator
+
+from shared.settings import ServiceSettings
+
+
+class Tls(StrEnum):
+    """How the connection to the relay is protected. Never opportunistically."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The SMTP server that takes our mails."""
+
+    host: str
+    port: int
+    tls: Tls = Tls.NONE
+    username: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"Relay({self.host}:{self.port}, {self.tls.value})"
+
+
+class Settings(ServiceSettings):
+    """Where its database and its relay are, and in whose name it writes."""
+
+    notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
+    notifier_port: int = 8003
+    smtp_host: str = Field(
+        min_length=1, description="The relay; also the name that its certificate must have."
+    )
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_tls: Tls = Tls.NONE
+    smtp_username: str = ""
+    smtp_password: str = Field(default="", repr=False)
+    smtp_sender: str = Field(description="Who mails come from: Name <address>, or an address.")
+    smtp_contact: str = Field(
+        default="", description="Whom agents may write to; default: the sender's address."
+    )
+    smtp_connections: int = Field(default=24, ge=1, le=200, description="Mails in the relay's hands at once.")
+    public_base_url: str = Field(default="http://localhost:8003", description="Where links in mails lead.")
+    link_signing_key: str = Field(default="", repr=False, description="Signs links in mails.")
+
+    @property
+    def database_url(self) -> str:
+        return self.notifier_database_url
+
+    @property
+    def port(self) -> int:
+        return self.notifier_port
+
+    @property
+    def relay(self) -> Relay:
+        """The relay, whole."""
+        return Relay(self.smtp_host, self.smtp_port, self.smtp_tls, self.smtp_username, self.smtp_password)
+
+    @property
+    def sender(self) -> tuple[str, str]:
+        """The sender's name, which may be empty, and address."""
+        return parseaddr(self.smtp_sender)
+
+    @property
+    def contact(self) -> str:
+        """The address that agents may write to."""
+        return parseaddr(self.smtp_contact)[1] or self.sender[1]
+
+    @field_validator("smtp_sender")
+    @classmethod
+    def _has_an_address(cls, value: str) -> str:
+        address = parseaddr(value)[1]
+        local, _, domain = address.rpartition("@")
+        if not local or not domain or not address.isascii():
+            raise ValueError("is not a sender such as Formations <formations@example.fr>")
+        return value

@@ -1,0 +1,153 @@
+"""The notifier's tables: what it knows of sessions, people and resources, and the queue of mails."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from shared.database import Timestamp, new_registry
+from shared.messaging import tables as mechanisms
+
+
+class MailState(StrEnum):
+    """Where a mail stands (DESIGN.md, 4)."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    """A process has it under a lease; nothing was said to the relay that it could act on."""
+    DATA_STARTED = "data_started"
+    """Stored just before DATA: from here on the relay may have the mail."""
+    SENT = "sent"
+    RETRY = "retry"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+    """Nobody knows whether the relay has it. Never sent again but by an operator's word."""
+
+
+_registry = new_registry()
+metadata = _registry.metadata
+
+
+class _Base(SQLModel, registry=_registry):
+    """A table of the notifier."""
+
+
+class KnownSession(_Base, table=True):
+    """A session as its newest event described it."""
+
+    __tablename__ = "session"
+    session_id: UUID = Field(primary_key=True)
+    version: int
+    state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class KnownEnrolment(_Base, table=True):
+    """Where an agent stands in a session, and how to write to them."""
+
+    __tablename__ = "enrolment"
+    __table_args__ = (
+        Index("ix_enrolment_enrolled", "session_id", postgresql_where=text("standing = 'enrolled'")),
+    )
+    enrolment_id: UUID = Field(primary_key=True)
+    version: int
+    session_id: UUID
+    standing: str = Field(description="A value of letters.Standing.")
+    agent_id: str = Field(index=True)
+    address: str
+    given_name: str
+    family_name: str
+
+
+class KnownReplay(_Base, table=True):
+    """A replay that was announced, once, by the event ``event_id``."""
+
+    __tablename__ = "replay"
+    resource_id: UUID = Field(primary_key=True)
+    event_id: UUID
+    session_id: UUID = Field(index=True)
+    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    announced_at: datetime = Field(sa_type=Timestamp)
+
+
+class QueuedMail(_Base, table=True):
+    """One letter to one person: what it says, and what has become of it.
+
+    Unique per fact, template and recipient: an event that is told twice mails once.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (
+        UniqueConstraint("event_id", "template", "recipient"),
+        CheckConstraint(
+            f"state IN ({', '.join(repr(state.value) for state in MailState)})",
+            name="state_is_known",
+        ),
+        CheckConstraint(
+            "state NOT IN ('claimed', 'data_started') OR (owner IS NOT NULL AND lease_until IS NOT NULL)",
+            name="a_claim_has_an_owner",
+        ),
+        # Serves the claim: what is due, in the order of priority and time.
+        Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
+        Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
+        Index(
+            "ix_mail_troubled",
+            "state",
+            "created_at",
+            postgresql_where=text("state IN ('failed', 'ambiguous')"),
+        ),
+    )
+    mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
+    event_id: UUID = Field(description="The ce_id of the event that called for it.")
+    template: str
+    recipient: str = Field(index=True, description="The agent's id.")
+    address: str
+    given_name: str
+    family_name: str
+    session_id: UUID
+    enrolment_id: UUID
+    version: int = Field(description="The enrolment's, when the letter was called for.")
+    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    needs_session: bool
+    priority: int = Field(sa_type=SmallInteger)
+    called_for_at: datetime = Field(sa_type=Timestamp)
+    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    due_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    give_up_at: datetime = Field(
+        sa_type=Timestamp, sa_column_kwargs={"server_default": text("now() + interval '4 days'")}
+    )
+    state: str = Field(sa_column_kwargs={"server_default": MailState.PENDING.value})
+    attempts: int = Field(sa_column_kwargs={"server_default": "0"})
+    owner: UUID | None = Field(description="The process that claimed it last.")
+    lease_until: datetime | None = Field(sa_type=Timestamp)
+    message_id: str | None = Field(description="Given at the first claim; the same at each attempt.")
+    smtp_code: int | None
+    smtp_answer: str | None
+    settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
+
+
+class MailAudit(_Base, table=True):
+    """What an operator decided about a mail."""
+
+    __tablename__ = "mail_audit"
+    id: int | None = Field(default=None, primary_key=True)
+    mail_id: UUID = Field(index=True)
+    at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    actor: str
+    action: str
+
+
+def _table(name: str) -> Table:
+    return metadata.tables[name]
+
+
+session = _table("session")
+enrolment = _table("enrolment")
+replay = _table("replay")
+mail = _table("mail")
+mail_audit = _table("mail_audit")
+
+mechanisms.add_to(metadata)
