@@ -1,0 +1,107 @@
+"""A migrated database, a relay that does as it is told, and deliverers between them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.notifier import handlers
+from services.notifier.delivery import Deliverer
+from services.notifier.mailer import Mailer, Patience
+from services.notifier.settings import Relay, Tls
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.cloudevents import Envelope
+from shared.messaging.consumer import Intake
+from shared.messaging.decoding import Received, Record
+from tests.support.smtp import ScriptedRelay, scripted_relay
+from tests.unit.notifier.builders import a_renderer
+
+
+@pytest.fixture
+async def database(notifier_url: str) -> AsyncIterator[Database]:
+    database = Database(notifier_url, application_name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[ScriptedRelay]:
+    async with scripted_relay() as relay:
+        yield relay
+
+
+class Notifier:
+    """The service without its process: events in, mails out, and a look at the queue."""
+
+    def __init__(self, database: Database, relay: ScriptedRelay) -> None:
+        self.database = database
+        self.relay = relay
+
+    async def hear(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
+        """Take in events of one topic, in one batch, through inbox and handler."""
+        received = [
+            Received(a_record(event), Envelope(id_, "/tests", None, event))
+            for event, id_ in zip(events, ids or [uuid4() for _ in events], strict=True)
+        ]
+        intake = Intake(handlers.subscriptions.by_topic[events[0].TOPIC], self.database)
+        await intake.take(received)
+        return [one.id for one in received]
+
+    def deliverer(
+        self, *, lanes: int = 4, patience: Patience | None = None, stop_seconds: float = 5
+    ) -> Deliverer:
+        return Deliverer(
+            self.database,
+            Mailer(
+                Relay("127.0.0.1", self.relay.port, Tls.NONE),
+                size=lanes,
+                patience=patience or Patience(connect=5, command=5, data=5, final=5),
+            ),
+            a_renderer(),
+            lanes=lanes,
+            message_domain="cnfpt.example",
+            stop_seconds=stop_seconds,
+        )
+
+    async def rows(self, columns: str = "*", where: str = "true") -> list[Any]:
+        async with self.database.quiet_transaction() as tx:
+            return list(
+                await tx.execute(
+                    text(f"SELECT {columns} FROM mail WHERE {where} ORDER BY created_at, mail_id")
+                )
+            )
+
+    async def row(self) -> Any:
+        (row,) = await self.rows()
+        return row
+
+    async def states(self) -> list[str]:
+        return [row.state for row in await self.rows("state, created_at, mail_id")]
+
+    async def told(self) -> list[tuple[str, str]]:
+        """What stands in the outbox: type and data."""
+        async with self.database.quiet_transaction() as tx:
+            return [
+                (row.type, row.data)
+                for row in await tx.execute(text("SELECT type, data FROM outbox ORDER BY id"))
+            ]
+
+    async def change(self, sql: str, **values: Any) -> None:
+        async with self.database.quiet_transaction() as tx:
+            await tx.execute(text(sql), values)
+
+
+def a_record(event: Event) -> Record:
+    return Record(event.TOPIC.value, 0, 0, event.key.encode(), b"", (), clock.now())
+
+
+@pytest.fixture
+def notifier(database: Database, relay: ScriptedRelay) -> Notifier:
+    return Notifier(database, relay)
+
+
+Build = Callable[..., Notifier]
