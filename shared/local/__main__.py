@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shared.local import running
+from shared.local import demo, running
 from shared.local.failures import LocalStackError
 from shared.local.mailbox import serve
 from shared.local.places import LOCAL
@@ -39,6 +39,12 @@ say = functools.partial(print, flush=True)
 def run_stack(broker: Broker = "embedded", scale: Scale = "") -> None:
     """Run everything until Ctrl-C, with the real offer and links to the pages."""
     running.run(StackOptions(broker=broker, scale=parse_scale(scale)), say)
+
+
+@cli.command("demo")
+def play_demo(broker: Broker = "embedded", scale: Scale = "") -> None:
+    """Play a day of enrolments on databases of its own, check the books, write .local/demo.json and stop."""
+    raise typer.Exit(demo.demo(StackOptions(broker=broker, scale=parse_scale(scale)), say))
 
 
 @cli.command()

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Protocol, Self
 
-from shared.local import credentials
+from shared.local import credentials, unprivileged
 from shared.local.failures import LocalStackError
 from shared.local.kafka import KafkaBroker
 from shared.local.mailbox import MailboxServer
@@ -50,6 +51,7 @@ class StackOptions:
     """What to start, and where.
 
     `data` holds the databases and Kafka's records (default: `directory`); everything else is in `directory`.
+    `fresh` empties `data` first, which must then be a folder of its own.
     `extra` is added to the services' environment. `environment` stands in for the process's own, for tests.
     """
 
@@ -57,6 +59,7 @@ class StackOptions:
     scale: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 1))
     directory: Path = LOCAL
     data: Path | None = None
+    fresh: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -173,6 +176,8 @@ class Stack:
         """Start everything. Raises `LocalStackError`, with everything stopped again, when a part fails."""
         try:
             self._take_folder()
+            if self.options.fresh:
+                self._empty_data()
             self._start_parts()
             self._prepare()
             self._start_services()
@@ -240,6 +245,13 @@ class Stack:
         lock.flush()
         self._lock = lock
         (self.directory / "stack.json").unlink(missing_ok=True)  # of one that was killed
+
+    def _empty_data(self) -> None:
+        data = self._data()
+        if data == self.directory:
+            raise ValueError("a fresh stack needs a data folder of its own")
+        unprivileged.remove_data(data / "postgres")
+        shutil.rmtree(data, ignore_errors=True)
 
     def _start_parts(self) -> None:
         given = self.options.environment

@@ -1,0 +1,112 @@
+"""The people of the demonstration: invented agents of invented authorities, with names as France has them."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+GIVEN_NAMES = (
+    "Zoé", "Noël", "Anaïs", "Loïc", "Hélène", "François", "Chloé", "Gaëlle", "Jérôme", "Inès", "Maëlys",
+    "Théo",
+    "Amélie", "Benoît", "Cécile", "Raphaël", "Solène", "Mickaël", "Françoise", "Adélaïde", "Irène", "Rémi",
+    "Océane", "Grégoire", "Aïcha", "Moïse", "Lætitia", "Yaël", "Aurélien", "Mélanie", "Joël", "Léonie",
+    "Fatou", "Karim", "Linh", "Jean-Baptiste", "Marie-Thérèse", "Éloïse", "Ségolène", "Timothée",
+)  # fmt: skip
+FAMILY_NAMES = (
+    "Durand", "Lefèvre", "Müller", "d’Épinay", "Le Goff", "Béranger", "Çelik", "Hervé", "Guérin", "L’Hôte",
+    "Pélissier", "Ménard", "Château", "Boulègue", "Saint-Père", "Nuñez", "Chevrière", "Traoré", "Nguyễn",
+    "O’Brien", "Lemaître", "Sébastien", "Français", "Kerboeuf", "Œuvrard", "Bénard", "Hoarau", "Payet",
+    "Mélenec", "Crépin", "Vallée", "Dupré", "Roche-Brune", "Ibáñez", "Jégou", "Rivière", "Étienne", "Kœnig",
+)  # fmt: skip
+TOWNS = {
+    "auvergne-rhone-alpes": "Ville de Vaulx-les-Monts",
+    "bourgogne-franche-comte": "Ville de Châtillon-le-Vieux",
+    "bretagne": "Ville de Ploërmeur",
+    "centre-val-de-loire": "Ville de Châteauneuf-en-Berry",
+    "corse": "Commune de Pietra-Longa",
+    "grand-est": "Ville de Sélestheim",
+    "hauts-de-france": "Ville de Béthencourt",
+    "ile-de-france": "Ville de Montreuil-le-Roi",
+    "normandie": "Ville de Saint-Lô-sur-Mer",
+    "nouvelle-aquitaine": "Ville de Périgny",
+    "occitanie": "Ville de Mas-d’Orb",
+    "pays-de-la-loire": "Ville de Clisson-sur-Maine",
+    "provence-alpes-cote-d-azur": "Ville d’Aups-sur-Mer",
+    "guadeloupe": "Ville de Petit-Havre",
+    "guyane": "Ville de Saint-Élie-du-Fleuve",
+    "la-reunion": "Ville de Trois-Ravines",
+    "martinique": "Ville du Morne-Bleu",
+    "mayotte": "Commune de Mtsangani",
+}
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A local civil servant as their portal knows them."""
+
+    agent_id: str
+    email: str
+    given_name: str
+    family_name: str
+    function: str
+    siret: str
+    employer: str
+    delegation: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return the agent block of a request."""
+        return {
+            "agent_id": self.agent_id,
+            "email": self.email,
+            "given_name": self.given_name,
+            "family_name": self.family_name,
+            "function": self.function,
+            "employer": {"siret": self.siret, "name": self.employer, "delegation": self.delegation},
+        }
+
+
+class Population:
+    """Invents agents, each once; `run` tells the agents of one demonstration from those of another."""
+
+    def __init__(self, run: str, random: Random) -> None:
+        self._run = run
+        self._random = random
+        self._count = 0
+
+    def agent(self, delegation: str | None = None, function: str = "agent") -> Agent:
+        """Return a new agent, of the given delegation or of any."""
+        self._count += 1
+        place = delegation if delegation in TOWNS else self._random.choice(list(TOWNS))
+        given, family = self._random.choice(GIVEN_NAMES), self._random.choice(FAMILY_NAMES)
+        town = TOWNS[place]
+        return Agent(
+            agent_id=f"IEL-{self._run}-{self._count:05d}",
+            email=f"{_plain(given)}.{_plain(family)}.{self._run}{self._count}@{_plain(town)}.example",
+            given_name=given,
+            family_name=family,
+            function=function,
+            siret=siret(list(TOWNS).index(place)),
+            employer=town,
+            delegation=place,
+        )
+
+
+def siret(number: int) -> str:
+    """Return an invented SIRET, 14 digits with a right check digit."""
+    digits = f"2199{number:05d}0001"
+    total = sum(_luhn(int(digit), doubled=place % 2 == 0) for place, digit in enumerate(reversed(digits)))
+    return f"{digits}{-total % 10}"
+
+
+def _luhn(digit: int, *, doubled: bool) -> int:
+    return sum(divmod(digit * 2, 10)) if doubled else digit
+
+
+def _plain(text: str) -> str:
+    return "-".join(_words(text))
+
+
+def _words(text: str) -> Iterator[str]:
+    folded = unicodedata.normalize("NFKD", text.replace("œ", "oe").replace("Œ", "Oe").replace("æ", "ae"))
+    kept = "".join(c if c.isascii() and c.isalnum() else " " for c in folded if not unicodedata.combining(c))
+    yield from kept.lower().split()
