@@ -71,7 +71,11 @@ def open_now(**changes: Any) -> SessionState:
 
 
 def headers(
-    event_type: str, *, event_id: uuid.UUID | None = None, source: str = "/portals/test", **changes: bytes | None
+    event_type: str,
+    *,
+    event_id: uuid.UUID | None = None,
+    source: str = "/portals/test",
+    **changes: bytes | None,
 ) -> list[tuple[str, bytes | None]]:
     """Binary-mode CloudEvents headers, as a portal sends them; ``changes`` replace some."""
     values: dict[str, bytes | None] = {
@@ -90,7 +94,9 @@ def as_json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def enrolment_request(session_id: uuid.UUID | str, agent: Agent | None = None, **changes: Any) -> dict[str, Any]:
+def enrolment_request(
+    session_id: uuid.UUID | str, agent: Agent | None = None, **changes: Any
+) -> dict[str, Any]:
     """The data of an EnrolmentRequested, as a portal writes it."""
     agent = agent or an_agent()
     document = {"session_id": str(session_id), "agent": agent.model_dump(mode="json"), "approval": None}

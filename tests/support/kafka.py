@@ -1,13 +1,15 @@
 """A foreign program at the broker: produces what it likes, and reads a topic from its beginning."""
 
 import asyncio
-import uuid
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from shared.events.topics import TOPICS, Topic
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -32,8 +34,6 @@ class Published:
 
     @property
     def data(self) -> dict[str, Any]:
-        import json
-
         document: dict[str, Any] = json.loads(self.value)
         return document
 
@@ -78,14 +78,11 @@ async def collect(
     seconds: float = 30,
 ) -> list[Published]:
     """Read ``topic`` from its beginning until the condition holds. Fails with what came when it never does."""
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=bootstrap_servers,
-        group_id=f"test-{uuid.uuid4()}",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
+    # No group: joining one takes the embedded broker 5 s.
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
+    consumer.assign([TopicPartition(topic, number) for number in range(TOPICS[Topic(topic)].partitions)])
+    await consumer.seek_to_beginning()
     found: list[Published] = []
     deadline = asyncio.get_running_loop().time() + seconds
     try:
