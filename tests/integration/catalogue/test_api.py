@@ -1,0 +1,447 @@
+"""The JSON API: what everyone may read, what organisers may do, and what they are told when they may not."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import offer_files
+from shared.database import Database
+from shared.events import Event
+from shared.events.catalogue import (
+    ReplayPublished,
+    SessionCancelled,
+    SessionChanged,
+    SessionOpened,
+    SessionScheduled,
+    SessionState,
+)
+from shared.events.vocabulary import Format
+from tests.integration.catalogue.conftest import Ask, a_draft_of, in_days
+
+Told = Callable[..., Awaitable[list[Event]]]
+
+RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+PROBLEM = "application/problem+json"
+BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"
+
+
+def problem(answer: httpx.Response, status: int) -> list[str]:
+    """The fields that a problem names."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return [error["field"] for error in body.get("errors") or []]
+
+
+async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> dict[str, Any]:
+    answer = await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes))
+    assert answer.status_code == 201, answer.text
+    session: dict[str, Any] = answer.json()
+    return session
+
+
+async def published(ask: Ask, offer_id: str, **changes: Any) -> str:
+    session_id = (await drafted(ask, offer_id, **changes))["session_id"]
+    answer = await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE)
+    assert answer.status_code == 200, answer.text
+    return str(session_id)
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+async def test_a_session_is_shown_with_the_whole_state_of_the_contract(offer: object, ask: Ask) -> None:
+    shown = (await ask("GET", f"/sessions/{RENNES}")).json()
+    assert set(SessionState.model_fields) | {"occupancy"} <= set(shown)
+    state = SessionState.model_validate(shown)
+    assert (state.organiser, state.capacity, state.status) == ("bretagne", 120, "published")
+    assert shown["starts_at"].endswith("Z")
+
+
+async def test_a_session_that_is_not_there_is_not_found(offer: object, ask: Ask) -> None:
+    problem(await ask("GET", f"/sessions/{uuid4()}"), 404)
+
+
+async def test_the_offers_come_with_their_terms_and_their_source(offer: object, ask: Ask) -> None:
+    listed = (await ask("GET", "/offers")).json()
+    assert listed["next"] is None
+    assert {item["format"] for item in listed["items"]} == set(Format)
+    assert {item["source"] for item in listed["items"]} == {"communique"}
+    inet = next(item for item in listed["items"] if item["format"] == "inet")
+    assert inet["terms"]["audience"]["functions"] == ["encadrant", "chef_de_service", "dirigeant"]
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/offers", "/resources"])
+@pytest.mark.parametrize("limit", [1, 3, 200])
+async def test_the_pages_of_a_list_hold_everything_once_in_order(
+    offer: object, ask: Ask, path: str, limit: int
+) -> None:
+    whole = (await ask("GET", path, limit=200)).json()["items"]
+    assert len(whole) > 5
+    items: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await ask("GET", path, limit=limit, **cursor)).json()
+        assert len(page["items"]) <= limit
+        items += page["items"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert items == whole
+
+
+async def test_sessions_come_by_start_and_resources_by_date_newest_first(offer: object, ask: Ask) -> None:
+    starts = [item["starts_at"] for item in (await ask("GET", "/sessions", limit=200)).json()["items"]]
+    assert starts == sorted(starts)
+    dates = [item["published_at"] for item in (await ask("GET", "/resources")).json()["items"]]
+    assert dates == sorted(dates, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field", "value"),
+    [
+        ({"format": "webinar"}, "format", "webinar"),
+        ({"delegation": "mayotte"}, "organiser", "mayotte"),
+        ({"offer_id": "mooc-fondamentaux-ia"}, "offer_id", "mooc-fondamentaux-ia"),
+        ({"enrolment": "open"}, "enrolment", "open"),
+        ({"enrolment": "closed"}, "enrolment", "closed"),
+        ({"enrolment": "not_yet_open"}, "enrolment", "not_yet_open"),
+        ({"status": "published"}, "status", "published"),
+    ],
+)
+async def test_a_filter_keeps_exactly_what_it_says(
+    offer: object, ask: Ask, wanted: dict[str, str], field: str, value: str
+) -> None:
+    whole = (await ask("GET", "/sessions", limit=200)).json()["items"]
+    kept = (await ask("GET", "/sessions", limit=200, **wanted)).json()["items"]
+    assert kept == [item for item in whole if item[field] == value]
+    assert kept
+
+
+async def test_the_start_may_be_bounded_on_both_sides(offer: object, ask: Ask) -> None:
+    whole = (await ask("GET", "/sessions", limit=200)).json()["items"]
+    first, last = whole[3]["starts_at"], whole[10]["starts_at"]
+    kept = (await ask("GET", "/sessions", limit=200, starts_after=first, starts_before=last)).json()["items"]
+    assert kept == [item for item in whole if first <= item["starts_at"] < last]
+
+
+async def test_resources_can_be_had_by_kind_and_by_theme(offer: object, ask: Ask) -> None:
+    replays = (await ask("GET", "/resources", kind="replay")).json()["items"]
+    assert [item["kind"] for item in replays] == ["replay", "replay"]
+    themed = (await ask("GET", "/resources", theme="transition-ecologique")).json()["items"]
+    assert len(themed) == 3
+    assert all("transition-ecologique" in item["themes"] for item in themed)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/sessions", {"format": "cours"}),
+        ("/sessions", {"delegation": "atlantide"}),
+        ("/sessions", {"limit": 0}),
+        ("/sessions", {"limit": 201}),
+        ("/sessions", {"limit": "beaucoup"}),
+        ("/sessions", {"cursor": "abc"}),
+        ("/sessions", {"cursor": "W10"}),
+        ("/sessions", {"cursor": "é"}),
+        ("/sessions", {"starts_after": "2025-03-20"}),
+        ("/sessions", {"starts_after": "0001-01-01T00:00:00+14:00"}),
+        ("/sessions", {"starts_before": "9999-12-31T23:59:59-14:00"}),
+        ("/sessions", {"couleur": "bleu"}),
+        ("/sessions", {"offer_id": "a\0b"}),
+        ("/sessions/abc", {}),
+        ("/offers", {"cursor": "IjEi!"}),
+        ("/resources", {"kind": "livre"}),
+        ("/resources", {"theme": "É"}),
+    ],
+)
+async def test_a_question_that_is_not_valid_is_answered_with_what_is_wrong(
+    ask: Ask, path: str, wanted: dict[str, Any]
+) -> None:
+    assert problem(await ask("GET", path, **wanted), 422)
+
+
+# --------------------------------------------------------------------------------------------- who may
+
+
+async def test_a_draft_is_seen_by_its_delegation_and_by_admins_alone(an_empty_offer: str, ask: Ask) -> None:
+    session_id = (await drafted(ask, an_empty_offer))["session_id"]
+    for by, seen in ((None, False), (CORSE, False), (BRETAGNE, True), (ADMIN, True)):
+        shown = await ask("GET", f"/sessions/{session_id}", by=by)
+        assert shown.status_code == (200 if seen else 404)
+        assert len((await ask("GET", "/sessions", by=by)).json()["items"]) == seen
+        assert len((await ask("GET", "/sessions", by=by, status="draft")).json()["items"]) == seen
+
+
+async def test_a_bespoke_session_is_never_shown_to_the_public(offer: object, ask: Ask) -> None:
+    session_id = await published(ask, "sur-mesure-enjeux-ia")
+    problem(await ask("GET", f"/sessions/{session_id}"), 404)
+    assert (await ask("GET", "/sessions", format="bespoke")).json()["items"] == []
+    assert len((await ask("GET", "/sessions", format="bespoke", by=BRETAGNE)).json()["items"]) == 1
+
+
+MANAGEMENT: list[tuple[str, str]] = [
+    ("PATCH", f"/sessions/{RENNES}"),
+    ("POST", f"/sessions/{RENNES}/publish"),
+    ("POST", f"/sessions/{RENNES}/cancel"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), [*MANAGEMENT, ("POST", "/sessions"), ("POST", "/replays")])
+async def test_managing_needs_a_token_of_the_right_role(
+    offer: object, ask: Ask, method: str, path: str
+) -> None:
+    unknown = await ask(method, path)
+    problem(unknown, 401)
+    assert unknown.headers["www-authenticate"] == "Bearer"
+    problem(await ask(method, path, by="nobody"), 401)
+    problem(await ask(method, path, by=PORTAL), 403)
+
+
+async def test_a_wrong_token_is_refused_where_none_is_needed(offer: object, ask: Ask) -> None:
+    problem(await ask("GET", "/sessions", by="nobody"), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), MANAGEMENT)
+async def test_what_belongs_to_another_delegation_does_not_exist(
+    offer: object, ask: Ask, told: Told, method: str, path: str
+) -> None:
+    before = await told()
+    problem(await ask(method, path, by=CORSE), 404)
+    assert await told() == before
+
+
+async def test_a_delegation_does_not_draft_for_another(an_empty_offer: str, ask: Ask) -> None:
+    answer = await ask("POST", "/sessions", by=CORSE, **a_draft_of(an_empty_offer, organiser="bretagne"))
+    problem(answer, 403)
+
+
+async def test_an_admin_says_for_which_delegation(an_empty_offer: str, ask: Ask) -> None:
+    answer = await ask("POST", "/sessions", by=ADMIN, **a_draft_of(an_empty_offer))
+    assert problem(answer, 422) == ["body.organiser"]
+    assert (await drafted(ask, an_empty_offer, by=ADMIN, organiser="corse"))["organiser"] == "corse"
+
+
+# ----------------------------------------------------------------------------------------------- drafts
+
+
+async def test_a_draft_has_the_terms_of_its_offer_and_is_told_to_nobody(
+    an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    answer = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer, capacity=None))
+    draft = answer.json()
+    assert answer.headers["location"] == f"/api/v1/sessions/{draft['session_id']}"
+    assert (draft["status"], draft["version"], draft["organiser"]) == ("draft", 1, "bretagne")
+    assert (draft["format"], draft["title"]) == ("local_event", "Un essai")
+    assert (draft["waiting_list"], draft["capacity"]) == ("automatic", None)
+    assert draft["source"] is None
+    assert await told() == []
+
+
+async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
+    an_empty_offer: str, ask: Ask
+) -> None:
+    draft = await drafted(
+        ask, an_empty_offer, starts_at="2027-03-30T07:30:00Z", ends_at="2027-03-30T15:00:00Z"
+    )
+    # Five days before, at the same hour in Paris, on the other side of the clock change of 28 March 2027.
+    assert draft["enrolment_closes_at"] == "2027-03-25T08:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ends_at": "2027-01-01T00:00:00Z", "starts_at": "2027-01-01T01:00:00Z"}, "body.ends_at"),
+        ({"enrolment_closes_at": "2099-01-01T00:00:00Z"}, "body.enrolment_closes_at"),
+        ({"capacity": -1}, "body.capacity"),
+        ({"capacity": 10**12}, "body.capacity"),
+        ({"capacity": 1.5}, "body.capacity"),
+        ({"offer_id": "inconnue"}, "body.offer_id"),
+        ({"organiser": "atlantide"}, "body.organiser"),
+        ({"timezone": "Europe/Atlantide"}, "body.timezone"),
+        ({"title": "Deux\nlignes"}, "body.title"),
+        ({"title": ""}, "body.title"),
+        ({"title": None}, "body.title"),
+        ({"starts_at": "demain"}, "body.starts_at"),
+        ({"starts_at": "2027-01-01T00:00:00"}, "body.starts_at"),
+        ({"starts_at": "9999-12-31T23:59:59-14:00"}, "body.starts_at"),
+        ({"join_url": "javascript:alert(1)"}, "body.join_url"),
+        ({"couleur": "bleu"}, "body.couleur"),
+        ({"audience": {"sirets": ["123"]}}, "body.audience.sirets.0"),
+        ({"audience": {"delegations": ["atlantide"]}}, ""),
+    ],
+)
+async def test_a_draft_that_is_not_valid_is_refused_by_field(
+    an_empty_offer: str, ask: Ask, changes: dict[str, Any], field: str
+) -> None:
+    answer = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer) | changes)
+    assert field in problem(answer, 422)
+
+
+async def test_html_in_a_title_is_kept_as_the_text_it_is(an_empty_offer: str, ask: Ask) -> None:
+    assert (await drafted(ask, an_empty_offer, title="<b>IA</b> & métiers"))["title"] == "<b>IA</b> & métiers"
+
+
+# ------------------------------------------------------------------------- publish, change, cancel
+
+
+async def test_publishing_a_draft_tells_everyone(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    session_id = await published(ask, an_empty_offer)
+    events = await told(session_id)
+    assert kinds(events) == [SessionScheduled, SessionOpened]
+    shown = (await ask("GET", f"/sessions/{session_id}")).json()
+    assert (shown["status"], shown["enrolment"], shown["version"]) == ("published", "open", 3)
+
+
+async def test_a_session_is_published_once(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    session_id = await published(ask, an_empty_offer)
+    problem(await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE), 409)
+    assert kinds(await told(session_id)).count(SessionScheduled) == 1
+
+
+async def test_a_draft_without_a_place_cannot_be_published(an_empty_offer: str, ask: Ask) -> None:
+    session_id = (await drafted(ask, an_empty_offer, venue=None))["session_id"]
+    answer = await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE)
+    assert problem(answer, 422) == ["body.venue"]
+
+
+async def test_a_change_is_told_with_a_new_version(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    session_id = await published(ask, an_empty_offer)
+    answer = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, capacity=12, venue="Brest")
+    assert (answer.status_code, answer.json()["version"]) == (200, 4)
+    changed = (await told(session_id))[-1]
+    assert isinstance(changed, SessionChanged)
+    assert (changed.version, changed.capacity, changed.venue) == (4, 12, "Brest")
+
+
+async def test_null_lifts_the_limit_and_leaving_out_keeps_it(an_empty_offer: str, ask: Ask) -> None:
+    session_id = await published(ask, an_empty_offer)
+    assert (await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, title="A")).json()["capacity"] == 30
+    lifted = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, capacity=None)
+    assert lifted.json()["capacity"] is None
+
+
+async def test_a_change_that_changes_nothing_is_told_to_nobody(
+    an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    before = await told(session_id)
+    for fields in ({}, {"capacity": 30}):
+        answer = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, **fields)
+        assert answer.json()["version"] == 3
+    assert await told(session_id) == before
+
+
+async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    session_id = await published(ask, an_empty_offer)
+    before = await told(session_id)
+    answer = await ask(
+        "PATCH", f"/sessions/{session_id}", by=BRETAGNE, enrolment_opens_at=in_days(1).isoformat()
+    )
+    assert problem(answer, 409) == ["body.enrolment_opens_at"]
+    assert await told(session_id) == before
+
+
+@pytest.mark.parametrize(
+    "fields", [{"offer_id": "autre"}, {"organiser": "corse"}, {"status": "draft"}, {"version": 9}]
+)
+async def test_what_is_not_the_plans_cannot_be_changed(
+    offer: object, ask: Ask, fields: dict[str, Any]
+) -> None:
+    answer = await ask("PATCH", f"/sessions/{RENNES}", by=BRETAGNE, **fields)
+    assert problem(answer, 422) == [f"body.{name}" for name in fields]
+
+
+async def test_a_cancellation_is_told_and_final(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    session_id = await published(ask, an_empty_offer)
+    answer = await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert kinds(await told(session_id))[-1] is SessionCancelled
+    for method, path in (("POST", "/cancel"), ("POST", "/publish"), ("PATCH", "")):
+        fields = {"venue": "Brest"} if method == "PATCH" else {}
+        problem(await ask(method, f"/sessions/{session_id}{path}", by=BRETAGNE, **fields), 409)
+    assert (await ask("GET", f"/sessions/{session_id}")).json()["status"] == "cancelled"
+    assert (await ask("GET", "/sessions", enrolment="open")).json()["items"] == []
+
+
+async def test_every_change_leaves_a_line_that_says_who_what_and_when(
+    an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    await ask("PATCH", f"/sessions/{session_id}", by=ADMIN, capacity=12)
+    await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
+    async with database.quiet_transaction() as tx:
+        query = text("SELECT * FROM audit WHERE subject = :subject ORDER BY id")
+        lines = (await tx.execute(query, {"subject": UUID(session_id)})).all()
+    assert [(line.actor, line.action) for line in lines] == [
+        (BRETAGNE, "created"),
+        (BRETAGNE, "published"),
+        (ADMIN, "changed"),
+        (BRETAGNE, "cancelled"),
+    ]
+    assert lines[2].changes == {"capacity": [30, 12]}
+    assert lines[3].changes == {"status": ["published", "cancelled"]}
+    assert all(line.at is not None for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------- replays
+
+REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
+
+
+async def test_a_replay_is_open_to_everyone_and_told(offer: object, ask: Ask, told: Told) -> None:
+    answer = await ask(
+        "POST", "/replays", by=BRETAGNE, session_id=str(RENNES), themes=["enjeux-ia"], **REPLAY
+    )
+    assert answer.status_code == 201
+    replay = answer.json()
+    (event,) = await told(replay["resource_id"])
+    assert isinstance(event, ReplayPublished)
+    assert (event.session_id, event.organiser, event.version) == (RENNES, "bretagne", 1)
+    assert (await ask("GET", "/resources", kind="replay")).json()["items"][0] == replay
+
+
+async def test_the_same_replay_is_published_once(offer: object, ask: Ask, told: Told) -> None:
+    first = await ask("POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY)
+    again = await ask("POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert len(await told(first.json()["resource_id"])) == 1
+    other = await ask("POST", "/replays", by=BRETAGNE, url=REPLAY["url"], title="Autre titre")
+    problem(other, 409)
+
+
+async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object, ask: Ask) -> None:
+    alone = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
+    assert (alone.status_code, alone.json()["session_id"]) == (201, None)
+    problem(await ask("POST", "/replays", by=CORSE, session_id=str(RENNES), **REPLAY), 404)
+    problem(await ask("POST", "/replays", by=BRETAGNE, session_id=str(uuid4()), **REPLAY), 404)
+    problem(await ask("POST", "/replays", by=CORSE, organiser="bretagne", **REPLAY), 403)
+    assert problem(await ask("POST", "/replays", by=ADMIN, **REPLAY), 422) == ["body.organiser"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"url": "ftp://x"}, "body.url"),
+        ({"title": ""}, "body.title"),
+        ({"themes": ["É"]}, "body.themes.0"),
+        ({"session_id": "abc"}, "body.session_id"),
+        ({"couleur": "bleu"}, "body.couleur"),
+    ],
+)
+async def test_a_replay_that_is_not_valid_is_refused_by_field(
+    ask: Ask, changes: dict[str, Any], field: str
+) -> None:
+    assert problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY | changes), 422) == [field]

@@ -1,0 +1,108 @@
+"""What the catalogue hears: occupancy by version; bespoke requests, kept until they can be answered."""
+
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from services.catalogue.handlers import subscriptions
+from services.catalogue.offer_files import session_id
+from services.catalogue.store.sessions import record_occupancy
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.cloudevents import Envelope
+from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.portal import BespokeTrainingRequested
+from shared.events.topics import Topic
+from shared.events.vocabulary import Contact
+from shared.messaging.consumer import Intake
+from shared.messaging.decoding import Received, Record
+from tests.integration.catalogue.conftest import Ask
+
+MOOC = session_id("mooc-fondamentaux-ia", "printemps-2025")
+
+
+def occupancy(version: int, enrolled: int, session: UUID = MOOC) -> SessionOccupancyChanged:
+    return SessionOccupancyChanged(
+        session_id=session, version=version, capacity=None, enrolled=enrolled, waiting=0, offered=0
+    )
+
+
+def received(event: Event) -> Received[Event]:
+    record = Record(event.TOPIC, 0, 0, None, event.model_dump_json().encode(), (), clock.now())
+    return Received(record, Envelope(uuid4(), "/test", None, event))
+
+
+async def hear(database: Database, *events: Event) -> None:
+    topic = events[0].TOPIC
+    await Intake(subscriptions.by_topic[topic], database).take([received(event) for event in events])
+
+
+async def shown(ask: Ask) -> int | None:
+    known = (await ask("GET", f"/sessions/{MOOC}")).json()["occupancy"]
+    return None if known is None else int(known["enrolled"])
+
+
+async def test_nothing_is_known_before_enrolment_has_spoken(offer: object, ask: Ask) -> None:
+    assert await shown(ask) is None
+
+
+async def test_a_session_shows_how_full_it_is(offer: object, ask: Ask, database: Database) -> None:
+    await hear(database, occupancy(1, enrolled=10))
+    assert (await ask("GET", f"/sessions/{MOOC}")).json()["occupancy"] == {
+        "capacity": None,
+        "enrolled": 10,
+        "waiting": 0,
+        "offered": 0,
+        "version": 1,
+    }
+    (listed,) = (await ask("GET", "/sessions", format="mooc")).json()["items"]
+    assert listed["occupancy"]["enrolled"] == 10
+
+
+async def test_older_news_than_what_is_known_is_dropped(offer: object, ask: Ask, database: Database) -> None:
+    await hear(database, occupancy(5, enrolled=50))
+    await hear(database, occupancy(4, enrolled=40))
+    assert await shown(ask) == 50
+    await hear(database, occupancy(6, enrolled=49))
+    assert await shown(ask) == 49
+
+
+async def test_the_newest_of_a_batch_counts_whatever_their_order(
+    offer: object, ask: Ask, database: Database
+) -> None:
+    await hear(database, occupancy(2, enrolled=2), occupancy(3, enrolled=3), occupancy(1, enrolled=1))
+    assert await shown(ask) == 3
+
+
+async def test_occupancy_of_a_session_that_is_not_here_is_kept(database: Database) -> None:
+    await hear(database, occupancy(1, enrolled=1, session=uuid4()))
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM occupancy")) == 1
+
+
+async def test_the_store_alone_drops_what_is_old(offer: object, ask: Ask, database: Database) -> None:
+    """The inbox knows an event by its id; after a replay from the beginning only the version helps."""
+    async with database.transaction() as tx:
+        await record_occupancy(tx, [occupancy(2, enrolled=2)])
+        await record_occupancy(tx, [occupancy(1, enrolled=1)])
+    assert await shown(ask) == 2
+
+
+async def test_a_bespoke_request_is_parked_whole_for_the_version_that_can_answer_it(
+    database: Database,
+) -> None:
+    request = BespokeTrainingRequested(
+        siret="21350238800019",
+        authority="Ville de Rennes",
+        delegation="bretagne",
+        requested_by=Contact(name="Léa Martin", email="lea.martin@ville-exemple.fr"),
+        theme="enjeux-ia",
+        trainees=15,
+    )
+    await hear(database, request)
+    async with database.quiet_transaction() as tx:
+        (letter,) = (await tx.execute(text("SELECT topic, value, error FROM dead_letter"))).all()
+    assert letter.topic == Topic.PORTAL_BESPOKE
+    assert letter.value == request.model_dump_json().encode()
+    assert "not handled by this version" in letter.error

@@ -1,0 +1,121 @@
+"""What the clock announces: at its instant, once each, in order, however many replicas run."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.catalogue import jobs, rules
+from services.catalogue.rules import Plan, Session
+from services.catalogue.store import sessions
+from services.catalogue.store.sessions import Presentation
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.catalogue import SessionClosed, SessionCompleted, SessionOpened, SessionScheduled
+from shared.events.vocabulary import EnrolmentWindow, Format, Phase
+from tests.integration.catalogue.conftest import time_is
+
+Told = Callable[..., Awaitable[list[Event]]]
+
+ALL = [SessionScheduled, SessionOpened, SessionClosed, SessionCompleted]
+
+
+async def publish(
+    database: Database, offer_id: str, *, opens: float, closes: float, ends: float, start: float = 0
+) -> UUID:
+    """A published session; its instants are seconds from now."""
+    now = clock.now()
+
+    def at(seconds: float) -> datetime:
+        return now + timedelta(seconds=seconds)
+
+    session = Session(
+        session_id=uuid4(),
+        offer_id=offer_id,
+        format=Format.LOCAL_EVENT,
+        organiser="bretagne",
+        plan=Plan(
+            title="Un rendez-vous",
+            enrolment_opens_at=at(opens),
+            enrolment_closes_at=at(closes),
+            starts_at=at(start),
+            ends_at=at(ends),
+            timezone="Europe/Paris",
+            venue="Rennes",
+        ),
+    )
+    async with database.transaction() as tx:
+        await sessions.add(tx, rules.schedule(session, now), Presentation(), actor="test")
+    return session.session_id
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]
+
+
+async def test_each_announcement_is_made_at_its_instant_and_not_before(
+    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = clock.now()
+    one = await publish(database, an_empty_offer, opens=10, closes=20, start=25, ends=30)
+    for seconds, announced in ((9.9, 1), (10.1, 2), (19.9, 2), (20.1, 3), (29.9, 3), (30.1, 4), (99, 4)):
+        async with time_is(monkeypatch, start + timedelta(seconds=seconds)):
+            await jobs.announce_due(database)
+        assert kinds(await told(one)) == ALL[:announced], f"after {seconds} s"
+
+
+async def test_what_came_due_while_nothing_ran_is_caught_up_in_order(
+    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await publish(database, an_empty_offer, opens=10, closes=20, ends=30)
+    async with time_is(monkeypatch, clock.now() + timedelta(days=3)):
+        await jobs.announce_due(database)
+    events = await told(one)
+    assert kinds(events) == ALL
+    completed = events[-1]
+    assert isinstance(completed, SessionCompleted)
+    assert (completed.phase, completed.enrolment) == (Phase.OVER, EnrolmentWindow.CLOSED)
+    assert [event.version for event in events if isinstance(event, SessionCompleted | SessionClosed)] == [
+        3,
+        4,
+    ]
+
+
+async def test_many_replicas_at_once_announce_each_thing_once(
+    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(300):
+        await publish(database, an_empty_offer, opens=1, closes=2, ends=3)
+    async with time_is(monkeypatch, clock.now() + timedelta(minutes=1)):
+        replicas = [jobs.announce_due(database) for _ in range(8)]
+        await asyncio.gather(*replicas)
+        while await jobs.announce_due(database) == 0:
+            pass
+    announced = Counter((event.key, type(event)) for event in await told())
+    assert len(announced) == 300 * 4
+    assert set(announced.values()) == {1}
+
+
+async def test_a_session_that_somebody_is_changing_waits_without_holding_up_the_others(
+    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = await publish(database, an_empty_offer, opens=1, closes=60, ends=90)
+    free = await publish(database, an_empty_offer, opens=1, closes=60, ends=90)
+    async with time_is(monkeypatch, clock.now() + timedelta(seconds=5)):
+        async with database.transaction() as tx:
+            await sessions.for_update(tx, busy)
+            await asyncio.wait_for(jobs.announce_due(database), 5)
+            assert SessionOpened in kinds(await told(free))
+            assert SessionOpened not in kinds(await told(busy))
+        await jobs.announce_due(database)
+    assert SessionOpened in kinds(await told(busy))
+
+
+async def test_the_job_asks_to_be_woken_at_the_next_instant(database: Database, an_empty_offer: str) -> None:
+    assert await jobs.announce_due(database) == jobs.POLL_SECONDS
+    await publish(database, an_empty_offer, opens=0.5, closes=60, ends=90)
+    assert 0 < await jobs.announce_due(database) <= 0.5
