@@ -1,5 +1,6 @@
 """A catalogue on a real database, and organisers who ask things of it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,9 @@ from services.catalogue.offer_files import OFFER
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
+
+AS_OF = date(2025, 3, 20)
+"""A day on which the MOOC runs and is open, and most of the offer too."""
 
 TOKENS = [
     {"name": "advisor-bretagne", "role": "organiser", "delegation": "bretagne"},
@@ -46,8 +50,8 @@ def tokens_file(tmp_path: Path) -> Path:
 Ask = Callable[..., Awaitable[httpx.Response]]
 
 
-@pytest.fixture
-async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
+@asynccontextmanager
+async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
     """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters of a GET, else JSON fields."""
     application = api.build(database, Tokens.load(tokens_file))
     async with httpx.AsyncClient(
@@ -61,6 +65,36 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
             return await client.request(method, path, headers=headers, json=fields)
 
         yield ask
+
+
+@pytest.fixture
+async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
+    """Ask the test's own catalogue."""
+    async with asking(database, tokens_file) as ask:
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def loaded_url(migrated: Callable[[str], str]) -> str:
+    """A catalogue with the national offer, shared by tests that change nothing."""
+    url = migrated("catalogue")
+
+    async def load() -> None:
+        database = Database(url, application_name="test")
+        await loading.load(database, OFFER, as_of=AS_OF)
+        await database.close()
+
+    asyncio.run(load())
+    return url
+
+
+@pytest.fixture
+async def look(loaded_url: str, tokens_file: Path) -> AsyncIterator[Ask]:
+    """Ask the shared catalogue for what leaves it as it is."""
+    database = Database(loaded_url, application_name="test")
+    async with asking(database, tokens_file) as ask:
+        yield ask
+    await database.close()
 
 
 @pytest.fixture
@@ -81,7 +115,7 @@ def told(database: Database) -> Callable[..., Awaitable[list[Event]]]:
 @pytest.fixture
 async def offer(database: Database) -> loading.Summary:
     """The national offer, loaded so that today is 20 March 2025: the MOOC runs and is open."""
-    return await loading.load(database, OFFER, as_of=date(2025, 3, 20))
+    return await loading.load(database, OFFER, as_of=AS_OF)
 
 
 @pytest.fixture

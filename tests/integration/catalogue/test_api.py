@@ -25,6 +25,7 @@ from tests.integration.catalogue.conftest import Ask, a_draft_of, in_days
 Told = Callable[..., Awaitable[list[Event]]]
 
 RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+AN_OFFER = "ia-et-territoires"
 PROBLEM = "application/problem+json"
 BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"
 
@@ -61,20 +62,20 @@ def kinds(events: list[Event]) -> list[type[Event]]:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-async def test_a_session_is_shown_with_the_whole_state_of_the_contract(offer: object, ask: Ask) -> None:
-    shown = (await ask("GET", f"/sessions/{RENNES}")).json()
+async def test_a_session_is_shown_with_the_whole_state_of_the_contract(look: Ask) -> None:
+    shown = (await look("GET", f"/sessions/{RENNES}")).json()
     assert set(SessionState.model_fields) | {"occupancy"} <= set(shown)
     state = SessionState.model_validate(shown)
     assert (state.organiser, state.capacity, state.status) == ("bretagne", 120, "published")
     assert shown["starts_at"].endswith("Z")
 
 
-async def test_a_session_that_is_not_there_is_not_found(offer: object, ask: Ask) -> None:
-    problem(await ask("GET", f"/sessions/{uuid4()}"), 404)
+async def test_a_session_that_is_not_there_is_not_found(look: Ask) -> None:
+    problem(await look("GET", f"/sessions/{uuid4()}"), 404)
 
 
-async def test_the_offers_come_with_their_terms_and_their_source(offer: object, ask: Ask) -> None:
-    listed = (await ask("GET", "/offers")).json()
+async def test_the_offers_come_with_their_terms_and_their_source(look: Ask) -> None:
+    listed = (await look("GET", "/offers")).json()
     assert listed["next"] is None
     assert {item["format"] for item in listed["items"]} == set(Format)
     assert {item["source"] for item in listed["items"]} == {"communique"}
@@ -84,15 +85,13 @@ async def test_the_offers_come_with_their_terms_and_their_source(offer: object, 
 
 @pytest.mark.parametrize("path", ["/sessions", "/offers", "/resources"])
 @pytest.mark.parametrize("limit", [1, 3, 200])
-async def test_the_pages_of_a_list_hold_everything_once_in_order(
-    offer: object, ask: Ask, path: str, limit: int
-) -> None:
-    whole = (await ask("GET", path, limit=200)).json()["items"]
+async def test_the_pages_of_a_list_hold_everything_once_in_order(look: Ask, path: str, limit: int) -> None:
+    whole = (await look("GET", path, limit=200)).json()["items"]
     assert len(whole) > 5
     items: list[Any] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await ask("GET", path, limit=limit, **cursor)).json()
+        page = (await look("GET", path, limit=limit, **cursor)).json()
         assert len(page["items"]) <= limit
         items += page["items"]
         if page["next"] is None:
@@ -101,10 +100,10 @@ async def test_the_pages_of_a_list_hold_everything_once_in_order(
     assert items == whole
 
 
-async def test_sessions_come_by_start_and_resources_by_date_newest_first(offer: object, ask: Ask) -> None:
-    starts = [item["starts_at"] for item in (await ask("GET", "/sessions", limit=200)).json()["items"]]
+async def test_sessions_come_by_start_and_resources_by_date_newest_first(look: Ask) -> None:
+    starts = [item["starts_at"] for item in (await look("GET", "/sessions", limit=200)).json()["items"]]
     assert starts == sorted(starts)
-    dates = [item["published_at"] for item in (await ask("GET", "/resources")).json()["items"]]
+    dates = [item["published_at"] for item in (await look("GET", "/resources")).json()["items"]]
     assert dates == sorted(dates, reverse=True)
 
 
@@ -121,25 +120,25 @@ async def test_sessions_come_by_start_and_resources_by_date_newest_first(offer: 
     ],
 )
 async def test_a_filter_keeps_exactly_what_it_says(
-    offer: object, ask: Ask, wanted: dict[str, str], field: str, value: str
+    look: Ask, wanted: dict[str, str], field: str, value: str
 ) -> None:
-    whole = (await ask("GET", "/sessions", limit=200)).json()["items"]
-    kept = (await ask("GET", "/sessions", limit=200, **wanted)).json()["items"]
+    whole = (await look("GET", "/sessions", limit=200)).json()["items"]
+    kept = (await look("GET", "/sessions", limit=200, **wanted)).json()["items"]
     assert kept == [item for item in whole if item[field] == value]
     assert kept
 
 
-async def test_the_start_may_be_bounded_on_both_sides(offer: object, ask: Ask) -> None:
-    whole = (await ask("GET", "/sessions", limit=200)).json()["items"]
+async def test_the_start_may_be_bounded_on_both_sides(look: Ask) -> None:
+    whole = (await look("GET", "/sessions", limit=200)).json()["items"]
     first, last = whole[3]["starts_at"], whole[10]["starts_at"]
-    kept = (await ask("GET", "/sessions", limit=200, starts_after=first, starts_before=last)).json()["items"]
+    kept = (await look("GET", "/sessions", limit=200, starts_after=first, starts_before=last)).json()["items"]
     assert kept == [item for item in whole if first <= item["starts_at"] < last]
 
 
-async def test_resources_can_be_had_by_kind_and_by_theme(offer: object, ask: Ask) -> None:
-    replays = (await ask("GET", "/resources", kind="replay")).json()["items"]
+async def test_resources_can_be_had_by_kind_and_by_theme(look: Ask) -> None:
+    replays = (await look("GET", "/resources", kind="replay")).json()["items"]
     assert [item["kind"] for item in replays] == ["replay", "replay"]
-    themed = (await ask("GET", "/resources", theme="transition-ecologique")).json()["items"]
+    themed = (await look("GET", "/resources", theme="transition-ecologique")).json()["items"]
     assert len(themed) == 3
     assert all("transition-ecologique" in item["themes"] for item in themed)
 
@@ -167,9 +166,9 @@ async def test_resources_can_be_had_by_kind_and_by_theme(offer: object, ask: Ask
     ],
 )
 async def test_a_question_that_is_not_valid_is_answered_with_what_is_wrong(
-    ask: Ask, path: str, wanted: dict[str, Any]
+    look: Ask, path: str, wanted: dict[str, Any]
 ) -> None:
-    assert problem(await ask("GET", path, **wanted), 422)
+    assert problem(await look("GET", path, **wanted), 422)
 
 
 # --------------------------------------------------------------------------------------------- who may
@@ -199,18 +198,16 @@ MANAGEMENT: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("method", "path"), [*MANAGEMENT, ("POST", "/sessions"), ("POST", "/replays")])
-async def test_managing_needs_a_token_of_the_right_role(
-    offer: object, ask: Ask, method: str, path: str
-) -> None:
-    unknown = await ask(method, path)
+async def test_managing_needs_a_token_of_the_right_role(look: Ask, method: str, path: str) -> None:
+    unknown = await look(method, path)
     problem(unknown, 401)
     assert unknown.headers["www-authenticate"] == "Bearer"
-    problem(await ask(method, path, by="nobody"), 401)
-    problem(await ask(method, path, by=PORTAL), 403)
+    problem(await look(method, path, by="nobody"), 401)
+    problem(await look(method, path, by=PORTAL), 403)
 
 
-async def test_a_wrong_token_is_refused_where_none_is_needed(offer: object, ask: Ask) -> None:
-    problem(await ask("GET", "/sessions", by="nobody"), 401)
+async def test_a_wrong_token_is_refused_where_none_is_needed(look: Ask) -> None:
+    problem(await look("GET", "/sessions", by="nobody"), 401)
 
 
 @pytest.mark.parametrize(("method", "path"), MANAGEMENT)
@@ -222,8 +219,8 @@ async def test_what_belongs_to_another_delegation_does_not_exist(
     assert await told() == before
 
 
-async def test_a_delegation_does_not_draft_for_another(an_empty_offer: str, ask: Ask) -> None:
-    answer = await ask("POST", "/sessions", by=CORSE, **a_draft_of(an_empty_offer, organiser="bretagne"))
+async def test_a_delegation_does_not_draft_for_another(look: Ask) -> None:
+    answer = await look("POST", "/sessions", by=CORSE, **a_draft_of(AN_OFFER, organiser="bretagne"))
     problem(answer, 403)
 
 
@@ -283,9 +280,9 @@ async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
     ],
 )
 async def test_a_draft_that_is_not_valid_is_refused_by_field(
-    an_empty_offer: str, ask: Ask, changes: dict[str, Any], field: str
+    look: Ask, changes: dict[str, Any], field: str
 ) -> None:
-    answer = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer) | changes)
+    answer = await look("POST", "/sessions", by=BRETAGNE, **a_draft_of(AN_OFFER) | changes)
     assert field in problem(answer, 422)
 
 
@@ -356,10 +353,8 @@ async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, told: T
 @pytest.mark.parametrize(
     "fields", [{"offer_id": "autre"}, {"organiser": "corse"}, {"status": "draft"}, {"version": 9}]
 )
-async def test_what_is_not_the_plans_cannot_be_changed(
-    offer: object, ask: Ask, fields: dict[str, Any]
-) -> None:
-    answer = await ask("PATCH", f"/sessions/{RENNES}", by=BRETAGNE, **fields)
+async def test_what_is_not_the_plans_cannot_be_changed(look: Ask, fields: dict[str, Any]) -> None:
+    answer = await look("PATCH", f"/sessions/{RENNES}", by=BRETAGNE, **fields)
     assert problem(answer, 422) == [f"body.{name}" for name in fields]
 
 
@@ -442,6 +437,6 @@ async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object,
     ],
 )
 async def test_a_replay_that_is_not_valid_is_refused_by_field(
-    ask: Ask, changes: dict[str, Any], field: str
+    look: Ask, changes: dict[str, Any], field: str
 ) -> None:
-    assert problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY | changes), 422) == [field]
+    assert problem(await look("POST", "/replays", by=BRETAGNE, **REPLAY | changes), 422) == [field]

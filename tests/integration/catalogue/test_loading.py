@@ -26,14 +26,13 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
-from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.conftest import AS_OF, Ask
 from tests.support.processes import run_cli
 
 Told = Callable[..., Awaitable[list[Event]]]
 
 MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
 RENNES = offer_files.session_id("ia-et-territoires", "rennes")
-AS_OF = date(2025, 3, 20)
 
 
 async def test_the_mooc_of_20_march_runs_and_is_open_today(

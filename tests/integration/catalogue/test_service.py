@@ -1,5 +1,6 @@
 """The running service: two replicas on one database, a real broker, the events as others read them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -37,12 +38,13 @@ def replica(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_two_replicas_carry_a_session_through_its_life_once(
     an_empty_offer: str, tansu: TansuBroker, replica: Callable[[], ServiceProcess], eventually: Eventually
 ) -> None:
     kafka = tansu.bootstrap_servers
-    one, other = replica(), replica()
+    one, other = await asyncio.gather(asyncio.to_thread(replica), asyncio.to_thread(replica))
     now = clock.now()
     draft = a_draft_of(
         an_empty_offer,
@@ -88,6 +90,7 @@ async def test_two_replicas_carry_a_session_through_its_life_once(
     assert other.terminate() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_what_came_due_while_the_service_was_dead_is_announced_when_it_is_back(
     an_empty_offer: str, tansu: TansuBroker, replica: Callable[[], ServiceProcess], eventually: Eventually
