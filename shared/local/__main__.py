@@ -31,20 +31,24 @@ Broker = Annotated[
 ]
 Scale = Annotated[str, typer.Option(help='Processes of each service, for example "enrolment=3 notifier=2".')]
 
+Directory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local")]
+
 # Each line at once, also into a pipe or a file.
 say = functools.partial(print, flush=True)
 
 
 @cli.command("run")
-def run_stack(broker: Broker = "embedded", scale: Scale = "") -> None:
+def run_stack(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Run everything until Ctrl-C, with the real offer and links to the pages."""
-    running.run(StackOptions(broker=broker, scale=parse_scale(scale)), say)
+    running.run(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say)
 
 
 @cli.command("demo")
-def play_demo(broker: Broker = "embedded", scale: Scale = "") -> None:
+def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Play a day of enrolments on databases of its own, check the books, write .local/demo.json and stop."""
-    raise typer.Exit(demo.demo(StackOptions(broker=broker, scale=parse_scale(scale)), say))
+    raise typer.Exit(
+        demo.demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say)
+    )
 
 
 @cli.command()

@@ -162,8 +162,16 @@ def compare_mails(books: Books, mails: MailFiles, found: Findings) -> None:
     found.note("duplicated", len(twice), f"mails that came twice, such as {twice[:3]}")
 
 
-async def compare_seats(books: Books, enrolment_url: str, found: Findings) -> tuple[int, int]:
-    """Compare the enrolment database with the books; return how many sit and how many wait."""
+@dataclass(frozen=True)
+class Seats:
+    """How many sit and how many wait in each session, as the enrolment database says."""
+
+    enrolled: Counter[str]
+    waiting: Counter[str]
+
+
+async def compare_seats(books: Books, enrolment_url: str, found: Findings) -> Seats:
+    """Compare the enrolment database with the books: who sits, who waits, and never too many."""
     async with reading(enrolment_url) as database:
         rows = await database.fetch(
             "SELECT session_id::text, agent_id, state FROM enrolment "
@@ -189,7 +197,7 @@ async def compare_seats(books: Books, enrolment_url: str, found: Findings) -> tu
         found.note(
             "duplicated", (there - due).total(), f"{what} that nobody should have: {list(there - due)[:3]}"
         )
-    return seated.total(), waiting.total()
+    return Seats(taken, Counter(session_id for session_id, _ in waiting.elements()))
 
 
 async def parked(enrolment_url: str) -> int:

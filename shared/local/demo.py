@@ -20,11 +20,12 @@ from typing import Any
 import httpx
 
 from shared.local import audit
-from shared.local.audit import Decisions, Findings, MailFiles
-from shared.local.books import UNKNOWN_FORMAT, Books, SessionFacts
+from shared.local.audit import Decisions, MailFiles
+from shared.local.books import Books, SessionFacts
 from shared.local.failures import LocalStackError
 from shared.local.people import Population
 from shared.local.portal import Ask, Portal, Sent, rubbish
+from shared.local.report import summary
 from shared.local.running import OFFER_DAY, signals_interrupt
 from shared.local.scenario import Day, Stage, drafts, stage
 from shared.local.stack import Stack, StackOptions
@@ -33,15 +34,6 @@ from shared.messaging.broker import KafkaSettings, client_options
 PENDING_SESSION_SECONDS = 20
 DAY_SECONDS = 75.0
 PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
-FORMATS = {
-    "mooc": "MOOC",
-    "webinar": "webinars",
-    "local_event": "local events",
-    "inet": "INET",
-    "bespoke": "bespoke",
-    UNKNOWN_FORMAT: "unknown session",
-}
-
 Say = Callable[[str], None]
 
 
@@ -246,7 +238,7 @@ class _Demonstration:
         books, url = self._books, self._stack.database_url
         found = audit.compare_answers(books, self._decisions)
         audit.compare_mails(books, self._mails, found)
-        enrolled, waiting = await audit.compare_seats(books, url("enrolment"), found)
+        seats = await audit.compare_seats(books, url("enrolment"), found)
         parked = await audit.parked(url("enrolment"))
         found.note("lost", max(0, self._unreadable - parked), "unreadable records that were not parked")
         found.note("wrong", max(0, parked - self._unreadable), "readable records that were parked")
@@ -256,8 +248,8 @@ class _Demonstration:
         report = {
             "requests": len(books.answers),
             "answers": len(answered),
-            "enrolled": enrolled,
-            "waitlisted": waiting,
+            "enrolled": seats.enrolled.total(),
+            "waitlisted": seats.waiting.total(),
             "refused": dict(sorted(Counter(a.reason for a in answered if a.reason is not None).items())),
             "mails_expected": books.mails.total(),
             "mails_received": self._mails.received.total(),
@@ -267,56 +259,15 @@ class _Demonstration:
             "parked": parked,
             "seconds": round(time.monotonic() - self._began, 1),
         }
-        return Report(report, self._table(report, found), found.clean)
-
-    def _table(self, report: Mapping[str, Any], found: Findings) -> str:
-        books = self._books
-        address_format = {
-            sent.ask.agent.email: books.format_of(sent.ask.session_id) for sent in books.asked.values()
-        }
-        mails = Counter(
-            {address: count for address, count in self._mails.received.items() if address in address_format}
+        text = summary(
+            report,
+            books=books,
+            answers=self._decisions.answers,
+            seats=seats,
+            received=self._mails.received,
+            found=found,
         )
-        mails_of: Counter[str] = Counter()
-        for address, count in mails.items():
-            mails_of[address_format[address]] += count
-        rows = [("format", "sessions", "requests", "enrolled", "waiting", "mails", "refused, by reason")]
-        for key, name in FORMATS.items():
-            asked = [
-                ce_id for ce_id, sent in books.asked.items() if books.format_of(sent.ask.session_id) == key
-            ]
-            if not asked:
-                continue
-            held = [book for book in books.sessions.values() if book.facts.format == key]
-            given = [
-                self._decisions.answers[ce_id][0] for ce_id in asked if self._decisions.answers.get(ce_id)
-            ]
-            refused = Counter(answer.reason for answer in given if answer.reason is not None)
-            rows.append(
-                (
-                    name,
-                    str(len(held)),
-                    str(len(asked)),
-                    str(sum(len(book.seated) for book in held)),
-                    str(sum(len(book.line) for book in held)),
-                    str(mails_of[key]),
-                    ", ".join(f"{reason} {count}" for reason, count in refused.most_common()),
-                )
-            )
-        widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *[row[n].rjust(widths[n]) for n in range(1, 6)], row[6]])
-            for row in rows
-        ]
-        withdrawn = sum(answer.outcome == "withdrawn" for answer in books.answers.values())
-        summary = (
-            f"{report['requests']} requests, {report['answers']} answered; {withdrawn} withdrawals, "
-            f"{books.promoted.total()} seats passed on to the first in line; {report['parked']} unreadable records parked\n"
-            f"{report['mails_received']} of {report['mails_expected']} mails; lost {report['lost']}, "
-            f"duplicated {report['duplicated']}, overbooked {report['overbooked']}; {report['seconds']} s"
-        )
-        lines += ["", summary, *(f"  {detail}" for detail in found.details)]
-        return "\n".join(["", *lines, ""])
+        return Report(report, text, found.clean)
 
 
 def connection_of(stack: Stack, client_id: str) -> dict[str, Any]:

@@ -92,14 +92,14 @@ class Population:
 
 
 def siret(number: int) -> str:
-    """Return an invented SIRET, 14 digits with a right check digit."""
-    digits = f"2199{number:05d}0001"
-    total = sum(_luhn(int(digit), doubled=place % 2 == 0) for place, digit in enumerate(reversed(digits)))
-    return f"{digits}{-total % 10}"
+    """Return an invented SIRET: a SIREN and a place of business, each with a right check digit."""
+    return _checked(_checked(f"2199{number:04d}") + "0001")
 
 
-def _luhn(digit: int, *, doubled: bool) -> int:
-    return sum(divmod(digit * 2, 10)) if doubled else digit
+def _checked(digits: str) -> str:
+    """Append the Luhn digit."""
+    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[::-2]]
+    return f"{digits}{-(sum(doubled) + sum(map(int, digits[-2::-2]))) % 10}"
 
 
 def _plain(text: str) -> str:
