@@ -71,5 +71,9 @@ CMD ["python", "-m", "services.notifier", "serve"]
 FROM runtime AS local
 COPY --from=local-packages /venv /venv
 COPY --from=code /code/local shared/local
+USER root
+RUN install --directory --owner=parcours /mailbox
+USER parcours
+VOLUME /mailbox
 EXPOSE 1025 8025
-CMD ["python", "-m", "shared.local", "mailbox", "--host", "0.0.0.0"]
+CMD ["python", "-m", "shared.local", "mailbox", "--host", "0.0.0.0", "--directory", "/mailbox"]
