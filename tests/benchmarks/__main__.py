@@ -1,0 +1,30 @@
+"""``make bench``: where we are, on this machine, against the ceilings that were measured on one like it.
+
+Prints a table and writes ``.local/bench.json``. Numbers move with what else the machine does: read ratios.
+"""
+
+import asyncio
+import json
+import platform
+from pathlib import Path
+
+from tests.benchmarks import decisions
+
+CEILINGS = {"decisions_per_second": 22_000, "decided_and_published_per_second": 22_000}
+"""Measured with raw asyncpg and aiokafka: consume, validate, one transaction per 500, commit the offset."""
+
+
+def main() -> None:
+    results: dict[str, float] = {}
+    results |= asyncio.run(decisions.run())
+    for name, value in results.items():
+        ceiling = CEILINGS.get(name)
+        share = f"  {value / ceiling:6.0%} of the ceiling" if ceiling else ""
+        print(f"{name:40} {value:12,.0f}{share}")
+    target = Path(".local/bench.json")
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"machine": platform.processor() or platform.machine(), **results}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
