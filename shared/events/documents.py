@@ -43,6 +43,7 @@ def asyncapi(service: str) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Envelope": ENVELOPE}
     for topic, settings in TOPICS.items():
         publishes, listens = topic.publisher == service, service in settings.listeners
         if not (publishes or listens):
@@ -58,14 +59,14 @@ def asyncapi(service: str) -> dict[str, Any]:
             "action": "send" if publishes else "receive",
             "channel": {"$ref": f"#/channels/{topic.value}"},
         }
-        messages |= {event.__name__: _message(event) for event in events}
+        messages |= {event.__name__: _message(event, schemas) for event in events}
     return {
         "asyncapi": "3.0.0",
         "info": {"title": f"Parcours – {service}", "version": "1"},
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": {"Envelope": ENVELOPE}},
+        "components": {"messages": messages, "schemas": schemas},
     }
 
 
@@ -75,7 +76,10 @@ def documents() -> dict[Path, str]:
     return files | {Path(f"{service}.json"): _text(asyncapi(service)) for service in SERVICES}
 
 
-_MEANING = ("type", "format", "const", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum")
+_MEANING = (
+    *("type", "format", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+)
 """What a schema says of one value; none of it may change."""
 
 
@@ -127,14 +131,20 @@ def _cleanup(topic: Topic) -> dict[str, Any]:
     return cleanup
 
 
-def _message(event: type[Event]) -> dict[str, Any]:
+def _message(event: type[Event], schemas: dict[str, Any]) -> dict[str, Any]:
+    """The message of an event; what its schema refers to is added to ``schemas``.
+
+    A reference is looked up from the root of the document, so the schema cannot keep its own ``$defs``.
+    """
+    payload = event.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}")
+    schemas |= payload.pop("$defs", {})
     return {
         "name": event.TYPE,
         "summary": (event.__doc__ or "").partition("\n")[0],
         "headers": {"$ref": "#/components/schemas/Envelope"},
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": schema(event),
+            "schema": payload | {"title": event.TYPE},
         },
     }
 
