@@ -1,0 +1,126 @@
+"""The AsyncAPI documents are valid, whole, and say what the services really do."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from shared.events import EVENTS
+from shared.events.documents import FOLDER, SERVICES
+from shared.events.topics import TOPICS, Topic
+from shared.messaging.consumer import Subscriptions
+
+every_service = pytest.mark.parametrize("service", SERVICES)
+
+
+def stored(service: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((FOLDER / f"{service}.json").read_text())
+    return document
+
+
+def subscriptions_of(service: str) -> Subscriptions:
+    found: Subscriptions = importlib.import_module(f"services.{service}.handlers").subscriptions
+    return found
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step.replace("~1", "/").replace("~0", "~")]
+    return found
+
+
+@every_service
+def test_every_reference_of_the_document_leads_somewhere(service: str) -> None:
+    document = stored(service)
+    found = set(references(document))
+
+    assert found, "a document without references says nothing"
+    for reference in found:
+        assert reference.startswith("#/"), f"{reference} leads out of the document"
+        assert isinstance(resolve(document, reference), dict), reference
+
+
+@every_service
+def test_the_document_has_the_structure_of_asyncapi_3(service: str) -> None:
+    document = stored(service)
+
+    assert set(document) <= {
+        "asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components",
+    }  # fmt: skip
+    assert document["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= set(document["info"])
+    for name, channel in document["channels"].items():
+        assert channel["address"] == name
+        for message in channel["messages"].values():
+            assert resolve(document, message["$ref"])["name"].startswith("fr.cnfpt.")
+    for operation in document["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        assert operation["channel"]["$ref"].startswith("#/channels/")
+    for message in document["components"]["messages"].values():
+        payload = message["payload"]
+        assert set(payload) == {"schemaFormat", "schema"}
+        Draft202012Validator.check_schema(payload["schema"])
+
+
+@every_service
+def test_the_document_says_which_topics_the_service_sends_to_and_receives_from(service: str) -> None:
+    document = stored(service)
+    actions = {
+        operation["channel"]["$ref"].removeprefix("#/channels/"): operation["action"]
+        for operation in document["operations"].values()
+    }
+
+    sends = {topic.value for topic in Topic if topic.publisher == service}
+    receives = {topic.value for topic, settings in TOPICS.items() if service in settings.listeners}
+    assert {topic for topic, action in actions.items() if action == "send"} == sends
+    assert {topic for topic, action in actions.items() if action == "receive"} == receives
+    for topic in sends | receives:
+        types = {resolve(document, one["$ref"])["name"] for one in _messages(document, topic)}
+        assert types == {event.TYPE for event in EVENTS if topic == event.TOPIC}
+
+
+@every_service
+def test_a_service_subscribes_to_exactly_the_topics_it_is_a_listener_of(service: str) -> None:
+    listed = {topic for topic, settings in TOPICS.items() if service in settings.listeners}
+
+    assert set(subscriptions_of(service).by_topic) == listed
+
+
+@every_service
+def test_every_request_of_a_portal_is_handled_or_kept_for_later_never_ignored(service: str) -> None:
+    subscriptions = subscriptions_of(service)
+    for topic, subscription in subscriptions.by_topic.items():
+        if topic.publisher != "portal" or len(TOPICS[topic].listeners) > 1:
+            continue
+        taken = {event.TYPE for event in (*subscription.types, *subscription.not_yet)}
+        assert taken == {event.TYPE for event in EVENTS if topic == event.TOPIC}, topic
+
+
+def test_every_request_about_an_agent_concerns_somebody() -> None:
+    taken = {
+        event.TYPE
+        for service in TOPICS[Topic.PORTAL_AGENTS].listeners
+        for subscription in [subscriptions_of(service).by_topic[Topic.PORTAL_AGENTS]]
+        for event in (*subscription.types, *subscription.not_yet)
+    }
+
+    assert taken == {event.TYPE for event in EVENTS if event.TOPIC == Topic.PORTAL_AGENTS}
+
+
+def _messages(document: dict[str, Any], topic: str) -> list[dict[str, Any]]:
+    return list(document["channels"][topic]["messages"].values())

@@ -1,0 +1,179 @@
+"""A v1 contract may only gain fields that have a default: each way to break that is named."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field, StringConstraints, create_model
+
+from shared.events import EVENTS, Event, documents
+from shared.events.documents import breaks, schema
+from shared.events.enrolment import EnrolmentRefused
+from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
+from shared.events.vocabulary import Reason
+
+
+class Employer(BaseModel):
+    siret: Annotated[str, StringConstraints(pattern="^[0-9]{14}$")]
+
+
+class Seat(BaseModel):
+    seat_id: str
+    row: int = Field(ge=1, le=100)
+    reason: Reason
+    employer: Employer
+    others: tuple[Employer, ...] = Field(default=(), min_length=0, max_length=500)
+    note: str | None = None
+
+
+def document(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    """The schema of Seat with some fields redefined; None removes one."""
+    kept: dict[str, Any] = {
+        name: (field.rebuild_annotation(), field) for name, field in Seat.model_fields.items()
+    }
+    kept |= fields
+    return document(
+        create_model("Seat", **{name: field for name, field in kept.items() if field is not None})
+    )
+
+
+class NarrowEmployer(BaseModel):
+    siret: Annotated[str, StringConstraints(pattern="^[1-9][0-9]{13}$")]
+
+
+class EmployerWithoutSiret(BaseModel):
+    name: str = ""
+
+
+FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
+    "removed": ({"note": None}, "data.note: was removed"),
+    "retyped": ({"row": (str, "1")}, "data.row: type was 'integer' and is 'string'"),
+    "retyped to a format": ({"seat_id": (Path, ...)}, "data.seat_id: format"),
+    "made nullable": ({"seat_id": (str | None, ...)}, "data.seat_id: type was 'string' and is None"),
+    "made never null": ({"note": (str, "")}, "data.note: has 0 alternatives, not 2"),
+    "new without default": ({"colour": (str, ...)}, "data.colour: has no default, but is new"),
+    "made required": ({"note": (str | None, ...)}, "data.note: has no default"),
+    "pattern added": (
+        {"seat_id": (Annotated[str, StringConstraints(pattern="^[A-Z]")], ...)},
+        "data.seat_id: pattern was None",
+    ),
+    "pattern narrowed inside": ({"employer": (NarrowEmployer, ...)}, "data.employer.siret: pattern"),
+    "removed inside": ({"employer": (EmployerWithoutSiret, ...)}, "data.employer.siret: was removed"),
+    "narrowed inside a list": ({"others": (tuple[NarrowEmployer, ...], ())}, "data.others[].siret: pattern"),
+    "shorter list": (
+        {"others": (tuple[Employer, ...], Field(default=(), max_length=100))},
+        "data.others: maxItems was 500 and is 100",
+    ),
+    "list with a minimum": (
+        {"others": (tuple[Employer, ...], Field(default=(), min_length=1, max_length=500))},
+        "data.others: minItems was 0 and is 1",
+    ),
+    "smaller number": ({"row": (int, Field(ge=1, le=10))}, "data.row: maximum was 100 and is 10"),
+    "larger minimum": ({"row": (int, Field(ge=2, le=100))}, "data.row: minimum was 1 and is 2"),
+    "open minimum": (
+        {"row": (int, Field(ge=1, gt=5, le=100))},
+        "data.row: exclusiveMinimum was None and is 5",
+    ),
+    "multiples only": (
+        {"row": (int, Field(ge=1, le=100, multiple_of=2))},
+        "data.row: multipleOf was None and is 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "fault"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_a_change_that_breaks_readers_is_named(fields: dict[str, Any], fault: str) -> None:
+    faults = breaks(document(Seat), changed(**fields))
+
+    assert any(one.startswith(fault) for one in faults), faults
+
+
+def test_a_narrowed_enumeration_is_named_and_a_wider_one_is_not() -> None:
+    old = schema(EnrolmentRefused)
+    narrow, wide = json.loads(json.dumps(old)), json.loads(json.dumps(old))
+    narrow["$defs"]["Reason"]["enum"].remove(Reason.QUOTA_REACHED)
+    wide["$defs"]["Reason"]["enum"].append("another_reason")
+
+    assert any("data.reason: enum" in fault for fault in breaks(old, narrow))
+    assert breaks(old, wide) == []
+
+
+def test_a_new_field_with_a_default_breaks_nobody() -> None:
+    new = changed(colour=(str, "blue"), companion=(Employer | None, None))
+
+    assert "colour" in new["properties"]
+    assert breaks(document(Seat), new) == []
+
+
+def test_other_words_in_a_description_break_nobody() -> None:
+    assert breaks(document(Seat), changed(row=(int, Field(ge=1, le=100, description="Which row.")))) == []
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=[event.__name__ for event in EVENTS])
+def test_the_stored_contract_of_each_event_would_notice_the_loss_of_any_field(event: type[Event]) -> None:
+    stored = json.loads((documents.FOLDER / "schemas" / f"{event.TYPE}.json").read_text())
+    for name in stored["properties"]:
+        without = json.loads(json.dumps(stored))
+        del without["properties"][name]
+        assert f"data.{name}: was removed" in breaks(stored, without)
+    assert breaks(stored, schema(event)) == []
+
+
+def test_the_size_of_a_group_is_part_of_the_contract() -> None:
+    old = schema(GroupEnrolmentRequested)
+    new = json.loads(json.dumps(old))
+    new["properties"]["agents"]["maxItems"] = 100
+
+    assert breaks(old, new) == ["data.agents: maxItems was 500 and is 100"]
+
+
+def test_check_and_write_refuse_a_broken_contract_and_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(documents, "FOLDER", tmp_path)
+    assert documents.main(["write"]) == 0
+    path = tmp_path / "schemas" / f"{EnrolmentRequested.TYPE}.json"
+    stored = json.loads(path.read_text())
+    stored["properties"]["seat"] = {"type": "string"}
+    path.write_text(json.dumps(stored))
+
+    for command in ("check", "write"):
+        assert documents.main([command]) == 1
+        said = capsys.readouterr().err
+        assert f"{EnrolmentRequested.TYPE}: data.seat: was removed" in said
+        assert "publish a .v2 beside it" in said
+    assert "seat" in json.loads(path.read_text())["properties"], "the promise was overwritten"
+
+
+def test_an_event_that_disappears_from_the_code_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(documents, "FOLDER", tmp_path)
+    documents.main(["write"])
+    monkeypatch.setattr(documents, "EVENTS", EVENTS[1:])
+
+    assert documents.main(["check"]) == 1
+    assert f"{EVENTS[0].TYPE}: the event was removed" in capsys.readouterr().err
+
+
+def test_the_stored_documents_are_as_the_code_is() -> None:
+    assert documents.broken_promises() == []
+    assert documents.differing() == [], "run 'make contracts'"
+
+
+def test_check_says_which_document_is_old_and_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(documents, "FOLDER", tmp_path)
+    documents.main(["write"])
+    (tmp_path / "enrolment.json").write_text("{}")
+
+    assert documents.main(["check"]) == 1
+    assert "docs/asyncapi/enrolment.json is not as the code is: run 'make contracts'" in (
+        capsys.readouterr().err
+    )
