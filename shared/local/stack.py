@@ -29,7 +29,7 @@ from shared.local.readiness import wait_until
 from shared.local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
 from shared.local.tansu import TansuBroker
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 BrokerKind = Literal["embedded", "kafka"]
