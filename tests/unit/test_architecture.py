@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -122,18 +123,27 @@ def declared(*extras: str) -> set[str]:
     return {normalised(requirement) for requirement in requirements}
 
 
+def is_a_class_by_name(value: object) -> bool:
+    """Whether this is the name of a class, as the configuration of logging has them."""
+    return (
+        isinstance(value, str)
+        and re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\w+", value) is not None
+        and find_spec(value.partition(".")[0]) is not None
+    )
+
+
 def imported(*folders: Path) -> dict[str, Path]:
     """Give each third-party package that code under `folders` imports, with one file that does."""
     found: dict[str, Path] = {}
     for path in (path for folder in folders for path in sorted(folder.rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(), path.name)):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Constant) and is_a_class_by_name(node.value):
+                names = [str(node.value)]
             for name in names:
                 top = name.partition(".")[0]
                 if top not in sys.stdlib_module_names and top not in ("services", "shared", "tests"):
