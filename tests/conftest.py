@@ -1,4 +1,4 @@
-"""Real parts for tests: one Postgres per run, a fresh database per test, the brokers that this machine has."""
+"""Real parts: one Postgres per run, a fresh database per test, the brokers that this machine has."""
 
 import asyncio
 import os
@@ -11,9 +11,10 @@ from shared.database import Database
 from shared.local.kafka import KafkaBroker, missing_tools
 from shared.local.postgres import PostgresServer
 from shared.local.tansu import TansuBroker
+from shared.messaging import topics
+from shared.messaging.broker import KafkaSettings
 from tests.support.processes import ServiceProcess, run_cli
 
-NO_KAFKA = "http://invalid"
 Broker = TansuBroker | KafkaBroker
 
 
@@ -117,10 +118,11 @@ def broker(request: pytest.FixtureRequest) -> Broker:
 
 
 def _create_topics(broker: Broker) -> None:
-    from shared.messaging import topics
-    from shared.messaging.broker import KafkaSettings
+    async def create() -> None:
+        await topics.create(KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers))
+        await asyncio.sleep(0.01)  # let the sockets be closed
 
-    asyncio.run(topics.create(KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)))
+    asyncio.run(create())
 
 
 @pytest.fixture
@@ -140,9 +142,6 @@ def run_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     yield start
     for process in started:
         process.stop()
-
-
-Wait = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 
 @pytest.fixture

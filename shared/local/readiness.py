@@ -85,6 +85,7 @@ def kafka_answers(bootstrap_servers: str) -> bool:
             return False
         finally:
             await admin.close()
+            await asyncio.sleep(0.01)  # aiokafka has only asked for a failed connection to be closed
         return bool(cluster["brokers"])
 
     return run_blocking(ask())

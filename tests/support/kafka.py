@@ -57,6 +57,7 @@ class Portal:
     ) -> None:
         assert self._producer is not None
         await self._producer.stop()
+        await _let_go()
 
     async def send(self, topic: str, records: Sequence[tuple[str | None, Headers, bytes | None]]) -> None:
         """Produce (key, headers, value) in order and wait until the broker has all."""
@@ -77,7 +78,7 @@ async def collect(
     *,
     seconds: float = 30,
 ) -> list[Published]:
-    """Read ``topic`` from its beginning until the condition holds. Fails with what came when it never does."""
+    """Read ``topic`` from its beginning until the condition holds; say what came when it never does."""
     # No group: joining one takes the embedded broker 5 s.
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
@@ -88,7 +89,7 @@ async def collect(
     try:
         while not until(found):
             assert asyncio.get_running_loop().time() < deadline, (
-                f"waited {seconds} s at {topic}; {len(found)} came: {[(one.type, one.key) for one in found[-20:]]}"
+                f"waited {seconds} s at {topic}; {len(found)} came, the last: {[one.type for one in found[-20:]]}"
             )
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [
@@ -102,4 +103,10 @@ async def collect(
                 ]
     finally:
         await consumer.stop()
+        await _let_go()
     return found
+
+
+async def _let_go() -> None:
+    """Let the loop close the sockets that aiokafka has only asked it to close."""
+    await asyncio.sleep(0.01)

@@ -1,12 +1,10 @@
 """A request from the portal's record to the decision on its topic, through a running service."""
 
-import asyncio
-import json
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable
 from typing import Any
+
+import httpx
 
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
@@ -46,17 +44,13 @@ def of(session: SessionState, found: list[Published]) -> list[Published]:
 
 
 async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str, Any] | None:
-    def get() -> dict[str, Any] | None:
-        try:
-            with urllib.request.urlopen(f"{service.url}/api/v1/requests/{request_id}") as answer:
-                document: dict[str, Any] = json.load(answer)
-                return document
-        except urllib.error.HTTPError as error:
-            assert error.code == 404
-            assert error.headers["content-type"] == "application/problem+json"
-            return None
-
-    return await asyncio.to_thread(get)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{service.url}/api/v1/requests/{request_id}")
+    if answer.status_code == 404:
+        assert answer.headers["content-type"] == "application/problem+json"
+        return None
+    document: dict[str, Any] = answer.raise_for_status().json()
+    return document
 
 
 async def test_a_request_is_answered_once_with_its_own_id(

@@ -1,0 +1,195 @@
+"""What must hold when several processes share the work, and when one is stopped in the middle of it."""
+
+import asyncio
+import itertools
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.events.catalogue import SessionScheduled, SessionState
+from shared.events.portal import EnrolmentRequested
+from shared.local.kafka import KafkaBroker
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import Portal, Published, collect
+from tests.support.processes import ServiceProcess
+
+pytestmark = pytest.mark.kafka
+
+Run = Callable[..., ServiceProcess]
+Open = Callable[[str], Database]
+
+
+def requests_for(session: SessionState, number: int) -> list[tuple[str, Any, bytes]]:
+    """Requests in order; the agent's id tells the place in that order."""
+    return [
+        (
+            str(session.session_id),
+            headers(EnrolmentRequested.TYPE),
+            as_json(enrolment_request(session.session_id, an_agent(f"{session.session_id}-{place:05d}"))),
+        )
+        for place in range(number)
+    ]
+
+
+async def announce(portal: Portal, *sessions: SessionState) -> None:
+    await portal.send(
+        "catalogue.sessions",
+        [
+            (
+                str(one.session_id),
+                headers(SessionScheduled.TYPE, source="/services/catalogue"),
+                one.model_dump_json().encode(),
+            )
+            for one in sessions
+        ],
+    )
+
+
+def mine(found: list[Published], *sessions: SessionState) -> list[Published]:
+    ids = {str(session.session_id) for session in sessions}
+    return [one for one in found if one.data["session_id"] in ids]
+
+
+async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_seat_the_first_hundred(
+    kafka: KafkaBroker, enrolment_url: str, run_service: Run
+) -> None:
+    session = open_now(capacity=100)
+    records = requests_for(session, 10_000)
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await announce(portal, session)
+        for _ in range(3):
+            run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+        await portal.send("portal.enrolments", records)
+        found = mine(
+            await collect(
+                kafka.bootstrap_servers,
+                "enrolment.decisions",
+                lambda found: len(found) >= 10_000 and len(mine(found, session)) >= 10_000,
+                seconds=90,
+            ),
+            session,
+        )
+
+    enrolled = {one.key for one in found if one.type == "AgentEnrolled"}
+    assert len(enrolled) == 100
+    assert enrolled == {f"{session.session_id}-{place:05d}" for place in range(100)}
+    positions = {one.key: one.data["position"] for one in found if one.type == "AgentWaitlisted"}
+    in_line = sorted(positions, key=lambda agent: positions[agent])
+    assert in_line == [f"{session.session_id}-{place:05d}" for place in range(100, 10_000)]
+
+
+async def test_one_session_whose_requests_come_by_every_partition_is_never_oversold(
+    kafka: KafkaBroker, enrolment_url: str, run_service: Run
+) -> None:
+    """A portal that forgets the key spreads one session over all partitions, hence over all processes."""
+    session = open_now(capacity=50)
+    records = [(None, head, value) for _, head, value in requests_for(session, 2_000)]
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await announce(portal, session)
+        for _ in range(3):
+            run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+        await portal.send("portal.enrolments", records)
+        found = mine(
+            await collect(
+                kafka.bootstrap_servers,
+                "enrolment.decisions",
+                lambda found: len(mine(found, session)) >= 2_000,
+                seconds=60,
+            ),
+            session,
+        )
+
+    assert Counter(one.type for one in found) == {"AgentEnrolled": 50, "AgentWaitlisted": 1_950}
+    positions = sorted(one.data["position"] for one in found if one.type == "AgentWaitlisted")
+    assert positions == list(range(1, 1_951))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
+    kafka: KafkaBroker,
+    enrolment_url: str,
+    run_service: Run,
+    eventually: Any,
+    *,
+    open_database: Open,
+    how: signal.Signals,
+) -> None:
+    sessions = [open_now(capacity=20) for _ in range(10)]
+    per_session = [requests_for(session, 300) for session in sessions]
+    records = list(itertools.chain.from_iterable(zip(*per_session, strict=True)))
+    database = open_database(enrolment_url)
+
+    async def decided() -> int:
+        async with database.quiet_transaction() as tx:
+            return int(await tx.scalar(text("SELECT count(*) FROM request")) or 0)
+
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await announce(portal, *sessions)
+        service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+        for stop_at in (300, 900, 1_800):
+            before = asyncio.create_task(portal.send("portal.enrolments", records[: stop_at + 300]))
+            del records[: stop_at + 300]
+
+            async def some_are_decided(wanted: int = await decided() + 100) -> bool:
+                return await decided() >= wanted or not records
+
+            await eventually(some_are_decided, "some requests are decided", 40)
+            service.send(how)
+            await asyncio.to_thread(service.process.wait, 20)
+            assert service.process.returncode == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+            await before
+            service.start()
+        await portal.send("portal.enrolments", records)
+        found = mine(
+            await collect(
+                kafka.bootstrap_servers,
+                "enrolment.decisions",
+                lambda found: len({one.data["request_id"] for one in mine(found, *sessions)}) >= 3_000,
+                seconds=60,
+            ),
+            *sessions,
+        )
+
+    distinct = {one.id: one for one in found}.values()
+    assert len({one.data["request_id"] for one in distinct}) == len(distinct) == 3_000
+    assert Counter(one.type for one in distinct) == {"AgentEnrolled": 200, "AgentWaitlisted": 2_800}
+    for session in sessions:
+        seated = {one.key for one in distinct if one.type == "AgentEnrolled"} & {
+            f"{session.session_id}-{place:05d}" for place in range(20)
+        }
+        assert len(seated) == 20, "the first twenty of each session have its seats"
+
+
+async def test_the_deadline_is_judged_by_the_time_that_the_broker_received_the_request(
+    kafka: KafkaBroker, enrolment_url: str, run_service: Run
+) -> None:
+    """Asked in time while the service was down: in time. The sender's own clock counts for nothing."""
+    closes = datetime.now(UTC) + timedelta(seconds=4)
+    session = open_now(enrolment_closes_at=closes)
+    request_id = uuid.uuid4()
+    head = headers(EnrolmentRequested.TYPE, event_id=request_id, ce_time=b"1999-01-01T00:00:00Z")
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await announce(portal, session)
+        await portal.send(
+            "portal.enrolments",
+            [(str(session.session_id), head, as_json(enrolment_request(session.session_id)))],
+        )
+        await asyncio.sleep((closes - datetime.now(UTC)).total_seconds() + 0.1)  # the deadline is the clock's
+        late = requests_for(session, 1)
+        await portal.send("portal.enrolments", late)
+        run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+        found = await collect(
+            kafka.bootstrap_servers, "enrolment.decisions", lambda found: len(mine(found, session)) >= 2
+        )
+
+    by_request = {one.data["request_id"]: one for one in mine(found, session)}
+    assert by_request.pop(str(request_id)).type == "AgentEnrolled"
+    [refused] = by_request.values()
+    assert refused.data["reason"] == "deadline_passed"
