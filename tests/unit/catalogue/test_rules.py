@@ -31,7 +31,6 @@ from tests.unit.catalogue.builders import (
     OPENED,
     OPENS,
     STARTS,
-    WHILE_CLOSED,
     WHILE_OPEN,
     WHILE_RUNNING,
     a_draft,
@@ -216,6 +215,11 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
             Refusal.MODULE_OUTSIDE_SESSION,
             "modules",
         ),
+        (
+            {"modules": (a_module("Séance", STARTS - A_MOMENT, ENDS),)},
+            Refusal.MODULE_OUTSIDE_SESSION,
+            "modules",
+        ),
         ({"audience": Audience(delegations=("atlantide",))}, Refusal.UNKNOWN_DELEGATION, None),
         (
             {"reserved_seats": (ReservedSeats(delegation="corse", seats=101, release_at=CLOSES),)},
@@ -273,13 +277,14 @@ def test_dates_to_come_may_move_while_enrolment_is_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "field"),
-    [(WHILE_OPEN, "enrolment_opens_at"), (WHILE_CLOSED, "enrolment_closes_at"), (WHILE_RUNNING, "starts_at")],
+    ("passed_at", "field"),
+    [(OPENS, "enrolment_opens_at"), (CLOSES, "enrolment_closes_at"), (STARTS, "starts_at")],
 )
-def test_a_date_that_has_passed_cannot_move(now: datetime, field: str) -> None:
-    plan = a_plan(**{field: getattr(a_plan(), field) + A_MOMENT})
-    outcome = rules.change(a_published_session(at=now), plan, now)
-    assert (Refusal.IN_THE_PAST, field) in refusals(outcome)
+def test_a_date_that_has_passed_cannot_move_not_even_to_the_future(passed_at: datetime, field: str) -> None:
+    plan = a_plan(**{field: passed_at + SOON})
+    session = a_published_session(at=passed_at)
+    assert refusals(rules.change(session, plan, passed_at)) == [(Refusal.IN_THE_PAST, field)]
+    assert kinds(rules.change(session, plan, passed_at - A_MOMENT)) == [SessionChanged]
 
 
 def test_a_date_cannot_move_into_the_past() -> None:
@@ -306,7 +311,8 @@ def test_capacity_may_go_down_to_none_at_all_while_enrolment_is_open() -> None:
 def test_how_approval_is_given_is_fixed_once_enrolment_is_open() -> None:
     plan = a_plan(approval=ApprovalPolicy.EMPLOYER)
     assert kinds(rules.change(a_published_session(), plan, BEFORE)) == [SessionChanged]
-    assert refusals(rules.change(a_published_session(), plan, WHILE_OPEN)) == [
+    assert kinds(rules.change(a_published_session(), plan, OPENS - A_MOMENT)) == [SessionChanged]
+    assert refusals(rules.change(a_published_session(), plan, OPENS)) == [
         (Refusal.FIXED_ONCE_OPEN, "approval")
     ]
 
