@@ -6,6 +6,7 @@ raises :class:`Unreadable`, which says why in words an operator can act on.
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,10 @@ from shared.events import BY_TYPE, Event
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_QUOTED = 80
+"""Characters of an attribute that a reason quotes."""
+
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
@@ -31,7 +36,7 @@ class Envelope(Generic[E_co]):
     """An event and where it comes from.
 
     ``time`` is the sender's clock, for people to read; nothing is decided by it. ``traceparent`` is the
-    W3C trace context, where there is one.
+    W3C trace context, where there is a valid one.
     """
 
     id: UUID
@@ -102,21 +107,22 @@ def _envelope(
         if not attributes.get(required):
             raise Unreadable(f"the CloudEvents attribute {required!r} is missing (header ce_{required})")
     if attributes["specversion"] != "1.0":
-        raise Unreadable(f"CloudEvents {attributes['specversion']!r} is not 1.0")
+        raise Unreadable(f"CloudEvents {_quote(attributes['specversion'])} is not 1.0")
     contract = BY_TYPE.get(attributes["type"])
     if contract is None:
         return UnknownType(attributes["type"])
     if media_type != JSON:
-        raise Unreadable(f"the content type is {media_type!r}, not {JSON}")
+        raise Unreadable(f"the content type is {_quote(media_type)}, not {JSON}")
     try:
         event_id = UUID(attributes["id"])
     except ValueError:
-        raise Unreadable(f"ce_id {attributes['id']!r} is not a UUID") from None
+        raise Unreadable(f"ce_id {_quote(attributes['id'])} is not a UUID") from None
     try:
         data = contract.model_validate_json(value)
     except ValidationError as error:
         raise Unreadable(_explain(contract, error)) from None
-    return Envelope(event_id, attributes["source"], _time(attributes.get("time")), data, traceparent)
+    trace = traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else None
+    return Envelope(event_id, attributes["source"], _time(attributes.get("time")), data, trace)
 
 
 def _time(text: str | None) -> datetime | None:
@@ -133,7 +139,7 @@ def _unwrap(value: bytes) -> tuple[dict[str, str], bytes]:
     """The attributes and the data of a structured-mode value."""
     try:
         document = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets in brackets without end
         raise Unreadable(f"the structured CloudEvent is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise Unreadable("the structured CloudEvent is not a JSON object")
@@ -146,6 +152,10 @@ def _unwrap(value: bytes) -> tuple[dict[str, str], bytes]:
     if "data" not in document:
         raise Unreadable("the structured CloudEvent has no data")
     return attributes, json.dumps(document["data"]).encode()
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
 
 
 _BAD_TEXT = "has control characters, line breaks, or not the form that the contract asks for"

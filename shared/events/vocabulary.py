@@ -79,7 +79,10 @@ Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, west of Greenwich
+        raise ValueError("is out of the range of dates") from None
 
 
 def _rfc3339(moment: datetime) -> str:
