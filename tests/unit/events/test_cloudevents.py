@@ -1,0 +1,393 @@
+"""Reading CloudEvents from Kafka records: what is accepted, what is ignored, and why the rest is not read."""
+
+import base64
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.events import cloudevents
+from shared.events.cloudevents import STRUCTURED, Envelope, UnknownType, Unreadable
+from shared.events.portal import EnrolmentRequested, WithdrawalRequested
+from tests.support.builders import as_json, enrolment_request
+
+SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+EVENT_ID = "2c5ea4c0-4067-4d1e-9f0a-71e0c2c3b9aa"
+ATTRIBUTES = {
+    "specversion": "1.0",
+    "id": EVENT_ID,
+    "type": EnrolmentRequested.TYPE,
+    "source": "/portals/rennes",
+    "time": "2025-03-20T11:00:00+01:00",
+}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def binary_headers(**changes: str | None) -> dict[str, str]:
+    """Headers of a binary-mode record; None leaves one out."""
+    headers = {f"ce_{name}": value for name, value in ATTRIBUTES.items()}
+    changed: dict[str, str | None] = {**headers, "content-type": "application/json", **changes}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def structured(**changes: Any) -> bytes:
+    """A structured-mode value."""
+    return as_json(ATTRIBUTES | {"data": enrolment_request(SESSION)} | changes)
+
+
+def read(headers: dict[str, str], value: bytes | None, *, portal: bool = True) -> Envelope[Any] | UnknownType:
+    return cloudevents.decode(headers, value, structured=portal)
+
+
+def read_structured(value: bytes, *, portal: bool = True) -> Envelope[Any]:
+    envelope = read({"content-type": STRUCTURED}, value, portal=portal)
+    assert isinstance(envelope, Envelope)
+    return envelope
+
+
+def why(headers: dict[str, str], value: bytes | None, *, portal: bool = True) -> str:
+    with pytest.raises(Unreadable) as refused:
+        read(headers, value, portal=portal)
+    return str(refused.value)
+
+
+# ------------------------------------------------------------------------------------------------ accepted
+
+
+def test_binary_mode_is_read_with_all_that_its_headers_say() -> None:
+    document = enrolment_request(SESSION)
+
+    envelope = read(binary_headers(traceparent=TRACE), as_json(document))
+
+    assert isinstance(envelope, Envelope)
+    assert envelope.id == uuid.UUID(EVENT_ID)
+    assert envelope.source == "/portals/rennes"
+    assert envelope.time == datetime(2025, 3, 20, 10, 0, tzinfo=UTC)
+    assert envelope.traceparent == TRACE
+    assert envelope.data == EnrolmentRequested.model_validate(document)
+
+
+def test_structured_mode_says_the_same_as_binary_mode() -> None:
+    document = enrolment_request(SESSION)
+
+    whole = read_structured(structured(data=document, traceparent=TRACE))
+
+    assert whole == read(binary_headers(traceparent=TRACE), as_json(document))
+
+
+def test_structured_data_may_be_base64() -> None:
+    document = enrolment_request(SESSION)
+    value = as_json(ATTRIBUTES | {"data_base64": base64.b64encode(as_json(document)).decode()})
+
+    assert read_structured(value).data == EnrolmentRequested.model_validate(document)
+
+
+def test_structured_mode_is_only_for_portals() -> None:
+    assert "only accepted on portal topics" in why({"content-type": STRUCTURED}, structured(), portal=False)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "Application/JSON", " application/json ;x=y"]
+)
+def test_parameters_and_case_of_the_content_type_do_not_matter(content_type: str) -> None:
+    envelope = read(binary_headers(**{"content-type": content_type}), as_json(enrolment_request(SESSION)))
+
+    assert isinstance(envelope, Envelope)
+
+
+def test_a_missing_content_type_means_json() -> None:
+    envelope = read(binary_headers(**{"content-type": None}), as_json(enrolment_request(SESSION)))
+
+    assert isinstance(envelope, Envelope)
+
+
+def test_unknown_fields_and_attributes_are_ignored() -> None:
+    document = enrolment_request(SESSION, colour="blue")
+    document["agent"]["grade"] = {"class": 1}
+
+    envelope = read(binary_headers(ce_tenant="x", other="y"), as_json(document))
+
+    assert isinstance(envelope, Envelope)
+    assert "grade" not in envelope.data.model_dump_json()
+
+
+def test_an_unknown_type_is_told_apart_from_what_cannot_be_read() -> None:
+    newer = binary_headers(ce_type="fr.cnfpt.portal.EnrolmentRequested.v2")
+
+    assert read(newer, b"anything") == UnknownType("fr.cnfpt.portal.EnrolmentRequested.v2")
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", "9999-12-31T23:59:59-14:00", "\ud800"])
+def test_the_senders_time_may_be_anything_since_nothing_is_decided_by_it(time: str | None) -> None:
+    envelope = read(binary_headers(ce_time=time), as_json(enrolment_request(SESSION)))
+
+    assert isinstance(envelope, Envelope)
+
+
+@pytest.mark.parametrize(
+    "trace",
+    ["", "x" * 10_000, "00-\0", "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n", "\ud800"],
+)
+def test_a_trace_that_is_none_never_costs_the_event(trace: str) -> None:
+    """It would travel into our database and headers: what is no W3C trace context counts as absent."""
+    by_header = read(binary_headers(traceparent=trace), as_json(enrolment_request(SESSION)))
+    by_attribute = read_structured(json.dumps(json.loads(structured()) | {"traceparent": trace}).encode())
+
+    assert isinstance(by_header, Envelope)
+    assert by_header.traceparent is None
+    assert by_attribute.traceparent is None
+
+
+# ------------------------------------------------------------------------------------------------ refused
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_or_empty_attribute_is_named(name: str, value: str | None) -> None:
+    headers = binary_headers(**{f"ce_{name}": value})
+
+    assert f"ce_{name}" in why(headers, as_json(enrolment_request(SESSION)))
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
+@pytest.mark.parametrize("value", [None, 1, [], {}, ""])
+def test_a_structured_attribute_that_is_no_text_is_named(name: str, value: Any) -> None:
+    assert f"{name!r} is missing" in why({"content-type": STRUCTURED}, structured(**{name: value}))
+
+
+def test_another_version_of_cloudevents_is_refused() -> None:
+    assert "'0.3' is not 1.0" in why(binary_headers(ce_specversion="0.3"), b"{}")
+
+
+@pytest.mark.parametrize("event_id", ["1", "not-a-uuid", EVENT_ID + "0", "\0", "\ud800"])
+def test_an_id_that_is_no_uuid_is_refused(event_id: str) -> None:
+    assert "is not a UUID" in why(binary_headers(ce_id=event_id), as_json(enrolment_request(SESSION)))
+
+
+def test_a_tombstone_is_refused() -> None:
+    assert "tombstone" in why(binary_headers(), None)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/avro", "", "application/cloudevents-batch+json"]
+)
+def test_another_content_type_is_refused(content_type: str) -> None:
+    headers = binary_headers(**{"content-type": content_type})
+
+    assert "content type" in why(headers, as_json(enrolment_request(SESSION)))
+
+
+UNREADABLE_VALUES = {
+    "empty": b"",
+    "no JSON": b"not json",
+    "a list": b"[]",
+    "null": b"null",
+    "not UTF-8": b"\xff\xfe\x00",
+    "cut off": b'{"session_id":',
+    "900 KB of brackets": b"[" * 900_000,
+    "nested too deep": b'{"data":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("value", UNREADABLE_VALUES.values(), ids=UNREADABLE_VALUES)
+def test_a_value_that_is_no_json_object_is_refused_in_both_modes(value: bytes) -> None:
+    assert why(binary_headers(), value).startswith(EnrolmentRequested.TYPE)
+    assert why({"content-type": STRUCTURED}, value)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"data_base64": "no base64!"},
+        {"data_base64": 1},
+        {"data_base64": None},
+        {"data_base64": base64.b64encode(b"\xff").decode()},
+        {"data": None},
+        {"data": []},
+        {"data": float("inf")},
+        {"data": json.loads("[" * 300 + "]" * 300)},
+        {},
+    ],
+)
+def test_structured_data_that_cannot_be_read_is_refused(document: dict[str, Any]) -> None:
+    why({"content-type": STRUCTURED}, json.dumps(ATTRIBUTES | document).encode())
+
+
+def test_the_datacontenttype_of_structured_mode_counts() -> None:
+    assert "content type is 'text/xml'" in why(
+        {"content-type": STRUCTURED}, structured(datacontenttype="text/xml")
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session_id", "6f0c2f0e"),
+        ("session_id", 7),
+        ("session_id", None),
+        ("agent", "IEL-0048151"),
+        ("agent", None),
+        ("agent", []),
+        ("approval", {"approved_by": "Nadia Benali", "approved_at": "hier"}),
+        ("approval", {"approved_by": "Nadia Benali", "approved_at": "2025-03-20T10:00:00"}),
+        ("approval", {"approved_by": "Nadia Benali", "approved_at": "9999-12-31T23:59:59-01:00"}),
+        ("approval", {"approved_by": "Nadia Benali", "approved_at": "0001-01-01T00:00:00+01:00"}),
+        ("approval", {"approved_by": "Nadia Benali", "approved_at": 1e300}),
+        ("approval", {"approved_by": ["Nadia Benali"], "approved_at": "2025-03-20T10:00:00Z"}),
+    ],
+)
+def test_a_field_that_breaks_its_contract_is_named(field: str, value: Any) -> None:
+    document = enrolment_request(SESSION) | {field: value}
+
+    assert f" {field}" in why(binary_headers(), as_json(document))
+
+
+def test_missing_fields_are_all_named_up_to_five() -> None:
+    said = why(binary_headers(), b'{"agent": {}}')
+
+    assert "session_id: Field required" in said
+    assert "agent.email: Field required" in said
+    assert "and 2 more" in said
+
+
+HOSTILE_TEXT = {
+    "line feed": "Zoé\nBcc: evil@example.org",
+    "carriage return": "Zoé\rBcc: evil@example.org",
+    "both": "Zoé\r\n\r\nbody",
+    "NUL": "Zo\0é",
+    "escape": "\x1b[2J",
+    "delete": "a\x7fb",
+    "C1": "a\x9bb",
+    "next line": "a\x85b",
+    "line separator": "a\u2028b",
+    "paragraph separator": "a\u2029b",
+    "lone surrogate": "a\ud800b",
+    "surrogates in the wrong order": "\udc00\ud800",
+    "nothing": "",
+    "blank": "  ",
+    "too long": "a" * 301,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXT.values(), ids=HOSTILE_TEXT)
+@pytest.mark.parametrize("field", ["given_name", "family_name"])
+def test_a_name_cannot_carry_what_would_break_a_header_or_the_database(field: str, text: str) -> None:
+    document = enrolment_request(SESSION)
+    document["agent"][field] = text
+
+    # json.dumps escapes a lone surrogate, which is how one arrives; the JSON reader refuses it already.
+    names_it = (f"agent.{field}", "surrogate", "unexpected end of hex escape")
+    for said in (
+        why(binary_headers(), json.dumps(document).encode()),
+        why({"content-type": STRUCTURED}, json.dumps(ATTRIBUTES | {"data": document}).encode()),
+    ):
+        assert any(name in said for name in names_it), said
+
+
+HOSTILE_ADDRESSES = (
+    "zoe@ville.fr\nBcc: evil@example.org",
+    "zoe\r\n@ville.fr",
+    "zoe@ville.fr\0",
+    "zoe@ville.fr, evil@example.org",
+    "Zoé <zoe@ville.fr>",
+    "zoe@ville",
+    "zoe",
+    "@ville.fr",
+    "zoe@",
+    "zoe@ville..fr",
+    "zoe@.fr",
+    "zoe@[127.0.0.1]",
+    '"zoe\\r"@ville.fr',
+    "zoe @ville.fr",
+    "zoe@ville.fr evil@example.org",
+    "zoe@ville\u2028.fr",
+    "zoe\x85@ville.fr",
+    "zoe@@ville.fr",
+    f"{'z' * 65}@ville.fr",
+    f"zoe@{'v' * 250}.fr",
+    "\ud800@ville.fr",
+)
+
+
+@pytest.mark.parametrize("address", HOSTILE_ADDRESSES)
+def test_an_address_that_could_reach_somebody_else_is_refused(address: str) -> None:
+    document = enrolment_request(SESSION)
+    document["agent"]["email"] = address
+
+    why(binary_headers(), json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "zoe.durand@ville-exemple.fr",
+        "zoe+formation@ville.exemple.fr",
+        "o'hara_{1}@ville.fr",
+        "zoé@mairie-d’évry.fr",
+        " zoe@ville.fr ",
+    ],
+)
+def test_an_address_of_a_real_person_is_accepted(address: str) -> None:
+    document = enrolment_request(SESSION)
+    document["agent"]["email"] = address
+
+    envelope = read(binary_headers(), as_json(document))
+
+    assert isinstance(envelope, Envelope)
+    assert envelope.data.agent.email == address.strip()
+
+
+def test_the_reason_never_quotes_the_data_which_may_be_personal() -> None:
+    document = enrolment_request(SESSION)
+    document["agent"] |= {"email": "zoe durand ville", "given_name": "Zo\né", "function": "maire"}
+
+    said = why(binary_headers(), as_json(document))
+
+    assert not any(secret in said for secret in ("zoe durand ville", "Zo", "maire"))
+    assert all(field in said for field in ("agent.email", "agent.given_name", "agent.function"))
+
+
+def test_a_reason_is_short_whatever_the_sender_wrote() -> None:
+    for headers in (
+        binary_headers(ce_id="x" * 900_000),
+        binary_headers(ce_specversion="x" * 900_000),
+        binary_headers(**{"content-type": "x" * 900_000}),
+    ):
+        assert len(why(headers, b"{}")) < 500
+
+
+def test_900_kb_are_read_when_they_are_an_event_and_refused_when_a_field_is_too_long() -> None:
+    large = enrolment_request(SESSION, padding="x" * 900_000)
+    assert isinstance(read(binary_headers(), as_json(large)), Envelope)
+
+    reason = as_json({"session_id": SESSION, "agent_id": "IEL-1", "reason": "x" * 900_000})
+    said = why(binary_headers(ce_type=WithdrawalRequested.TYPE), reason)
+    assert "reason" in said
+    assert len(said) < 500
+
+
+# ------------------------------------------------------------------------------------------------ published
+
+
+def test_the_published_headers_are_exactly_the_contracts() -> None:
+    headers = cloudevents.headers(
+        event_id=uuid.UUID(EVENT_ID),
+        event_type=EnrolmentRequested.TYPE,
+        source="/services/enrolment",
+        time=datetime(2025, 3, 20, 10, 0, 0, 250_000, tzinfo=UTC),
+        subject=SESSION,
+        traceparent=TRACE,
+    )
+
+    assert headers == [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", EVENT_ID.encode()),
+        ("ce_type", b"fr.cnfpt.portal.EnrolmentRequested.v1"),
+        ("ce_source", b"/services/enrolment"),
+        ("ce_time", b"2025-03-20T10:00:00.250000Z"),
+        ("ce_subject", SESSION.encode()),
+        ("content-type", b"application/json"),
+        ("traceparent", TRACE.encode()),
+    ]

@@ -1,0 +1,162 @@
+"""From raw Kafka records to deliveries: nothing in a record can hurt the batch it is in."""
+
+import dataclasses
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from faststream.kafka import KafkaMessage
+
+from shared.events.catalogue import SessionScheduled
+from shared.events.portal import EnrolmentRequested
+from shared.messaging.decoding import (
+    Delivery,
+    Ignored,
+    Received,
+    Record,
+    Undecodable,
+    decode,
+    decode_batch,
+    record_of,
+    tolerant_parser,
+)
+from tests.support.builders import a_session, as_json, enrolment_request, headers
+
+READ_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+CREATE_TIME, LOG_APPEND_TIME = 0, 1
+Headers = list[tuple[str, bytes | None]]
+
+
+def a_record(record_headers: Headers, value: bytes | None = None, topic: str = "portal.enrolments") -> Record:
+    return Record(
+        topic=topic,
+        partition=3,
+        offset=42,
+        key=b"key",
+        value=as_json(enrolment_request(uuid.uuid4())) if value is None else value,
+        headers=tuple(record_headers),
+        received_at=READ_AT,
+    )
+
+
+def raw(record: Record, *, stamp: int = CREATE_TIME, timestamp: int = 1_700_000_000_000) -> Any:
+    """What aiokafka makes of a record."""
+    return ConsumerRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=timestamp,
+        timestamp_type=stamp,
+        key=record.key,
+        value=record.value,
+        checksum=None,
+        serialized_key_size=-1,
+        serialized_value_size=-1,
+        headers=record.headers,
+    )
+
+
+def test_the_case_of_header_names_does_not_matter() -> None:
+    shouted = [(name.upper(), value) for name, value in headers(EnrolmentRequested.TYPE)]
+
+    assert isinstance(decode(a_record(shouted)), Received)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3", None])
+@pytest.mark.parametrize("name", ["ce_subject", "x-portal", "traceparent", "ce_time"])
+def test_an_unreadable_header_that_nobody_needs_costs_nothing(name: str, value: bytes | None) -> None:
+    with_it: Headers = [*headers(EnrolmentRequested.TYPE), (name, value)]
+
+    assert isinstance(decode(a_record(with_it)), Received)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", None])
+@pytest.mark.parametrize("name", ["ce_id", "ce_type", "ce_source", "ce_specversion"])
+def test_an_unreadable_header_that_is_needed_counts_as_missing(name: str, value: bytes | None) -> None:
+    spoilt = [(one, value if one == name else kept) for one, kept in headers(EnrolmentRequested.TYPE)]
+
+    delivery = decode(a_record(spoilt))
+
+    assert isinstance(delivery, Undecodable)
+    assert f"header {name}" in delivery.reason
+    assert delivery.event_type == (None if name == "ce_type" else EnrolmentRequested.TYPE)
+
+
+def test_a_known_type_on_another_topic_is_not_an_event_of_that_topic() -> None:
+    session = a_session()
+    record = a_record(headers(SessionScheduled.TYPE), session.model_dump_json().encode())
+
+    delivery = decode(record)
+
+    assert isinstance(delivery, Undecodable)
+    assert (
+        delivery.reason == f"{SessionScheduled.TYPE} belongs on catalogue.sessions, not on portal.enrolments"
+    )
+    assert delivery.event_type == SessionScheduled.TYPE
+
+
+def test_structured_mode_is_refused_where_we_publish_ourselves() -> None:
+    delivery = decode(
+        a_record([("content-type", b"application/cloudevents+json")], b"{}", topic="catalogue.sessions")
+    )
+
+    assert isinstance(delivery, Undecodable)
+    assert "only accepted on portal topics" in delivery.reason
+
+
+def test_an_unknown_type_is_ignored() -> None:
+    assert decode(a_record(headers("fr.cnfpt.portal.Other.v1"))) == Ignored("fr.cnfpt.portal.Other.v1")
+
+
+def test_the_brokers_stamp_is_the_time_of_receipt() -> None:
+    record = record_of(raw(a_record([]), stamp=LOG_APPEND_TIME, timestamp=1_742_464_800_250), READ_AT)
+
+    assert record.received_at == datetime(2025, 3, 20, 10, 0, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("timestamp", [-1, 0, 1_000, 1_742_464_800_250, 2**62])
+def test_the_senders_stamp_is_never_trusted(timestamp: int) -> None:
+    assert (
+        record_of(raw(a_record([]), stamp=CREATE_TIME, timestamp=timestamp), READ_AT).received_at == READ_AT
+    )
+
+
+async def decoded(records: list[Record]) -> list[Delivery]:
+    """What a handler gets, through the parser and decoder as FastStream calls them."""
+
+    async def original(batch: tuple[Any, ...]) -> KafkaMessage:
+        # FastStream's own: decodes every header, and so raises on bytes that are not UTF-8 and on null.
+        for one in batch:
+            {name: value.decode() for name, value in one.headers}
+        return KafkaMessage(raw_message=batch, body=[one.value for one in batch], consumer=None)  # type: ignore[arg-type]
+
+    message = await tolerant_parser(tuple(raw(one) for one in records), original)
+    return await decode_batch(message, original)
+
+
+async def test_one_delivery_per_record_in_order_whatever_is_among_them() -> None:
+    good = [a_record(headers(EnrolmentRequested.TYPE)) for _ in range(3)]
+    bad = [
+        a_record(headers(EnrolmentRequested.TYPE, ce_source=b"\xff")),
+        a_record([("ce_id", None)]),
+        dataclasses.replace(good[0], value=None),
+        a_record(headers(EnrolmentRequested.TYPE), b"\xff" * 900_000),
+    ]
+    records = [bad[0], good[0], bad[1], good[1], bad[2], bad[3], good[2]]
+
+    deliveries = await decoded(records)
+
+    assert [isinstance(one, Received) for one in deliveries] == [one in good for one in records]
+    places = [one.record for one in deliveries if not isinstance(one, Ignored)]
+    assert [(one.headers, one.value) for one in places] == [(one.headers, one.value) for one in records]
+
+
+async def test_what_is_kept_of_a_record_is_whole() -> None:
+    record = a_record([("ce_id", b"\xff"), ("ce_id", None), ("X", b"")], b"\x00\xff")
+
+    [delivery] = await decoded([record])
+
+    assert isinstance(delivery, Undecodable)
+    assert dataclasses.replace(delivery.record, received_at=READ_AT) == record
