@@ -1,0 +1,59 @@
+"""What a session is at a given moment, what may be done to it, and what the clock owes it.
+
+Owns the lifecycle of DOMAIN's sessions: one decision (``status``), two facts derived from the dates and
+the clock (``phase``, ``enrolment``). Pure and total: time is an argument, a refusal is a value. No query,
+no clock, no broker may enter.
+
+Every event has a version of its own, the clock's too, so that "older than what I know" is one comparison
+for whoever reads.
+"""
+
+from services.catalogue.rules.changes import amend, cancel, change, differences, publish, schedule
+from services.catalogue.rules.derived import (
+    announce,
+    days_before,
+    enrolment_at,
+    instant,
+    next_announcement_at,
+    owed,
+    phase_at,
+    state_of,
+)
+from services.catalogue.rules.facts import (
+    Announcement,
+    Done,
+    Plan,
+    Problem,
+    Refusal,
+    Refused,
+    Session,
+    Terms,
+)
+from services.catalogue.rules.plans import inconsistencies, unpublishable
+
+__all__ = [
+    "Announcement",
+    "Done",
+    "Plan",
+    "Problem",
+    "Refusal",
+    "Refused",
+    "Session",
+    "Terms",
+    "amend",
+    "announce",
+    "cancel",
+    "change",
+    "days_before",
+    "differences",
+    "enrolment_at",
+    "inconsistencies",
+    "instant",
+    "next_announcement_at",
+    "owed",
+    "phase_at",
+    "publish",
+    "schedule",
+    "state_of",
+    "unpublishable",
+]

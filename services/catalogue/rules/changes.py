@@ -1,0 +1,146 @@
+"""What may be done to a session, and what follows: publish, change, cancel."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+
+from services.catalogue.rules.derived import announce, event_of, instant_of, phase_at
+from services.catalogue.rules.facts import (
+    Announcement,
+    Done,
+    Plan,
+    Problem,
+    Refusal,
+    Refused,
+    Session,
+)
+from services.catalogue.rules.plans import inconsistencies, nowhere, unpublishable
+from shared.events.catalogue import (
+    Module,
+    SessionCancelled,
+    SessionChanged,
+    SessionScheduled,
+)
+from shared.events.vocabulary import (
+    Phase,
+    Status,
+)
+
+
+def publish(session: Session, now: datetime) -> Done | Refused:
+    """Publish a draft: it is scheduled, and what the clock already owes it follows at once.
+
+    A session is published once, has a place or a link, and is not over yet.
+    """
+    if session.status is Status.CANCELLED:
+        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
+    if session.status is Status.PUBLISHED:
+        return _refused(Refusal.ALREADY_PUBLISHED, "the session is published already")
+    problems = list(unpublishable(session.plan))
+    if phase_at(session.plan, now) is Phase.OVER:
+        problems.append(Problem(Refusal.SESSION_OVER, "ends_at", "the session would be over already"))
+    return Refused(tuple(problems)) if problems else schedule(session, now)
+
+
+def schedule(session: Session, now: datetime) -> Done:
+    """Publish a draft without asking whether one may: the offer that is loaded may tell of the past."""
+    session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
+    caught_up = announce(session, now)
+    return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events))
+
+
+def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
+    """Give the session another plan.
+
+    A draft may become anything that is consistent, and nobody is told. Once published, the past stays:
+    a date that has passed cannot move, no date can move into the past, a module that has begun cannot
+    change, nor how approval is given once enrolment is open, nor anything once the session is over or
+    cancelled. Capacity may go down: enrolment evicts nobody. The same plan again changes nothing.
+    """
+    if session.status is Status.CANCELLED:
+        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
+    if plan == session.plan:
+        return Done(session)
+    problems = list(inconsistencies(plan))
+    if session.status is Status.PUBLISHED:
+        if phase_at(session.plan, now) is Phase.OVER:
+            return _refused(Refusal.SESSION_OVER, "the session is over: nothing of it can change")
+        problems += [*nowhere(plan), *_rewritten_past(session.plan, plan, now)]
+    return Refused(tuple(problems)) if problems else amend(session, plan, now)
+
+
+def amend(session: Session, plan: Plan, now: datetime) -> Done:
+    """Give the session another plan without asking whether one may; tell of it if it is published.
+
+    What the clock owed before the change is announced before it. Where an instant that was announced
+    moves into the future (only the loaded offer can do that), it will be announced again when it comes.
+    """
+    if session.status is not Status.PUBLISHED:
+        return Done(replace(session, plan=plan, version=session.version + 1))
+    before = announce(session, now)
+    session = before.session
+    session = replace(
+        session, plan=plan, version=session.version + 1, announced=_still_true(session.announced, plan, now)
+    )
+    after = announce(session, now)
+    return Done(after.session, (*before.events, event_of(session, SessionChanged, now), *after.events))
+
+
+def cancel(session: Session, now: datetime) -> Done | Refused:
+    """Cancel a published session that is not over. Final; the clock owes it nothing any more."""
+    if session.status is Status.CANCELLED:
+        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled already")
+    if session.status is Status.DRAFT:
+        return _refused(Refusal.NOT_PUBLISHED, "a draft was never announced, so there is nothing to cancel")
+    if phase_at(session.plan, now) is Phase.OVER:
+        return _refused(Refusal.SESSION_OVER, "the session is over: it cannot be cancelled any more")
+    before = announce(session, now)
+    session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
+    return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
+
+
+def differences(before: Plan, after: Plan) -> tuple[str, ...]:
+    """The fields of the plan that differ, in the plan's order."""
+    return tuple(
+        field.name for field in fields(Plan) if getattr(before, field.name) != getattr(after, field.name)
+    )
+
+
+_DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
+
+
+def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
+    for field in _DATES:
+        was, becomes = getattr(old, field), getattr(new, field)
+        if was != becomes and was <= now:
+            yield Problem(Refusal.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
+        elif was != becomes and becomes < now:
+            yield Problem(Refusal.IN_THE_PAST, field, "it cannot move into the past")
+    for module in _begun(old.modules, now):
+        if module not in new.modules:
+            detail = f"“{module.title}” has begun: it cannot change any more"
+            yield Problem(Refusal.IN_THE_PAST, "modules", detail)
+    for module in _begun(new.modules, now):
+        if module not in old.modules:
+            yield Problem(Refusal.IN_THE_PAST, "modules", f"“{module.title}” would begin in the past")
+    if old.approval is not new.approval and now >= old.enrolment_opens_at:
+        yield Problem(Refusal.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
+
+
+def _begun(modules: Sequence[Module], now: datetime) -> list[Module]:
+    return [module for module in modules if module.starts_at <= now]
+
+
+def _still_true(announced: Announcement, plan: Plan, now: datetime) -> Announcement:
+    """The part of what was announced that the new plan has behind it."""
+    true = Announcement.NOTHING
+    for announcement in Announcement:
+        due_at = instant_of(plan, announcement)
+        if due_at is not None and (announcement > announced or due_at > now):
+            break
+        true = announcement
+    return true
+
+
+def _refused(refusal: Refusal, detail: str) -> Refused:
+    return Refused((Problem(refusal, None, detail),))

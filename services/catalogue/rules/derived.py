@@ -1,0 +1,119 @@
+"""What the dates and the clock say of a session, and what the clock owes it."""
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.catalogue.rules.facts import Announcement, Done, Plan, Session
+from shared.events.catalogue import (
+    SessionClosed,
+    SessionCompleted,
+    SessionOpened,
+    SessionState,
+)
+from shared.events.vocabulary import (
+    EnrolmentWindow,
+    Phase,
+    Status,
+)
+
+_EVENT_OF: dict[Announcement, type[SessionState]] = {
+    Announcement.OPENED: SessionOpened,
+    Announcement.CLOSED: SessionClosed,
+    Announcement.COMPLETED: SessionCompleted,
+}
+
+
+def instant(wall_clock: datetime, timezone: str) -> datetime:
+    """The UTC instant at which the clocks of ``timezone`` show ``wall_clock``, a naive datetime.
+
+    Of an hour that comes twice, the first; an hour that a clock change skips is read as if it had not.
+    """
+    return wall_clock.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+
+
+def days_before(moment: datetime, days: int, timezone: str) -> datetime:
+    """The same time of day ``days`` earlier, on the clocks of ``timezone``."""
+    return instant(
+        moment.astimezone(ZoneInfo(timezone)).replace(tzinfo=None) - timedelta(days=days), timezone
+    )
+
+
+def phase_at(plan: Plan, now: datetime) -> Phase:
+    """Where ``now`` stands relative to the session. At ``starts_at`` it runs, at ``ends_at`` it is over."""
+    if now >= plan.ends_at:
+        return Phase.OVER
+    return Phase.RUNNING if now >= plan.starts_at else Phase.UPCOMING
+
+
+def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
+    """Where ``now`` stands relative to enrolment. At ``enrolment_closes_at`` it is closed."""
+    if now >= plan.enrolment_closes_at:
+        return EnrolmentWindow.CLOSED
+    return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
+
+
+def state_of(session: Session, now: datetime) -> dict[str, Any]:
+    """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment."""
+    plan = session.plan
+    return {
+        "session_id": session.session_id,
+        "version": session.version,
+        "offer_id": session.offer_id,
+        "format": session.format,
+        "organiser": session.organiser,
+        "status": session.status,
+        "phase": phase_at(plan, now),
+        "enrolment": enrolment_at(plan, now),
+    } | {field.name: getattr(plan, field.name) for field in fields(Plan)}
+
+
+def event_of(session: Session, contract: type[SessionState], now: datetime) -> SessionState:
+    """The event that tells the state of ``session`` as of ``now``."""
+    return contract(**state_of(session, now))
+
+
+def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
+    """When ``announcement`` is to be made."""
+    return {
+        Announcement.NOTHING: None,
+        Announcement.OPENED: plan.enrolment_opens_at,
+        Announcement.CLOSED: plan.enrolment_closes_at,
+        Announcement.COMPLETED: plan.ends_at,
+    }[announcement]
+
+
+def owed(session: Session, now: datetime) -> tuple[Announcement, ...]:
+    """What the clock has to announce of a published session by ``now``, in order.
+
+    Each of opened, closed, completed is announced once, if its instant is reached; a session published
+    when enrolment is already open is announced as opened right after it was scheduled, so whoever counts
+    on one of each gets one of each. The plan keeps the three instants in this order.
+    """
+    if session.status is not Status.PUBLISHED:
+        return ()
+    due = []
+    for announcement in Announcement:
+        due_at = instant_of(session.plan, announcement)
+        if announcement > session.announced and due_at is not None:
+            if due_at > now:
+                break
+            due.append(announcement)
+    return tuple(due)
+
+
+def next_announcement_at(session: Session) -> datetime | None:
+    """When the clock next owes the session an event; None when it never will."""
+    if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
+        return None
+    return instant_of(session.plan, Announcement(session.announced + 1))
+
+
+def announce(session: Session, now: datetime) -> Done:
+    """Announce what is owed by ``now``: one event and one version each."""
+    events: list[SessionState] = []
+    for announcement in owed(session, now):
+        session = replace(session, version=session.version + 1, announced=announcement)
+        events.append(event_of(session, _EVENT_OF[announcement], now))
+    return Done(session, tuple(events))
