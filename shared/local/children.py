@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from shared.local import leash
 
 
@@ -117,6 +119,14 @@ class Child:
     def running(self) -> bool:
         """Say whether the process is alive."""
         return self.exit_code() is None
+
+    def listens_on(self, port: int) -> bool:
+        """Say whether this very process listens there: an answer from the port may be a stranger's."""
+        try:
+            sockets = psutil.Process(self.pid).net_connections(kind="tcp")
+        except psutil.Error:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr[1] == port for one in sockets)
 
     def ask_to_stop(self) -> None:
         """Send the stop signal and return at once."""

@@ -28,7 +28,7 @@ from shared.local.portal import Ask, Portal, Sent, rubbish
 from shared.local.report import summary
 from shared.local.running import OFFER_DAY, signals_interrupt
 from shared.local.scenario import Day, Stage, drafts, stage
-from shared.local.stack import Stack, StackOptions
+from shared.local.stack import Stack, StackOptions, remove_data
 from shared.messaging.broker import KafkaSettings, client_options
 
 PENDING_SESSION_SECONDS = 20
@@ -67,6 +67,8 @@ def demo(options: StackOptions, say: Say) -> int:
         except KeyboardInterrupt:
             say("Interrupted.")
             return 130
+    if report.clean:
+        remove_data(options.directory / "demo")
     verdict = "Every seat and every mail is accounted for" if report.clean else "THE BOOKS DO NOT AGREE"
     say(f"{verdict}: {options.directory / 'demo.json'}")
     return 0 if report.clean else 1

@@ -17,6 +17,7 @@ from shared.local.children import Child
 from shared.local.failures import LocalStackError
 from shared.local.places import PROJECT
 from shared.local.ports import LOOPBACK
+from shared.local.readiness import wait_until
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}
@@ -96,8 +97,14 @@ class ServiceProcess:
         self._started_at = time.monotonic()
         self._again_at = None
 
+    def wait_until_ready(self, seconds: float) -> None:
+        """Return once it can work. Raises `LocalStackError` when it ends first, or takes longer."""
+        wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
+
     def ready(self) -> bool:
         """Say whether it answers that it can work."""
+        if self.child is None or not self.child.listens_on(self.port):
+            return False
         try:
             answer = httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False)
         except httpx.TransportError:

@@ -16,22 +16,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Protocol, Self
+from typing import IO, Literal, Protocol, Self, TypeVar
 
 from shared.local import credentials, unprivileged
 from shared.local.failures import LocalStackError
 from shared.local.kafka import KafkaBroker
 from shared.local.mailbox import MailboxServer
 from shared.local.places import LOCAL
-from shared.local.ports import free_port, standard_or_free
+from shared.local.ports import free_port, is_free, standard_or_free
 from shared.local.postgres import PostgresServer
-from shared.local.readiness import wait_until
 from shared.local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
 from shared.local.tansu import TansuBroker
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
+P = TypeVar("P")
 BrokerKind = Literal["embedded", "kafka"]
 
 
@@ -176,6 +176,7 @@ class Stack:
         """Start everything. Raises `LocalStackError`, with everything stopped again, when a part fails."""
         try:
             self._take_folder()
+            self._set_logs_aside()
             if self.options.fresh:
                 self._empty_data()
             self._start_parts()
@@ -246,12 +247,18 @@ class Stack:
         self._lock = lock
         (self.directory / "stack.json").unlink(missing_ok=True)  # of one that was killed
 
+    def _set_logs_aside(self) -> None:
+        """Logs tell of one run; those of the run before are in `logs/previous`."""
+        previous = self.directory / "logs" / "previous"
+        shutil.rmtree(previous, ignore_errors=True)
+        previous.mkdir(parents=True)
+        for log in previous.parent.glob("*.log"):
+            log.rename(previous / log.name)
+
     def _empty_data(self) -> None:
-        data = self._data()
-        if data == self.directory:
+        if self._data() == self.directory:
             raise ValueError("a fresh stack needs a data folder of its own")
-        unprivileged.remove_data(data / "postgres")
-        shutil.rmtree(data, ignore_errors=True)
+        remove_data(self._data())
 
     def _start_parts(self) -> None:
         given = self.options.environment
@@ -274,19 +281,21 @@ class Stack:
                 self.postgres.create_database(f"parcours_{service}")
 
     def _start_broker(self) -> None:
-        port, log = standard_or_free(9092), self._log("kafka")
-        if self.options.broker == "kafka":
-            self.broker = KafkaBroker.start(self._data() / "kafka", port, log_file=log)
-        else:
-            self.broker = TansuBroker.start(port, log_file=log)
+        log = self._log("kafka")
+
+        def start(port: int) -> TansuBroker | KafkaBroker:
+            if self.options.broker == "kafka":
+                return KafkaBroker.start(self._data() / "kafka", port, log_file=log)
+            return TansuBroker.start(port, log_file=log)
+
+        self.broker = _on_a_port(9092, start)
 
     def _start_mailbox(self) -> None:
-        self.mailbox = MailboxServer.start(
-            self.directory / "mailbox",
-            standard_or_free(1025),
-            standard_or_free(8025),
-            log_file=self._log("mailbox"),
-        )
+        def start(port: int) -> MailboxServer:
+            page = standard_or_free(8025)
+            return MailboxServer.start(self.directory / "mailbox", port, page, log_file=self._log("mailbox"))
+
+        self.mailbox = _on_a_port(1025, start)
 
     def _prepare(self) -> None:
         """Create the topics and migrate the databases; each is a process, so all at once."""
@@ -312,9 +321,16 @@ class Stack:
             process.env = self.environment(process.service)
             process.start()
         for process in self.services:
-            wait_until(
-                process.ready, seconds=READY_SECONDS, what=f"{process.name} being ready", child=process.child
-            )
+            try:
+                process.wait_until_ready(READY_SECONDS)
+            except LocalStackError:
+                if is_free(process.port):
+                    raise
+                # Between our look and its bind, seconds later, another stack on this machine took the port.
+                process.port = free_port()
+                process.env = self.environment(process.service)
+                process.start()
+                process.wait_until_ready(READY_SECONDS)
 
     # ---------------------------------------------------------------------------------------- watching
 
@@ -357,6 +373,23 @@ class Stack:
 
     def _log(self, part: str, number: int = 1) -> Path:
         return self.directory / "logs" / f"{part}-{number}.log"
+
+
+def remove_data(data: Path) -> None:
+    """Remove the databases and records of a stack that is stopped, wherever they are."""
+    unprivileged.remove_data(data / "postgres")
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def _on_a_port(standard: int, start: Callable[[int], P]) -> P:
+    """Start a part on its standard port or a free one; once more when somebody took the port meanwhile."""
+    port = standard_or_free(standard)
+    try:
+        return start(port)
+    except LocalStackError:
+        if is_free(port):
+            raise
+        return start(free_port())
 
 
 def _database_variable(service: str) -> str:

@@ -97,7 +97,7 @@ class TansuBroker:
         )
         try:
             wait_until(
-                lambda: kafka_answers(self.bootstrap_servers),
+                self._answers,
                 seconds=START_SECONDS,
                 what=f"an answer from the embedded broker on {self.bootstrap_servers}",
                 child=self._child,
@@ -105,6 +105,10 @@ class TansuBroker:
         except BaseException:
             self._child.kill()
             raise
+
+    def _answers(self) -> bool:
+        ours = self._child is not None and self._child.listens_on(self.port)
+        return ours and kafka_answers(self.bootstrap_servers)
 
 
 def _binary() -> Path:

@@ -186,7 +186,7 @@ class KafkaBroker:
         )
         try:
             wait_until(
-                lambda: kafka_answers(self.bootstrap_servers),
+                self._answers,
                 seconds=START_SECONDS,
                 what=f"an answer from Apache Kafka on {self.bootstrap_servers}",
                 child=self._child,
@@ -194,6 +194,10 @@ class KafkaBroker:
         except BaseException:
             self._child.kill()
             raise
+
+    def _answers(self) -> bool:
+        ours = self._child is not None and self._child.listens_on(self.port)
+        return ours and kafka_answers(self.bootstrap_servers)
 
     def _format(self, properties: Path) -> None:
         cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")

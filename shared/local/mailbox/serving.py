@@ -125,6 +125,8 @@ class MailboxServer:
             raise
 
     def _answers(self) -> bool:
+        if self._child is None or not self._child.listens_on(self.smtp_port):
+            return False
         try:
             return httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False).is_success
         except httpx.TransportError:
