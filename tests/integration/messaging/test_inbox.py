@@ -1,0 +1,141 @@
+"""The inbox: an event that comes twice has its effect once."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.events.cloudevents import Envelope
+from shared.events.portal import WithdrawalRequested
+from shared.messaging import inbox
+from shared.messaging.decoding import Received, Record
+from tests.integration.messaging.conftest import Eventually
+
+
+def received(event_id: uuid.UUID | None = None, offset: int = 0) -> Received[Any]:
+    event = WithdrawalRequested(session_id=uuid.uuid4(), agent_id="IEL-1")
+    record = Record("portal.enrolments", 0, offset, None, b"", (), datetime.now(UTC))
+    return Received(record, Envelope(event_id or uuid.uuid4(), "/portals/test", None, event))
+
+
+async def take(database: Database, batch: Sequence[Received[Any]]) -> list[Received[Any]]:
+    async with database.transaction() as tx:
+        return await inbox.first_seen(tx, batch)
+
+
+async def test_an_event_that_comes_twice_is_seen_once(database: Database) -> None:
+    batch = [received(), received()]
+
+    assert await take(database, batch) == batch
+    assert await take(database, batch) == []
+    assert await take(database, [batch[0], third := received()]) == [third]
+
+
+async def test_a_batch_keeps_its_order(database: Database) -> None:
+    batch = [received(offset=offset) for offset in range(500)]
+    known = random.sample(batch, 200)
+    await take(database, known)
+
+    fresh = await take(database, batch)
+
+    assert fresh == [one for one in batch if one not in known]
+
+
+async def test_an_event_that_stands_twice_in_a_batch_is_seen_once_at_its_first_place(
+    database: Database,
+) -> None:
+    first = received(offset=0)
+    batch = [first, received(offset=1), received(first.id, offset=2), received(offset=3)]
+
+    assert [one.record.offset for one in await take(database, batch)] == [0, 1, 3]
+
+
+async def test_no_events_are_no_statement(database: Database) -> None:
+    assert await take(database, []) == []
+
+
+async def test_what_is_rolled_back_was_never_seen(database: Database) -> None:
+    batch = [received()]
+    try:
+        async with database.transaction() as tx:
+            assert await inbox.first_seen(tx, batch) == batch
+            raise RuntimeError("the effect failed")
+    except RuntimeError:
+        pass
+
+    assert await take(database, batch) == batch
+
+
+async def waits_for_a_lock(database: Database) -> bool:
+    async with database.quiet_transaction() as tx:
+        waiting = await tx.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO inbox%'"
+            )
+        )
+    return bool(waiting == 1)
+
+
+async def test_of_two_at_once_the_second_waits_and_gets_nothing(
+    database: Database, eventually: Eventually
+) -> None:
+    batch = [received(), received()]
+
+    async with database.transaction() as tx:
+        assert await inbox.first_seen(tx, batch) == batch
+        second = asyncio.create_task(take(database, [*batch, other := received()]))
+        await eventually(lambda: waits_for_a_lock(database), "the second waits for the first")
+        assert not second.done()
+
+    assert await second == [other]
+
+
+async def test_of_two_at_once_the_second_gets_all_when_the_first_fails(
+    database: Database, eventually: Eventually
+) -> None:
+    batch = [received(), received()]
+    second: asyncio.Task[list[Received[Any]]] | None = None
+    try:
+        async with database.transaction() as tx:
+            await inbox.first_seen(tx, batch)
+            second = asyncio.create_task(take(database, batch))
+            await eventually(lambda: waits_for_a_lock(database), "the second waits for the first")
+            raise RuntimeError("the first fails")
+    except RuntimeError:
+        pass
+
+    assert second is not None
+    assert await second == batch
+
+
+async def test_many_with_the_same_events_in_any_order_share_them_without_a_deadlock(
+    database: Database,
+) -> None:
+    for _ in range(5):
+        batch = [received(offset=offset) for offset in range(300)]
+        orders = [random.sample(batch, len(batch)) for _ in range(6)]
+
+        shares = await asyncio.gather(*(take(database, order) for order in orders))
+
+        taken = sorted(one.record.offset for share in shares for one in share)
+        assert taken == list(range(300))
+
+
+async def test_an_event_is_remembered_for_ninety_days(database: Database) -> None:
+    old, young = received(), received()
+    await take(database, [old, young])
+    async with database.transaction() as tx:
+        for one, days in ((old, 91), (young, 89)):
+            await tx.execute(
+                text("UPDATE inbox SET seen_at = now() - make_interval(days => :days) WHERE event_id = :id"),
+                {"days": days, "id": one.id},
+            )
+        assert await inbox.purge(tx) == 1
+
+    assert await take(database, [old, young]) == [old]

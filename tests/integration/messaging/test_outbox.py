@@ -1,0 +1,405 @@
+"""Outbox and relay: an event is published if and only if its change was committed, in order per key."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.events.cloudevents import JSON
+from shared.events.enrolment import SessionOccupancyChanged
+from shared.local.kafka import KafkaBroker
+from shared.messaging import outbox, relay, topics
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.outbox import Caused, Outbox
+from shared.messaging.relay import Relay
+from tests.conftest import Broker, settings_of
+from tests.integration.messaging.conftest import Eventually
+from tests.support.kafka import Published, collect
+from tests.support.processes import ROOT, run_cli
+
+TOPIC = SessionOccupancyChanged.TOPIC.value
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+ours = Outbox("enrolment")
+
+
+def news(session_id: uuid.UUID, version: int = 1) -> SessionOccupancyChanged:
+    return SessionOccupancyChanged(
+        session_id=session_id, version=version, capacity=20, enrolled=version, waiting=0, offered=0
+    )
+
+
+async def write(database: Database, *events: SessionOccupancyChanged | Caused) -> list[uuid.UUID]:
+    async with database.transaction() as tx:
+        return await ours.publish(tx, events)
+
+
+async def unsent(database: Database) -> int:
+    async with database.quiet_transaction() as tx:
+        return (await outbox.unsent(tx))[0]
+
+
+def about(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Published]]:
+    wanted = {str(one) for one in session_ids}
+    return lambda found: [one for one in found if one.key in wanted]
+
+
+@asynccontextmanager
+async def relaying(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
+    """A relay that runs in the background, as in a service."""
+    one = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
+    await one.start()
+    running = asyncio.create_task(one.run())
+    try:
+        yield one
+    finally:
+        await one.stop()
+        await running
+        await one.close()
+
+
+@asynccontextmanager
+async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
+    """A relay that publishes when it is told to."""
+    one = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
+    await one.start()
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+# ------------------------------------------------------------------------------------------ if and only if
+
+
+async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
+    broker: Broker, database: Database
+) -> None:
+    kept, dropped = uuid.uuid4(), uuid.uuid4()
+    try:
+        async with database.transaction() as tx:
+            await ours.publish(tx, [news(dropped)])
+            raise RuntimeError("the change failed")
+    except RuntimeError:
+        pass
+    async with connected(database, broker.bootstrap_servers) as one:
+        async with database.transaction() as tx:
+            await ours.publish(tx, [news(kept)])
+            assert await one.publish_unsent() == 0, "published before the commit"
+
+        assert await one.publish_unsent() == 1
+        assert await one.publish_unsent() == 0, "published twice"
+
+        await write(database, news(kept, 2))
+        assert await one.publish_unsent() == 1
+    found = about(kept, dropped)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(kept)(all_)) >= 2)
+    )
+    assert [(one.key, one.data["version"]) for one in found] == [(str(kept), 1), (str(kept), 2)]
+
+
+async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
+    broker: Broker, database: Database
+) -> None:
+    plain, traced = uuid.uuid4(), uuid.uuid4()
+    ids = await write(database, news(plain), Caused(news(traced), TRACE))
+    async with database.quiet_transaction() as tx:
+        rows = await tx.execute(text("SELECT event_id, created_at FROM outbox"))
+        created = {row.event_id: row.created_at for row in rows}
+
+    async with connected(database, broker.bootstrap_servers) as one:
+        await one.publish_unsent()
+
+    found = {
+        one.key: one
+        for one in await collect(
+            broker.bootstrap_servers, TOPIC, lambda all_: len(about(plain, traced)(all_)) >= 2
+        )
+    }
+    for session_id, event_id in zip((plain, traced), ids, strict=True):
+        published = found[str(session_id)]
+        trace = {"traceparent": TRACE} if session_id == traced else {}
+        assert published.headers == {
+            "ce_specversion": "1.0",
+            "ce_id": str(event_id),
+            "ce_type": "fr.cnfpt.enrolment.SessionOccupancyChanged.v1",
+            "ce_source": "/services/enrolment",
+            "ce_time": created[event_id].isoformat().replace("+00:00", "Z"),
+            "ce_subject": str(session_id),
+            "content-type": JSON,
+            **trace,
+        }
+        assert published.key == str(session_id)
+        assert published.data == json.loads(news(session_id).model_dump_json())
+
+
+async def test_an_event_is_published_as_soon_as_its_change_is_committed(
+    broker: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
+    async with relaying(database, broker.bootstrap_servers) as one:
+        database.after_commit = one.wake
+        await write(database, news(uuid.uuid4()))
+
+        async def published() -> bool:
+            return await unsent(database) == 0
+
+        await eventually(published, "the commit wakes the relay", 5)
+
+
+async def test_what_another_process_committed_is_published_without_being_told(
+    broker: Broker, database: Database, eventually: Eventually
+) -> None:
+    async with relaying(database, broker.bootstrap_servers):
+        await write(database, news(uuid.uuid4()))
+
+        async def published() -> bool:
+            return await unsent(database) == 0
+
+        await eventually(published, "the relay looks by itself", 5)
+
+
+async def test_what_was_committed_just_before_the_stop_is_still_published(
+    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
+    async with relaying(database, broker.bootstrap_servers):
+        await write(database, *(news(uuid.uuid4()) for _ in range(50)))
+
+    assert await unsent(database) == 0
+
+
+async def test_the_producer_waits_for_all_replicas_and_is_idempotent_where_the_broker_can(
+    broker: Broker, database: Database
+) -> None:
+    async with connected(database, broker.bootstrap_servers) as one:
+        assert one._producer is not None
+        assert one._producer._sender._acks == -1
+        is_kafka = isinstance(broker, KafkaBroker)
+        assert (one._producer._txn_manager is not None) == is_kafka
+
+
+# ------------------------------------------------------------------------------------------ order per key
+
+
+@pytest.mark.slow
+async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
+    broker: Broker, enrolment_url: str, database: Database
+) -> None:
+    """3,600 events of 40 keys, some transactions committing late, some rolled back."""
+    keys = [uuid.uuid4() for _ in range(40)]
+    committed: dict[uuid.UUID, int] = defaultdict(int)
+    written = 0
+
+    async def writer() -> None:
+        nonlocal written
+        while written < 3_600:
+            chosen = sorted(random.sample(range(len(keys)), random.randint(1, 4)))
+            fails = random.random() < 0.1
+            try:
+                async with database.transaction() as tx:
+                    # As a service locks the row of a session before it decides about it.
+                    for number in chosen:
+                        await tx.execute(text("SELECT pg_advisory_xact_lock(7, :key)"), {"key": number})
+                    events = [
+                        news(keys[number], committed[keys[number]] + place)
+                        for number in chosen
+                        for place in (1, 2)
+                    ]
+                    await ours.publish(tx, events)
+                    # Late: others take higher ids and are published before this one commits.
+                    await asyncio.sleep(random.choice((0, 0, 0.005, 0.05)))
+                    if fails:
+                        raise RuntimeError("rolled back")
+                    # Before the commit lets the keys go: nobody else may count from the old number.
+                    for number in chosen:
+                        committed[keys[number]] += 2
+                    written += len(events)
+            except RuntimeError:
+                continue
+
+    async with AsyncExitStack() as stack:
+        for number in range(3):
+            own = Database(enrolment_url, application_name=f"relay-{number}")
+            stack.push_async_callback(own.close)
+            await stack.enter_async_context(relaying(own, broker.bootstrap_servers))
+        await asyncio.gather(*(writer() for _ in range(12)))
+
+    found = about(*keys)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(*keys)(all_)) >= written)
+    )
+    versions: dict[str, list[int]] = defaultdict(list)
+    for one in found:
+        versions[one.key].append(one.data["version"])
+    assert written >= 3_600
+    assert versions == {str(key): list(range(1, committed[key] + 1)) for key in keys}
+    assert len({one.id for one in found}) == len(found), "published twice although nothing failed"
+    assert await unsent(database) == 0
+
+
+# ------------------------------------------------------------------------------------------ crashes
+
+
+async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_with_the_same_ids(
+    broker: Broker, enrolment_url: str, database: Database
+) -> None:
+    session_id = uuid.uuid4()
+    ids = [str(one) for one in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
+    hanging = Path(__file__).with_name("relay_that_hangs.py")
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, hanging, enrolment_url, broker.bootstrap_servers),
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"acknowledged\n"
+    child.kill()
+    await child.wait()
+    assert await unsent(database) == 3, "marked before the pass was over"
+
+    async with connected(database, broker.bootstrap_servers) as one:
+        await publish_all(one, database)
+
+    found = about(session_id)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 6)
+    )
+    assert [one.id for one in found] == [*ids, *ids]
+
+
+async def publish_all(one: Relay, database: Database) -> None:
+    """Pass until nothing is left: a dead relay's locks are let go when Postgres notices."""
+    async with asyncio.timeout(10):
+        while await unsent(database):
+            await one.publish_unsent()
+
+
+async def test_nothing_is_marked_before_the_broker_has_acknowledged(
+    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 0.3)
+    await write(database, news(uuid.uuid4()))
+    async with connected(database, broker.bootstrap_servers) as one:
+        producer = one._producer
+        assert producer is not None
+        never: Awaitable[Any] = asyncio.get_running_loop().create_future()
+
+        async def send(*_args: Any, **_kwargs: Any) -> Awaitable[Any]:
+            return never
+
+        with monkeypatch.context() as patched:
+            patched.setattr(producer, "send", send)
+            with pytest.raises(TimeoutError):
+                await one.publish_unsent()
+        assert await unsent(database) == 1
+
+        await one.publish_unsent()
+        assert await unsent(database) == 0
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recovers_by_itself(
+    kafka: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker of its own, killed with SIGKILL in the middle of 2,000 events and started again."""
+    monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 2.0)  # so that a fresh producer is needed
+    monkeypatch.setattr(relay, "MAX_BACKOFF_SECONDS", 1.0)
+    failed: float = relay.RELAY_FAILURES._value.get()
+    keys = [uuid.uuid4() for _ in range(10)]
+
+    async def it_failed() -> bool:
+        return float(relay.RELAY_FAILURES._value.get()) > failed
+
+    async def half_is_sent() -> bool:
+        async with database.quiet_transaction() as tx:
+            return bool(await tx.scalar(text("SELECT count(*) > 500 FROM outbox WHERE sent_at IS NOT NULL")))
+
+    async def all_is_sent() -> bool:
+        return await unsent(database) == 0
+
+    with KafkaBroker.temporary() as own:
+        await topics.create(KafkaSettings(kafka_bootstrap_servers=own.bootstrap_servers))
+        async with relaying(database, own.bootstrap_servers):
+            for version in range(1, 101):
+                await write(database, *(news(key, version) for key in keys))
+            await eventually(half_is_sent, "half of it is published")
+            await asyncio.to_thread(own.kill)
+            for version in range(101, 201):
+                await write(database, *(news(key, version) for key in keys))
+            await eventually(it_failed, "the relay notices")
+            assert await unsent(database) >= 1_000, "marked sent while there was no broker"
+            await asyncio.to_thread(own.restart)
+            await eventually(all_is_sent, "the relay recovers by itself", 40)
+
+        ids = set(await outbox_ids(database))
+        found = await collect(
+            own.bootstrap_servers, TOPIC, lambda all_: ids <= {one.id for one in all_}, seconds=20
+        )
+    first_seen: dict[str, list[int]] = {str(key): [] for key in keys}
+    seen: set[str] = set()
+    for one in found:
+        # What an inbox does: an id that came before is dropped.
+        if one.id not in seen:
+            seen.add(one.id)
+            first_seen[one.key].append(one.data["version"])
+    assert first_seen == {str(key): list(range(1, 201)) for key in keys}
+
+
+async def outbox_ids(database: Database) -> list[str]:
+    async with database.quiet_transaction() as tx:
+        return [str(one) for one in await tx.scalars(text("SELECT event_id FROM outbox"))]
+
+
+# ------------------------------------------------------------------------------------------ replay, purge
+
+
+async def test_replay_publishes_again_what_was_created_since_with_the_same_ids(
+    tansu: Broker, enrolment_url: str, database: Database
+) -> None:
+    session_id = uuid.uuid4()
+    environment = settings_of("enrolment", enrolment_url, tansu.bootstrap_servers)
+    ids = [str(one) for one in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
+    async with connected(database, tansu.bootstrap_servers) as one:
+        await one.publish_unsent()
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE outbox SET created_at = now() - interval '2 days' WHERE id = 1"))
+        since = datetime.now(UTC) - timedelta(days=1)
+
+        told = run_cli(
+            "enrolment", "outbox", "replay", "--since", since.strftime("%Y-%m-%dT%H:%M:%S"),
+            environment=environment,
+        )  # fmt: skip
+
+        assert told.returncode == 0, told.stderr
+        assert told.stdout == "2 events will be published again by the running service.\n"
+        status = run_cli("enrolment", "outbox", "status", environment=environment)
+        assert status.stdout.startswith("2 unsent, the oldest for ")
+        assert await one.publish_unsent() == 2
+
+    found = about(session_id)(
+        await collect(tansu.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 5)
+    )
+    assert [one.id for one in found] == [*ids, *ids[1:]]
+
+
+async def test_sent_events_are_kept_for_seven_days_and_unsent_ones_for_ever(database: Database) -> None:
+    await write(database, *(news(uuid.uuid4()) for _ in range(3)))
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET created_at = now() - interval '8 days' WHERE id < 3"))
+        await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id <> 2"))
+
+        assert await outbox.purge(tx) == 1
+
+        assert list(await tx.scalars(text("SELECT id FROM outbox ORDER BY id"))) == [2, 3]
