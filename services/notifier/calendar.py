@@ -21,7 +21,7 @@ from icalendar import (
 )
 from icalendar.parser import Contentline, Parameters
 
-from services.notifier import french
+from services.notifier import french, mime
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format
 
@@ -118,10 +118,10 @@ class CalendarWriter:
             event.add("dtstamp", datetime(1970, 1, 1, tzinfo=UTC))
             event.add("dtstart", occasion.starts_at.astimezone(zone))
             event.add("dtend", occasion.ends_at.astimezone(zone))
-            event.add("summary", occasion.summary)
+            event.add("summary", mime.one_line(occasion.summary))
             event.add("organizer", organiser, encode=False)
             if session.venue is not None:
-                event.add("location", session.venue)
+                event.add("location", mime.one_line(session.venue))
             if session.join_url is not None:
                 event.add("url", session.join_url)
                 if session.venue is None:
@@ -167,7 +167,7 @@ def _attendee_line(attendee: Attendee) -> bytes:
 
 def _quotable(text: str) -> str:
     """A parameter value cannot hold a double quote at all (RFC 5545, 3.2)."""
-    return text.replace('"', "’")
+    return mime.one_line(text).replace('"', "’")
 
 
 @functools.lru_cache(maxsize=200)

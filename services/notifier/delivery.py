@@ -36,6 +36,10 @@ DATA_LEASE = timedelta(minutes=15)
 POLL_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """How long a stop waits for mails that the relay has in hand."""
+END_LINGER_SECONDS = 0.02
+"""Outcomes wait this long for company: nobody waits for them, and a commit is dear."""
+ENDS_AT_MOST = 500
+"""Outcomes that may wait to be written before the lanes pause."""
 RETRY_FIRST = timedelta(seconds=30)
 RETRY_MOST = timedelta(hours=4)
 
@@ -54,10 +58,14 @@ def retry_delay(attempts: int) -> timedelta:
 
 
 class Batcher(Generic[T, R]):
-    """Many small writes as few statements: what comes while one is under way goes together in the next."""
+    """Many small writes as few statements: what comes while one is under way goes together in the next.
 
-    def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]]) -> None:
+    ``linger`` is how many seconds to wait for company before each; ``len`` how many wait.
+    """
+
+    def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
         self._write = write
+        self._linger = linger
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -69,6 +77,9 @@ class Batcher(Generic[T, R]):
             self._writing = asyncio.create_task(self._write_all())
         return future
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     async def flush(self) -> None:
         """Wait until everything put so far is written."""
         while self._writing is not None:
@@ -77,6 +88,8 @@ class Batcher(Generic[T, R]):
     async def _write_all(self) -> None:
         try:
             while self._waiting:
+                if self._linger:
+                    await asyncio.sleep(self._linger)
                 batch, self._waiting = self._waiting, []
                 try:
                     result = await self._write([item for item, _ in batch])
@@ -122,7 +135,8 @@ class Deliverer:
         self._woken = asyncio.Event()
         self._sessions: dict[UUID, SessionState] = {}
         self._marks: Batcher[UUID, set[UUID]] = Batcher(self._write_marks)
-        self._ends: Batcher[Settlement, None] = Batcher(self._write_ends)
+        self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
+        self._fault: BaseException | None = None
 
     def wake(self) -> None:
         """Something was committed that may be due."""
@@ -157,6 +171,8 @@ class Deliverer:
                 jobs.put_nowait(None)
             await asyncio.gather(*lanes)
             await self._ends.flush()
+            if self._fault is not None:
+                raise self._fault
         return tried
 
     # ------------------------------------------------------------------------------------- claiming
@@ -210,18 +226,23 @@ class Deliverer:
     # ------------------------------------------------------------------------------------- one lane
 
     async def _work(self, jobs: "asyncio.Queue[_Job | None]") -> None:
-        """Send one mail after the other. The outcome of one is written while the next is sent."""
-        written: asyncio.Future[None] | None = None
+        """Send one mail after the other; outcomes are written while the next ones are sent."""
         while (job := await jobs.get()) is not None:
             if self._mailer.pause():
                 await self._give_back(job)
                 continue
             settlement = await self._attempt(job)
-            if written is not None:
-                await written
-            written = self._ends.put(settlement) if settlement is not None else None
-        if written is not None:
-            await written
+            if settlement is not None:
+                self._ends.put(settlement).add_done_callback(self._note_fault)
+            if len(self._ends) > ENDS_AT_MOST:
+                await self._ends.flush()
+            if self._fault is not None:
+                raise self._fault
+
+    def _note_fault(self, written: "asyncio.Future[None]") -> None:
+        """An outcome that cannot be written for a reason of ours must end the process."""
+        if not written.cancelled() and (error := written.exception()) is not None:
+            self._fault = error
 
     async def _attempt(self, job: _Job) -> Settlement | None:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
@@ -331,3 +352,5 @@ class Deliverer:
         await self._mailer.close()
         for lane in done:
             lane.result()  # a lane that died takes the process with it
+        if self._fault is not None:
+            raise self._fault

@@ -45,9 +45,14 @@ class UnsendableAddress(ValueError):
     """An address that cannot be put in a mail without SMTPUTF8, or is none at all."""
 
 
+def one_line(text: str) -> str:
+    """Text on one line, without what is not to be seen."""
+    return _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()
+
+
 def clean(text: str) -> str:
     """Text for a header: one line, no controls, no encoded-word that a reader would decode."""
-    line = _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()
+    line = one_line(text)
     return line.replace("=?", "= ?").replace("?=", "? =")
 
 

@@ -48,7 +48,7 @@ class Settings(ServiceSettings):
     smtp_contact: str = Field(
         default="", description="Whom agents may write to; default: the sender's address."
     )
-    smtp_connections: int = Field(default=24, ge=1, le=200, description="Mails in the relay's hands at once.")
+    smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
     public_base_url: str = Field(default="http://localhost:8003", description="Where links in mails lead.")
     link_signing_key: str = Field(default="", repr=False, description="Signs links in mails.")
 
