@@ -56,7 +56,10 @@ class Taken:
 
 
 class ScriptedRelay:
-    """Listens on 127.0.0.1. Points of a dialogue: CONNECT, EHLO, MAIL, RCPT, DATA, BODY, DOT, RSET, QUIT."""
+    """Listens on 127.0.0.1. Points of a dialogue: CONNECT, EHLO, MAIL, RCPT, DATA, BODY, DOT, RSET, QUIT.
+
+    ``offers`` are words of its EHLO answer, kept or not; ``tls`` makes it speak TLS from the first byte.
+    """
 
     def __init__(self, *, offers: tuple[str, ...] = (), tls: ssl.SSLContext | None = None) -> None:
         self.taken: list[Taken] = []
@@ -90,7 +93,7 @@ class ScriptedRelay:
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -123,9 +126,6 @@ class ScriptedRelay:
                     extensions = ["relay.example", *self._offers, "8BITMIME"]
                     lines = [f"250-{word}" for word in extensions[:-1]] + [f"250 {extensions[-1]}"]
                     await self._answer(line, "EHLO", "\r\n".join(lines))
-                case "STARTTLS" if self._tls is not None:
-                    await line.say("220 go ahead")
-                    await line.writer.start_tls(self._tls)
                 case "MAIL":
                     sender = command[len("MAIL FROM:<") :].partition(">")[0]
                     await self._answer(line, "MAIL", "250 ok")

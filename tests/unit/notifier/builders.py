@@ -12,6 +12,7 @@ from shared.events.vocabulary import Agent
 
 SENDER = Sender("CNFPT", "formations@cnfpt.example", "formations@cnfpt.example")
 SESSION_ID = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11")
+MOOC_ID = UUID("2f1c1f5e-61d2-5ab8-8d0b-4d4cbb3f7f10")
 ENROLMENT_ID = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")
 MAIL_ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
@@ -51,6 +52,7 @@ def a_session(**changes: Any) -> SessionState:
 def the_mooc(**changes: Any) -> SessionState:
     """The MOOC of the offer, with three séances."""
     facts: dict[str, Any] = {
+        "session_id": MOOC_ID,
         "format": "mooc",
         "title": "Les fondamentaux de l’IA",
         "starts_at": at("2025-03-16T23:00+00:00"),

@@ -1,0 +1,218 @@
+"""From events to the queue: each fact is mailed once, whatever comes twice, late or out of order."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.notifier import handlers, letters, store
+from services.notifier.tables import MailState
+from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
+from shared.events.cloudevents import Envelope
+from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, EnrolmentWithdrawn
+from shared.events.topics import Topic
+from shared.messaging.decoding import Received
+from tests.integration.notifier.conftest import Notifier, a_record
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
+
+
+def scheduled(**changes: Any) -> SessionScheduled:
+    return SessionScheduled.model_validate(a_session(**changes).model_dump())
+
+
+def enrolled(number: int, **changes: Any) -> AgentEnrolled:
+    agent = an_agent(agent_id=f"A-{number}", email=f"a{number}@ville.example")
+    event = a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent, **changes)
+    assert isinstance(event, AgentEnrolled)
+    return event
+
+
+def a_replay(**changes: Any) -> ReplayPublished:
+    facts = {
+        "resource_id": uuid4(),
+        "version": 1,
+        "title": "Replay : IA et droit",
+        "url": "https://replay.example/1",
+        "published_at": at("2025-05-01T10:00+02:00"),
+        "organiser": "bretagne",
+        "session_id": SESSION_ID,
+    }
+    return ReplayPublished.model_validate(facts | changes)
+
+
+async def recipients(notifier: Notifier, template: str) -> list[str]:
+    return sorted(row.recipient for row in await notifier.rows(where=f"template = '{template}'"))
+
+
+async def test_an_event_that_comes_twice_mails_once(notifier: Notifier) -> None:
+    event = enrolled(1)
+    (event_id,) = await notifier.hear(event)
+    await notifier.hear(event, event, ids=[event_id, uuid4()])
+    assert len(await notifier.rows()) == 1
+
+
+async def test_the_queue_itself_refuses_a_second_mail_for_a_fact(notifier: Notifier) -> None:
+    """Even if the inbox were emptied."""
+    event = enrolled(1)
+    (event_id,) = await notifier.hear(event)
+    await notifier.change("DELETE FROM inbox")
+    await notifier.change("DELETE FROM enrolment")
+    await notifier.hear(event, ids=[event_id])
+    assert len(await notifier.rows()) == 1
+
+
+async def test_a_decision_that_overtakes_its_session_waits_for_it(notifier: Notifier) -> None:
+    await notifier.hear(enrolled(1))
+    assert await notifier.deliverer().deliver_due() == 0
+    assert await notifier.states() == ["pending"]
+    await notifier.hear(scheduled())
+    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.states() == ["sent"]
+
+
+async def test_mails_that_wait_for_their_session_hold_up_no_other(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    await notifier.hear(*(enrolled(n, session_id=uuid4()) for n in range(300)))
+    await notifier.hear(enrolled(1000))
+    assert await notifier.deliverer().deliver_due() == 1
+
+
+async def test_a_refusal_for_an_unknown_session_waits_for_nothing(notifier: Notifier) -> None:
+    await notifier.hear(a_decision(EnrolmentRefused, reason="unknown_session"))
+    assert await notifier.deliverer().deliver_due() == 1
+
+
+async def test_a_letter_tells_the_session_as_it_is_when_it_is_sent(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    await notifier.hear(enrolled(1))
+    changed = a_session(version=3, venue="Salle neuve")
+    await notifier.hear(SessionChanged.model_validate(changed.model_dump()))
+    await notifier.hear(
+        SessionChanged.model_validate(a_session(version=2, venue="Salle vieille").model_dump())
+    )
+    await notifier.deliverer().deliver_due()
+    body = notifier.relay.taken[0].message.get_body(("plain",))
+    assert body is not None
+    assert "Salle neuve" in body.get_content()
+
+
+async def test_a_promotion_sends_both_letters_in_one_batch(notifier: Notifier) -> None:
+    waitlisted = a_decision(AgentWaitlisted, version=1, position=1)
+    await notifier.hear(waitlisted, a_decision(AgentEnrolled, version=2, from_waiting_list=True))
+    assert sorted(row.template for row in await notifier.rows()) == ["seat-assigned", "waitlisted"]
+
+
+async def test_a_cancelled_session_mails_each_enrolment_and_nobody_else(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    seats = [enrolled(n) for n in range(3)]
+    await notifier.hear(*seats)
+    await notifier.hear(
+        SessionCancelled.model_validate(a_session(version=2, status="cancelled").model_dump())
+    )
+    assert len(await notifier.rows()) == 3
+    await notifier.hear(
+        *(
+            EnrolmentWithdrawn.model_validate(
+                seat.model_dump() | {"version": 2, "by": "session_cancelled", "request_id": None}
+            )
+            for seat in seats
+        )
+    )
+    assert await recipients(notifier, "session-cancelled") == ["A-0", "A-1", "A-2"]
+
+
+async def test_a_replay_is_mailed_to_everyone_enrolled_and_to_nobody_else(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    left = enrolled(3)
+    await notifier.hear(
+        enrolled(1),
+        enrolled(2),
+        left,
+        EnrolmentWithdrawn.model_validate(left.model_dump() | {"version": 2}),
+        a_decision(AgentWaitlisted, enrolment_id=uuid4(), position=1, agent=an_agent(agent_id="A-4")),
+        enrolled(5, session_id=uuid4()),
+    )
+    await notifier.hear(a_replay())
+    assert await recipients(notifier, "replay-available") == ["A-1", "A-2"]
+    await notifier.deliverer().deliver_due()
+    (row,) = await notifier.rows(where="template = 'replay-available' AND recipient = 'A-1'")
+    (mail,) = [taken for taken in notifier.relay.taken if taken.message_id == row.message_id]
+    assert mail.message["Subject"] == "Le replay est disponible : Replay : IA et droit"
+    assert "https://replay.example/1" in mail.content.decode().replace("=\r\n", "")
+
+
+async def test_a_corrected_replay_mails_nobody_again(notifier: Notifier) -> None:
+    await notifier.hear(enrolled(1))
+    replay = a_replay()
+    await notifier.hear(replay)
+    await notifier.hear(replay.model_copy(update={"version": 2, "title": "Corrigé"}))
+    assert await recipients(notifier, "replay-available") == ["A-1"]
+
+
+async def test_who_is_told_as_enrolled_only_after_the_replay_still_gets_it(notifier: Notifier) -> None:
+    """The two topics have no common order."""
+    await notifier.hear(a_replay())
+    await notifier.hear(enrolled(1))
+    assert await recipients(notifier, "replay-available") == ["A-1"]
+
+
+async def test_a_replay_and_an_enrolment_at_the_same_time_miss_nobody(notifier: Notifier) -> None:
+    sessions: list[UUID] = [uuid4() for _ in range(25)]
+    for number, session_id in enumerate(sessions):
+        await asyncio.gather(
+            notifier.hear(enrolled(number, session_id=session_id)),
+            notifier.hear(a_replay(session_id=session_id)),
+        )
+    assert len(await recipients(notifier, "replay-available")) == 25
+
+
+async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_each_other(
+    notifier: Notifier,
+) -> None:
+    """The race is real: both transactions open, neither sees the other's row."""
+    event, replay = enrolled(1), a_replay()
+    async with notifier.database.quiet_transaction() as one, notifier.database.quiet_transaction() as other:
+        await store.remember_enrolments(one, {event.enrolment_id: (event, letters.Standing.ENROLLED)})
+        await store.announce_to(one, [event.enrolment_id])
+        letter = letters.letter_about(replay)
+        assert letter is not None
+        received = _received(replay)
+        await store.announce(other, [(received, letter)])
+    assert await recipients(notifier, "replay-available") == []
+
+
+async def test_a_fan_out_is_one_statement(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    await notifier.change(
+        "INSERT INTO enrolment (enrolment_id, version, session_id, standing, agent_id, address, given_name, "
+        "family_name) SELECT gen_random_uuid(), 1, :session_id, 'enrolled', 'A-' || n, "
+        "'a' || n || '@ville.example', 'Zoé', 'Durand' FROM generate_series(1, 20000) AS n",
+        session_id=SESSION_ID,
+    )
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await notifier.hear(a_replay())
+    assert loop.time() - started < 10
+    async with notifier.database.quiet_transaction() as tx:
+        assert (await store.counts(tx))[MailState.PENDING] == 20_000
+
+
+async def test_an_old_decision_redriven_later_mails_nothing(notifier: Notifier) -> None:
+    first = enrolled(1)
+    await notifier.hear(EnrolmentWithdrawn.model_validate(first.model_dump() | {"version": 2}))
+    await notifier.hear(first)
+    assert [row.template for row in await notifier.rows()] == ["withdrawn"]
+
+
+async def test_later_letters_are_kept_in_the_parking_lot() -> None:
+    topics = handlers.subscriptions.by_topic
+    assert set(topics) == {
+        Topic.CATALOGUE_SESSIONS,
+        Topic.CATALOGUE_RESOURCES,
+        Topic.CATALOGUE_BESPOKE,
+        Topic.ENROLMENT_DECISIONS,
+        Topic.PORTAL_AGENTS,
+    }
+
+
+def _received(event: ReplayPublished) -> Any:
+    return Received(a_record(event), Envelope(uuid4(), "/tests", None, event))

@@ -1,0 +1,123 @@
+"""What people see of the queue: the API for support staff, the commands for operators, the figures."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.notifier import api, jobs
+from shared.auth import Tokens
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.processes import run_cli
+from tests.support.smtp import Drop
+from tests.unit.notifier.builders import a_decision, a_session, an_agent
+
+
+@pytest.fixture
+async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    file = tmp_path / "tokens.json"
+    file.write_text(
+        json.dumps(
+            [
+                {"name": role, "role": role, "sha256": hashlib.sha256(role.encode()).hexdigest()}
+                for role in ("support", "portal")
+            ]
+        )
+    )
+    app = api.build(notifier.database, Tokens.load(file))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://test",
+        headers={"authorization": "Bearer support"},
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def history(notifier: Notifier) -> Notifier:
+    """One mail sent, one ambiguous, one of somebody else."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.deliverer().deliver_due()
+    notifier.relay.script("DOT", Drop())
+    await notifier.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await notifier.deliverer().deliver_due()
+    await notifier.hear(
+        a_decision(AgentEnrolled, enrolment_id=a_session().session_id, agent=an_agent(agent_id="OTHER"))
+    )
+    return notifier
+
+
+async def test_support_staff_see_what_became_of_an_agents_mails(
+    history: Notifier, client: httpx.AsyncClient
+) -> None:
+    response = await client.get("/api/v1/mails", params={"agent_id": "IEL-0048151"})
+    found = response.json()
+    assert response.status_code == 200
+    assert [(item["template"], item["state"]) for item in found["items"]] == [
+        ("withdrawn", "ambiguous"),
+        ("enrolment-confirmed", "sent"),
+    ]
+    assert found["next"] is None
+    assert "zoe.durand" not in response.text
+
+
+async def test_pages_follow_each_other(history: Notifier, client: httpx.AsyncClient) -> None:
+    first = (await client.get("/api/v1/mails", params={"limit": 2})).json()
+    second = (await client.get("/api/v1/mails", params={"limit": 2, "cursor": first["next"]})).json()
+    assert len({item["mail_id"] for item in first["items"] + second["items"]}) == 3
+    assert second["next"] is None
+    assert (await client.get("/api/v1/mails", params={"cursor": "no"})).status_code == 422
+
+
+async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncClient) -> None:
+    states = (await client.get("/api/v1/mails/counts")).json()["states"]
+    assert states == {
+        "pending": 1,
+        "claimed": 0,
+        "data_started": 0,
+        "sent": 1,
+        "retry": 0,
+        "failed": 0,
+        "ambiguous": 1,
+    }
+
+
+@pytest.mark.parametrize(("token", "status"), [("portal", 403), ("nobody", 401)])
+async def test_mails_are_for_support_staff_alone(client: httpx.AsyncClient, token: str, status: int) -> None:
+    for path in ("/api/v1/mails", "/api/v1/mails/counts"):
+        response = await client.get(path, headers={"authorization": f"Bearer {token}"})
+        assert response.status_code == status
+
+
+async def test_the_figures_say_how_many_are_ambiguous(history: Notifier) -> None:
+    await jobs.measure(history.database)
+    assert jobs.AMBIGUOUS._value.get() == 1
+    assert jobs.DUE._value.get() == 1
+
+
+async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: str) -> None:
+    environment = settings_of("notifier", notifier_url, "localhost:1")
+    (row,) = await history.rows(where="state = 'ambiguous'")
+    listed = run_cli("notifier", "mails", "list", "--state", "ambiguous", environment=environment)
+    assert str(row.mail_id) in listed.stdout
+    assert "1 ambiguous" in listed.stdout
+    assert "zoe.durand" not in listed.stdout
+    shown = run_cli("notifier", "mails", "show", str(row.mail_id), environment=environment)
+    assert "zoe.durand@ville-exemple.fr" in shown.stdout
+    neither = run_cli("notifier", "mails", "resolve", str(row.mail_id), environment=environment)
+    assert neither.returncode == 2
+    done = run_cli(
+        "notifier", "mails", "resolve", str(row.mail_id), "--resend", "--by", "ops", environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    again = run_cli("notifier", "mails", "resolve", str(row.mail_id), "--sent", environment=environment)
+    assert again.returncode == 1
+    assert "nothing to decide" in again.stderr
+    assert (await history.rows(where=f"mail_id = '{row.mail_id}'"))[0].state == "pending"

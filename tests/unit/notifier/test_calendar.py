@@ -1,0 +1,113 @@
+"""The iCalendar part: RFC 5545 and 5546, as a second reader (icalendar's own parser) sees it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import icalendar
+import pytest
+
+from services.notifier.calendar import Attendee, CalendarWriter, Own, Part, vtimezone
+from shared.events.catalogue import SessionState
+from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
+
+OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Attendee("Zoé Durand", "zoe@ville.example"))
+
+
+def invite(session: SessionState, own: Own = OWN) -> Part:
+    return CalendarWriter("formations@cnfpt.example").invitation(session, own)
+
+
+def events(part: Part) -> list[Any]:
+    calendar = icalendar.Calendar.from_ical(part.body)
+    assert str(calendar["METHOD"]) == part.method
+    return list(calendar.walk("VEVENT"))
+
+
+def test_who_has_a_seat_gets_a_request_that_asks_for_no_answer() -> None:
+    part = invite(a_session())
+    assert part.method == "REQUEST"
+    (event,) = events(part)
+    assert event["DTSTART"].dt == datetime(2025, 4, 3, 9, 30, tzinfo=ZoneInfo("Europe/Paris"))
+    assert event["DTEND"].dt == datetime(2025, 4, 3, 17, 0, tzinfo=ZoneInfo("Europe/Paris"))
+    assert event["DTSTART"].params["TZID"] == "Europe/Paris"
+    assert str(event["UID"]) == str(ENROLMENT_ID)
+    assert int(event["SEQUENCE"]) == 2
+    assert str(event["LOCATION"]).startswith("Le Couvent des Jacobins")
+    assert str(event["ORGANIZER"]) == "mailto:formations@cnfpt.example"
+    assert str(event["ATTENDEE"]) == "mailto:zoe@ville.example"
+    assert event["ATTENDEE"].params["RSVP"] == "FALSE"
+    assert event["ATTENDEE"].params["CN"] == "Zoé Durand"
+    assert event["DTSTAMP"].dt == at("2025-03-10T14:05+01:00")
+
+
+def test_the_mooc_is_published_with_one_event_per_module_and_blocks_no_time() -> None:
+    part = invite(the_mooc())
+    assert part.method == "PUBLISH"
+    found = events(part)
+    assert [str(event["UID"]) for event in found] == [f"{ENROLMENT_ID}-{n}" for n in (1, 2, 3)]
+    assert all("ATTENDEE" not in event for event in found)
+    assert {str(event["TRANSP"]) for event in found} == {"TRANSPARENT"}
+    assert {int(event["SEQUENCE"]) for event in found} == {2}
+
+
+def test_a_cancellation_names_what_the_invitation_named() -> None:
+    writer = CalendarWriter("formations@cnfpt.example")
+    for session in (a_session(), the_mooc()):
+        invited = events(writer.invitation(session, OWN))
+        part = writer.cancellation(session, Own(OWN.enrolment_id, 5, OWN.stamp, OWN.attendee))
+        assert part.method == "CANCEL"
+        cancelled = events(part)
+        assert [event["UID"] for event in cancelled] == [event["UID"] for event in invited]
+        assert all(str(event["STATUS"]) == "CANCELLED" for event in cancelled)
+        assert all(event["SEQUENCE"] > invited[0]["SEQUENCE"] for event in cancelled)
+
+
+def test_a_module_keeps_its_uid_when_its_title_and_dates_change() -> None:
+    before = the_mooc()
+    modules = [
+        m.model_dump() | {"title": f"{m.title} bis", "starts_at": m.starts_at - timedelta(hours=1)}
+        for m in before.modules
+    ]
+    after = the_mooc(version=2, modules=modules)
+    assert [e["UID"] for e in events(invite(before))] == [e["UID"] for e in events(invite(after))]
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
+)
+def test_the_part_carries_the_rules_of_the_sessions_zone(zone: str) -> None:
+    body = invite(a_session(timezone=zone)).body
+    calendar = icalendar.Calendar.from_ical(body)
+    (timezone,) = calendar.walk("VTIMEZONE")
+    assert str(timezone["TZID"]) == zone
+
+
+def test_the_rules_of_a_zone_give_the_offset_of_each_hour() -> None:
+    """Read as RFC 5545 (3.6.5) says: the last observance whose onset, in the time before it, has passed."""
+    zone = ZoneInfo("Europe/Paris")
+    parts: list[Any] = list(vtimezone("Europe/Paris", 2025, 2025).subcomponents)
+    observances = sorted(
+        (part["DTSTART"].dt - part["TZOFFSETFROM"].td, part["TZOFFSETTO"].td) for part in parts
+    )
+    assert len(observances) == 3
+    for hour in range(1, 24 * 365 - 1):
+        instant = at("2025-01-01T00:00+00:00") + timedelta(hours=hour)
+        past = [offset for onset, offset in observances if onset <= instant.replace(tzinfo=None)]
+        assert past[-1] == instant.astimezone(zone).utcoffset(), instant
+
+
+def test_no_line_is_longer_than_75_octets() -> None:
+    long = "é" * 280
+    body = invite(
+        a_session(title=long, venue=long), Own(OWN.enrolment_id, 2, OWN.stamp, Attendee(long, "z@v.example"))
+    ).body
+    assert max(len(line) for line in body.split(b"\r\n")) <= 75
+    assert b"\n" not in body.replace(b"\r\n", b"")
+
+
+def test_text_that_looks_like_what_is_put_in_stays_text() -> None:
+    tricky = "UID:enrolment SEQUENCE:0 DTSTAMP:19700101T000000Z ATTENDEE:mailto:agent"
+    (event,) = events(invite(a_session(title=tricky, venue=tricky)))
+    assert str(event["SUMMARY"]) == tricky
+    assert str(event["LOCATION"]) == tricky

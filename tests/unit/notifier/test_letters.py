@@ -1,0 +1,151 @@
+"""Which letters a fact calls for: the table of DOMAIN.md, Mails."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.notifier import letters, reasons
+from services.notifier.letters import Known, Letter, Standing, Template
+from shared.events.catalogue import ReplayPublished
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    AttendanceRecorded,
+    Decision,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatOffered,
+    SeatOfferLapsed,
+)
+from shared.events.vocabulary import Format, Reason
+from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, at
+
+CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
+    (AgentEnrolled, {}, Template.CONFIRMED, {}),
+    (AgentEnrolled, {"from_waiting_list": True}, Template.SEAT_ASSIGNED, {}),
+    (AgentWaitlisted, {"position": 3}, Template.WAITLISTED, {"position": 3}),
+    (
+        SeatOffered,
+        {"hold_until": at("2025-03-17T09:30+01:00")},
+        Template.SEAT_OFFERED,
+        {"hold_until": "2025-03-17T08:30:00+00:00"},
+    ),
+    (SeatOfferLapsed, {"cause": "declined"}, Template.OFFER_LAPSED, {"cause": "declined"}),
+    (EnrolmentPending, {"awaiting": "selection"}, Template.PENDING, {"awaiting": "selection"}),
+    (EnrolmentRefused, {"reason": "session_full"}, Template.REFUSED, {"reason": "session_full"}),
+    (EnrolmentRefused, {"reason": "already_enrolled"}, Template.ALREADY_ENROLLED, {}),
+    (
+        EnrolmentRefused,
+        {"reason": "deadline_passed", "asked": "withdrawal"},
+        Template.WITHDRAWAL_REFUSED,
+        {"reason": "deadline_passed"},
+    ),
+    (EnrolmentRefused, {"reason": "not_enrolled", "asked": "withdrawal"}, None, {}),
+    (EnrolmentWithdrawn, {}, Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
+    (EnrolmentWithdrawn, {"by": "employer"}, Template.WITHDRAWN, {"by": "employer", "had_seat": True}),
+    (EnrolmentWithdrawn, {"by": "session_cancelled"}, Template.SESSION_CANCELLED, {"had_seat": True}),
+    (AttendanceRecorded, {"attendance": "attended"}, None, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "facts", "template", "said"), CALLS_FOR)
+def test_each_decision_calls_for_its_letter(
+    kind: type[Decision], facts: dict[str, Any], template: Template | None, said: dict[str, Any]
+) -> None:
+    called_for = letters.letters_for(a_decision(kind, **facts), Standing.ENROLLED)
+    assert [(one.template, one.facts) for one in called_for] == ([(template, said)] if template else [])
+
+
+def test_every_letter_has_a_kind() -> None:
+    assert set(letters.KINDS) == set(Template)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_its_sentence(reason: Reason) -> None:
+    explanation = reasons.explanation(reason, asked="enrolment", session_format=Format.LOCAL_EVENT)
+    assert explanation.sentence.endswith(".")
+    assert explanation.advice.endswith(".")
+
+
+def test_a_full_webinar_promises_the_replay() -> None:
+    full = reasons.explanation(Reason.SESSION_FULL, asked="enrolment", session_format=Format.WEBINAR)
+    assert "replay" in full.advice
+
+
+def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() -> None:
+    def waits(reason: str) -> list[bool]:
+        decision = a_decision(EnrolmentRefused, reason=reason)
+        return [letter.needs_session for letter in letters.letters_for(decision, None)]
+
+    assert waits("unknown_session") == [False]
+    assert waits("session_full") == [True]
+
+
+@pytest.mark.parametrize(
+    ("before", "had_seat"),
+    [(Standing.ENROLLED, True), (Standing.WAITLISTED, False), (Standing.PENDING, False), (None, True)],
+)
+def test_a_withdrawal_cancels_the_calendar_of_who_had_a_seat(before: Standing | None, had_seat: bool) -> None:
+    (letter,) = letters.letters_for(a_decision(EnrolmentWithdrawn), before)
+    assert letter.facts["had_seat"] is had_seat
+
+
+def test_decisions_are_read_in_order() -> None:
+    batch = [
+        a_decision(AgentWaitlisted, version=1, position=2),
+        a_decision(AgentEnrolled, version=2, from_waiting_list=True),
+        a_decision(EnrolmentWithdrawn, version=3),
+    ]
+    news = letters.read({}, batch)
+    assert [(place, letter.template) for place, letter in news.called_for] == [
+        (0, Template.WAITLISTED),
+        (1, Template.SEAT_ASSIGNED),
+        (2, Template.WITHDRAWN),
+    ]
+    assert news.called_for[2][1].facts["had_seat"] is True
+    assert news.standings == {ENROLMENT_ID: (batch[2], Standing.WITHDRAWN)}
+
+
+def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
+    known = {ENROLMENT_ID: Known(2, Standing.WITHDRAWN)}
+    news = letters.read(known, [a_decision(AgentEnrolled, version=1)])
+    assert news.called_for == []
+    assert news.standings == {}
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"reason": "already_enrolled"},
+        {"reason": "deadline_passed", "asked": "withdrawal"},
+        {"reason": "not_enrolled", "asked": "withdrawal"},
+    ],
+)
+def test_a_refusal_that_changes_nothing_leaves_the_agent_where_they_stood(refused: dict[str, str]) -> None:
+    known = {ENROLMENT_ID: Known(1, Standing.ENROLLED)}
+    news = letters.read(known, [a_decision(EnrolmentRefused, version=1, **refused)])
+    assert news.standings == {}
+    assert len(news.called_for) == (0 if refused["reason"] == "not_enrolled" else 1)
+
+
+def a_replay(**changes: Any) -> ReplayPublished:
+    facts = {
+        "resource_id": uuid4(),
+        "version": 1,
+        "title": "Replay",
+        "url": "https://replay.example/1",
+        "published_at": at("2025-05-01T10:00+02:00"),
+        "organiser": "bretagne",
+        "session_id": uuid4(),
+    }
+    return ReplayPublished.model_validate(facts | changes)
+
+
+def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
+    letter = letters.letter_about(a_replay())
+    assert letter == Letter(
+        Template.REPLAY_AVAILABLE, {"replay_title": "Replay", "replay_url": "https://replay.example/1"}
+    )
+    assert letters.letter_about(a_replay(session_id=None)) is None

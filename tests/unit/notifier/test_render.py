@@ -1,0 +1,365 @@
+"""Letters as mails: what they say, how they are built, and that nothing from outside breaks them."""
+
+import binascii
+import functools
+import re
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import parseaddr
+from html.parser import HTMLParser
+from typing import Any
+
+import icalendar
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from services.notifier import mime
+from services.notifier.letters import KINDS, Calendar, Template
+from services.notifier.mime import UnsendableAddress
+from services.notifier.render import THEME
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Reason
+from tests.unit.notifier.builders import a_mail, a_renderer, a_session, at, the_mooc
+
+FACTS: dict[Template, dict[str, Any]] = {
+    Template.WAITLISTED: {"position": 3},
+    Template.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
+    Template.OFFER_LAPSED: {"cause": "expired"},
+    Template.PENDING: {"awaiting": "employer_approval"},
+    Template.REFUSED: {"reason": "deadline_passed"},
+    Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
+    Template.WITHDRAWN: {"by": "agent", "had_seat": True},
+    Template.SESSION_CANCELLED: {"had_seat": True},
+    Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
+}
+
+OUTCOME = {
+    Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
+    Template.SEAT_ASSIGNED: "Une place vous est attribuée à la session « {title} »",
+    Template.WAITLISTED: "Vous êtes sur la liste d’attente de la session « {title} », à la 3e place.",
+    Template.SEAT_OFFERED: "Une place s’est libérée pour vous à la session « {title} » : "
+    "elle vous est réservée jusqu’au lundi 17 mars 2025 à 9 h 30, heure de Paris.",
+    Template.OFFER_LAPSED: "La place proposée à la session « {title} » n’est plus réservée pour vous",
+    Template.PENDING: "Votre demande d’inscription à la session « {title} » est bien reçue",
+    Template.REFUSED: "Votre demande d’inscription à la session « {title} » n’est pas acceptée.",
+    Template.ALREADY_ENROLLED: "Votre nouvelle demande pour la session « {title} » ne change rien",
+    Template.WITHDRAWAL_REFUSED: "Votre désistement de la session « {title} » n’a pas pu être enregistré.",
+    Template.WITHDRAWN: "Votre désistement de la session « {title} » est enregistré.",
+    Template.SESSION_CANCELLED: "La session « {title} » est annulée : votre inscription prend fin.",
+    Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
+}
+
+
+def rendered(template: Template, session: SessionState | None = None, **changes: Any) -> EmailMessage:
+    changes.setdefault("facts", FACTS.get(template, {}))
+    outgoing = a_renderer().render(a_mail(template, **changes), session or a_session())
+    return parsed(outgoing.content)
+
+
+def parsed(content: bytes) -> EmailMessage:
+    assert b"\n" not in content.replace(b"\r\n", b"")
+    assert max(len(line) for line in content.split(b"\r\n")) <= 998
+    message = message_from_bytes(content, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    (part,) = [part for part in message.walk() if part.get_content_type() == kind]
+    assert isinstance(part, EmailMessage)
+    content = part.get_content()
+    return (content if isinstance(content, str) else content.decode()).replace("\r\n", "\n")
+
+
+class Page(HTMLParser):
+    """The elements, in order, and the text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_every_letter_begins_with_its_outcome_in_both_parts(template: Template) -> None:
+    message = rendered(template)
+    expected = OUTCOME[template].format(title=a_session().title)
+    text = body(message, "text/plain").replace("\u00a0", " ")
+    assert text.startswith("Bonjour Zoé Durand,\n\n" + expected)
+    words = " ".join(Page(body(message, "text/html")).words.split())
+    assert expected in words
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_every_letter_says_whom_to_write_to(template: Template) -> None:
+    message = rendered(template)
+    for kind in ("text/plain", "text/html"):
+        assert "formations@cnfpt.example" in body(message, kind)
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_subjects_are_sentences_without_shouting(template: Template) -> None:
+    subject = KINDS[template].subject
+    assert subject[0].isupper()
+    assert not any(word.isupper() and len(word) > 1 for word in subject.split())
+    assert str(rendered(template)["Subject"]).startswith(subject.removesuffix(" : {title}"))
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_every_page_is_accessible_and_asks_nothing_of_other_hosts(template: Template) -> None:
+    html = body(rendered(template), "text/html")
+    page = Page(html)
+    tags = [tag for tag, _ in page.elements]
+    assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
+    assert tags.count("h1") == 1
+    assert "h2" in tags
+    assert not {"img", "table", "script", "link", "iframe", "font"} & set(tags)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "text-decoration: underline" in html
+
+
+def test_every_text_colour_has_a_contrast_of_4_5() -> None:
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for ink in ("ink", "quiet", "accent"):
+        for ground in ("paper", "ground"):
+            light, dark = sorted((luminance(THEME[ink]), luminance(THEME[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_letters_that_touch_the_calendar_carry_it_as_an_alternative(template: Template) -> None:
+    message = rendered(template)
+    assert message.get_content_type() == "multipart/alternative"
+    parts = [part.get_content_type() for part in message.iter_parts()]
+    method = {None: None, Calendar.INVITE: "REQUEST", Calendar.CANCEL: "CANCEL"}[KINDS[template].calendar]
+    assert parts == ["text/plain", "text/html"] + (["text/calendar"] if method else [])
+    if method:
+        part = list(message.iter_parts())[-1]
+        assert part.get_param("method") == method
+        assert str(icalendar.Calendar.from_ical(body(message, "text/calendar"))["METHOD"]) == method
+
+
+def test_the_mooc_is_published() -> None:
+    message = rendered(Template.CONFIRMED, the_mooc())
+    assert list(message.iter_parts())[-1].get_param("method") == "PUBLISH"
+    assert "du lundi 17 mars 2025 au vendredi 11 avril 2025" in body(message, "text/plain")
+
+
+def test_who_never_had_a_seat_gets_no_cancellation() -> None:
+    message = rendered(Template.WITHDRAWN, facts={"by": "agent", "had_seat": False})
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_the_sequence_grows_with_the_session_and_with_the_enrolment() -> None:
+    def sequence(session_version: int, enrolment_version: int) -> int:
+        message = rendered(Template.CONFIRMED, a_session(version=session_version), version=enrolment_version)
+        event: Any = icalendar.Calendar.from_ical(body(message, "text/calendar")).walk("VEVENT")[0]
+        return int(event["SEQUENCE"])
+
+    assert sequence(1, 1) < sequence(2, 1) < sequence(2, 2)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.UNKNOWN_SESSION])
+def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> None:
+    text = body(rendered(Template.REFUSED, facts={"reason": reason.value}), "text/plain")
+    assert "{" not in text
+    if reason is Reason.NOT_OPEN_YET:
+        assert "elles ouvrent le mercredi 26 février 2025 à 0 h, heure de Paris" in text
+    if reason is Reason.DEADLINE_PASSED:
+        assert "vendredi 28 mars 2025 inclus" in text
+
+
+def test_an_unknown_session_is_refused_without_naming_one() -> None:
+    outgoing = a_renderer().render(a_mail(Template.REFUSED, facts={"reason": "unknown_session"}), None)
+    text = body(parsed(outgoing.content), "text/plain")
+    assert text.startswith("Bonjour Zoé Durand,\n\nVotre demande d’inscription n’est pas acceptée.")
+
+
+def test_a_mail_has_the_headers_of_an_automatic_message() -> None:
+    message = rendered(Template.CONFIRMED)
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Content-Language"] == "fr"
+    assert message["Message-ID"] == a_mail(Template.CONFIRMED).message_id
+    assert "List-Unsubscribe" not in message  # only for subscriptions (DOMAIN.md, Mails)
+
+
+def test_a_domain_with_accents_goes_out_in_its_ascii_form() -> None:
+    outgoing = a_renderer().render(a_mail(Template.CONFIRMED, address="zoe@mairie-évry.fr"), a_session())
+    assert outgoing.recipient == "zoe@xn--mairie-vry-h7a.fr"
+
+
+@pytest.mark.parametrize(
+    "address", ["zoé@ville.fr", "a b@ville.fr", "a@b>\r\nRCPT TO:<x@y.fr", "a@", "@b.fr", "a", "a@b c.fr"]
+)
+def test_an_address_that_smtp_cannot_say_is_not_sendable(address: str) -> None:
+    with pytest.raises(UnsendableAddress):
+        a_renderer().render(a_mail(Template.CONFIRMED, address=address), a_session())
+
+
+# ------------------------------------------------------------------- whatever stands in names and titles
+
+HEADERS = [
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Auto-Submitted",
+    "Content-Language",
+    "MIME-Version",
+    "Content-Type",
+]
+EVIL = [
+    "=?utf-8?q?hi=0d=0aBcc:_evil=40x.example?=",
+    "=?utf-8?b?aGkNCkJjYzogZXZpbEB4LmV4YW1wbGU=?=",
+    "x\r\nBcc: evil@x.example",
+    "x\r\n\r\n<h1>body</h1>",
+    "x\nBcc: evil@x.example",
+    "x\u2028Bcc: evil@x.example",
+    "x\x85Bcc: evil@x.example",
+    'x" <evil@x.example>, "y',
+    "x <evil@x.example>",
+    "x, evil@x.example",
+    "x; y: z (comment",
+    "x\\",
+    'x\\"',
+    "</p><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }} {% raw %} {title} {opens}",
+    "x\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:evil",
+    "x\\nATTENDEE:mailto:evil@x.example",
+    "UID:enrolment",
+    "x;y,z:w^'\"",
+    "\ud800",
+    "\u202egpj.exe",
+    ".",
+    "..",
+    "\n.\n",
+    "--=_d2719a4e3b534a529d532b8f7f6f3a90--",
+    "é" * 300,
+    "x" * 300,
+    '"' * 300,
+    " ",
+    "",
+]
+PIECES = st.one_of(
+    st.sampled_from(EVIL),
+    st.text(max_size=40),
+    st.text(st.characters(max_codepoint=0x100), max_size=40),
+    st.text(alphabet="=?utf-8qb_ \r\n\t<>\"',;:\\@().é", max_size=60),
+)
+OUTSIDE = st.builds("".join, st.lists(PIECES, min_size=1, max_size=3)).map(lambda text: text[:300])
+
+
+def checked(text_of: dict[str, str]) -> None:
+    """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
+    session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
+    mail = a_mail(Template.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
+    content = a_renderer().render(mail, session).content
+    message = parsed(content)
+
+    head = content.partition(b"\r\n\r\n")[0].decode("ascii")
+    names = re.findall(r"(?m)^([!-9;-~]+):", head.replace("\r\n", "\n"))
+    assert names == HEADERS
+    assert [name for name, _ in message.raw_items()] == HEADERS
+    assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
+    assert [box.addr_spec for box in message["From"].addresses] == ["formations@cnfpt.example"]
+    for name in ("Subject", "To"):
+        for chunk, charset in decode_header(str(dict(message.raw_items())[name])):
+            decoded = chunk.decode(charset or "ascii") if isinstance(chunk, bytes) else chunk
+            assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", decoded)
+            assert "=?" not in decoded.replace("=\n?", "")
+    assert [part.get_content_type() for part in message.iter_parts()] == [
+        "text/plain",
+        "text/html",
+        "text/calendar",
+    ]
+
+    calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
+    (event,) = calendar.walk("VEVENT")
+    harmless = harmless_event()
+    assert sorted(event) == sorted(harmless)
+    assert str(event["UID"]) == str(harmless["UID"])
+    assert str(event["ATTENDEE"]) == "mailto:zoe.durand@ville-exemple.fr"
+
+    page = Page(body(message, "text/html"))
+    assert page.elements == harmless_page().elements
+
+
+@functools.cache
+def harmless_event() -> Any:
+    (event,) = icalendar.Calendar.from_ical(body(rendered(Template.CONFIRMED), "text/calendar")).walk(
+        "VEVENT"
+    )
+    return event
+
+
+@functools.cache
+def harmless_page() -> Page:
+    return Page(body(rendered(Template.CONFIRMED), "text/html"))
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
+def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
+    text_of: dict[str, str],
+) -> None:
+    checked(text_of)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("where", ["title", "venue", "given", "family"])
+def test_what_is_known_to_break_mails_breaks_none(where: str, evil: str) -> None:
+    checked({"title": "t", "venue": "v", "given": "g", "family": "f"} | {where: evil})
+
+
+@settings(deadline=None)
+@given(OUTSIDE)
+@example("=?utf-8?q?hi=0d=0aBcc:_evil=40x?=")
+def test_a_header_value_is_one_line_of_ascii_that_decodes_to_no_control(text: str) -> None:
+    value = mime.unstructured(text)
+    assert value.isascii()
+    assert re.fullmatch(r"[ -~]*(\r\n [ -~]+)*", value)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_a_name_survives_its_header(name: str) -> None:
+    clean = mime.clean(name)
+    value = mime.mailbox(mime.Mailbox(name, "a@b.example")).replace("\r\n", "")
+    (box,) = message_from_bytes(f"To: {value}\r\n\r\n".encode("ascii"), policy=policy.default)["To"].addresses
+    assert box.addr_spec == "a@b.example"
+    shown, address = parseaddr(value)
+    assert address == "a@b.example"
+    # Not box.display_name: Python's parser puts spaces between the encoded-words of a phrase.
+    assert " ".join(str(make_header(decode_header(shown))).split()) == clean
+
+
+@given(st.text(max_size=200))
+def test_text_survives_quoted_printable(text: str) -> None:
+    encoded = mime._quoted_printable(text.encode(errors="replace").decode())
+    assert max(len(line) for line in encoded.split(b"\r\n")) <= 76
+    decoded = binascii.a2b_qp(encoded).decode().replace("\r\n", "\n")
+    expected = text.encode(errors="replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+    assert decoded == (expected if expected.endswith("\n") else expected + "\n")
+
+
+def test_called_for_is_written_to_the_minute() -> None:
+    text = body(rendered(Template.PENDING, called_for_at=at("2025-03-10T14:05:59+01:00")), "text/plain")
+    assert "Demande enregistrée le lundi 10 mars 2025 à 14 h 05, heure de Paris" in text
