@@ -16,8 +16,8 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
             "formatters": {
                 "console": {"format": f"%(asctime)s %(levelname)-7s {service} %(name)s: %(message)s"},
                 "json": {
-                    "class": "pythonjsonlogger.json.JsonFormatter",
-                    "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                    "()": "pythonjsonlogger.json.JsonFormatter",
+                    "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
                     "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
                     "static_fields": {"service": service},
                 },
