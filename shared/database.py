@@ -180,6 +180,8 @@ def _arrays(table: Table, columns: Iterable[str]) -> str:
 _TEMPORARY_STATES = (
     "08",  # connection
     "25",  # a transaction in the wrong state: the session timeout struck
+    "28",  # a role or password that is not accepted (any more)
+    "3D",  # a database that is not there (any more)
     "40",  # serialization failure, deadlock
     "42",  # missing table, column or privilege: the deployment is wrong, not the record
     "53",  # out of disk, memory or connections

@@ -115,8 +115,7 @@ class Intake:
                 await self._take_batch(deliveries)
             self._failures = 0
         except Exception as error:
-            if not is_temporary(error):
-                raise
+            # Whatever it is, a failure to park included: without the pause it would come at once, for ever.
             FAILURES.labels(topic).inc()
             await self._back_off(error)
             raise NackMessage from error
