@@ -1,0 +1,431 @@
+"""Events in: what can be taken is taken, in order; what cannot is parked whole; an outage loses nothing."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from faststream.exceptions import NackMessage
+from sqlalchemy import make_url, text
+
+from shared import clock
+from shared.database import Database, Transaction
+from shared.events.catalogue import SessionScheduled
+from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested, WithdrawalRequested
+from shared.events.topics import Topic
+from shared.local.postgres import PostgresServer
+from shared.messaging import consumer, dead_letters
+from shared.messaging.consumer import Intake, Subscription, Subscriptions
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.decoding import Delivery, Received, Record, decode
+from tests.conftest import Broker, settings_of
+from tests.integration.messaging.conftest import Consuming, Eventually
+from tests.support.builders import a_session, an_agent, as_json, enrolment_request, headers
+from tests.support.kafka import Headers, Portal
+from tests.support.processes import run_cli
+
+Sent = tuple[str | None, Headers, bytes | None]
+
+
+class Handler:
+    """Takes requests of one session, and keeps their agents in order; ``poison`` always fails."""
+
+    def __init__(self, *, poison: str | None = None) -> None:
+        self.session_id = uuid.uuid4()
+        self.poison = poison
+        self.calls = 0
+        self.committed: list[str] = []
+        self.subscriptions = Subscriptions(f"test-{uuid.uuid4()}")
+        self.subscriptions.on(
+            Topic.PORTAL_ENROLMENTS,
+            EnrolmentRequested,
+            WithdrawalRequested,
+            not_yet=(GroupEnrolmentRequested,),
+        )(self.take)
+
+    @property
+    def subscription(self) -> Subscription:
+        return self.subscriptions.by_topic[Topic.PORTAL_ENROLMENTS]
+
+    async def take(self, tx: Transaction, received: list[Received[Any]]) -> None:
+        mine = [one.event for one in received if one.event.session_id == self.session_id]
+        self.calls += 1
+        for event in mine:
+            if event.agent.agent_id == self.poison:
+                raise ZeroDivisionError(f"{event.agent.agent_id} divides by zero")
+        await tx.execute(
+            text("CREATE TABLE IF NOT EXISTS effect (id bigint generated always as identity, agent_id text)")
+        )
+        for event in mine:
+            await tx.execute(text("INSERT INTO effect (agent_id) VALUES (:id)"), {"id": event.agent.agent_id})
+
+    def request(self, agent_id: str, **changes: bytes | None) -> Sent:
+        """A record that asks for this agent; ``changes`` replace headers."""
+        document = enrolment_request(self.session_id, an_agent(agent_id))
+        record_headers = headers(EnrolmentRequested.TYPE)
+        return (
+            str(self.session_id),
+            [(name, changes.get(name, value)) for name, value in record_headers],
+            as_json(document),
+        )
+
+
+async def effects(database: Database) -> list[str]:
+    """The agents that had their effect, in its order."""
+    async with database.quiet_transaction() as tx:
+        if await tx.scalar(text("SELECT to_regclass('effect')")) is None:
+            return []
+        return list(await tx.scalars(text("SELECT agent_id FROM effect ORDER BY id")))
+
+
+async def parked(database: Database, key: uuid.UUID | None = None) -> list[DeadLetter]:
+    """Dead letters of one key: on a broker shared by the run, other tests' records are parked as well."""
+    async with database.quiet_transaction() as tx:
+        found = await dead_letters.find(tx, limit=100_000)
+    return [one for one in found if key is None or one.record.key == str(key).encode()]
+
+
+def deliveries(records: list[Sent], topic: str = "portal.enrolments") -> list[Delivery]:
+    """As the decoder gives them, from one partition."""
+    return [
+        decode(
+            Record(
+                topic=topic,
+                partition=0,
+                offset=offset,
+                key=key.encode() if key else None,
+                value=value,
+                headers=tuple(record_headers),
+                received_at=clock.now(),
+            )
+        )
+        for offset, (key, record_headers, value) in enumerate(records)
+    ]
+
+
+# ------------------------------------------------------------------------------ bad input on a real broker
+
+
+def bad_records(handler: Handler) -> Iterator[tuple[str, Sent]]:
+    """Each way to be unreadable, and a word of the reason that an operator is shown."""
+    key = str(handler.session_id)
+    good = enrolment_request(handler.session_id)
+    kind = headers(EnrolmentRequested.TYPE)
+    yield "header ce_source", handler.request("x", ce_source=b"\xff\xfe")
+    yield "header ce_id", handler.request("x", ce_id=None)
+    yield "not 1.0", handler.request("x", ce_specversion=b"0.3")
+    yield "is not a UUID", handler.request("x", ce_id=b"17")
+    yield "content type", handler.request("x", **{"content-type": b"text/plain"})
+    yield "JSON", (key, kind, b"{not json")
+    yield "JSON", (key, kind, b"\xff\xfe\x00")
+    yield "JSON", (key, kind, b"{" + b"x" * 900_000)
+    yield "tombstone", (key, kind, None)
+    yield "agent: ", (key, kind, as_json(good | {"agent": 7}))
+    yield "session_id: Field required", (key, kind, as_json({"agent": good["agent"]}))
+    yield (
+        "agent.email",
+        (key, kind, as_json(good | {"agent": good["agent"] | {"email": "a@b.fr\nBcc: c@d.fr"}})),
+    )
+    yield (
+        "agent.given_name",
+        (key, kind, as_json(good | {"agent": good["agent"] | {"given_name": "Zo\r\né"}})),
+    )
+    yield "agent.family_name", (key, kind, as_json(good | {"agent": good["agent"] | {"family_name": "D\0"}}))
+    yield (
+        "belongs on catalogue.sessions",
+        (key, headers(SessionScheduled.TYPE), a_session().model_dump_json().encode()),
+    )
+    yield "header ce_", (key, [], b"hello")
+    yield "not JSON", (key, [("content-type", b"application/cloudevents+json")], b"[" * 100_000)
+
+
+async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_them_are_taken_in_order(
+    broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    handler = Handler()
+    bad = list(bad_records(handler))
+    ignored = (str(handler.session_id), headers("fr.cnfpt.portal.Unheard.v1"), b"\xff")
+    group = {"session_id": str(handler.session_id), "agents": [an_agent().model_dump(mode="json")],
+             "requested_by": {"name": "Nadia", "email": "n@ville.fr"}}  # fmt: skip
+    later = (str(handler.session_id), headers(GroupEnrolmentRequested.TYPE), as_json(group))
+    large_document = enrolment_request(handler.session_id, an_agent("large"), padding="x" * 900_000)
+    large = (str(handler.session_id), headers(EnrolmentRequested.TYPE), as_json(large_document))
+    harmless = handler.request("harmless")
+    records: list[Sent] = [(harmless[0], [*harmless[1], ("x", b"\xff"), ("x", None)], harmless[2])]
+    for number, (_, record) in enumerate(bad):
+        records += [record, handler.request(f"good-{number:02}")]
+    records += [ignored, later, large]
+    good = ["harmless", *(f"good-{number:02}" for number in range(len(bad))), "large"]
+
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send("portal.enrolments", records)
+    async with consuming(broker.bootstrap_servers, database, handler.subscriptions):
+
+        async def all_taken() -> bool:
+            return len(await effects(database)) >= len(good)
+
+        await eventually(all_taken, "every good record has its effect", 40)
+
+    assert await effects(database) == good
+    letters = await parked(database, handler.session_id)
+    assert [one.record.offset for one in letters] == sorted(one.record.offset for one in letters)
+    assert len(letters) == len(bad) + 1
+    for (reason, (_, sent_headers, sent_value)), letter in zip(bad, letters, strict=False):
+        assert reason in letter.error
+        assert letter.record.value == sent_value
+        assert letter.record.headers == tuple(sent_headers)
+        assert letter.record.topic == "portal.enrolments"
+        assert letter.state == "parked"
+    assert letters[-1].event_type == GroupEnrolmentRequested.TYPE
+    assert "redrive it after the upgrade" in letters[-1].error
+
+
+async def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> int:
+    """Records of ``topic`` that the group will not see again."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return sum(one.offset for partition, one in offsets.items() if partition.topic == topic)
+
+
+@pytest.mark.kafka
+async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_go_on_in_order(
+    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    handler = Handler(poison="agent-250")
+    records = [handler.request(f"agent-{number:03}") for number in range(500)]
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await portal.send("portal.enrolments", records)
+
+    async with consuming(kafka.bootstrap_servers, database, handler.subscriptions):
+
+        async def all_taken() -> bool:
+            return len(await effects(database)) >= 499
+
+        await eventually(all_taken, "the good ones have their effect", 40)
+        group = handler.subscriptions.group_id(Topic.PORTAL_ENROLMENTS)
+        last = await parked(database, handler.session_id)
+
+        async def all_committed() -> bool:
+            done = await committed_offsets(kafka.bootstrap_servers, group, "portal.enrolments")
+            return bool(done >= last[0].record.offset + 250)
+
+        await eventually(all_committed, "the offset moves past the poison")
+
+    assert await effects(database) == [f"agent-{number:03}" for number in range(500) if number != 250]
+    [letter] = last
+    key, sent_headers, value = records[250]
+    assert letter.record.key == (key or "").encode()
+    assert letter.record.value == value
+    assert letter.record.headers == tuple(sent_headers)
+    assert letter.event_type == EnrolmentRequested.TYPE
+    assert letter.error == "ZeroDivisionError: agent-250 divides by zero"
+    assert letter.traceback is not None
+    assert "Traceback" in letter.traceback
+    assert "in take" in letter.traceback
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_again_later(
+    kafka: Broker, consuming: Consuming, eventually: Eventually
+) -> None:
+    """Nothing is parked, nothing is lost, and the consumer does not run hot meanwhile."""
+    handler = Handler()
+    in_hand, go_on = asyncio.Event(), asyncio.Event()
+    plain = handler.take
+
+    async def held(tx: Transaction, received: list[Received[Any]]) -> None:
+        await plain(tx, received)
+        if any(one.event.session_id == handler.session_id for one in received):
+            in_hand.set()
+            await go_on.wait()
+
+    handler.subscriptions = Subscriptions(f"test-{uuid.uuid4()}")
+    handler.subscriptions.on(Topic.PORTAL_ENROLMENTS, EnrolmentRequested, WithdrawalRequested)(held)
+    failures = consumer.FAILURES.labels("portal.enrolments")
+    before = failures._value.get()
+
+    def failed(times: int) -> Any:
+        async def enough() -> bool:
+            return bool(float(failures._value.get()) >= before + times)
+
+        return enough
+
+    with PostgresServer.temporary() as postgres:
+        url = postgres.create_database("enrolment")
+        migrated = await asyncio.to_thread(
+            run_cli, "enrolment", "migrate", environment=settings_of("enrolment", url, "localhost:1")
+        )
+        assert migrated.returncode == 0, migrated.stderr
+        database = Database(url, application_name="test")
+        async with Portal(kafka.bootstrap_servers) as portal:
+            await portal.send("portal.enrolments", [handler.request(f"agent-{n}") for n in range(20)])
+        async with consuming(kafka.bootstrap_servers, database, handler.subscriptions):
+            await asyncio.wait_for(in_hand.wait(), 30)
+            await asyncio.to_thread(postgres.stop)
+            stopped = time.monotonic()
+            go_on.set()
+            await eventually(failed(4), "the batch comes again and fails again")
+            assert time.monotonic() - stopped >= 0.5 * (0.2 + 0.4 + 0.8), "it ran hot"
+            calls_while_down = failures._value.get() - before
+            await asyncio.to_thread(postgres.restart)
+
+            async def all_taken() -> bool:
+                return len(await effects(database)) >= 20
+
+            await eventually(all_taken, "the batch has its effect")
+        assert calls_while_down <= 6
+        assert await effects(database) == [f"agent-{n}" for n in range(20)]
+        assert await parked(database, handler.session_id) == []
+        await database.close()
+
+
+# --------------------------------------------------------------------------- one intake on a real database
+
+
+async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) -> None:
+    handler = Handler()
+    batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
+    intake = Intake(handler.subscription, database)
+
+    await intake.take(batch)
+    await intake.take(batch)
+
+    assert await effects(database) == ["agent-0", "agent-1", "agent-2"]
+
+
+async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Database) -> None:
+    handler = Handler(poison="agent-1")
+    batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
+    intake = Intake(handler.subscription, database)
+
+    await intake.take(batch)
+    await intake.take(batch)
+
+    assert await effects(database) == ["agent-0", "agent-2"]
+    assert [one.error for one in await parked(database)] == ["ZeroDivisionError: agent-1 divides by zero"]
+
+
+INFRASTRUCTURE = {
+    "missing table": "INSERT INTO nowhere VALUES (1)",
+    "session ended": "SELECT pg_terminate_backend(pg_backend_pid())",
+    "cancelled": "SELECT pg_cancel_backend(pg_backend_pid())",
+    "too slow": "SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)",
+    "deadlock": "DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$",
+    "disk full": "DO $$ BEGIN RAISE SQLSTATE '53100'; END $$",
+}
+DATA = {
+    "division": "SELECT 1/0",
+    "out of range": "SELECT CAST(9999999999 AS int)",
+    "check constraint": "DO $$ BEGIN RAISE SQLSTATE '23514'; END $$",
+}
+
+
+def failing(statement: str) -> Subscription:
+    """A handler that does this and nothing else."""
+
+    async def fail(tx: Transaction, _received: list[Received[Any]]) -> None:
+        for part in [statement] if "$$" in statement else statement.split(";"):
+            await tx.execute(text(part))
+
+    return Subscription(Topic.PORTAL_ENROLMENTS, (EnrolmentRequested,), (), fail)
+
+
+@pytest.mark.parametrize("statement", INFRASTRUCTURE.values(), ids=INFRASTRUCTURE)
+async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_nothing(
+    database: Database, statement: str
+) -> None:
+    batch = deliveries([Handler().request("agent-0")])
+
+    with pytest.raises(NackMessage):
+        await Intake(failing(statement), database).take(batch)
+
+    assert await parked(database) == []
+
+
+@pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
+async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
+    await Intake(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
+
+    assert len(await parked(database)) == 1
+
+
+@pytest.mark.parametrize(
+    "value", [10**20, "a\0b", "\ud800", object()], ids=["number", "NUL", "surrogate", "object"]
+)
+async def test_a_value_that_the_driver_refuses_parks_the_record(database: Database, value: Any) -> None:
+    """The driver calls it an interface error, as it does a lost connection."""
+
+    async def fail(tx: Transaction, _received: list[Received[Any]]) -> None:
+        await tx.execute(
+            text(f"SELECT CAST(:value AS {'int' if value == 10**20 else 'text'})"), {"value": value}
+        )
+
+    subscription = Subscription(Topic.PORTAL_ENROLMENTS, (EnrolmentRequested,), (), fail)
+    await Intake(subscription, database).take(deliveries([Handler().request("agent-0")]))
+
+    assert len(await parked(database)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"password": "wrong"}, {"database": "nowhere"}, {"username": "nobody"}, {"port": 1}], ids=str
+)
+async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
+    enrolment_url: str, wrong: dict[str, Any]
+) -> None:
+    """A password that was changed, a database that was moved: nothing that a record is to blame for."""
+    changed = make_url(enrolment_url).set(**wrong)
+    elsewhere = Database(changed.render_as_string(hide_password=False), application_name="test")
+    handler = Handler()
+
+    with pytest.raises(NackMessage):
+        await Intake(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
+
+    assert handler.calls == 0
+    await elsewhere.close()
+
+
+async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_hot(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: Any) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(dead_letters, "park", broken)
+    handler = Handler(poison="agent-0")
+    intake = Intake(handler.subscription, database)
+    started = time.monotonic()
+
+    for _ in range(3):
+        with pytest.raises(NackMessage):
+            await intake.take(deliveries([handler.request("agent-0")]))
+
+    assert time.monotonic() - started >= 0.5 * (0.2 + 0.4 + 0.8)
+
+
+async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database: Database) -> None:
+    """Most of a compacted topic, for some services: read on an unreachable database, it must still pass."""
+    nowhere = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
+    handler = Handler()
+    unknown: Sent = (None, headers("fr.cnfpt.portal.Unheard.v1"), b"")
+
+    await Intake(handler.subscription, nowhere).take(deliveries([unknown]))
+
+    assert handler.calls == 0
+
+
+async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: Database) -> None:
+    intake = Intake(failing(INFRASTRUCTURE["missing table"]), database)
+    intake._failures = 10  # the next pause is half a minute
+    intake.stopping.set()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(NackMessage):
+            await intake.take(deliveries([Handler().request("agent-0")]))
