@@ -20,6 +20,7 @@ _CONTROLS = re.compile(
 """Controls, line separators, marks that turn the direction of text, and halves of characters."""
 
 _SPACES = re.compile(r"\s+")
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _PLAIN = re.compile(r"[ -~]*")
 _WORD_BYTES = 45
 """Bytes in one encoded-word: ``=?utf-8?b?…?=`` stays under 75 characters (RFC 2047, 2)."""
@@ -134,7 +135,8 @@ def message(
 
 
 def _quoted_printable(text: str) -> bytes:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Blanks at the end of a line say nothing, and b2a_qp makes lines of 77 characters of some.
+    lines = _TRAILING.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     if not lines.endswith("\n"):
         lines += "\n"
     encoded = binascii.b2a_qp(lines.encode(errors="replace"), istext=True)
