@@ -102,7 +102,18 @@ async def _discard_all(process: Process, letters: list[DeadLetter], actor: str, 
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
-    return sum([await _redrive(process, letter.id, actor) for letter in letters])
+    """Redrive in the order of the partitions; what follows a failure in its key waits for it."""
+    done = 0
+    failed: dict[tuple[str, bytes | None], int] = {}
+    for letter in letters:
+        key = letter.record.topic, letter.record.key
+        if letter.record.key is not None and key in failed:
+            typer.echo(f"{letter.id}: waits for {failed[key]}, which stands before it", err=True)
+        elif await _redrive(process, letter.id, actor):
+            done += 1
+        else:
+            failed[key] = letter.id
+    return done
 
 
 async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
@@ -120,7 +131,7 @@ async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
     except Exception as error:
         if is_temporary(error):
             raise
-        typer.echo(f"{dead_letter_id}: {error}", err=True)
+        typer.echo(f"{dead_letter_id}: {_on_one_line(str(error))}", err=True)
         async with process.database.transaction() as tx:
             note = type(error).__name__
             await dead_letters.audit(tx, dead_letter_id, action="redrive failed", actor=actor, note=note)
@@ -132,7 +143,8 @@ def _line(letter: DeadLetter) -> str:
     record = letter.record
     place = f"{record.topic}/{record.partition}@{record.offset}"
     parked_at = f"{letter.parked_at:%Y-%m-%d %H:%M:%S}Z"
-    return "\t".join([str(letter.id), parked_at, place, letter.event_type or "?", letter.error])
+    said = (_on_one_line(letter.event_type or "?"), _on_one_line(letter.error))
+    return "\t".join([str(letter.id), parked_at, place, *said])
 
 
 def _page(letter: DeadLetter) -> str:
@@ -142,11 +154,16 @@ def _page(letter: DeadLetter) -> str:
         f"state     {letter.state}",
         f"received  {record.received_at:%Y-%m-%dT%H:%M:%S.%fZ}",
         f"key       {_printable(record.key)}",
-        *(f"header    {name}: {_printable(value)}" for name, value in record.headers),
+        *(f"header    {_on_one_line(name)}: {_printable(value)}" for name, value in record.headers),
         f"value     {_printable(record.value)}",
     ]
-    return "\n".join([*lines, *([letter.traceback] if letter.traceback else [])])
+    return "\n".join([*lines, *(_on_one_line(line) for line in (letter.traceback or "").splitlines())])
 
 
 def _printable(value: bytes | None) -> str:
-    return "null" if value is None else value.decode(errors="backslashreplace")
+    return "null" if value is None else _on_one_line(value.decode(errors="backslashreplace"))
+
+
+def _on_one_line(text: str) -> str:
+    """What a sender wrote, unable to move the cursor of the operator's terminal or to fake a line."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
