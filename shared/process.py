@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from aiokafka.errors import KafkaError
@@ -184,22 +185,18 @@ class Process:
             ) from error
 
     async def _watch(self, broker: KafkaBroker) -> None:
-        """End the process when a consumer has records before it and takes none."""
+        """End the process when a consumer hangs over a batch, or has records before it and takes none."""
         limit = self.settings.stalled_seconds
         while not self._stopping.is_set():
             await _pause(self._stopping, min(5.0, limit / 4))
             for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
                 consumer = getattr(subscriber, "consumer", None)
+                if not intake.busy and (consumer is None or await _has_caught_up(consumer)):
+                    intake.since = time.monotonic()
                 idle = time.monotonic() - intake.since
-                if consumer is not None and idle > limit:
-                    partitions = consumer.assignment()
-                    lag = [
-                        (consumer.highwater(p) or 0) - await asyncio.wait_for(consumer.position(p), 5)
-                        for p in partitions
-                    ]
-                    if any(behind > 0 for behind in lag):
-                        topic = intake.subscription.topic
-                        self._fail(f"the consumer of {topic} has made no progress for {idle:.0f} s")
+                if idle > limit:
+                    topic = intake.subscription.topic
+                    self._fail(f"the consumer of {topic} has made no progress for {idle:.0f} s")
 
     async def _ready(self) -> str | None:
         if self._stopping.is_set():
@@ -255,13 +252,25 @@ def _bind(host: str, port: int, name: str) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        reason = getattr(error, "strerror", None) or error
         raise CannotRun(
-            f"Port {port} on {host} cannot be used ({error.strerror}). "
+            f"Port {port} on {host} cannot be used ({reason}). "
             f"Stop what uses it, or set {name.upper()}_PORT to another."
         ) from error
     return listener
+
+
+async def _has_caught_up(consumer: Any) -> bool:
+    """Whether the consumer has taken all that it knows of. One that has lost its place has not."""
+    try:
+        async with asyncio.timeout(5):
+            return all(
+                [(consumer.highwater(p) or 0) <= await consumer.position(p) for p in consumer.assignment()]
+            )
+    except (KafkaError, TimeoutError):
+        return False
 
 
 async def _pause(until: asyncio.Event, seconds: float) -> None:

@@ -96,7 +96,8 @@ async def _nothing_to_handle(_tx: Transaction, received: list[Received[Any]]) ->
 class Intake:
     """Takes one topic into one database.
 
-    ``since`` is the monotonic time of the last sign of life, which the watchdog looks at.
+    ``since`` is the monotonic time of the last sign of life, and ``busy`` says that a batch is in hand: the
+    watchdog looks at both.
     """
 
     def __init__(self, subscription: Subscription, database: Database) -> None:
@@ -104,12 +105,14 @@ class Intake:
         self.database = database
         self.stopping = asyncio.Event()
         self.since = time.monotonic()
+        self.busy = False
         self._failures = 0
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Carry a batch through. Raises ``NackMessage`` when it must come again."""
         topic = self.subscription.topic
         self.since = time.monotonic()
+        self.busy = True
         try:
             with SECONDS.labels(topic).time():
                 await self._take_batch(deliveries)
@@ -121,6 +124,7 @@ class Intake:
             raise NackMessage from error
         finally:
             self.since = time.monotonic()
+            self.busy = False
 
     async def take_one(self, tx: Transaction, delivery: Delivery) -> None:
         """Carry one record through inside ``tx``: how a dead letter is redriven.
