@@ -4,6 +4,7 @@ A mistake of the person who types shows one clear line and a code that is not ze
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -22,6 +23,8 @@ from shared.observability import configure_logging
 from shared.process import CannotRun, Process
 
 __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
+
+_NO_SUCH_TABLE = "42P01"
 
 
 def service_cli(definition: Definition) -> typer.Typer:
@@ -60,15 +63,22 @@ def service_cli(definition: Definition) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command line; say what went wrong in one line, and exit with 1."""
+    # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
-    except (CannotRun, DatabaseUnreachable, TopicsDiffer, KafkaError) as error:
-        stop(str(error) or type(error).__name__)
+    except (CannotRun, DatabaseUnreachable, TopicsDiffer) as error:
+        stop(str(error))
+    except KafkaError as error:
+        stop(f"Kafka cannot be used ({error}). Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right.")
     except (DBAPIError, OSError) as error:
         if not is_temporary(error):
             raise
-        cause = str(getattr(error, "orig", None) or error)
-        stop(f"The database or network failed: {(cause.splitlines() or [type(error).__name__])[0]}")
+        cause = getattr(error, "orig", None) or error
+        line = (str(cause).splitlines() or [type(error).__name__])[0]
+        if getattr(cause, "sqlstate", None) == _NO_SUCH_TABLE:
+            stop(f"The database is not at this version ({line}): run the command 'migrate' first.")
+        stop(f"The database or network failed: {line}")
 
 
 def _run_fast(work: Coroutine[Any, Any, None]) -> None:

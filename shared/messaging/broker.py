@@ -6,6 +6,7 @@ otherwise: where to start, what to acknowledge, who creates topics.
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,8 +15,11 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
-from pydantic import Field
+from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings
+
+_SERVER = re.compile(r"[^\s:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?")
+"""host, host:port, or an IPv6 address in brackets."""
 
 GRACEFUL_SECONDS = 15.0
 """How long a stop waits for the batch in hand."""
@@ -29,7 +33,7 @@ class KafkaSettings(BaseSettings):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_sasl_username: str = ""
     kafka_sasl_password: str = Field(default="", repr=False)
-    kafka_ca_file: str | None = Field(
+    kafka_ca_file: FilePath | None = Field(
         default=None, description="CA certificates (PEM); default: the system's."
     )
     kafka_group_instance_id: str | None = Field(
@@ -40,6 +44,14 @@ class KafkaSettings(BaseSettings):
     def servers(self) -> list[str]:
         """The bootstrap servers, one by one."""
         return [server.strip() for server in self.kafka_bootstrap_servers.split(",")]
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _hosts_and_ports(cls, value: str) -> str:
+        for server in value.split(","):
+            if not _SERVER.fullmatch(server.strip()):
+                raise ValueError(f"has {server.strip()!r}, which is not host:port")
+        return value
 
 
 def security_of(settings: KafkaSettings) -> BaseSecurity:
