@@ -1,0 +1,293 @@
+"""A service process: what it says when it cannot run, how it stops, what it tells, and when it gives up."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.local.ports import free_port
+from shared.local.postgres import PostgresServer
+from tests.conftest import Broker, settings_of
+from tests.integration.messaging.conftest import Eventually
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import Portal
+from tests.support.processes import ServiceProcess, run_cli
+
+NOWHERE = "127.0.0.1:1"
+Run = Callable[..., ServiceProcess]
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a person gets; fails when there is another, or a traceback."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("parcours: ")]
+    assert len(lines) == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == lines[0]
+    return lines[0]
+
+
+# ------------------------------------------------------------------------------ what is wrong, in one line
+
+WRONG_SETTINGS = {
+    "no database": ({"ENROLMENT_DATABASE_URL": None}, "ENROLMENT_DATABASE_URL is not set"),
+    "no Kafka": ({"KAFKA_BOOTSTRAP_SERVERS": None}, "KAFKA_BOOTSTRAP_SERVERS is not set"),
+    "empty database": ({"ENROLMENT_DATABASE_URL": ""}, "ENROLMENT_DATABASE_URL is not a database URL"),
+    "other database": ({"ENROLMENT_DATABASE_URL": "mysql://x/y"}, "only PostgreSQL is supported"),
+    "no port number": ({"ENROLMENT_PORT": "eight"}, "ENROLMENT_PORT"),
+    "impossible port": ({"ENROLMENT_PORT": "99999"}, "ENROLMENT_PORT"),
+    "no server": ({"KAFKA_BOOTSTRAP_SERVERS": "kafka:nine"}, "'kafka:nine', which is not host:port"),
+    "comma too many": ({"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092,"}, "'', which is not host:port"),
+    "protocol": ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL"),
+    "no CA file": ({"KAFKA_CA_FILE": "/nowhere.pem"}, "KAFKA_CA_FILE"),
+    "log level": ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+    "no time": ({"STALLED_SECONDS": "0"}, "STALLED_SECONDS"),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
+def test_a_missing_or_wrong_setting_is_named(
+    changes: dict[str, str | None],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from services.enrolment.app import DEFINITION
+    from shared.cli import run, service_cli
+
+    environment: dict[str, str | None] = {
+        **settings_of("enrolment", f"postgresql://x@{NOWHERE}/x", NOWHERE),
+        **changes,
+    }
+    for name, value in environment.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["parcours", "serve"])
+    monkeypatch.setattr("shared.cli.configure_logging", lambda *_: None)
+
+    with pytest.raises(SystemExit) as ended:
+        run(service_cli(DEFINITION))
+
+    printed = capsys.readouterr().err
+    assert ended.value.code not in (0, None)
+    [line] = printed.splitlines()
+    assert line.startswith("parcours: ")
+    assert expected in line
+
+
+@pytest.fixture
+def serve(enrolment_url: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command of the service that is expected to end by itself."""
+
+    def run(*command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        environment = settings_of("enrolment", enrolment_url, NOWHERE) | {
+            "ENROLMENT_PORT": str(free_port()),
+            **changes,
+        }
+        return run_cli("enrolment", *(command or ("serve",)), environment=environment)
+
+    return run
+
+
+def test_a_missing_setting_ends_the_process_itself_with_one_line() -> None:
+    done = run_cli("enrolment", "serve", environment={"KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "parcours: the setting ENROLMENT_DATABASE_URL is not set. Set it in the environment.\n"
+    )
+
+
+def test_a_busy_port_is_named_with_the_setting(serve: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+
+        line = said(serve(ENROLMENT_PORT=port))
+
+    assert f"Port {port} on 127.0.0.1 cannot be used (Address already in use)" in line
+    assert "ENROLMENT_PORT" in line
+
+
+def test_an_unreachable_database_is_named_without_its_password(serve: Callable[..., Any]) -> None:
+    line = said(serve(ENROLMENT_DATABASE_URL=f"postgresql://someone:secret@{NOWHERE}/seats"))
+
+    assert f"someone:***@{NOWHERE}/seats cannot be used" in line
+    assert "_DATABASE_URL" in line
+    assert "secret" not in line
+
+
+def test_a_wrong_password_is_told_as_such(serve: Callable[..., Any], postgres: PostgresServer) -> None:
+    url = f"postgresql://postgres:wrong@127.0.0.1:{postgres.port}/postgres"
+
+    assert "password authentication failed" in said(serve(ENROLMENT_DATABASE_URL=url))
+
+
+def test_a_database_without_migrations_is_told_which_command_to_run(
+    serve: Callable[..., Any], postgres: PostgresServer
+) -> None:
+    empty = postgres.fresh_database()
+
+    line = said(serve(ENROLMENT_DATABASE_URL=empty))
+    assert "run 'python -m services.enrolment migrate' first" in line
+
+    listed = said(serve("dead-letters", "list", ENROLMENT_DATABASE_URL=empty))
+    assert "run the command 'migrate' first" in listed
+
+
+def test_an_unreachable_kafka_is_named_with_the_setting(serve: Callable[..., Any]) -> None:
+    for command in (("serve",), ("topics", "create")):
+        line = said(serve(*command))
+
+        assert "Kafka" in line
+        assert "cannot be used" in line
+        assert "KAFKA_BOOTSTRAP_SERVERS is right" in line
+
+
+# ------------------------------------------------------------------------------------------ while it runs
+
+
+async def get(url: str) -> tuple[int, str, str]:
+    """Status, content type and text."""
+
+    def ask() -> tuple[int, str, str]:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.headers["content-type"], answer.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers["content-type"], error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+def session_record(session: Any) -> tuple[str, Any, bytes]:
+    return (
+        str(session.session_id),
+        headers("fr.cnfpt.catalogue.SessionScheduled.v1", source="/services/catalogue"),
+        session.model_dump_json().encode(),
+    )
+
+
+def request_record(session: Any) -> tuple[str, Any, bytes]:
+    return (
+        str(session.session_id),
+        headers("fr.cnfpt.portal.EnrolmentRequested.v1"),
+        as_json(enrolment_request(session.session_id, an_agent())),
+    )
+
+
+@pytest.mark.kafka
+async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
+    kafka: Broker, enrolment_url: str, database: Database, run_service: Run, eventually: Eventually
+) -> None:
+    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+
+    assert (await get(f"{service.url}/health/live"))[0] == 200
+    assert (await get(f"{service.url}/health/ready"))[0] == 200
+    status, content_type, metrics = await get(f"{service.url}/metrics")
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    assert "parcours_outbox_unsent" in metrics
+    status, content_type, document = await get(f"{service.url}/asyncapi")
+    assert (status, content_type) == (200, "application/json")
+    assert json.loads(document)["asyncapi"] == "3.0.0"
+    status, content_type, page = await get(f"{service.url}/docs")
+    assert status == 200
+    assert content_type.startswith("text/html")
+    for asset in re.findall(r"""(?:src|href)=["']([^"']+)["']""", page):
+        assert asset.startswith("/"), f"{asset} comes from elsewhere"
+        assert (await get(service.url + asset))[0] == 200, asset
+    assert "://" not in page.replace("http://www.w3.org", "")
+    status, content_type, _ = await get(f"{service.url}/nowhere")
+    assert (status, content_type) == (404, "application/problem+json")
+
+    # Now work, and a stop in the middle of it.
+    session = open_now(capacity=None)
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await portal.send("catalogue.sessions", [session_record(session)])
+        await portal.send("portal.enrolments", [request_record(session) for _ in range(3_000)])
+
+    async def begun() -> bool:
+        async with database.quiet_transaction() as tx:
+            return bool(await tx.scalar(text("SELECT count(*) FROM request WHERE decided_at IS NOT NULL")))
+
+    await eventually(begun, "the first are answered", 40)
+    code = await asyncio.to_thread(service.terminate)
+
+    log = service.log.read_text()
+    assert code == 0, log
+    assert "Traceback" not in log
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")) == 0
+        assert await tx.scalar(text("SELECT count(*) FROM inbox")) > 0
+
+
+@pytest.mark.kafka
+async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
+    kafka: Broker, enrolment_url: str, run_service: Run, postgres: PostgresServer, eventually: Eventually
+) -> None:
+    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+    name = enrolment_url.rpartition("/")[2]
+    postgres.execute(
+        f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; "
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';"
+    )
+
+    async def unready() -> bool:
+        status, _, body = await get(f"{service.url}/health/ready")
+        return status == 503 and "database" in body
+
+    await eventually(unready, "it says that the database does not answer")
+    assert (await get(f"{service.url}/health/live"))[0] == 200
+
+    postgres.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true;")
+    await asyncio.to_thread(service.wait_until_ready)
+    assert await asyncio.to_thread(service.terminate) == 0
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
+    kafka: Broker, enrolment_url: str, database: Database, run_service: Run
+) -> None:
+    """With all its records in hand it is not behind; it has stalled all the same."""
+    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
+    async with database.transaction() as tx:
+        await tx.execute(text("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE"))
+        async with Portal(kafka.bootstrap_servers) as portal:
+            await portal.send("portal.enrolments", [request_record(open_now(session_id=uuid.uuid4()))])
+
+        code = await asyncio.to_thread(service.process.wait, 40)
+
+    log = service.log.read_text()
+    assert code != 0, log
+    assert re.search(
+        r"^parcours: .*the consumer of portal.enrolments has made no progress for \d+ s", log, re.MULTILINE
+    ), log
+
+
+@pytest.mark.kafka
+async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
+    kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
+) -> None:
+    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="0.2")
+    started = asyncio.get_running_loop().time()
+
+    async def ten_limits_later() -> bool:
+        assert service.process.poll() is None, service.log.read_text()
+        return asyncio.get_running_loop().time() - started > 2
+
+    await eventually(ten_limits_later, "it lives on")
+    assert (await get(f"{service.url}/health/live"))[0] == 200
