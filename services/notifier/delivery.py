@@ -36,10 +36,8 @@ DATA_LEASE = timedelta(minutes=15)
 POLL_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """How long a stop waits for mails that the relay has in hand."""
-END_LINGER_SECONDS = 0.02
-"""Outcomes wait this long for company: nobody waits for them, and a commit is dear."""
-ENDS_AT_MOST = 500
-"""Outcomes that may wait to be written before the lanes pause."""
+END_LINGER_SECONDS = 0.005
+"""Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
 RETRY_FIRST = timedelta(seconds=30)
 RETRY_MOST = timedelta(hours=4)
 
@@ -60,7 +58,7 @@ def retry_delay(attempts: int) -> timedelta:
 class Batcher(Generic[T, R]):
     """Many small writes as few statements: what comes while one is under way goes together in the next.
 
-    ``linger`` is how many seconds to wait for company before each; ``len`` how many wait.
+    ``linger`` is how many seconds to wait for company before each.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
@@ -76,9 +74,6 @@ class Batcher(Generic[T, R]):
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())
         return future
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     async def flush(self) -> None:
         """Wait until everything put so far is written."""
@@ -136,7 +131,6 @@ class Deliverer:
         self._sessions: dict[UUID, SessionState] = {}
         self._marks: Batcher[UUID, set[UUID]] = Batcher(self._write_marks)
         self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
-        self._fault: BaseException | None = None
 
     def wake(self) -> None:
         """Something was committed that may be due."""
@@ -171,8 +165,6 @@ class Deliverer:
                 jobs.put_nowait(None)
             await asyncio.gather(*lanes)
             await self._ends.flush()
-            if self._fault is not None:
-                raise self._fault
         return tried
 
     # ------------------------------------------------------------------------------------- claiming
@@ -226,23 +218,21 @@ class Deliverer:
     # ------------------------------------------------------------------------------------- one lane
 
     async def _work(self, jobs: "asyncio.Queue[_Job | None]") -> None:
-        """Send one mail after the other; outcomes are written while the next ones are sent."""
+        """Send one mail after the other; the outcome of one is written while the next is sent.
+
+        So a kill leaves at most two mails of a lane ambiguous.
+        """
+        written: asyncio.Future[None] | None = None
         while (job := await jobs.get()) is not None:
             if self._mailer.pause():
                 await self._give_back(job)
                 continue
             settlement = await self._attempt(job)
-            if settlement is not None:
-                self._ends.put(settlement).add_done_callback(self._note_fault)
-            if len(self._ends) > ENDS_AT_MOST:
-                await self._ends.flush()
-            if self._fault is not None:
-                raise self._fault
-
-    def _note_fault(self, written: "asyncio.Future[None]") -> None:
-        """An outcome that cannot be written for a reason of ours must end the process."""
-        if not written.cancelled() and (error := written.exception()) is not None:
-            self._fault = error
+            if written is not None:
+                await written
+            written = self._ends.put(settlement) if settlement is not None else None
+        if written is not None:
+            await written
 
     async def _attempt(self, job: _Job) -> Settlement | None:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
@@ -352,5 +342,3 @@ class Deliverer:
         await self._mailer.close()
         for lane in done:
             lane.result()  # a lane that died takes the process with it
-        if self._fault is not None:
-            raise self._fault

@@ -1,0 +1,103 @@
+"""The real process: stopped or killed in the middle, it loses nothing and sends nothing twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.notifier import jobs
+from shared.events import Event
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from shared.local.tansu import TansuBroker
+from tests.integration.notifier.conftest import Notifier
+from tests.support.builders import headers
+from tests.support.kafka import Portal
+from tests.support.processes import ServiceProcess
+from tests.unit.notifier.builders import a_decision, a_session, an_agent
+
+MAILS = 600
+LANES = 8
+
+
+async def publish(broker: TansuBroker, session_id: UUID, run: str) -> None:
+    """A session and who is enrolled in it, as the other services would tell."""
+    session = SessionScheduled.model_validate(a_session(session_id=session_id).model_dump())
+    decisions = [
+        a_decision(
+            AgentEnrolled,
+            enrolment_id=uuid4(),
+            session_id=session_id,
+            agent=an_agent(agent_id=f"{run}-{n}", email=f"{run}-{n}@ville.example"),
+        )
+        for n in range(MAILS)
+    ]
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send(session.TOPIC, [record(session)])
+        await portal.send(AgentEnrolled.TOPIC, [record(decision) for decision in decisions])
+
+
+def record(event: Event) -> tuple[str, Any, bytes]:
+    return event.key, headers(event.TYPE, source="/services/tests"), event.model_dump_json().encode()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("ending", ["terminate", "kill"])
+async def test_a_notifier_ended_in_the_middle_loses_and_doubles_nothing(
+    *,
+    ending: str,
+    notifier: Notifier,
+    notifier_url: str,
+    tansu: TansuBroker,
+    run_service: Callable[..., ServiceProcess],
+    eventually: Callable[..., Awaitable[None]],
+) -> None:
+    session_id, run = uuid4(), uuid4().hex[:8]
+    ours = f"session_id = '{session_id}'"
+
+    def start() -> ServiceProcess:
+        return run_service(
+            "notifier",
+            notifier_url,
+            tansu.bootstrap_servers,
+            SMTP_PORT=str(notifier.relay.port),
+            SMTP_CONNECTIONS=str(LANES),
+        )
+
+    def taken() -> int:
+        return sum(one.recipient.startswith(run) for one in notifier.relay.taken)
+
+    async def some_are_sent() -> bool:
+        return taken() > 20
+
+    async def none_is_left() -> bool:
+        rows = await notifier.rows("state, created_at, mail_id", ours)
+        return len(rows) == MAILS and all(row.state in ("sent", "ambiguous") for row in rows)
+
+    process = await asyncio.to_thread(start)
+    await publish(tansu, session_id, run)
+    await eventually(some_are_sent, "the first mails sent", seconds=60)
+    await asyncio.to_thread(process.terminate if ending == "terminate" else process.kill)
+    assert taken() < MAILS, "it had finished before: this proves nothing"
+
+    if ending == "terminate":
+        assert process.process.returncode == 0
+        left = {row.state for row in await notifier.rows("state, created_at, mail_id", ours)}
+        assert left <= {"sent", "pending"}
+    else:
+        await notifier.change(
+            "UPDATE mail SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL"
+        )
+        await jobs.expire_leases(notifier.database)
+
+    await asyncio.to_thread(start)
+    await eventually(none_is_left, "every mail sent, or known to be ambiguous", seconds=90)
+    rows = await notifier.rows("state, message_id, created_at, mail_id", ours)
+    counts = notifier.relay.per_message_id()
+    assert {counts[row.message_id] for row in rows if row.state == "sent"} == {1}
+    ambiguous = [row for row in rows if row.state == "ambiguous"]
+    assert all(counts[row.message_id] <= 1 for row in ambiguous)
+    assert len(ambiguous) <= (0 if ending == "terminate" else 2 * LANES)
