@@ -18,6 +18,8 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings
 
+from shared.messaging import header_names
+
 _SERVER = re.compile(r"[^\s:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?")
 """host, host:port, or an IPv6 address in brackets."""
 
@@ -102,6 +104,7 @@ class ConcurrentKafkaBroker(KafkaBroker):
 
 def new_broker(settings: KafkaSettings, service: str, routers: Sequence[KafkaRouter]) -> KafkaBroker:
     """The consuming side of a service. It publishes nothing: the relay does."""
+    header_names.tolerate()
     return ConcurrentKafkaBroker(
         settings.servers,
         client_id=service,
