@@ -23,7 +23,9 @@ def main() -> None:
         print(f"{name:40} {value:12,.0f}{share}")
     target = Path(".local/bench.json")
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({"machine": platform.processor() or platform.machine(), **results}, indent=2))
+    target.write_text(
+        json.dumps({"machine": platform.processor() or platform.machine(), **results}, indent=2)
+    )
 
 
 if __name__ == "__main__":

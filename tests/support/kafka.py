@@ -88,9 +88,8 @@ async def collect(
     deadline = asyncio.get_running_loop().time() + seconds
     try:
         while not until(found):
-            assert asyncio.get_running_loop().time() < deadline, (
-                f"waited {seconds} s at {topic}; {len(found)} came, the last: {[one.type for one in found[-20:]]}"
-            )
+            last = [one.type for one in found[-20:]]
+            assert asyncio.get_running_loop().time() < deadline, f"{topic}: {len(found)} came, last {last}"
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [
                     Published(
