@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from prometheus_client import Counter
 
-from services.notifier import store
+from services.notifier import letters, store
 from services.notifier.mailer import Mailer, Outcome, Verdict
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
@@ -105,6 +105,7 @@ class Batcher(Generic[T, R]):
 class _Job:
     claimed: Claimed
     session: SessionState | None
+    others: Sequence[SessionState]
 
 
 class Deliverer:
@@ -213,7 +214,12 @@ class Deliverer:
             )
             wanted = {one.mail.session_id for one in claimed}
             sessions = await store.known_sessions(tx, wanted, self._sessions) if claimed else {}
-        return [_Job(one, sessions.get(one.mail.session_id)) for one in claimed]
+            refused = {one.mail.session_id for one in claimed if letters.suggests_others(one.mail)}
+            others = await store.open_alternatives(tx, refused) if refused else {}
+        return [
+            _Job(one, sessions.get(one.mail.session_id), others.get(one.mail.session_id, ()))
+            for one in claimed
+        ]
 
     # ------------------------------------------------------------------------------------- one lane
 
@@ -238,7 +244,7 @@ class Deliverer:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
         try:
-            outgoing = self._renderer.render(mail, job.session)
+            outgoing = self._renderer.render(mail, job.session, job.others)
         except UnsendableAddress as error:
             return self._settlement(job, Outcome(Verdict.FAILED, None, str(error)))
         except Exception:

@@ -191,6 +191,24 @@ def standing_after(decision: Decision) -> Standing | None:
 _CHANGE_NOTHING = frozenset({Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED})
 
 
+_OTHERS_MAY_HELP = frozenset(
+    {
+        Reason.DEADLINE_PASSED,
+        Reason.SESSION_FULL,
+        Reason.SESSION_CANCELLED,
+        Reason.NOT_SELECTED,
+        Reason.QUOTA_REACHED,
+    }
+)
+
+
+def suggests_others(mail: Mail) -> bool:
+    """Whether a letter names other sessions of the same offer: another one could be the answer."""
+    if mail.template is Template.REFUSED:
+        return mail.facts.get("reason") in _OTHERS_MAY_HELP
+    return mail.template is Template.SESSION_CANCELLED
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of one enrolment: the last decision that changed it, and where the agent stands."""

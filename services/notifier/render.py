@@ -6,7 +6,7 @@ Does no I/O but reading the templates, once.
 import functools
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -106,12 +106,18 @@ class Renderer:
         self._views: OrderedDict[tuple[Any, int], SessionView] = OrderedDict()
         self._keep = keep
 
-    def render(self, mail: letters.Mail, session: SessionState | None) -> Outgoing:
-        """The mail, ready to send. Raises :class:`mime.UnsendableAddress`."""
+    def render(
+        self, mail: letters.Mail, session: SessionState | None, others: Sequence[SessionState] = ()
+    ) -> Outgoing:
+        """The mail, ready to send; ``others`` are sessions to propose instead.
+
+        Raises :class:`mime.UnsendableAddress`.
+        """
         kind = letters.KINDS[mail.template]
         address = mime.ascii_address(mail.address)
         name = f"{mail.given_name} {mail.family_name}"
         context = self.context(mail, session, name)
+        context["others"] = [self._view(other) for other in others] if letters.suggests_others(mail) else []
         text, html = _templates(mail.template)
         attachment = self._attachment(kind, mail, session, Attendee(name, address))
         headers = [

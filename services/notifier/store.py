@@ -93,6 +93,19 @@ async def known_sessions(
     return found
 
 
+async def open_alternatives(
+    tx: Transaction, ids: Collection[UUID], *, most: int = 3
+) -> dict[UUID, list[SessionState]]:
+    """For each of these sessions, others of its offer that are open to enrolment now.
+
+    Those of the same organiser first, then the next to begin. Whether they have seats left is not known here.
+    """
+    found: dict[UUID, list[SessionState]] = {}
+    for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
+        found.setdefault(row.instead_of, []).append(SessionState.model_validate_json(row.state))
+    return found
+
+
 _ENROLMENTS = text(
     "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) "
     "ORDER BY enrolment_id FOR UPDATE"
@@ -100,6 +113,21 @@ _ENROLMENTS = text(
 _VERSIONS = text("SELECT session_id, version FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))")
 _STATES = text(
     "SELECT session_id, state::text AS state FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))"
+)
+
+
+_ALTERNATIVES = text(
+    """
+    SELECT wanted.session_id AS instead_of, other.state::text AS state
+      FROM session AS wanted CROSS JOIN LATERAL (
+           SELECT state FROM session
+            WHERE session_id <> wanted.session_id AND state ->> 'offer_id' = wanted.state ->> 'offer_id'
+              AND state ->> 'status' = 'published' AND (state ->> 'enrolment_opens_at')::timestamptz <= now()
+              AND (state ->> 'enrolment_closes_at')::timestamptz > now()
+            ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
+                     (state ->> 'starts_at')::timestamptz, session_id
+            LIMIT :most) AS other
+     WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))"""
 )
 
 

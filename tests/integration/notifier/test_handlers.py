@@ -1,11 +1,13 @@
 """From events to the queue: each fact is mailed once, whatever comes twice, late or out of order."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from services.notifier import handlers, letters, store
 from services.notifier.tables import MailState
+from shared import clock
 from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.cloudevents import Envelope
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, EnrolmentWithdrawn
@@ -216,3 +218,24 @@ async def test_later_letters_are_kept_in_the_parking_lot() -> None:
 
 def _received(event: ReplayPublished) -> Any:
     return Received(a_record(event), Envelope(uuid4(), "/tests", None, event))
+
+
+async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifier: Notifier) -> None:
+    now = clock.now()
+    window = {"enrolment_opens_at": now - timedelta(days=1), "enrolment_closes_at": now + timedelta(days=1)}
+    closed = {"enrolment_opens_at": now - timedelta(days=9), "enrolment_closes_at": now - timedelta(days=1)}
+    await notifier.hear(
+        scheduled(),
+        scheduled(session_id=uuid4(), title="Ailleurs", organiser="corse", **window),
+        scheduled(session_id=uuid4(), title="Ici aussi", **window),
+        scheduled(session_id=uuid4(), title="Trop tard", **closed),
+        scheduled(session_id=uuid4(), title="Annulée", status="cancelled", **window),
+        scheduled(session_id=uuid4(), title="Autre offre", offer_id="autre", **window),
+    )
+    await notifier.hear(a_decision(EnrolmentRefused, reason="session_full"))
+    await notifier.deliverer().deliver_due()
+    body = notifier.relay.taken[0].message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert text.index("Ici aussi") < text.index("Ailleurs")
+    assert not any(title in text for title in ("Trop tard", "Annulée", "Autre offre"))

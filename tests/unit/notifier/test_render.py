@@ -21,7 +21,7 @@ from services.notifier.mime import UnsendableAddress
 from services.notifier.render import THEME
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
-from tests.unit.notifier.builders import a_mail, a_renderer, a_session, at, the_mooc
+from tests.unit.notifier.builders import MAIL_ID, a_mail, a_renderer, a_session, at, the_mooc
 
 FACTS: dict[Template, dict[str, Any]] = {
     Template.WAITLISTED: {"position": 3},
@@ -364,3 +364,19 @@ def test_text_survives_quoted_printable(text: str) -> None:
 def test_called_for_is_written_to_the_minute() -> None:
     text = body(rendered(Template.PENDING, called_for_at=at("2025-03-10T14:05:59+01:00")), "text/plain")
     assert "Demande enregistrée le lundi 10 mars 2025 à 14 h 05, heure de Paris" in text
+
+
+def test_other_sessions_are_proposed_only_where_they_help() -> None:
+    other = a_session(session_id=MAIL_ID, title="Une autre <b>session</b>")
+
+    def proposes(template: Template, facts: dict[str, Any]) -> bool:
+        outgoing = a_renderer().render(a_mail(template, facts=facts), a_session(), [other])
+        message = parsed(outgoing.content)
+        found = other.title in body(message, "text/plain")
+        assert ("Une autre &lt;b&gt;session&lt;/b&gt; :" in body(message, "text/html")) is found
+        return found
+
+    assert proposes(Template.REFUSED, {"reason": "session_full"})
+    assert proposes(Template.SESSION_CANCELLED, {"had_seat": True})
+    assert not proposes(Template.REFUSED, {"reason": "not_open_yet"})
+    assert not proposes(Template.CONFIRMED, {})
