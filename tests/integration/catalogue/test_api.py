@@ -329,8 +329,8 @@ async def test_null_lifts_the_limit_and_leaving_out_keeps_it(an_empty_offer: str
     assert lifted.json()["capacity"] is None
 
 
-async def test_a_change_that_changes_nothing_is_told_to_nobody(
-    an_empty_offer: str, ask: Ask, told: Told
+async def test_a_change_that_changes_nothing_is_told_to_nobody_and_leaves_no_line(
+    an_empty_offer: str, ask: Ask, told: Told, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     before = await told(session_id)
@@ -338,6 +338,8 @@ async def test_a_change_that_changes_nothing_is_told_to_nobody(
         answer = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, **fields)
         assert answer.json()["version"] == 3
     assert await told(session_id) == before
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM audit WHERE action = 'changed'")) == 0
 
 
 async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, told: Told) -> None:
