@@ -373,7 +373,7 @@ def test_other_sessions_are_proposed_only_where_they_help() -> None:
         outgoing = a_renderer().render(a_mail(template, facts=facts), a_session(), [other])
         message = parsed(outgoing.content)
         found = other.title in body(message, "text/plain")
-        assert ("Une autre &lt;b&gt;session&lt;/b&gt; :" in body(message, "text/html")) is found
+        assert ("Une autre &lt;b&gt;session&lt;/b&gt;\u00a0:" in body(message, "text/html")) is found
         return found
 
     assert proposes(Template.REFUSED, {"reason": "session_full"})
