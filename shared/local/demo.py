@@ -114,6 +114,8 @@ class _Demonstration:
                     base_url=self._stack.url("catalogue"),
                     headers={"Authorization": f"Bearer {self._stack.token}"},
                     timeout=30,
+                    # A service that died is back in a few seconds: knock again, as any client would.
+                    transport=httpx.AsyncHTTPTransport(retries=6),
                     trust_env=False,
                 )
             )
