@@ -395,7 +395,8 @@ async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.Mo
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 6)
     await notifier.change(
-        "UPDATE mail SET priority = 2, due_at = due_at - interval '1 hour' WHERE recipient IN ('A-0', 'A-1', 'A-2')"
+        "UPDATE mail SET priority = 2, due_at = due_at - interval '1 hour' "
+        "WHERE recipient IN ('A-0', 'A-1', 'A-2')"
     )
     await notifier.deliverer(lanes=1).deliver_due()
     order = [taken.recipient for taken in notifier.relay.taken]
