@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import OutOfOrderSequenceNumber
 from sqlalchemy import text
 
 from shared.database import Database
@@ -306,6 +307,34 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
 
         await one.publish_unsent()
         assert await unsent(database) == 0
+
+
+async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
+    broker: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With idempotence, one sequence number out of order breaks a producer until it is thrown away."""
+    session_id = uuid.uuid4()
+    async with relaying(database, broker.bootstrap_servers) as one:
+        broken = one._producer
+        assert broken is not None
+
+        async def send(*_args: Any, **_kwargs: Any) -> None:
+            raise OutOfOrderSequenceNumber
+
+        monkeypatch.setattr(broken, "send", send)
+        ids = await write(database, *(news(session_id, version) for version in (1, 2, 3)))
+
+        async def published() -> bool:
+            return await unsent(database) == 0
+
+        await eventually(published, "the relay starts again with another producer")
+        assert one._producer is not broken
+        assert broken._closed
+
+    found = about(session_id)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 3)
+    )
+    assert [one.id for one in found] == [str(one) for one in ids]
 
 
 @pytest.mark.kafka
