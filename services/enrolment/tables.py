@@ -56,7 +56,6 @@ class Enrolment(EnrolmentTable, table=True):
         ),
         Index("ix_enrolment_session_agent", "session_id", "agent_id"),
         Index("ix_enrolment_line", "session_id", "ticket", postgresql_where=text("state = 'waitlisted'")),
-        Index("ix_enrolment_agent", "agent_id"),
     )
 
     enrolment_id: UUID = Field(primary_key=True)

@@ -26,7 +26,7 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     if not received:
         return []
     # In one order everywhere: two processes with the same events then never wait for each other in a circle.
-    rows = [{"event_id": one.id, "topic": one.topic} for one in sorted(received, key=lambda one: one.id)]
+    rows = [{"event_id": one.id, "topic": one.topic} for one in sorted(received, key=lambda one: one.id.int)]
     result = await insert_many(
         tx, tables.inbox, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
     )

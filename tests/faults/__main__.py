@@ -1,9 +1,9 @@
 """``make faults``: the demonstration while its processes are killed, and its books after it.
 
 Once the portals publish, something dies every few seconds: enrolment by SIGKILL, Postgres and (on Apache
-Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave a
-mail *ambiguous*, which the books of the demonstration cannot judge; ``tests/integration/notifier`` proves that
-mail by mail. A SIGKILL of the catalogue may cut the answer to the organiser, who here does not ask again.
+Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave
+a mail *ambiguous*, which the books of the demonstration cannot judge; ``tests/integration/notifier`` proves
+that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
 """
 

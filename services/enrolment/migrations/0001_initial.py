@@ -88,7 +88,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
-    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id"], unique=False)
     op.create_index(
         "ix_enrolment_line",
         "enrolment",
@@ -204,7 +203,6 @@ def downgrade() -> None:
     op.drop_index(
         "ix_enrolment_line", table_name="enrolment", postgresql_where=sa.text("state = 'waitlisted'")
     )
-    op.drop_index("ix_enrolment_agent", table_name="enrolment")
     op.drop_table("enrolment")
     op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
     op.drop_table("dead_letter_audit")
