@@ -10,16 +10,24 @@ from pathlib import Path
 import uvloop
 
 from shared.process import spare_the_collector
-from tests.benchmarks import decisions
+from tests.benchmarks import decisions, mails
 
-CEILINGS = {"decisions_per_second": 22_000, "decided_and_published_per_second": 22_000}
-"""Measured with raw asyncpg and aiokafka: consume, validate, one transaction per 500, commit the offset."""
+CEILINGS = {
+    "decisions_per_second": 22_000,
+    "relayed_per_second": 22_500,
+    "mails_sent_per_second": 1_500,
+}
+"""Measured with raw asyncpg, aiokafka and email.mime on a quiet machine of two cores, fast and bare:
+
+a transaction per 500 decisions; a relay by 2,000 with an update of each row; a mail with a calendar, built only.
+"""
 
 
 def main() -> None:
     spare_the_collector()
     results: dict[str, float] = {}
     results |= uvloop.run(decisions.run())
+    results |= uvloop.run(mails.run())
     for name, value in results.items():
         ceiling = CEILINGS.get(name)
         share = f"  {value / ceiling:6.0%} of the ceiling" if ceiling else ""

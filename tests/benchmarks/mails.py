@@ -1,0 +1,111 @@
+"""Mails per second of one process: rendered with a calendar, handed to Postfix's smtp-sink, marked sent.
+
+From a durable Postgres, through the queue as it is.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+from services.notifier import store, tables
+from services.notifier.app import REVISIONS
+from services.notifier.delivery import Deliverer
+from services.notifier.letters import Template
+from services.notifier.mailer import Mailer
+from services.notifier.settings import Relay
+from services.notifier.tables import MailState
+from shared import migrations
+from shared.database import Database
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from shared.local.ports import free_port
+from shared.local.postgres import PostgresServer
+from tests.integration.notifier.conftest import Notifier
+from tests.support.smtp import ScriptedRelay
+from tests.unit.notifier.builders import a_decision, a_mail, a_renderer, a_session, an_agent
+
+MAILS = 10_000
+LANES = 32
+SESSIONS = 30
+
+
+async def run() -> dict[str, float]:
+    """Confirmations queued, rendered, and sent; nothing where smtp-sink is not installed."""
+    with PostgresServer.temporary(durable=True) as postgres, _sink() as port:
+        if port is None:
+            print("mails are not measured: smtp-sink is missing (Debian's postfix)")
+            return {}
+        url = postgres.create_database("notifier")
+        await asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata)
+        database = Database(url, application_name="bench")
+        try:
+            return await _measure(database, port)
+        finally:
+            await database.close()
+
+
+async def _measure(database: Database, port: int) -> dict[str, float]:
+    notifier = Notifier(database, ScriptedRelay())
+    sessions = [a_session(session_id=uuid4()) for _ in range(SESSIONS)]
+    await notifier.hear(*(SessionScheduled.model_validate(one.model_dump()) for one in sessions))
+    decisions = [
+        a_decision(
+            AgentEnrolled,
+            enrolment_id=uuid4(),
+            session_id=sessions[number % SESSIONS].session_id,
+            agent=an_agent(agent_id=f"A-{number}", email=f"a{number}@ville.example"),
+        )
+        for number in range(MAILS)
+    ]
+    started = time.perf_counter()
+    for first in range(0, MAILS, 500):
+        await notifier.hear(*decisions[first : first + 500])
+    queued = time.perf_counter() - started
+
+    renderer = a_renderer()
+    started = time.perf_counter()
+    for _ in range(2_000):
+        renderer.render(a_mail(Template.CONFIRMED), sessions[0])
+    rendered = time.perf_counter() - started
+
+    mailer = Mailer(Relay("127.0.0.1", port), size=LANES)
+    deliverer = Deliverer(database, mailer, renderer, lanes=LANES, message_domain="cnfpt.example")
+    stopping = asyncio.Event()
+    started = time.perf_counter()
+    work = asyncio.create_task(deliverer.run(stopping))
+    while await _sent(database) < MAILS:  # noqa: ASYNC110 the database is what tells
+        await asyncio.sleep(0.1)
+    sent = time.perf_counter() - started
+    stopping.set()
+    await work
+    return {
+        "letters_queued_per_second": MAILS / queued,
+        "mails_rendered_per_second": 2_000 / rendered,
+        "mails_sent_per_second": MAILS / sent,
+    }
+
+
+async def _sent(database: Database) -> int:
+    async with database.quiet_transaction() as tx:
+        return (await store.counts(tx))[MailState.SENT]
+
+
+@contextlib.contextmanager
+def _sink() -> Iterator[int | None]:
+    """The port of an smtp-sink, or None where there is none."""
+    program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    with subprocess.Popen([program, *user, f"127.0.0.1:{port}", "1024"]) as sink:
+        try:
+            yield port
+        finally:
+            sink.terminate()
