@@ -19,7 +19,8 @@ CEILINGS = {
 }
 """Measured with raw asyncpg, aiokafka and email.mime on a quiet machine of two cores, fast and bare:
 
-a transaction per 500 decisions; a relay by 2,000 with an update of each row; a mail with a calendar, built only.
+a transaction per 500 decisions; a relay by 2,000 with an update of each row; a mail with its calendar, built
+and not sent.
 """
 
 

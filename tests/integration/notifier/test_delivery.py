@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from services.notifier import delivery, jobs, store
 from services.notifier.mailer import Patience
+from services.notifier.store import sending
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
@@ -408,7 +409,7 @@ async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> No
     await notifier.change("ANALYZE mail")
     async with notifier.database.quiet_transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = "\n".join((await tx.execute(text(f"EXPLAIN {store._CLAIM.text}"), _CLAIM_VALUES)).scalars())
+        plan = "\n".join((await tx.execute(text(f"EXPLAIN {sending._CLAIM.text}"), _CLAIM_VALUES)).scalars())
     assert "ix_mail_due" in plan
 
 

@@ -1,0 +1,48 @@
+"""Every query of the notifier: what it knows of sessions and people, and the queue of mails.
+
+Leases and due times are judged by the database's clock, which all replicas share. No function here holds a
+transaction across the network.
+"""
+
+from services.notifier.store.knowledge import (
+    enrolments,
+    known_sessions,
+    open_alternatives,
+    remember_enrolments,
+    remember_sessions,
+)
+from services.notifier.store.lookup import MailRecord, count_open, counts, mails, resolve
+from services.notifier.store.queueing import announce, announce_to, lock_sessions, queue
+from services.notifier.store.sending import (
+    Claimed,
+    Settlement,
+    claim,
+    expire_leases,
+    release,
+    settle,
+    start_data,
+)
+
+__all__ = [
+    "Claimed",
+    "MailRecord",
+    "Settlement",
+    "announce",
+    "announce_to",
+    "claim",
+    "count_open",
+    "counts",
+    "enrolments",
+    "expire_leases",
+    "known_sessions",
+    "lock_sessions",
+    "mails",
+    "open_alternatives",
+    "queue",
+    "release",
+    "remember_enrolments",
+    "remember_sessions",
+    "resolve",
+    "settle",
+    "start_data",
+]

@@ -1,0 +1,120 @@
+"""For people: what was sent to whom, and the end of a mail of which nobody knows whether it left."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifier import tables
+from services.notifier.store.sending import outbox, told_of
+from services.notifier.tables import MailState
+from shared.database import Transaction, insert_many
+
+
+@dataclass(frozen=True, slots=True)
+class MailRecord:
+    """A mail as support staff and operators see it: never its text, never the address but to who may."""
+
+    mail_id: UUID
+    event_id: UUID
+    template: str
+    agent_id: str
+    address: str
+    session_id: UUID
+    enrolment_id: UUID
+    state: MailState
+    attempts: int
+    message_id: str | None
+    smtp_code: int | None
+    smtp_answer: str | None
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+
+
+async def mails(
+    tx: Transaction,
+    *,
+    agent_id: str | None = None,
+    state: MailState | None = None,
+    mail_id: UUID | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 100,
+) -> list[MailRecord]:
+    """Mails, newest first; ``before`` is the last one of the page before."""
+    conditions = {
+        "recipient = :agent_id": agent_id,
+        "state = :state": state.value if state else None,
+        "mail_id = :mail_id": mail_id,
+        "(created_at, mail_id) < (:before_at, :before_id)": before,
+    }
+    where = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "true"
+    rows = await tx.execute(
+        text(f"SELECT {_RECORD} FROM mail WHERE {where} ORDER BY created_at DESC, mail_id DESC LIMIT :limit"),  # noqa: S608 our own words
+        {
+            "agent_id": agent_id,
+            "state": state.value if state else None,
+            "mail_id": mail_id,
+            "before_at": before[0] if before else None,
+            "before_id": before[1] if before else None,
+            "limit": limit,
+        },
+    )
+    return [
+        MailRecord(**{**row._mapping, "state": MailState(row.state)})  # noqa: SLF001 SQLAlchemy's public name
+        for row in rows
+    ]
+
+
+async def counts(tx: Transaction) -> dict[MailState, int]:
+    """How many mails are in each state, states without any included."""
+    rows = await tx.execute(text("SELECT state, count(*) AS mails FROM mail GROUP BY state"))
+    found = {row.state: int(row.mails) for row in rows}
+    return {state: found.get(state.value, 0) for state in MailState}
+
+
+async def count_open(tx: Transaction) -> tuple[int, float, int]:
+    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous."""
+    row = (await tx.execute(_OPEN)).one()
+    return int(row.due), float(row.age), int(row.ambiguous)
+
+
+async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> MailState | None:
+    """An operator's word about an ambiguous or failed mail: it arrived, or it is to be sent again.
+
+    Returns the state before, None where there is no such mail; only ambiguous and failed ones change. The
+    same Message-ID stays, so a recipient who gets it twice may see it once.
+    """
+    before = await tx.scalar(
+        text("SELECT state FROM mail WHERE mail_id = :mail_id FOR UPDATE"), {"mail_id": mail_id}
+    )
+    if before not in (MailState.AMBIGUOUS, MailState.FAILED) or (sent and before == MailState.FAILED):
+        return None if before is None else MailState(before)
+    row = (await tx.execute(_RESOLVE_SENT if sent else _RESOLVE_RESEND, {"mail_id": mail_id})).one()
+    event = told_of(row)
+    await outbox.publish(tx, [event] if event is not None else [])
+    action = "resolved as sent" if sent else "resent"
+    await insert_many(tx, tables.mail_audit, [{"mail_id": mail_id, "actor": actor, "action": action}])
+    return MailState(before)
+
+
+_RECORD = (
+    "mail_id, event_id, template, recipient AS agent_id, address, session_id, enrolment_id, state, attempts, "
+    "message_id, smtp_code, smtp_answer, created_at, due_at, settled_at"
+)
+_OPEN = text(
+    "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "
+    "coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
+    "AND due_at <= now())), 0) AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
+    "FROM mail WHERE state IN ('pending', 'retry') OR state = 'ambiguous'"
+)
+_TOLD = (
+    "RETURNING mail_id, recipient, template, event_id, session_id, enrolment_id, state, message_id, "
+    "settled_at, smtp_code"
+)
+_RESOLVE_SENT = text(f"UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id {_TOLD}")  # noqa: S608
+_RESOLVE_RESEND = text(
+    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "  # noqa: S608
+    f"give_up_at = now() + interval '4 days' WHERE mail_id = :mail_id {_TOLD}"
+)

@@ -1,0 +1,183 @@
+"""Out of the queue: claim, mark, settle, release, expire. Due times and leases go by the database's clock."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.notifier.letters import Mail, Template
+from services.notifier.tables import MailState
+from shared.database import Transaction
+from shared.events import Event
+from shared.events.notifier import EmailFailed, EmailSent
+from shared.messaging.outbox import Outbox
+
+outbox = Outbox("notifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A mail that this process may try to send. ``patience`` is how long it may still be tried again."""
+
+    mail: Mail
+    attempts: int
+    patience: timedelta
+
+
+async def claim(
+    tx: Transaction, owner: UUID, *, most: int, lease: timedelta, message_domain: str
+) -> list[Claimed]:
+    """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
+
+    Two processes never get the same one. The Message-ID is given here, once.
+    """
+    rows = await tx.execute(_CLAIM, {"owner": owner, "most": most, "lease": lease, "domain": message_domain})
+    return [_claimed(row) for row in sorted(rows, key=lambda row: (row.priority, row.due_at))]
+
+
+async def start_data(tx: Transaction, owner: UUID, ids: Sequence[UUID], *, lease: timedelta) -> set[UUID]:
+    """Mark that DATA is about to be sent. Returns those that may be: whose claim still is this process's."""
+    rows = await tx.execute(_START_DATA, {"owner": owner, "ids": list(ids), "lease": lease})
+    return set(rows.scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an attempt. ``answer`` is the relay's, or why there is none; ``delay`` is for RETRY."""
+
+    mail_id: UUID
+    state: MailState
+    code: int | None
+    answer: str
+    delay: timedelta = timedelta(0)
+
+
+async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
+    """Write what became of attempts, and tell of those sent or failed, in this transaction.
+
+    A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
+    One that somebody else has taken or decided about is not.
+    """
+    rows = await tx.execute(
+        _SETTLE,
+        {
+            "owner": owner,
+            "ids": [one.mail_id for one in settlements],
+            "states": [one.state.value for one in settlements],
+            "codes": [one.code for one in settlements],
+            "answers": [one.answer[:500] for one in settlements],
+            "delays": [one.delay for one in settlements],
+        },
+    )
+    await outbox.publish(tx, [event for row in rows if (event := told_of(row)) is not None])
+
+
+async def release(tx: Transaction, owner: UUID, ids: Sequence[UUID] | None = None) -> int:
+    """Give back what was claimed and not begun (all of it without ``ids``), as if it had not been claimed."""
+    result = await tx.execute(_RELEASE, {"owner": owner, "ids": None if ids is None else list(ids)})
+    return result.rowcount
+
+
+async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
+    """Leases that have run out: not begun goes back to the queue, begun is ambiguous.
+
+    With ``owner``: all of that process, which is ending. Returns how many of each.
+    """
+    rows = (await tx.execute(_EXPIRE, {"owner": owner})).scalars().all()
+    ambiguous = sum(state == MailState.AMBIGUOUS for state in rows)
+    return len(rows) - ambiguous, ambiguous
+
+
+def _claimed(row: Row[Any]) -> Claimed:
+    return Claimed(
+        Mail(
+            mail_id=row.mail_id,
+            template=Template(row.template),
+            facts=json.loads(row.facts),
+            message_id=row.message_id,
+            agent_id=row.recipient,
+            address=row.address,
+            given_name=row.given_name,
+            family_name=row.family_name,
+            session_id=row.session_id,
+            enrolment_id=row.enrolment_id,
+            version=row.version,
+            called_for_at=row.called_for_at,
+        ),
+        attempts=row.attempts,
+        patience=row.patience,
+    )
+
+
+def told_of(row: Row[Any]) -> Event | None:
+    """The event that tells of a mail's end, if it has come to one."""
+    about = {
+        "mail_id": row.mail_id,
+        "agent_id": row.recipient,
+        "template": row.template,
+        "cause_id": row.event_id,
+        "session_id": row.session_id,
+        "enrolment_id": row.enrolment_id,
+    }
+    if row.state == MailState.SENT:
+        return EmailSent(**about, message_id=row.message_id, sent_at=row.settled_at)
+    if row.state == MailState.FAILED:
+        return EmailFailed(**about, smtp_code=row.smtp_code, failed_at=row.settled_at)
+    return None
+
+
+_CLAIM = text(
+    """
+    WITH due AS (
+        SELECT mail_id FROM mail
+         WHERE state IN ('pending', 'retry') AND due_at <= now()
+           AND (NOT needs_session OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id))
+         ORDER BY priority, due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED)
+    UPDATE mail
+       SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
+           message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>')
+      FROM due WHERE mail.mail_id = due.mail_id
+    RETURNING mail.mail_id, template, facts::text AS facts, message_id, recipient, address, given_name,
+              family_name, session_id, enrolment_id, version, called_for_at, attempts, priority, due_at,
+              give_up_at - now() AS patience"""
+)
+_START_DATA = text(
+    "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "
+    "WHERE mail_id = ANY(CAST(:ids AS uuid[])) AND owner = :owner AND state = 'claimed' RETURNING mail_id"
+)
+_SETTLE = text(
+    """
+    UPDATE mail
+       SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
+           due_at = CASE WHEN end_.state = 'retry' THEN now() + end_.delay ELSE due_at END,
+           settled_at = CASE WHEN end_.state IN ('sent', 'failed') THEN clock_timestamp() END
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS varchar[]), CAST(:codes AS integer[]),
+                  CAST(:answers AS varchar[]), CAST(:delays AS interval[]))
+           AS end_ (mail_id, state, code, answer, delay)
+     WHERE mail.mail_id = end_.mail_id AND owner = :owner
+       AND mail.state IN ('claimed', 'data_started', 'ambiguous')
+    RETURNING mail.mail_id, recipient, template, event_id, session_id, enrolment_id, mail.state, message_id,
+              settled_at, smtp_code"""
+)
+_RELEASE = text(
+    "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "
+    "attempts = attempts - 1, owner = NULL, lease_until = NULL "
+    "WHERE owner = :owner AND state = 'claimed' "
+    "AND (CAST(:ids AS uuid[]) IS NULL OR mail_id = ANY(CAST(:ids AS uuid[])))"
+)
+_EXPIRE = text(
+    """
+    UPDATE mail
+       SET state = CASE state WHEN 'claimed' THEN 'pending' ELSE 'ambiguous' END,
+           smtp_answer = CASE state WHEN 'claimed' THEN smtp_answer
+                         ELSE 'The process that was sending it ended or hung before the relay answered.' END,
+           owner = CASE state WHEN 'claimed' THEN NULL ELSE owner END,
+           lease_until = NULL
+     WHERE state IN ('claimed', 'data_started')
+       AND CASE WHEN CAST(:owner AS uuid) IS NULL THEN lease_until < now() ELSE owner = :owner END
+    RETURNING state"""
+)
