@@ -93,7 +93,7 @@ def open_database() -> Iterator[Callable[[str], Database]]:
 def tansu() -> Iterator[TansuBroker]:
     """The embedded broker."""
     with TansuBroker.start() as broker:
-        _create_topics(broker)
+        create_topics(broker)
         yield broker
 
 
@@ -106,7 +106,7 @@ def kafka() -> Iterator[KafkaBroker]:
             pytest.fail(f"Apache Kafka must run in CI: {lacking}")
         pytest.skip(f"NOT TESTED on Apache Kafka: {lacking}")
     with KafkaBroker.temporary() as broker:
-        _create_topics(broker)
+        create_topics(broker)
         yield broker
 
 
@@ -117,7 +117,9 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     return one
 
 
-def _create_topics(broker: Broker) -> None:
+def create_topics(broker: Broker) -> None:
+    """Create every topic, as the contract says."""
+
     async def create() -> None:
         await topics.create(KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers))
         await asyncio.sleep(0.01)  # let the sockets be closed

@@ -8,16 +8,17 @@ import subprocess
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from shared.database import Database
+from shared.local.kafka import KafkaBroker
 from shared.local.ports import free_port
 from shared.local.postgres import PostgresServer
-from tests.conftest import Broker, settings_of
+from tests.conftest import Broker, create_topics, settings_of
 from tests.integration.messaging.conftest import Eventually
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal
@@ -25,6 +26,14 @@ from tests.support.processes import ServiceProcess, run_cli
 
 NOWHERE = "127.0.0.1:1"
 Run = Callable[..., ServiceProcess]
+
+
+@pytest.fixture(scope="module")
+def untouched_kafka(kafka: Broker) -> Iterator[Broker]:
+    """Apache Kafka whose groups have no members yet: one killed in another test would hold up the first."""
+    with KafkaBroker.temporary() as broker:
+        create_topics(broker)
+        yield broker
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
@@ -260,9 +269,10 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
 @pytest.mark.kafka
 @pytest.mark.slow
 async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
-    kafka: Broker, enrolment_url: str, database: Database, run_service: Run
+    untouched_kafka: Broker, enrolment_url: str, database: Database, run_service: Run
 ) -> None:
     """With all its records in hand it is not behind; it has stalled all the same."""
+    kafka = untouched_kafka
     service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
     async with database.transaction() as tx:
         await tx.execute(text("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE"))
@@ -280,14 +290,16 @@ async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
 
 @pytest.mark.kafka
 async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
-    kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
+    untouched_kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
 ) -> None:
-    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="0.2")
+    service = run_service(
+        "enrolment", enrolment_url, untouched_kafka.bootstrap_servers, STALLED_SECONDS="0.5"
+    )
     started = asyncio.get_running_loop().time()
 
     async def ten_limits_later() -> bool:
         assert service.process.poll() is None, service.log.read_text()
-        return asyncio.get_running_loop().time() - started > 2
+        return asyncio.get_running_loop().time() - started > 5
 
     await eventually(ten_limits_later, "it lives on")
     assert (await get(f"{service.url}/health/live"))[0] == 200
