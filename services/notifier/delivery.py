@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 CLAIM = 200
 """Mails claimed in one statement."""
-CLAIM_LEASE = timedelta(minutes=5)
+CLAIM_LEASE = timedelta(seconds=30)
+"""Short, so that what a killed process had claimed is not held up; running out of it costs a second claim."""
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take to answer DATA and the final dot together."""
 POLL_SECONDS = 0.1
