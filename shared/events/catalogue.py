@@ -14,6 +14,7 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import (
     ApprovalPolicy,
     Contact,
+    Count,
     EnrolmentWindow,
     Event,
     Fact,
@@ -28,6 +29,7 @@ from shared.events.vocabulary import (
     Status,
     Timezone,
     Url,
+    Version,
     WaitingList,
 )
 
@@ -52,7 +54,7 @@ class ReservedSeats(Fact):
     """Seats that only one delegation's agents may take until they are released to all."""
 
     delegation: Slug
-    seats: int = Field(ge=1)
+    seats: Count = Field(ge=1)
     release_at: Instant
 
 
@@ -65,7 +67,7 @@ class SessionState(Event):
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_SESSIONS
 
     session_id: UUID
-    version: int = Field(ge=1, description="1, 2, 3 … per session; an older one is to be ignored.")
+    version: Version = Field(description="1, 2, 3 … per session; an older one is to be ignored.")
     offer_id: Slug
     format: Format
     title: Line
@@ -78,9 +80,9 @@ class SessionState(Event):
     ends_at: Instant = Field(description="Exclusive.")
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
     modules: tuple[Module, ...] = ()
-    capacity: int | None = Field(default=None, ge=0, description="Null: unlimited. 0: no seat.")
+    capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seat.")
     waiting_list: WaitingList = WaitingList.NONE
-    offer_hold_hours: int = Field(default=48, ge=1, description="Hours an offered seat is held.")
+    offer_hold_hours: int = Field(default=48, ge=1, le=8_760, description="Hours an offered seat is held.")
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = Audience()
     reserved_seats: tuple[ReservedSeats, ...] = ()
@@ -132,7 +134,7 @@ class SessionCompleted(SessionState):
 class _Resource(Event):
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_RESOURCES
     resource_id: UUID
-    version: int = Field(ge=1)
+    version: Version
     title: Line
     summary: Paragraph | None = None
     url: Url

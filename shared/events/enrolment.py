@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent, Event, Instant, Line, Paragraph, Reason
+from shared.events.vocabulary import Agent, Count, Event, Instant, Line, Paragraph, Reason, Version
 
 
 class Decision(Event):
@@ -19,7 +19,7 @@ class Decision(Event):
     TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
 
     enrolment_id: UUID
-    version: int = Field(ge=1, description="1, 2, 3 … per enrolment.")
+    version: Version = Field(description="1, 2, 3 … per enrolment.")
     request_id: UUID | None = Field(description="The ce_id that caused it; null where time did.")
     session_id: UUID
     agent: Agent
@@ -42,7 +42,7 @@ class AgentWaitlisted(Decision):
     """The session is full and the agent is in line. Not a seat."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentWaitlisted.v1"
-    position: int = Field(ge=1, description="Place in line when it was decided; 1 is next.")
+    position: Count = Field(ge=1, description="Place in line when it was decided; 1 is next.")
 
 
 class SeatOffered(Decision):
@@ -127,11 +127,11 @@ class SessionOccupancyChanged(Event):
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionOccupancyChanged.v1"
     TOPIC: ClassVar[Topic] = Topic.ENROLMENT_OCCUPANCY
     session_id: UUID
-    version: int = Field(ge=1)
-    capacity: int | None = Field(ge=0, description="Null: unlimited.")
-    enrolled: int = Field(ge=0)
-    waiting: int = Field(ge=0)
-    offered: int = Field(ge=0)
+    version: Version
+    capacity: Count | None = Field(description="Null: unlimited.")
+    enrolled: Count
+    waiting: Count
+    offered: Count
 
     @property
     def key(self) -> str:

@@ -78,11 +78,14 @@ Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time
 """An IANA time zone name."""
 
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""No date of ours lies outside; one that does is a mistake, and would cost calendars of a thousand years."""
+
+
 def _to_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # the last hours of the year 9999, west of Greenwich
-        raise ValueError("is out of the range of dates") from None
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError("is not a moment between 2000 and 2100")
+    return moment.astimezone(UTC)
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -92,7 +95,13 @@ def _rfc3339(moment: datetime) -> str:
 Instant = Annotated[
     AwareDatetime, AfterValidator(_to_utc), PlainSerializer(_rfc3339, return_type=str, when_used="json")
 ]
-"""A moment, RFC 3339 with an offset; kept and published in UTC."""
+"""A moment between 2000 and 2100, RFC 3339 with an offset; kept and published in UTC."""
+
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""1, 2, 3 … per subject: an older one than is known is to be ignored."""
+
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+"""How many agents or seats."""
 
 
 class Delegation(StrEnum):
