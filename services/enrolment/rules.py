@@ -137,6 +137,8 @@ def judge(
     """
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
+    if session.status is Status.DRAFT:
+        return Refused(Reason.NOT_OPEN_YET)
     if is_live:
         return Refused(Reason.ALREADY_ENROLLED)
     if request.received_at < session.enrolment_opens_at:
@@ -272,7 +274,12 @@ class Book:
                     assert_never(request)
 
     def change(self, session: SessionState, now: datetime) -> None:
-        """Take over a newer state: end everything if it was cancelled, else fill seats that became free."""
+        """Take over a newer state: end everything if it is cancelled, else fill seats that became free.
+
+        A cancellation is final: nothing that is told after it changes anything.
+        """
+        if self.session.status is Status.CANCELLED:
+            return
         self.session = session
         if session.status is Status.CANCELLED:
             self._cancel()
@@ -280,8 +287,9 @@ class Book:
             self.give_away(now)
 
     def give_away(self, now: datetime) -> None:
-        """Free seats go to the first in line, until the session starts (rule 2)."""
-        while self.line and self.seat_is_free and now < self.session.starts_at:
+        """Free seats go to the first in line, while one may enrol or the session is to come (rule 2)."""
+        last_moment = max(self.session.starts_at, self.session.enrolment_closes_at)
+        while self.line and self.seat_is_free and now < last_moment:
             first = next(iter(self.line.values()))
             self._leave_line(first)
             self.enrolled += 1
@@ -308,7 +316,9 @@ class Book:
     def _answer(self, request: SeatRequest) -> None:
         latest = self.latest.get(request.agent_id)
         is_live = latest is not None and latest.state.is_live
-        verdict = judge(self.session, seat_is_free=self.seat_is_free, is_live=is_live, request=request)
+        # A seat that is free beside a line is the line's, however late it can be given.
+        seat_is_free = self.seat_is_free and not self.waiting
+        verdict = judge(self.session, seat_is_free=seat_is_free, is_live=is_live, request=request)
         if isinstance(verdict, Refused):
             enrolment = refused(request, verdict.reason)
             self.changed[enrolment.enrolment_id] = enrolment

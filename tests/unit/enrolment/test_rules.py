@@ -286,13 +286,36 @@ class TestWithdrawal:
         assert isinstance(last, EnrolmentRefused)
         assert (last.reason, last.asked) == (Reason.NOT_ENROLLED, "withdrawal")
 
-    def test_no_seat_is_given_away_once_the_session_has_started(self) -> None:
+    def test_no_seat_is_given_away_once_the_session_has_started_and_enrolment_is_closed(self) -> None:
         session = a_session(capacity=1)
         seated, first = an_agent(), an_agent()
         book = Book(session)
         book.decide([a_request(session, seated), a_request(session, first)], DURING)
         book.decide([a_withdrawal(session, seated, received_at=STARTS - TICK)], STARTS)
         assert book.latest[first.agent_id].state is State.WAITLISTED
+
+
+class TestTheLineComesFirst:
+    """Also in a session that runs while its enrolment is open, as the MOOC does."""
+
+    def test_a_seat_that_becomes_free_while_the_session_runs_goes_to_the_line(self) -> None:
+        session = a_session(capacity=1, starts_at=OPENS, ends_at=CLOSES)
+        first, waiting, newcomer = an_agent(), an_agent(), an_agent()
+        book = Book(session)
+        book.decide([a_request(session, first), a_request(session, waiting)], DURING)
+        book.change(changed(session, capacity=2), DURING)
+        book.decide([a_request(session, newcomer)], DURING)
+        assert book.latest[waiting.agent_id].state is State.ENROLLED
+        assert book.latest[newcomer.agent_id].state is State.WAITLISTED
+
+    def test_nobody_overtakes_the_line_however_late_a_request_is_decided(self) -> None:
+        session = a_session(capacity=1)
+        first, waiting, newcomer = an_agent(), an_agent(), an_agent()
+        book = Book(session)
+        book.decide([a_request(session, first), a_request(session, waiting)], DURING)
+        book.change(changed(session, capacity=2), STARTS)
+        book.decide([a_request(session, newcomer)], STARTS)
+        assert book.latest[newcomer.agent_id].state is State.WAITLISTED
 
 
 class TestCapacityChanges:
@@ -338,6 +361,16 @@ class TestCancellation:
         assert {event.agent.agent_id for event in ended} == {agent.agent_id for agent in agents}
         assert {event.by for event in ended} == {"session_cancelled"}
         assert (book.enrolled, book.waiting, book.offered) == (0, 0, 0)
+
+    def test_a_cancellation_is_final_whatever_is_told_after_it(self) -> None:
+        session = a_session(status="cancelled")
+        book = Book(session)
+        book.change(changed(session, status="published"), DURING)
+        book.decide([a_request(session)], DURING)
+        assert book.answers[0].reason is Reason.SESSION_CANCELLED
+
+    def test_a_draft_is_not_open_yet(self) -> None:
+        assert verdict(a_session(status="draft")) == Refused(Reason.NOT_OPEN_YET)
 
     def test_a_cancellation_promotes_nobody(self) -> None:
         session = a_session(capacity=1)
