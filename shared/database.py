@@ -54,6 +54,7 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # they are names and addresses, and errors end in logs
             pool_timeout=30,
             pool_recycle=1800,
             connect_args={
@@ -114,6 +115,8 @@ def async_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         raise ValueError("is not a database URL such as postgresql://user:password@host:5432/name") from None
+    if parsed.port is not None and not 0 < parsed.port < 65_536:
+        raise ValueError(f"has the port {parsed.port}, but ports end at 65535")
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError(f"names {parsed.get_backend_name()}, but only PostgreSQL is supported")
     query = dict(parsed.query)

@@ -242,6 +242,8 @@ def router_for(
             group_id=subscriptions.group_id(subscription.topic),
             group_instance_id=settings.kafka_group_instance_id,
             auto_offset_reset="earliest",
+            # What a portal took back by aborting its transaction was never asked.
+            isolation_level="read_committed",
             max_records=BATCH,
             # FastStream sleeps as long again after an empty poll: short, or every hop waits.
             batch_timeout_ms=25,

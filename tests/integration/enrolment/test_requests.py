@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
 
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
@@ -142,3 +144,27 @@ async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_sessi
     answer = await outcome_of(service, request_id)
     assert answer is not None
     assert answer["reason"] == "unknown_session"
+
+
+@pytest.mark.kafka
+async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_asked(
+    kafka: Broker, enrolment_url: str, run_service: Run
+) -> None:
+    session, taken_back, asked = open_now(), an_agent(), an_agent()
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await portal.send("catalogue.sessions", [session_record(session)])
+        key, head, value = request_record(session, taken_back)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
+        )
+        await producer.start()
+        await producer.begin_transaction()
+        await producer.send_and_wait("portal.enrolments", value, key=key.encode(), headers=head)
+        await producer.abort_transaction()
+        await producer.stop()
+        await portal.send("portal.enrolments", [request_record(session, asked)])
+        run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+
+        found = of(session, await collect(kafka.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+
+    assert [one.key for one in found] == [asked.agent_id]
