@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,9 @@ from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.decoding import decode
 from shared.process import Process
 
-_Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.")]
+_BIGGEST_ID = 2**63 - 1
+_State = Literal["parked", "redriven", "discarded"]
+_Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=_BIGGEST_ID)]
 _Everything = Annotated[bool, typer.Option("--all", help="All that are parked.")]
 _OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
 _Actor = Annotated[
@@ -29,7 +31,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
 
     @app.command("list", help="What is parked, and why.")
     def list_(
-        state: Annotated[str, typer.Option(help="parked, redriven or discarded.")] = "parked",
+        state: Annotated[_State, typer.Option()] = "parked",
         topic: _OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
@@ -39,7 +41,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} {state}")
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
-    def show(dead_letter_id: int) -> None:
+    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=_BIGGEST_ID)]) -> None:
         letters = _find(definition, ids=[dead_letter_id])
         if not letters:
             stop(f"There is no dead letter {dead_letter_id}.")
@@ -91,7 +93,11 @@ def _chosen(
 ) -> list[DeadLetter]:
     if not ids and not everything:
         stop("Say which: ids, or --all.", 2)
-    return _find(definition, ids=ids or (), topic=topic, state="parked")
+    letters = _find(definition, ids=ids or (), topic=topic, state="parked")
+    unknown = sorted(set(ids or ()) - {letter.id for letter in letters})
+    if unknown:
+        stop(f"Not parked: {', '.join(map(str, unknown))}. Nothing was done.")
+    return letters
 
 
 async def _discard_all(process: Process, letters: list[DeadLetter], actor: str, reason: str) -> None:

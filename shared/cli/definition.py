@@ -42,8 +42,14 @@ def load(settings: Callable[[], S]) -> S:
         for fault in error.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in fault["loc"]).upper()
             what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-            sys.stderr.write(f"parcours: the setting {name} {what}. Set it in the environment.\n")
+            sys.stderr.write(
+                f"parcours: the setting {name} {_in_the_sentence(what)}. Set it in the environment.\n"
+            )
         raise SystemExit(2) from None
+
+
+def _in_the_sentence(what: str) -> str:
+    return what.replace("Input should be", "should be", 1) if what.startswith("Input ") else what
 
 
 def in_process(definition: Definition, work: Callable[[Process], Awaitable[T]]) -> T:

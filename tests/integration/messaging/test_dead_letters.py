@@ -272,7 +272,8 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
     await intake.take([decode(record)])
 
     assert (await operator_here("redrive", "--all", "--by", "nadia")).exit_code == 0
-    assert (await operator_here("redrive", "1", "--by", "nadia")).stdout == "0 redriven, 0 still parked\n"
+    again = await operator_here("redrive", "1", "--by", "nadia")
+    assert (again.exit_code, again.stderr) == (1, "parcours: Not parked: 1. Nothing was done.\n")
 
     assert len(await rows(database, "SELECT * FROM request")) == 1
     assert await audit_of(database) == [(1, "nadia", "redriven", None)]
