@@ -4,7 +4,10 @@ Metrics are declared where they are counted, with ``prometheus_client``.
 """
 
 import logging.config
+import time
 from typing import Literal
+
+NOT_AGAIN_SECONDS = 10.0
 
 
 def configure_logging(log_format: Literal["json", "console"], level: str, service: str) -> None:
@@ -22,7 +25,14 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
                     "static_fields": {"service": service},
                 },
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
+            "filters": {"not-again": {"()": NotAgain}},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": log_format,
+                    "filters": ["not-again"],
+                }
+            },
             "root": {"level": level, "handlers": ["stderr"]},
             "loggers": {
                 # A line per connection, request or fetch costs more than the work it tells of.
@@ -33,3 +43,23 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
             },
         }
     )
+
+
+class NotAgain(logging.Filter):
+    """Drops a line of aiokafka that was written a moment ago: without its broker it repeats itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be written."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        now, line = time.monotonic(), record.getMessage()
+        if now - self._written.get(line, -NOT_AGAIN_SECONDS) < NOT_AGAIN_SECONDS:
+            return False
+        if len(self._written) > 1_000:
+            self._written.clear()
+        self._written[line] = now
+        return True
