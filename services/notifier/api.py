@@ -13,6 +13,7 @@ from services.notifier.store import MailRecord
 from services.notifier.tables import MailState
 from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
+from shared.events.vocabulary import AgentId
 from shared.http import Problem, new_api
 
 Staff = Annotated[Principal, Depends(requires(Role.SUPPORT))]
@@ -58,7 +59,7 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     @api.get("/api/v1/mails", tags=["mails"], summary="The mails of an agent, or those in a state")
     async def mails(
         _staff: Staff,
-        agent_id: Annotated[str | None, Query(max_length=100)] = None,
+        agent_id: AgentId | None = None,
         state: MailState | None = None,
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,

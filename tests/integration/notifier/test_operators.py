@@ -121,3 +121,11 @@ async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: 
     assert again.returncode == 1
     assert "nothing to decide" in again.stderr
     assert (await history.rows(where=f"mail_id = '{row.mail_id}'"))[0].state == "pending"
+
+
+async def test_an_agent_id_that_is_none_is_refused_before_the_database_sees_it(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get("/api/v1/mails", params={"agent_id": "secret\0"})
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
