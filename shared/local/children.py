@@ -5,6 +5,7 @@ reaches the supervisor alone and the parts stop in order; each is on the leash (
 killed supervisor leaves nothing running.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -42,6 +43,11 @@ class _Leash:
     def take_off(self, pid: int) -> None:
         self._say(f"-{pid}\n")
 
+    def let_go(self) -> None:
+        """End the watcher, which ends whoever is still on the leash."""
+        if self._watcher is not None and self._owner == os.getpid():
+            self._watcher.communicate()
+
     def _say(self, line: str) -> None:
         with self._lock:
             # A forked copy of this process must not speak for the children of the original.
@@ -60,6 +66,7 @@ class _Leash:
 
 
 _leash = _Leash()
+atexit.register(_leash.let_go)
 
 
 @dataclass
