@@ -21,21 +21,21 @@ from services.notifier import letters, store
 from services.notifier.mailer import Mailer, Outcome, Verdict
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
-from services.notifier.store import Claimed, Settlement
+from services.notifier.store import Claim, Claimed, Settlement
 from services.notifier.tables import MailState
 from shared.database import Database, is_temporary
 from shared.events.catalogue import SessionState
 
 log = logging.getLogger(__name__)
 
-CLAIM = 200
+CLAIM = 100
 """Mails claimed in one statement."""
-CLAIM_LEASE = timedelta(seconds=30)
+CLAIM_LEASE = timedelta(minutes=1)
 """Short, so that what a killed process had claimed is not held up; running out of it costs a second claim."""
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take to answer DATA and the final dot together."""
 POLL_SECONDS = 0.1
-STOP_SECONDS = 20.0
+STOP_SECONDS = 8.0
 """How long a stop waits for mails that the relay has in hand."""
 END_LINGER_SECONDS = 0.005
 """Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
@@ -131,7 +131,7 @@ class Deliverer:
         self._stop_seconds = stop_seconds
         self._woken = asyncio.Event()
         self._sessions: dict[UUID, SessionState] = {}
-        self._marks: Batcher[UUID, set[UUID]] = Batcher(self._write_marks)
+        self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
 
     def wake(self) -> None:
@@ -253,12 +253,12 @@ class Deliverer:
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
             return self._settlement(job, Outcome(Verdict.RETRY, None, "the letter could not be written"))
-        outcome = await self._send(mail.mail_id, outgoing)
+        outcome = await self._send(job.claimed.claim, outgoing)
         return self._settlement(job, outcome) if outcome is not None else None
 
-    async def _send(self, mail_id: UUID, outgoing: Outgoing) -> Outcome | None:
+    async def _send(self, claim: Claim, outgoing: Outgoing) -> Outcome | None:
         async def begin() -> bool:
-            return mail_id in await self._marks.put(mail_id)
+            return claim in await self._marks.put(claim)
 
         try:
             return await self._mailer.send(outgoing, begin)
@@ -266,7 +266,7 @@ class Deliverer:
             if not is_temporary(error):
                 raise
             # The mark may or may not be stored; nothing was sent. When the lease runs out, it is told apart.
-            log.warning("The mark of mail %s cannot be stored (%s)", mail_id, type(error).__name__)
+            log.warning("The mark of mail %s cannot be stored (%s)", claim.mail_id, type(error).__name__)
             return None
 
     def _settlement(self, job: _Job, outcome: Outcome) -> Settlement | None:
@@ -279,24 +279,22 @@ class Deliverer:
                 delay = retry_delay(claimed.attempts)
                 if delay > claimed.patience:
                     answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
-                    return Settlement(claimed.mail.mail_id, MailState.FAILED, outcome.code, answer)
+                    return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
                 return Settlement(
-                    claimed.mail.mail_id,
+                    claimed.claim,
                     MailState.RETRY,
                     outcome.code,
                     outcome.answer,
                     delay * random.uniform(0.9, 1.1),  # noqa: S311 jitter
                 )
             case verdict:
-                return Settlement(
-                    claimed.mail.mail_id, MailState(verdict.value), outcome.code, outcome.answer
-                )
+                return Settlement(claimed.claim, MailState(verdict.value), outcome.code, outcome.answer)
 
     # ------------------------------------------------------------------------------------- writing down
 
-    async def _write_marks(self, ids: Sequence[UUID]) -> set[UUID]:
+    async def _write_marks(self, claims: Sequence[Claim]) -> set[Claim]:
         async with self._database.quiet_transaction() as tx:
-            return await store.start_data(tx, self.owner, ids, lease=DATA_LEASE)
+            return await store.start_data(tx, self.owner, claims, lease=DATA_LEASE)
 
     async def _write_ends(self, settlements: Sequence[Settlement]) -> None:
         """Write outcomes, however long the database is away: only this process knows them."""
@@ -321,7 +319,7 @@ class Deliverer:
     async def _give_back(self, job: _Job) -> None:
         with contextlib.suppress(Exception):  # its lease gives it back as well
             async with self._database.quiet_transaction() as tx:
-                await store.release(tx, self.owner, [job.claimed.mail.mail_id])
+                await store.release(tx, self.owner, [job.claimed.claim])
 
     # ------------------------------------------------------------------------------------- stopping
 

@@ -121,6 +121,11 @@ class QueuedMail(_Base, table=True):
     )
     state: str = Field(sa_column_kwargs={"server_default": MailState.PENDING.value})
     attempts: int = Field(sa_column_kwargs={"server_default": "0"})
+    claims: int = Field(
+        default=0,
+        sa_column_kwargs={"server_default": "0"},
+        description="Tells one claim from the next, also of the same process.",
+    )
     owner: UUID | None = Field(description="The process that claimed it last.")
     lease_until: datetime | None = Field(sa_type=Timestamp)
     message_id: str | None = Field(description="Given at the first claim; the same at each attempt.")

@@ -14,6 +14,7 @@ from services.notifier.store.knowledge import (
 from services.notifier.store.lookup import MailRecord, count_open, counts, mails, resolve
 from services.notifier.store.queueing import announce, announce_to, lock_sessions, queue
 from services.notifier.store.sending import (
+    Claim,
     Claimed,
     Settlement,
     claim,
@@ -24,6 +25,7 @@ from services.notifier.store.sending import (
 )
 
 __all__ = [
+    "Claim",
     "Claimed",
     "MailRecord",
     "Settlement",

@@ -20,10 +20,22 @@ outbox = Outbox("notifier")
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim of one mail: its number tells it from an earlier or later one.
+
+    A lease can run out while its owner lives, and the same process can then claim the mail again.
+    """
+
+    mail_id: UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A mail that this process may try to send. ``patience`` is how long it may still be tried again."""
 
     mail: Mail
+    claim: Claim
     attempts: int
     patience: timedelta
 
@@ -39,17 +51,19 @@ async def claim(
     return [_claimed(row) for row in sorted(rows, key=lambda row: (row.priority, row.due_at))]
 
 
-async def start_data(tx: Transaction, owner: UUID, ids: Sequence[UUID], *, lease: timedelta) -> set[UUID]:
-    """Mark that DATA is about to be sent. Returns those that may be: whose claim still is this process's."""
-    rows = await tx.execute(_START_DATA, {"owner": owner, "ids": list(ids), "lease": lease})
-    return set(rows.scalars())
+async def start_data(
+    tx: Transaction, owner: UUID, claims: Sequence[Claim], *, lease: timedelta
+) -> set[Claim]:
+    """Mark that DATA is about to be sent. Returns the claims that still hold: only theirs may be."""
+    rows = await tx.execute(_START_DATA, {"owner": owner, "lease": lease, **_columns(claims)})
+    return {Claim(row.mail_id, row.claims) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of an attempt. ``answer`` is the relay's, or why there is none; ``delay`` is for RETRY."""
 
-    mail_id: UUID
+    claim: Claim
     state: MailState
     code: int | None
     answer: str
@@ -60,13 +74,13 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
     """Write what became of attempts, and tell of those sent or failed, in this transaction.
 
     A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
-    One that somebody else has taken or decided about is not.
+    One that was claimed again since, or that somebody has decided about, is not.
     """
     rows = await tx.execute(
         _SETTLE,
         {
             "owner": owner,
-            "ids": [one.mail_id for one in settlements],
+            **_columns([one.claim for one in settlements]),
             "states": [one.state.value for one in settlements],
             "codes": [one.code for one in settlements],
             "answers": [one.answer[:500] for one in settlements],
@@ -76,10 +90,15 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
     await outbox.publish(tx, [event for row in rows if (event := told_of(row)) is not None])
 
 
-async def release(tx: Transaction, owner: UUID, ids: Sequence[UUID] | None = None) -> int:
-    """Give back what was claimed and not begun (all of it without ``ids``), as if it had not been claimed."""
-    result = await tx.execute(_RELEASE, {"owner": owner, "ids": None if ids is None else list(ids)})
+async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
+    """Give back what was claimed and not begun (all of it without ``claims``); it was no attempt."""
+    columns = {"ids": None, "numbers": None} if claims is None else _columns(claims)
+    result = await tx.execute(_RELEASE, {"owner": owner, **columns})
     return result.rowcount
+
+
+def _columns(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {"ids": [one.mail_id for one in claims], "numbers": [one.number for one in claims]}
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
@@ -108,6 +127,7 @@ def _claimed(row: Row[Any]) -> Claimed:
             version=row.version,
             called_for_at=row.called_for_at,
         ),
+        claim=Claim(row.mail_id, row.claims),
         attempts=row.attempts,
         patience=row.patience,
     )
@@ -139,15 +159,18 @@ _CLAIM = text(
          ORDER BY priority, due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED)
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
+           claims = claims + 1,
            message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>')
       FROM due WHERE mail.mail_id = due.mail_id
     RETURNING mail.mail_id, template, facts::text AS facts, message_id, recipient, address, given_name,
-              family_name, session_id, enrolment_id, version, called_for_at, attempts, priority, due_at,
-              give_up_at - now() AS patience"""
+              family_name, session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
+              due_at, give_up_at - now() AS patience"""
 )
 _START_DATA = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "
-    "WHERE mail_id = ANY(CAST(:ids AS uuid[])) AND owner = :owner AND state = 'claimed' RETURNING mail_id"
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
+    "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "
+    "AND owner = :owner AND state = 'claimed' RETURNING mail.mail_id, mail.claims"
 )
 _SETTLE = text(
     """
@@ -155,10 +178,10 @@ _SETTLE = text(
        SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
            due_at = CASE WHEN end_.state = 'retry' THEN now() + end_.delay ELSE due_at END,
            settled_at = CASE WHEN end_.state IN ('sent', 'failed') THEN clock_timestamp() END
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS varchar[]), CAST(:codes AS integer[]),
-                  CAST(:answers AS varchar[]), CAST(:delays AS interval[]))
-           AS end_ (mail_id, state, code, answer, delay)
-     WHERE mail.mail_id = end_.mail_id AND owner = :owner
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
+                  CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]))
+           AS end_ (mail_id, number, state, code, answer, delay)
+     WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
     RETURNING mail.mail_id, recipient, template, event_id, session_id, enrolment_id, mail.state, message_id,
               settled_at, smtp_code"""
@@ -166,8 +189,8 @@ _SETTLE = text(
 _RELEASE = text(
     "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "
     "attempts = attempts - 1, owner = NULL, lease_until = NULL "
-    "WHERE owner = :owner AND state = 'claimed' "
-    "AND (CAST(:ids AS uuid[]) IS NULL OR mail_id = ANY(CAST(:ids AS uuid[])))"
+    "WHERE owner = :owner AND state = 'claimed' AND (CAST(:ids AS uuid[]) IS NULL OR (mail_id, claims) IN "
+    "(SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]))))"
 )
 _EXPIRE = text(
     """

@@ -414,3 +414,28 @@ async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> No
 
 
 _CLAIM_VALUES = {"owner": uuid4(), "most": 200, "lease": timedelta(minutes=1), "domain": "x.example"}
+
+
+async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_process_claimed_again(
+    notifier: Notifier,
+) -> None:
+    await queue_many(notifier, 1)
+    owner, minute = uuid4(), timedelta(minutes=1)
+
+    async def claim() -> store.Claim:
+        async with notifier.database.quiet_transaction() as tx:
+            [claimed] = await store.claim(tx, owner, most=10, lease=minute, message_domain="x.example")
+        return claimed.claim
+
+    first = await claim()
+    await notifier.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await jobs.expire_leases(notifier.database)
+    second = await claim()
+
+    async with notifier.database.transaction() as tx:
+        assert await store.start_data(tx, owner, [first, second], lease=minute) == {second}
+        late = store.Settlement(first, MailState.RETRY, None, "timed out before DATA")
+        await store.settle(tx, owner, [late])
+        await store.settle(tx, owner, [store.Settlement(second, MailState.SENT, 250, "ok")])
+        counts = await store.counts(tx)
+    assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)
