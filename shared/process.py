@@ -274,14 +274,21 @@ def _bind(host: str, port: int, name: str) -> socket.socket:
 
 
 async def _has_caught_up(consumer: Any) -> bool:
-    """Whether the consumer has taken all that it knows of. One that has lost its place has not."""
+    """Whether the consumer has taken all that the broker has for it; yes, too, where the broker does not say.
+
+    Asked of the broker: what the consumer knows of it stands still when the consumer does.
+    """
+    partitions = consumer.assignment()
     try:
         async with asyncio.timeout(5):
-            return all(
-                [(consumer.highwater(p) or 0) <= await consumer.position(p) for p in consumer.assignment()]
-            )
+            ends = await consumer.end_offsets(partitions)  # of what is committed, for read_committed
     except (KafkaError, TimeoutError):
-        return False
+        return True  # the broker is away, and no restart of ours would bring it back
+    try:
+        async with asyncio.timeout(5):
+            return all([await consumer.position(p) >= end for p, end in ends.items()])
+    except (KafkaError, TimeoutError):
+        return False  # it has lost its place
 
 
 async def _pause(until: asyncio.Event, seconds: float) -> None:

@@ -28,6 +28,7 @@ PASS = 1_000
 """Events published in one transaction."""
 POLL_SECONDS = 0.1
 SEND_DEADLINE_SECONDS = 30.0
+LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
 
 _LOCK_SPACE = 0x6F7574  # "out": the first half of the advisory lock's key
@@ -80,16 +81,26 @@ class Relay:
         self._woken.set()
 
     async def close(self) -> None:
-        """Disconnect. What was not acknowledged stays unsent."""
+        """Disconnect at once. What was not acknowledged stays unsent.
+
+        Not by ``stop``, which flushes: a flush that is cut short leaves aiokafka's sender alive, and it would
+        publish old events beside whoever has the bucket by then.
+        """
         producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), 5)
-            except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("The producer did not stop cleanly: %s", error or type(error).__name__)
+        if producer is None:
+            return
+        producer._closed = True  # noqa: SLF001 what stop() does first
+        try:
+            async with asyncio.timeout(5):
+                await producer._sender.close()  # noqa: SLF001 what stop() does after the flush
+                await producer.client.close()
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.warning("The producer did not close cleanly: %s", error or type(error).__name__)
 
     async def publish_unsent(self) -> int:
         """One pass over the buckets that have something. Returns how many events were published."""
+        if self._producer is None:  # before a bucket is locked: it may take long
+            await self._open_producer()
         async with self._database.quiet_transaction() as tx:
             buckets = list(await tx.scalars(_WAITING, {"buckets": BUCKETS}))
         random.shuffle(buckets)  # replicas that wake together should not queue for the same bucket
@@ -104,14 +115,20 @@ class Relay:
         rows = (await tx.execute(_UNSENT, {"bucket": bucket, "most": PASS})).all()
         if not rows:
             return 0
-        producer = self._producer or await self._open_producer()
-        await asyncio.wait_for(self._send(producer, rows), SEND_DEADLINE_SECONDS)
+        try:
+            await asyncio.wait_for(self._send(rows), SEND_DEADLINE_SECONDS)
+        except BaseException:
+            await self.close()  # while the bucket is still ours, so that nothing of it leaves later
+            raise
         await tx.execute(_MARK, {"ids": [row.id for row in rows]})
         RELAYED.inc(len(rows))
         return len(rows)
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row[Any]]) -> None:
+    async def _send(self, rows: Sequence[Row[Any]]) -> None:
         """Hand all to the producer in order, then wait for every acknowledgement."""
+        producer = self._producer
+        if producer is None:
+            raise KafkaError("there is no producer")
         acknowledgements = [
             await producer.send(
                 row.topic, value=row.data.encode(), key=row.key.encode(), headers=_headers(row)
@@ -120,7 +137,7 @@ class Relay:
         ]
         await asyncio.gather(*acknowledgements)
 
-    async def _open_producer(self) -> AIOKafkaProducer:
+    async def _open_producer(self) -> None:
         if self._idempotent:
             try:
                 self._producer = await self._started_producer(idempotent=True)
@@ -130,7 +147,6 @@ class Relay:
                 self._idempotent = False
         if not self._idempotent:
             self._producer = await self._started_producer(idempotent=False)
-        return self._producer
 
     async def _started_producer(self, *, idempotent: bool) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -142,7 +158,7 @@ class Relay:
             max_request_size=2 * 1024 * 1024,
         )
         try:
-            await producer.start()
+            await asyncio.wait_for(producer.start(), SEND_DEADLINE_SECONDS)
         except BaseException:
             await producer.stop()
             raise
@@ -164,8 +180,9 @@ class Relay:
 
     async def _last_pass(self) -> None:
         try:
-            while await self.publish_unsent():
-                pass
+            async with asyncio.timeout(LAST_PASS_SECONDS):
+                while await self.publish_unsent():
+                    pass
         except Exception as error:  # noqa: BLE001 the rows are safe: the next process sends them
             log.warning("The last events stay in the outbox (%s)", _describe(error))
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from sqlalchemy import Row
 
 from shared.database import Database
@@ -16,8 +15,8 @@ from shared.messaging.relay import Relay
 class HangingRelay(Relay):
     """Stops between the acknowledgement and the mark."""
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row[Any]]) -> None:
-        await super()._send(producer, rows)
+    async def _send(self, rows: Sequence[Row[Any]]) -> None:
+        await super()._send(rows)
         sys.stdout.write("acknowledged\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
