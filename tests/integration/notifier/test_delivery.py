@@ -417,9 +417,9 @@ _CLAIM_VALUES = {"owner": uuid4(), "most": 200, "lease": timedelta(minutes=1), "
 
 
 async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_process_claimed_again(
-    notifier: Notifier,
+    queued: Notifier,
 ) -> None:
-    await queue_many(notifier, 1)
+    notifier = queued
     owner, minute = uuid4(), timedelta(minutes=1)
 
     async def claim() -> store.Claim:
