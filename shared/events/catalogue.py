@@ -45,9 +45,9 @@ class Module(Fact):
 class Audience(Fact):
     """Who may enrol. An empty list restricts nothing; the three lists are all to be met."""
 
-    functions: tuple[Function, ...] = ()
-    sirets: tuple[Siret, ...] = ()
-    delegations: tuple[Slug, ...] = ()
+    functions: tuple[Function, ...] = Field(default=(), max_length=10)
+    sirets: tuple[Siret, ...] = Field(default=(), max_length=5_000)
+    delegations: tuple[Slug, ...] = Field(default=(), max_length=100)
 
 
 class ReservedSeats(Fact):
@@ -79,13 +79,13 @@ class SessionState(Event):
     starts_at: Instant
     ends_at: Instant = Field(description="Exclusive.")
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
-    modules: tuple[Module, ...] = ()
+    modules: tuple[Module, ...] = Field(default=(), max_length=100)
     capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seat.")
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = Field(default=48, ge=1, le=8_760, description="Hours an offered seat is held.")
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = Audience()
-    reserved_seats: tuple[ReservedSeats, ...] = ()
+    reserved_seats: tuple[ReservedSeats, ...] = Field(default=(), max_length=100)
     organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
     venue: Line | None = None
     join_url: Url | None = None
@@ -138,7 +138,7 @@ class _Resource(Event):
     title: Line
     summary: Paragraph | None = None
     url: Url
-    themes: tuple[Slug, ...] = ()
+    themes: tuple[Slug, ...] = Field(default=(), max_length=100)
     published_at: Instant
 
     @property

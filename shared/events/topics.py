@@ -1,4 +1,4 @@
-"""The topics of the system: name, key, partitions, clean-up. The table of the README, in code.
+"""The topics of the system: name, key, partitions, clean-up, listeners.
 
 Pure data; ``shared.messaging.topics`` creates them on a broker.
 """
