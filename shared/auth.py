@@ -37,6 +37,10 @@ class Principal(BaseModel):
         return self.delegation is None or self.delegation == delegation
 
 
+class UnreadableTokens(Exception):
+    """``API_TOKENS_FILE`` cannot be used; the message names it and says why."""
+
+
 class _Entry(Principal):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -49,19 +53,19 @@ class Tokens:
 
     @classmethod
     def load(cls, path: Path | None) -> "Tokens":
-        """Read the file; without one, nobody has a token. Raises ``ValueError`` that names the file."""
+        """Read the file; without one, nobody has a token. Raises :class:`UnreadableTokens`."""
         if path is None:
             return cls([])
         try:
             return cls(TypeAdapter(list[_Entry]).validate_python(json.loads(path.read_text())))
         except OSError as error:
-            raise ValueError(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
+            raise UnreadableTokens(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
         except ValidationError as error:
             fault = error.errors(include_input=False)[0]
             where = ".".join(str(part) for part in fault["loc"])
-            raise ValueError(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
+            raise UnreadableTokens(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
         except ValueError as error:
-            raise ValueError(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
+            raise UnreadableTokens(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
 
     def owner_of(self, token: str) -> Principal | None:
         """Whose token it is, or None."""

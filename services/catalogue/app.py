@@ -7,18 +7,15 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
-from shared.process import CannotRun, Process
+from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
 
 
 def compose(settings: Settings) -> Process:
-    """Wire the service. Connects to nothing; raises ``CannotRun`` when the tokens cannot be read."""
+    """Wire the service. Connects to nothing."""
     database = Database(settings.database_url, application_name="catalogue")
-    try:
-        tokens = Tokens.load(settings.api_tokens_file)
-    except ValueError as error:
-        raise CannotRun(str(error)) from error
+    tokens = Tokens.load(settings.api_tokens_file)
     return Process(
         name="catalogue",
         settings=settings,

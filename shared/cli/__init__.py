@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
 from shared import migrations
+from shared.auth import UnreadableTokens
 from shared.cli.dead_letters import dead_letter_commands
 from shared.cli.definition import Definition, in_process, load, stop
 from shared.cli.messaging import outbox_commands, topics_commands
@@ -67,7 +68,7 @@ def run(app: typer.Typer) -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
-    except (CannotRun, DatabaseUnreachable, TopicsDiffer) as error:
+    except (CannotRun, DatabaseUnreachable, TopicsDiffer, UnreadableTokens) as error:
         stop(str(error))
     except KafkaError as error:
         stop(f"Kafka cannot be used ({error}). Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right.")
