@@ -28,11 +28,13 @@ def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
 
 async def missing(database: Database, revisions: Path) -> str | None:
     """What the database lacks, in a sentence, or None when it is at the newest revision."""
-    newest = ScriptDirectory.from_config(_config("", revisions, MetaData())).get_current_head()
+    script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
+    newest = script.get_current_head()
     async with database.quiet_transaction() as tx:
         current = await tx.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    if current == newest:
-        return None
+    known = {revision.revision for revision in script.walk_revisions()}
+    if current == newest or (current is not None and current not in known):
+        return None  # a newer version has migrated already: what it added is nothing to this one
     return f"the database is at revision {current or 'none'}, this version needs {newest}"
 
 
