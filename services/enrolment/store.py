@@ -27,7 +27,6 @@ from services.enrolment.rules import (
 )
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import Decision
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.vocabulary import Agent, Reason
 from shared.messaging.decoding import Received
@@ -257,8 +256,8 @@ async def save_refusals(tx: Transaction, requests: Sequence[Request], reason: Re
     enrolments = [refused(request, reason) for request in requests if isinstance(request, SeatRequest)]
     await _save_enrolments(tx, enrolments, now)
     await _save_answers(tx, [Answer(request, State.REFUSED, reason) for request in requests], now)
-    decisions: list[Decision] = [refusal(enrolment) for enrolment in enrolments]
-    await outbox.publish(tx, decisions)
+    traces = {request.request_id: request.traceparent for request in requests}
+    await outbox.publish(tx, [Caused(refusal(one), traces[one.request_id]) for one in enrolments])
 
 
 async def request_outcome(tx: Transaction, request_id: UUID) -> Row[Any] | None:
