@@ -114,11 +114,11 @@ async def publish_replay(
         if await resources.publish(tx, [resource], actor=organiser.name):
             return resource_body(resource)
         known = (await resources.by_ids(tx, [resource.resource_id]))[resource.resource_id]
-    if (known.title, known.summary, known.themes) != (resource.title, resource.summary, resource.themes):
+    if _told(known) != _told(resource):
         raise Problem(
             409,
             "Published already",
-            f"The replay at {replay.url} is published, with another title or summary.",
+            f"The replay at {replay.url} is published, with another session, title, summary or themes.",
         )
     response.status_code = 200
     return resource_body(known)
@@ -207,3 +207,8 @@ def _invalid(field: str, message: str) -> Problem:
     return Problem(
         422, "The request is not valid", f"{field}: {message}", errors=[{"field": field, "message": message}]
     )
+
+
+def _told(resource: Resource) -> tuple[object, ...]:
+    """What a replay says besides its address."""
+    return resource.session_id, resource.title, resource.summary, resource.themes
