@@ -1,7 +1,7 @@
 """HTTP in: what was sent to an agent and what became of it, for support staff."""
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -109,6 +109,6 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     try:
         moment, _, mail_id = base64.urlsafe_b64decode(cursor).decode().partition(" ")
-        return datetime.fromisoformat(moment), UUID(mail_id)
+        return datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)
     except ValueError:
         raise Problem(422, "The request is not valid", "'cursor' is not one that a page gave.") from None

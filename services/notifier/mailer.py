@@ -7,6 +7,7 @@ between them. Nothing is known here of the queue. Sources: RFC 5321 (4.2.1 repli
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -279,8 +280,17 @@ def _negative(response: aiosmtplib.SMTPResponse) -> Outcome:
 
 
 def _answer(response: aiosmtplib.SMTPResponse) -> str:
-    return " ".join(response.message.split()).encode(errors="replace").decode()
+    return _discreet(response.message)
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return _discreet(str(error)) or type(error).__name__
+
+
+def _discreet(words: str) -> str:
+    """On one line, storable, and without the address that relays like to quote."""
+    shown = "".join(char if char.isprintable() else " " for char in words)
+    return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
+
+
+_ADDRESS = re.compile(r"\S+@\S+")

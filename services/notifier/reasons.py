@@ -18,7 +18,7 @@ class Explanation:
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
-_REPLAY = "Le replay sera en accès libre après le webinaire : vous n’aurez pas besoin de vous inscrire."
+_REPLAY = "Le replay est en accès libre une fois le webinaire passé, sans inscription."
 
 ENROLMENT: Mapping[Reason, Explanation] = {
     Reason.UNKNOWN_SESSION: Explanation(

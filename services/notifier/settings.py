@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import StrEnum
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.settings import ServiceSettings
 
@@ -75,9 +75,11 @@ class Settings(ServiceSettings):
         """The address that agents may write to."""
         return parseaddr(self.smtp_contact)[1] or self.sender[1]
 
-    @field_validator("smtp_sender")
+    @field_validator("smtp_sender", "smtp_contact")
     @classmethod
-    def _has_an_address(cls, value: str) -> str:
+    def _has_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "smtp_contact":
+            return value
         address = parseaddr(value)[1]
         local, _, domain = address.rpartition("@")
         if not local or not domain or not address.isascii():
