@@ -415,8 +415,11 @@ async def test_the_same_replay_is_published_once(offer: object, ask: Ask, told: 
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert len(await told(first.json()["resource_id"])) == 1
-    other = await ask("POST", "/replays", by=BRETAGNE, url=REPLAY["url"], title="Autre titre")
+    other = await ask(
+        "POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY | {"title": "Autre titre"}
+    )
     problem(other, 409)
+    problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY), 409)  # the same, without its session
 
 
 async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object, ask: Ask) -> None:
