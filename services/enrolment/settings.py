@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
+from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, LinkSettings):
     """Where its database is, and how patient it is."""
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
 
@@ -32,7 +33,7 @@ class Relay:
         return f"Relay({self.host}:{self.port}, {self.tls.value})"
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, LinkSettings):
     """Where its database and its relay are, and in whose name it writes."""
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
@@ -49,8 +50,6 @@ class Settings(ServiceSettings):
         default="", description="Whom agents may write to; default: the sender's address."
     )
     smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
-    public_base_url: str = Field(default="http://localhost:8003", description="Where links in mails lead.")
-    link_signing_key: str = Field(default="", repr=False, description="Signs links in mails.")
 
     @property
     def database_url(self) -> str:

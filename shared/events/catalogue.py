@@ -86,6 +86,9 @@ class SessionState(Event):
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = Audience()
     reserved_seats: tuple[ReservedSeats, ...] = Field(default=(), max_length=100)
+    quota_per_authority: Count | None = Field(
+        default=None, ge=1, description="Most seats that agents of one SIRET may take. Null: no quota."
+    )
     organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
     venue: Line | None = None
     join_url: Url | None = None

@@ -81,11 +81,14 @@ class EnrolmentPending(Decision):
 
 
 class EnrolmentRefused(Decision):
-    """What was asked is refused; ``reason`` says why. A refused withdrawal changes nothing."""
+    """What was asked is refused; ``reason`` says why.
+
+    A refused withdrawal, answer to an offer or approval changes nothing (ADR 0007).
+    """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentRefused.v1"
     reason: Reason
-    asked: Literal["enrolment", "withdrawal"] = "enrolment"
+    asked: Literal["enrolment", "withdrawal", "offer", "approval"] = "enrolment"
 
 
 class WithdrawnBy(StrEnum):

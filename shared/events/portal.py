@@ -1,6 +1,6 @@
 """What portals ask. Published by portals outside this system; answered, never echoed."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -73,6 +73,7 @@ class WithdrawalRequested(_SessionRequest):
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.WithdrawalRequested.v1"
     agent_id: AgentId
+    by: Literal["agent", "employer"] = "agent"
     reason: Paragraph | None = None
 
 

@@ -57,7 +57,7 @@ TOPICS: dict[Topic, TopicSettings] = {
         key="session_id", partitions=12, listeners=("enrolment",), broker_stamped=True
     ),
     Topic.PORTAL_BESPOKE: TopicSettings(
-        key="siret", partitions=6, listeners=("catalogue",), broker_stamped=True
+        key="siret", partitions=6, listeners=("catalogue", "enrolment"), broker_stamped=True
     ),
     Topic.PORTAL_AGENTS: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment", "notifier")),
     Topic.CATALOGUE_SESSIONS: TopicSettings(
@@ -71,5 +71,5 @@ TOPICS: dict[Topic, TopicSettings] = {
     Topic.ENROLMENT_OCCUPANCY: TopicSettings(
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True
     ),
-    Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=()),
+    Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
 }

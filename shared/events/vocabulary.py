@@ -207,7 +207,9 @@ class Reason(StrEnum):
     QUOTA_REACHED = "quota_reached"
     GROUP_DOES_NOT_FIT = "group_does_not_fit"
     NOT_ENROLLED = "not_enrolled"
-    """A withdrawal found nothing to withdraw (ADR 0004)."""
+    """A withdrawal or an approval found nobody it could be about (ADR 0004)."""
+    NO_OFFER = "no_offer"
+    """An answer found no offer to answer: none was made, or it is answered already (ADR 0007)."""
 
 
 class Fact(BaseModel):

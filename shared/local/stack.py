@@ -131,8 +131,8 @@ class Stack:
             "API_TOKENS_FILE": str(credentials.api_tokens_file(self.directory)),
             "LINK_SIGNING_KEY": credentials.link_signing_key(self.directory),
         }
-        if any(process.service == service for process in self.services):
-            defaults["PUBLIC_BASE_URL"] = self.url(service)
+        for process in reversed(self.services):  # the first of each stays
+            defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url
         return {
             **defaults,
             **env,

@@ -1,0 +1,93 @@
+"""Signed links: what a letter lets its reader do, without a login.
+
+The notifier writes them, the service that owns the page reads them. A link names things by their ids and
+never a person; whoever holds it may do the one thing that it is for, until it expires. Opening one changes
+nothing: mail scanners open links.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class Purpose(StrEnum):
+    """What a link is for; the value is the path of its page, before the token. A link serves one only."""
+
+    WITHDRAW = "/inscriptions/desistement"
+    OFFER = "/inscriptions/offre"
+    CERTIFICATE = "/inscriptions/attestation"
+    PREFERENCES = "/courriels/preferences"
+    CONFIRM = "/courriels/confirmation"
+    UNSUBSCRIBE = "/courriels/desabonnement"
+
+    @property
+    def owner(self) -> str:
+        """The service whose page it is."""
+        return "enrolment" if self.value.startswith("/inscriptions/") else "notifier"
+
+
+class Forged(Exception):
+    """Not a link of ours, or not one for this purpose."""
+
+
+class Expired(Exception):
+    """A link of ours whose time is over."""
+
+
+class LinkSettings(BaseSettings):
+    """Where the public pages are, and the secret that links are signed with. Part of a service's settings."""
+
+    public_base_url: str = Field(
+        default="http://localhost:8001",
+        description="Where the public reaches the services, when one address leads to all of them by path.",
+    )
+    catalogue_public_url: str | None = Field(default=None, description="The catalogue's own, where it has.")
+    enrolment_public_url: str | None = Field(default=None, description="The enrolment's own, where it has.")
+    notifier_public_url: str | None = Field(default=None, description="The notifier's own, where it has.")
+    link_signing_key: str = Field(
+        default="",
+        repr=False,
+        description="Signs links; of several, comma-separated, the last signs and all are accepted.",
+    )
+
+    def public_url(self, service: str) -> str:
+        """Where the public finds the pages of a service, without a slash at the end."""
+        own: str | None = getattr(self, f"{service}_public_url")
+        return (own or self.public_base_url).rstrip("/")
+
+    @property
+    def links(self) -> "Links | None":
+        """What signs and reads links, or None without a key."""
+        keys = [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
+        if not keys:
+            return None
+        return Links(keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
+
+
+class Links:
+    """Signs and reads. ``keys``: the last signs, all are accepted. ``bases``: where each page is."""
+
+    def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
+        self._serializers = {purpose: URLSafeSerializer(keys, salt=purpose.name) for purpose in Purpose}
+        self._bases = bases
+
+    def url(self, purpose: Purpose, *about: str, until: datetime) -> str:
+        """The address of a page about ``about`` (ids, never a name or an address), open before ``until``."""
+        return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *about, until=until)}"
+
+    def token(self, purpose: Purpose, *about: str, until: datetime) -> str:
+        """The last part of :meth:`url`."""
+        return str(self._serializers[purpose].dumps([int(until.timestamp()), *about]))
+
+    def read(self, purpose: Purpose, token: str, now: datetime) -> tuple[str, ...]:
+        """What the link is about. Raises :class:`Forged` or :class:`Expired`."""
+        try:
+            until, *about = self._serializers[purpose].loads(token)
+        except (BadSignature, ValueError, TypeError) as error:
+            raise Forged from error
+        if now.timestamp() >= until:
+            raise Expired
+        return tuple(about)

@@ -1,0 +1,67 @@
+"""Signed links: one purpose each, until they expire, and nobody else's."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.links import Expired, Forged, Links, LinkSettings, Purpose
+
+NOW = datetime(2025, 3, 17, 8, 30, tzinfo=UTC)
+TOMORROW = NOW + timedelta(days=1)
+
+
+def links(key: str = "a key") -> Links:
+    made = LinkSettings(link_signing_key=key, public_base_url="https://parcours.example/").links
+    assert made is not None
+    return made
+
+
+def test_a_link_leads_to_its_page_and_says_what_it_is_about() -> None:
+    url = links().url(Purpose.OFFER, "4f", "2", until=TOMORROW)
+    address, _, token = url.rpartition("/")
+    assert address == "https://parcours.example/inscriptions/offre"
+    assert links().read(Purpose.OFFER, token, NOW) == ("4f", "2")
+
+
+def test_a_service_may_have_an_address_of_its_own() -> None:
+    settings = LinkSettings(link_signing_key="k", enrolment_public_url="https://inscriptions.example")
+    assert settings.links is not None
+    assert settings.links.url(Purpose.OFFER, until=NOW).startswith(
+        "https://inscriptions.example/inscriptions/"
+    )
+    assert settings.links.url(Purpose.PREFERENCES, until=NOW).startswith("http://localhost:8001/courriels/")
+
+
+def test_a_link_of_one_purpose_serves_no_other() -> None:
+    token = links().token(Purpose.CERTIFICATE, "4f", until=TOMORROW)
+    with pytest.raises(Forged):
+        links().read(Purpose.WITHDRAW, token, NOW)
+
+
+def test_a_link_expires_at_its_instant() -> None:
+    token = links().token(Purpose.OFFER, "4f", until=TOMORROW)
+    links().read(Purpose.OFFER, token, TOMORROW - timedelta(seconds=1))
+    with pytest.raises(Expired):
+        links().read(Purpose.OFFER, token, TOMORROW)
+
+
+@pytest.mark.parametrize("token", ["", ".", "a.b", "é", "x" * 100_000, "W10.c2ln"])
+def test_rubbish_is_forged(token: str) -> None:
+    with pytest.raises(Forged):
+        links().read(Purpose.OFFER, token, NOW)
+
+
+def test_a_link_signed_with_another_key_is_forged() -> None:
+    with pytest.raises(Forged):
+        links("one").read(Purpose.OFFER, links("another").token(Purpose.OFFER, until=TOMORROW), NOW)
+
+
+def test_a_key_that_is_replaced_is_accepted_until_it_is_removed() -> None:
+    old = links("old").token(Purpose.OFFER, "4f", until=TOMORROW)
+    assert links("old, new").read(Purpose.OFFER, old, NOW) == ("4f",)
+    with pytest.raises(Forged):
+        links("old").read(Purpose.OFFER, links("old, new").token(Purpose.OFFER, until=TOMORROW), NOW)
+
+
+def test_without_a_key_there_are_no_links() -> None:
+    assert LinkSettings(link_signing_key="").links is None
