@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.enrolment import store
 from shared.database import Database
-from shared.http import Problem, new_api
+from shared.http import Problem
 
 
 class RequestOutcome(BaseModel):
@@ -27,9 +27,8 @@ class RequestOutcome(BaseModel):
     decided_at: datetime | None
 
 
-def build(database: Database) -> FastAPI:
-    """The API over one database."""
-    api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
+def add_to(api: FastAPI, database: Database) -> None:
+    """What portals ask about their requests."""
 
     @api.get("/api/v1/requests/{ce_id}", tags=["requests"], summary="What became of a request")
     async def request_outcome(ce_id: UUID) -> RequestOutcome:
@@ -49,5 +48,3 @@ def build(database: Database) -> FastAPI:
             received_at=row.received_at,
             decided_at=row.decided_at,
         )
-
-    return api
