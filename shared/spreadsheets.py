@@ -1,0 +1,297 @@
+"""CSV as people's spreadsheet programs write and read it: rosters, rankings, attendance, sessions.
+
+Reading takes what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16 with
+one, else Windows-1252; semicolons, commas or tabs; any line ending. What is wrong is said by line, all at
+once. Writing never hands a spreadsheet something that it would run as a formula. No meaning of any column
+enters here.
+"""
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MEDIA_TYPE = "text/csv; charset=utf-8"
+"""Of what :func:`write` makes."""
+
+Cell = str | int | None
+"""What is written: numbers stay numbers, None is an empty cell."""
+
+_BOM = b"\xef\xbb\xbf"
+_DELIMITERS = ";,\t"
+_FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
+"""How a cell begins that a spreadsheet may run (OWASP, CSV injection), also behind blanks and apostrophes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: ``name`` is its key in a row, ``title`` its heading when written. Either is read as heading.
+
+    Headings are compared without case, accents, and what stands between words.
+    """
+
+    name: str
+    title: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is refused unread: more bytes, rows or columns than these."""
+
+    bytes: int = 10 * 1024 * 1024
+    rows: int = 20_000
+    columns: int = 100
+
+
+BOUNDS = Bounds()
+
+
+class Code(StrEnum):
+    """What can be wrong with a sheet or a line of it, for those who say it in other words."""
+
+    TOO_LARGE = "too_large"
+    NOT_CSV = "not_csv"
+    NOT_TEXT = "not_text"
+    EMPTY = "empty"
+    TOO_MANY_COLUMNS = "too_many_columns"
+    TOO_MANY_ROWS = "too_many_rows"
+    COLUMN_MISSING = "column_missing"
+    COLUMN_TWICE = "column_twice"
+    COLUMN_UNKNOWN = "column_unknown"
+    BAD_QUOTES = "bad_quotes"
+    CELLS_MISSING = "cells_missing"
+    TOO_MANY_CELLS = "too_many_cells"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong: in which line (1 is the first of the file), in which column if it is one's."""
+
+    line: int
+    code: str
+    message: str
+    column: str | None = None
+
+
+class UnreadableSheet(ValueError):
+    """Nothing of the file can be used; ``faults`` say why, at least one."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"line {fault.line}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of data. ``cells`` has every column asked for, stripped; what is not there is empty."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What was read: the lines that have the form of the header, and what is wrong with the others."""
+
+    rows: tuple[Row, ...]
+    faults: tuple[Fault, ...]
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def read(
+    content: bytes,
+    columns: Sequence[Column],
+    *,
+    others_are_faults: bool = False,
+    bounds: Bounds = BOUNDS,
+) -> Sheet:
+    """The rows under ``columns``, whatever their order. Blank lines are passed over.
+
+    A heading that is not asked for is ignored, or a fault of line 1 where ``others_are_faults``. Raises
+    :class:`UnreadableSheet` when the file as a whole cannot be used.
+    """
+    text = _text(content, bounds)
+    first, delimiter = _header(text, columns)
+    places = _places(first, columns, bounds)
+    faults = _unknown(first, columns) if others_are_faults else []
+    width = len(first)
+    rows: list[Row] = []
+    for line, record in _records(text, delimiter):
+        if isinstance(record, Fault):
+            faults.append(record)
+        elif line > 1 and any(record):
+            if len(rows) + len(faults) >= bounds.rows:
+                raise UnreadableSheet(
+                    Fault(line, Code.TOO_MANY_ROWS, f"the file has more than {bounds.rows} rows; split it")
+                )
+            fault = _form(line, record, width)
+            if fault is not None:
+                faults.append(fault)
+            else:
+                rows.append(Row(line, {c.name: _cell(record, places.get(c.name)) for c in columns}))
+    return Sheet(tuple(rows), tuple(faults))
+
+
+def _text(content: bytes, bounds: Bounds) -> str:
+    if len(content) > bounds.bytes:
+        raise UnreadableSheet(
+            Fault(1, Code.TOO_LARGE, f"the file is larger than {bounds.bytes // 1024} KiB; split it")
+        )
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise UnreadableSheet(
+            Fault(1, Code.NOT_CSV, "this is a workbook, not CSV; save it as CSV (semicolon or comma)")
+        )
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise UnreadableSheet(Fault(1, Code.NOT_TEXT, "this begins as UTF-16 and is not")) from error
+        text = _windows_1252(content)
+    nul = text.find("\0")
+    if nul >= 0:
+        raise UnreadableSheet(Fault(_line_of(text, nul), Code.NOT_TEXT, "this is not a text file"))
+    return text
+
+
+def _windows_1252(content: bytes) -> str:
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError as error:
+        line = _line_of(content[: error.start].decode("cp1252"), error.start)
+        raise UnreadableSheet(
+            Fault(line, Code.NOT_TEXT, "the text is neither UTF-8 nor Windows-1252; save it as UTF-8")
+        ) from error
+
+
+def _line_of(text: str, place: int) -> int:
+    return len(re.findall(r"\r\n|\r|\n", text[:place])) + 1
+
+
+def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
+    """The first line by the delimiter that finds most of ``columns`` in it, and that delimiter."""
+    known = {_bare(word) for column in columns for word in (column.name, column.title)}
+    candidates = [(_first_record(text, delimiter), delimiter) for delimiter in _DELIMITERS]
+    first, delimiter = max(
+        candidates, key=lambda one: (sum(_bare(name) in known for name in one[0]), len(one[0]))
+    )
+    while first and not first[-1].strip():
+        first.pop()
+    if not first:
+        raise UnreadableSheet(
+            Fault(1, Code.EMPTY, "the first line is empty; it must name the columns: " + _names(columns))
+        )
+    return first, delimiter
+
+
+def _first_record(text: str, delimiter: str) -> list[str]:
+    for _line, record in _records(text, delimiter):
+        return [] if isinstance(record, Fault) else record
+    return []
+
+
+def _names(columns: Iterable[Column]) -> str:
+    return ", ".join(column.name for column in columns if column.required)
+
+
+def _bare(heading: str) -> str:
+    """A heading without case, accents and what stands between words."""
+    letters = unicodedata.normalize("NFKD", heading.casefold())
+    return "".join(letter for letter in letters if letter.isalnum())
+
+
+def _places(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dict[str, int]:
+    """Where each column stands. Raises for what makes every row meaningless."""
+    if len(first) > bounds.columns:
+        raise UnreadableSheet(
+            Fault(1, Code.TOO_MANY_COLUMNS, f"the file has {len(first)} columns, more than {bounds.columns}")
+        )
+    headings = [_bare(heading) for heading in first]
+    places: dict[str, int] = {}
+    wrong: list[Fault] = []
+    for column in columns:
+        words = {_bare(column.name), _bare(column.title)}
+        found = [place for place, heading in enumerate(headings) if heading in words]
+        if len(found) > 1:
+            wrong.append(Fault(1, Code.COLUMN_TWICE, f"the column {column.name} is there twice", column.name))
+        elif found:
+            places[column.name] = found[0]
+        elif column.required:
+            message = f"the column {column.name} ({column.title}) is missing"
+            wrong.append(Fault(1, Code.COLUMN_MISSING, message, column.name))
+    if wrong:
+        raise UnreadableSheet(*wrong)
+    return places
+
+
+def _unknown(first: list[str], columns: Sequence[Column]) -> list[Fault]:
+    known = {_bare(word) for column in columns for word in (column.name, column.title)}
+    return [
+        Fault(1, Code.COLUMN_UNKNOWN, f"there is no column {heading.strip()[:80]!r}", heading.strip()[:80])
+        for heading in first
+        if _bare(heading) not in known
+    ]
+
+
+def _records(text: str, delimiter: str) -> Iterable[tuple[int, list[str] | Fault]]:
+    """Each record with the line that it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            yield line, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, Fault(line, Code.BAD_QUOTES, f"the quotes of this line cannot be read ({error})")
+
+
+def _form(line: int, record: list[str], width: int) -> Fault | None:
+    if len(record) < width:
+        return Fault(
+            line, Code.CELLS_MISSING, f"the line has {len(record)} cells where the header has {width}"
+        )
+    if any(cell.strip() for cell in record[width:]):
+        return Fault(
+            line, Code.TOO_MANY_CELLS, f"the line has {len(record)} cells where the header has {width}"
+        )
+    return None
+
+
+def _cell(record: list[str], place: int | None) -> str:
+    cell = "" if place is None else record[place].strip()
+    # What `write` put before it, and nothing else.
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def write(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """A whole file: semicolons, CRLF, UTF-8 with a mark, without which Excel reads Windows-1252."""
+    return heading(columns) + lines(rows)
+
+
+def heading(columns: Sequence[Column]) -> bytes:
+    """How a file begins, for one that is written in pieces."""
+    return _BOM + lines([[column.title for column in columns]])
+
+
+def lines(rows: Iterable[Sequence[Cell]]) -> bytes:
+    """Lines of a file, in the order of its columns."""
+    written = io.StringIO(newline="")
+    csv.writer(written, delimiter=";", lineterminator="\r\n").writerows(
+        [_harmless(cell) for cell in row] for row in rows
+    )
+    return written.getvalue().encode()
+
+
+def _harmless(cell: Cell) -> Cell:
+    """The cell, behind an apostrophe if a spreadsheet would run it; :func:`read` takes it away again."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
