@@ -1,0 +1,125 @@
+"""How dates, times and organisers are written in French, in letters, pages and certificates. Pure."""
+
+import functools
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, get_timezone_location
+
+NBSP = "\u00a0"
+"""A no-break space, as between a number and its unit."""
+
+_FRENCH = Locale("fr")
+
+_ZONES = {
+    "Europe/Paris": "heure de Paris",
+    "America/Guadeloupe": "heure de la Guadeloupe",
+    "America/Martinique": "heure de la Martinique",
+    "America/Cayenne": "heure de la Guyane",
+    "Indian/Reunion": "heure de La Réunion",
+    "Indian/Mayotte": "heure de Mayotte",
+}
+
+_ORGANISERS = {
+    "auvergne-rhone-alpes": "la délégation Auvergne-Rhône-Alpes du CNFPT",
+    "bourgogne-franche-comte": "la délégation Bourgogne-Franche-Comté du CNFPT",
+    "bretagne": "la délégation Bretagne du CNFPT",
+    "centre-val-de-loire": "la délégation Centre-Val de Loire du CNFPT",
+    "corse": "la délégation Corse du CNFPT",
+    "grand-est": "la délégation Grand Est du CNFPT",
+    "hauts-de-france": "la délégation Hauts-de-France du CNFPT",
+    "ile-de-france": "la délégation Île-de-France du CNFPT",
+    "normandie": "la délégation Normandie du CNFPT",
+    "nouvelle-aquitaine": "la délégation Nouvelle-Aquitaine du CNFPT",
+    "occitanie": "la délégation Occitanie du CNFPT",
+    "pays-de-la-loire": "la délégation Pays de la Loire du CNFPT",
+    "provence-alpes-cote-d-azur": "la délégation Provence-Alpes-Côte d’Azur du CNFPT",
+    "guadeloupe": "la délégation Guadeloupe du CNFPT",
+    "guyane": "la délégation Guyane du CNFPT",
+    "la-reunion": "la délégation La Réunion du CNFPT",
+    "martinique": "la délégation Martinique du CNFPT",
+    "mayotte": "la délégation Mayotte du CNFPT",
+    "inet": "l’Inet, école du CNFPT",
+    "inset-angers": "l’INSET d’Angers, école du CNFPT",
+    "inset-dunkerque": "l’INSET de Dunkerque, école du CNFPT",
+    "inset-montpellier": "l’INSET de Montpellier, école du CNFPT",
+    "inset-nancy": "l’INSET de Nancy, école du CNFPT",
+}
+
+
+def organiser(code: str) -> str:
+    """Who organises, with its article: ``la délégation Bretagne du CNFPT``. Unknown codes: ``le CNFPT``."""
+    return _ORGANISERS.get(code, "le CNFPT")
+
+
+def zone(timezone: str) -> str:
+    """Whose time it is: ``heure de Paris``."""
+    known = _ZONES.get(timezone)
+    return known or f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
+
+
+def day(moment: datetime) -> str:
+    """``lundi 17 mars 2025``, of a moment already in its own zone; the first of a month is ``1er``."""
+    pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
+    return format_date(moment.date(), pattern, locale=_FRENCH)
+
+
+def clock_time(moment: datetime) -> str:
+    """``9 h 30``, or ``9 h`` at the full hour, of a moment already in its own zone; no line breaks in it."""
+    hour = f"{moment.hour}{NBSP}h"
+    return f"{hour}{NBSP}{moment.minute:02}" if moment.minute else hour
+
+
+def hours(length: timedelta) -> str:
+    """``3 h 30``, ``45 min``: how long something takes, to the minute."""
+    whole, minutes = divmod(int(length.total_seconds()) // 60, 60)
+    if not whole:
+        return f"{minutes}{NBSP}min"
+    return f"{whole}{NBSP}h{NBSP}{minutes:02}" if minutes else f"{whole}{NBSP}h"
+
+
+@functools.lru_cache(maxsize=10_000)
+def moment(instant: datetime, timezone: str) -> str:
+    """``lundi 17 mars 2025 à 9 h 30, heure de Paris``."""
+    local = instant.astimezone(ZoneInfo(timezone))
+    return f"{day(local)} à {clock_time(local)}, {zone(timezone)}"
+
+
+@functools.lru_cache(maxsize=10_000)
+def period(start: datetime, end: datetime, timezone: str) -> str:
+    """When something takes place; ``end`` is exclusive.
+
+    Whole days are written as days: from midnight to midnight, 17 March to 12 April is ``du lundi 17 mars
+    2025 au vendredi 11 avril 2025``.
+    """
+    first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
+    if _is_midnight(first) and _is_midnight(last) and last > first:
+        last_day = last - timedelta(days=1)
+        if last_day.date() == first.date():
+            return day(first)
+        return f"du {day(first)} au {day(last_day)}"
+    if first.date() == last.date():
+        return f"{day(first)} de {clock_time(first)} à {clock_time(last)}, {zone(timezone)}"
+    return f"du {day(first)} à {clock_time(first)} au {day(last)} à {clock_time(last)}, {zone(timezone)}"
+
+
+@functools.lru_cache(maxsize=10_000)
+def deadline(instant: datetime, timezone: str) -> str:
+    """The last day before ``instant``, which is exclusive: ``vendredi 28 mars 2025 inclus``.
+
+    When it is not a midnight: ``lundi 17 mars 2025 à 9 h 30, heure de Paris``.
+    """
+    local = instant.astimezone(ZoneInfo(timezone))
+    if _is_midnight(local):
+        return f"{day(local - timedelta(days=1))} inclus"
+    return moment(instant, timezone)
+
+
+def ordinal(number: int) -> str:
+    """``1re``, ``2e``: a place in line (feminine, as *place* is)."""
+    return "1re" if number == 1 else f"{number}e"
+
+
+def _is_midnight(local: datetime) -> bool:
+    return (local.hour, local.minute, local.second) == (0, 0, 0)

@@ -1,0 +1,85 @@
+"""Dates and places as French writes them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared import french
+from shared.events.vocabulary import Delegation
+
+
+def at(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone(UTC)
+
+
+def spaced(text: str) -> str:
+    """The text with its no-break spaces as spaces."""
+    return text.replace(french.NBSP, " ")
+
+
+def test_a_moment_has_day_time_and_zone() -> None:
+    assert spaced(french.moment(at("2025-03-17T09:30+01:00"), "Europe/Paris")) == (
+        "lundi 17 mars 2025 à 9 h 30, heure de Paris"
+    )
+
+
+def test_a_full_hour_has_no_minutes_and_the_first_of_a_month_is_ordinal() -> None:
+    assert spaced(french.moment(at("2025-04-01T14:00+02:00"), "Europe/Paris")) == (
+        "mardi 1er avril 2025 à 14 h, heure de Paris"
+    )
+
+
+def test_overseas_sessions_are_told_in_their_own_zone() -> None:
+    assert spaced(french.moment(at("2025-04-03T09:00+04:00"), "Indian/Reunion")) == (
+        "jeudi 3 avril 2025 à 9 h, heure de La Réunion"
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "written"),
+    [
+        (
+            "2025-04-03T09:30+02:00",
+            "2025-04-03T17:00+02:00",
+            "jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris",
+        ),
+        # The MOOC: over the change of clocks, its end exclusive.
+        (
+            "2025-03-16T23:00+00:00",
+            "2025-04-11T22:00+00:00",
+            "du lundi 17 mars 2025 au vendredi 11 avril 2025",
+        ),
+        ("2025-04-03T00:00+02:00", "2025-04-04T00:00+02:00", "jeudi 3 avril 2025"),
+        (
+            "2025-04-03T09:00+02:00",
+            "2025-04-04T12:00+02:00",
+            "du jeudi 3 avril 2025 à 9 h au vendredi 4 avril 2025 à 12 h, heure de Paris",
+        ),
+    ],
+)
+def test_a_period_is_written_as_one_reads_it(start: str, end: str, written: str) -> None:
+    assert spaced(french.period(at(start), at(end), "Europe/Paris")) == written
+
+
+def test_a_deadline_at_midnight_is_the_day_before_inclusive() -> None:
+    assert french.deadline(at("2025-03-28T23:00+00:00"), "Europe/Paris") == "vendredi 28 mars 2025 inclus"
+
+
+def test_no_line_breaks_between_a_number_and_its_hour() -> None:
+    assert french.clock_time(at("2025-03-17T09:05+00:00")) == "9\u00a0h\u00a005"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "written"), [(0, "0 min"), (45, "45 min"), (60, "1 h"), (210, "3 h 30"), (1500, "25 h")]
+)
+def test_a_length_is_in_hours_and_minutes(minutes: int, written: str) -> None:
+    assert spaced(french.hours(timedelta(minutes=minutes))) == written
+
+
+@pytest.mark.parametrize("code", list(Delegation))
+def test_every_organiser_has_a_name(code: Delegation) -> None:
+    assert french.organiser(code) != "le CNFPT"
+
+
+def test_an_organiser_that_a_later_version_adds_is_still_the_cnfpt() -> None:
+    assert french.organiser("antarctique") == "le CNFPT"
