@@ -23,7 +23,7 @@ def load_offer(
         typer.Option(
             formats=["%Y-%m-%d"],
             metavar="DATE",
-            help="Move all dates by whole days so that this one is today.",
+            help="Move all dates by whole weeks, so that this one falls into the seven days that end today.",
         ),
     ] = None,
     directory: Annotated[

@@ -55,13 +55,15 @@ _Change = tuple[Session | None, Done, Presentation, Plan]
 
 
 async def load(database: Database, directory: Path, *, as_of: date | None = None) -> Summary:
-    """Load the offer; with ``as_of``, all its dates move by whole days so that this one is today in Paris.
+    """Load the offer; with ``as_of``, all its dates move by whole weeks.
+
+    So a Tuesday stays one, and ``as_of`` falls into the seven days that end today in Paris.
 
     Loading the same files again changes nothing and publishes nothing. Raises
     :class:`~services.catalogue.offer_files.OfferError`; then nothing was loaded.
     """
     now = clock.now()
-    shift = timedelta(0) if as_of is None else now.astimezone(ZoneInfo(PARIS)).date() - as_of
+    shift = timedelta(0) if as_of is None else _whole_weeks(as_of, now.astimezone(ZoneInfo(PARIS)).date())
     planned = offer_files.read(directory, shift=shift)
     async with database.transaction() as tx:
         known_offers = await offers.all_for_load(tx)
@@ -85,6 +87,10 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
         resources_unchanged=len(planned.resources) - published - held_back,
         resources_held_back=held_back,
     )
+
+
+def _whole_weeks(since: date, today: date) -> timedelta:
+    return timedelta(weeks=(today - since).days // 7)
 
 
 def _changes(planned: Iterable[PlannedSession], known: dict[UUID, Loaded], now: datetime) -> list[_Change]:

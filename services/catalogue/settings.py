@@ -2,14 +2,19 @@
 
 from pydantic import Field
 
+from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
-    """Where its database is and which port it listens on."""
+class Settings(ServiceSettings, LinkSettings):
+    """Where its database is, which port it listens on, and where its readers go from its pages."""
 
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = 8001
+    portal_url: str | None = Field(
+        default=None,
+        description="Where “S'inscrire” leads; {session_id} in it is replaced by the session's.",
+    )
 
     @property
     def database_url(self) -> str:

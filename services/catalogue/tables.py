@@ -47,6 +47,7 @@ class SessionRow(_Row, table=True):
     __tablename__ = "session"
     __table_args__ = (
         CheckConstraint("capacity >= 0", name="capacity_not_negative"),
+        CheckConstraint("quota_per_authority > 0", name="quota_positive"),
         CheckConstraint("starts_at < ends_at", name="starts_before_end"),
         CheckConstraint("enrolment_opens_at < enrolment_closes_at", name="opens_before_close"),
         CheckConstraint("status IN ('draft', 'published', 'cancelled')", name="known_status"),
@@ -82,6 +83,7 @@ class SessionRow(_Row, table=True):
     approval: str
     audience: dict[str, Any] = _json()
     reserved_seats: list[Any] = _json()
+    quota_per_authority: int | None
     venue: str | None
     join_url: str | None
     summary: str | None

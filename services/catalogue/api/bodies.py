@@ -140,7 +140,7 @@ class AudienceRequest(Audience, extra="forbid"):
 class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
-    Only ``capacity`` (unlimited), ``venue`` and ``join_url`` (none) may be null.
+    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue`` and ``join_url`` (none) may be null.
     """
 
     title: Line | None = None
@@ -156,6 +156,7 @@ class SessionChange(_Request):
     approval: ApprovalPolicy | None = None
     audience: AudienceRequest | None = None
     reserved_seats: tuple[ReservedSeatsRequest, ...] | None = Field(default=None, max_length=100)
+    quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
     venue: Line | None = None
     join_url: Url | None = None
 

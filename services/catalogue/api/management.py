@@ -42,6 +42,7 @@ _CONFLICTS = frozenset(
         Refusal.SESSION_OVER,
         Refusal.IN_THE_PAST,
         Refusal.FIXED_ONCE_OPEN,
+        Refusal.NOT_STARTED,
     )
 )
 """Refused for what the session is by now; everything else is wrong in itself."""
@@ -160,6 +161,9 @@ async def _shown(tx: Transaction, session_id: UUID, organiser: Principal) -> Ses
 async def _replay(tx: Transaction, replay: ReplayRequest, organiser: Principal) -> Resource:
     if replay.session_id is not None:
         session = await _own(tx, replay.session_id, organiser)
+        refused = rules.unrecorded(session, clock.now())
+        if refused is not None:
+            raise _problem(refused)
         acting_for = session.organiser
     else:
         acting_for = _acting_for(organiser, replay.organiser)

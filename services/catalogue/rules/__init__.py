@@ -8,7 +8,15 @@ Every event has a version of its own, the clock's too, so that "older than what 
 for whoever reads.
 """
 
-from services.catalogue.rules.changes import amend, cancel, change, differences, publish, schedule
+from services.catalogue.rules.changes import (
+    amend,
+    cancel,
+    change,
+    differences,
+    publish,
+    schedule,
+    unrecorded,
+)
 from services.catalogue.rules.derived import (
     announce,
     days_before,
@@ -56,4 +64,5 @@ __all__ = [
     "schedule",
     "state_of",
     "unpublishable",
+    "unrecorded",
 ]

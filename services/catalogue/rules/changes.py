@@ -99,6 +99,17 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
 
 
+def unrecorded(session: Session, now: datetime) -> Refused | None:
+    """Why there can be no replay of the session yet: nothing has been said that could have been recorded."""
+    if session.status is Status.DRAFT:
+        return _refused(Refusal.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay")
+    if session.status is Status.CANCELLED:
+        return _refused(Refusal.ALREADY_CANCELLED, "the session was cancelled, so there is nothing to replay")
+    if phase_at(session.plan, now) is Phase.UPCOMING:
+        return _refused(Refusal.NOT_STARTED, "the session has not started, so there is nothing to replay yet")
+    return None
+
+
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:
     """The fields of the plan that differ, in the plan's order."""
     return tuple(

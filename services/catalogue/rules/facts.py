@@ -52,6 +52,7 @@ class Plan:
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = EVERYONE
     reserved_seats: tuple[ReservedSeats, ...] = ()
+    quota_per_authority: int | None = None
     venue: str | None = None
     join_url: str | None = None
 
@@ -86,6 +87,7 @@ class Terms(Fact):
     offer_hold_hours: int = Field(default=48, ge=1)
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = EVERYONE
+    quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
 class Refusal(StrEnum):
@@ -103,6 +105,7 @@ class Refusal(StrEnum):
     SESSION_OVER = "session_over"
     IN_THE_PAST = "in_the_past"
     FIXED_ONCE_OPEN = "fixed_once_open"
+    NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True)

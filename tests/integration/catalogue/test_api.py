@@ -206,6 +206,15 @@ async def test_managing_needs_a_token_of_the_right_role(look: Ask, method: str, 
     problem(await look(method, path, by=PORTAL), 403)
 
 
+async def test_a_token_that_organises_nothing_reads_what_everyone_reads(
+    an_empty_offer: str, ask: Ask
+) -> None:
+    await drafted(ask, an_empty_offer)
+    public = await published(ask, an_empty_offer)
+    listed = (await ask("GET", "/sessions", by=PORTAL)).json()["items"]
+    assert [item["session_id"] for item in listed] == [public]
+
+
 async def test_a_wrong_token_is_refused_where_none_is_needed(look: Ask) -> None:
     problem(await look("GET", "/sessions", by="nobody"), 401)
 
@@ -264,6 +273,7 @@ async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
         ({"capacity": -1}, "body.capacity"),
         ({"capacity": 10**12}, "body.capacity"),
         ({"capacity": 1.5}, "body.capacity"),
+        ({"quota_per_authority": 0}, "body.quota_per_authority"),
         ({"offer_id": "inconnue"}, "body.offer_id"),
         ({"organiser": "atlantide"}, "body.organiser"),
         ({"timezone": "Europe/Atlantide"}, "body.timezone"),
@@ -320,6 +330,18 @@ async def test_a_change_is_told_with_a_new_version(an_empty_offer: str, ask: Ask
     changed = (await told(session_id))[-1]
     assert isinstance(changed, SessionChanged)
     assert (changed.version, changed.capacity, changed.venue) == (4, 12, "Brest")
+
+
+async def test_a_quota_per_authority_is_told_and_can_be_lifted(
+    an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    session_id = await published(ask, an_empty_offer, quota_per_authority=3)
+    lifted = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, quota_per_authority=None)
+    assert lifted.json()["quota_per_authority"] is None
+    first, *_, last = await told(session_id)
+    assert isinstance(first, SessionScheduled)
+    assert isinstance(last, SessionChanged)
+    assert (first.quota_per_authority, last.quota_per_authority) == (3, None)
 
 
 async def test_null_lifts_the_limit_and_leaving_out_keeps_it(an_empty_offer: str, ask: Ask) -> None:
@@ -397,29 +419,47 @@ async def test_every_change_leaves_a_line_that_says_who_what_and_when(
 REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
 
 
-async def test_a_replay_is_open_to_everyone_and_told(offer: object, ask: Ask, told: Told) -> None:
-    answer = await ask(
-        "POST", "/replays", by=BRETAGNE, session_id=str(RENNES), themes=["enjeux-ia"], **REPLAY
-    )
+@pytest.fixture
+async def recorded(an_empty_offer: str, ask: Ask) -> str:
+    """A session of Bretagne that has begun."""
+    began = {
+        "enrolment_opens_at": in_days(-9).isoformat(),
+        "starts_at": in_days(-0.1).isoformat(),
+        "ends_at": in_days(0.2).isoformat(),
+    }
+    return await published(ask, an_empty_offer, **began)
+
+
+async def test_a_replay_is_open_to_everyone_and_told(recorded: str, ask: Ask, told: Told) -> None:
+    answer = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, themes=["enjeux-ia"], **REPLAY)
     assert answer.status_code == 201
     replay = answer.json()
     (event,) = await told(replay["resource_id"])
     assert isinstance(event, ReplayPublished)
-    assert (event.session_id, event.organiser, event.version) == (RENNES, "bretagne", 1)
+    assert (event.session_id, event.organiser, event.version) == (UUID(recorded), "bretagne", 1)
     assert (await ask("GET", "/resources", kind="replay")).json()["items"][0] == replay
 
 
-async def test_the_same_replay_is_published_once(offer: object, ask: Ask, told: Told) -> None:
-    first = await ask("POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY)
-    again = await ask("POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY)
+async def test_the_same_replay_is_published_once(recorded: str, ask: Ask, told: Told) -> None:
+    first = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
+    again = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert len(await told(first.json()["resource_id"])) == 1
     other = await ask(
-        "POST", "/replays", by=BRETAGNE, session_id=str(RENNES), **REPLAY | {"title": "Autre titre"}
+        "POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY | {"title": "Autre titre"}
     )
     problem(other, 409)
     problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY), 409)  # the same, without its session
+
+
+async def test_there_is_no_replay_of_what_has_not_begun(an_empty_offer: str, ask: Ask, told: Told) -> None:
+    for session_id in (
+        await published(ask, an_empty_offer),
+        (await drafted(ask, an_empty_offer))["session_id"],
+    ):
+        problem(await ask("POST", "/replays", by=BRETAGNE, session_id=session_id, **REPLAY), 409)
+    assert not [event for event in await told() if isinstance(event, ReplayPublished)]
 
 
 async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object, ask: Ask) -> None:

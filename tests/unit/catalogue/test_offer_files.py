@@ -93,7 +93,7 @@ def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agent
         assert kept.release_at < event.plan.enrolment_closes_at
         assert event.plan.capacity is not None
         assert kept.seats < event.plan.capacity
-        assert event.plan.waiting_list is WaitingList.AUTOMATIC
+        assert event.plan.waiting_list is WaitingList.OFFER
         assert event.plan.offer_hold_hours == 48
 
 

@@ -423,3 +423,20 @@ def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) 
 
 def test_nothing_has_been_announced_of_a_new_session() -> None:
     assert a_draft().announced is NOTHING
+
+
+# ---------------------------------------------------------------------------------------------- replays
+
+
+def test_there_is_a_replay_only_of_a_published_session_that_has_begun() -> None:
+    session = a_published_session()
+    assert rules.unrecorded(session, STARTS) is None
+    assert rules.unrecorded(session, AFTER) is None
+    cancelled = done(rules.cancel(session, WHILE_OPEN)).session
+    for refused, refusal in (
+        (rules.unrecorded(session, STARTS - SOON), Refusal.NOT_STARTED),
+        (rules.unrecorded(a_draft(), AFTER), Refusal.NOT_PUBLISHED),
+        (rules.unrecorded(cancelled, AFTER), Refusal.ALREADY_CANCELLED),
+    ):
+        assert refused is not None
+        assert [problem.refusal for problem in refused.problems] == [refusal]
