@@ -36,7 +36,7 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
     return Deliverer(
         database,
         Mailer(settings.relay, size=settings.smtp_connections),
-        Renderer(Sender(name, address, settings.contact)),
+        Renderer(Sender(name, address, settings.contact), settings.links),
         lanes=settings.smtp_connections,
         message_domain=address.rpartition("@")[2],
     )

@@ -21,7 +21,8 @@ from icalendar import (
 )
 from icalendar.parser import Contentline, Parameters
 
-from services.notifier import french, mime
+from services.notifier import mime
+from shared import french
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format
 

@@ -13,6 +13,7 @@ from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
+    AttendanceRecorded,
     Decision,
     EnrolmentPending,
     EnrolmentRefused,
@@ -42,6 +43,14 @@ class Calendar(StrEnum):
     CANCEL = "cancel"
 
 
+class Link(StrEnum):
+    """What a letter lets its reader do by a signed link, where links can be signed."""
+
+    WITHDRAW = "withdraw"
+    OFFER = "offer"
+    CERTIFICATE = "certificate"
+
+
 class Template(StrEnum):
     """Every letter, by the name of its templates."""
 
@@ -54,9 +63,11 @@ class Template(StrEnum):
     REFUSED = "refused"
     ALREADY_ENROLLED = "already-enrolled"
     WITHDRAWAL_REFUSED = "withdrawal-refused"
+    OFFER_REFUSED = "offer-refused"
     WITHDRAWN = "withdrawn"
     SESSION_CANCELLED = "session-cancelled"
     REPLAY_AVAILABLE = "replay-available"
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +77,29 @@ class Kind:
     subject: str
     priority: Priority = Priority.ANSWER
     calendar: Calendar | None = None
+    link: Link | None = None
 
 
 KINDS: Mapping[Template, Kind] = {
-    # template                    subject                                            priority       calendar
-    Template.CONFIRMED: Kind("Votre inscription est confirmée : {title}", calendar=Calendar.INVITE),
-    Template.SEAT_ASSIGNED: Kind("Une place vous est attribuée : {title}", calendar=Calendar.INVITE),
-    Template.WAITLISTED: Kind("Vous êtes sur la liste d’attente : {title}"),
-    Template.SEAT_OFFERED: Kind("Une place s’est libérée, à confirmer : {title}"),
+    # template                    subject                                            priority, calendar, link
+    Template.CONFIRMED: Kind(
+        "Votre inscription est confirmée : {title}", calendar=Calendar.INVITE, link=Link.WITHDRAW
+    ),
+    Template.SEAT_ASSIGNED: Kind(
+        "Une place vous est attribuée : {title}", calendar=Calendar.INVITE, link=Link.WITHDRAW
+    ),
+    Template.WAITLISTED: Kind("Vous êtes sur la liste d’attente : {title}", link=Link.WITHDRAW),
+    Template.SEAT_OFFERED: Kind("Une place s’est libérée, à confirmer : {title}", link=Link.OFFER),
     Template.OFFER_LAPSED: Kind("La place proposée n’est plus réservée : {title}"),
-    Template.PENDING: Kind("Votre demande d’inscription est bien reçue : {title}"),
+    Template.PENDING: Kind("Votre demande d’inscription est bien reçue : {title}", link=Link.WITHDRAW),
     Template.REFUSED: Kind("Votre demande d’inscription n’est pas acceptée : {title}"),
     Template.ALREADY_ENROLLED: Kind("Rien ne change pour votre inscription : {title}"),
     Template.WITHDRAWAL_REFUSED: Kind("Votre désistement n’a pas pu être enregistré : {title}"),
+    Template.OFFER_REFUSED: Kind("Votre réponse n’a pas pu être prise en compte : {title}"),
     Template.WITHDRAWN: Kind("Votre désistement est enregistré : {title}", calendar=Calendar.CANCEL),
     Template.SESSION_CANCELLED: Kind("Session annulée : {title}", calendar=Calendar.CANCEL),
     Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
+    Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
 }
 
 
@@ -151,20 +169,35 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return (Letter(Template.OFFER_LAPSED, {"cause": cause.value}),)
         case EnrolmentPending(awaiting=awaiting):
             return (Letter(Template.PENDING, {"awaiting": awaiting.value}),)
-        case EnrolmentRefused(reason=Reason.NOT_ENROLLED):
-            return ()  # there was nothing to withdraw: the portal is told, the agent need not be
-        case EnrolmentRefused(reason=Reason.ALREADY_ENROLLED, asked="enrolment"):
-            return (Letter(Template.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
-        case EnrolmentRefused(reason=reason, asked=asked):
-            template = Template.REFUSED if asked == "enrolment" else Template.WITHDRAWAL_REFUSED
-            known = reason is not Reason.UNKNOWN_SESSION
-            return (Letter(template, {"reason": reason.value}, needs_session=known),)
+        case EnrolmentRefused():
+            return _letters_of_refusal(decision)
         case EnrolmentWithdrawn(by=WithdrawnBy.SESSION_CANCELLED):
             return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat}),)
         case EnrolmentWithdrawn(by=by):
             return (Letter(Template.WITHDRAWN, {"by": by.value, "had_seat": had_seat}),)
+        case AttendanceRecorded(certified=True):
+            return (Letter(Template.CERTIFICATE),)
         case _:
-            return ()  # AttendanceRecorded, and what later versions publish
+            return ()  # attendance alone, and what later versions publish
+
+
+def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
+    if refused.asked == "approval":
+        return ()  # the employer asked, and reads the answer on their portal
+    if refused.reason is Reason.NOT_ENROLLED:
+        return ()  # there was nothing to withdraw: the portal is told, the agent need not be
+    if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
+        return (Letter(Template.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
+    known = refused.reason is not Reason.UNKNOWN_SESSION
+    return (Letter(_REFUSALS[refused.asked], {"reason": refused.reason.value}, needs_session=known),)
+
+
+_REFUSALS = {
+    "enrolment": Template.REFUSED,
+    "withdrawal": Template.WITHDRAWAL_REFUSED,
+    "offer": Template.OFFER_REFUSED,
+}
+"""The letter that says no, by what was asked."""
 
 
 def standing_after(decision: Decision) -> Standing | None:

@@ -26,11 +26,11 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Vérifiez la session sur votre portail, puis refaites votre demande.",
     ),
     Reason.NOT_OPEN_YET: Explanation(
-        "Les inscriptions ne sont pas encore ouvertes : elles ouvrent le {opens}.",
+        "Les inscriptions ne sont pas encore ouvertes : elles ouvrent le {opens}.",
         "Refaites votre demande à partir de cette date.",
     ),
     Reason.DEADLINE_PASSED: Explanation(
-        "Les inscriptions sont closes : votre demande devait arriver avant l’échéance ({closes}).",
+        "Les inscriptions sont closes : votre demande devait arriver avant l’échéance ({closes}).",
         _OTHER_SESSIONS,
     ),
     Reason.SESSION_FULL: Explanation(
@@ -42,7 +42,7 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Si votre situation a changé, faites-la corriger sur votre portail, puis refaites votre demande.",
     ),
     Reason.ALREADY_ENROLLED: Explanation(
-        "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
+        "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
         "Vous n’avez rien à faire.",
     ),
     Reason.SESSION_CANCELLED: Explanation("Cette session est annulée.", _OTHER_SESSIONS),
@@ -51,7 +51,7 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Rapprochez-vous de votre responsable ou de votre service formation.",
     ),
     Reason.NOT_SELECTED: Explanation(
-        "Votre candidature n’a pas été retenue : l’organisateur avait moins de places que de demandes.",
+        "Votre candidature n’a pas été retenue : l’organisateur avait moins de places que de demandes.",
         _OTHER_SESSIONS,
     ),
     Reason.OVERLAPPING_SESSION: Explanation(
@@ -70,16 +70,19 @@ ENROLMENT: Mapping[Reason, Explanation] = {
     Reason.NOT_ENROLLED: Explanation(
         "Vous n’avez ni place ni demande en cours pour cette session.", "Vous n’avez rien à faire."
     ),
+    Reason.NO_OFFER: Explanation(
+        "Aucune place de cette session ne vous est proposée en ce moment.", "Vous n’avez rien à faire."
+    ),
 }
 """Why an enrolment was refused."""
 
 WITHDRAWAL: Mapping[Reason, Explanation] = {
     Reason.DEADLINE_PASSED: Explanation(
         "La session a déjà commencé ({starts}) : il n’est plus possible de se désister.",
-        "Si vous n’y participez pas, prévenez l’organisateur : votre absence sera notée comme telle.",
+        "Si vous n’y participez pas, prévenez l’organisateur : votre absence sera notée comme telle.",
     ),
     Reason.SESSION_CANCELLED: Explanation(
-        "Cette session est annulée : votre inscription a déjà pris fin.", "Vous n’avez rien à faire."
+        "Cette session est annulée : votre inscription a déjà pris fin.", "Vous n’avez rien à faire."
     ),
     Reason.UNKNOWN_SESSION: Explanation(
         "La session indiquée n’est pas publiée dans l’offre du CNFPT.",
@@ -88,13 +91,37 @@ WITHDRAWAL: Mapping[Reason, Explanation] = {
 }
 """Why a withdrawal was refused; other reasons read as for an enrolment."""
 
+OFFER: Mapping[Reason, Explanation] = {
+    Reason.DEADLINE_PASSED: Explanation(
+        "Votre réponse est arrivée après l’échéance : la place est proposée à la personne suivante.",
+        "Si vous souhaitez participer, refaites une demande sur votre portail : si la session est complète, "
+        "vous prendrez rang à la fin de la liste d’attente.",
+    ),
+    Reason.NO_OFFER: Explanation(
+        "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, ou l’échéance est passée.",
+        "Si vous êtes sur la liste d’attente, vous y gardez votre rang.",
+    ),
+    Reason.ALREADY_ENROLLED: Explanation(
+        "Vous avez déjà une place dans cette session : elle reste la vôtre.", "Vous n’avez rien à faire."
+    ),
+    Reason.SESSION_CANCELLED: Explanation("Cette session est annulée.", _OTHER_SESSIONS),
+    Reason.UNKNOWN_SESSION: WITHDRAWAL[Reason.UNKNOWN_SESSION],
+}
+"""Why an answer to an offered seat was refused; other reasons read as for an enrolment."""
+
 
 def explanation(reason: Reason, *, asked: str, session_format: Format | None) -> Explanation:
-    """The sentence and the advice for a refusal of what was ``asked`` (``enrolment``, ``withdrawal``)."""
-    if asked == "withdrawal":
-        return WITHDRAWAL.get(reason) or ENROLMENT[reason]
+    """The sentence and the advice for a refusal of what was ``asked``.
+
+    ``asked`` is ``enrolment``, ``withdrawal`` or ``offer`` (an answer to an offered seat).
+    """
+    if asked in _OTHERWISE:
+        return _OTHERWISE[asked].get(reason) or ENROLMENT[reason]
     found = ENROLMENT[reason]
     # DOMAIN.md, webinar: when full, the refusal promises the replay; so does a late request.
     if session_format is Format.WEBINAR and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
         return Explanation(found.sentence, _REPLAY)
     return found
+
+
+_OTHERWISE = {"withdrawal": WITHDRAWAL, "offer": OFFER}

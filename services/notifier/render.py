@@ -8,18 +8,19 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.notifier import french, letters, mime, reasons
+from services.notifier import letters, mime, reasons
 from services.notifier.calendar import Attendee, CalendarWriter, Own
-from shared import clock
+from shared import clock, french
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import Format, Reason, WaitingList
+from shared.links import Links, Purpose
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +33,9 @@ THEME = {
     "line": "#c4c8cf",
 }
 """The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
+
+CERTIFICATE_FOR = timedelta(days=2 * 365)
+"""How long the link to a certificate opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,14 @@ class SessionView:
 
 
 class Renderer:
-    """Writes mails. Keeps the last sessions prepared: the same one is told to many."""
+    """Writes mails. Keeps the last sessions prepared: the same one is told to many.
 
-    def __init__(self, sender: Sender, *, keep: int = 500) -> None:
+    ``links`` signs; without it, letters send their reader to the portal.
+    """
+
+    def __init__(self, sender: Sender, links: Links | None = None, *, keep: int = 500) -> None:
         self._sender = sender
+        self._links = links
         self._from_address = mime.ascii_address(sender.address)
         self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
         self._calendar = CalendarWriter(self._from_address, keep=keep)
@@ -157,6 +165,7 @@ class Renderer:
             "reference": str(mail.enrolment_id),
             "contact": self._sender.contact,
             "theme": THEME,
+            "link": self._link(kind.link, mail, session),
         }
         zone = view.timezone if view else "Europe/Paris"
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
@@ -165,6 +174,24 @@ class Renderer:
         if "reason" in facts:
             context["explanation"] = _explanation(mail, session, view)
         return context
+
+    def _link(
+        self, link: letters.Link | None, mail: letters.Mail, session: SessionState | None
+    ) -> str | None:
+        """The address of the one thing that a letter lets its reader do."""
+        if self._links is None or link is None or session is None:
+            return None
+        enrolment = str(mail.enrolment_id)
+        match link:
+            case letters.Link.WITHDRAW:
+                return self._links.url(Purpose.WITHDRAW, enrolment, until=session.ends_at)
+            case letters.Link.OFFER:
+                until = datetime.fromisoformat(str(mail.facts["hold_until"]))
+                return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=until)
+            case letters.Link.CERTIFICATE:
+                return self._links.url(
+                    Purpose.CERTIFICATE, enrolment, until=mail.called_for_at + CERTIFICATE_FOR
+                )
 
     def _attachment(
         self, kind: letters.Kind, mail: letters.Mail, session: SessionState | None, attendee: Attendee
@@ -197,14 +224,18 @@ class Renderer:
 def _explanation(
     mail: letters.Mail, session: SessionState | None, view: SessionView | None
 ) -> reasons.Explanation:
-    asked = "withdrawal" if mail.template is letters.Template.WITHDRAWAL_REFUSED else "enrolment"
     found = reasons.explanation(
-        Reason(str(mail.facts["reason"])), asked=asked, session_format=session.format if session else None
+        Reason(str(mail.facts["reason"])),
+        asked=_ASKED.get(mail.template, "enrolment"),
+        session_format=session.format if session else None,
     )
     if view is None:
         return found
     dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
     return reasons.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+
+
+_ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}
 
 
 def _to_the_minute(moment: datetime) -> datetime:

@@ -43,10 +43,24 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
         {"reason": "deadline_passed"},
     ),
     (EnrolmentRefused, {"reason": "not_enrolled", "asked": "withdrawal"}, None, {}),
+    (
+        EnrolmentRefused,
+        {"reason": "no_offer", "asked": "offer"},
+        Template.OFFER_REFUSED,
+        {"reason": "no_offer"},
+    ),
+    (
+        EnrolmentRefused,
+        {"reason": "already_enrolled", "asked": "offer"},
+        Template.OFFER_REFUSED,
+        {"reason": "already_enrolled"},
+    ),
+    (EnrolmentRefused, {"reason": "deadline_passed", "asked": "approval"}, None, {}),
     (EnrolmentWithdrawn, {}, Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
     (EnrolmentWithdrawn, {"by": "employer"}, Template.WITHDRAWN, {"by": "employer", "had_seat": True}),
     (EnrolmentWithdrawn, {"by": "session_cancelled"}, Template.SESSION_CANCELLED, {"had_seat": True}),
     (AttendanceRecorded, {"attendance": "attended"}, None, {}),
+    (AttendanceRecorded, {"attendance": "attended", "certified": True}, Template.CERTIFICATE, {}),
 ]
 
 
@@ -121,6 +135,7 @@ def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
         {"reason": "already_enrolled"},
         {"reason": "deadline_passed", "asked": "withdrawal"},
         {"reason": "not_enrolled", "asked": "withdrawal"},
+        {"reason": "deadline_passed", "asked": "offer"},
     ],
 )
 def test_a_refusal_that_changes_nothing_leaves_the_agent_where_they_stood(refused: dict[str, str]) -> None:

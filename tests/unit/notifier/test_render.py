@@ -3,6 +3,7 @@
 import binascii
 import functools
 import re
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -15,13 +16,23 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.notifier import mime
-from services.notifier.letters import KINDS, Calendar, Template
+from services.notifier import mime, reasons
+from services.notifier.letters import KINDS, Calendar, Link, Template
 from services.notifier.mime import UnsendableAddress
-from services.notifier.render import THEME
+from services.notifier.render import THEME, Renderer
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
-from tests.unit.notifier.builders import MAIL_ID, a_mail, a_renderer, a_session, at, the_mooc
+from shared.links import Expired, Links, Purpose
+from tests.unit.notifier.builders import (
+    ENROLMENT_ID,
+    MAIL_ID,
+    SENDER,
+    a_mail,
+    a_renderer,
+    a_session,
+    at,
+    the_mooc,
+)
 
 FACTS: dict[Template, dict[str, Any]] = {
     Template.WAITLISTED: {"position": 3},
@@ -30,6 +41,7 @@ FACTS: dict[Template, dict[str, Any]] = {
     Template.PENDING: {"awaiting": "employer_approval"},
     Template.REFUSED: {"reason": "deadline_passed"},
     Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
+    Template.OFFER_REFUSED: {"reason": "deadline_passed"},
     Template.WITHDRAWN: {"by": "agent", "had_seat": True},
     Template.SESSION_CANCELLED: {"had_seat": True},
     Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
@@ -46,6 +58,9 @@ OUTCOME = {
     Template.REFUSED: "Votre demande d’inscription à la session « {title} » n’est pas acceptée.",
     Template.ALREADY_ENROLLED: "Votre nouvelle demande pour la session « {title} » ne change rien",
     Template.WITHDRAWAL_REFUSED: "Votre désistement de la session « {title} » n’a pas pu être enregistré.",
+    Template.OFFER_REFUSED: "Votre réponse à la place proposée à la session « {title} » "
+    "n’a pas pu être prise en compte.",
+    Template.CERTIFICATE: "Votre attestation de participation à la session « {title} » est disponible.",
     Template.WITHDRAWN: "Votre désistement de la session « {title} » est enregistré.",
     Template.SESSION_CANCELLED: "La session « {title} » est annulée : votre inscription prend fin.",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
@@ -99,6 +114,7 @@ def test_every_letter_begins_with_its_outcome_in_both_parts(template: Template) 
     assert text.startswith("Bonjour Zoé Durand,\n\n" + expected)
     words = " ".join(Page(body(message, "text/html")).words.split())
     assert expected in words
+    assert "None" not in words
 
 
 @pytest.mark.parametrize("template", list(Template))
@@ -180,7 +196,7 @@ def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> Non
     text = body(rendered(Template.REFUSED, facts={"reason": reason.value}), "text/plain")
     assert "{" not in text
     if reason is Reason.NOT_OPEN_YET:
-        assert "elles ouvrent le mercredi 26 février 2025 à 0 h, heure de Paris" in text
+        assert "elles ouvrent le mercredi 26 février 2025 à 0\u00a0h, heure de Paris" in text
     if reason is Reason.DEADLINE_PASSED:
         assert "vendredi 28 mars 2025 inclus" in text
 
@@ -361,9 +377,57 @@ def test_text_survives_quoted_printable(text: str) -> None:
     assert decoded == (expected if expected.endswith("\n") else expected + "\n")
 
 
+LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "https://parcours.example"))
+LINKED = [template for template in Template if KINDS[template].link is not None]
+
+
+@pytest.mark.parametrize("template", LINKED)
+def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
+    session = a_session()
+    mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
+    message = parsed(Renderer(SENDER, LINKS).render(mail, session).content)
+    purpose, about, until = {
+        Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
+        Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
+        Link.CERTIFICATE: (Purpose.CERTIFICATE, (str(ENROLMENT_ID),), at("2027-03-10T14:05:30+01:00")),
+    }[KINDS[template].link or Link.WITHDRAW]
+    address = f"https://parcours.example{purpose.value}/"
+    (in_text,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
+    hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
+    assert in_text in hrefs
+    token = in_text.removeprefix(address)
+    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == about
+    with pytest.raises(Expired):
+        LINKS.read(purpose, token, until)
+    assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
+
+
+@pytest.mark.parametrize("template", LINKED)
+def test_without_a_key_letters_send_their_reader_to_the_portal(template: Template) -> None:
+    message = rendered(template)
+    for kind in ("text/plain", "text/html"):
+        assert "depuis votre portail" in body(message, kind)
+        assert "https://" not in body(message, kind)
+
+
+def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
+    def says(waiting_list: str) -> str:
+        return body(rendered(Template.WAITLISTED, a_session(waiting_list=waiting_list)), "text/plain")
+
+    assert "elle vous est attribuée" in says("automatic")
+    assert "une place vous sera proposée, à confirmer avant une date" in says("offer")
+    assert "attribuée" not in says("offer")
+
+
+@pytest.mark.parametrize("reason", ["deadline_passed", "no_offer", "already_enrolled", "session_cancelled"])
+def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
+    text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
+    assert reasons.OFFER[Reason(reason)].sentence in text
+
+
 def test_called_for_is_written_to_the_minute() -> None:
     text = body(rendered(Template.PENDING, called_for_at=at("2025-03-10T14:05:59+01:00")), "text/plain")
-    assert "Demande enregistrée le lundi 10 mars 2025 à 14 h 05, heure de Paris" in text
+    assert "Demande enregistrée le lundi 10 mars 2025 à 14\u00a0h\u00a005, heure de Paris" in text
 
 
 def test_other_sessions_are_proposed_only_where_they_help() -> None:
