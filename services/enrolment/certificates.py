@@ -1,0 +1,184 @@
+"""The certificate of attendance as a PDF: tagged, in French, titled (PDF/UA-1), made to be kept (PDF/A-2a).
+
+Data reaches the template as JSON and is set as plain text, so a name can be anything. The same certificate
+is the same file, byte for byte. Who is due one is a rule, and who asks for it is known elsewhere.
+"""
+
+import asyncio
+import functools
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import typst
+
+from shared import french
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
+"""To be kept for years, and to be read by everyone."""
+_LONGEST_WORD = 24
+"""Characters that stand in one line of the narrowest place; longer ones are given places to break."""
+_MISSING = "\ufffd"
+"""What stands for a character that the typeface lacks: PDF/UA forbids to leave it out unseen."""
+
+Words = dict[str, Any]
+"""What the template is given: texts, lists of texts, and lists of those."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttendedModule:
+    """A séance that the agent attended."""
+
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is certified. ``modules`` is empty when the session was attended as a whole.
+
+    ``organiser`` is a code of ``Delegation``; ``issued_at`` the moment at which the certificate became due.
+    """
+
+    reference: str
+    given_name: str
+    family_name: str
+    employer: str
+    session_title: str
+    starts_at: datetime
+    ends_at: datetime
+    timezone: str
+    venue: str | None
+    modules: tuple[AttendedModule, ...]
+    organiser: str
+    issued_at: datetime
+
+
+async def pdf_of(certificate: Certificate) -> bytes:
+    """The PDF, made in a thread: it takes some milliseconds of computing."""
+    return await asyncio.to_thread(render, certificate)
+
+
+def render(certificate: Certificate) -> bytes:
+    """The PDF. Characters that the typeface lacks are replaced by a sign that says so."""
+    words = words_of(certificate)
+    try:
+        return _compile(words, certificate.issued_at)
+    except typst.TypstError:
+        return _compile(_displayable(words), certificate.issued_at)
+
+
+def words_of(certificate: Certificate) -> Words:
+    """Everything that the certificate says, as the template takes it."""
+    zone = certificate.timezone
+    organiser = french.organiser(certificate.organiser)
+    name = f"{certificate.given_name} {certificate.family_name}"
+    modules = [
+        [_breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
+        for module in certificate.modules
+    ]
+    total = sum((module.ends_at - module.starts_at for module in certificate.modules), timedelta())
+    issued_on = french.day(certificate.issued_at.astimezone(ZoneInfo(zone)))
+    return {
+        "title": f"Attestation de présence – {certificate.session_title}",
+        "issuer": "Centre national de la fonction publique territoriale",
+        "heading": "Attestation de présence",
+        "before": f"{organiser[0].upper()}{organiser[1:]} atteste que",
+        "name": _breakable(name),
+        "employer": _breakable(certificate.employer),
+        "after": "a suivi la session",
+        "session": _breakable(certificate.session_title),
+        "when": french.period(certificate.starts_at, certificate.ends_at, zone),
+        "where": f"Lieu : {_breakable(certificate.venue)}" if certificate.venue else None,
+        "modules_heading": "Séances suivies",
+        "columns": ["Séance", "Date", "Durée"],
+        "modules": modules,
+        "total": f"Durée totale suivie : {french.hours(total)}." if certificate.modules else "",
+        "issued": f"Attestation établie le {issued_on}.",
+        "reference": f"Référence : {certificate.reference}",
+        "footer": f"Attestation de présence – référence {certificate.reference}",
+    }
+
+
+def _length(module: AttendedModule) -> str:
+    return french.hours(module.ends_at - module.starts_at)
+
+
+def _compile(words: Words, issued_at: datetime) -> bytes:
+    return _compile_source(_template(), {"certificate": json.dumps(words, ensure_ascii=False)}, issued_at)
+
+
+def _compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
+    # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
+    compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
+    pdf = compiler.compile(format="pdf", sys_inputs=inputs, pdf_standards=_STANDARDS, timestamp=created_at)
+    if not isinstance(pdf, bytes):
+        raise TypeError("typst gave something else than one PDF")
+    return pdf
+
+
+@functools.cache
+def _template() -> bytes:
+    return (TEMPLATES / "attestation.typ").read_bytes()
+
+
+@functools.cache
+def _fonts() -> typst.Fonts:
+    """Those that travel in typst's wheel: the same certificate everywhere, whatever is installed."""
+    return typst.Fonts(include_system_fonts=False)
+
+
+# ------------------------------------------------------------------------------ what a typeface can show
+
+
+def _breakable(text: str) -> str:
+    """The text, with places to break inside a word that would leave the page."""
+    return _UNBROKEN.sub("\\g<0>\u200b", text)
+
+
+_UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
+
+
+def _displayable(words: Words) -> Words:
+    """The words with only characters that the typeface has; what may be decomposed is."""
+    return {
+        key: _each(one, lambda text: "".join(_shown(character) for character in text))
+        for key, one in words.items()
+    }
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out
+    """``value`` with every text in it changed."""
+    match value:
+        case str():
+            return change(value)
+        case list():
+            return [_each(one, change) for one in value]
+        case _:
+            return value
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shown(character: str) -> str:
+    """The character, or what it is composed of, or the sign for a missing one."""
+    if character.isascii() and character.isprintable():
+        return character
+    for candidate in (character, unicodedata.normalize("NFKD", character)):
+        try:
+            _compile_source(_PROBE, {"text": candidate}, datetime(2025, 1, 1, tzinfo=UTC))
+        except typst.TypstError:
+            continue
+        return candidate
+    return _MISSING
+
+
+_PROBE = b'#set document(title: "x")\n#set text(lang: "fr", font: "Libertinus Serif")\nx#sys.inputs.text'

@@ -1,0 +1,162 @@
+"""The certificate: an accessible PDF that says what was attended, whatever the names are made of."""
+
+import io
+import re
+import threading
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
+
+import pypdf
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pypdf.generic import DictionaryObject
+
+from services.enrolment import certificates
+from services.enrolment.certificates import AttendedModule, Certificate, render
+
+
+def module(title: str, day: int) -> AttendedModule:
+    return AttendedModule(
+        title, datetime(2025, 3, day, 8, 30, tzinfo=UTC), datetime(2025, 3, day, 11, 0, tzinfo=UTC)
+    )
+
+
+def a_certificate(**changes: Any) -> Certificate:
+    values: dict[str, Any] = {
+        "reference": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
+        "given_name": "Zoé",
+        "family_name": "Durand",
+        "employer": "Ville de Rennes",
+        "session_title": "Les fondamentaux de l’IA",
+        "starts_at": datetime(2025, 3, 16, 23, tzinfo=UTC),
+        "ends_at": datetime(2025, 4, 11, 22, tzinfo=UTC),
+        "timezone": "Europe/Paris",
+        "venue": None,
+        "modules": (module("Comprendre", 18), module("Pratiquer", 25)),
+        "organiser": "bretagne",
+        "issued_at": datetime(2025, 4, 14, 8, tzinfo=UTC),
+    }
+    return Certificate(**(values | changes))
+
+
+def opened(pdf: bytes) -> pypdf.PdfReader:
+    return pypdf.PdfReader(io.BytesIO(pdf))
+
+
+def text_of(pdf: bytes) -> str:
+    return re.sub(r"\s+", " ", "\n".join(page.extract_text() for page in opened(pdf).pages))
+
+
+def catalog(pdf: bytes) -> Any:
+    """The root of the document, whose values pypdf knows only as objects."""
+    return opened(pdf).trailer["/Root"]
+
+
+def roles(pdf: bytes) -> list[str]:
+    """The tags of the document in reading order."""
+    found: list[str] = []
+
+    def walk(node: Any) -> None:
+        node = node.get_object()
+        if isinstance(node, DictionaryObject):
+            if "/S" in node:
+                found.append(str(node["/S"]))
+            if "/K" in node:
+                walk(node["/K"])
+        elif isinstance(node, list):
+            for child in node:
+                walk(child)
+
+    walk(catalog(pdf)["/StructTreeRoot"])
+    return found
+
+
+def test_it_says_who_attended_what_when_how_long_and_by_whose_word() -> None:
+    text = text_of(render(a_certificate(venue="Rennes, 2 rue du Test")))
+    for said in (
+        "Attestation de présence",
+        "La délégation Bretagne du CNFPT atteste que",
+        "Zoé Durand",
+        "Ville de Rennes",
+        "Les fondamentaux de l’IA",
+        "du lundi 17 mars 2025 au vendredi 11 avril 2025",
+        "Lieu : Rennes, 2 rue du Test",
+        "mardi 18 mars 2025 de 9 h 30 à 12 h, heure de Paris",
+        "Durée totale suivie : 5 h.",
+        "Attestation établie le lundi 14 avril 2025.",
+        "Référence : 6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
+    ):
+        assert said in text, said
+
+
+def test_dates_are_written_in_the_zone_of_the_session() -> None:
+    text = text_of(render(a_certificate(timezone="Indian/Reunion")))
+    assert "mardi 18 mars 2025 de 12 h 30 à 15 h, heure de La Réunion" in text
+
+
+def test_a_session_attended_as_a_whole_has_no_table() -> None:
+    pdf = render(a_certificate(modules=()))
+    assert "Séances suivies" not in text_of(pdf)
+    assert "/Table" not in roles(pdf)
+
+
+def test_it_is_tagged_in_french_with_a_title_that_is_shown() -> None:
+    pdf = render(a_certificate())
+    root = catalog(pdf)
+    assert root["/Lang"] == "fr"
+    assert root["/MarkInfo"]["/Marked"]
+    assert root["/ViewerPreferences"]["/DisplayDocTitle"]
+    metadata = opened(pdf).metadata
+    assert metadata is not None
+    assert metadata.title == "Attestation de présence – Les fondamentaux de l’IA"
+    tags = roles(pdf)
+    assert [tag for tag in tags if re.fullmatch(r"/H[0-9]", tag)] == ["/H1", "/H2"]
+    assert tags.count("/TH") == 3
+    assert tags.count("/TD") == 6
+
+
+def test_it_claims_pdf_ua_and_pdf_a_which_the_typesetter_checked() -> None:
+    metadata = catalog(render(a_certificate()))["/Metadata"].get_object().get_data().decode()
+    assert re.search(r'pdfuaid:part(="1"|>1<)', metadata)
+    assert re.search(r'pdfaid:part(="2"|>2<)', metadata)
+
+
+def test_the_same_certificate_is_the_same_file() -> None:
+    assert render(a_certificate()) == render(a_certificate())
+
+
+def test_markup_in_a_name_is_text() -> None:
+    name = '#read("attestation.typ") *x* $y$ <z> @w \\ // = "é'
+    assert f"{name} Durand" in text_of(render(a_certificate(given_name=name)))
+
+
+def test_a_long_word_stays_on_the_page() -> None:
+    pdf = render(a_certificate(family_name="W" * 300, modules=(module("W" * 300, 18),)))
+    for page in opened(pdf).pages:
+        right_edge = float(page.mediabox.right)
+        ends: list[float] = []
+        page.extract_text(visitor_text=lambda _text, cm, tm, *_: ends.append(cm[4] + tm[4]))  # noqa: B023
+        assert max(ends) < right_edge
+    assert certificates.words_of(a_certificate(family_name="W" * 300))["name"].count("\u200b") == 12
+
+
+@pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000"])
+def test_a_character_without_a_glyph_is_shown_as_missing(character: str) -> None:
+    assert "Zo\ufffd Durand" in text_of(render(a_certificate(given_name=f"Zo{character}")))
+
+
+def test_a_name_in_another_script_that_the_typeface_has_is_left_alone() -> None:
+    assert "Жанна" in text_of(render(a_certificate(given_name="Жанна")))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_whatever_a_name_is_made_of_there_is_a_certificate(given_name: str, title: str) -> None:
+    assert render(a_certificate(given_name=given_name, session_title=title)).startswith(b"%PDF-")
+
+
+async def test_it_is_made_beside_the_event_loop() -> None:
+    with patch.object(certificates, "render", lambda _: threading.current_thread().name):
+        assert await certificates.pdf_of(a_certificate()) != threading.current_thread().name  # type: ignore[comparison-overlap]
