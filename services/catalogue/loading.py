@@ -70,6 +70,7 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
         wanted = [_offer(entry) for entry in planned.offers]
         await offers.save(tx, [offer for offer in wanted if known_offers.get(offer.offer_id) != offer])
         known = await sessions.loaded_for_update(tx, [one.session_id for one in planned.sessions])
+        await offers.save_themes(tx, planned.themes)
         changes = _changes(planned.sessions, known, now)
         await sessions.save_loaded(tx, changes, actor=ACTOR)
         published, held_back = await _publish_resources(tx, planned.resources, now)

@@ -181,6 +181,7 @@ class PlannedResource:
 class PlannedOffer:
     """All that the files say, with instants."""
 
+    themes: dict[str, str]
     offers: tuple[OfferEntry, ...]
     sessions: tuple[PlannedSession, ...]
     resources: tuple[PlannedResource, ...]
@@ -316,7 +317,7 @@ def _unknown_themes(themes: Iterable[str], known: set[str], where: str) -> Itera
             yield f"{where}: themes: {theme} is not in any list of themes"
 
 
-def _planned(files: Iterable[tuple[str, OfferFile]], shift: timedelta) -> PlannedOffer:
+def _planned(files: Sequence[tuple[str, OfferFile]], shift: timedelta) -> PlannedOffer:
     offers: list[OfferEntry] = []
     sessions: list[PlannedSession] = []
     resources: list[PlannedResource] = []
@@ -324,7 +325,8 @@ def _planned(files: Iterable[tuple[str, OfferFile]], shift: timedelta) -> Planne
         offers += file.offers
         sessions += (_session(name, offer, entry, shift) for offer in file.offers for entry in offer.sessions)
         resources += (_resource(entry, shift) for entry in file.resources)
-    return PlannedOffer(tuple(offers), tuple(sessions), tuple(resources))
+    themes = {entry.theme: entry.title for _, file in files for entry in file.themes}
+    return PlannedOffer(themes, tuple(offers), tuple(sessions), tuple(resources))
 
 
 def _session(file: str, offer: OfferEntry, entry: SessionEntry, shift: timedelta) -> PlannedSession:

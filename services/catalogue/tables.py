@@ -4,8 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Table, func, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Computed,
+    Identity,
+    Index,
+    Table,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, new_registry
@@ -22,10 +33,28 @@ def _json() -> Any:
     return Field(sa_type=JSONB)
 
 
+def _changed_at() -> Any:
+    """When the row was last written; a trigger keeps it, so that no statement can forget it."""
+    return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
+def _words(of: str) -> Any:
+    """What French full text search finds the row by."""
+    return Field(
+        sa_column=Column(TSVECTOR, Computed(f"to_tsvector('french', french_words({of}))"), nullable=False)
+    )
+
+
+def french_words(of: str) -> ColumnElement[str]:
+    """``of`` without case and accents, by the database's own function: *metiers* finds *métiers*."""
+    return func.french_words(of)
+
+
 class OfferRow(_Row, table=True):
     """An offer. ``terms`` are what its sessions have unless they say otherwise."""
 
     __tablename__ = "offer"
+    __table_args__ = (Index("ix_offer_words", "words", postgresql_using="gin"),)
 
     offer_id: str = Field(primary_key=True)
     format: str
@@ -35,6 +64,17 @@ class OfferRow(_Row, table=True):
     terms: dict[str, Any] = _json()
     source: str
     choices: list[str] = _json()
+    changed_at: datetime = _changed_at()
+    words: str = _words("title || ' ' || summary")
+
+
+class ThemeRow(_Row, table=True):
+    """A word that offers and resources share, and to which one may subscribe."""
+
+    __tablename__ = "theme"
+
+    theme: str = Field(primary_key=True)
+    title: str
 
 
 class SessionRow(_Row, table=True):
@@ -55,6 +95,7 @@ class SessionRow(_Row, table=True):
         Index("ix_session_organiser", "organiser", "starts_at", "session_id"),
         Index("ix_session_format", "format", "starts_at", "session_id"),
         Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
+        Index("ix_session_words", "words", postgresql_using="gin"),
         Index(
             "ix_session_next_transition_at",
             "next_transition_at",
@@ -91,6 +132,11 @@ class SessionRow(_Row, table=True):
     source: str | None
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
+    changed_at: datetime = _changed_at()
+    words: str = _words(
+        "title || ' ' || coalesce(summary, '') || ' ' || coalesce(venue, '') || ' ' "
+        "|| CAST(experts AS text) || ' ' || replace(organiser, '-', ' ')"
+    )
 
 
 class OccupancyRow(_Row, table=True):
@@ -104,13 +150,17 @@ class OccupancyRow(_Row, table=True):
     enrolled: int
     waiting: int
     offered: int
+    changed_at: datetime = _changed_at()
 
 
 class ResourceRow(_Row, table=True):
     """A replay, a dossier or a community, open to everyone."""
 
     __tablename__ = "resource"
-    __table_args__ = (Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),)
+    __table_args__ = (
+        Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
+        Index("ix_resource_session_id", "session_id", postgresql_where=text("session_id IS NOT NULL")),
+    )
 
     resource_id: UUID = Field(primary_key=True)
     version: int
@@ -123,6 +173,7 @@ class ResourceRow(_Row, table=True):
     organiser: str | None
     session_id: UUID | None
     source: str | None
+    changed_at: datetime = _changed_at()
 
 
 class AuditRow(_Row, table=True):
@@ -150,6 +201,7 @@ def _table(name: str) -> Table:
 
 
 offer = _table("offer")
+theme = _table("theme")
 session = _table("session")
 occupancy = _table("occupancy")
 resource = _table("resource")

@@ -1,7 +1,7 @@
 """Offers: what the sessions belong to."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,13 @@ class Offer:
     choices: tuple[str, ...]
 
 
+_COLUMNS = tuple(column for column in tables.offer.c if column.name != "words")
+
+
 async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
     """At most ``limit`` offers by id, that come after ``after``."""
     columns = tables.offer.c
-    query = select(tables.offer).order_by(columns.offer_id).limit(limit)
+    query = select(*_COLUMNS).order_by(columns.offer_id).limit(limit)
     if after is not None:
         query = query.where(columns.offer_id > after)
     return [_offer(row) for row in await tx.execute(query)]
@@ -38,17 +41,32 @@ async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
     """The offer, if there is one."""
-    row = (await tx.execute(select(tables.offer).where(tables.offer.c.offer_id == offer_id))).one_or_none()
+    row = (await tx.execute(select(*_COLUMNS).where(tables.offer.c.offer_id == offer_id))).one_or_none()
     return None if row is None else _offer(row)
 
 
 async def all_for_load(tx: Transaction) -> dict[str, Offer]:
     """Every offer, for a load; a second load waits until the first has ended."""
     await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING})
-    return {row.offer_id: _offer(row) for row in await tx.execute(select(tables.offer))}
+    return {row.offer_id: _offer(row) for row in await tx.execute(select(*_COLUMNS))}
 
 
 _LOADING = 0x6F66666572  # "offer"
+
+
+async def save_themes(tx: Transaction, themes: Mapping[str, str]) -> None:
+    """Insert or rename themes: code to title."""
+    if themes:
+        rows = [{"theme": theme, "title": title} for theme, title in themes.items()]
+        await insert_many(
+            tx, tables.theme, rows, then="ON CONFLICT (theme) DO UPDATE SET title = excluded.title"
+        )
+
+
+async def themes(tx: Transaction) -> dict[str, str]:
+    """Every theme, code to title, by title."""
+    query = select(tables.theme).order_by(tables.theme.c.title)
+    return {row.theme: row.title for row in await tx.execute(query)}
 
 
 async def save(tx: Transaction, offers: Sequence[Offer]) -> None:

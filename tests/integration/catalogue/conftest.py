@@ -125,7 +125,7 @@ async def an_empty_offer(database: Database) -> str:
     async with database.quiet_transaction() as tx:
         await tx.execute(
             text(
-                "INSERT INTO offer VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
+                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
                 "CAST(:terms AS jsonb), 'illustrative', '[]')"
             ),
             {"terms": terms},

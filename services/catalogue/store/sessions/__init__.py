@@ -1,0 +1,47 @@
+"""Sessions: read, claimed, locked, stored with their events; and how full they are."""
+
+from services.catalogue.store.sessions.changing import (
+    add,
+    claim_due,
+    for_update,
+    loaded_for_update,
+    next_announcement_after,
+    save,
+    save_announced,
+    save_loaded,
+)
+from services.catalogue.store.sessions.facts import (
+    PUBLIC,
+    Listed,
+    Loaded,
+    Occupancy,
+    Presentation,
+    Viewer,
+    Wanted,
+)
+from services.catalogue.store.sessions.listing import count, page, page_query, shown, titles
+from services.catalogue.store.sessions.occupancy import record_occupancy
+
+__all__ = [
+    "PUBLIC",
+    "Listed",
+    "Loaded",
+    "Occupancy",
+    "Presentation",
+    "Viewer",
+    "Wanted",
+    "add",
+    "claim_due",
+    "count",
+    "for_update",
+    "loaded_for_update",
+    "next_announcement_after",
+    "page",
+    "page_query",
+    "record_occupancy",
+    "save",
+    "save_announced",
+    "save_loaded",
+    "shown",
+    "titles",
+]

@@ -1,0 +1,102 @@
+"""Sessions locked, claimed, and stored with their events and the line that says who changed what."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.catalogue import tables
+from services.catalogue.rules import Done, Plan, Session
+from services.catalogue.store import trail
+from services.catalogue.store.sessions import rows
+from services.catalogue.store.sessions.facts import Loaded, Presentation
+from services.catalogue.store.trail import outbox
+from shared.database import Transaction, insert_many, update_many
+
+
+async def for_update(tx: Transaction, session_id: UUID) -> Session | None:
+    """The session, locked until the transaction ends."""
+    query = select(*rows.COLUMNS).where(tables.session.c.session_id == session_id).with_for_update()
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else rows.session(row)
+
+
+async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
+    """Sessions to which the clock owes something by ``now``, locked; what others have locked is skipped."""
+    due_at = tables.session.c.next_transition_at
+    query = select(*rows.COLUMNS).where(due_at <= now).order_by(due_at).limit(most)
+    return [rows.session(row) for row in await tx.execute(query.with_for_update(skip_locked=True))]
+
+
+async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
+    """When the clock next owes anything to any session."""
+    due_at = tables.session.c.next_transition_at
+    moment: datetime | None = await tx.scalar(select(func.min(due_at)).where(due_at > now))
+    return moment
+
+
+async def loaded_for_update(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Loaded]:
+    """Those of the sessions that exist, locked."""
+    columns = tables.session.c
+    query = select(*rows.COLUMNS).where(columns.session_id.in_(ids)).order_by(columns.session_id)
+    return {row.session_id: rows.loaded(row) for row in await tx.execute(query.with_for_update())}
+
+
+async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
+    """Store sessions as the clock left them, and the events."""
+    if announced:
+        await update_many(
+            tx, tables.session, [rows.changing(done.session) for done in announced], by="session_id"
+        )
+        await outbox.publish(tx, [event for done in announced for event in done.events])
+
+
+async def save(tx: Transaction, before: Session, done: Done, *, actor: str, action: str) -> None:
+    """Store a session that ``actor`` changed, the events that tell of it, and the audit line."""
+    await update_many(tx, tables.session, [rows.changing(done.session)], by="session_id")
+    await outbox.publish(tx, done.events)
+    await trail.record(tx, [rows.line(actor, action, before, done.session)])
+
+
+async def add(tx: Transaction, done: Done, presentation: Presentation, *, actor: str) -> None:
+    """Store a session that ``actor`` made, the events if it is published, and the audit line."""
+    await _insert(tx, [Loaded(done.session, presentation, None)])
+    await outbox.publish(tx, done.events)
+    await trail.record(tx, [rows.line(actor, "created", None, done.session)])
+
+
+async def save_loaded(
+    tx: Transaction, changes: Sequence[tuple[Session | None, Done, Presentation, Plan]], *, actor: str
+) -> None:
+    """Store sessions as a load left them: before (None: new), after, what is shown, the files' plan."""
+    new = [Loaded(done.session, shown, plan) for before, done, shown, plan in changes if before is None]
+    known = [Loaded(done.session, shown, plan) for before, done, shown, plan in changes if before is not None]
+    if new:
+        await _insert(tx, new)
+    if known:
+        stored = [rows.changing(one.session) | rows.presenting(one) for one in known]
+        await update_many(tx, tables.session, stored, by="session_id")
+    await outbox.publish(tx, [event for _, done, _, _ in changes for event in done.events])
+    await trail.record(
+        tx,
+        [
+            rows.line(actor, "loaded", before, done.session)
+            for before, done, _, _ in changes
+            if before != done.session
+        ],
+    )
+
+
+async def _insert(tx: Transaction, sessions: Sequence[Loaded]) -> None:
+    stored = [
+        {
+            "offer_id": one.session.offer_id,
+            "format": one.session.format.value,
+            "organiser": one.session.organiser,
+        }
+        | rows.changing(one.session)
+        | rows.presenting(one)
+        for one in sessions
+    ]
+    await insert_many(tx, tables.session, stored)

@@ -1,0 +1,87 @@
+"""What the store gives and takes of sessions, besides the rules' own facts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.catalogue.rules import Plan, Session
+from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """What is shown of a session and told to no other service.
+
+    ``source`` is where the offer's files have it from; None: an organiser made it here.
+    """
+
+    summary: str | None = None
+    experts: tuple[str, ...] = ()
+    source: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How full a session is. ``capacity`` None: no limit."""
+
+    version: int
+    capacity: int | None
+    enrolled: int
+    waiting: int
+    offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A session as it is shown. ``occupancy`` None: the enrolment service has not spoken of it yet.
+
+    ``changed_at`` is when anything of it was last stored; what only the clock changes is not in it.
+    """
+
+    session: Session
+    presentation: Presentation
+    occupancy: Occupancy | None
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A session and the plan that the offer's files last gave it; None where they gave none."""
+
+    session: Session
+    presentation: Presentation
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the public sees what was published, a delegation its own drafts too, an admin all."""
+
+    everywhere: bool = False
+    delegation: str | None = None
+
+
+PUBLIC = Viewer()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which sessions to list; None restricts nothing. ``now`` is what ``enrolment`` is judged by.
+
+    ``text`` is searched as people write it: words, "a phrase", or, -not. ``own`` leaves out what the viewer
+    may see but does not organise.
+    """
+
+    now: datetime
+    viewer: Viewer = PUBLIC
+    format: Format | None = None
+    organiser: Delegation | None = None
+    offer_id: str | None = None
+    theme: str | None = None
+    text: str | None = None
+    status: Status | None = None
+    enrolment: EnrolmentWindow | None = None
+    starts_after: datetime | None = None
+    starts_before: datetime | None = None
+    ends_after: datetime | None = None
+    own: bool = False

@@ -1,0 +1,94 @@
+"""Rows to facts and back."""
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Row
+
+from services.catalogue import rules, tables
+from services.catalogue.rules import Announcement, Plan, Session
+from services.catalogue.store.sessions.facts import Listed, Loaded, Occupancy, Presentation
+from services.catalogue.store.trail import Line
+from shared.events.vocabulary import Format, Status
+
+COLUMNS = tuple(column for column in tables.session.c if column.name != "words")
+"""All that is ever read of a session: the words are only searched."""
+
+_PLAN = TypeAdapter(Plan)
+_PLAN_FIELDS = tuple(field.name for field in fields(Plan))
+_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
+
+
+def session(row: Row[Any]) -> Session:
+    """The session of a row."""
+    return Session(
+        session_id=row.session_id,
+        offer_id=row.offer_id,
+        format=Format(row.format),
+        organiser=row.organiser,
+        version=row.version,
+        status=Status(row.status),
+        announced=Announcement(row.announced),
+        plan=_PLAN.validate_python({name: getattr(row, name) for name in _PLAN_FIELDS}),
+    )
+
+
+def loaded(row: Row[Any]) -> Loaded:
+    """The session and what the files gave it."""
+    plan = None if row.loaded is None else _PLAN.validate_python(row.loaded)
+    return Loaded(session(row), _presentation(row), plan)
+
+
+def listed(row: Row[Any]) -> Listed:
+    """The session and how full it is."""
+    occupancy = None
+    if row.seats_version is not None:
+        occupancy = Occupancy(row.seats_version, row.seats_capacity, row.enrolled, row.waiting, row.offered)
+    changed_at = max(row.changed_at, row.seats_changed_at or row.changed_at)
+    return Listed(session(row), _presentation(row), occupancy, changed_at)
+
+
+def _presentation(row: Row[Any]) -> Presentation:
+    return Presentation(
+        summary=row.summary, experts=tuple(row.experts), source=row.source, choices=tuple(row.choices)
+    )
+
+
+def changing(session: Session) -> dict[str, Any]:
+    """The columns of a session that can change, and its id."""
+    plan = _PLAN.dump_python(session.plan, mode="json")
+    return {
+        "session_id": session.session_id,
+        "version": session.version,
+        "status": session.status.value,
+        "announced": int(session.announced),
+        "next_transition_at": rules.next_announcement_at(session),
+    } | {
+        name: json.dumps(plan[name], ensure_ascii=False)
+        if name in _JSON_FIELDS
+        else getattr(session.plan, name)
+        for name in _PLAN_FIELDS
+    }
+
+
+def presenting(one: Loaded) -> dict[str, Any]:
+    """The columns of what is shown, and of the files' plan."""
+    return {
+        "summary": one.presentation.summary,
+        "experts": json.dumps(one.presentation.experts, ensure_ascii=False),
+        "source": one.presentation.source,
+        "choices": json.dumps(one.presentation.choices),
+        "loaded": None if one.plan is None else _PLAN.dump_json(one.plan).decode(),
+    }
+
+
+def line(actor: str, action: str, before: Session | None, after: Session) -> Line:
+    """The audit line of a change: each field of the plan that differs, and the status."""
+    old = {} if before is None else _PLAN.dump_python(before.plan, mode="json") | {"status": before.status}
+    new = _PLAN.dump_python(after.plan, mode="json") | {"status": after.status}
+    changes = {
+        name: [old.get(name), value] for name, value in new.items() if before is None or old[name] != value
+    }
+    return Line(actor, action, after.session_id, after.version, changes)
