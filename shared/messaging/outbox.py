@@ -25,10 +25,16 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Caused:
-    """An event to publish and the trace it belongs to."""
+    """An event to publish and the trace it belongs to.
+
+    ``source`` says who speaks where that is not the service itself, ``event_id`` is given where somebody has
+    been told it already.
+    """
 
     event: Event
     traceparent: str | None = None
+    source: str | None = None
+    event_id: UUID | None = None
 
 
 class Outbox:
@@ -46,17 +52,18 @@ class Outbox:
             return []
         rows: list[dict[str, Any]] = []
         for one in events:
-            event, traceparent = (one.event, one.traceparent) if isinstance(one, Caused) else (one, None)
+            caused = one if isinstance(one, Caused) else Caused(one)
+            event = caused.event
             key = event.key
             rows.append(
                 {
                     "bucket": zlib.crc32(key.encode()) % BUCKETS,
                     "topic": event.TOPIC.value,
                     "key": key,
-                    "event_id": uuid4(),
+                    "event_id": caused.event_id or uuid4(),
                     "type": event.TYPE,
-                    "source": self.source,
-                    "traceparent": traceparent,
+                    "source": caused.source or self.source,
+                    "traceparent": caused.traceparent,
                     "data": event.model_dump_json(),
                 }
             )
