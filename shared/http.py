@@ -11,11 +11,17 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.events.documents import asyncapi
 
 PROBLEM_JSON = "application/problem+json"
+
+MOST_BODY_BYTES = 2 * 1024 * 1024
+MOST_FILE_BYTES = 11 * 1024 * 1024
+"""What a request may hold, at most; a file more than anything else."""
 
 
 class Problem(Exception):
@@ -82,7 +88,48 @@ def new_api(service: str, description: str) -> FastAPI:
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(RequestValidationError, _on_invalid_request)
     api.add_exception_handler(Exception, _on_error)
+    api.add_middleware(_BoundedBodies)
     return api
+
+
+class _BoundedBodies:
+    """Refuses a body that is too large before it is read, or as soon as it is.
+
+    Starlette's own bound answers in plain text; ours is a problem, as every error is.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        a_file = headers.get("content-type", "").lower().startswith(("text/csv", "multipart/form-data"))
+        most = MOST_FILE_BYTES if a_file else MOST_BODY_BYTES
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > most:
+            await _too_large(most)(scope, receive, send)
+            return
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > most:
+                raise HTTPException(413, _TOO_LARGE.format(most // 1024))
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+_TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
+
+
+def _too_large(most: int) -> JSONResponse:
+    return Problem(413, HTTPStatus(413).phrase, _TOO_LARGE.format(most // 1024)).response()
 
 
 def add_operations(api: FastAPI, service: str, probes: Probes) -> None:

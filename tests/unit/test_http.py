@@ -1,0 +1,64 @@
+"""HTTP at the edge: what every service answers to a body that is too large."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+
+from shared import http
+from shared.http import PROBLEM_JSON, new_api
+
+
+class _Body(BaseModel):
+    text: str
+
+
+@pytest.fixture
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(http, "MOST_BODY_BYTES", 1024)
+    monkeypatch.setattr(http, "MOST_FILE_BYTES", 4096)
+    api: FastAPI = new_api("test", "Tests.")
+
+    @api.post("/json")
+    async def take(body: _Body) -> int:
+        return len(body.text)
+
+    @api.post("/file")
+    async def take_file(request: Request) -> int:
+        return len(await request.body())
+
+    transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def in_pieces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(0, size, 100):
+        yield b" " * 100
+
+
+def refused(answer: httpx.Response) -> None:
+    assert answer.status_code == 413, answer.text
+    assert answer.headers["content-type"] == PROBLEM_JSON
+    assert "KiB" in answer.json()["detail"]
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
+    refused(await client.post("/json", json={"text": "x" * 1024}))
+    assert (await client.post("/json", json={"text": "x" * 1000})).json() == 1000
+
+
+@pytest.mark.parametrize("path", ["/json", "/file"])
+async def test_a_body_that_does_not_say_is_refused_once_it_is_too_large(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    json = {"content-type": "application/json"}
+    refused(await client.post(path, content=in_pieces(1100), headers=json))
+
+
+async def test_a_file_may_be_larger(client: httpx.AsyncClient) -> None:
+    csv = {"content-type": "text/csv; charset=utf-8"}
+    assert (await client.post("/file", content=b" " * 4096, headers=csv)).json() == 4096
+    refused(await client.post("/file", content=b" " * 4097, headers=csv))
