@@ -92,6 +92,22 @@ class Request(EnrolmentTable, table=True):
     asked: str | None = Field(default=None, sa_type=JSONB, description="The request, while undecided.")
 
 
+class IntakeKey(EnrolmentTable, table=True):
+    """A request that a portal made by HTTP, by the key it made up: sent again, it is the same request."""
+
+    __tablename__ = "intake_key"
+    __table_args__ = (
+        Index("ix_intake_key_request_id", "request_id", unique=True),
+        Index(None, "created_at", postgresql_using="brin"),
+    )
+
+    portal: str = Field(primary_key=True, description="The name of its token.")
+    key: str = Field(primary_key=True)
+    digest: bytes = Field(description="SHA-256 of what was asked, to know the key used for something else.")
+    request_id: UUID
+    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
+
+
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
 
@@ -104,3 +120,4 @@ def _table(model: Any) -> Table:
 session = _table(Session)
 enrolment = _table(Enrolment)
 request = _table(Request)
+intake_key = _table(IntakeKey)
