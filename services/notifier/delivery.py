@@ -23,6 +23,7 @@ from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
 from services.notifier.store import Claim, Claimed, Settlement
 from services.notifier.tables import MailState
+from shared import clock
 from shared.database import Database, is_temporary
 from shared.events.catalogue import SessionState
 
@@ -43,6 +44,9 @@ RETRY_FIRST = timedelta(seconds=30)
 RETRY_MOST = timedelta(hours=4)
 
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
+SUPERSEDED = Counter(
+    "parcours_mails_superseded_total", "Letters not sent because they are not so any more.", ["template"]
+)
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
 )
@@ -106,6 +110,7 @@ class Batcher(Generic[T, R]):
 class _Job:
     claimed: Claimed
     session: SessionState | None
+    known: letters.Known | None
     others: Sequence[SessionState]
 
 
@@ -185,6 +190,8 @@ class Deliverer:
                 if pause := self._mailer.pause():
                     await asyncio.wait([stop], timeout=pause)
                     continue
+                if not await self._relay_answers(stop):
+                    continue
                 if jobs.qsize() > CLAIM // 2:
                     await asyncio.wait([stop], timeout=0.005)
                     continue
@@ -203,6 +210,18 @@ class Deliverer:
         finally:
             stop.cancel()
 
+    async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
+        """Whether to claim: after an outage one connection is tried first, which costs no mail an attempt."""
+        if not self._mailer.has_failed():
+            return True
+        trial = asyncio.create_task(self._mailer.try_relay())
+        await asyncio.wait([stop, trial], return_when=asyncio.FIRST_COMPLETED)
+        if not trial.done():
+            trial.cancel()
+            await asyncio.wait([trial])
+            return False
+        return trial.result()
+
     async def _wait_for_work(self, stop: "asyncio.Task[bool]") -> None:
         woken = asyncio.create_task(self._woken.wait())
         await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -215,10 +234,16 @@ class Deliverer:
             )
             wanted = {one.mail.session_id for one in claimed}
             sessions = await store.known_sessions(tx, wanted, self._sessions) if claimed else {}
+            known = await store.standings(tx, {one.mail.enrolment_id for one in claimed}) if claimed else {}
             refused = {one.mail.session_id for one in claimed if letters.suggests_others(one.mail)}
             others = await store.open_alternatives(tx, refused) if refused else {}
         return [
-            _Job(one, sessions.get(one.mail.session_id), others.get(one.mail.session_id, ()))
+            _Job(
+                one,
+                sessions.get(one.mail.session_id),
+                known.get(one.mail.enrolment_id),
+                others.get(one.mail.session_id, ()),
+            )
             for one in claimed
         ]
 
@@ -244,6 +269,10 @@ class Deliverer:
     async def _attempt(self, job: _Job) -> Settlement | None:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
+        superseded = letters.not_any_more(mail, job.session, job.known, clock.now())
+        if superseded is not None:
+            SUPERSEDED.labels(mail.template).inc()
+            return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, superseded.why)
         try:
             outgoing = self._renderer.render(mail, job.session, job.others)
         except UnsendableAddress as error:

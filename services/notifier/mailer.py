@@ -78,12 +78,24 @@ class Mailer:
         self._patience = patience or Patience()
         self._slots = asyncio.Semaphore(size)
         self._idle: list[_Connection] = []
-        self._failures = 0
-        self._not_before = 0.0
+        self._outage = _Outage()
 
     def pause(self) -> float:
         """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
-        return max(0.0, self._not_before - time.monotonic())
+        return self._outage.pause()
+
+    def has_failed(self) -> bool:
+        """Whether the last connection that was tried was not to be had."""
+        return self._outage.failures > 0
+
+    async def try_relay(self) -> bool:
+        """Open one connection and keep it for the next mail. Whether there is one."""
+        try:
+            connection, _ = await self._connection()
+        except RelayUnreachable:
+            return False
+        self._take_back(connection)
+        return True
 
     async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
         """Try once.
@@ -117,15 +129,14 @@ class Mailer:
                 return connection, True
             connection.drop()
         connection = _Connection(self._relay, self._patience)
+        begun = time.monotonic()
         try:
             await connection.open()
         except RelayUnreachable:
             CONNECT_FAILURES.inc()
-            self._failures += 1
-            self._not_before = time.monotonic() + min(30.0, 0.25 * 2 ** min(self._failures, 10))
+            self._outage.failed(begun)
             raise
-        self._failures = 0
-        self._not_before = 0.0
+        self._outage.over()
         return connection, False
 
     def _take_back(self, connection: "_Connection") -> None:
@@ -133,6 +144,34 @@ class Mailer:
             self._idle.append(connection)
         else:
             connection.drop()
+
+
+class _Outage:
+    """How long to leave a relay alone: half a second after the first failure, doubled each time, at most 30.
+
+    Connections that were under way when one failed tell of the same moment: they are not counted again, or
+    many lanes would make a long pause of a short break.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._known_at = 0.0
+        self._not_before = 0.0
+
+    def pause(self) -> float:
+        return max(0.0, self._not_before - time.monotonic())
+
+    def failed(self, begun: float) -> None:
+        """A connection, begun at this monotonic time, was not to be had."""
+        if self.failures and begun <= self._known_at:
+            return
+        self.failures += 1
+        self._known_at = time.monotonic()
+        self._not_before = self._known_at + min(30.0, 0.25 * 2 ** min(self.failures, 10))
+
+    def over(self) -> None:
+        self.failures = 0
+        self._not_before = 0.0
 
 
 class _Stale(Exception):

@@ -200,8 +200,7 @@ class Renderer:
             return None
         own = Own(
             str(mail.enrolment_id),
-            # Both numbers only grow, so whatever changes last has the highest sequence (RFC 5546, 2.1.4).
-            sequence=session.version + mail.version,
+            sequence=_sequence(mail.version, session.version),
             stamp=mail.called_for_at,
             attendee=attendee,
         )
@@ -219,6 +218,15 @@ class Renderer:
             if len(self._views) > self._keep:
                 self._views.popitem(last=False)
         return view
+
+
+def _sequence(enrolment_version: int, session_version: int) -> int:
+    """Whatever is decided last has the highest number (RFC 5546, 2.1.4).
+
+    The enrolment's version weighs more: a confirmation that arrives late, written when the session had
+    changed, must not outdo the cancellation that was decided after it.
+    """
+    return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
 def _explanation(

@@ -26,6 +26,8 @@ class MailState(StrEnum):
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
     """Nobody knows whether the relay has it. Never sent again but by an operator's word."""
+    SUPERSEDED = "superseded"
+    """Not sent, because what it says is not so any more."""
 
 
 _registry = new_registry()
@@ -90,6 +92,9 @@ class QueuedMail(_Base, table=True):
             "state NOT IN ('claimed', 'data_started') OR (owner IS NOT NULL AND lease_until IS NOT NULL)",
             name="a_claim_has_an_owner",
         ),
+        # Serve the lists, newest first: of everything, and of one agent.
+        Index("ix_mail_created", "created_at", "mail_id"),
+        Index("ix_mail_recipient", "recipient", "created_at", "mail_id"),
         # Serves the claim: what is due, in the order of priority and time.
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
@@ -97,13 +102,14 @@ class QueuedMail(_Base, table=True):
             "ix_mail_troubled",
             "state",
             "created_at",
+            "mail_id",
             postgresql_where=text("state IN ('failed', 'ambiguous')"),
         ),
     )
     mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
-    recipient: str = Field(index=True, description="The agent's id.")
+    recipient: str = Field(description="The agent's id.")
     address: str
     given_name: str
     family_name: str

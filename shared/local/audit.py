@@ -153,9 +153,16 @@ def compare_answers(books: Books, decisions: Decisions) -> Findings:
     return found
 
 
-def compare_mails(books: Books, mails: MailFiles, found: Findings) -> None:
-    """Compare the mailbox with the books: every letter that is due, once."""
-    missing, extra = books.mails - mails.received, mails.received - books.mails
+def compare_mails(
+    books: Books, mails: MailFiles, found: Findings, superseded: Counter[str] | None = None
+) -> None:
+    """Compare the mailbox with the books: every letter that is due, once.
+
+    A letter that was superseded before it left (a confirmation, when the agent has withdrawn since) counts
+    as there.
+    """
+    settled = mails.received + (superseded or Counter())
+    missing, extra = books.mails - settled, settled - books.mails
     found.note("lost", missing.total(), f"mails that did not come, to {list(missing)[:3]}")
     found.note("duplicated", extra.total(), f"mails too many, to {list(extra)[:3]}")
     twice = [message_id for message_id, count in mails.message_ids.items() if count > 1]
@@ -207,12 +214,22 @@ async def parked(enrolment_url: str) -> int:
 
 
 async def mails_in_trouble(notifier_url: str) -> dict[str, int]:
-    """Return how many queued mails are not sent, by their state."""
+    """Return how many mails are not sent though they should be, by their state."""
     async with reading(notifier_url) as database:
         rows = await database.fetch(
-            "SELECT state, count(*) AS n FROM mail WHERE state <> 'sent' GROUP BY state"
+            "SELECT state, count(*) AS n FROM mail WHERE state NOT IN ('sent', 'superseded') "
+            "AND NOT (state = 'pending' AND due_at > now()) GROUP BY state"
         )
         return {row["state"]: row["n"] for row in rows}
+
+
+async def superseded_mails(notifier_url: str) -> Counter[str]:
+    """Return to whom letters did not go because they were not so any more."""
+    async with reading(notifier_url) as database:
+        return Counter(
+            row["address"]
+            for row in await database.fetch("SELECT address FROM mail WHERE state = 'superseded'")
+        )
 
 
 async def is_empty(enrolment_url: str) -> bool:

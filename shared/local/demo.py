@@ -202,7 +202,12 @@ class _Demonstration:
         return await self._until(lambda: due <= self._decisions.answers.keys())
 
     async def _mailed(self) -> bool:
-        return await self._until(lambda: self._mails.look() >= self._books.mails.total())
+        async def all_settled() -> bool:
+            self._progress()
+            superseded = await audit.superseded_mails(self._stack.database_url("notifier"))
+            return self._mails.look() + superseded.total() >= self._books.mails.total()
+
+        return await audit.wait_for(all_settled, seconds=self._deadline - time.monotonic())
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
         async def told() -> bool:
@@ -241,7 +246,8 @@ class _Demonstration:
     async def _compare(self) -> Report:
         books, url = self._books, self._stack.database_url
         found = audit.compare_answers(books, self._decisions)
-        audit.compare_mails(books, self._mails, found)
+        superseded = await audit.superseded_mails(url("notifier"))
+        audit.compare_mails(books, self._mails, found, superseded)
         seats = await audit.compare_seats(books, url("enrolment"), found)
         parked = await audit.parked(url("enrolment"))
         found.note("lost", max(0, self._unreadable - parked), "unreadable records that were not parked")
@@ -255,8 +261,9 @@ class _Demonstration:
             "enrolled": seats.enrolled.total(),
             "waitlisted": seats.waiting.total(),
             "refused": dict(sorted(Counter(a.reason for a in answered if a.reason is not None).items())),
-            "mails_expected": books.mails.total(),
+            "mails_expected": books.mails.total() - superseded.total(),
             "mails_received": self._mails.received.total(),
+            "mails_superseded": superseded.total(),
             "lost": found.lost,
             "duplicated": found.duplicated,
             "overbooked": found.overbooked,

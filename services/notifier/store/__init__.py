@@ -10,6 +10,7 @@ from services.notifier.store.knowledge import (
     open_alternatives,
     remember_enrolments,
     remember_sessions,
+    standings,
 )
 from services.notifier.store.lookup import MailRecord, count_open, counts, mails, resolve
 from services.notifier.store.queueing import announce, announce_to, lock_sessions, queue
@@ -46,5 +47,6 @@ __all__ = [
     "remember_sessions",
     "resolve",
     "settle",
+    "standings",
     "start_data",
 ]

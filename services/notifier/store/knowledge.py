@@ -34,6 +34,12 @@ async def enrolments(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Known
     return {row.enrolment_id: Known(row.version, Standing(row.standing)) for row in rows}
 
 
+async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Known]:
+    """What is known of these enrolments now, without a lock."""
+    rows = await tx.execute(_STANDINGS, {"ids": list(ids)})
+    return {row.enrolment_id: Known(row.version, Standing(row.standing)) for row in rows}
+
+
 async def remember_enrolments(tx: Transaction, changed: Mapping[UUID, tuple[Decision, Standing]]) -> None:
     """Keep where these agents stand now; older versions change nothing."""
     if changed:
@@ -91,6 +97,9 @@ async def open_alternatives(
 _ENROLMENTS = text(
     "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) "
     "ORDER BY enrolment_id FOR UPDATE"
+)
+_STANDINGS = text(
+    "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
 )
 _VERSIONS = text("SELECT session_id, version FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))")
 _STATES = text(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from services.notifier import tables
 from services.notifier.store.sending import outbox, told_of
@@ -51,7 +51,7 @@ async def mails(
     }
     where = " AND ".join(condition for condition, value in conditions.items() if value is not None) or "true"
     rows = await tx.execute(
-        text(f"SELECT {_RECORD} FROM mail WHERE {where} ORDER BY created_at DESC, mail_id DESC LIMIT :limit"),  # noqa: S608 our own words
+        _listing(where),
         {
             "agent_id": agent_id,
             "state": state.value if state else None,
@@ -65,6 +65,12 @@ async def mails(
         MailRecord(**{**row._mapping, "state": MailState(row.state)})  # noqa: SLF001 SQLAlchemy's public name
         for row in rows
     ]
+
+
+def _listing(where: str) -> TextClause:
+    return text(
+        f"SELECT {_RECORD} FROM mail WHERE {where} ORDER BY created_at DESC, mail_id DESC LIMIT :limit"  # noqa: S608 our own words
+    )
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:

@@ -61,7 +61,10 @@ async def start_data(
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of an attempt. ``answer`` is the relay's, or why there is none; ``delay`` is for RETRY."""
+    """What became of a claim. ``answer`` is the relay's, or why there is none.
+
+    ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt.
+    """
 
     claim: Claim
     state: MailState
@@ -176,8 +179,9 @@ _SETTLE = text(
     """
     UPDATE mail
        SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
-           due_at = CASE WHEN end_.state = 'retry' THEN now() + end_.delay ELSE due_at END,
-           settled_at = CASE WHEN end_.state IN ('sent', 'failed') THEN clock_timestamp() END
+           attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
+           due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
+           settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded') THEN clock_timestamp() END
       FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
                   CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]))
            AS end_ (mail_id, number, state, code, answer, delay)

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from services.notifier import delivery, jobs, store
 from services.notifier.mailer import Patience
-from services.notifier.store import sending
+from services.notifier.store import lookup, sending
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentEnrolled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier
 from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
@@ -334,6 +334,58 @@ async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifie
     assert set(await notifier.states()) == {"sent"}
 
 
+async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
+    queued.relay.script("RCPT", Reply("451 later"))
+    await queued.deliverer().deliver_due()
+    await queued.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await queued.change("UPDATE mail SET due_at = now()")
+    await queued.deliverer().deliver_due()
+    assert {row.template: row.state for row in await queued.rows()} == {
+        "enrolment-confirmed": "superseded",
+        "withdrawn": "sent",
+    }
+    assert len(queued.relay.taken) == 1
+    assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailSent.v1"]
+    assert await queued.deliverer().deliver_due() == 0
+
+
+async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier) -> None:
+    """However many lanes found out about it."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 40)
+    await notifier.relay.stop()
+    deliverer = notifier.deliverer(lanes=20)
+    await deliverer.deliver_due()
+    assert 0 < deliverer._mailer.pause() <= 0.5
+
+
+async def test_an_outage_costs_the_mails_that_wait_no_attempt(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 2)
+    port = notifier.relay.port
+    await notifier.relay.stop()
+    deliverer = notifier.deliverer(lanes=1)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(deliverer.run(stopping))
+
+    async def tried_more_than_once() -> bool:
+        return deliverer._mailer._outage.failures > 2
+
+    await eventually(tried_more_than_once, "the relay tried again")
+    assert max(row.attempts for row in await notifier.rows()) == 1
+    assert min(row.attempts for row in await notifier.rows()) == 0
+    await notifier.relay.start(port)
+
+    async def the_other_is_sent() -> bool:
+        return "sent" in await notifier.states()
+
+    await eventually(the_other_is_sent, "the mail that had waited")
+    stopping.set()
+    await work
+
+
 async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:
     queued.relay.script("RCPT", Reply("451 later"))
     await queued.change("UPDATE mail SET give_up_at = now() + interval '10 minutes', attempts = 40")
@@ -402,6 +454,18 @@ async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.Mo
     await notifier.deliverer(lanes=1).deliver_due()
     order = [taken.recipient for taken in notifier.relay.taken]
     assert set(order[:3]) == {"a3@ville.example", "a4@ville.example", "a5@ville.example"}
+
+
+@pytest.mark.parametrize("where", ["true", "recipient = 'A-1'", "state = 'failed'"])
+async def test_the_newest_mails_are_listed_without_sorting_them_all(notifier: Notifier, where: str) -> None:
+    await queue_many(notifier, 400)
+    await notifier.change("ANALYZE mail")
+    async with notifier.database.quiet_transaction() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        await tx.execute(text("SET LOCAL enable_bitmapscan = off"))
+        explain = text(f"EXPLAIN {lookup._listing(where).text}")
+        plan = "\n".join((await tx.execute(explain, {"limit": 50})).scalars())
+    assert "Sort" not in plan
 
 
 async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> None:

@@ -86,6 +86,7 @@ async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncCli
         "retry": 0,
         "failed": 0,
         "ambiguous": 1,
+        "superseded": 0,
     }
 
 

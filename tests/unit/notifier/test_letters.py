@@ -1,12 +1,13 @@
 """Which letters a fact calls for: the table of DOMAIN.md, Mails."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from services.notifier import letters, reasons
-from services.notifier.letters import Known, Letter, Standing, Template
+from services.notifier.letters import KINDS, Known, Letter, Standing, Template
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -20,7 +21,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
 )
 from shared.events.vocabulary import Format, Reason
-from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, at
+from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
 CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
     (AgentEnrolled, {}, Template.CONFIRMED, {}),
@@ -164,3 +165,43 @@ def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
         Template.REPLAY_AVAILABLE, {"replay_title": "Replay", "replay_url": "https://replay.example/1"}
     )
     assert letters.letter_about(a_replay(session_id=None)) is None
+
+
+# ------------------------------------------------------------------- what is not sent any more
+
+
+def not_any_more(template: Template, known: Known | None, **changes: Any) -> bool:
+    session = a_session(**changes.pop("session", {}))
+    now = changes.pop("now", at("2025-03-12T10:00+01:00"))
+    mail = a_mail(template, version=changes.pop("version", 1), facts=changes)
+    return letters.not_any_more(mail, session, known, now) is not None
+
+
+SAYS = [(template, kind.says) for template, kind in KINDS.items() if kind.says is not None]
+
+
+@pytest.mark.parametrize(("template", "says"), SAYS)
+@pytest.mark.parametrize("standing", list(Standing))
+def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
+    template: Template, says: Standing, standing: Standing
+) -> None:
+    hold = {"hold_until": "2025-03-17T08:30:00+00:00"}
+    assert not_any_more(template, Known(2, standing), **hold) is (standing is not says)
+    assert not not_any_more(template, Known(1, standing), **hold), "the letter's own decision"
+    assert not not_any_more(template, None, **hold)
+
+
+def test_a_confirmation_that_comes_after_the_cancellation_of_its_session_is_not_sent() -> None:
+    known = Known(1, Standing.ENROLLED)
+    assert not_any_more(Template.CONFIRMED, known, session={"status": "cancelled"})
+    assert not not_any_more(
+        Template.SESSION_CANCELLED, Known(2, Standing.WITHDRAWN), session={"status": "cancelled"}
+    )
+
+
+def test_an_offer_is_not_sent_after_its_end() -> None:
+    offered = Known(1, Standing.OFFERED)
+    end = at("2025-03-17T09:30+01:00")
+    hold = {"hold_until": end.isoformat()}
+    assert not not_any_more(Template.SEAT_OFFERED, offered, now=end - timedelta(seconds=1), **hold)
+    assert not_any_more(Template.SEAT_OFFERED, offered, now=end, **hold)

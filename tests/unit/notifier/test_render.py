@@ -189,6 +189,8 @@ def test_the_sequence_grows_with_the_session_and_with_the_enrolment() -> None:
         return int(event["SEQUENCE"])
 
     assert sequence(1, 1) < sequence(2, 1) < sequence(2, 2)
+    assert sequence(500, 1) < sequence(1, 2), "a late confirmation outdoes the cancellation after it"
+    assert sequence(1, 2**31 - 1) < 2**31
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.UNKNOWN_SESSION])

@@ -1,14 +1,10 @@
-"""Which letters a fact calls for, to whom and when: a table one can read.
-
-Pure. No address is looked up here, no text is written (``templates``), nothing is sent.
-"""
+"""Which letters a fact calls for, to whom. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import IntEnum, StrEnum
+from dataclasses import dataclass
 from uuid import UUID
 
+from services.notifier.letters.kinds import Known, Letter, Standing, Template
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -23,130 +19,6 @@ from shared.events.enrolment import (
     WithdrawnBy,
 )
 from shared.events.vocabulary import Reason
-
-Facts = Mapping[str, str | int | bool | None]
-"""What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
-
-
-class Priority(IntEnum):
-    """What goes first when much is to send."""
-
-    ANSWER = 0
-    REMINDER = 1
-    NEWS = 2
-
-
-class Calendar(StrEnum):
-    """What a letter does to the agent's calendar."""
-
-    INVITE = "invite"
-    CANCEL = "cancel"
-
-
-class Link(StrEnum):
-    """What a letter lets its reader do by a signed link, where links can be signed."""
-
-    WITHDRAW = "withdraw"
-    OFFER = "offer"
-    CERTIFICATE = "certificate"
-
-
-class Template(StrEnum):
-    """Every letter, by the name of its templates."""
-
-    CONFIRMED = "enrolment-confirmed"
-    SEAT_ASSIGNED = "seat-assigned"
-    WAITLISTED = "waitlisted"
-    SEAT_OFFERED = "seat-offered"
-    OFFER_LAPSED = "offer-lapsed"
-    PENDING = "pending"
-    REFUSED = "refused"
-    ALREADY_ENROLLED = "already-enrolled"
-    WITHDRAWAL_REFUSED = "withdrawal-refused"
-    OFFER_REFUSED = "offer-refused"
-    WITHDRAWN = "withdrawn"
-    SESSION_CANCELLED = "session-cancelled"
-    REPLAY_AVAILABLE = "replay-available"
-    CERTIFICATE = "certificate"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What all letters of one template share. ``subject`` has ``{title}``, the session's."""
-
-    subject: str
-    priority: Priority = Priority.ANSWER
-    calendar: Calendar | None = None
-    link: Link | None = None
-
-
-KINDS: Mapping[Template, Kind] = {
-    # template                    subject                                            priority, calendar, link
-    Template.CONFIRMED: Kind(
-        "Votre inscription est confirmée : {title}", calendar=Calendar.INVITE, link=Link.WITHDRAW
-    ),
-    Template.SEAT_ASSIGNED: Kind(
-        "Une place vous est attribuée : {title}", calendar=Calendar.INVITE, link=Link.WITHDRAW
-    ),
-    Template.WAITLISTED: Kind("Vous êtes sur la liste d’attente : {title}", link=Link.WITHDRAW),
-    Template.SEAT_OFFERED: Kind("Une place s’est libérée, à confirmer : {title}", link=Link.OFFER),
-    Template.OFFER_LAPSED: Kind("La place proposée n’est plus réservée : {title}"),
-    Template.PENDING: Kind("Votre demande d’inscription est bien reçue : {title}", link=Link.WITHDRAW),
-    Template.REFUSED: Kind("Votre demande d’inscription n’est pas acceptée : {title}"),
-    Template.ALREADY_ENROLLED: Kind("Rien ne change pour votre inscription : {title}"),
-    Template.WITHDRAWAL_REFUSED: Kind("Votre désistement n’a pas pu être enregistré : {title}"),
-    Template.OFFER_REFUSED: Kind("Votre réponse n’a pas pu être prise en compte : {title}"),
-    Template.WITHDRAWN: Kind("Votre désistement est enregistré : {title}", calendar=Calendar.CANCEL),
-    Template.SESSION_CANCELLED: Kind("Session annulée : {title}", calendar=Calendar.CANCEL),
-    Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
-    Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
-}
-
-
-class Standing(StrEnum):
-    """Where an agent stands in a session, as the last decision left it."""
-
-    ENROLLED = "enrolled"
-    WAITLISTED = "waitlisted"
-    OFFERED = "offered"
-    LAPSED = "lapsed"
-    PENDING = "pending"
-    REFUSED = "refused"
-    WITHDRAWN = "withdrawn"
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A letter that a fact calls for, at once, to the agent whom the fact is about.
-
-    ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
-    """
-
-    template: Template
-    facts: Facts = field(default_factory=dict)
-    needs_session: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A letter to one agent, as it stands in the queue: all that its text depends on but the session.
-
-    ``version`` is the enrolment's when the letter was called for, ``called_for_at`` when that was;
-    ``message_id`` stays the same at each attempt.
-    """
-
-    mail_id: UUID
-    template: Template
-    facts: Facts
-    message_id: str
-    agent_id: str
-    address: str
-    given_name: str
-    family_name: str
-    session_id: UUID
-    enrolment_id: UUID
-    version: int
-    called_for_at: datetime
 
 
 def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
@@ -222,32 +94,6 @@ def standing_after(decision: Decision) -> Standing | None:
 
 
 _CHANGE_NOTHING = frozenset({Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED})
-
-
-_OTHERS_MAY_HELP = frozenset(
-    {
-        Reason.DEADLINE_PASSED,
-        Reason.SESSION_FULL,
-        Reason.SESSION_CANCELLED,
-        Reason.NOT_SELECTED,
-        Reason.QUOTA_REACHED,
-    }
-)
-
-
-def suggests_others(mail: Mail) -> bool:
-    """Whether a letter names other sessions of the same offer: another one could be the answer."""
-    if mail.template is Template.REFUSED:
-        return mail.facts.get("reason") in _OTHERS_MAY_HELP
-    return mail.template is Template.SESSION_CANCELLED
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of one enrolment: the last decision that changed it, and where the agent stands."""
-
-    version: int
-    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)

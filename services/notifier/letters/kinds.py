@@ -1,0 +1,178 @@
+"""Every letter, and what all letters of one kind share. Pure data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from uuid import UUID
+
+from shared.events.vocabulary import Reason
+
+Facts = Mapping[str, str | int | bool | None]
+"""What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
+
+
+class Priority(IntEnum):
+    """What goes first when much is to send."""
+
+    ANSWER = 0
+    REMINDER = 1
+    NEWS = 2
+
+
+class Calendar(StrEnum):
+    """What a letter does to the agent's calendar."""
+
+    INVITE = "invite"
+    CANCEL = "cancel"
+
+
+class Link(StrEnum):
+    """What a letter lets its reader do by a signed link, where links can be signed."""
+
+    WITHDRAW = "withdraw"
+    OFFER = "offer"
+    CERTIFICATE = "certificate"
+
+
+class Template(StrEnum):
+    """Every letter, by the name of its templates."""
+
+    CONFIRMED = "enrolment-confirmed"
+    SEAT_ASSIGNED = "seat-assigned"
+    WAITLISTED = "waitlisted"
+    SEAT_OFFERED = "seat-offered"
+    OFFER_LAPSED = "offer-lapsed"
+    PENDING = "pending"
+    REFUSED = "refused"
+    ALREADY_ENROLLED = "already-enrolled"
+    WITHDRAWAL_REFUSED = "withdrawal-refused"
+    OFFER_REFUSED = "offer-refused"
+    WITHDRAWN = "withdrawn"
+    SESSION_CANCELLED = "session-cancelled"
+    REPLAY_AVAILABLE = "replay-available"
+    CERTIFICATE = "certificate"
+
+
+class Standing(StrEnum):
+    """Where an agent stands in a session, as the last decision left it."""
+
+    ENROLLED = "enrolled"
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    LAPSED = "lapsed"
+    PENDING = "pending"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all letters of one template share. ``subject`` has ``{title}``, the session's.
+
+    ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
+    more, and is not sent.
+    """
+
+    subject: str
+    says: Standing | None = None
+    priority: Priority = Priority.ANSWER
+    calendar: Calendar | None = None
+    link: Link | None = None
+
+
+KINDS: Mapping[Template, Kind] = {
+    # template: subject, where it says its reader stands, and what else sets it apart
+    Template.CONFIRMED: Kind(
+        "Votre inscription est confirmée : {title}",
+        says=Standing.ENROLLED,
+        calendar=Calendar.INVITE,
+        link=Link.WITHDRAW,
+    ),
+    Template.SEAT_ASSIGNED: Kind(
+        "Une place vous est attribuée : {title}",
+        says=Standing.ENROLLED,
+        calendar=Calendar.INVITE,
+        link=Link.WITHDRAW,
+    ),
+    Template.WAITLISTED: Kind(
+        "Vous êtes sur la liste d’attente : {title}", says=Standing.WAITLISTED, link=Link.WITHDRAW
+    ),
+    Template.SEAT_OFFERED: Kind(
+        "Une place s’est libérée, à confirmer : {title}", says=Standing.OFFERED, link=Link.OFFER
+    ),
+    Template.OFFER_LAPSED: Kind("La place proposée n’est plus réservée : {title}", says=Standing.LAPSED),
+    Template.PENDING: Kind(
+        "Votre demande d’inscription est bien reçue : {title}", says=Standing.PENDING, link=Link.WITHDRAW
+    ),
+    Template.REFUSED: Kind("Votre demande d’inscription n’est pas acceptée : {title}", says=Standing.REFUSED),
+    Template.ALREADY_ENROLLED: Kind("Rien ne change pour votre inscription : {title}"),
+    Template.WITHDRAWAL_REFUSED: Kind("Votre désistement n’a pas pu être enregistré : {title}"),
+    Template.OFFER_REFUSED: Kind("Votre réponse n’a pas pu être prise en compte : {title}"),
+    Template.WITHDRAWN: Kind(
+        "Votre désistement est enregistré : {title}", says=Standing.WITHDRAWN, calendar=Calendar.CANCEL
+    ),
+    Template.SESSION_CANCELLED: Kind("Session annulée : {title}", calendar=Calendar.CANCEL),
+    Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
+    Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter that a fact calls for, at once, to the agent whom the fact is about.
+
+    ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
+    """
+
+    template: Template
+    facts: Facts = field(default_factory=dict)
+    needs_session: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A letter to one agent, as it stands in the queue: all that its text depends on but the session.
+
+    ``version`` is the enrolment's when the letter was called for, ``called_for_at`` when that was;
+    ``message_id`` stays the same at each attempt.
+    """
+
+    mail_id: UUID
+    template: Template
+    facts: Facts
+    message_id: str
+    agent_id: str
+    address: str
+    given_name: str
+    family_name: str
+    session_id: UUID
+    enrolment_id: UUID
+    version: int
+    called_for_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one enrolment: the last decision that changed it, and where the agent stands."""
+
+    version: int
+    standing: Standing
+
+
+_OTHERS_MAY_HELP = frozenset(
+    {
+        Reason.DEADLINE_PASSED,
+        Reason.SESSION_FULL,
+        Reason.SESSION_CANCELLED,
+        Reason.NOT_SELECTED,
+        Reason.QUOTA_REACHED,
+    }
+)
+
+
+def suggests_others(mail: Mail) -> bool:
+    """Whether a letter names other sessions of the same offer: another one could be the answer."""
+    if mail.template is Template.REFUSED:
+        return mail.facts.get("reason") in _OTHERS_MAY_HELP
+    return mail.template is Template.SESSION_CANCELLED
