@@ -4,6 +4,7 @@ from pathlib import Path
 
 from services.enrolment import api, handlers, jobs, tables
 from services.enrolment.settings import Settings
+from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
 from shared.process import Process
@@ -20,7 +21,7 @@ def compose(settings: Settings) -> Process:
         database=database,
         subscriptions=handlers.subscriptions,
         revisions=REVISIONS,
-        api=api.build(database),
+        api=api.build(database, Tokens.load(settings.api_tokens_file), settings),
         jobs=jobs.all_jobs(database, settings),
     )
 

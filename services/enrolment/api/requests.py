@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from services.enrolment import store
+from services.enrolment.store import intake
 from shared.database import Database
 from shared.http import Problem
 
@@ -17,14 +18,15 @@ class RequestOutcome(BaseModel):
 
     request_id: UUID
     state: Literal["pending", "answered"] = Field(
-        description="Pending: the session's event has not come yet."
+        description="Pending: it is on its way, or the session's event has not come yet."
     )
     outcome: str | None = Field(
-        description="enrolled, waitlisted, pending_approval, pending_selection, refused or withdrawn."
+        default=None,
+        description="enrolled, waitlisted, pending_approval, pending_selection, refused or withdrawn.",
     )
-    reason: str | None = Field(description="Why it was refused.")
+    reason: str | None = Field(default=None, description="Why it was refused.")
     received_at: datetime
-    decided_at: datetime | None
+    decided_at: datetime | None = None
 
 
 def add_to(api: FastAPI, database: Database) -> None:
@@ -34,6 +36,9 @@ def add_to(api: FastAPI, database: Database) -> None:
     async def request_outcome(ce_id: UUID) -> RequestOutcome:
         async with database.quiet_transaction() as tx:
             row = await store.request_outcome(tx, ce_id)
+            accepted_at = await intake.accepted_at(tx, ce_id) if row is None else None
+        if accepted_at is not None:
+            return RequestOutcome(request_id=ce_id, state="pending", received_at=accepted_at)
         if row is None:
             raise Problem(
                 404,

@@ -1,0 +1,117 @@
+"""The enrolment service's HTTP on a real database, and who asks things of it."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Row, text
+
+from services.enrolment.app import compose
+from services.enrolment.settings import Settings
+from shared.database import Database
+from tests.conftest import settings_of
+
+PROBLEM = "application/problem+json"
+
+TOKENS = [
+    {"name": "portail-bretagne", "role": "portal"},
+    {"name": "portail/deux 2", "role": "portal"},
+    {"name": "advisor-bretagne", "role": "organiser", "delegation": "bretagne"},
+    {"name": "advisor-corse", "role": "organiser", "delegation": "corse"},
+    {"name": "siege", "role": "admin"},
+]
+
+
+@pytest.fixture
+async def database(enrolment_url: str) -> AsyncIterator[Database]:
+    database = Database(enrolment_url, application_name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def tokens_file(tmp_path: Path) -> Path:
+    """Every token's secret is its owner's name."""
+    path = tmp_path / "tokens.json"
+    entries = [entry | {"sha256": hashlib.sha256(entry["name"].encode()).hexdigest()} for entry in TOKENS]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+ToApplication = Callable[..., FastAPI]
+
+
+@pytest.fixture
+async def application(enrolment_url: str, tokens_file: Path) -> AsyncIterator[ToApplication]:
+    """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
+    processes = []
+
+    def wired(**settings: Any) -> FastAPI:
+        environment = settings_of("enrolment", enrolment_url, "localhost:1")
+        given = {name.lower(): value for name, value in environment.items()} | settings
+        process = compose(Settings(api_tokens_file=tokens_file, **given))
+        processes.append(process)
+        return process.api
+
+    yield wired
+    for process in processes:
+        await process.database.close()
+
+
+Ask = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+async def asking(application: ToApplication) -> AsyncIterator[Callable[..., Ask]]:
+    """``asking(setting=…)`` gives ``await ask("GET", "/path", by="siege", …)`` with httpx's own arguments."""
+    clients: list[httpx.AsyncClient] = []
+
+    def with_settings(**settings: Any) -> Ask:
+        transport = httpx.ASGITransport(app=application(**settings))
+        client = httpx.AsyncClient(transport=transport, base_url="http://enrolment")
+        clients.append(client)
+
+        async def ask(method: str, path: str, *, by: str | None = None, **fields: Any) -> httpx.Response:
+            headers = {} if by is None else {b"authorization": f"Bearer {by}".encode()}
+            headers |= {
+                name.encode(): value.encode("latin-1") for name, value in fields.pop("headers", {}).items()
+            }
+            return await client.request(method, path, headers=headers, **fields)
+
+        return ask
+
+    yield with_settings
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def ask(asking: Callable[..., Ask]) -> Ask:
+    return asking()
+
+
+@pytest.fixture
+def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
+    """What a query finds."""
+
+    async def rows(query: str, **values: Any) -> list[Row[Any]]:
+        async with database.quiet_transaction() as tx:
+            return list((await tx.execute(text(query), values)).all())
+
+    return rows
+
+
+def problem(answer: httpx.Response, status: int) -> list[str]:
+    """The fields that a problem names."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return [error.get("field", "") for error in body.get("errors") or []]
