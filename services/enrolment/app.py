@@ -19,7 +19,7 @@ def compose(settings: Settings) -> Process:
         name="enrolment",
         settings=settings,
         database=database,
-        subscriptions=handlers.subscriptions,
+        subscriptions=handlers.listening(settings.policy),
         revisions=REVISIONS,
         api=api.build(database, Tokens.load(settings.api_tokens_file), settings),
         jobs=jobs.all_jobs(database, settings),

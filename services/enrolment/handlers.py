@@ -1,46 +1,58 @@
-"""Kafka in: what portals ask, and what the catalogue says of its sessions."""
+"""Kafka in: what portals ask, what the catalogue says of its sessions, and whose mails come back."""
 
-from services.enrolment import store
+from services.enrolment import desk, store
+from services.enrolment.rules import Policy
+from services.enrolment.store import PortalRequest
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
 from shared.events.catalogue import SESSION_EVENTS, SessionState
-from shared.events.portal import EnrolmentRequested, WithdrawalRequested
+from shared.events.notifier import BounceKind, EmailBounced, EmailSent
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
 
-subscriptions = Subscriptions("enrolment")
 
-subscriptions.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
+def listening(policy: Policy) -> Subscriptions:
+    """Everything that the service listens to, decided by ``policy``."""
+    subscriptions = Subscriptions("enrolment")
+
+    @subscriptions.on(
+        Topic.PORTAL_ENROLMENTS,
+        portal.EnrolmentRequested,
+        portal.GroupEnrolmentRequested,
+        portal.WithdrawalRequested,
+        portal.ApprovalDecided,
+        portal.SeatOfferAnswered,
+    )
+    async def on_requests(tx: Transaction, received: list[Received[PortalRequest]]) -> None:
+        """Answer a batch of portal requests, in the order the broker received them."""
+        await desk.answer(tx, [store.request_of(one) for one in received], policy, clock.now())
+
+    @subscriptions.on(Topic.PORTAL_BESPOKE, portal.TraineesNominated)
+    async def on_nominations(tx: Transaction, received: list[Received[portal.TraineesNominated]]) -> None:
+        """Seat the agents whom authorities name for their private sessions."""
+        await desk.answer(tx, [store.request_of(one) for one in received], policy, clock.now())
+
+    @subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
+    async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -> None:
+        """Take over the newest state of each session."""
+        ordered = sorted((one.event for one in received), key=lambda event: event.version)
+        await desk.take_over(tx, {event.session_id: event for event in ordered}, policy, clock.now())
+
+    @subscriptions.on(Topic.NOTIFIER_DELIVERIES, EmailBounced, EmailSent)
+    async def on_deliveries(tx: Transaction, received: list[Received[EmailBounced | EmailSent]]) -> None:
+        """Keep whose address is bad, so that organisers see it, and forget it when a mail arrives again."""
+        is_bad = {
+            one.event.agent_id: isinstance(one.event, EmailBounced)
+            for one in received
+            if isinstance(one.event, EmailSent) or one.event.kind is BounceKind.HARD
+        }
+        await store.mark_addresses(tx, is_bad, clock.now())
+
+    subscriptions.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
+    return subscriptions
 
 
-@subscriptions.on(
-    Topic.PORTAL_ENROLMENTS,
-    EnrolmentRequested,
-    WithdrawalRequested,
-    not_yet=(portal.GroupEnrolmentRequested, portal.ApprovalDecided, portal.SeatOfferAnswered),
-)
-async def on_requests(
-    tx: Transaction, received: list[Received[EnrolmentRequested | WithdrawalRequested]]
-) -> None:
-    """Answer a batch of portal requests, in the order the broker received them."""
-    now = clock.now()
-    asked = [store.request_of(one) for one in received]
-    desk = await store.open_books(tx, asked)
-    for book, requests in desk.by_book():
-        book.decide(requests, now)
-    await store.save(tx, desk.books.values(), now)
-    await store.keep_for_later(tx, desk.without_session)
-
-
-@subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
-async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -> None:
-    """Take over newer states of sessions, with all that follows for those enrolled, waiting or asking."""
-    now = clock.now()
-    newest = {one.event.session_id: one.event for one in sorted(received, key=lambda one: one.event.version)}
-    desk = await store.open_books_for_sessions(tx, newest)
-    for book, requests in desk.by_book():
-        book.change(newest[book.session.session_id], now)
-        book.decide(requests, now)
-    await store.save(tx, desk.books.values(), now)
+subscriptions = listening(Policy())
+"""With the usual choices, for whoever only wants to know what is listened to."""

@@ -1,8 +1,11 @@
 """Settings of the enrolment service, from the environment."""
 
+from datetime import timedelta
+
 import limits
 from pydantic import Field, field_validator
 
+from services.enrolment.rules import Policy
 from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
@@ -14,6 +17,18 @@ class Settings(ServiceSettings, LinkSettings):
     enrolment_port: int = 8002
     enrolment_pending_session_seconds: float = Field(
         default=300, gt=0, description="How long a request waits for the event of its session."
+    )
+    enrolment_last_offer_hours: float = Field(
+        default=48, ge=0, description="Before the start: no seat is offered to the line later."
+    )
+    enrolment_offer_grace_seconds: float = Field(
+        default=60, ge=0, description="How long after its end an offer waits for an answer on its way."
+    )
+    enrolment_longest_hold_seconds: float | None = Field(
+        default=None, gt=0, description="Shortens every hold of an offered seat, for a rehearsal."
+    )
+    enrolment_overlap_check: bool = Field(
+        default=False, description="Refuse who is enrolled, or waits, in another session at the time."
     )
     enrolment_intake_rate: str = Field(
         default="600/minute",
@@ -28,6 +43,17 @@ class Settings(ServiceSettings, LinkSettings):
         except ValueError as error:
             raise ValueError(f"{rate!r} is not a rate such as 600/minute or 10/second") from error
         return rate
+
+    @property
+    def policy(self) -> Policy:
+        """What the rules leave to choose."""
+        longest = self.enrolment_longest_hold_seconds
+        return Policy(
+            last_offer=timedelta(hours=self.enrolment_last_offer_hours),
+            offer_grace=timedelta(seconds=self.enrolment_offer_grace_seconds),
+            longest_hold=None if longest is None else timedelta(seconds=longest),
+            overlap_check=self.enrolment_overlap_check,
+        )
 
     @property
     def database_url(self) -> str:

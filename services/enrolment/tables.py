@@ -25,6 +25,9 @@ class Session(EnrolmentTable, table=True):
     """A session as the catalogue last told it, and its seats. The row is the lock of everything about it."""
 
     __table_args__ = (
+        Index(
+            "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
+        ),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
         # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
         CheckConstraint("enrolled + offered <= seat_ceiling", name="seats_are_never_exceeded"),
@@ -41,6 +44,12 @@ class Session(EnrolmentTable, table=True):
     )
     next_ticket: int = Field(default=1, sa_type=BigInteger, description="Order of receipt in this session.")
     occupancy_version: int = 0
+    enrolment_closes_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="Of the state, for the clock."
+    )
+    next_release_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."
+    )
 
 
 class Enrolment(EnrolmentTable, table=True):
@@ -55,7 +64,15 @@ class Enrolment(EnrolmentTable, table=True):
             postgresql_where=text(f"state IN ({LIVE_SQL})"),
         ),
         Index("ix_enrolment_session_agent", "session_id", "agent_id"),
-        Index("ix_enrolment_line", "session_id", "ticket", postgresql_where=text("state = 'waitlisted'")),
+        Index(
+            "ix_enrolment_line",
+            "session_id",
+            text("priority DESC"),
+            "ticket",
+            postgresql_where=text("state = 'waitlisted'"),
+        ),
+        Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
+        Index("ix_enrolment_pending", "session_id", postgresql_where=text("state = 'pending_approval'")),
     )
 
     enrolment_id: UUID = Field(primary_key=True)
@@ -66,13 +83,19 @@ class Enrolment(EnrolmentTable, table=True):
     state: str
     reason: str | None = None
     ticket: int | None = Field(default=None, sa_type=BigInteger, description="Place in line, by receipt.")
+    priority: int = Field(
+        default=0, sa_column_kwargs={"server_default": "0"}, description="Before lower ones in line."
+    )
+    hold_until: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="Until when the seat offered is, or was, held."
+    )
     request_id: UUID
     received_at: datetime = Field(sa_type=Timestamp)
     updated_at: datetime = Field(sa_type=Timestamp)
 
 
 class Request(EnrolmentTable, table=True):
-    """What became of each request of a portal. ``decided_at`` is null while it waits for its session."""
+    """What became of each request, and by which numbers. Undecided while it waits for its session."""
 
     __table_args__ = (
         Index("ix_request_undecided", "session_id", "number", postgresql_where=text("decided_at IS NULL")),
@@ -82,14 +105,57 @@ class Request(EnrolmentTable, table=True):
     number: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
     )
+    kind: str | None = Field(
+        default=None, description="A class of services.enrolment.rules; null: before there were several."
+    )
     session_id: UUID
-    agent_id: str
+    agent_id: str | None = Field(description="Null: it is about several.")
     received_at: datetime = Field(sa_type=Timestamp)
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
     decided_at: datetime | None = Field(default=None, sa_type=Timestamp)
     outcome: str | None = None
     reason: str | None = None
+    facts: str | None = Field(
+        default=None,
+        sa_type=JSONB,
+        description="Seats and line when it was decided; of several, how many what.",
+    )
     asked: str | None = Field(default=None, sa_type=JSONB, description="The request, while undecided.")
+
+
+class EnrolmentChange(EnrolmentTable, table=True):
+    """One move of an enrolment after its beginning: what it came to, why, and by which numbers."""
+
+    __tablename__ = "enrolment_change"
+    __table_args__ = (Index("ix_enrolment_change_session", "session_id", "at"),)
+
+    enrolment_id: UUID = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    session_id: UUID
+    agent_id: str
+    at: datetime = Field(sa_type=Timestamp)
+    state: str
+    cause: str = Field(description="services.enrolment.rules.Cause")
+    request_id: UUID | None = Field(default=None, description="The request it followed from; null: time.")
+    facts: str = Field(sa_type=JSONB)
+
+
+class BadAddress(EnrolmentTable, table=True):
+    """An agent whose mails come back; never the address itself."""
+
+    __tablename__ = "bad_address"
+
+    agent_id: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=Timestamp)
+
+
+class Attendance(EnrolmentTable, table=True):
+    """What was seen of an agent at a module, as it was last recorded; by whom is in the changes."""
+
+    enrolment_id: UUID = Field(primary_key=True)
+    module: int = Field(primary_key=True, description="From 0.")
+    attendance: str = Field(description="shared.events.enrolment.Attendance")
+    recorded_at: datetime = Field(sa_type=Timestamp)
 
 
 class IntakeKey(EnrolmentTable, table=True):
@@ -120,4 +186,7 @@ def _table(model: Any) -> Table:
 session = _table(Session)
 enrolment = _table(Enrolment)
 request = _table(Request)
+enrolment_change = _table(EnrolmentChange)
+attendance = _table(Attendance)
+bad_address = _table(BadAddress)
 intake_key = _table(IntakeKey)

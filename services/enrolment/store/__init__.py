@@ -1,24 +1,34 @@
 """Every query of the enrolment service, by what it is about."""
 
+from services.enrolment.store.addresses import mark_addresses
 from services.enrolment.store.books import (
     Desk,
-    keep_for_later,
+    open_book,
     open_books,
     open_books_for_sessions,
     open_books_of_undecided,
+    open_books_that_are_due,
+)
+from services.enrolment.store.requests import (
+    PortalRequest,
+    keep_for_later,
     request_of,
     request_outcome,
-    save,
-    save_refusals,
     undecided_since,
 )
+from services.enrolment.store.saving import outbox, save, save_refusals
 
 __all__ = [
     "Desk",
+    "PortalRequest",
     "keep_for_later",
+    "mark_addresses",
+    "open_book",
     "open_books",
     "open_books_for_sessions",
     "open_books_of_undecided",
+    "open_books_that_are_due",
+    "outbox",
     "request_of",
     "request_outcome",
     "save",

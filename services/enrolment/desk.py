@@ -1,0 +1,87 @@
+"""Where requests are answered: the books are opened, the rules decide, the books are written back.
+
+The same way for portals' events, for pages behind links, for organisers and for the clock; in one transaction
+each, which the caller commits.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from services.enrolment import rules, store
+from services.enrolment.rules import Answer, Book, Policy, Request
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Reason
+
+T = TypeVar("T")
+
+
+async def answer(
+    tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
+) -> Mapping[UUID, Answer]:
+    """Answer requests in order of receipt; those whose session is unknown wait for it.
+
+    Returns the answers by request id.
+    """
+    desk = await store.open_books(tx, requests, policy, now)
+    await _decide(tx, desk)
+    await store.keep_for_later(tx, desk.without_session)
+    return {one.request.request_id: one for book in desk.books.values() for one in book.answers}
+
+
+async def take_over(
+    tx: Transaction, newest: Mapping[UUID, SessionState], policy: Policy, now: datetime
+) -> None:
+    """Take over newer states of sessions, with all that follows for those enrolled, waiting or asking."""
+    desk = await store.open_books_for_sessions(tx, newest, policy, now)
+    for session_id, book in desk.books.items():
+        book.change(newest[session_id])
+    await _decide(tx, desk)
+
+
+async def catch_up(tx: Transaction, policy: Policy, now: datetime) -> int:
+    """Do what the clock has made due. Returns in how many sessions."""
+    desk = await store.open_books_that_are_due(tx, policy, now)
+    await _decide(tx, desk)
+    return len(desk.books)
+
+
+async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
+    """Answer requests that were stored while their session's own event was being committed."""
+    await _decide(tx, await store.open_books_of_undecided(tx, policy, now))
+
+
+async def refuse_unknown(tx: Transaction, waited_since: datetime, now: datetime) -> None:
+    """Refuse what has waited since then for a session that nobody has told us of."""
+    waited = await store.undecided_since(tx, waited_since)
+    await store.save_refusals(tx, waited, Reason.UNKNOWN_SESSION, now)
+
+
+async def organise(
+    tx: Transaction,
+    session_id: UUID,
+    policy: Policy,
+    now: datetime,
+    *,
+    act: Callable[[Book], T],
+    agent_ids: Collection[str] = (),
+) -> T | None:
+    """Let an organiser act on the whole book of a session: ``rules.rank``, ``prioritise`` and so on.
+
+    ``agent_ids``: of whom the act needs to know even if they are not enrolled any more. Returns what ``act``
+    returns, or None when there is no such session.
+    """
+    book = await store.open_book(tx, session_id, policy, now, agent_ids)
+    if book is None:
+        return None
+    result = act(book)
+    await store.save(tx, [book])
+    return result
+
+
+async def _decide(tx: Transaction, desk: store.Desk) -> None:
+    for book, requests in desk.by_book():
+        rules.decide(book, requests)
+    await store.save(tx, desk.books.values())

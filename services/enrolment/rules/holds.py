@@ -1,0 +1,67 @@
+"""Until when an offered seat is held (rule 2).
+
+A hold that would end in the night or on a day off ends on the next working day at noon, so that nobody loses
+a seat in their sleep; none outlives the last moment to offer.
+"""
+
+import functools
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from services.enrolment.rules.words import Policy
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Delegation
+
+_MORNING, _EVENING, _NOON = time(8), time(20), time(12)
+_SATURDAY = 5
+
+_OVERSEAS: Mapping[str, str] = {
+    Delegation.GUADELOUPE: "971",
+    Delegation.MARTINIQUE: "972",
+    Delegation.GUYANE: "973",
+    Delegation.LA_REUNION: "974",
+    Delegation.MAYOTTE: "976",
+}
+"""Departments with public holidays of their own."""
+
+
+def last_moment_to_offer(session: SessionState, policy: Policy) -> datetime:
+    """From this moment on no seat is offered."""
+    return session.starts_at - policy.last_offer
+
+
+def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:
+    """Until when a seat offered now is held, in UTC; None when it is too late to offer one."""
+    last = last_moment_to_offer(session, policy)
+    if now >= last:
+        return None
+    zone = ZoneInfo(session.timezone)
+    end = now + timedelta(hours=session.offer_hold_hours)
+    end = max(end, _in_working_hours(end.astimezone(zone), session.organiser).astimezone(end.tzinfo))
+    if policy.longest_hold is not None:
+        end = min(end, now + policy.longest_hold)
+    return min(end, last)
+
+
+def _in_working_hours(end: datetime, delegation: str) -> datetime:
+    """The moment itself, or noon of the next working day when it is in the night or on a day off."""
+    day = end.date()
+    if _is_working_day(day, delegation) and _MORNING <= end.time() < _EVENING:
+        return end
+    if end.time() >= _EVENING:
+        day += timedelta(days=1)
+    while not _is_working_day(day, delegation):
+        day += timedelta(days=1)
+    return datetime.combine(day, _NOON, end.tzinfo)
+
+
+def _is_working_day(day: date, delegation: str) -> bool:
+    return day.weekday() < _SATURDAY and day not in _public_holidays(_OVERSEAS.get(delegation))
+
+
+@functools.cache
+def _public_holidays(department: str | None) -> holidays.HolidayBase:
+    return holidays.country_holidays("FR", subdiv=department)

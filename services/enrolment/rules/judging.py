@@ -1,0 +1,133 @@
+"""What one request deserves. Every refusal is a value (rules 1 to 8)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.enrolment.rules.words import Enrolment, OfferAnswer, State
+from shared.events.catalogue import Audience, SessionState
+from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No, and why."""
+
+    reason: Reason
+
+
+class Granted(StrEnum):
+    """Yes, in one of four ways."""
+
+    SEAT = "seat"
+    PLACE_IN_LINE = "place_in_line"
+    AWAITS_APPROVAL = "awaits_approval"
+    AWAITS_SELECTION = "awaits_selection"
+
+
+@dataclass(frozen=True, slots=True)
+class Prospects:
+    """What there is for one agent in one session.
+
+    ``is_live``: they have an enrolment there already. ``seat_is_free``: one that they may take, and nobody in
+    line may. ``quota_is_reached``: their authority has all it may have. ``overlaps``: they are expected
+    elsewhere.
+    """
+
+    seat_is_free: bool
+    is_live: bool = False
+    quota_is_reached: bool = False
+    overlaps: bool = False
+
+
+def judge(
+    session: SessionState, agent: Agent, received_at: datetime, *, approved: bool, prospects: Prospects
+) -> Granted | Refused:
+    """Seat the agent, queue them, ask somebody first, or say why not.
+
+    The deadline is judged by when the broker received the request, not by when we came to it.
+    """
+    if session.status is Status.CANCELLED:
+        return Refused(Reason.SESSION_CANCELLED)
+    if session.status is Status.DRAFT:
+        return Refused(Reason.NOT_OPEN_YET)
+    if prospects.is_live:
+        return Refused(Reason.ALREADY_ENROLLED)
+    if received_at < session.enrolment_opens_at:
+        return Refused(Reason.NOT_OPEN_YET)
+    if received_at >= session.enrolment_closes_at:
+        return Refused(Reason.DEADLINE_PASSED)
+    if not is_in_audience(session.audience, agent):
+        return Refused(Reason.NOT_ELIGIBLE)
+    if prospects.overlaps:
+        return Refused(Reason.OVERLAPPING_SESSION)
+    if session.approval is ApprovalPolicy.SELECTION:
+        return Granted.AWAITS_SELECTION
+    if session.approval is ApprovalPolicy.EMPLOYER and not approved:
+        return Granted.AWAITS_APPROVAL
+    return judge_place(session, prospects)
+
+
+def judge_place(session: SessionState, prospects: Prospects) -> Granted | Refused:
+    """A seat, a place in line, or neither, for somebody who may enrol."""
+    if prospects.quota_is_reached:
+        return Refused(Reason.QUOTA_REACHED)
+    if prospects.seat_is_free:
+        return Granted.SEAT
+    if session.waiting_list is WaitingList.NONE:
+        return Refused(Reason.SESSION_FULL)
+    return Granted.PLACE_IN_LINE
+
+
+def is_in_audience(audience: Audience, agent: Agent) -> bool:
+    """Whether the session is meant for this agent: by function, authority and delegation."""
+    return (
+        (not audience.functions or agent.function in audience.functions)
+        and (not audience.sirets or agent.employer.siret in audience.sirets)
+        and (not audience.delegations or agent.employer.delegation in audience.delegations)
+    )
+
+
+def judge_withdrawal(
+    session: SessionState, latest: Enrolment | None, received_at: datetime
+) -> Refused | None:
+    """Why a withdrawal is refused, or None (rule 8). ``latest`` is the agent's last enrolment there."""
+    if latest is None or not latest.state.is_live:
+        return Refused(Reason.NOT_ENROLLED)
+    if latest.state.has_seat and received_at >= session.starts_at:
+        return Refused(Reason.DEADLINE_PASSED)
+    return None
+
+
+def judge_approval(
+    session: SessionState, latest: Enrolment | None, received_at: datetime, *, granted: bool
+) -> Refused | None:
+    """Why a decision of the employer comes to nothing, or None (rule 5)."""
+    if session.status is Status.CANCELLED:
+        return Refused(Reason.SESSION_CANCELLED)
+    if latest is None or not latest.state.is_live:
+        return Refused(Reason.NOT_ENROLLED)
+    if latest.state is not State.PENDING_APPROVAL:
+        return Refused(Reason.ALREADY_ENROLLED)
+    if granted and received_at >= session.enrolment_closes_at:
+        return Refused(Reason.DEADLINE_PASSED)
+    return None
+
+
+def judge_answer(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:
+    """Why an answer to an offer comes to nothing, or None (rule 2)."""
+    if session.status is Status.CANCELLED:
+        return Refused(Reason.SESSION_CANCELLED)
+    if latest is None or latest.hold_until is None:
+        return Refused(Reason.NO_OFFER)
+    if latest.state.has_seat and answer.accepted:
+        return Refused(Reason.ALREADY_ENROLLED)
+    if latest.state not in (State.OFFERED, State.LAPSED):
+        return Refused(Reason.NO_OFFER)
+    if answer.version is not None and latest.state is State.OFFERED and answer.version != latest.version:
+        return Refused(Reason.NO_OFFER)
+    if answer.received_at >= latest.hold_until:
+        return Refused(Reason.DEADLINE_PASSED)
+    if latest.state is State.LAPSED:
+        return Refused(Reason.NO_OFFER)
+    return None

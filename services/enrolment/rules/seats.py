@@ -1,0 +1,70 @@
+"""The seats of one session: how many are taken, and who may take another (rules 1, 3 and 4)."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Employer
+
+
+@dataclass(slots=True)
+class Seats:
+    """What is taken: in all, and by delegation and by authority where that matters.
+
+    ``enrolled`` counts seats that agents have, ``offered`` seats held for their answer: both are taken.
+    """
+
+    enrolled: int = 0
+    offered: int = 0
+    by_delegation: Counter[str] = field(default_factory=Counter)
+    by_siret: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def taken(self) -> int:
+        return self.enrolled + self.offered
+
+    def take(self, employer: Employer, number: int = 1) -> None:
+        """Count ``number`` seats for agents of this employer, beside ``enrolled`` and ``offered``."""
+        self.by_delegation[employer.delegation] += number
+        self.by_siret[employer.siret] += number
+
+    def copy(self) -> "Seats":
+        """The same seats, to try something out on."""
+        return Seats(self.enrolled, self.offered, self.by_delegation.copy(), self.by_siret.copy())
+
+    def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
+        """Whether an agent of this employer may take one more seat.
+
+        A delegation's agents fill its reserved seats first; as many as are left of them are kept from the
+        others until the release date. A lowered capacity may be exceeded already.
+        """
+        if self.reaches_quota(session, employer):
+            return False
+        if session.capacity is None:
+            return True
+        return self.taken + self._kept_from(session, employer.delegation, now) < session.capacity
+
+    def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
+        """Whether this authority has as many seats as it may have."""
+        quota = session.quota_per_authority
+        return quota is not None and self.by_siret[employer.siret] >= quota
+
+    def _kept_from(self, session: SessionState, delegation: str, now: datetime) -> int:
+        if not session.reserved_seats:
+            return 0
+        reserved: Counter[str] = Counter()
+        for reservation in session.reserved_seats:
+            if now < reservation.release_at and reservation.delegation != delegation:
+                reserved[reservation.delegation] += reservation.seats
+        return sum(max(0, seats - self.by_delegation[other]) for other, seats in reserved.items())
+
+
+def counts_by_employer(session: SessionState) -> bool:
+    """Whether it matters in this session for whom an agent works."""
+    return bool(session.reserved_seats) or session.quota_per_authority is not None
+
+
+def next_release(session: SessionState, now: datetime) -> datetime | None:
+    """When reserved seats are released next, or None."""
+    return min((one.release_at for one in session.reserved_seats if one.release_at > now), default=None)
