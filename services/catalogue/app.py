@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.catalogue import api, handlers, jobs, tables
+from services.catalogue import api, handlers, jobs, pages, tables
 from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -16,13 +16,25 @@ def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens.load(settings.api_tokens_file)
+    web = api.build(database, tokens)
+    pages.beside(
+        web,
+        pages.build(
+            pages.Site(
+                database=database,
+                tokens=tokens,
+                address=settings.public_url("catalogue"),
+                portal=settings.portal_url,
+            )
+        ),
+    )
     return Process(
         name="catalogue",
         settings=settings,
         database=database,
         subscriptions=handlers.subscriptions,
         revisions=REVISIONS,
-        api=api.build(database, tokens),
+        api=web,
         jobs=jobs.all_jobs(database),
     )
 

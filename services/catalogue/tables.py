@@ -9,7 +9,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    Computed,
     Identity,
     Index,
     Table,
@@ -38,13 +37,6 @@ def _changed_at() -> Any:
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-def _words(of: str) -> Any:
-    """What French full text search finds the row by."""
-    return Field(
-        sa_column=Column(TSVECTOR, Computed(f"to_tsvector('french', french_words({of}))"), nullable=False)
-    )
-
-
 def french_words(of: str) -> ColumnElement[str]:
     """``of`` without case and accents, by the database's own function: *metiers* finds *métiers*."""
     return func.french_words(of)
@@ -54,7 +46,6 @@ class OfferRow(_Row, table=True):
     """An offer. ``terms`` are what its sessions have unless they say otherwise."""
 
     __tablename__ = "offer"
-    __table_args__ = (Index("ix_offer_words", "words", postgresql_using="gin"),)
 
     offer_id: str = Field(primary_key=True)
     format: str
@@ -65,7 +56,6 @@ class OfferRow(_Row, table=True):
     source: str
     choices: list[str] = _json()
     changed_at: datetime = _changed_at()
-    words: str = _words("title || ' ' || summary")
 
 
 class ThemeRow(_Row, table=True):
@@ -81,7 +71,8 @@ class SessionRow(_Row, table=True):
     """A session: its plan, its one decision (``status``) and what the clock has announced of it.
 
     Phase and enrolment are never stored. ``loaded`` is the plan as the offer's files last gave it, so that
-    a load applies what changed in the files and undoes nothing that an organiser changed since.
+    a load applies what changed in the files and undoes nothing that an organiser changed since. ``words`` are
+    what French full text search finds it by, its offer's too; a trigger keeps them.
     """
 
     __tablename__ = "session"
@@ -133,10 +124,7 @@ class SessionRow(_Row, table=True):
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
-    words: str = _words(
-        "title || ' ' || coalesce(summary, '') || ' ' || coalesce(venue, '') || ' ' "
-        "|| CAST(experts AS text) || ' ' || replace(organiser, '-', ' ')"
-    )
+    words: str = Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
 
 
 class OccupancyRow(_Row, table=True):

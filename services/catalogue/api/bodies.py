@@ -107,7 +107,7 @@ def offer_body(offer: Offer) -> OfferBody:
 
 def resource_body(resource: Resource) -> ResourceBody:
     """A resource as it is shown."""
-    return ResourceBody(**asdict(resource))
+    return ResourceBody(**{name: getattr(resource, name) for name in ResourceBody.model_fields})
 
 
 # ------------------------------------------------------------------------------------------- requests

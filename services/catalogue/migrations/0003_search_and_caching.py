@@ -1,4 +1,4 @@
-"""Sessions and offers are found by their words; each row says when it was written; themes have titles."""
+"""Sessions are found by their words and their offer's; rows say when they were written; themes have titles."""
 
 from collections.abc import Sequence
 
@@ -28,13 +28,22 @@ BEGIN
 END $$
 """
 _TOUCHED = ("offer", "session", "occupancy", "resource")
-_WORDS = {
-    "offer": "title || ' ' || summary",
-    "session": (
-        "title || ' ' || coalesce(summary, '') || ' ' || coalesce(venue, '') || ' ' "
-        "|| CAST(experts AS text) || ' ' || replace(organiser, '-', ' ')"
-    ),
-}
+_SESSION_WORDS = """
+CREATE FUNCTION session_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.words := to_tsvector('french', french_words(concat_ws(' ',
+        NEW.title, NEW.summary, NEW.venue, CAST(NEW.experts AS text), replace(NEW.organiser, '-', ' '),
+        (SELECT o.title || ' ' || o.summary FROM offer o WHERE o.offer_id = NEW.offer_id))));
+    RETURN NEW;
+END $$
+"""
+_OFFER_WORDS = """
+CREATE FUNCTION offer_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE session SET title = title WHERE offer_id = NEW.offer_id;
+    RETURN NULL;
+END $$
+"""
 
 
 def upgrade() -> None:
@@ -56,10 +65,23 @@ def upgrade() -> None:
         op.execute(
             f"CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION touch()"
         )
-    for table, words in _WORDS.items():
-        vector = sa.Computed(f"to_tsvector('french', french_words({words}))", persisted=True)
-        op.add_column(table, sa.Column("words", postgresql.TSVECTOR(), vector, nullable=False))
-        op.create_index(f"ix_{table}_words", table, ["words"], unique=False, postgresql_using="gin")
+    op.add_column(
+        "session",
+        sa.Column("words", postgresql.TSVECTOR(), server_default=sa.text("''"), nullable=False),
+    )
+    op.create_index("ix_session_words", "session", ["words"], unique=False, postgresql_using="gin")
+    op.execute(_SESSION_WORDS)
+    op.execute(_OFFER_WORDS)
+    op.execute(
+        "CREATE TRIGGER words BEFORE INSERT OR UPDATE OF title, summary, venue, experts, organiser, offer_id "
+        "ON session FOR EACH ROW EXECUTE FUNCTION session_words()"
+    )
+    op.execute(
+        "CREATE TRIGGER words AFTER UPDATE ON offer FOR EACH ROW "
+        "WHEN ((OLD.title, OLD.summary) IS DISTINCT FROM (NEW.title, NEW.summary)) "
+        "EXECUTE FUNCTION offer_words()"
+    )
+    op.execute("UPDATE session SET title = title")
     op.create_index(
         "ix_resource_session_id",
         "resource",
@@ -75,9 +97,12 @@ def downgrade() -> None:
         table_name="resource",
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
-    for table in _WORDS:
-        op.drop_index(f"ix_{table}_words", table_name=table, postgresql_using="gin")
-        op.drop_column(table, "words")
+    op.execute("DROP TRIGGER words ON offer")
+    op.execute("DROP TRIGGER words ON session")
+    op.execute("DROP FUNCTION offer_words()")
+    op.execute("DROP FUNCTION session_words()")
+    op.drop_index("ix_session_words", table_name="session", postgresql_using="gin")
+    op.drop_column("session", "words")
     for table in _TOUCHED:
         op.execute(f"DROP TRIGGER touch ON {table}")
         op.drop_column(table, "changed_at")

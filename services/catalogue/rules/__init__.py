@@ -8,6 +8,13 @@ Every event has a version of its own, the clock's too, so that "older than what 
 for whoever reads.
 """
 
+from services.catalogue.rules.availability import (
+    Access,
+    Availability,
+    availability,
+    last_turn,
+    reserved_at,
+)
 from services.catalogue.rules.changes import (
     amend,
     cancel,
@@ -30,6 +37,7 @@ from services.catalogue.rules.derived import (
 from services.catalogue.rules.facts import (
     Announcement,
     Done,
+    Occupancy,
     Plan,
     Problem,
     Refusal,
@@ -40,8 +48,11 @@ from services.catalogue.rules.facts import (
 from services.catalogue.rules.plans import inconsistencies, unpublishable
 
 __all__ = [
+    "Access",
     "Announcement",
+    "Availability",
     "Done",
+    "Occupancy",
     "Plan",
     "Problem",
     "Refusal",
@@ -50,6 +61,7 @@ __all__ = [
     "Terms",
     "amend",
     "announce",
+    "availability",
     "cancel",
     "change",
     "days_before",
@@ -57,10 +69,12 @@ __all__ = [
     "enrolment_at",
     "inconsistencies",
     "instant",
+    "last_turn",
     "next_announcement_at",
     "owed",
     "phase_at",
     "publish",
+    "reserved_at",
     "schedule",
     "state_of",
     "unpublishable",

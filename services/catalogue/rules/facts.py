@@ -74,6 +74,17 @@ class Session:
     announced: Announcement = Announcement.NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """How full a session is, as the enrolment service said last. ``capacity`` None: no limit."""
+
+    version: int
+    capacity: int | None
+    enrolled: int
+    waiting: int
+    offered: int
+
+
 class Terms(Fact):
     """What the sessions of an offer have unless they say otherwise.
 

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, select, text
@@ -12,10 +13,16 @@ from services.catalogue.rules import Terms
 from shared.database import Transaction, insert_many
 from shared.events.vocabulary import Format
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""When something was stored that never was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An offer, without its sessions. ``choices`` names what of it the announcement does not state."""
+    """An offer, without its sessions. ``choices`` names what of it the announcement does not state.
+
+    ``changed_at`` is when it was stored, which makes no difference between two offers.
+    """
 
     offer_id: str
     format: Format
@@ -25,15 +32,13 @@ class Offer:
     terms: Terms
     source: str
     choices: tuple[str, ...]
-
-
-_COLUMNS = tuple(column for column in tables.offer.c if column.name != "words")
+    changed_at: datetime = field(default=NEVER, compare=False)
 
 
 async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
     """At most ``limit`` offers by id, that come after ``after``."""
     columns = tables.offer.c
-    query = select(*_COLUMNS).order_by(columns.offer_id).limit(limit)
+    query = select(tables.offer).order_by(columns.offer_id).limit(limit)
     if after is not None:
         query = query.where(columns.offer_id > after)
     return [_offer(row) for row in await tx.execute(query)]
@@ -41,14 +46,14 @@ async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
     """The offer, if there is one."""
-    row = (await tx.execute(select(*_COLUMNS).where(tables.offer.c.offer_id == offer_id))).one_or_none()
+    row = (await tx.execute(select(tables.offer).where(tables.offer.c.offer_id == offer_id))).one_or_none()
     return None if row is None else _offer(row)
 
 
 async def all_for_load(tx: Transaction) -> dict[str, Offer]:
     """Every offer, for a load; a second load waits until the first has ended."""
     await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING})
-    return {row.offer_id: _offer(row) for row in await tx.execute(select(*_COLUMNS))}
+    return {row.offer_id: _offer(row) for row in await tx.execute(select(tables.offer))}
 
 
 _LOADING = 0x6F66666572  # "offer"
@@ -92,6 +97,7 @@ def _offer(row: Row[Any]) -> Offer:
         terms=Terms.model_validate(row.terms),
         source=row.source,
         choices=tuple(row.choices),
+        changed_at=row.changed_at,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy import Row, or_, select
 
 from services.catalogue import tables
 from services.catalogue.store import trail
+from services.catalogue.store.offers import NEVER
 from services.catalogue.store.trail import Line, outbox
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished, ResourceKind, ResourcePublished
@@ -20,7 +21,10 @@ REPLAY = "replay"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource open to everyone. ``kind`` is ``replay``, ``dossier`` or ``community``."""
+    """A resource open to everyone. ``kind`` is ``replay``, ``dossier`` or ``community``.
+
+    ``changed_at`` is when it was stored, which makes no difference between two resources.
+    """
 
     resource_id: UUID
     kind: str
@@ -33,6 +37,7 @@ class Resource:
     session_id: UUID | None = None
     source: str | None = None
     version: int = 1
+    changed_at: datetime = field(default=NEVER, compare=False)
 
 
 async def page(
@@ -59,6 +64,14 @@ async def by_ids(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]
     columns = tables.resource.c
     query = select(tables.resource).where(columns.resource_id.in_(ids)).order_by(columns.resource_id)
     return {row.resource_id: _resource(row) for row in await tx.execute(query.with_for_update())}
+
+
+async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
+    """The replays of a session, the newest first."""
+    columns = tables.resource.c
+    query = select(tables.resource).where(columns.session_id == session_id)
+    query = query.order_by(columns.published_at.desc(), columns.resource_id)
+    return [_resource(row) for row in await tx.execute(query)]
 
 
 async def publish(tx: Transaction, resources: Sequence[Resource], *, actor: str) -> bool:
@@ -108,4 +121,6 @@ def _resource(row: Row[Any]) -> Resource:
 
 
 def _columns(resource: Resource) -> dict[str, Any]:
-    return asdict(resource) | {"themes": json.dumps(resource.themes)}
+    columns = asdict(resource) | {"themes": json.dumps(resource.themes)}
+    del columns["changed_at"]  # the database's own
+    return columns

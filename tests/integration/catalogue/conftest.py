@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import api, loading
+from services.catalogue import api, loading, pages
 from services.catalogue.offer_files import OFFER
 from shared.auth import Tokens
 from shared.database import Database
@@ -74,6 +74,40 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
         yield ask
 
 
+PUBLIC_URL = "https://parcours.example.org"
+PORTAL_URL = "https://portail.example.org/inscription?session={session_id}"
+
+
+@asynccontextmanager
+async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without scripts, cookies kept, on the pages beside the API."""
+    tokens = Tokens.load(tokens_file)
+    web = api.build(database, tokens)
+    site = pages.Site(database=database, tokens=tokens, address=PUBLIC_URL, portal=PORTAL_URL)
+    pages.beside(web, pages.build(site))
+    # http: the cookies of a client that is not on https must be kept, as on somebody's own machine.
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=web), base_url="http://127.0.0.1:8001"
+    ) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Visit the shared catalogue, and leave it as it is."""
+    database = Database(loaded_url, application_name="test")
+    async with visiting(database, tokens_file) as browser:
+        yield browser
+    await database.close()
+
+
+@pytest.fixture
+async def visit(database: Database, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Visit the test's own catalogue."""
+    async with visiting(database, tokens_file) as browser:
+        yield browser
+
+
 @pytest.fixture(scope="module")
 def loaded_url(migrated: Callable[[str], str]) -> str:
     """A catalogue with the national offer, shared by tests that change nothing."""
@@ -125,7 +159,8 @@ async def an_empty_offer(database: Database) -> str:
     async with database.quiet_transaction() as tx:
         await tx.execute(
             text(
-                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
+                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
+                "VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
                 "CAST(:terms AS jsonb), 'illustrative', '[]')"
             ),
             {"terms": terms},

@@ -14,23 +14,22 @@ from services.catalogue.store.sessions.facts import (
     PUBLIC,
     Listed,
     Loaded,
-    Occupancy,
     Presentation,
     Viewer,
     Wanted,
 )
-from services.catalogue.store.sessions.listing import count, page, page_query, shown, titles
+from services.catalogue.store.sessions.listing import addresses, count, page, page_query, shown, titles
 from services.catalogue.store.sessions.occupancy import record_occupancy
 
 __all__ = [
     "PUBLIC",
     "Listed",
     "Loaded",
-    "Occupancy",
     "Presentation",
     "Viewer",
     "Wanted",
     "add",
+    "addresses",
     "claim_due",
     "count",
     "for_update",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.catalogue.rules import Plan, Session
+from services.catalogue.rules import Occupancy, Plan, Session
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
 
 
@@ -18,17 +18,6 @@ class Presentation:
     experts: tuple[str, ...] = ()
     source: str | None = None
     choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """How full a session is. ``capacity`` None: no limit."""
-
-    version: int
-    capacity: int | None
-    enrolled: int
-    waiting: int
-    offered: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,14 @@ async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict
     return {row.session_id: row.title for row in await tx.execute(query)}
 
 
+async def addresses(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
+    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
+    columns = tables.session.c
+    query = select(columns.session_id, columns.changed_at).where(_visible_to(viewer))
+    query = query.order_by(columns.starts_at.desc(), columns.session_id.desc()).limit(limit)
+    return [(row.session_id, row.changed_at) for row in await tx.execute(query)]
+
+
 def _listing() -> Select[Any]:
     seats = tables.occupancy.c
     return select(
@@ -97,10 +105,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         conditions.append(_of_offers(tables.offer.c.themes.contains([wanted.theme])))
     if wanted.text is not None:
         sought = func.websearch_to_tsquery("french", french_words(wanted.text))
-        # What is said of an offer is said of its sessions.
-        conditions.append(
-            or_(columns.words.bool_op("@@")(sought), _of_offers(tables.offer.c.words.bool_op("@@")(sought)))
-        )
+        conditions.append(columns.words.bool_op("@@")(sought))
     return conditions
 
 

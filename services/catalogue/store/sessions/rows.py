@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from services.catalogue import rules, tables
-from services.catalogue.rules import Announcement, Plan, Session
-from services.catalogue.store.sessions.facts import Listed, Loaded, Occupancy, Presentation
+from services.catalogue.rules import Announcement, Occupancy, Plan, Session
+from services.catalogue.store.sessions.facts import Listed, Loaded, Presentation
 from services.catalogue.store.trail import Line
 from shared.events.vocabulary import Format, Status
 

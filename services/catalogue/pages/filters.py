@@ -1,0 +1,147 @@
+"""What an address asks of a list: read leniently, said back where it makes no sense."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from services.catalogue import rules
+from services.catalogue.store.sessions import Wanted
+from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
+
+PARIS = "Europe/Paris"
+LONGEST_SEARCH = 200
+"""Characters that are searched; what follows is left out, and the page says so by showing what it sought."""
+
+_CONTROLS = re.compile(f"[{CONTROL}]+")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Code = TypeVar("Code", Format, Delegation)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The list's form. ``errors`` tells by field what was asked and makes no sense; it is not applied."""
+
+    text: str = ""
+    format: Format | None = None
+    delegation: Delegation | None = None
+    theme: Slug | None = None
+    since: date | None = None
+    until: date | None = None
+    open_only: bool = False
+    past_too: bool = False
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def wanted(self, now: datetime) -> Wanted:
+        """The sessions that are asked for; those that are over only where they are asked for."""
+        hide_past = not self.past_too and self.since is None and self.until is None
+        return Wanted(
+            now=now,
+            format=self.format,
+            organiser=self.delegation,
+            theme=self.theme,
+            text=self.text or None,
+            enrolment=EnrolmentWindow.OPEN if self.open_only else None,
+            starts_after=None if self.since is None else _midnight(self.since),
+            starts_before=None if self.until is None else _midnight(self.until + timedelta(days=1)),
+            ends_after=now if hide_past else None,
+        )
+
+    def address(self, **more: str) -> dict[str, str | None]:
+        """The parameters of a page with the same filters."""
+        given: dict[str, str | None] = {
+            "recherche": self.text,
+            "format": self.format,
+            "delegation": self.delegation,
+            "theme": self.theme,
+            "du": None if self.since is None else self.since.isoformat(),
+            "au": None if self.until is None else self.until.isoformat(),
+            "ouvertes": "oui" if self.open_only else None,
+            "passees": "oui" if self.past_too else None,
+        }
+        return given | more
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything is filtered."""
+        return any(self.address().values())
+
+
+def read(query: Mapping[str, str]) -> Filters:
+    """The filters of an address."""
+    errors: dict[str, str] = {}
+    since, until = _date(query, "du", errors), _date(query, "au", errors)
+    if since is not None and until is not None and until < since:
+        errors["au"] = "La fin de la période est avant son début : elle n’a pas été prise en compte."
+        until = None
+    theme = query.get("theme") or None
+    if theme is not None and not is_slug(theme):
+        errors["theme"] = "Ce thème n’existe pas : il n’a pas été pris en compte."
+        theme = None
+    return Filters(
+        text=searched(query.get("recherche", "")),
+        format=_code(query, "format", Format, errors),
+        delegation=_code(query, "delegation", Delegation, errors),
+        theme=theme,
+        since=since,
+        until=until,
+        open_only=bool(query.get("ouvertes")),
+        past_too=bool(query.get("passees")),
+        errors=errors,
+    )
+
+
+def searched(text: str) -> str:
+    """What is searched of what was typed."""
+    return " ".join(_CONTROLS.sub(" ", text[: 2 * LONGEST_SEARCH]).split())[:LONGEST_SEARCH].strip()
+
+
+def place(text: str | None) -> tuple[datetime, UUID] | None:
+    """Where a page of the list begins; the first page for what was not given out."""
+    moment, _, session_id = (text or "").partition("~")
+    try:
+        return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(session_id)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def place_of(starts_at: datetime, session_id: UUID) -> str:
+    """What :func:`place` reads: the last session that was shown, to the microsecond."""
+    whole = int(starts_at.timestamp()) * 1_000_000 + starts_at.microsecond
+    return f"{whole}~{session_id}"
+
+
+def _midnight(day: date) -> datetime:
+    return rules.instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
+
+
+def _date(query: Mapping[str, str], name: str, errors: dict[str, str]) -> date | None:
+    text = query.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or not 2000 <= day.year < 2100:
+        errors[name] = "Cette date n’est pas valide : elle n’a pas été prise en compte."
+        return None
+    return day
+
+
+def _code(query: Mapping[str, str], name: str, codes: type[Code], errors: dict[str, str]) -> Code | None:
+    text = query.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return codes(text)
+    except ValueError:
+        errors[name] = "Cette valeur n’existe pas : elle n’a pas été prise en compte."
+        return None
+
+
+def is_slug(text: str) -> bool:
+    """Whether it can be the id of an offer or a theme."""
+    return len(text) <= 100 and _SLUG.fullmatch(text) is not None

@@ -1,0 +1,88 @@
+"""What search engines are told of an offer or a session, in the words of schema.org (JSON-LD)."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from services.catalogue.pages.site import Site
+from services.catalogue.rules import Access, Session, availability
+from services.catalogue.store.offers import Offer
+from services.catalogue.store.sessions import Listed
+from shared import french
+from shared.events.vocabulary import Status
+
+_CONTEXT = {"@context": "https://schema.org"}
+_CNFPT = {
+    "@type": "GovernmentOrganization",
+    "name": "Centre national de la fonction publique territoriale",
+    "alternateName": "CNFPT",
+    "url": "https://www.cnfpt.fr",
+}
+
+
+def event(site: Site, listed: Listed, now: datetime) -> Markup:
+    """A session as an event."""
+    session, plan = listed.session, listed.session.plan
+    known = availability(session, listed.occupancy, now)
+    data = _instance(site, session) | {
+        "@type": "EducationEvent",
+        "description": listed.presentation.summary or plan.title,
+        "organizer": _CNFPT | {"department": {"@type": "Organization", "name": _organiser(session)}},
+    }
+    if plan.capacity is not None:
+        data["maximumAttendeeCapacity"] = plan.capacity
+    if known.access is Access.SEATS:
+        data["remainingAttendeeCapacity"] = known.seats
+    return _script(data)
+
+
+def course(site: Site, offer: Offer, sessions: Sequence[Listed]) -> Markup:
+    """An offer as a course, its sessions as the instances of it."""
+    data: dict[str, Any] = {
+        "@type": "Course",
+        "name": offer.title,
+        "description": offer.summary,
+        "url": f"{site.address}/offres/{offer.offer_id}",
+        "inLanguage": "fr",
+        "provider": _CNFPT,
+    }
+    if sessions:
+        data["hasCourseInstance"] = [
+            _instance(site, one.session) | {"@type": "CourseInstance"} for one in sessions
+        ]
+    return _script(data)
+
+
+def _instance(site: Site, session: Session) -> dict[str, Any]:
+    plan, address = session.plan, f"{site.address}/sessions/{session.session_id}"
+    zone = ZoneInfo(plan.timezone)
+    online = plan.venue is None
+    place = {"@type": "VirtualLocation", "url": address} if online else {"@type": "Place", "name": plan.venue}
+    cancelled = session.status is Status.CANCELLED
+    return {
+        "name": plan.title,
+        "url": address,
+        "startDate": plan.starts_at.astimezone(zone).isoformat(),
+        "endDate": plan.ends_at.astimezone(zone).isoformat(),
+        "eventStatus": f"https://schema.org/Event{'Cancelled' if cancelled else 'Scheduled'}",
+        "eventAttendanceMode": f"https://schema.org/{'Online' if online else 'Offline'}EventAttendanceMode",
+        "location": place,
+        "inLanguage": "fr",
+    }
+
+
+def _organiser(session: Session) -> str:
+    name = french.organiser(session.organiser)
+    return name[:1].upper() + name[1:]
+
+
+def _script(data: dict[str, Any]) -> Markup:
+    """As the content of a script element, which ends at the first ``</`` whatever JSON says."""
+    text = json.dumps(_CONTEXT | data, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 nothing of HTML is left in it

@@ -1,0 +1,166 @@
+"""The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from services.catalogue.rules import Access, Availability, Plan, Session
+from shared import french
+from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
+
+FORMATS = {
+    Format.MOOC: "Mooc",
+    Format.WEBINAR: "Webinaire",
+    Format.LOCAL_EVENT: "Rendez-vous local",
+    Format.BESPOKE: "Formation sur mesure",
+    Format.INET: "Offre de l’Inet",
+}
+KINDS = {"replay": "Replay", "dossier": "Dossier documentaire", "community": "E-communauté"}
+KINDS_OF = {"replay": "Replays", "dossier": "Dossiers documentaires", "community": "E-communautés"}
+STATUSES = {"draft": "Brouillon", "published": "Publiée", "cancelled": "Annulée"}
+WAITING_LISTS = {
+    WaitingList.NONE: "sans liste d’attente",
+    WaitingList.AUTOMATIC: "liste d’attente, places attribuées d’office",
+    WaitingList.OFFER: "liste d’attente, places proposées",
+}
+APPROVALS = {
+    ApprovalPolicy.NONE: "sans accord préalable",
+    ApprovalPolicy.EMPLOYER: "avec l’accord de l’employeur",
+    ApprovalPolicy.SELECTION: "sur candidature, avec sélection",
+}
+FUNCTIONS = {
+    Function.AGENT: "agentes et agents",
+    Function.ENCADRANT: "encadrantes et encadrants",
+    Function.CHEF_DE_SERVICE: "cheffes et chefs de service",
+    Function.DIRIGEANT: "dirigeantes et dirigeants",
+}
+_CHOICES = {
+    "title": "le titre",
+    "terms": "les conditions d’inscription",
+    "enrolment_opens_at": "l’ouverture des inscriptions",
+    "enrolment_closes_at": "la clôture des inscriptions",
+    "modules": "les dates des séances",
+    "organiser": "l’organisateur",
+    "join_url": "l’adresse de connexion",
+    "venue": "le lieu",
+    "capacity": "le nombre de places",
+}
+
+
+def delegation(code: str) -> str:
+    """A delegation in a list: ``Bretagne``, ``INSET d’Angers``."""
+    name = french.organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
+    return name.removeprefix("la délégation ").removeprefix("l’")
+
+
+DELEGATIONS = {code.value: delegation(code.value) for code in Delegation}
+
+
+def when(plan: Plan) -> str:
+    """``mardi 8 avril 2025 de 9 h 30 à 17 h, heure de Paris``."""
+    return french.period(plan.starts_at, plan.ends_at, plan.timezone)
+
+
+def where(plan: Plan) -> str:
+    """The place; never the address of a meeting, which only who enrolled is told."""
+    return plan.venue or "En ligne"
+
+
+def door(session: Session, known: Availability) -> str:
+    """How the door of a session stands: ``12 places restantes``, ``Complet, liste d’attente ouverte``."""
+    plan = session.plan
+    match known.access:
+        case Access.CANCELLED:
+            return "Session annulée"
+        case Access.OVER:
+            return "Session terminée"
+        case Access.NOT_YET_OPEN:
+            return f"Inscriptions {since(plan)}"
+        case Access.CLOSED:
+            return f"Inscriptions closes le {_closed(plan)}"
+        case Access.APPLICATION:
+            seats = "" if known.seats is None else f", {_seats(known.seats)} au total"
+            return f"Candidatures ouvertes{seats}"
+        case Access.UNLIMITED:
+            return "Inscriptions ouvertes, sans limite de places"
+        case Access.SEATS:
+            return f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}"
+        case Access.RESERVED:
+            return (
+                f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}, liste d’attente ouverte"
+            )
+        case Access.QUEUE:
+            waiting = f" ({known.waiting} {_plural(known.waiting, 'personne')})" if known.waiting else ""
+            return f"Complet, liste d’attente ouverte{waiting}"
+        case Access.FULL if session.format is Format.WEBINAR:
+            return "Complet, le replay sera accessible à tous"
+    return "Complet"
+
+
+def since(plan: Plan) -> str:
+    """The first moment to ask: a day where it begins at midnight."""
+    local = plan.enrolment_opens_at.astimezone(ZoneInfo(plan.timezone))
+    whole_day = (local.hour, local.minute) == (0, 0)
+    return f"à partir du {french.day(local) if whole_day else french.moment(local, plan.timezone)}"
+
+
+def until(plan: Plan) -> str:
+    """The last moment to ask, in a sentence about an open session."""
+    return f"jusqu’au {french.deadline(plan.enrolment_closes_at, plan.timezone)}"
+
+
+def _closed(plan: Plan) -> str:
+    return french.deadline(plan.enrolment_closes_at, plan.timezone).removesuffix(" inclus")
+
+
+def reserved(plan: Plan, now: datetime) -> list[str]:
+    """A sentence for each reservation that is not released yet."""
+    return [
+        f"{_seats(one.seats)} {_plural(one.seats, 'réservée')} aux agentes et agents de la délégation "
+        f"{delegation(one.delegation)} jusqu’au {french.deadline(one.release_at, plan.timezone)}"
+        for one in plan.reserved_seats
+        if one.release_at > now
+    ]
+
+
+def audience(plan: Plan) -> str:
+    """Who may enrol."""
+    who = listed([FUNCTIONS[function] for function in plan.audience.functions])
+    where_from = listed([delegation(code) for code in plan.audience.delegations])
+    sentence = (who[:1].upper() + who[1:]) if who else "Toutes les agentes et tous les agents territoriaux"
+    return f"{sentence}, délégation {where_from}" if where_from else sentence
+
+
+def not_stated(choices: tuple[str, ...]) -> str:
+    """What the announcement does not say of an entry that it announces."""
+    return listed([_CHOICES.get(name, name) for name in choices])
+
+
+def listed(words: list[str]) -> str:
+    """``a, b et c``."""
+    return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _seats(number: int) -> str:
+    return f"{counted(number)}{french.NBSP}{_plural(number, 'place')}"
+
+
+def _plural(number: int, word: str) -> str:
+    return f"{word}s" if number > 1 else word
+
+
+def counted(number: int) -> str:
+    """A number as French writes it: ``1 200`` with a narrow no-break space."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def sessions(number: int) -> str:
+    """``aucune session``, ``1 session``, ``37 sessions``."""
+    return f"{counted(number)} {_plural(number, 'session')}" if number else "aucune session"
+
+
+def published_on(moment: datetime) -> str:
+    """``mardi 11 mars 2025``, in Paris."""
+    return french.day(moment.astimezone(_PARIS))
+
+
+_PARIS = ZoneInfo("Europe/Paris")

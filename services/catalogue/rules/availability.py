@@ -1,0 +1,87 @@
+"""What somebody who wants a seat should know: whether there is one, a line, or neither."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.catalogue.rules.derived import enrolment_at, phase_at
+from services.catalogue.rules.facts import Occupancy, Plan, Session
+from shared.events.catalogue import ReservedSeats
+from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
+
+
+class Access(StrEnum):
+    """How the door of a session stands."""
+
+    CANCELLED = "cancelled"
+    OVER = "over"
+    NOT_YET_OPEN = "not_yet_open"
+    CLOSED = "closed"
+    APPLICATION = "application"
+    UNLIMITED = "unlimited"
+    SEATS = "seats"
+    RESERVED = "reserved"
+    QUEUE = "queue"
+    FULL = "full"
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a request would be answered with something else than a refusal."""
+        return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE)
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """``seats`` left, None where they are not counted; how many are ``waiting``."""
+
+    access: Access
+    seats: int | None = None
+    waiting: int = 0
+
+
+def availability(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
+    """How the session stands at ``now`` for somebody who is not in it yet.
+
+    Seats are those of the plan, which is newer than what the enrolment service has counted by; a seat that
+    is offered to somebody is not free. While people wait beside free seats, these are reserved ones; whoever
+    they are not reserved for stands in line.
+    """
+    plan = session.plan
+    if session.status is Status.CANCELLED:
+        return Availability(Access.CANCELLED)
+    if phase_at(plan, now) is Phase.OVER:
+        return Availability(Access.OVER)
+    window = enrolment_at(plan, now)
+    if window is not EnrolmentWindow.OPEN:
+        closed = window is EnrolmentWindow.CLOSED
+        return Availability(Access.CLOSED if closed else Access.NOT_YET_OPEN)
+    if plan.approval is ApprovalPolicy.SELECTION:
+        return Availability(Access.APPLICATION, plan.capacity)
+    if plan.capacity is None:
+        return Availability(Access.UNLIMITED)
+    taken = occupancy or Occupancy(0, plan.capacity, 0, 0, 0)
+    left = max(0, plan.capacity - taken.enrolled - taken.offered)
+    if left and not taken.waiting:
+        return Availability(Access.SEATS, left)
+    if left and any(reserved_at(plan, now)):
+        return Availability(Access.RESERVED, left, taken.waiting)
+    queue = plan.waiting_list is not WaitingList.NONE
+    return Availability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
+
+
+def reserved_at(plan: Plan, now: datetime) -> Iterator[ReservedSeats]:
+    """The reservations that are not released yet."""
+    return (one for one in plan.reserved_seats if one.release_at > now)
+
+
+def last_turn(plan: Plan, now: datetime) -> datetime | None:
+    """The last of the plan's moments that has come by ``now``: since then the clock changed nothing."""
+    moments = (
+        plan.enrolment_opens_at,
+        plan.enrolment_closes_at,
+        plan.starts_at,
+        plan.ends_at,
+        *(one.release_at for one in plan.reserved_seats),
+    )
+    return max((moment for moment in moments if moment <= now), default=None)

@@ -1,0 +1,143 @@
+"""What somebody who wants a seat is told: the door of a session, and the sentence on it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.catalogue import rules
+from services.catalogue.pages import wording
+from services.catalogue.rules import Access, Availability, Occupancy
+from shared.events.catalogue import Audience, ReservedSeats
+from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from tests.unit.catalogue.builders import (
+    AFTER,
+    BEFORE,
+    CLOSES,
+    ENDS,
+    OPENS,
+    STARTS,
+    WHILE_CLOSED,
+    WHILE_OPEN,
+    a_plan,
+    a_published_session,
+)
+
+RELEASED = datetime(2025, 3, 31, 22, tzinfo=UTC)
+KEPT = (ReservedSeats(delegation="auvergne-rhone-alpes", seats=60, release_at=RELEASED),)
+
+
+def taken(enrolled: int, *, waiting: int = 0, offered: int = 0) -> Occupancy:
+    return Occupancy(7, 100, enrolled, waiting, offered)
+
+
+def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: Any) -> str:
+    session = a_published_session(**plan)
+    return wording.door(session, rules.availability(session, occupancy, at)).replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("occupancy", "plan", "said"),
+    [
+        (None, {}, "100 places restantes"),
+        (taken(88), {}, "12 places restantes"),
+        (taken(99), {}, "1 place restante"),
+        (taken(90, offered=4), {}, "6 places restantes"),
+        (taken(100), {}, "Complet"),
+        (taken(104), {"capacity": 100}, "Complet"),
+        (taken(0), {"capacity": 0}, "Complet"),
+        (taken(100), {"waiting_list": WaitingList.OFFER}, "Complet, liste d’attente ouverte"),
+        (
+            taken(100, waiting=12),
+            {"waiting_list": WaitingList.AUTOMATIC},
+            "Complet, liste d’attente ouverte (12 personnes)",
+        ),
+        (
+            taken(70, waiting=3),
+            {"waiting_list": WaitingList.OFFER, "reserved_seats": KEPT},
+            "30 places réservées, liste d’attente ouverte",
+        ),
+        # Free seats that are nobody's in particular belong to the line.
+        (
+            taken(70, waiting=3),
+            {"waiting_list": WaitingList.OFFER},
+            "Complet, liste d’attente ouverte (3 personnes)",
+        ),
+        (taken(500), {"capacity": None}, "Inscriptions ouvertes, sans limite de places"),
+        (taken(1), {"approval": ApprovalPolicy.SELECTION}, "Candidatures ouvertes, 100 places au total"),
+        # A capacity that was just raised counts at once, whatever the enrolment service has seen.
+        (Occupancy(7, 50, 50, 0, 0), {}, "50 places restantes"),
+    ],
+)
+def test_the_door_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, said: str) -> None:
+    assert door(occupancy, **plan) == said
+
+
+def test_the_door_opens_and_closes_at_the_instant() -> None:
+    soon = timedelta(microseconds=1)
+    assert door(at=OPENS - soon) == "Inscriptions à partir du lundi 3 mars 2025 à 9 h, heure de Paris"
+    assert door(at=OPENS) == "100 places restantes"
+    assert door(at=CLOSES - soon) == "100 places restantes"
+    assert door(at=CLOSES) == "Inscriptions closes le jeudi 10 avril 2025 à 9 h 30, heure de Paris"
+    assert door(at=ENDS - soon).startswith("Inscriptions closes")
+    assert door(at=ENDS) == "Session terminée"
+
+
+def test_a_deadline_at_midnight_is_told_by_its_last_day() -> None:
+    midnight: dict[str, Any] = {"enrolment_closes_at": datetime(2025, 3, 28, 23, tzinfo=UTC)}
+    assert door(at=WHILE_CLOSED, **midnight) == "Inscriptions closes le vendredi 28 mars 2025"
+    assert wording.until(a_plan(**midnight)) == "jusqu’au vendredi 28 mars 2025 inclus"
+
+
+def test_a_full_webinar_promises_its_replay() -> None:
+    webinar = replace(a_published_session(), format=Format.WEBINAR)
+    assert wording.door(webinar, Availability(Access.FULL)) == "Complet, le replay sera accessible à tous"
+
+
+def test_a_cancelled_session_says_nothing_else() -> None:
+    cancelled = replace(a_published_session(), status=Status.CANCELLED)
+    for moment in (BEFORE, WHILE_OPEN, AFTER):
+        known = rules.availability(cancelled, taken(3), moment)
+        assert (known.access, known.access.can_ask) == (Access.CANCELLED, False)
+
+
+def test_one_can_ask_exactly_where_a_request_would_not_be_refused() -> None:
+    can = {access for access in Access if access.can_ask}
+    assert can == {Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE}
+
+
+def test_reserved_seats_are_told_until_they_are_released() -> None:
+    plan = a_plan(reserved_seats=KEPT)
+    (said,) = wording.reserved(plan, RELEASED - timedelta(seconds=1))
+    assert said.replace("\u00a0", " ") == (
+        "60 places réservées aux agentes et agents de la délégation Auvergne-Rhône-Alpes "
+        "jusqu’au lundi 31 mars 2025 inclus"
+    )
+    assert wording.reserved(plan, RELEASED) == []
+
+
+def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
+    plan = a_plan(reserved_seats=KEPT)
+    moments = [OPENS, RELEASED, CLOSES, STARTS, ENDS]
+    assert rules.last_turn(plan, OPENS - timedelta(seconds=1)) is None
+    for moment, following in zip(moments, [*moments[1:], AFTER], strict=True):
+        assert rules.last_turn(plan, moment) == moment
+        assert rules.last_turn(plan, following - timedelta(seconds=1)) == moment
+
+
+def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
+    leaders = Audience(functions=(Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT))
+    assert wording.audience(a_plan(audience=leaders)) == (
+        "Encadrantes et encadrants, cheffes et chefs de service et dirigeantes et dirigeants"
+    )
+    assert wording.audience(a_plan()) == "Toutes les agentes et tous les agents territoriaux"
+
+
+def test_every_code_has_a_name() -> None:
+    assert len(set(wording.DELEGATIONS.values())) == len(Delegation)
+    assert wording.DELEGATIONS["inset-angers"] == "INSET d’Angers"
+    assert wording.DELEGATIONS["bretagne"] == "Bretagne"
+    assert set(wording.FORMATS) == set(Format)
+    assert wording.counted(1200) == "1\u202f200"
+    assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]
