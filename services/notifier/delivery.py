@@ -269,10 +269,13 @@ class Deliverer:
     async def _attempt(self, job: _Job) -> Settlement | None:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
-        superseded = letters.not_any_more(mail, job.session, job.known, clock.now())
-        if superseded is not None:
-            SUPERSEDED.labels(mail.template).inc()
-            return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, superseded.why)
+        now = clock.now()
+        match letters.look_again(mail, job.session, job.known, now):
+            case letters.Superseded(why):
+                SUPERSEDED.labels(mail.template).inc()
+                return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
+            case letters.Postponed(until):
+                return Settlement(job.claimed.claim, MailState.PENDING, None, "not yet", until - now)
         try:
             outgoing = self._renderer.render(mail, job.session, job.others)
         except UnsendableAddress as error:

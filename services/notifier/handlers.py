@@ -1,6 +1,9 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
+from functools import partial
+
 from services.notifier import letters, store
+from shared import clock
 from shared.database import Transaction
 from shared.events import portal
 from shared.events.catalogue import SESSION_EVENTS, BespokeRequestAnswered, ReplayPublished, SessionState
@@ -18,20 +21,56 @@ subscriptions.park(Topic.CATALOGUE_BESPOKE, BespokeRequestAnswered)
 
 @subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
 async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -> None:
-    """Know the sessions, so that letters can tell of them; mails that waited for theirs are now due."""
-    await store.remember_sessions(tx, [one.event for one in received])
+    """Know the sessions, so that letters can tell of them; tell of what changed, and plan what is to come."""
+    newest = {one.event.session_id: one for one in sorted(received, key=lambda one: one.event.version)}
+    await store.lock_sessions(tx, newest, alone=True)
+    before = await store.known_sessions(tx, newest)
+    await store.remember_sessions(tx, [one.event for one in newest.values()])
+    now = clock.now()
+    fan_outs = []
+    for session_id, one in newest.items():
+        change = letters.change_of(before.get(session_id), one.event, now)
+        told = partial(store.FanOut, one.id, session_id=session_id, called_for_at=one.received_at)
+        if change.letter is not None:
+            fan_outs.append(told(task=store.Task.CHANGE, facts=change.letter.facts))
+        if change.reschedule:
+            first = session_id not in before
+            fan_outs.append(told(task=store.Task.SCHEDULE, facts={"first": first}))
+    await store.begin(tx, fan_outs)
 
 
 @subscriptions.on(Topic.ENROLMENT_DECISIONS, *DECISIONS)
 async def on_decisions(tx: Transaction, received: list[Received[Decision]]) -> None:
-    """Queue the letters that a batch of decisions calls for, and keep where everyone stands."""
+    """Queue the letters that decisions call for, now and later, and keep where everyone stands."""
     enrolled = [one.event for one in received if isinstance(one.event, AgentEnrolled)]
-    await store.lock_sessions(tx, {event.session_id for event in enrolled}, alone=False)
+    sessions = {event.session_id for event in enrolled}
+    await store.lock_sessions(tx, sessions, alone=False)
     known = await store.enrolments(tx, {one.event.enrolment_id for one in received})
     news = letters.read(known, [one.event for one in received])
-    await store.remember_enrolments(tx, news.standings)
+    told = {id(one.event): one for one in received}
+    decisive = {which: told[id(decision)] for which, (decision, _) in news.standings.items()}
+    await store.remember_enrolments(
+        tx, news.standings, {which: one.received_at for which, one in decisive.items()}
+    )
+    await store.drop_letters_to_come(tx, known.keys() & decisive.keys())
     await store.queue(tx, [(received[place], letter) for place, letter in news.called_for])
+    await _plan(tx, [one for one in decisive.values() if isinstance(one.event, AgentEnrolled)])
     await store.announce_to(tx, [event.enrolment_id for event in enrolled])
+
+
+async def _plan(tx: Transaction, enrolled: list[Received[Decision]]) -> None:
+    """Queue what time will call for; where the session is not known yet, its own event will."""
+    sessions = await store.known_sessions(tx, {one.event.session_id for one in enrolled}) if enrolled else {}
+    now = clock.now()
+    await store.queue(
+        tx,
+        [
+            (one, letter)
+            for one in enrolled
+            if (session := sessions.get(one.event.session_id)) is not None
+            for letter in letters.letters_to_come(session, one.received_at, now)
+        ],
+    )
 
 
 @subscriptions.on(Topic.CATALOGUE_RESOURCES, ReplayPublished)

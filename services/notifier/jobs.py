@@ -1,6 +1,7 @@
 """Time in: leases that have run out, and the figures of the queue."""
 
 import logging
+import time
 
 from prometheus_client import Counter, Gauge
 
@@ -8,9 +9,13 @@ from services.notifier import store
 from shared.database import Database
 from shared.process import Job
 
+SLICE = 1_000
+"""Agents in one transaction of a fan-out."""
+
 log = logging.getLogger(__name__)
 
 EXPIRED = Counter("parcours_mail_leases_expired_total", "Leases that ran out.", ["became"])
+FANNED_OUT = Counter("parcours_mails_fanned_out_total", "Agents that fan-outs have gone through.")
 DUE = Gauge("parcours_mails_due", "Mails that are due and wait.")
 DUE_AGE = Gauge("parcours_mails_oldest_due_seconds", "Age of the oldest mail that is due.")
 AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decide about.")
@@ -25,7 +30,33 @@ def all_jobs(database: Database) -> tuple[Job, ...]:
     async def figures() -> None:
         await measure(database)
 
-    return Job("expire-leases", 5.0, leases), Job("measure-queue", 10.0, figures)
+    async def fan_outs() -> float | None:
+        return await fan_out(database)
+
+    async def purge() -> None:
+        async with database.quiet_transaction() as tx:
+            await store.purge_fan_outs(tx)
+
+    return (
+        Job("expire-leases", 5.0, leases),
+        Job("measure-queue", 10.0, figures),
+        Job("fan-out", 0.5, fan_outs),
+        Job("purge-fan-outs", 3600.0, purge),
+    )
+
+
+async def fan_out(database: Database) -> float | None:
+    """Put one slice of a fan-out into the queue; then rest as long as it took, so that answers keep moving.
+
+    Returns the seconds to rest, None when nothing is left.
+    """
+    begun = time.monotonic()
+    async with database.transaction() as tx:
+        done = await store.next_slice(tx, most=SLICE)
+    if done is None:
+        return None
+    FANNED_OUT.inc(done)
+    return time.monotonic() - begun
 
 
 async def expire_leases(database: Database) -> None:

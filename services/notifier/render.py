@@ -161,7 +161,7 @@ class Renderer:
             "facts": facts,
             "headline": headline,
             "subject": f"{headline} : {title}" if title else headline,
-            "show_access": kind.calendar is letters.Calendar.INVITE,
+            "show_access": kind.access,
             "reference": str(mail.enrolment_id),
             "contact": self._sender.contact,
             "theme": THEME,
@@ -171,6 +171,12 @@ class Renderer:
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
         if "hold_until" in facts:
             context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
+        if "starts_before" in facts:
+            context["when_before"] = french.period(
+                datetime.fromisoformat(str(facts["starts_before"])),
+                datetime.fromisoformat(str(facts["ends_before"])),
+                str(facts["timezone_before"]),
+            )
         if "reason" in facts:
             context["explanation"] = _explanation(mail, session, view)
         return context

@@ -52,7 +52,13 @@ class KnownEnrolment(_Base, table=True):
 
     __tablename__ = "enrolment"
     __table_args__ = (
-        Index("ix_enrolment_enrolled", "session_id", postgresql_where=text("standing = 'enrolled'")),
+        # Serves fan-outs, which go through the enrolled of a session in slices.
+        Index(
+            "ix_enrolment_enrolled",
+            "session_id",
+            "enrolment_id",
+            postgresql_where=text("standing = 'enrolled'"),
+        ),
     )
     enrolment_id: UUID = Field(primary_key=True)
     version: int
@@ -62,6 +68,11 @@ class KnownEnrolment(_Base, table=True):
     address: str
     given_name: str
     family_name: str
+    since: datetime = Field(
+        sa_type=Timestamp,
+        sa_column_kwargs={"server_default": func.now()},
+        description="When the decision was received that put them there.",
+    )
 
 
 class KnownReplay(_Base, table=True):
@@ -73,6 +84,27 @@ class KnownReplay(_Base, table=True):
     session_id: UUID = Field(index=True)
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     announced_at: datetime = Field(sa_type=Timestamp)
+
+
+class FanOut(_Base, table=True):
+    """One letter to many, on its way into the queue slice by slice: survives whoever works on it."""
+
+    __tablename__ = "fan_out"
+    __table_args__ = (Index("ix_fan_out_open", "created_at", postgresql_where=text("done_at IS NULL")),)
+    fan_out_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
+    event_id: UUID = Field(description="The ce_id of the event that called for it.")
+    task: str = Field(description="A value of store.Task.")
+    subject_id: UUID = Field(description="The session that it is about.")
+    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    called_for_at: datetime = Field(sa_type=Timestamp)
+    after: UUID = Field(description="Done up to this id; zero at first.")
+    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    done_at: datetime | None = Field(sa_type=Timestamp)
+
+
+SCHEDULED = "template IN ('joining-instructions', 'reminder-day', 'reminder-week')"
+"""The letters that time calls for, as the index of those to come has them."""
+TO_COME = f"state IN ('pending', 'retry', 'claimed', 'data_started') AND {SCHEDULED}"
 
 
 class QueuedMail(_Base, table=True):
@@ -98,6 +130,8 @@ class QueuedMail(_Base, table=True):
         # Serves the claim: what is due, in the order of priority and time.
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
+        # Serves what moves or drops the letters to come of an enrolment.
+        Index("ix_mail_to_come", "enrolment_id", "template", postgresql_where=text(TO_COME)),
         Index(
             "ix_mail_troubled",
             "state",
@@ -158,6 +192,7 @@ def _table(name: str) -> Table:
 session = _table("session")
 enrolment = _table("enrolment")
 replay = _table("replay")
+fan_out = _table("fan_out")
 mail = _table("mail")
 mail_audit = _table("mail_audit")
 

@@ -3,7 +3,16 @@
 Pure. No address is looked up here, no text is written (``templates``), nothing is sent.
 """
 
-from services.notifier.letters.decisions import News, letter_about, letters_for, read, standing_after
+from services.notifier.letters.decisions import (
+    Change,
+    News,
+    change_of,
+    letter_about,
+    letters_for,
+    letters_to_come,
+    read,
+    standing_after,
+)
 from services.notifier.letters.kinds import (
     KINDS,
     Calendar,
@@ -18,11 +27,13 @@ from services.notifier.letters.kinds import (
     Template,
     suggests_others,
 )
-from services.notifier.letters.timing import Superseded, not_any_more
+from services.notifier.letters.timing import SCHEDULED, Planned, Postponed, Superseded, look_again, plan
 
 __all__ = [
     "KINDS",
+    "SCHEDULED",
     "Calendar",
+    "Change",
     "Facts",
     "Kind",
     "Known",
@@ -30,13 +41,18 @@ __all__ = [
     "Link",
     "Mail",
     "News",
+    "Planned",
+    "Postponed",
     "Priority",
     "Standing",
     "Superseded",
     "Template",
+    "change_of",
     "letter_about",
     "letters_for",
-    "not_any_more",
+    "letters_to_come",
+    "look_again",
+    "plan",
     "read",
     "standing_after",
     "suggests_others",

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.notifier.letters.kinds import Known, Letter, Standing, Template
-from shared.events.catalogue import ReplayPublished
+from services.notifier.letters.timing import plan
+from shared.events.catalogue import ReplayPublished, SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -18,7 +20,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import Reason, Status
 
 
 def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
@@ -126,6 +128,55 @@ def read(known: Mapping[UUID, Known], decisions: Sequence[Decision]) -> News:
         called_for = letters_for(decision, before.standing if before else None)
         news.called_for.extend((place, letter) for letter in called_for)
     return news
+
+
+def letters_to_come(session: SessionState, enrolled_at: datetime, now: datetime) -> tuple[Letter, ...]:
+    """What time will call for, for who enrolled at that moment: nothing whose moment had passed by then."""
+    return tuple(
+        Letter(planned.template, due_at=planned.due_at)
+        for planned in plan(session)
+        if enrolled_at < planned.moment and now < planned.until
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a new state of a session means to those who have a seat.
+
+    ``reschedule``: its letters to come are due at other times, or are to be planned for the first time.
+    """
+
+    letter: Letter | None
+    reschedule: bool
+
+
+def change_of(before: SessionState | None, after: SessionState, now: datetime) -> Change:
+    """Compare the newest state of a session with the one that was known, None where none was."""
+    if after.status is not Status.PUBLISHED or now >= after.ends_at:
+        return Change(None, reschedule=False)
+    if before is None:
+        return Change(None, reschedule=True)
+    if after.version <= before.version or before.status is not Status.PUBLISHED:
+        return Change(None, reschedule=False)
+    facts: dict[str, str | int | bool | None] = {}
+    if _dates(before) != _dates(after):
+        facts |= {
+            "starts_before": before.starts_at.isoformat(),
+            "ends_before": before.ends_at.isoformat(),
+            "timezone_before": before.timezone,
+        }
+    if before.venue != after.venue:
+        facts["venue_before"] = before.venue
+    if before.join_url != after.join_url:
+        facts["link_changed"] = True
+    moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
+    return Change(Letter(Template.SESSION_CHANGED, facts) if facts else None, reschedule=moved)
+
+
+def _dates(session: SessionState) -> tuple[object, ...]:
+    """A corrected title of a module is no change of dates."""
+    modules = tuple((module.starts_at, module.ends_at) for module in session.modules)
+    return session.starts_at, session.ends_at, session.timezone, modules
 
 
 def letter_about(replay: ReplayPublished) -> Letter | None:

@@ -50,6 +50,10 @@ class Template(StrEnum):
     OFFER_REFUSED = "offer-refused"
     WITHDRAWN = "withdrawn"
     SESSION_CANCELLED = "session-cancelled"
+    JOINING = "joining-instructions"
+    REMINDER_WEEK = "reminder-week"
+    REMINDER_DAY = "reminder-day"
+    SESSION_CHANGED = "session-changed"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
 
@@ -71,7 +75,7 @@ class Kind:
     """What all letters of one template share. ``subject`` has ``{title}``, the session's.
 
     ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
-    more, and is not sent.
+    more, and is not sent. ``access``: it shows how to connect.
     """
 
     subject: str
@@ -79,6 +83,7 @@ class Kind:
     priority: Priority = Priority.ANSWER
     calendar: Calendar | None = None
     link: Link | None = None
+    access: bool = False
 
 
 KINDS: Mapping[Template, Kind] = {
@@ -88,12 +93,14 @@ KINDS: Mapping[Template, Kind] = {
         says=Standing.ENROLLED,
         calendar=Calendar.INVITE,
         link=Link.WITHDRAW,
+        access=True,
     ),
     Template.SEAT_ASSIGNED: Kind(
         "Une place vous est attribuée : {title}",
         says=Standing.ENROLLED,
         calendar=Calendar.INVITE,
         link=Link.WITHDRAW,
+        access=True,
     ),
     Template.WAITLISTED: Kind(
         "Vous êtes sur la liste d’attente : {title}", says=Standing.WAITLISTED, link=Link.WITHDRAW
@@ -112,7 +119,40 @@ KINDS: Mapping[Template, Kind] = {
     Template.WITHDRAWN: Kind(
         "Votre désistement est enregistré : {title}", says=Standing.WITHDRAWN, calendar=Calendar.CANCEL
     ),
-    Template.SESSION_CANCELLED: Kind("Session annulée : {title}", calendar=Calendar.CANCEL),
+    # A cancellation may concern 100,000: answers to what others have just asked go first.
+    Template.SESSION_CANCELLED: Kind(
+        "Session annulée : {title}", calendar=Calendar.CANCEL, priority=Priority.REMINDER
+    ),
+    Template.JOINING: Kind(
+        "Votre convocation : {title}",
+        says=Standing.ENROLLED,
+        priority=Priority.REMINDER,
+        calendar=Calendar.INVITE,
+        link=Link.WITHDRAW,
+        access=True,
+    ),
+    Template.REMINDER_WEEK: Kind(
+        "Rappel de votre session : {title}",
+        says=Standing.ENROLLED,
+        priority=Priority.REMINDER,
+        link=Link.WITHDRAW,
+        access=True,
+    ),
+    Template.REMINDER_DAY: Kind(
+        "Rappel de votre session : {title}",
+        says=Standing.ENROLLED,
+        priority=Priority.REMINDER,
+        link=Link.WITHDRAW,
+        access=True,
+    ),
+    Template.SESSION_CHANGED: Kind(
+        "Votre session a changé : {title}",
+        says=Standing.ENROLLED,
+        priority=Priority.REMINDER,
+        calendar=Calendar.INVITE,
+        link=Link.WITHDRAW,
+        access=True,
+    ),
     Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
     Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
 }
@@ -120,7 +160,7 @@ KINDS: Mapping[Template, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that a fact calls for, at once, to the agent whom the fact is about.
+    """A letter that a fact calls for, to the agent whom the fact is about: at ``due_at``, or at once.
 
     ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
     """
@@ -128,6 +168,7 @@ class Letter:
     template: Template
     facts: Facts = field(default_factory=dict)
     needs_session: bool = True
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

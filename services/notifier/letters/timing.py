@@ -1,18 +1,93 @@
 """When a letter goes out, and when it does not go out any more. Pure.
 
-What was queued may not be true when its turn comes: an attempt failed for hours, or two letters about one
-enrolment stand side by side. So each is looked at once more, with what is known at that moment, before it
-is written.
+What was queued may not be true when its turn comes: an attempt failed for hours, two letters about one
+enrolment stand side by side, a session has moved. So each is looked at once more, with what is known at that
+moment, before it is written.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from services.notifier.letters.kinds import KINDS, Known, Mail, Standing, Template
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Status
+from shared.events.vocabulary import Format, Status
+
+MORNING, NIGHT = time(8), time(20)
+"""Letters that nobody is waiting for go out between these hours of the session's zone."""
+EVENING = time(19)
+"""When a letter goes out whose moment lies in the night after."""
+
+SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
+"""The letters that time calls for."""
 
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
+_CLOCKS_DIFFER = timedelta(minutes=1)
+"""What is due by the database's clock is not sent back for a moment that ours has not reached yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A letter that time calls for.
+
+    ``moment`` is when by the rule: not for who enrols after it. ``due_at`` is the same, moved out of the
+    night. From ``until`` on it helps nobody.
+    """
+
+    template: Template
+    moment: datetime
+    due_at: datetime
+    until: datetime
+
+
+def plan(session: SessionState) -> tuple[Planned, ...]:
+    """Joining instructions 15 days before (MOOC: at its opening), reminders 7 days and 1 day before.
+
+    Days are those of the session's zone: a reminder keeps the hour of the start over a change of clocks.
+    """
+    if session.status is not Status.PUBLISHED:
+        return ()
+    start = session.starts_at
+    day_before = _days_before(session, 1)
+    if session.format is Format.MOOC:
+        joining = _planned(session, Template.JOINING, start, session.ends_at)
+    else:
+        joining = _planned(session, Template.JOINING, _days_before(session, 15), start)
+    return (
+        joining,
+        _planned(session, Template.REMINDER_WEEK, _days_before(session, 7), day_before),
+        _planned(session, Template.REMINDER_DAY, day_before, start),
+    )
+
+
+def _days_before(session: SessionState, days: int) -> datetime:
+    zone = ZoneInfo(session.timezone)
+    return (session.starts_at.astimezone(zone) - timedelta(days=days)).astimezone(session.starts_at.tzinfo)
+
+
+def _planned(session: SessionState, template: Template, moment: datetime, until: datetime) -> Planned:
+    return Planned(template, moment, by_day(moment, session.timezone), until)
+
+
+def by_day(moment: datetime, timezone: str) -> datetime:
+    """The moment, or one of the same day that is not in the night: the morning after, the evening before."""
+    local = moment.astimezone(ZoneInfo(timezone))
+    if local.time() < MORNING:
+        local = local.replace(hour=MORNING.hour, minute=0, second=0, microsecond=0)
+    elif local.time() >= NIGHT:
+        local = local.replace(hour=EVENING.hour, minute=0, second=0, microsecond=0)
+    return local.astimezone(moment.tzinfo)
+
+
+def next_morning(moment: datetime, timezone: str) -> datetime | None:
+    """When the night that ``moment`` lies in ends; None by day."""
+    local = moment.astimezone(ZoneInfo(timezone))
+    if MORNING <= local.time() < NIGHT:
+        return None
+    morning = local.replace(hour=MORNING.hour, minute=0, second=0, microsecond=0)
+    if local.time() >= NIGHT:
+        morning += timedelta(days=1)
+    return morning.astimezone(moment.tzinfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +97,17 @@ class Superseded:
     why: str
 
 
-def not_any_more(
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The letter's time has not come."""
+
+    until: datetime
+
+
+def look_again(
     mail: Mail, session: SessionState | None, known: Known | None, now: datetime
-) -> Superseded | None:
-    """Why a letter whose turn has come must not be sent any more; None where it must.
+) -> Superseded | Postponed | None:
+    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
 
     ``known`` is where its reader stands now, None where that is not known.
     """
@@ -38,4 +120,18 @@ def not_any_more(
         str(mail.facts["hold_until"])
     ):
         return Superseded("the offer has ended")
+    if mail.template in SCHEDULED and session is not None:
+        return _in_time(mail.template, session, now)
     return None
+
+
+def _in_time(template: Template, session: SessionState, now: datetime) -> Superseded | Postponed | None:
+    for planned in plan(session):
+        if planned.template is template:
+            if now >= planned.until:
+                return Superseded("its time is over")
+            if planned.due_at > now + _CLOCKS_DIFFER:
+                return Postponed(planned.due_at)
+            morning = next_morning(now, session.timezone)
+            return Postponed(morning) if morning is not None and morning < planned.until else None
+    return Superseded("the session does not call for it any more")

@@ -1,6 +1,7 @@
 """What the notifier knows of sessions and enrolments, by their newest version."""
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -40,8 +41,10 @@ async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Known]
     return {row.enrolment_id: Known(row.version, Standing(row.standing)) for row in rows}
 
 
-async def remember_enrolments(tx: Transaction, changed: Mapping[UUID, tuple[Decision, Standing]]) -> None:
-    """Keep where these agents stand now; older versions change nothing."""
+async def remember_enrolments(
+    tx: Transaction, changed: Mapping[UUID, tuple[Decision, Standing]], since: Mapping[UUID, datetime]
+) -> None:
+    """Keep where these agents stand now, and since when; older versions change nothing."""
     if changed:
         await insert_many(
             tx,
@@ -56,20 +59,23 @@ async def remember_enrolments(tx: Transaction, changed: Mapping[UUID, tuple[Deci
                     "address": decision.agent.email,
                     "given_name": decision.agent.given_name,
                     "family_name": decision.agent.family_name,
+                    "since": since[enrolment_id],
                 }
                 for enrolment_id, (decision, standing) in sorted(changed.items())
             ],
             then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
             "standing = excluded.standing, address = excluded.address, given_name = excluded.given_name, "
-            "family_name = excluded.family_name WHERE enrolment.version < excluded.version",
+            "family_name = excluded.family_name, since = excluded.since "
+            "WHERE enrolment.version < excluded.version",
         )
 
 
 async def known_sessions(
-    tx: Transaction, ids: Collection[UUID], cache: dict[UUID, SessionState]
+    tx: Transaction, ids: Collection[UUID], cache: dict[UUID, SessionState] | None = None
 ) -> dict[UUID, SessionState]:
     """The newest state of these sessions, those that are known; ``cache`` spares reading them again."""
     found = {}
+    cache = {} if cache is None else cache
     for row in await tx.execute(_VERSIONS, {"ids": list(ids)}):
         held = cache.get(row.session_id)
         if held is not None and held.version == row.version:

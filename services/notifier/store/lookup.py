@@ -113,7 +113,7 @@ _OPEN = text(
     "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "
     "coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
     "AND due_at <= now())), 0) AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
-    "FROM mail WHERE state IN ('pending', 'retry') OR state = 'ambiguous'"
+    "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
 )
 _TOLD = (
     "RETURNING mail_id, recipient, template, event_id, session_id, enrolment_id, state, message_id, "

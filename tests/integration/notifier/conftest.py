@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from services.notifier import handlers
+from services.notifier import handlers, jobs
 from services.notifier.delivery import Deliverer
 from services.notifier.mailer import Mailer, Patience
 from services.notifier.settings import Relay, Tls
@@ -49,7 +49,13 @@ class Notifier:
         ]
         intake = Intake(handlers.subscriptions.by_topic[events[0].TOPIC], self.database)
         await intake.take(received)
+        await self.fan_out()
         return [one.id for one in received]
+
+    async def fan_out(self) -> None:
+        """Do what the job does until nothing is left."""
+        while await jobs.fan_out(self.database) is not None:
+            pass
 
     def deliverer(
         self, *, lanes: int = 4, patience: Patience | None = None, stop_seconds: float = 5

@@ -173,7 +173,8 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
     """The race is real: both transactions open, neither sees the other's row."""
     event, replay = enrolled(1), a_replay()
     async with notifier.database.quiet_transaction() as one, notifier.database.quiet_transaction() as other:
-        await store.remember_enrolments(one, {event.enrolment_id: (event, letters.Standing.ENROLLED)})
+        standing = {event.enrolment_id: (event, letters.Standing.ENROLLED)}
+        await store.remember_enrolments(one, standing, {event.enrolment_id: clock.now()})
         await store.announce_to(one, [event.enrolment_id])
         letter = letters.letter_about(replay)
         assert letter is not None

@@ -44,6 +44,13 @@ FACTS: dict[Template, dict[str, Any]] = {
     Template.OFFER_REFUSED: {"reason": "deadline_passed"},
     Template.WITHDRAWN: {"by": "agent", "had_seat": True},
     Template.SESSION_CANCELLED: {"had_seat": True},
+    Template.SESSION_CHANGED: {
+        "starts_before": "2025-04-02T07:30:00+00:00",
+        "ends_before": "2025-04-02T15:00:00+00:00",
+        "timezone_before": "Europe/Paris",
+        "venue_before": "Salle des fêtes",
+        "link_changed": True,
+    },
     Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }
 
@@ -63,6 +70,10 @@ OUTCOME = {
     Template.CERTIFICATE: "Votre attestation de participation à la session « {title} » est disponible.",
     Template.WITHDRAWN: "Votre désistement de la session « {title} » est enregistré.",
     Template.SESSION_CANCELLED: "La session « {title} » est annulée : votre inscription prend fin.",
+    Template.JOINING: "Vous avez une place à la session « {title} », qui commence le jeudi 3 avril",
+    Template.REMINDER_WEEK: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
+    Template.REMINDER_DAY: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
+    Template.SESSION_CHANGED: "La session « {title} » a changé : vous y gardez votre place.",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
 
@@ -425,6 +436,26 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
     assert reasons.OFFER[Reason(reason)].sentence in text
+
+
+def test_a_change_says_what_was_and_what_is() -> None:
+    text = body(rendered(Template.SESSION_CHANGED), "text/plain").replace("\u00a0", " ")
+    assert (
+        "- Dates : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris (au lieu de : mercredi 2 avril" in text
+    )
+    assert (
+        "- Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes (au lieu de : Salle des fêtes)"
+        in text
+    )
+    only = body(rendered(Template.SESSION_CHANGED, facts={"venue_before": None}), "text/plain")
+    assert "Dates\u00a0: jeudi 3 avril" in only
+    assert "au lieu de" not in only
+
+
+def test_the_joining_instructions_of_the_mooc_say_that_it_is_open() -> None:
+    text = body(rendered(Template.JOINING, the_mooc()), "text/plain")
+    assert "est ouverte\u00a0: vous pouvez commencer." in text
+    assert "https://mooc.example/ia" in text
 
 
 def test_called_for_is_written_to_the_minute() -> None:

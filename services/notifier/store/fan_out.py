@@ -1,0 +1,273 @@
+"""One fact, many letters: rows for all who are enrolled in a session, slice by slice.
+
+The fact is stored whole in one short transaction; then each slice goes into the queue in one of its own,
+with the place where it ended. So nobody waits for 100,000 rows, and a kill in the middle costs nothing. New
+enrolments and a fan-out must not miss each other: see :func:`lock_sessions`.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.notifier import letters, tables
+from services.notifier.letters import KINDS, Facts, Letter, Template
+from services.notifier.store.knowledge import known_sessions
+from services.notifier.store.queueing import ONCE, PATIENCE
+from shared.database import Transaction, insert_many
+from shared.events.catalogue import ReplayPublished
+from shared.messaging.decoding import Received
+
+
+class Task(StrEnum):
+    """What is done for each of the enrolled."""
+
+    REPLAY = "replay"
+    CHANGE = "change"
+    SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """A fact about a session that concerns everyone enrolled in it."""
+
+    event_id: UUID
+    task: Task
+    session_id: UUID
+    facts: Facts
+    called_for_at: datetime
+
+
+async def lock_sessions(tx: Transaction, ids: Collection[UUID], *, alone: bool) -> None:
+    """Let the enrolments of a session be told and a fact about it be announced one after the other.
+
+    Of two transactions at once, which do not see each other, neither would write to who enrolled just then.
+    """
+    await tx.execute(_LOCK_ALONE if alone else _LOCK_SHARED, {"ids": sorted(ids)})
+
+
+async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
+    """Have these done by :func:`next_slice`; those about sessions in which nobody is enrolled are nothing."""
+    if fan_outs:
+        await tx.execute(
+            _BEGIN,
+            {
+                "event_ids": [one.event_id for one in fan_outs],
+                "tasks": [one.task.value for one in fan_outs],
+                "session_ids": [one.session_id for one in fan_outs],
+                "facts": [json.dumps(one.facts) for one in fan_outs],
+                "called_for_at": [one.called_for_at for one in fan_outs],
+            },
+        )
+
+
+async def next_slice(tx: Transaction, *, most: int) -> int | None:
+    """Put the next slice of the oldest fan-out into the queue; how many agents it was, None if none is left.
+
+    Two processes never work on the same fan-out at once.
+    """
+    fan_out = (await tx.execute(_OLDEST)).one_or_none()
+    if fan_out is None:
+        return None
+    ids = list(
+        (
+            await tx.execute(_SLICE, {"session_id": fan_out.subject_id, "after": fan_out.after, "most": most})
+        ).scalars()
+    )
+    if ids:
+        await _DO[Task(fan_out.task)](tx, fan_out, ids)
+    await tx.execute(
+        _ADVANCE,
+        {
+            "fan_out_id": fan_out.fan_out_id,
+            "after": ids[-1] if ids else fan_out.after,
+            "done": len(ids) < most,
+        },
+    )
+    return len(ids)
+
+
+async def purge(tx: Transaction) -> int:
+    """Forget what was done a month ago. Returns how many rows went."""
+    return (await tx.execute(_PURGE)).rowcount
+
+
+# ------------------------------------------------------------------------------------------ replays
+
+
+async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]) -> None:
+    """Write to everyone enrolled in the recorded sessions.
+
+    A replay is announced by its first event; a later version of it (a corrected title) mails nobody again.
+    """
+    if not replays:
+        return
+    rows = {
+        received.event.resource_id: {
+            "resource_id": received.event.resource_id,
+            "event_id": received.id,
+            "session_id": received.event.session_id,
+            "facts": json.dumps(letter.facts),
+            "announced_at": received.received_at,
+        }
+        for received, letter in reversed(replays)
+    }
+    new = await insert_many(
+        tx,
+        tables.replay,
+        list(rows.values()),
+        then="ON CONFLICT (resource_id) DO NOTHING "
+        "RETURNING event_id, session_id, facts::text AS facts, announced_at",
+    )
+    await begin(
+        tx,
+        [
+            FanOut(row.event_id, Task.REPLAY, row.session_id, json.loads(row.facts), row.announced_at)
+            for row in new
+        ],
+    )
+
+
+async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
+    """Write to those whose enrolment was told after the replay was: their event was late, not they."""
+    if enrolment_ids:
+        await tx.execute(_REPLAY_LATE, _of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
+
+
+# ------------------------------------------------------------------------------------------ slices
+
+
+async def _replay(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
+    await tx.execute(_TO_ALL, _of(Template.REPLAY_AVAILABLE) | _about(fan_out, ids))
+
+
+async def _change(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
+    """Whoever enrolled after the change was told the session as it is."""
+    await tx.execute(_TO_THOSE_BEFORE, _of(Template.SESSION_CHANGED) | _about(fan_out, ids))
+
+
+async def _schedule(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
+    """Plan the letters to come for the first time, or move them with their session.
+
+    A letter that was sent for the old dates is sent for the new ones too, if its moment is still to come.
+    """
+    sessions = await known_sessions(tx, [fan_out.subject_id])
+    planned = letters.plan(sessions[fan_out.subject_id])
+    plan = {
+        "ids": ids,
+        "templates": [one.template.value for one in planned],
+        "moments": [one.moment for one in planned],
+        "dues": [one.due_at for one in planned],
+        "patience": PATIENCE,
+    }
+    await tx.execute(_MOVE, plan)
+    await tx.execute(
+        _PLAN,
+        plan
+        | {
+            "event_id": fan_out.event_id,
+            "untils": [one.until for one in planned],
+            "priority": int(KINDS[Template.JOINING].priority),
+            "called_for_at": fan_out.called_for_at,
+            "first": bool(json.loads(fan_out.facts).get("first")),
+        },
+    )
+
+
+_DO = {Task.REPLAY: _replay, Task.CHANGE: _change, Task.SCHEDULE: _schedule}
+
+
+def _of(template: Template) -> dict[str, Any]:
+    return {"template": template.value, "priority": int(KINDS[template].priority)}
+
+
+def _about(fan_out: Row[Any], ids: Sequence[UUID]) -> dict[str, Any]:
+    return {
+        "ids": ids,
+        "event_id": fan_out.event_id,
+        "facts": fan_out.facts,
+        "called_for_at": fan_out.called_for_at,
+    }
+
+
+_LOCK = (
+    "FROM (SELECT DISTINCT hashtextextended(id::text, 7) AS key "
+    "FROM unnest(CAST(:ids AS uuid[])) AS id ORDER BY 1)"
+)
+_LOCK_ALONE = text(f"SELECT pg_advisory_xact_lock(key) {_LOCK} AS keys")
+_LOCK_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(key) {_LOCK} AS keys")
+
+_BEGIN = text(
+    """
+    INSERT INTO fan_out (event_id, task, subject_id, facts, called_for_at, after)
+    SELECT event_id, task, session_id, facts, called_for_at, '00000000-0000-0000-0000-000000000000'
+      FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:session_ids AS uuid[]),
+                  CAST(:facts AS jsonb[]), CAST(:called_for_at AS timestamptz[]))
+           AS new (event_id, task, session_id, facts, called_for_at)
+     WHERE EXISTS (SELECT FROM enrolment
+                    WHERE enrolment.session_id = new.session_id AND standing = 'enrolled')
+    """
+)
+_OLDEST = text(
+    "SELECT fan_out_id, event_id, task, subject_id, facts::text AS facts, called_for_at, after "
+    "FROM fan_out WHERE done_at IS NULL ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
+_SLICE = text(
+    "SELECT enrolment_id FROM enrolment WHERE session_id = :session_id AND standing = 'enrolled' "
+    "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+)
+_ADVANCE = text(
+    "UPDATE fan_out SET after = :after, done_at = CASE WHEN CAST(:done AS boolean) THEN now() END "
+    "WHERE fan_out_id = :fan_out_id"
+)
+_PURGE = text("DELETE FROM fan_out WHERE done_at < now() - interval '30 days'")
+
+_COLUMNS = (
+    "event_id, template, recipient, address, given_name, family_name, session_id, enrolment_id, version, "
+    "facts, needs_session, priority, called_for_at"
+)
+_WHO = "agent_id, address, given_name, family_name, session_id, enrolment_id, version"
+_TO = f"""
+    INSERT INTO mail ({_COLUMNS})
+    SELECT :event_id, :template, {_WHO}, CAST(:facts AS jsonb), true, :priority,
+           CAST(:called_for_at AS timestamptz)
+      FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608
+_TO_ALL = text(f"{_TO} {ONCE}")
+_TO_THOSE_BEFORE = text(f"{_TO} AND since < :called_for_at {ONCE}")
+_REPLAY_LATE = text(
+    f"""
+    INSERT INTO mail ({_COLUMNS})
+    SELECT replay.event_id, :template, agent_id, address, given_name, family_name, replay.session_id,
+           enrolment_id, enrolment.version, replay.facts, true, :priority, announced_at
+      FROM replay JOIN enrolment ON enrolment.session_id = replay.session_id AND standing = 'enrolled'
+     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608
+)
+_PLANNED = (
+    "unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), CAST(:dues AS timestamptz[]), "
+    "CAST(:untils AS timestamptz[])) AS planned (template, moment, due_at, until)"
+)
+_MOVE = text(
+    "UPDATE mail SET due_at = planned.due_at, give_up_at = planned.due_at + :patience "  # noqa: S608
+    "FROM unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), "
+    "CAST(:dues AS timestamptz[])) AS planned (template, moment, due_at) "
+    "WHERE mail.enrolment_id = ANY(CAST(:ids AS uuid[])) AND mail.template = planned.template "
+    f"AND mail.state = 'pending' AND mail.{tables.SCHEDULED}"
+)
+_PLAN = text(
+    f"""
+    INSERT INTO mail ({_COLUMNS}, due_at, give_up_at)
+    SELECT :event_id, planned.template, {_WHO}, '{{}}', true, :priority, :called_for_at, planned.due_at,
+           planned.due_at + :patience
+      FROM enrolment CROSS JOIN {_PLANNED}
+     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < planned.moment
+       AND now() < planned.until AND (CAST(:first AS boolean) OR now() < planned.moment)
+       AND NOT EXISTS (SELECT FROM mail AS open WHERE open.enrolment_id = enrolment.enrolment_id
+                       AND open.template = planned.template AND open.{tables.SCHEDULED}
+                       AND open.state IN ('pending', 'retry', 'claimed', 'data_started'))
+    {ONCE}"""  # noqa: S608
+)

@@ -1,0 +1,168 @@
+"""When letters go out: what time calls for, never in the night, never late, never for who came after."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier import letters
+from services.notifier.letters import Known, Postponed, Standing, Superseded, Template
+from services.notifier.letters.timing import next_morning
+from tests.unit.notifier.builders import a_mail, a_session, at, the_mooc
+
+ZONES = ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
+MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+00:00") + timedelta(minutes=n))
+
+
+def due(session: Any) -> dict[Template, datetime]:
+    return {one.template: one.due_at for one in letters.plan(session)}
+
+
+def test_joining_instructions_come_15_days_before_and_reminders_7_and_1() -> None:
+    assert due(a_session()) == {  # Thursday 3 April, 9:30, after the change of clocks of 30 March
+        Template.JOINING: at("2025-03-19T09:30+01:00"),
+        Template.REMINDER_WEEK: at("2025-03-27T09:30+01:00"),
+        Template.REMINDER_DAY: at("2025-04-02T09:30+02:00"),
+    }
+
+
+def test_the_mooc_sends_its_joining_instructions_when_it_opens_by_day() -> None:
+    assert due(the_mooc())[Template.JOINING] == at("2025-03-17T08:00+01:00")  # it opens at midnight
+
+
+@pytest.mark.parametrize("status", ["cancelled", "draft"])
+def test_a_session_that_does_not_take_place_calls_for_nothing(status: str) -> None:
+    assert letters.plan(a_session(status=status)) == ()
+
+
+@given(st.sampled_from(ZONES), MOMENTS)
+def test_no_letter_that_time_calls_for_is_due_in_the_night_of_its_zone(zone: str, start: datetime) -> None:
+    session = a_session(timezone=zone, starts_at=start, ends_at=start + timedelta(hours=2))
+    for planned in letters.plan(session):
+        local = planned.due_at.astimezone(ZoneInfo(zone))
+        assert time(8) <= local.time() < time(20)
+        assert local.date() == planned.moment.astimezone(ZoneInfo(zone)).date()
+
+
+@given(st.sampled_from(ZONES), MOMENTS)
+def test_the_night_ends_at_eight_in_the_morning(zone: str, moment: datetime) -> None:
+    morning = next_morning(moment, zone)
+    local = moment.astimezone(ZoneInfo(zone))
+    assert (morning is None) is (time(8) <= local.time() < time(20))
+    if morning is not None:
+        assert morning.astimezone(ZoneInfo(zone)).time() == time(8)
+        assert timedelta(0) < morning - moment <= timedelta(hours=13)
+
+
+@pytest.mark.parametrize(
+    ("enrolled_at", "to_come"),
+    [
+        ("2025-03-19T09:29+01:00", {Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY}),
+        ("2025-03-19T09:30+01:00", {Template.REMINDER_WEEK, Template.REMINDER_DAY}),
+        ("2025-03-27T09:30+01:00", {Template.REMINDER_DAY}),
+        ("2025-04-02T09:30+02:00", set()),
+    ],
+)
+def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
+    enrolled_at: str, to_come: set[Template]
+) -> None:
+    found = letters.letters_to_come(a_session(), at(enrolled_at), at(enrolled_at))
+    assert {letter.template for letter in found} == to_come
+
+
+def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
+    enrolled, read = at("2025-03-01T09:30+01:00"), at("2025-04-02T10:00+02:00")
+    found = letters.letters_to_come(a_session(), enrolled, read)
+    assert {letter.template for letter in found} == {Template.JOINING, Template.REMINDER_DAY}
+
+
+# ------------------------------------------------------------------- looking again, when its turn has come
+
+
+def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | None:
+    enrolled = Known(1, Standing.ENROLLED)
+    return letters.look_again(a_mail(template), a_session(**session), enrolled, at(now))
+
+
+LATER = {"starts_at": at("2025-05-22T09:30+02:00"), "ends_at": at("2025-05-22T17:00+02:00")}
+
+
+@pytest.mark.parametrize(
+    ("template", "now", "session", "found"),
+    [
+        (Template.REMINDER_DAY, "2025-04-02T09:30+02:00", {}, None),
+        (Template.REMINDER_DAY, "2025-04-02T09:29:30+02:00", {}, None),  # clocks differ
+        (Template.REMINDER_DAY, "2025-04-03T09:30+02:00", {}, Superseded),
+        (Template.REMINDER_DAY, "2025-04-02T23:00+02:00", {}, at("2025-04-03T08:00+02:00")),
+        (Template.REMINDER_WEEK, "2025-04-02T09:30+02:00", {}, Superseded),  # the day before it is
+        (Template.REMINDER_WEEK, "2025-03-27T09:30+01:00", LATER, at("2025-05-15T09:30+02:00")),
+        (Template.JOINING, "2025-03-19T09:30+01:00", {"status": "cancelled"}, Superseded),
+        # In the night before a session that begins early, waiting for the morning would be too late.
+        (
+            Template.REMINDER_DAY,
+            "2025-04-03T06:00+02:00",
+            {"starts_at": at("2025-04-03T07:30+02:00")},
+            None,
+        ),
+    ],
+)
+def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
+    template: Template, now: str, session: dict[str, Any], found: Any
+) -> None:
+    seen = look(template, now, **session)
+    if isinstance(found, datetime):
+        assert seen == Postponed(found)
+    else:
+        assert seen is None if found is None else isinstance(seen, found)
+
+
+# ------------------------------------------------------------------- what changed
+
+
+def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tuple[set[str], bool]:
+    found = letters.change_of(before, after, at(now))
+    return set(found.letter.facts) if found.letter is not None else set(), found.reschedule
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "reschedule"),
+    [
+        ({}, set(), False),
+        ({"title": "Un titre corrigé", "capacity": 90, "enrolment": "closed"}, set(), False),
+        ({"venue": "Salle neuve"}, {"venue_before"}, False),
+        ({"join_url": "https://visio.example/1"}, {"link_changed"}, False),
+        (LATER, {"starts_before", "ends_before", "timezone_before"}, True),
+        (
+            {"ends_at": at("2025-04-03T18:00+02:00")},
+            {"starts_before", "ends_before", "timezone_before"},
+            False,
+        ),
+        ({"status": "cancelled"} | LATER, set(), False),
+    ],
+)
+def test_a_change_is_told_when_dates_place_or_link_changed(
+    changes: dict[str, Any], told: set[str], *, reschedule: bool
+) -> None:
+    assert change(a_session(), a_session(version=2, **changes)) == (told, reschedule)
+
+
+def test_a_module_that_moves_is_told_and_one_that_is_renamed_is_not() -> None:
+    before = the_mooc()
+    modules = [module.model_dump() for module in before.modules]
+    renamed = [module | {"title": "Autrement"} for module in modules]
+    moved = [module | {"ends_at": module["ends_at"] + timedelta(hours=1)} for module in modules]
+    assert change(before, the_mooc(version=2, modules=renamed)) == (set(), False)
+    assert "starts_before" in change(before, the_mooc(version=2, modules=moved))[0]
+
+
+def test_an_old_state_changes_nothing_and_the_first_one_plans() -> None:
+    assert change(a_session(version=3), a_session(version=2, venue="Salle vieille")) == (set(), False)
+    assert change(None, a_session()) == (set(), True)
+
+
+def test_a_session_that_is_over_tells_nothing() -> None:
+    after = a_session(version=2, venue="Salle neuve")
+    assert change(a_session(), after, now="2025-04-03T17:00+02:00") == (set(), False)
