@@ -1,4 +1,4 @@
-"""Sessions are found by their words and their offer's; rows say when they were written; themes have titles."""
+"""Sessions are found by their words and their offer's; rows say when they were written; themes are titled."""
 
 from collections.abc import Sequence
 
