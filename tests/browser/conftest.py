@@ -1,0 +1,120 @@
+"""The catalogue's pages in a real Chromium: one browser and one server for a module."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import text
+
+from services.catalogue import api, loading, pages
+from services.catalogue.offer_files import OFFER
+from shared.auth import Tokens
+from shared.database import Database
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+PORTAL = "https://portail.example.org/inscription?session={session_id}"
+TOKEN = "advisor-bretagne"
+"""The token of somebody of Bretagne; its hash is in the tokens' file."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium. Where it is missing its tests are skipped; never in CI."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium must run in CI: install Debian's chromium")
+        pytest.skip("NOT TESTED in a browser: chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A catalogue that answers on a port of its own."""
+
+    url: str
+    database_url: str
+
+
+@pytest.fixture(scope="session")
+def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The national offer, some sessions full, served by uvicorn in a thread of its own."""
+    tokens_file = tmp_path_factory.mktemp("browser") / "tokens.json"
+    entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
+    tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
+    url = migrated("catalogue")
+    listener = socket.create_server(("127.0.0.1", 0))  # which takes connections before anybody serves them
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    tokens = Tokens.load(tokens_file)
+    servers: list[uvicorn.Server] = []
+    ready = threading.Event()
+
+    async def serve() -> None:
+        database = Database(url, application_name="browser-test")
+        await loading.load(database, OFFER, as_of=date(2025, 3, 20))
+        async with database.transaction() as tx:
+            await tx.execute(text(_OCCUPANCY))
+        web = api.build(database, tokens)
+        site = pages.Site(database=database, tokens=tokens, address=address, portal=PORTAL)
+        pages.beside(web, pages.build(site))
+        servers.append(uvicorn.Server(uvicorn.Config(web, lifespan="off", log_config=None, access_log=False)))
+        ready.set()
+        await servers[0].serve(sockets=[listener])
+        await database.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(30)
+    yield Served(address, url)
+    servers[0].should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+_OCCUPANCY = """
+INSERT INTO occupancy (session_id, version, capacity, enrolled, waiting, offered)
+SELECT session_id, 1, capacity, capacity - number % 3 * 10, CASE WHEN number % 3 = 0 THEN 7 ELSE 0 END, 0
+FROM (SELECT *, row_number() OVER (ORDER BY starts_at, session_id) AS number FROM session) AS numbered
+WHERE capacity IS NOT NULL AND number % 4 > 0
+"""
+
+
+@pytest.fixture
+def page(chromium: Browser, served: Served) -> Iterator[Page]:
+    """A tab of its own, as wide as a phone; what a page writes to its console fails the test."""
+    context = chromium.new_context(
+        base_url=served.url, viewport={"width": 375, "height": 740}, locale="fr-FR"
+    )
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.set_default_timeout(10_000)
+    yield tab
+    context.close()
+    unexpected = [one for one in said if "Failed to load resource" not in one]
+    assert unexpected == []
+
+
+def violations(tab: Page) -> list[str]:
+    """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices."""
+    tab.evaluate(AXE)  # not by a script element: the pages' policy forbids them
+    found = tab.evaluate("() => axe.run({resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {one['help']}: {', '.join(node['html'][:200] for node in one['nodes'])}"
+        for one in found["violations"]
+    ]

@@ -1,0 +1,122 @@
+"""The public pages, as a visitor meets them: small screen, keyboard, zoom, dark, and with axe-core's eyes."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from services.catalogue import offer_files
+from tests.browser.conftest import Served, violations
+
+pytestmark = pytest.mark.browser
+
+MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
+RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+PAGES = {
+    "home": "/",
+    "list": "/sessions",
+    "filtered": "/sessions?recherche=transition&format=webinar&ouvertes=oui",
+    "nothing": "/sessions?recherche=zzz",
+    "wrong": "/sessions?du=hier&delegation=atlantide",
+    "mooc": f"/sessions/{MOOC}",
+    "local-event": f"/sessions/{RENNES}",
+    "offer": "/offres/ia-et-territoires",
+    "bespoke": "/offres/sur-mesure-enjeux-ia",
+    "resources": "/ressources",
+    "accessibility": "/accessibilite",
+    "missing": "/rien",
+}
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_axe_finds_nothing_and_nothing_overflows(page: Page, path: str) -> None:
+    page.goto(path)
+    assert violations(page) == []
+    # 320 px wide is 1280 px at 400 %: WCAG 1.4.10.
+    page.set_viewport_size({"width": 320, "height": 600})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
+    page.goto(PAGES["missing"])
+    page.evaluate("document.querySelector('main').innerHTML = '<img src=x><a href=/></a><input>'")
+    found = violations(page)
+    assert len(found) >= 3
+    assert any(one.startswith("image-alt: ") for one in found)
+
+
+@pytest.mark.parametrize("path", [PAGES["home"], PAGES["list"], PAGES["local-event"]])
+def test_the_wide_the_dark_and_the_contrasting_page_are_accessible_too(
+    chromium: Browser, served: Served, path: str
+) -> None:
+    context = chromium.new_context(
+        base_url=served.url, viewport={"width": 1280, "height": 800}, color_scheme="dark", contrast="more"
+    )
+    page = context.new_page()
+    page.goto(path)
+    assert violations(page) == []
+    page.emulate_media(color_scheme="light", contrast="no-preference")
+    assert violations(page) == []
+    context.close()
+
+
+def test_text_may_be_twice_as_large(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for path in (PAGES["home"], PAGES["list"], PAGES["local-event"]):
+        page.goto(path)
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_a_session_is_found_and_reached_with_the_keyboard_alone(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Aller au contenu")).to_be_focused()
+    expect(page.get_by_role("link", name="Aller au contenu")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("Rennes")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/sessions\?recherche=Rennes"))
+    expect(page.get_by_role("heading", name="1 session", exact=True)).to_be_visible()
+    link = page.get_by_role("link", name="IA et territoires à Rennes")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if link.evaluate("element => element === document.activeElement"):
+            break
+    expect(link).to_be_focused()
+    outline = link.evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}$"))
+    enrol = page.get_by_role("link", name=re.compile("S’inscrire|Rejoindre la liste d’attente"))
+    assert (enrol.get_attribute("href") or "").endswith(f"session={RENNES}")
+
+
+def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, served: Served) -> None:
+    context = chromium.new_context(base_url=served.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/sessions")
+    page.get_by_label("Format").select_option("Webinaire")
+    page.get_by_label("Avec les sessions terminées").check()
+    page.get_by_role("button", name="Filtrer").click()
+    expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()
+    expect(page.get_by_label("Format")).to_have_value("webinar")
+    expect(page.get_by_label("Avec les sessions terminées")).to_be_checked()
+    page.get_by_role("link", name="Tout afficher").click()
+    page.get_by_role("link", name="Sessions suivantes").click()
+    expect(page.get_by_role("link", name="Début de la liste")).to_be_visible()
+    context.close()
+
+
+def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
+    page.goto(PAGES["local-event"])
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for hidden in (
+        page.get_by_role("navigation", name="Principale"),
+        page.locator("footer"),
+        page.locator(".button"),
+    ):
+        expect(hidden).to_be_hidden()
