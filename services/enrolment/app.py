@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.enrolment import api, handlers, jobs, tables
+from services.enrolment import api, handlers, jobs, pages, tables
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -15,13 +15,15 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     database = Database(settings.database_url, application_name="enrolment")
+    http = api.build(database, Tokens.load(settings.api_tokens_file), settings)
+    pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
     return Process(
         name="enrolment",
         settings=settings,
         database=database,
         subscriptions=handlers.listening(settings.policy),
         revisions=REVISIONS,
-        api=api.build(database, Tokens.load(settings.api_tokens_file), settings),
+        api=http,
         jobs=jobs.all_jobs(database, settings),
     )
 

@@ -120,7 +120,12 @@ def _compile(words: Words, issued_at: datetime) -> bytes:
 def _compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
     # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
-    pdf = compiler.compile(format="pdf", sys_inputs=inputs, pdf_standards=_STANDARDS, timestamp=created_at)
+    pdf = compiler.compile(
+        format="pdf",
+        sys_inputs=inputs,
+        pdf_standards=_STANDARDS,
+        timestamp=created_at.replace(microsecond=0),
+    )
     if not isinstance(pdf, bytes):
         raise TypeError("typst gave something else than one PDF")
     return pdf

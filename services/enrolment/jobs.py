@@ -1,10 +1,11 @@
-"""Time in: offers lapse, seats are released, approvals have not come, sessions are late."""
+"""Time in: offers lapse, seats are released, approvals have not come, sessions are late, keys are old."""
 
 from datetime import timedelta
 
 from services.enrolment import desk
 from services.enrolment.rules import Policy
 from services.enrolment.settings import Settings
+from services.enrolment.store import intake
 from shared import clock
 from shared.database import Database
 from shared.process import Job
@@ -21,7 +22,15 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
         await settle_known(database, settings.policy)
         await refuse_unknown(database, patience)
 
-    return Job("catch-up", 1.0, do_what_is_due), Job("settle-pending", 1.0, settle_pending)
+    async def forget_keys() -> None:
+        async with database.quiet_transaction() as tx:
+            await intake.forget_keys(tx)
+
+    return (
+        Job("catch-up", 1.0, do_what_is_due),
+        Job("settle-pending", 1.0, settle_pending),
+        Job("forget-intake-keys", 3600, forget_keys),
+    )
 
 
 async def catch_up(database: Database, policy: Policy) -> float | None:

@@ -3,17 +3,24 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Row, text
 
+from services.enrolment import desk
 from services.enrolment.app import compose
+from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
 from services.enrolment.settings import Settings
+from shared import clock
 from shared.database import Database
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
 from tests.conftest import settings_of
 
 PROBLEM = "application/problem+json"
@@ -104,6 +111,50 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
             return list((await tx.execute(text(query), values)).all())
 
     return rows
+
+
+class Front:
+    """Sessions and enrolments, made as portals and the catalogue make them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def publish(self, *sessions: SessionState) -> None:
+        async with self._database.transaction() as tx:
+            await desk.take_over(tx, {one.session_id: one for one in sessions}, Policy(), clock.now())
+
+    async def answer(self, *requests: Request, at: datetime | None = None) -> None:
+        async with self._database.transaction() as tx:
+            await desk.answer(tx, requests, Policy(), at or clock.now())
+
+    async def enrol(self, session: SessionState, *agents: Agent, approved: bool = False) -> None:
+        """Each asks for a seat, in this order."""
+        now = clock.now()
+        await self.answer(
+            *(SeatRequest(uuid4(), now, session.session_id, agent, approved) for agent in agents)
+        )
+
+    async def withdraw(self, session: SessionState, agent: Agent) -> None:
+        await self.answer(Withdrawal(uuid4(), clock.now(), session.session_id, agent.agent_id, None))
+
+    async def of(self, session: SessionState, agent: Agent) -> Row[Any]:
+        """The last enrolment of an agent there."""
+        query = (
+            "SELECT * FROM enrolment WHERE session_id = :session AND agent_id = :agent "
+            "ORDER BY updated_at DESC LIMIT 1"
+        )
+        async with self._database.quiet_transaction() as tx:
+            found = await tx.execute(text(query), {"session": session.session_id, "agent": agent.agent_id})
+            return found.one()
+
+    async def states(self, session: SessionState, *agents: Agent) -> list[str]:
+        """Where their last enrolments stand."""
+        return [(await self.of(session, agent)).state for agent in agents]
+
+
+@pytest.fixture
+def front(database: Database) -> Front:
+    return Front(database)
 
 
 def problem(answer: httpx.Response, status: int) -> list[str]:

@@ -36,7 +36,7 @@ def a_certificate(**changes: Any) -> Certificate:
         "venue": None,
         "modules": (module("Comprendre", 18), module("Pratiquer", 25)),
         "organiser": "bretagne",
-        "issued_at": datetime(2025, 4, 14, 8, tzinfo=UTC),
+        "issued_at": datetime(2025, 4, 14, 8, 0, 0, 123456, tzinfo=UTC),
     }
     return Certificate(**(values | changes))
 
