@@ -26,7 +26,7 @@ class Message(Enum):
     FORGED = Text(
         404,
         "Ce lien n’est pas valable",
-        "Nous ne reconnaissons pas cette adresse : elle est incomplète ou a été modifiée.",
+        "Nous ne reconnaissons pas cette adresse\u00a0: elle est incomplète ou a été modifiée.",
         "Ouvrez le lien depuis le courriel que vous avez reçu, ou copiez-le en entier.",
     )
     UNKNOWN = Text(
@@ -52,19 +52,19 @@ class Message(Enum):
     SEAT_TAKEN = Text(
         200,
         "Votre place est confirmée",
-        "Vous avez pris la place qui s’était libérée : vous êtes inscrite ou inscrit à cette session.",
+        "Vous avez pris la place qui s’était libérée\u00a0: vous êtes inscrite ou inscrit à cette session.",
         "Un courriel de confirmation vous parvient avec les informations pratiques.",
     )
     SEAT_LEFT = Text(
         200,
         "Vous avez laissé la place",
-        "Votre réponse est enregistrée : la place est proposée à la personne suivante.",
+        "Votre réponse est enregistrée\u00a0: la place est proposée à la personne suivante.",
         _PORTAL,
     )
     OFFER_EXPIRED = Text(
         410,
         "Le délai pour répondre est passé",
-        "La place n’était plus réservée : elle est proposée à la personne suivante.",
+        "La place n’était plus réservée\u00a0: elle est proposée à la personne suivante.",
         "Si la session vous intéresse toujours, refaites une demande depuis votre portail d’inscription.",
     )
     OFFER_TAKEN = Text(
@@ -96,7 +96,7 @@ class Message(Enum):
     WITHDRAWN = Text(
         200,
         "Votre désistement est enregistré",
-        "Merci de nous avoir prévenus : si la session est complète, la place profitera à quelqu’un d’autre.",
+        "Si la session est complète, votre place profitera à quelqu’un d’autre.",
         "Un courriel vous le confirme.",
     )
     ALREADY_ENDED = Text(
@@ -112,7 +112,7 @@ class Message(Enum):
         "Signalez votre absence à l’organisateur de la session.",
     )
     WITHDRAWAL_LINK_EXPIRED = Text(
-        410, "Ce lien a expiré", "La session est terminée : on ne peut plus s’en désister."
+        410, "Ce lien a expiré", "La session est terminée\u00a0: on ne peut plus s’en désister."
     )
 
     # A certificate
@@ -131,11 +131,11 @@ class Message(Enum):
 
 
 HEADINGS = {
-    State.ENROLLED: "Vous désister de cette session ?",
-    State.OFFERED: "Vous désister de cette session ?",
-    State.WAITLISTED: "Quitter la liste d’attente ?",
-    State.PENDING_APPROVAL: "Retirer votre demande ?",
-    State.PENDING_SELECTION: "Retirer votre candidature ?",
+    State.ENROLLED: "Vous désister de cette session\u00a0?",
+    State.OFFERED: "Vous désister de cette session\u00a0?",
+    State.WAITLISTED: "Quitter la liste d’attente\u00a0?",
+    State.PENDING_APPROVAL: "Retirer votre demande\u00a0?",
+    State.PENDING_SELECTION: "Retirer votre candidature\u00a0?",
 }
 STATES = {
     State.ENROLLED: "Vous êtes inscrite ou inscrit à cette session.",
