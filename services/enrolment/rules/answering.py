@@ -8,7 +8,6 @@ from uuid import UUID
 from services.enrolment.rules.book import Book
 from services.enrolment.rules.judging import (
     Granted,
-    Prospects,
     Refused,
     judge,
     judge_answer,
@@ -242,12 +241,7 @@ def place(
     book: Book, pending: Enrolment, cause: Cause, request_id: UUID | None, *, ticket: int | None = None
 ) -> _Outcome:
     """Give a pending enrolment a seat, its place in line, or neither (rule 5). The whole line is at hand."""
-    agent = pending.agent
-    prospects = Prospects(
-        seat_is_free=book.seats.may_take(book.session, agent.employer, book.now),
-        quota_is_reached=book.seats.reaches_quota(book.session, agent.employer),
-    )
-    verdict = judge_place(book.session, prospects)
+    verdict = judge_place(book.session, book.prospects(pending.agent))
     if isinstance(verdict, Refused):
         denied = book.move(pending, State.REFUSED, cause, reason=verdict.reason)
         book.tell(refusal(denied, request_id))
