@@ -1,0 +1,241 @@
+"""Asking for a seat: when, who, and once (rules 5 and 7)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.enrolment.rules import Granted, Prospects, Refused, State, is_in_audience, judge
+from shared.events.catalogue import Audience, SessionState
+from shared.events.enrolment import EnrolmentRefused
+from shared.events.vocabulary import Agent, Reason
+from tests.support.books import (
+    NANTES,
+    RENNES,
+    a_book,
+    answer_to,
+    asks,
+    changed,
+    decided,
+    enrol,
+    state_of,
+    told,
+    withdraws,
+)
+from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_session, an_agent
+
+TICK = timedelta(microseconds=1)
+
+
+def verdict(
+    session: SessionState,
+    *,
+    agent: Agent | None = None,
+    received_at: datetime = DURING,
+    approved: bool = False,
+    **prospects: Any,
+) -> Granted | Refused:
+    given = Prospects(**({"seat_is_free": True} | prospects))
+    return judge(session, agent or an_agent(), received_at, approved=approved, prospects=given)
+
+
+# ------------------------------------------------------------ opening and deadline
+
+
+def test_a_request_one_tick_before_enrolment_opens_is_refused_not_open_yet() -> None:
+    assert verdict(a_session(), received_at=OPENS - TICK) == Refused(Reason.NOT_OPEN_YET)
+
+
+def test_a_request_at_the_opening_instant_is_in_time() -> None:
+    assert verdict(a_session(), received_at=OPENS) is Granted.SEAT
+
+
+def test_a_request_one_tick_before_the_deadline_is_in_time() -> None:
+    assert verdict(a_session(), received_at=CLOSES - TICK) is Granted.SEAT
+
+
+def test_a_request_at_the_deadline_is_refused_because_it_is_exclusive() -> None:
+    assert verdict(a_session(), received_at=CLOSES) == Refused(Reason.DEADLINE_PASSED)
+
+
+def test_a_request_received_in_time_is_in_time_however_late_it_is_decided() -> None:
+    book, agent = a_book(now=STARTS + timedelta(days=1)), an_agent()
+    decided(book, asks(book, agent, received_at=CLOSES - TICK))
+    assert state_of(book, agent) is State.ENROLLED
+
+
+def test_the_mooc_takes_enrolments_while_it_runs_until_its_deadline() -> None:
+    mooc = a_session(
+        starts_at="2025-03-16T23:00:00Z", enrolment_closes_at="2025-03-28T23:00:00Z", capacity=None
+    )
+    inclusive_day = datetime.fromisoformat("2025-03-28T22:59:59+00:00")
+    assert verdict(mooc, received_at=inclusive_day) is Granted.SEAT
+    assert verdict(mooc, received_at=inclusive_day + timedelta(seconds=1)) == Refused(Reason.DEADLINE_PASSED)
+
+
+def test_a_draft_is_not_open_yet() -> None:
+    assert verdict(a_session(status="draft")) == Refused(Reason.NOT_OPEN_YET)
+
+
+def test_a_cancelled_session_refuses_everybody() -> None:
+    assert verdict(a_session(status="cancelled")) == Refused(Reason.SESSION_CANCELLED)
+
+
+def test_a_session_that_was_moved_is_judged_by_its_new_dates() -> None:
+    book = a_book()
+    changed(book, enrolment_closes_at=DURING)
+    assert answer_to(book, asks(book)).reason is Reason.DEADLINE_PASSED
+
+
+# ------------------------------------------------------------ who may enrol
+
+
+def test_an_agent_outside_the_audience_is_not_eligible() -> None:
+    session = a_session(audience={"functions": ["dirigeant"]})
+    assert verdict(session, agent=an_agent(function="agent")) == Refused(Reason.NOT_ELIGIBLE)
+
+
+@pytest.mark.parametrize(
+    ("audience", "expected"),
+    [
+        ({}, True),
+        ({"functions": ["agent", "encadrant"]}, True),
+        ({"functions": ["encadrant"]}, False),
+        ({"sirets": [RENNES]}, True),
+        ({"sirets": [NANTES]}, False),
+        ({"delegations": ["bretagne"]}, True),
+        ({"delegations": ["corse"]}, False),
+        ({"functions": ["agent"], "sirets": [RENNES], "delegations": ["bretagne"]}, True),
+        ({"functions": ["agent"], "delegations": ["corse"]}, False),
+    ],
+)
+def test_an_empty_list_restricts_nothing_and_all_lists_must_be_met(
+    audience: dict[str, list[str]], expected: bool
+) -> None:
+    assert is_in_audience(Audience.model_validate(audience), an_agent()) is expected
+
+
+@pytest.mark.parametrize("function", ["encadrant", "chef_de_service", "dirigeant"])
+def test_the_inet_offer_is_tested_on_the_function(function: str) -> None:
+    inet = a_session(audience={"functions": ["encadrant", "chef_de_service", "dirigeant"]})
+    assert verdict(inet, agent=an_agent(function=function)) is Granted.SEAT
+    assert verdict(inet, agent=an_agent(function="agent")) == Refused(Reason.NOT_ELIGIBLE)
+
+
+def test_who_is_not_eligible_waits_for_nobodys_word() -> None:
+    session = a_session(approval="selection", audience={"functions": ["dirigeant"]})
+    assert verdict(session) == Refused(Reason.NOT_ELIGIBLE)
+
+
+def test_an_audience_that_is_narrowed_ends_nobodys_enrolment() -> None:
+    book, agent = a_book(), an_agent()
+    enrol(book, agent)
+    changed(book, audience={"functions": ["dirigeant"]})
+    assert state_of(book, agent) is State.ENROLLED
+
+
+# ------------------------------------------------------------ asking again (rule 7)
+
+
+def test_an_agent_with_a_live_enrolment_is_already_enrolled_even_after_the_deadline() -> None:
+    assert verdict(a_session(), is_live=True, received_at=CLOSES) == Refused(Reason.ALREADY_ENROLLED)
+
+
+def test_asking_again_gets_already_enrolled_and_changes_nothing() -> None:
+    book, agent = a_book(), an_agent()
+    enrol(book, agent)
+    before = book.latest[agent.agent_id]
+    [refusal] = enrol(book, agent)
+    assert isinstance(refusal, EnrolmentRefused)
+    assert (refusal.reason, refusal.asked) == (Reason.ALREADY_ENROLLED, "enrolment")
+    assert book.latest[agent.agent_id] == before
+    assert book.seats.enrolled == 1
+
+
+@pytest.mark.parametrize(
+    "session", [{"capacity": 0}, {"approval": "employer"}, {"approval": "selection"}], ids=str
+)
+def test_who_waits_for_whatever_is_already_enrolled_too_and_keeps_their_place(session: Any) -> None:
+    book, agent = a_book(**session), an_agent()
+    decided(book, asks(book, agent))
+    before = book.latest[agent.agent_id]
+    assert answer_to(book, asks(book, agent)).reason is Reason.ALREADY_ENROLLED
+    assert book.latest[agent.agent_id] == before
+
+
+def test_after_a_withdrawal_the_agent_may_ask_again_and_queues_anew() -> None:
+    book, agent, other = a_book(capacity=1), an_agent(), an_agent()
+    events = decided(book, asks(book, agent), asks(book, other), withdraws(book, agent), asks(book, agent))
+    assert told(events) == [
+        ("AgentEnrolled", agent.agent_id),
+        ("AgentWaitlisted", other.agent_id),
+        ("EnrolmentWithdrawn", agent.agent_id),
+        ("AgentEnrolled", other.agent_id),
+        ("AgentWaitlisted", agent.agent_id),
+    ]
+
+
+def test_asking_anew_begins_an_enrolment_of_its_own() -> None:
+    book, agent = a_book(), an_agent()
+    events = decided(book, asks(book, agent), withdraws(book, agent), asks(book, agent))
+    first, ended, second = events
+    assert first.enrolment_id == ended.enrolment_id != second.enrolment_id
+    assert [event.version for event in events] == [1, 2, 1]
+
+
+def test_who_was_refused_may_ask_again() -> None:
+    book, agent = a_book(capacity=0, waiting_list="none"), an_agent()
+    assert answer_to(book, asks(book, agent)).reason is Reason.SESSION_FULL
+    changed(book, capacity=1)
+    decided(book, asks(book, agent))
+    assert state_of(book, agent) is State.ENROLLED
+
+
+# ------------------------------------------------------------ every request is answered
+
+
+def test_each_request_gets_exactly_one_answer_with_its_own_id() -> None:
+    book, agent = a_book(capacity=1), an_agent()
+    requests = [asks(book, agent), asks(book, agent), asks(book), asks(book, received_at=CLOSES)]
+    events = decided(book, *requests)
+    asked = [request.request_id for request in requests]
+    assert [event.request_id for event in events] == asked
+    assert [answer.request.request_id for answer in book.answers] == asked
+
+
+def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
+    book = a_book(capacity=1)
+    enrol(book, an_agent(), an_agent())
+    answer = answer_to(book, asks(book))
+    assert answer.outcome == State.WAITLISTED
+    assert answer.facts == {"capacity": 1, "enrolled": 1, "offered": 0, "waiting": 1}
+
+
+def test_deciding_the_same_request_twice_makes_the_same_enrolment() -> None:
+    book = a_book()
+    request = asks(book)
+    ids = []
+    for _ in range(2):
+        again = a_book()
+        [event] = decided(again, request)
+        ids.append(event.enrolment_id)
+    assert ids[0] == ids[1]
+
+
+def test_a_refused_enrolment_keeps_its_reason_and_takes_no_ticket() -> None:
+    book = a_book()
+    decided(book, asks(book, received_at=CLOSES))
+    [enrolment] = book.changed.values()
+    assert (enrolment.state, enrolment.reason) == (State.REFUSED, Reason.DEADLINE_PASSED)
+    assert enrolment.ticket is None
+    assert book.next_ticket == 1
+
+
+def test_what_is_told_of_a_request_and_of_what_follows_from_it_is_told_in_its_trace() -> None:
+    book, seated, waiting = a_book(capacity=1), an_agent(), an_agent()
+    enrol(book, seated, waiting)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    before = len(book.decisions)
+    decided(book, replace(withdraws(book, seated), traceparent=trace))
+    assert [traceparent for _, traceparent in book.decisions[before:]] == [trace, trace]
