@@ -37,27 +37,30 @@ class Seats:
         """Whether an agent of this employer may take one more seat.
 
         A delegation's agents fill its reserved seats first; as many as are left of them are kept from the
-        others until the release date. A lowered capacity may be exceeded already.
+        others until the release date, but not from another delegation that has some left itself: where more
+        is reserved than there is, by mistake or since the capacity was lowered, no seat may stay empty.
+        A lowered capacity may be exceeded already.
         """
         if self.reaches_quota(session, employer):
             return False
         if session.capacity is None:
             return True
-        return self.taken + self._kept_from(session, employer.delegation, now) < session.capacity
+        kept = self._kept(session, now)
+        kept_from_them = 0 if kept[employer.delegation] else kept.total()
+        return self.taken + kept_from_them < session.capacity
 
     def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
         """Whether this authority has as many seats as it may have."""
         quota = session.quota_per_authority
         return quota is not None and self.by_siret[employer.siret] >= quota
 
-    def _kept_from(self, session: SessionState, delegation: str, now: datetime) -> int:
-        if not session.reserved_seats:
-            return 0
+    def _kept(self, session: SessionState, now: datetime) -> Counter[str]:
+        """How many reserved seats are left, by delegation."""
         reserved: Counter[str] = Counter()
-        for reservation in session.reserved_seats:
-            if now < reservation.release_at and reservation.delegation != delegation:
-                reserved[reservation.delegation] += reservation.seats
-        return sum(max(0, seats - self.by_delegation[other]) for other, seats in reserved.items())
+        for one in session.reserved_seats:
+            if now < one.release_at:
+                reserved[one.delegation] += one.seats
+        return reserved - self.by_delegation
 
 
 def counts_by_employer(session: SessionState) -> bool:
