@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.catalogue.api import management, public
+from services.catalogue.api import failures, management, public, sheets
 from shared.auth import Tokens
 from shared.database import Database
 from shared.http import new_api
@@ -13,6 +13,8 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     api = new_api("catalogue", "The offers, their sessions and their resources; how organisers publish them.")
     api.state.database = database
     api.state.tokens = tokens
+    failures.told_as_problems(api)
+    api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
     api.include_router(public.router)
     api.include_router(management.router)
     return api

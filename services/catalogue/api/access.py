@@ -1,10 +1,12 @@
 """Who asks, what they may see and touch, and where the answers are."""
 
+import re
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.store.sessions import PUBLIC, Viewer
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
@@ -39,11 +41,20 @@ def _viewer(request: Request, _documented: _Documented) -> Viewer:
     return viewer_of(principal) if principal.role in (Role.ORGANISER, Role.ADMIN) else PUBLIC
 
 
-def viewer_of(principal: Principal) -> Viewer:
-    """What the owner of a token sees."""
-    return Viewer(everywhere=principal.delegation is None, delegation=principal.delegation)
+def _if_match(
+    if_match: Annotated[
+        str | None, Header(description="The ETag of what was read: 412 when it has changed since.")
+    ] = None,
+) -> frozenset[str] | None:
+    """The tags that are asked for; None where any will do. A weak tag matches nothing (RFC 9110, 13.1.1)."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return frozenset(_TAG.findall(if_match))
 
 
+_TAG = re.compile(r'(?:^|,)\s*"([^"]*)"')
+
+IfMatch = Annotated[frozenset[str] | None, Depends(_if_match)]
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

@@ -1,44 +1,24 @@
 """What is said over HTTP about offers, sessions and resources, and what may be asked."""
 
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field
 
 from services.catalogue import rules
-from services.catalogue.rules import Plan, Terms
+from services.catalogue.rules import Terms
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.resources import Resource
 from services.catalogue.store.sessions import Listed
-from shared.events.catalogue import Audience, Module, ReservedSeats, SessionState
+from services.catalogue.store.trail import Written
+from shared.events.catalogue import SessionState
 from shared.events.vocabulary import (
-    ApprovalPolicy,
-    Delegation,
     Format,
     Instant,
-    Line,
-    Paragraph,
     Slug,
-    Timezone,
-    Url,
-    WaitingList,
 )
-
-
-def _this_century(moment: datetime) -> datetime:
-    if not 2000 <= moment.year < 2100:
-        raise ValueError("is not a year of this century")
-    return moment.astimezone(UTC)
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_this_century)]
-"""A date that somebody typed: with an offset, and of this century."""
-
-Seats = Annotated[int, Field(ge=0, le=1_000_000)]
-
-# ------------------------------------------------------------------------------------------- answers
 
 
 class OccupancyBody(BaseModel):
@@ -92,6 +72,24 @@ class ResourceBody(BaseModel):
     source: str | None = Field(description="communique, illustrative; null: an organiser published it.")
 
 
+class HistoryBody(BaseModel):
+    """A change: who made it, when, and each field before and after."""
+
+    at: Instant
+    actor: str = Field(description="The name of a token, or a command; never a person of a portal.")
+    action: str
+    version: int = Field(description="The version that came of it.")
+    changes: dict[str, tuple[Any, Any]]
+
+
+def history_body(written: Written) -> HistoryBody:
+    """A line of the audit, as it is shown."""
+    line = written.line
+    return HistoryBody(
+        at=written.at, actor=line.actor, action=line.action, version=line.version, changes=dict(line.changes)
+    )
+
+
 def session_body(listed: Listed, now: datetime) -> SessionBody:
     """A session as it is shown at ``now``."""
     occupancy = None if listed.occupancy is None else OccupancyBody(**asdict(listed.occupancy))
@@ -108,115 +106,3 @@ def offer_body(offer: Offer) -> OfferBody:
 def resource_body(resource: Resource) -> ResourceBody:
     """A resource as it is shown."""
     return ResourceBody(**{name: getattr(resource, name) for name in ResourceBody.model_fields})
-
-
-# ------------------------------------------------------------------------------------------- requests
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModuleRequest(_Request):
-    """A séance."""
-
-    title: Line
-    starts_at: Moment
-    ends_at: Moment
-
-
-class ReservedSeatsRequest(_Request):
-    """Seats for one delegation's agents, until ``release_at``."""
-
-    delegation: Delegation
-    seats: int = Field(ge=1, le=1_000_000)
-    release_at: Moment
-
-
-class AudienceRequest(Audience, extra="forbid"):
-    """Who may enrol. An empty list restricts nothing."""
-
-
-class SessionChange(_Request):
-    """What is to change of a session; what is left out stays as it is.
-
-    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue`` and ``join_url`` (none) may be null.
-    """
-
-    title: Line | None = None
-    enrolment_opens_at: Moment | None = None
-    enrolment_closes_at: Moment | None = None
-    starts_at: Moment | None = None
-    ends_at: Moment | None = None
-    timezone: Timezone | None = None
-    modules: tuple[ModuleRequest, ...] | None = Field(default=None, max_length=100)
-    capacity: Seats | None = None
-    waiting_list: WaitingList | None = None
-    offer_hold_hours: int | None = Field(default=None, ge=1, le=24 * 60)
-    approval: ApprovalPolicy | None = None
-    audience: AudienceRequest | None = None
-    reserved_seats: tuple[ReservedSeatsRequest, ...] | None = Field(default=None, max_length=100)
-    quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
-    venue: Line | None = None
-    join_url: Url | None = None
-
-    @field_validator(
-        "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
-        "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", mode="before",
-    )  # fmt: skip
-    @classmethod
-    def _left_out_or_given(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("may be left out, but not null")
-        return value
-
-    def given(self) -> dict[str, Any]:
-        """The fields of the plan that the request names, as the plan has them."""
-        plan = {name: getattr(self, name) for name in self.model_fields_set if name in _PLAN_FIELDS}
-        if self.modules is not None:
-            plan["modules"] = tuple(Module(**one.model_dump()) for one in self.modules)
-        if self.reserved_seats is not None:
-            plan["reserved_seats"] = tuple(ReservedSeats(**one.model_dump()) for one in self.reserved_seats)
-        if self.audience is not None:
-            plan["audience"] = Audience(**self.audience.model_dump())
-        return plan
-
-    def apply_to(self, plan: Plan) -> Plan:
-        """The plan with what the request names."""
-        return replace(plan, **self.given())
-
-
-_PLAN_FIELDS = frozenset(SessionChange.model_fields)
-
-
-class SessionDraft(SessionChange):
-    """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
-
-    offer_id: Slug
-    organiser: Delegation | None = None
-    enrolment_opens_at: Moment
-    starts_at: Moment
-    ends_at: Moment
-    summary: Paragraph | None = None
-    experts: tuple[Line, ...] = Field(default=(), max_length=20)
-
-    def plan_under(self, offer: Offer) -> Plan:
-        """The plan: the request's fields over the offer's terms."""
-        terms = {name: getattr(offer.terms, name) for name in Terms.model_fields}
-        days = terms.pop("closes_days_before")
-        zone = self.timezone or offer.terms.timezone
-        closes = {"enrolment_closes_at": rules.days_before(self.starts_at, days, zone)}
-        return Plan(**{"title": offer.title} | terms | closes | self.given())
-
-
-class ReplayRequest(_Request):
-    """A recording to open to everyone: of one of the catalogue's sessions, or of something else."""
-
-    session_id: UUID | None = None
-    title: Line
-    url: Url
-    summary: Paragraph | None = None
-    themes: tuple[Slug, ...] = Field(default=(), max_length=20)
-    organiser: Delegation | None = Field(
-        default=None, description="Only for those who act everywhere, and without a session."
-    )

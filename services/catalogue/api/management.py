@@ -1,51 +1,42 @@
-"""What organisers do: draft, change, publish and cancel sessions, publish replays.
+"""What organisers do: draft, change, publish, cancel and copy sessions, publish replays and resources.
 
 A delegation acts for itself alone: what belongs to another does not exist for it (404).
 """
 
-from collections.abc import Callable
-from datetime import datetime
-from uuid import UUID, uuid4, uuid5
+from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
+from pydantic import TypeAdapter
 
-from services.catalogue import rules
-from services.catalogue.api.access import Database, Organiser, found, viewer_of
+from services.catalogue.api.access import Database, IfMatch, Organiser
 from services.catalogue.api.bodies import (
-    ReplayRequest,
+    HistoryBody,
     ResourceBody,
     SessionBody,
-    SessionChange,
-    SessionDraft,
+    history_body,
     resource_body,
     session_body,
 )
-from services.catalogue.offer_files import NAMESPACE
-from services.catalogue.rules import Done, Refusal, Refused, Session
-from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.resources import REPLAY, Resource
-from services.catalogue.store.sessions import Presentation
+from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
+from services.catalogue.desk import resources, sessions
+from services.catalogue.desk.requests import (
+    ReplayRequest,
+    ResourceRequest,
+    SessionChange,
+    SessionCopy,
+    SessionDraft,
+)
+from services.catalogue.store import trail
+from services.catalogue.store.sessions import Listed
 from shared import clock
-from shared.auth import Principal
-from shared.database import Database as SharedDatabase
-from shared.database import Transaction
-from shared.events.vocabulary import Delegation
-from shared.http import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
 
-_CONFLICTS = frozenset(
-    (
-        Refusal.ALREADY_PUBLISHED,
-        Refusal.NOT_PUBLISHED,
-        Refusal.ALREADY_CANCELLED,
-        Refusal.SESSION_OVER,
-        Refusal.IN_THE_PAST,
-        Refusal.FIXED_ONCE_OPEN,
-        Refusal.NOT_STARTED,
-    )
-)
-"""Refused for what the session is by now; everything else is wrong in itself."""
+_LINE_KEY = TypeAdapter(int)
+_KNOWN: dict[int | str, dict[str, Any]] = {
+    200: {"model": ResourceBody, "description": "It is published already."}
+}
 
 
 @router.post("/sessions", status_code=201, summary="Draft a session")
@@ -53,166 +44,89 @@ async def draft_session(
     draft: SessionDraft, database: Database, organiser: Organiser, response: Response
 ) -> SessionBody:
     """Nobody is told of a draft until it is published."""
-    async with database.transaction() as tx:
-        offer = await offers.by_id(tx, draft.offer_id)
-        if offer is None:
-            raise _invalid("body.offer_id", f"there is no offer {draft.offer_id}")
-        session = Session(
-            session_id=uuid4(),
-            offer_id=offer.offer_id,
-            format=offer.format,
-            organiser=_acting_for(organiser, draft.organiser),
-            plan=draft.plan_under(offer),
-            version=1,
-        )
-        problems = rules.inconsistencies(session.plan)
-        if problems:
-            raise _problem(Refused(problems))
-        shown = Presentation(summary=draft.summary, experts=draft.experts)
-        await sessions.add(tx, Done(session), shown, actor=organiser.name)
-        response.headers["Location"] = f"/api/v1/sessions/{session.session_id}"
-        return await _shown(tx, session.session_id, organiser)
+    return _made(await sessions.draft(database, organiser, draft), response)
 
 
 @router.patch("/sessions/{session_id}", summary="Change a session")
 async def change_session(
-    session_id: UUID, change: SessionChange, database: Database, organiser: Organiser
+    session_id: UUID,
+    change: SessionChange,
+    *,
+    database: Database,
+    organiser: Organiser,
+    if_match: IfMatch,
+    response: Response,
 ) -> SessionBody:
     """A published session that changes is told to everyone, as a new version. The past stays as it was."""
-    return await _decide(
-        database,
-        session_id,
-        organiser,
-        "changed",
-        lambda session, now: rules.change(session, change.apply_to(session.plan), now),
-    )
+    return shown(await sessions.change(database, organiser, session_id, change, tags=if_match), response)
 
 
 @router.post("/sessions/{session_id}/publish", summary="Publish a draft")
-async def publish_session(session_id: UUID, database: Database, organiser: Organiser) -> SessionBody:
+async def publish_session(
+    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
+) -> SessionBody:
     """Final: a published session can only be cancelled."""
-    return await _decide(database, session_id, organiser, "published", rules.publish)
+    return shown(await sessions.publish(database, organiser, session_id, tags=if_match), response)
 
 
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
-async def cancel_session(session_id: UUID, database: Database, organiser: Organiser) -> SessionBody:
+async def cancel_session(
+    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
+) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone."""
-    return await _decide(database, session_id, organiser, "cancelled", rules.cancel)
+    return shown(await sessions.cancel(database, organiser, session_id, tags=if_match), response)
 
 
-@router.post(
-    "/replays",
-    status_code=201,
-    summary="Publish a replay",
-    responses={200: {"model": ResourceBody, "description": "This replay is published already."}},
-)
+@router.post("/sessions/{session_id}/duplicate", status_code=201, summary="Draft a session like this one")
+async def duplicate_session(
+    session_id: UUID, copy: SessionCopy, database: Database, organiser: Organiser, response: Response
+) -> SessionBody:
+    """All its dates move with the start; nobody of the other session is in the new one."""
+    return _made(await sessions.duplicate(database, organiser, session_id, copy), response)
+
+
+@router.get("/sessions/{session_id}/history", summary="Who changed what of a session, the newest first")
+async def session_history(
+    session_id: UUID,
+    database: Database,
+    organiser: Organiser,
+    limit: Annotated[Limit, Query()] = 50,
+    cursor: Annotated[Cursor | None, Query()] = None,
+) -> Page[HistoryBody]:
+    """Changes of persons and of commands; what the clock does is in the session itself."""
+    after = position(cursor, _LINE_KEY)
+    async with database.quiet_transaction() as tx:
+        await sessions.own(tx, session_id, organiser)
+        lines = await trail.of(tx, session_id, after, limit + 1)
+    return page_of(lines, limit, show=history_body, key=lambda line: line.id)
+
+
+@router.post("/replays", status_code=201, summary="Publish a replay", responses=_KNOWN)
 async def publish_replay(
     replay: ReplayRequest, database: Database, organiser: Organiser, response: Response
 ) -> ResourceBody:
     """A replay is known by its address: asked for again, it is not published again."""
-    async with database.transaction() as tx:
-        resource = await _replay(tx, replay, organiser)
-        if await resources.publish(tx, [resource], actor=organiser.name):
-            return resource_body(resource)
-        known = (await resources.by_ids(tx, [resource.resource_id]))[resource.resource_id]
-    if _told(known) != _told(resource):
-        raise Problem(
-            409,
-            "Published already",
-            f"The replay at {replay.url} is published, with another session, title, summary or themes.",
-        )
-    response.status_code = 200
-    return resource_body(known)
+    resource, is_new = await resources.publish(database, organiser, replay)
+    response.status_code = 201 if is_new else 200
+    return resource_body(resource)
 
 
-# ------------------------------------------------------------------------------------------- in common
+@router.post("/resources", status_code=201, summary="Publish a dossier or a community", responses=_KNOWN)
+async def publish_resource(
+    resource: ResourceRequest, database: Database, organiser: Organiser, response: Response
+) -> ResourceBody:
+    """Open to everyone at once. Known by its address: asked for again, it is not published again."""
+    published, is_new = await resources.publish(database, organiser, resource)
+    response.status_code = 201 if is_new else 200
+    return resource_body(published)
 
 
-async def _decide(
-    database: SharedDatabase,
-    session_id: UUID,
-    organiser: Principal,
-    action: str,
-    rule: Callable[[Session, datetime], Done | Refused],
-) -> SessionBody:
-    """Lock the session, ask the rule, store what it decided."""
-    async with database.transaction() as tx:
-        before = await _own(tx, session_id, organiser)
-        decided = rule(before, clock.now())
-        if isinstance(decided, Refused):
-            raise _problem(decided)
-        if decided.session != before:
-            await sessions.save(tx, before, decided, actor=organiser.name, action=action)
-        return await _shown(tx, session_id, organiser)
+def shown(listed: Listed, response: Response) -> SessionBody:
+    """The session, with the tag that ``If-Match`` takes."""
+    response.headers["ETag"] = f'"{sessions.tag_of(listed.session, listed.presentation)}"'
+    return session_body(listed, clock.now())
 
 
-async def _own(tx: Transaction, session_id: UUID, organiser: Principal) -> Session:
-    session = await sessions.for_update(tx, session_id)
-    if session is not None and not organiser.may_act_for(session.organiser):
-        session = None
-    return found(session, f"session {session_id}")
-
-
-async def _shown(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionBody:
-    listed = await sessions.shown(tx, session_id, viewer_of(organiser))
-    return session_body(found(listed, f"session {session_id}"), clock.now())
-
-
-async def _replay(tx: Transaction, replay: ReplayRequest, organiser: Principal) -> Resource:
-    if replay.session_id is not None:
-        session = await _own(tx, replay.session_id, organiser)
-        refused = rules.unrecorded(session, clock.now())
-        if refused is not None:
-            raise _problem(refused)
-        acting_for = session.organiser
-    else:
-        acting_for = _acting_for(organiser, replay.organiser)
-    return Resource(
-        resource_id=uuid5(NAMESPACE, f"replay/{acting_for}/{replay.url}"),
-        kind=REPLAY,
-        title=replay.title,
-        summary=replay.summary,
-        url=replay.url,
-        themes=replay.themes,
-        published_at=clock.now(),
-        organiser=acting_for,
-        session_id=replay.session_id,
-    )
-
-
-def _acting_for(organiser: Principal, asked: Delegation | None) -> str:
-    """The delegation that the session or replay will belong to. Raises a 403 for somebody else's."""
-    if asked is None:
-        if organiser.delegation is None:
-            raise _invalid("body.organiser", "say for which delegation: this token acts for all")
-        return organiser.delegation
-    if not organiser.may_act_for(asked):
-        raise Problem(
-            403, "Not your delegation", f"This token acts for {organiser.delegation}, not for {asked}."
-        )
-    return asked.value
-
-
-def _problem(refused: Refused) -> Problem:
-    errors = [
-        {
-            "field": f"body.{problem.field}" if problem.field else "",
-            "code": problem.refusal.value,
-            "message": problem.detail,
-        }
-        for problem in refused.problems
-    ]
-    conflict = any(problem.refusal in _CONFLICTS for problem in refused.problems)
-    status, title = (409, "Not possible now") if conflict else (422, "The request is not valid")
-    return Problem(status, title, "; ".join(error["message"] for error in errors), errors=errors)
-
-
-def _invalid(field: str, message: str) -> Problem:
-    return Problem(
-        422, "The request is not valid", f"{field}: {message}", errors=[{"field": field, "message": message}]
-    )
-
-
-def _told(resource: Resource) -> tuple[object, ...]:
-    """What a replay says besides its address."""
-    return resource.session_id, resource.title, resource.summary, resource.themes
+def _made(listed: Listed, response: Response) -> SessionBody:
+    response.headers["Location"] = f"/api/v1/sessions/{listed.session.session_id}"
+    return shown(listed, response)

@@ -3,12 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.catalogue.api.access import AnyViewer, Database, found
 from services.catalogue.api.bodies import (
-    Moment,
     OfferBody,
     ResourceBody,
     SessionBody,
@@ -17,9 +16,11 @@ from services.catalogue.api.bodies import (
     session_body,
 )
 from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
+from services.catalogue.desk.requests import Moment
+from services.catalogue.desk.sessions import tag_of
 from services.catalogue.offer_files import Kind
 from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.sessions import Wanted
+from services.catalogue.store.sessions import Viewer, Wanted
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Slug, Status
 
@@ -36,8 +37,10 @@ class _PageQuery(BaseModel):
     cursor: Cursor | None = None
 
 
-class SessionQuery(_PageQuery):
-    """Which sessions to list."""
+class SessionFilter(BaseModel):
+    """Which sessions are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
 
     format: Format | None = None
     delegation: Delegation | None = None
@@ -46,6 +49,10 @@ class SessionQuery(_PageQuery):
     enrolment: EnrolmentWindow | None = None
     starts_after: Moment | None = None
     starts_before: Moment | None = None
+
+
+class SessionQuery(SessionFilter, _PageQuery):
+    """Which sessions to list."""
 
 
 class ResourceQuery(_PageQuery):
@@ -72,35 +79,31 @@ async def list_sessions(
 
     `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out what is cancelled.
     """
-    now = clock.now()
-    wanted = Wanted(
-        now=now,
-        viewer=viewer,
-        format=query.format,
-        organiser=query.delegation,
-        offer_id=query.offer_id,
-        status=query.status,
-        enrolment=query.enrolment,
-        starts_after=query.starts_after,
-        starts_before=query.starts_before,
-    )
+    wanted = wanted_of(query, viewer)
     after = position(query.cursor, _DATED_KEY)
     async with database.quiet_transaction() as tx:
         rows = await sessions.page(tx, wanted, after, query.limit + 1)
     return page_of(
         rows,
         query.limit,
-        show=lambda listed: session_body(listed, now),
+        show=lambda listed: session_body(listed, wanted.now),
         key=lambda listed: (listed.session.plan.starts_at.isoformat(), str(listed.session.session_id)),
     )
 
 
 @router.get("/sessions/{session_id}", tags=["sessions"], summary="One session")
-async def show_session(session_id: UUID, database: Database, viewer: AnyViewer) -> SessionBody:
-    """Its whole state, phase and enrolment as of now, and how full it is."""
+async def show_session(
+    session_id: UUID, database: Database, viewer: AnyViewer, response: Response
+) -> SessionBody:
+    """Its whole state, phase and enrolment as of now, and how full it is.
+
+    The ETag is for `If-Match`: it stands for what somebody decided and the clock announced, not for how full
+    the session is.
+    """
     async with database.quiet_transaction() as tx:
-        listed = await sessions.shown(tx, session_id, viewer)
-    return session_body(found(listed, f"session {session_id}"), clock.now())
+        listed = found(await sessions.shown(tx, session_id, viewer), f"session {session_id}")
+    response.headers["ETag"] = f'"{tag_of(listed.session, listed.presentation)}"'
+    return session_body(listed, clock.now())
 
 
 @router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
@@ -114,4 +117,20 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], database: Dat
         query.limit,
         show=resource_body,
         key=lambda resource: (resource.published_at.isoformat(), str(resource.resource_id)),
+    )
+
+
+def wanted_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> Wanted:
+    """The sessions that ``viewer`` asks for, as of now."""
+    return Wanted(
+        now=clock.now(),
+        viewer=viewer,
+        own=own,
+        format=query.format,
+        organiser=query.delegation,
+        offer_id=query.offer_id,
+        status=query.status,
+        enrolment=query.enrolment,
+        starts_after=query.starts_after,
+        starts_before=query.starts_before,
     )

@@ -1,24 +1,18 @@
 """What programs read: calendars, the feed of replays, the site map."""
 
-import functools
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event, Timezone
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, filters, wording
-from services.catalogue.pages.site import BUILT, Site, render, site_of
+from services.catalogue.pages import answers, calendars, filters, wording
+from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.sessions import PUBLIC, Listed, Wanted
-from shared import clock, french
-from shared.events.vocabulary import Format, Status
+from services.catalogue.store.sessions import PUBLIC, Wanted
+from shared import clock
 
 CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -64,7 +58,9 @@ async def calendar(request: Request) -> Response:
         wording.delegation(asked.delegation) if asked.delegation else None,
         themes.get(asked.theme) if asked.theme else None,
     )
-    body = _calendar(site_of(request), found, " – ".join(["Parcours", *(name for name in names if name)]))
+    body = calendars.write(
+        site_of(request).address, found, " – ".join(["Parcours", *(name for name in names if name)])
+    )
     return answers.cacheable(request, body, media_type=CALENDAR)
 
 
@@ -75,7 +71,7 @@ async def one_entry(request: Request) -> Response:
         listed = await sessions.shown(tx, session_id, PUBLIC)
     if listed is None:
         raise HTTPException(404)
-    body = _calendar(site_of(request), [listed], "Parcours")
+    body = calendars.write(site_of(request).address, [listed], "Parcours")
     response = answers.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
     response.headers["Content-Disposition"] = f'attachment; filename="session-{session_id}.ics"'
     return response
@@ -104,73 +100,3 @@ async def robots(request: Request) -> Response:
     """Where the map is, and what is not worth visiting."""
     lines = ("User-agent: *", "Disallow: /gestion", f"Sitemap: {site_of(request).address}/sitemap.xml", "")
     return PlainTextResponse("\n".join(lines))
-
-
-# ------------------------------------------------------------------------------------------- iCalendar
-
-
-def _calendar(site: Site, found: Sequence[Listed], name: str) -> bytes:
-    whole = Calendar()
-    whole.add("prodid", "-//Parcours//Catalogue//FR")
-    whole.add("version", "2.0")
-    whole.add("calscale", "GREGORIAN")
-    whole.add("method", "PUBLISH")
-    whole.add("name", name)
-    whole.add("x-wr-calname", name)
-    whole.add("refresh-interval", timedelta(hours=4), parameters={"VALUE": "DURATION"})
-    for zone in sorted({one.session.plan.timezone for one in found if not _in_days(one)}):
-        whole.add_component(_zone(zone))
-    for one in found:
-        whole.add_component(_entry(site, one))
-    return bytes(whole.to_ical())
-
-
-@functools.cache
-def _zone(name: str) -> Timezone:
-    return Timezone.from_tzinfo(ZoneInfo(name), name, first_date=date(2024, 1, 1), last_date=date(2038, 1, 1))
-
-
-def _entry(site: Site, one: Listed) -> Event:
-    """The session as one entry; its stamps are its own, so that the same calendar is the same bytes."""
-    session, plan = one.session, one.session.plan
-    entry = Event()
-    entry.add("uid", f"{session.session_id}@parcours")
-    entry.add("sequence", session.version)
-    entry.add("dtstamp", one.changed_at)
-    entry.add("last-modified", one.changed_at)
-    for name, moment in (("dtstart", plan.starts_at), ("dtend", plan.ends_at)):
-        entry.add(
-            name, _local(moment, plan.timezone).date() if _in_days(one) else _local(moment, plan.timezone)
-        )
-    entry.add("summary", plan.title)
-    entry.add("location", wording.where(plan))
-    entry.add("url", f"{site.address}/sessions/{session.session_id}")
-    entry.add("description", _description(site, one))
-    entry.add("categories", [wording.FORMATS[session.format]])
-    entry.add("status", "CANCELLED" if session.status is Status.CANCELLED else "CONFIRMED")
-    # Whoever subscribes has no seat, and a Mooc of four weeks takes nobody's days.
-    entry.add("transp", "TRANSPARENT")
-    return entry
-
-
-def _description(site: Site, one: Listed) -> str:
-    plan = one.session.plan
-    organiser = french.organiser(one.session.organiser)
-    lines: list[Any] = [
-        one.presentation.summary,
-        f"Organisation : {organiser}.",
-        f"Inscription {wording.until(plan)}.",
-        f"{site.address}/sessions/{one.session.session_id}",
-    ]
-    return "\n".join(line for line in lines if line)
-
-
-def _in_days(one: Listed) -> bool:
-    """Whether it is told in days: the Mooc, from midnight to midnight."""
-    plan = one.session.plan
-    midnight = {_local(moment, plan.timezone).time() for moment in (plan.starts_at, plan.ends_at)}
-    return one.session.format is Format.MOOC and midnight == {datetime.min.time()}
-
-
-def _local(moment: datetime, timezone: str) -> datetime:
-    return moment.astimezone(ZoneInfo(timezone))

@@ -32,6 +32,7 @@ from services.catalogue.rules.derived import (
     next_announcement_at,
     owed,
     phase_at,
+    shifted,
     state_of,
 )
 from services.catalogue.rules.facts import (
@@ -76,6 +77,7 @@ __all__ = [
     "publish",
     "reserved_at",
     "schedule",
+    "shifted",
     "state_of",
     "unpublishable",
     "unrecorded",

@@ -40,6 +40,34 @@ def days_before(moment: datetime, days: int, timezone: str) -> datetime:
     )
 
 
+def shifted(plan: Plan, starts_at: datetime) -> Plan:
+    """The plan with another start: all its moments move as far, on the clocks of its zone."""
+    zone = ZoneInfo(plan.timezone)
+
+    def on_the_wall(moment: datetime) -> datetime:
+        return moment.astimezone(zone).replace(tzinfo=None)
+
+    by = on_the_wall(starts_at) - on_the_wall(plan.starts_at)
+
+    def moved(moment: datetime) -> datetime:
+        return instant(on_the_wall(moment) + by, plan.timezone)
+
+    return replace(
+        plan,
+        enrolment_opens_at=moved(plan.enrolment_opens_at),
+        enrolment_closes_at=moved(plan.enrolment_closes_at),
+        starts_at=moved(plan.starts_at),
+        ends_at=moved(plan.ends_at),
+        modules=tuple(
+            one.model_copy(update={"starts_at": moved(one.starts_at), "ends_at": moved(one.ends_at)})
+            for one in plan.modules
+        ),
+        reserved_seats=tuple(
+            one.model_copy(update={"release_at": moved(one.release_at)}) for one in plan.reserved_seats
+        ),
+    )
+
+
 def phase_at(plan: Plan, now: datetime) -> Phase:
     """Where ``now`` stands relative to the session. At ``starts_at`` it runs, at ``ends_at`` it is over."""
     if now >= plan.ends_at:

@@ -3,8 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import select
 
 from services.catalogue import tables
 from shared.database import Transaction, insert_many
@@ -39,3 +42,24 @@ async def record(tx: Transaction, lines: Sequence[Line]) -> None:
         for line in lines
     ]
     await insert_many(tx, tables.audit, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An audit line as it stands in the book. ``id`` grows with time."""
+
+    id: int
+    at: datetime
+    line: Line
+
+
+async def of(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[Written]:
+    """At most ``limit`` lines about a session or resource, the newest first, older than ``after``."""
+    columns = tables.audit.c
+    query = select(tables.audit).where(columns.subject == subject).order_by(columns.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(columns.id < after)
+    return [
+        Written(row.id, row.at, Line(row.actor, row.action, row.subject, row.version, row.changes))
+        for row in await tx.execute(query)
+    ]

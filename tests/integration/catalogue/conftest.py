@@ -52,16 +52,29 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 
 @asynccontextmanager
 async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
-    """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters of a GET, else JSON fields."""
+    """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters of a GET, else JSON fields.
+
+    With ``content`` the fields are parameters too.
+    """
     application = api.build(database, Tokens.load(tokens_file))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=application), base_url="http://catalogue/api/v1"
     ) as client:
 
-        async def ask(method: str, path: str, *, by: str | None = None, **fields: Any) -> httpx.Response:
+        async def ask(
+            method: str,
+            path: str,
+            *,
+            by: str | None = None,
+            if_match: str | None = None,
+            content: bytes | None = None,
+            **fields: Any,
+        ) -> httpx.Response:
             headers = {} if by is None else {"authorization": f"Bearer {by}"}
-            if method == "GET":
-                return await client.get(path, headers=headers, params=fields)
+            if if_match is not None:
+                headers["if-match"] = if_match
+            if method == "GET" or content is not None:
+                return await client.request(method, path, headers=headers, params=fields, content=content)
             return await client.request(method, path, headers=headers, json=fields)
 
         yield ask
@@ -155,6 +168,8 @@ async def offer(database: Database) -> loading.Summary:
 @pytest.fixture
 async def an_empty_offer(database: Database) -> str:
     """An offer without sessions, whose terms are those of local events."""
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("INSERT INTO theme (theme, title) VALUES ('enjeux-ia', 'Enjeux')"))
     terms = json.dumps({"closes_days_before": 5, "waiting_list": "automatic", "capacity": 30})
     async with database.quiet_transaction() as tx:
         await tx.execute(

@@ -49,7 +49,7 @@ async def publish(
         ),
     )
     async with database.transaction() as tx:
-        await sessions.add(tx, rules.schedule(session, now), Presentation(), actor="test")
+        await sessions.add(tx, [(rules.schedule(session, now), Presentation())], actor="test")
     return session.session_id
 
 

@@ -15,11 +15,11 @@ from services.catalogue.store.trail import outbox
 from shared.database import Transaction, insert_many, update_many
 
 
-async def for_update(tx: Transaction, session_id: UUID) -> Session | None:
+async def for_update(tx: Transaction, session_id: UUID) -> Loaded | None:
     """The session, locked until the transaction ends."""
     query = select(*rows.COLUMNS).where(tables.session.c.session_id == session_id).with_for_update()
     row = (await tx.execute(query)).one_or_none()
-    return None if row is None else rows.session(row)
+    return None if row is None else rows.loaded(row)
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
@@ -52,18 +52,26 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
         await outbox.publish(tx, [event for done in announced for event in done.events])
 
 
-async def save(tx: Transaction, before: Session, done: Done, *, actor: str, action: str) -> None:
+async def save(
+    tx: Transaction, before: Loaded, done: Done, presentation: Presentation, *, actor: str, action: str
+) -> None:
     """Store a session that ``actor`` changed, the events that tell of it, and the audit line."""
-    await update_many(tx, tables.session, [rows.changing(done.session)], by="session_id")
+    after = Loaded(done.session, presentation, before.plan)
+    stored = rows.changing(done.session) | rows.presenting(after)
+    await update_many(tx, tables.session, [stored], by="session_id")
     await outbox.publish(tx, done.events)
-    await trail.record(tx, [rows.line(actor, action, before, done.session)])
+    await trail.record(tx, [rows.line(actor, action, before, after)])
 
 
-async def add(tx: Transaction, done: Done, presentation: Presentation, *, actor: str) -> None:
-    """Store a session that ``actor`` made, the events if it is published, and the audit line."""
-    await _insert(tx, [Loaded(done.session, presentation, None)])
-    await outbox.publish(tx, done.events)
-    await trail.record(tx, [rows.line(actor, "created", None, done.session)])
+async def add(
+    tx: Transaction, added: Sequence[tuple[Done, Presentation]], *, actor: str, action: str = "created"
+) -> None:
+    """Store sessions that ``actor`` made, the events of those that are published, and the audit lines."""
+    new = [Loaded(done.session, shown, None) for done, shown in added]
+    if new:
+        await _insert(tx, new)
+        await outbox.publish(tx, [event for done, _ in added for event in done.events])
+        await trail.record(tx, [rows.line(actor, action, None, one) for one in new])
 
 
 async def save_loaded(
@@ -78,14 +86,17 @@ async def save_loaded(
         stored = [rows.changing(one.session) | rows.presenting(one) for one in known]
         await update_many(tx, tables.session, stored, by="session_id")
     await outbox.publish(tx, [event for _, done, _, _ in changes for event in done.events])
-    await trail.record(
-        tx,
-        [
-            rows.line(actor, "loaded", before, done.session)
-            for before, done, _, _ in changes
-            if before != done.session
-        ],
-    )
+    lines = [
+        rows.line(
+            actor,
+            "loaded",
+            None if before is None else Loaded(before, shown, plan),
+            Loaded(done.session, shown, plan),
+        )
+        for before, done, shown, plan in changes
+        if before != done.session
+    ]
+    await trail.record(tx, lines)
 
 
 async def _insert(tx: Transaction, sessions: Sequence[Loaded]) -> None:

@@ -84,11 +84,16 @@ def presenting(one: Loaded) -> dict[str, Any]:
     }
 
 
-def line(actor: str, action: str, before: Session | None, after: Session) -> Line:
-    """The audit line of a change: each field of the plan that differs, and the status."""
-    old = {} if before is None else _PLAN.dump_python(before.plan, mode="json") | {"status": before.status}
-    new = _PLAN.dump_python(after.plan, mode="json") | {"status": after.status}
+def line(actor: str, action: str, before: Loaded | None, after: Loaded) -> Line:
+    """The audit line of a change: each field that differs, of the plan, of what is shown, and the status."""
+    old, new = ({} if one is None else _audited(one) for one in (before, after))
     changes = {
         name: [old.get(name), value] for name, value in new.items() if before is None or old[name] != value
     }
-    return Line(actor, action, after.session_id, after.version, changes)
+    return Line(actor, action, after.session.session_id, after.session.version, changes)
+
+
+def _audited(one: Loaded) -> dict[str, Any]:
+    plan: dict[str, Any] = _PLAN.dump_python(one.session.plan, mode="json")
+    shown = {"summary": one.presentation.summary, "experts": list(one.presentation.experts)}
+    return plan | shown | {"status": one.session.status}

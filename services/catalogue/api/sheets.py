@@ -1,0 +1,107 @@
+"""Sessions in and out as CSV."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from services.catalogue.api.access import Database, Organiser
+from services.catalogue.api.public import SessionFilter, wanted_of
+from services.catalogue.desk import sheets
+from services.catalogue.desk.sessions import viewer_of
+from services.catalogue.desk.sheets import Report
+from shared import spreadsheets
+from shared.http import Problem
+
+router = APIRouter(prefix="/api/v1", tags=["sheets"])
+
+_CSV_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+class FaultBody(BaseModel):
+    """What is wrong with a line of the file; the first line of the file is 1."""
+
+    line: int
+    column: str | None = Field(description="Null: the whole line.")
+    code: str
+    message: str
+
+
+class ImportReport(BaseModel):
+    """What became of the file."""
+
+    dry_run: bool
+    rows: int = Field(description="Lines with something in them, the heading aside.")
+    faults: list[FaultBody]
+    created: list[UUID] = Field(description="The drafts, in the file's order. Empty when it was only tried.")
+
+
+@router.post(
+    "/sessions/import",
+    status_code=201,
+    summary="Draft sessions from a CSV file",
+    openapi_extra=_CSV_BODY,
+    responses={
+        200: {"model": ImportReport, "description": "It was only tried: this is what would be wrong."},
+        422: {"model": ImportReport, "description": "Nothing was created: these lines are wrong."},
+    },
+)
+async def import_sessions(
+    request: Request,
+    database: Database,
+    organiser: Organiser,
+    response: Response,
+    dry_run: Annotated[bool, Query(description="Only say what is wrong.")] = False,
+) -> ImportReport:
+    """All lines become drafts, or none does. Every fault of every line is told at once.
+
+    Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
+    Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
+    """
+    report = await sheets.read(database, organiser, await _content(request), dry_run=dry_run)
+    response.status_code = 200 if dry_run else 422 if report.faults else 201
+    return _body(report, dry_run=dry_run)
+
+
+@router.get(
+    "/sessions/export",
+    summary="Sessions as a CSV file",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}},
+)
+async def export_sessions(
+    query: Annotated[SessionFilter, Query()], database: Database, organiser: Organiser
+) -> StreamingResponse:
+    """The sessions of the token's delegation, drafts too; of all for those who act everywhere."""
+    wanted = wanted_of(query, viewer_of(organiser), own=True)
+    return StreamingResponse(
+        sheets.write(database, wanted),
+        media_type=spreadsheets.MEDIA_TYPE,
+        headers={"Content-Disposition": 'attachment; filename="sessions.csv"'},
+    )
+
+
+async def _content(request: Request) -> bytes:
+    """The body, refused as soon as it is longer than what a sheet may be."""
+    most = spreadsheets.BOUNDS.bytes
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > most:
+            raise Problem(413, "Too large", f"A file may have {most // 1024**2} MiB; split it.")
+    return bytes(content)
+
+
+def _body(report: Report, *, dry_run: bool) -> ImportReport:
+    faults = [
+        FaultBody(line=one.line, column=one.column, code=one.code, message=one.message)
+        for one in report.faults
+    ]
+    return ImportReport(dry_run=dry_run, rows=report.rows, faults=faults, created=list(report.created))

@@ -1,0 +1,169 @@
+"""What may be asked of the desk: JSON, forms and sheets all become these."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from services.catalogue import rules
+from services.catalogue.rules import Plan, Terms
+from services.catalogue.store.offers import Offer
+from services.catalogue.store.sessions import Presentation
+from shared.events.catalogue import Audience, Module, ReservedSeats, ResourceKind
+from shared.events.vocabulary import (
+    ApprovalPolicy,
+    Delegation,
+    Line,
+    Paragraph,
+    Slug,
+    Timezone,
+    Url,
+    WaitingList,
+)
+
+
+def _this_century(moment: datetime) -> datetime:
+    if not 2000 <= moment.year < 2100:
+        raise ValueError("is not a year of this century")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_this_century)]
+"""A date that somebody typed: with an offset, and of this century."""
+
+Seats = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModuleRequest(_Request):
+    """A séance."""
+
+    title: Line
+    starts_at: Moment
+    ends_at: Moment
+
+
+class ReservedSeatsRequest(_Request):
+    """Seats for one delegation's agents, until ``release_at``."""
+
+    delegation: Delegation
+    seats: int = Field(ge=1, le=1_000_000)
+    release_at: Moment
+
+
+class AudienceRequest(Audience, extra="forbid"):
+    """Who may enrol. An empty list restricts nothing."""
+
+
+class SessionChange(_Request):
+    """What is to change of a session; what is left out stays as it is.
+
+    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue``, ``join_url`` and ``summary`` (none) may
+    be null.
+    """
+
+    title: Line | None = None
+    enrolment_opens_at: Moment | None = None
+    enrolment_closes_at: Moment | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    timezone: Timezone | None = None
+    modules: tuple[ModuleRequest, ...] | None = Field(default=None, max_length=100)
+    capacity: Seats | None = None
+    waiting_list: WaitingList | None = None
+    offer_hold_hours: int | None = Field(default=None, ge=1, le=24 * 60)
+    approval: ApprovalPolicy | None = None
+    audience: AudienceRequest | None = None
+    reserved_seats: tuple[ReservedSeatsRequest, ...] | None = Field(default=None, max_length=100)
+    quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
+    venue: Line | None = None
+    join_url: Url | None = None
+    summary: Paragraph | None = None
+    experts: tuple[Line, ...] | None = Field(default=None, max_length=20)
+
+    @field_validator(
+        "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
+        "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", "experts",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _left_out_or_given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("may be left out, but not null")
+        return value
+
+    def given(self) -> dict[str, Any]:
+        """The fields of the plan that the request names, as the plan has them."""
+        plan = {name: getattr(self, name) for name in self.model_fields_set if name in _PLAN_FIELDS}
+        if self.modules is not None:
+            plan["modules"] = tuple(Module(**one.model_dump()) for one in self.modules)
+        if self.reserved_seats is not None:
+            plan["reserved_seats"] = tuple(ReservedSeats(**one.model_dump()) for one in self.reserved_seats)
+        if self.audience is not None:
+            plan["audience"] = Audience(**self.audience.model_dump())
+        return plan
+
+    def apply_to(self, plan: Plan) -> Plan:
+        """The plan with what the request names."""
+        return replace(plan, **self.given())
+
+    def present(self, shown: Presentation) -> Presentation:
+        """What is shown, with what the request names."""
+        if "summary" in self.model_fields_set:
+            shown = replace(shown, summary=self.summary)
+        return shown if self.experts is None else replace(shown, experts=self.experts)
+
+
+_PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts"}
+
+
+class SessionDraft(SessionChange):
+    """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
+
+    offer_id: Slug
+    organiser: Delegation | None = None
+    enrolment_opens_at: Moment
+    starts_at: Moment
+    ends_at: Moment
+
+    def plan_under(self, offer: Offer) -> Plan:
+        """The plan: the request's fields over the offer's terms."""
+        terms = {name: getattr(offer.terms, name) for name in Terms.model_fields}
+        days = terms.pop("closes_days_before")
+        zone = self.timezone or offer.terms.timezone
+        closes = {"enrolment_closes_at": rules.days_before(self.starts_at, days, zone)}
+        return Plan(**{"title": offer.title} | terms | closes | self.given())
+
+
+class SessionCopy(_Request):
+    """A new draft with all that a session has; its dates move with ``starts_at``, as clocks show them."""
+
+    starts_at: Moment
+    title: Line | None = None
+
+
+class _ResourceRequest(_Request):
+    title: Line
+    url: Url
+    summary: Paragraph | None = None
+    themes: tuple[Slug, ...] = Field(default=(), max_length=20)
+    organiser: Delegation | None = Field(
+        default=None, description="Only for those who act everywhere, and without a session."
+    )
+
+
+class ReplayRequest(_ResourceRequest):
+    """A recording to open to everyone: of one of the catalogue's sessions, or of something else."""
+
+    session_id: UUID | None = None
+
+
+class ResourceRequest(_ResourceRequest):
+    """A dossier documentaire or an e-communauté to open to everyone."""
+
+    kind: ResourceKind

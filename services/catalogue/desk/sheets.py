@@ -1,0 +1,246 @@
+"""Sessions as CSV: out, to look at and to edit; in, as new drafts, all of them or none.
+
+Times in a sheet are wall-clock times of the session's zone, as in the offer's files. An export can be read
+again: what it says of how full a session is, and where it stands, is passed over. Séances, reserved seats and
+the audience have no column: a draft has its offer's audience and none of the others.
+"""
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from services.catalogue import rules
+from services.catalogue.desk.failures import Impossible, Invalid, NotYours
+from services.catalogue.desk.requests import SessionDraft
+from services.catalogue.desk.sessions import drafted
+from services.catalogue.rules import Done
+from services.catalogue.store import offers, sessions
+from services.catalogue.store.offers import Offer
+from services.catalogue.store.sessions import Listed, Presentation, Wanted
+from shared import spreadsheets
+from shared.auth import Principal
+from shared.database import Database
+from shared.spreadsheets import Column, Fault, Row, UnreadableSheet
+
+COLUMNS = (
+    Column("offer_id", "Offre"),
+    Column("title", "Titre", required=False),
+    Column("organiser", "Délégation", required=False),
+    Column("starts_at", "Début"),
+    Column("ends_at", "Fin"),
+    Column("enrolment_opens_at", "Ouverture des inscriptions"),
+    Column("enrolment_closes_at", "Clôture des inscriptions", required=False),
+    Column("timezone", "Fuseau horaire", required=False),
+    Column("capacity", "Places", required=False),
+    Column("waiting_list", "Liste d'attente", required=False),
+    Column("offer_hold_hours", "Heures pour répondre", required=False),
+    Column("approval", "Accord", required=False),
+    Column("quota_per_authority", "Places par collectivité", required=False),
+    Column("venue", "Lieu", required=False),
+    Column("join_url", "Lien", required=False),
+    Column("summary", "Présentation", required=False),
+    Column("experts", "Intervenants", required=False),
+)
+"""What is read, in the order in which it is written. An empty cell is as the offer has it."""
+
+SHOWN = (
+    Column("session_id", "Identifiant"),
+    Column("version", "Version"),
+    Column("status", "Statut"),
+    Column("phase", "Phase"),
+    Column("enrolment", "Inscriptions"),
+    Column("enrolled", "Inscrits"),
+    Column("waiting", "En attente"),
+)
+"""What is written besides, and passed over when read."""
+
+UNLIMITED = "illimité"
+EXPERTS = " | "
+_DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
+_WRITTEN = "%Y-%m-%d %H:%M"
+_READ = (_WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a sheet. With any fault nothing was created."""
+
+    rows: int
+    faults: tuple[Fault, ...]
+    created: tuple[UUID, ...] = ()
+
+
+async def read(database: Database, who: Principal, content: bytes, *, dry_run: bool) -> Report:
+    """Create a draft for each line; none when a line has a fault, or when it is only tried."""
+    async with database.quiet_transaction() as tx:
+        known = {offer.offer_id: offer for offer in await offers.page(tx, None, _BATCH)}
+    # In a thread: ten thousand lines take a second, and others are being answered meanwhile.
+    rows, faults, made = await asyncio.to_thread(_drafts, content, known, who)
+    if faults or dry_run:
+        return Report(rows, tuple(faults))
+    async with database.transaction() as tx:
+        for start in range(0, len(made), _BATCH):
+            await sessions.add(tx, made[start : start + _BATCH], actor=who.name, action="imported")
+    return Report(rows, (), tuple(done.session.session_id for done, _ in made))
+
+
+async def write(database: Database, wanted: Wanted) -> AsyncIterator[bytes]:
+    """The sessions that are wanted, in pieces."""
+    yield spreadsheets.heading((*COLUMNS, *SHOWN))
+    after: tuple[datetime, UUID] | None = None
+    while True:
+        async with database.quiet_transaction() as tx:
+            found = await sessions.page(tx, wanted, after, _BATCH)
+        if found:
+            yield spreadsheets.lines(_cells(one, wanted.now) for one in found)
+        if len(found) < _BATCH:
+            return
+        after = (found[-1].session.plan.starts_at, found[-1].session.session_id)
+
+
+# --------------------------------------------------------------------------------------------- reading
+
+
+def _drafts(
+    content: bytes, known: Mapping[str, Offer], who: Principal
+) -> tuple[int, list[Fault], list[tuple[Done, Presentation]]]:
+    try:
+        sheet = spreadsheets.read(content, COLUMNS)
+    except UnreadableSheet as error:
+        return 0, list(error.faults), []
+    faults = list(sheet.faults)
+    made: list[tuple[Done, Presentation]] = []
+    for row in sheet.rows:
+        drawn = _draft(row, known, who)
+        if isinstance(drawn, list):
+            faults += drawn
+        else:
+            made.append(drawn)
+    faults.sort(key=lambda fault: fault.line)
+    return len(sheet.rows) + len(sheet.faults), faults, made
+
+
+def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> tuple[Done, Presentation] | list[Fault]:
+    offer = known.get(row.cells["offer_id"])
+    fields: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, cell in row.cells.items():
+        if cell:
+            try:
+                fields[name] = _READERS.get(name, _as_it_is)(cell)
+            except ValueError as error:
+                faults.append(Fault(row.line, "invalid", str(error), name))
+    if offer is None:
+        faults.append(
+            Fault(row.line, "unknown_offer", f"there is no offer {row.cells['offer_id'][:100]!r}", "offer_id")
+        )
+    zone = _zone(fields.get("timezone") or (offer.terms.timezone if offer else "Europe/Paris"))
+    for name in _DATES:
+        if name in fields and zone is not None:
+            fields[name] = rules.instant(fields[name], zone)
+    if faults:
+        return faults
+    try:
+        return drafted(SessionDraft.model_validate(fields), offer, who)
+    except ValidationError as error:
+        return [
+            Fault(row.line, "invalid", str(fault["msg"]), str(fault["loc"][0]) if fault["loc"] else None)
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+    except Impossible as error:
+        return [Fault(row.line, one.refusal.value, one.detail, one.field) for one in error.problems]
+    except Invalid as error:
+        return [Fault(row.line, "invalid", one.message, one.field) for one in error.wrong]
+    except NotYours as error:
+        return [Fault(row.line, "not_yours", str(error), "organiser")]
+
+
+def _zone(name: str) -> str | None:
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _as_it_is(cell: str) -> str:
+    return cell
+
+
+def _moment(cell: str) -> datetime:
+    for written in _READ:
+        try:
+            return datetime.strptime(cell, written)  # noqa: DTZ007 a wall clock's: the zone is another column
+        except ValueError:
+            continue
+    raise ValueError(f"{cell[:40]!r} is not a date and time such as 2027-03-30 09:30 or 30/03/2027 09:30")
+
+
+def _number(cell: str) -> int:
+    if not _WHOLE.fullmatch(cell):
+        raise ValueError(f"{cell[:40]!r} is not a whole number")
+    return int(cell)
+
+
+def _seats(cell: str) -> int | None:
+    return None if _bare(cell) == _bare(UNLIMITED) else _number(cell)
+
+
+def _experts(cell: str) -> list[str]:
+    return [name.strip() for name in cell.split("|") if name.strip()]
+
+
+def _bare(word: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if c.isalnum())
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(_DATES, _moment),
+    "capacity": _seats,
+    "offer_hold_hours": _number,
+    "quota_per_authority": _number,
+    "experts": _experts,
+}
+
+
+# --------------------------------------------------------------------------------------------- writing
+
+
+def _cells(listed: Listed, now: datetime) -> Sequence[spreadsheets.Cell]:
+    return tuple(_row(listed, now))
+
+
+def _row(listed: Listed, now: datetime) -> Iterator[spreadsheets.Cell]:
+    session, plan, seats = listed.session, listed.session.plan, listed.occupancy
+    zone = ZoneInfo(plan.timezone)
+    given: dict[str, Any] = {
+        "offer_id": session.offer_id,
+        "organiser": session.organiser,
+        "capacity": UNLIMITED if plan.capacity is None else plan.capacity,
+        "summary": listed.presentation.summary,
+        "experts": EXPERTS.join(listed.presentation.experts) or None,
+        "session_id": str(session.session_id),
+        "version": session.version,
+        "status": session.status.value,
+        "phase": rules.phase_at(plan, now).value,
+        "enrolment": rules.enrolment_at(plan, now).value,
+        "enrolled": seats and seats.enrolled,
+        "waiting": seats and seats.waiting,
+    }
+    for column in (*COLUMNS, *SHOWN):
+        if column.name in given:
+            yield given[column.name]
+        elif column.name in _DATES:
+            yield getattr(plan, column.name).astimezone(zone).strftime(_WRITTEN)
+        else:
+            value = getattr(plan, column.name)
+            yield value if value is None or isinstance(value, int) else str(value)
