@@ -26,8 +26,8 @@ class MailItem(BaseModel):
     cause_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
     agent_id: str
-    session_id: UUID
-    enrolment_id: UUID
+    session_id: UUID | None
+    enrolment_id: UUID | None
     state: MailState
     attempts: int
     message_id: str | None

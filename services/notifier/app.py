@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.notifier import api, handlers, jobs, tables
+from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery import Deliverer
 from services.notifier.mailer import Mailer
 from services.notifier.render import Renderer, Sender
@@ -18,13 +18,16 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     database = Database(settings.database_url, application_name="notifier")
+    http = api.build(database, Tokens.load(settings.api_tokens_file))
+    rendering = pages.Rendering(settings.public_url("catalogue"))
+    pages.subscribing.add_to(http, database, settings.links, rendering)
     return Process(
         name="notifier",
         settings=settings,
         database=database,
         subscriptions=handlers.subscriptions,
         revisions=REVISIONS,
-        api=api.build(database, Tokens.load(settings.api_tokens_file)),
+        api=http,
         jobs=jobs.all_jobs(database),
         workers=[deliverer(settings, database).run],
     )
@@ -36,7 +39,7 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
     return Deliverer(
         database,
         Mailer(settings.relay, size=settings.smtp_connections),
-        Renderer(Sender(name, address, settings.contact), settings.links),
+        Renderer(Sender(name, address, settings.contact, settings.public_url("catalogue")), settings.links),
         lanes=settings.smtp_connections,
         message_domain=address.rpartition("@")[2],
     )

@@ -24,7 +24,7 @@ from services.notifier.render import Outgoing, Renderer
 from services.notifier.store import Claim, Claimed, Settlement
 from services.notifier.tables import MailState
 from shared import clock
-from shared.database import Database, is_temporary
+from shared.database import Database, Transaction, is_temporary
 from shared.events.catalogue import SessionState
 
 log = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ class _Job:
     session: SessionState | None
     known: letters.Known | None
     others: Sequence[SessionState]
+    news: Sequence[letters.NewsItem]
 
 
 class Deliverer:
@@ -232,17 +233,30 @@ class Deliverer:
             claimed = await store.claim(
                 tx, self.owner, most=most, lease=CLAIM_LEASE, message_domain=self._message_domain
             )
-            wanted = {one.mail.session_id for one in claimed}
-            sessions = await store.known_sessions(tx, wanted, self._sessions) if claimed else {}
-            known = await store.standings(tx, {one.mail.enrolment_id for one in claimed}) if claimed else {}
-            refused = {one.mail.session_id for one in claimed if letters.suggests_others(one.mail)}
-            others = await store.open_alternatives(tx, refused) if refused else {}
+            return await self._with_what_is_known(tx, claimed) if claimed else []
+
+    async def _with_what_is_known(self, tx: Transaction, claimed: Sequence[Claimed]) -> list[_Job]:
+        """What letters tell beside their own facts, as it is now."""
+        mails = [one.mail for one in claimed]
+        sessions = await store.known_sessions(
+            tx, {mail.session_id for mail in mails if mail.session_id is not None}, self._sessions
+        )
+        known = await store.standings(
+            tx, {mail.enrolment_id for mail in mails if mail.enrolment_id is not None}
+        )
+        refused = {
+            mail.session_id for mail in mails if mail.session_id is not None and letters.suggests_others(mail)
+        }
+        others = await store.open_alternatives(tx, refused) if refused else {}
+        wanted = {item for mail in mails for item in letters.items_of(mail)}
+        news = await store.news_items(tx, wanted) if wanted else {}
         return [
             _Job(
                 one,
-                sessions.get(one.mail.session_id),
-                known.get(one.mail.enrolment_id),
-                others.get(one.mail.session_id, ()),
+                sessions.get(one.mail.session_id) if one.mail.session_id is not None else None,
+                known.get(one.mail.enrolment_id) if one.mail.enrolment_id is not None else None,
+                others.get(one.mail.session_id, ()) if one.mail.session_id is not None else (),
+                [news[item] for item in letters.items_of(one.mail) if item in news],
             )
             for one in claimed
         ]
@@ -277,7 +291,7 @@ class Deliverer:
             case letters.Postponed(until):
                 return Settlement(job.claimed.claim, MailState.PENDING, None, "not yet", until - now)
         try:
-            outgoing = self._renderer.render(mail, job.session, job.others)
+            outgoing = self._renderer.render(mail, job.session, job.others, job.news)
         except UnsendableAddress as error:
             return self._settlement(job, Outcome(Verdict.FAILED, None, str(error)))
         except Exception:

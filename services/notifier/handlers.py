@@ -1,22 +1,25 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
 from functools import partial
+from typing import cast
 
 from services.notifier import letters, store
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
-from shared.events.catalogue import SESSION_EVENTS, BespokeRequestAnswered, ReplayPublished, SessionState
+from shared.events.catalogue import (
+    SESSION_EVENTS,
+    BespokeRequestAnswered,
+    ReplayPublished,
+    ResourcePublished,
+    SessionState,
+)
 from shared.events.enrolment import DECISIONS, AgentEnrolled, Decision
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
 
 subscriptions = Subscriptions("notifier")
-
-# Letters of a later version: kept, so that nobody's wish is lost.
-subscriptions.park(Topic.PORTAL_AGENTS, portal.SubscriptionChanged, portal.AgentErasureRequested)
-subscriptions.park(Topic.CATALOGUE_BESPOKE, BespokeRequestAnswered)
 
 
 @subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
@@ -30,12 +33,15 @@ async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -
     fan_outs = []
     for session_id, one in newest.items():
         change = letters.change_of(before.get(session_id), one.event, now)
-        told = partial(store.FanOut, one.id, session_id=session_id, called_for_at=one.received_at)
+        told = partial(store.FanOut, one.id, subject_id=session_id, called_for_at=one.received_at)
         if change.letter is not None:
             fan_outs.append(told(task=store.Task.CHANGE, facts=change.letter.facts))
         if change.reschedule:
             first = session_id not in before
             fan_outs.append(told(task=store.Task.SCHEDULE, facts={"first": first}))
+        item = letters.news_of_session(one.event, now) if session_id not in before else None
+        if item is not None:
+            await store.publish_news(tx, one.id, item, called_for_at=one.received_at)
     await store.begin(tx, fan_outs)
 
 
@@ -73,13 +79,42 @@ async def _plan(tx: Transaction, enrolled: list[Received[Decision]]) -> None:
     )
 
 
-@subscriptions.on(Topic.CATALOGUE_RESOURCES, ReplayPublished)
-async def on_replays(tx: Transaction, received: list[Received[ReplayPublished]]) -> None:
-    """Write to everyone enrolled in a session whose recording is open."""
-    called_for = [
-        (one, letter) for one in received if (letter := letters.letter_about(one.event)) is not None
-    ]
+@subscriptions.on(Topic.CATALOGUE_RESOURCES, ReplayPublished, ResourcePublished)
+async def on_resources(
+    tx: Transaction, received: list[Received[ReplayPublished | ResourcePublished]]
+) -> None:
+    """Write to everyone enrolled in a session whose recording is open, and to who follows such things."""
+    replays = [cast("Received[ReplayPublished]", one) for one in received if _is_replay(one)]
+    called_for = [(one, letter) for one in replays if (letter := letters.letter_about(one.event)) is not None]
     await store.lock_sessions(
         tx, {one.event.session_id for one, _ in called_for if one.event.session_id}, alone=True
     )
     await store.announce(tx, called_for)
+    now = clock.now()
+    for one in received:
+        item = letters.news_of(one.event)
+        if letters.is_fresh(item, now):
+            await store.publish_news(tx, one.id, item, called_for_at=one.received_at)
+
+
+def _is_replay(one: Received[ReplayPublished | ResourcePublished]) -> bool:
+    return isinstance(one.event, ReplayPublished)
+
+
+@subscriptions.on(Topic.CATALOGUE_BESPOKE, BespokeRequestAnswered)
+async def on_answers(tx: Transaction, received: list[Received[BespokeRequestAnswered]]) -> None:
+    """Write to the officer who asked, who is no agent and goes by the request."""
+    for one in received:
+        officer = one.event.requested_by
+        to = store.Addressee(f"demandeur-{one.event.request_id}", officer.email, "", officer.name)
+        letter = letters.letter_answering(one.event)
+        await store.queue_letter(
+            tx, one.id, letter, to, called_for_at=one.received_at, session_id=one.event.session_id
+        )
+
+
+@subscriptions.on(Topic.PORTAL_AGENTS, portal.SubscriptionChanged, not_yet=[portal.AgentErasureRequested])
+async def on_agents(tx: Transaction, received: list[Received[portal.SubscriptionChanged]]) -> None:
+    """Keep what agents want news of, in the order in which they said so."""
+    for one in received:
+        await store.subscriptions.change(tx, one.event)

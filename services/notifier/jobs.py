@@ -36,12 +36,13 @@ def all_jobs(database: Database) -> tuple[Job, ...]:
     async def purge() -> None:
         async with database.quiet_transaction() as tx:
             await store.purge_fan_outs(tx)
+            await store.subscriptions.purge(tx)
 
     return (
         Job("expire-leases", 5.0, leases),
         Job("measure-queue", 10.0, figures),
         Job("fan-out", 0.5, fan_outs),
-        Job("purge-fan-outs", 3600.0, purge),
+        Job("purge-mails", 3600.0, purge),
     )
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from services.notifier import letters, mime, reasons
+from services.notifier import interests, letters, mime, reasons
 from services.notifier.calendar import Attendee, CalendarWriter, Own
 from shared import clock, french
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import BespokeAnswer, SessionState
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import Format, Reason, WaitingList
 from shared.links import Links, Purpose
@@ -36,15 +36,27 @@ THEME = {
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
+CONFIRM_FOR = timedelta(hours=48)
+"""How long a subscription can be confirmed."""
+SUBSCRIBER_FOR = timedelta(days=365)
+"""How long the links to preferences and out of a subscription work."""
+
+NEWS = {
+    letters.NewsKind.REPLAY: "Nouveau replay",
+    letters.NewsKind.DOSSIER: "Nouveau dossier documentaire",
+    letters.NewsKind.COMMUNITY: "Nouvelle e-communauté",
+    letters.NewsKind.SESSION: "Nouvel événement",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who letters come from, and whom to write to."""
+    """Who letters come from, whom to write to, and where the public finds sessions."""
 
     name: str
     address: str
     contact: str
+    catalogue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +127,20 @@ class Renderer:
         self._keep = keep
 
     def render(
-        self, mail: letters.Mail, session: SessionState | None, others: Sequence[SessionState] = ()
+        self,
+        mail: letters.Mail,
+        session: SessionState | None,
+        others: Sequence[SessionState] = (),
+        news: Sequence[letters.NewsItem] = (),
     ) -> Outgoing:
-        """The mail, ready to send; ``others`` are sessions to propose instead.
+        """The mail, ready to send; ``others`` are sessions to propose instead, ``news`` what it tells of.
 
         Raises :class:`mime.UnsendableAddress`.
         """
         kind = letters.KINDS[mail.template]
         address = mime.ascii_address(mail.address)
-        name = f"{mail.given_name} {mail.family_name}"
-        context = self.context(mail, session, name)
+        name = f"{mail.given_name} {mail.family_name}".strip()
+        context = self.context(mail, session, name, news)
         context["others"] = [self._view(other) for other in others] if letters.suggests_others(mail) else []
         text, html = _templates(mail.template)
         attachment = self._attachment(kind, mail, session, Attendee(name, address))
@@ -137,8 +153,10 @@ class Renderer:
             ("Auto-Submitted", "auto-generated"),
             ("Content-Language", "fr"),
         ]
-        if self._sender.contact != self._sender.address:
-            headers.insert(2, ("Reply-To", f"<{mime.ascii_address(self._sender.contact)}>"))
+        if context["contact"] != self._sender.address:
+            headers.insert(2, ("Reply-To", f"<{self._reply_to(context['contact'])}>"))
+        if kind.subscribed:
+            headers += self._ways_out(mail)
         content = mime.message(
             headers,
             text=_squeeze(text.render(context)),
@@ -148,7 +166,13 @@ class Renderer:
         )
         return Outgoing(self._from_address, address, content)
 
-    def context(self, mail: letters.Mail, session: SessionState | None, name: str) -> dict[str, Any]:
+    def context(
+        self,
+        mail: letters.Mail,
+        session: SessionState | None,
+        name: str,
+        news: Sequence[letters.NewsItem] = (),
+    ) -> dict[str, Any]:
         """What the templates may name."""
         view = self._view(session) if session is not None else None
         facts = mail.facts
@@ -162,13 +186,17 @@ class Renderer:
             "headline": headline,
             "subject": f"{headline} : {title}" if title else headline,
             "show_access": kind.access,
-            "reference": str(mail.enrolment_id),
-            "contact": self._sender.contact,
+            "reference": str(facts.get("reference") or mail.enrolment_id or mail.mail_id),
+            "contact": str(facts.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
         }
         zone = view.timezone if view else "Europe/Paris"
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
+        if kind.subscribed:
+            context |= self._news(mail, news)
+        if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
+            context["interests"] = interests.titles(_texts(facts["interests"]))
         if "hold_until" in facts:
             context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
         if "starts_before" in facts:
@@ -181,23 +209,76 @@ class Renderer:
             context["explanation"] = _explanation(mail, session, view)
         return context
 
+    def _reply_to(self, address: str) -> str:
+        """The address in a form that every relay takes; our own where it has none."""
+        try:
+            return mime.ascii_address(address)
+        except mime.UnsendableAddress:
+            return mime.ascii_address(self._sender.contact)
+
     def _link(
         self, link: letters.Link | None, mail: letters.Mail, session: SessionState | None
     ) -> str | None:
         """The address of the one thing that a letter lets its reader do."""
-        if self._links is None or link is None or session is None:
+        if self._links is None or link is None:
             return None
         enrolment = str(mail.enrolment_id)
         match link:
             case letters.Link.WITHDRAW:
+                if session is None:
+                    return None
                 return self._links.url(Purpose.WITHDRAW, enrolment, until=session.ends_at)
             case letters.Link.OFFER:
                 until = datetime.fromisoformat(str(mail.facts["hold_until"]))
                 return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=until)
             case letters.Link.CERTIFICATE:
-                return self._links.url(
-                    Purpose.CERTIFICATE, enrolment, until=mail.called_for_at + CERTIFICATE_FOR
-                )
+                until = mail.called_for_at + CERTIFICATE_FOR
+                return self._links.url(Purpose.CERTIFICATE, enrolment, until=until)
+            case letters.Link.CONFIRM:
+                until = mail.called_for_at + CONFIRM_FOR
+                return self._links.url(Purpose.CONFIRM, str(mail.facts["request"]), until=until)
+
+    def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
+        """What a letter to a subscriber names: a single item makes its subject, several are counted."""
+        items = [
+            {
+                "kind": NEWS[item.kind],
+                "title": item.title,
+                "summary": item.summary,
+                "url": item.url or f"{self._sender.catalogue}/sessions/{item.item_id}",
+            }
+            for item in news
+        ]
+        if len(items) == 1:
+            headline, subject = items[0]["kind"], f"{items[0]['kind']} : {items[0]['title']}"
+        else:
+            headline = subject = f"{len(items)} nouveautés dans vos abonnements"
+        return {
+            "items": items,
+            "headline": headline,
+            "subject": subject,
+            "links": self._subscriber_links(mail),
+        }
+
+    def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
+        if self._links is None:
+            return None
+        subscriber, until = str(mail.facts["subscriber"]), clock.now() + SUBSCRIBER_FOR
+        return {
+            "preferences": self._links.url(Purpose.PREFERENCES, subscriber, until=until),
+            "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),
+        }
+
+    def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
+        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key."""
+        links = self._subscriber_links(mail)
+        if links is None:
+            contact = mime.ascii_address(self._sender.contact)
+            return [("List-Unsubscribe", f"<mailto:{contact}?subject=desabonnement>")]
+        return [
+            ("List-Unsubscribe", f"<{links['unsubscribe']}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
 
     def _attachment(
         self, kind: letters.Kind, mail: letters.Mail, session: SessionState | None, attendee: Attendee
@@ -252,6 +333,10 @@ def _explanation(
 _ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}
 
 
+def _texts(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, Sequence) else []
+
+
 def _to_the_minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
 
@@ -280,6 +365,7 @@ def _environment(*, html: bool) -> Environment:
             "Awaiting": Awaiting,
             "WithdrawnBy": WithdrawnBy,
             "LapseCause": LapseCause,
+            "BespokeAnswer": BespokeAnswer,
         }
     )
     return environment

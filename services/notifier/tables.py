@@ -5,8 +5,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, func, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, new_registry
@@ -86,6 +96,56 @@ class KnownReplay(_Base, table=True):
     announced_at: datetime = Field(sa_type=Timestamp)
 
 
+class KnownNews(_Base, table=True):
+    """Something that has opened, and was told to subscribers once."""
+
+    __tablename__ = "news"
+    item_id: UUID = Field(primary_key=True)
+    event_id: UUID
+    kind: str = Field(description="A value of letters.NewsKind.")
+    title: str
+    summary: str | None
+    url: str | None
+    interests: list[str] = Field(
+        sa_column=Column(ARRAY(String), nullable=False), description="kind:value, as in a subscription."
+    )
+    session_id: UUID | None
+    published_at: datetime = Field(sa_type=Timestamp)
+
+
+class Subscriber(_Base, table=True):
+    """Somebody who wants news, by agent (a portal said so) or by address alone (our page)."""
+
+    __tablename__ = "subscriber"
+    __table_args__ = (Index("uq_subscriber_address", func.lower(text("address")), unique=True),)
+    subscriber_id: UUID = Field(primary_key=True)
+    agent_id: str | None = Field(unique=True)
+    address: str
+    given_name: str
+    family_name: str
+    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
+class Subscription(_Base, table=True):
+    """One thing that a subscriber follows."""
+
+    __tablename__ = "subscription"
+    __table_args__ = (Index("ix_subscription_interest", "interest", "subscriber_id"),)
+    subscriber_id: UUID = Field(primary_key=True, foreign_key="subscriber.subscriber_id", ondelete="CASCADE")
+    interest: str = Field(primary_key=True, description="kind:value, for example theme:enjeux-ia.")
+    since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
+class SubscriptionRequest(_Base, table=True):
+    """A subscription asked for on our page, until the owner of the address has confirmed it."""
+
+    __tablename__ = "subscription_request"
+    request_id: UUID = Field(primary_key=True)
+    address: str
+    interests: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    asked_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()}, index=True)
+
+
 class FanOut(_Base, table=True):
     """One letter to many, on its way into the queue slice by slice: survives whoever works on it."""
 
@@ -94,7 +154,7 @@ class FanOut(_Base, table=True):
     fan_out_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     task: str = Field(description="A value of store.Task.")
-    subject_id: UUID = Field(description="The session that it is about.")
+    subject_id: UUID = Field(description="The session or the item of news that it is about.")
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     called_for_at: datetime = Field(sa_type=Timestamp)
     after: UUID = Field(description="Done up to this id; zero at first.")
@@ -143,12 +203,12 @@ class QueuedMail(_Base, table=True):
     mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
-    recipient: str = Field(description="The agent's id.")
+    recipient: str = Field(description="The agent's id, or one of ours for who is no agent.")
     address: str
     given_name: str
     family_name: str
-    session_id: UUID
-    enrolment_id: UUID
+    session_id: UUID | None
+    enrolment_id: UUID | None
     version: int = Field(description="The enrolment's, when the letter was called for.")
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     needs_session: bool
@@ -192,6 +252,10 @@ def _table(name: str) -> Table:
 session = _table("session")
 enrolment = _table("enrolment")
 replay = _table("replay")
+news = _table("news")
+subscriber = _table("subscriber")
+subscription = _table("subscription")
+subscription_request = _table("subscription_request")
 fan_out = _table("fan_out")
 mail = _table("mail")
 mail_audit = _table("mail_audit")

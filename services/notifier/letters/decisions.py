@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.notifier.letters.kinds import Known, Letter, Standing, Template
 from services.notifier.letters.timing import plan
-from shared.events.catalogue import ReplayPublished, SessionState
+from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -177,6 +177,18 @@ def _dates(session: SessionState) -> tuple[object, ...]:
     """A corrected title of a module is no change of dates."""
     modules = tuple((module.starts_at, module.ends_at) for module in session.modules)
     return session.starts_at, session.ends_at, session.timezone, modules
+
+
+def letter_answering(answered: BespokeRequestAnswered) -> Letter:
+    """What the officer who asked for training of their own is told."""
+    facts: dict[str, str | None] = {
+        "answer": answered.answer.value,
+        "message": answered.message,
+        "advisor": answered.advisor.name,
+        "advisor_address": answered.advisor.email,
+        "reference": str(answered.request_id),
+    }
+    return Letter(Template.BESPOKE_ANSWERED, facts, needs_session=False)
 
 
 def letter_about(replay: ReplayPublished) -> Letter | None:

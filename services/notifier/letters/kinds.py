@@ -1,6 +1,6 @@
 """Every letter, and what all letters of one kind share. Pure data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.events.vocabulary import Reason
 
-Facts = Mapping[str, str | int | bool | None]
+Facts = Mapping[str, str | int | bool | Sequence[str] | None]
 """What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
 
 
@@ -33,6 +33,7 @@ class Link(StrEnum):
     WITHDRAW = "withdraw"
     OFFER = "offer"
     CERTIFICATE = "certificate"
+    CONFIRM = "confirm"
 
 
 class Template(StrEnum):
@@ -56,6 +57,9 @@ class Template(StrEnum):
     SESSION_CHANGED = "session-changed"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
+    BESPOKE_ANSWERED = "bespoke-answered"
+    NEWS = "news"
+    CONFIRM_SUBSCRIPTION = "confirm-subscription"
 
 
 class Standing(StrEnum):
@@ -75,7 +79,7 @@ class Kind:
     """What all letters of one template share. ``subject`` has ``{title}``, the session's.
 
     ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
-    more, and is not sent. ``access``: it shows how to connect.
+    more, and is not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
     """
 
     subject: str
@@ -84,6 +88,7 @@ class Kind:
     calendar: Calendar | None = None
     link: Link | None = None
     access: bool = False
+    subscribed: bool = False
 
 
 KINDS: Mapping[Template, Kind] = {
@@ -155,6 +160,9 @@ KINDS: Mapping[Template, Kind] = {
     ),
     Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
     Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
+    Template.BESPOKE_ANSWERED: Kind("Réponse à votre demande de formation sur mesure"),
+    Template.NEWS: Kind("Nouveautés", priority=Priority.NEWS, subscribed=True),
+    Template.CONFIRM_SUBSCRIPTION: Kind("Confirmez votre abonnement", link=Link.CONFIRM),
 }
 
 
@@ -173,10 +181,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter to one agent, as it stands in the queue: all that its text depends on but the session.
+    """A letter to one person, as it stands in the queue: all that its text depends on but the session.
 
-    ``version`` is the enrolment's when the letter was called for, ``called_for_at`` when that was;
-    ``message_id`` stays the same at each attempt.
+    ``agent_id`` is an agent's, or one of ours for who is none. ``version`` is the enrolment's when the letter
+    was called for, ``called_for_at`` when that was; ``message_id`` stays the same at each attempt.
     """
 
     mail_id: UUID
@@ -187,8 +195,8 @@ class Mail:
     address: str
     given_name: str
     family_name: str
-    session_id: UUID
-    enrolment_id: UUID
+    session_id: UUID | None
+    enrolment_id: UUID | None
     version: int
     called_for_at: datetime
 
@@ -199,6 +207,12 @@ class Known:
 
     version: int
     standing: Standing
+
+
+def items_of(mail: Mail) -> tuple[UUID, ...]:
+    """The items of news that a letter tells of, in the order in which they came."""
+    items = mail.facts.get("items")
+    return tuple(UUID(item) for item in items) if isinstance(items, Sequence) else ()
 
 
 _OTHERS_MAY_HELP = frozenset(

@@ -4,6 +4,7 @@ Leases and due times are judged by the database's clock, which all replicas shar
 transaction across the network.
 """
 
+from services.notifier.store import subscriptions
 from services.notifier.store.fan_out import (
     FanOut,
     Task,
@@ -11,7 +12,9 @@ from services.notifier.store.fan_out import (
     announce_to,
     begin,
     lock_sessions,
+    news_items,
     next_slice,
+    publish_news,
 )
 from services.notifier.store.fan_out import purge as purge_fan_outs
 from services.notifier.store.knowledge import (
@@ -23,7 +26,7 @@ from services.notifier.store.knowledge import (
     standings,
 )
 from services.notifier.store.lookup import MailRecord, count_open, counts, mails, resolve
-from services.notifier.store.queueing import drop_letters_to_come, queue
+from services.notifier.store.queueing import Addressee, drop_letters_to_come, queue, queue_letter
 from services.notifier.store.sending import (
     Claim,
     Claimed,
@@ -36,6 +39,7 @@ from services.notifier.store.sending import (
 )
 
 __all__ = [
+    "Addressee",
     "Claim",
     "Claimed",
     "FanOut",
@@ -54,10 +58,13 @@ __all__ = [
     "known_sessions",
     "lock_sessions",
     "mails",
+    "news_items",
     "next_slice",
     "open_alternatives",
+    "publish_news",
     "purge_fan_outs",
     "queue",
+    "queue_letter",
     "release",
     "remember_enrolments",
     "remember_sessions",
@@ -65,4 +72,5 @@ __all__ = [
     "settle",
     "standings",
     "start_data",
+    "subscriptions",
 ]

@@ -1,4 +1,4 @@
-"""One fact, many letters: rows for all who are enrolled in a session, slice by slice.
+"""One fact, many letters: rows for all who are enrolled in a session, or follow a theme, slice by slice.
 
 The fact is stored whole in one short transaction; then each slice goes into the queue in one of its own,
 with the place where it ended. So nobody waits for 100,000 rows, and a kill in the middle costs nothing. New
@@ -16,9 +16,11 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.notifier import letters, tables
-from services.notifier.letters import KINDS, Facts, Letter, Template
+from services.notifier.interests import read, written
+from services.notifier.letters import KINDS, Facts, Letter, NewsItem, NewsKind, Template, next_edition
 from services.notifier.store.knowledge import known_sessions
 from services.notifier.store.queueing import ONCE, PATIENCE
+from shared import clock
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished
 from shared.messaging.decoding import Received
@@ -30,15 +32,20 @@ class Task(StrEnum):
     REPLAY = "replay"
     CHANGE = "change"
     SCHEDULE = "schedule"
+    NEWS = "news"
+    """For each of the subscribers, not of the enrolled."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """A fact about a session that concerns everyone enrolled in it."""
+    """A fact about a session that concerns everyone enrolled in it, or news for all who follow it.
+
+    ``subject_id`` is the session's or the item's.
+    """
 
     event_id: UUID
     task: Task
-    session_id: UUID
+    subject_id: UUID
     facts: Facts
     called_for_at: datetime
 
@@ -59,7 +66,7 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
             {
                 "event_ids": [one.event_id for one in fan_outs],
                 "tasks": [one.task.value for one in fan_outs],
-                "session_ids": [one.session_id for one in fan_outs],
+                "subject_ids": [one.subject_id for one in fan_outs],
                 "facts": [json.dumps(one.facts) for one in fan_outs],
                 "called_for_at": [one.called_for_at for one in fan_outs],
             },
@@ -74,13 +81,12 @@ async def next_slice(tx: Transaction, *, most: int) -> int | None:
     fan_out = (await tx.execute(_OLDEST)).one_or_none()
     if fan_out is None:
         return None
-    ids = list(
-        (
-            await tx.execute(_SLICE, {"session_id": fan_out.subject_id, "after": fan_out.after, "most": most})
-        ).scalars()
-    )
+    task = Task(fan_out.task)
+    which = _SUBSCRIBERS if task is Task.NEWS else _ENROLLED
+    place = {"subject_id": fan_out.subject_id, "after": fan_out.after, "most": most}
+    ids = list((await tx.execute(which, place)).scalars())
     if ids:
-        await _DO[Task(fan_out.task)](tx, fan_out, ids)
+        await _DO[task](tx, fan_out, ids)
     await tx.execute(
         _ADVANCE,
         {
@@ -139,6 +145,63 @@ async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
         await tx.execute(_REPLAY_LATE, _of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 
 
+# ------------------------------------------------------------------------------------------ news
+
+
+async def publish_news(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
+    """Tell all who follow it, once; a later version corrects what is still to be sent."""
+    is_new = await tx.scalar(
+        _REMEMBER_NEWS,
+        {
+            "item_id": item.item_id,
+            "event_id": event_id,
+            "kind": item.kind.value,
+            "title": item.title,
+            "summary": item.summary,
+            "url": item.url,
+            "interests": [written(interest) for interest in item.interests],
+            "session_id": item.session_id,
+            "published_at": item.published_at,
+        },
+    )
+    if is_new:
+        await begin(tx, [FanOut(event_id, Task.NEWS, item.item_id, {}, called_for_at)])
+
+
+async def news_items(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:
+    """The items of news with these ids."""
+    return {
+        row.item_id: NewsItem(
+            row.item_id,
+            NewsKind(row.kind),
+            row.title,
+            row.summary,
+            row.url,
+            tuple(read(interest) for interest in row.interests),
+            row.published_at,
+            row.session_id,
+        )
+        for row in await tx.execute(_NEWS_ITEMS, {"ids": sorted(ids)})
+    }
+
+
+async def _news(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
+    """Put the item into the next edition of each; who was enrolled in a recorded session is told apart."""
+    edition = next_edition(clock.now())
+    await tx.execute(
+        _TO_SUBSCRIBERS,
+        {
+            "ids": ids,
+            "item_id": fan_out.subject_id,
+            "edition_id": edition.edition_id,
+            "due_at": edition.due_at,
+            "patience": PATIENCE,
+            "called_for_at": fan_out.called_for_at,
+            **_of(Template.NEWS),
+        },
+    )
+
+
 # ------------------------------------------------------------------------------------------ slices
 
 
@@ -179,7 +242,7 @@ async def _schedule(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> 
     )
 
 
-_DO = {Task.REPLAY: _replay, Task.CHANGE: _change, Task.SCHEDULE: _schedule}
+_DO = {Task.REPLAY: _replay, Task.CHANGE: _change, Task.SCHEDULE: _schedule, Task.NEWS: _news}
 
 
 def _of(template: Template) -> dict[str, Any]:
@@ -205,22 +268,37 @@ _LOCK_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(key) {_LOCK} AS keys")
 _BEGIN = text(
     """
     INSERT INTO fan_out (event_id, task, subject_id, facts, called_for_at, after)
-    SELECT event_id, task, session_id, facts, called_for_at, '00000000-0000-0000-0000-000000000000'
-      FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:session_ids AS uuid[]),
+    SELECT event_id, task, subject_id, facts, called_for_at, '00000000-0000-0000-0000-000000000000'
+      FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:subject_ids AS uuid[]),
                   CAST(:facts AS jsonb[]), CAST(:called_for_at AS timestamptz[]))
-           AS new (event_id, task, session_id, facts, called_for_at)
-     WHERE EXISTS (SELECT FROM enrolment
-                    WHERE enrolment.session_id = new.session_id AND standing = 'enrolled')
+           AS new (event_id, task, subject_id, facts, called_for_at)
+     WHERE task = 'news'
+        OR EXISTS (SELECT FROM enrolment
+                    WHERE enrolment.session_id = new.subject_id AND standing = 'enrolled')
     """
 )
 _OLDEST = text(
     "SELECT fan_out_id, event_id, task, subject_id, facts::text AS facts, called_for_at, after "
     "FROM fan_out WHERE done_at IS NULL ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
-_SLICE = text(
-    "SELECT enrolment_id FROM enrolment WHERE session_id = :session_id AND standing = 'enrolled' "
+_ENROLLED = text(
+    "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
     "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
 )
+_SUBSCRIBERS = text(
+    "SELECT DISTINCT subscriber_id FROM subscription "
+    "WHERE interest = ANY(SELECT unnest(interests) FROM news WHERE item_id = :subject_id) "
+    "AND subscriber_id > :after ORDER BY subscriber_id LIMIT :most"
+)
+_REMEMBER_NEWS = text(
+    """
+    INSERT INTO news (item_id, event_id, kind, title, summary, url, interests, session_id, published_at)
+    VALUES (:item_id, :event_id, :kind, :title, :summary, :url, :interests, :session_id, :published_at)
+        ON CONFLICT (item_id) DO UPDATE
+           SET title = excluded.title, summary = excluded.summary, url = excluded.url
+    RETURNING xmax = 0"""  # of a row that was there before, it is the transaction that changes it
+)
+_NEWS_ITEMS = text("SELECT * FROM news WHERE item_id = ANY(CAST(:ids AS uuid[]))")
 _ADVANCE = text(
     "UPDATE fan_out SET after = :after, done_at = CASE WHEN CAST(:done AS boolean) THEN now() END "
     "WHERE fan_out_id = :fan_out_id"
@@ -270,4 +348,23 @@ _PLAN = text(
                        AND open.template = planned.template AND open.{tables.SCHEDULED}
                        AND open.state IN ('pending', 'retry', 'claimed', 'data_started'))
     {ONCE}"""  # noqa: S608
+)
+_TO_SUBSCRIBERS = text(
+    f"""
+    INSERT INTO mail ({_COLUMNS}, due_at, give_up_at)
+    SELECT :edition_id, :template, coalesce(agent_id, 'abonnement-' || subscriber_id), address, given_name,
+           family_name, NULL, NULL, 0,
+           jsonb_build_object('items', jsonb_build_array(item_id), 'subscriber', subscriber_id), false,
+           :priority, CAST(:called_for_at AS timestamptz), CAST(:due_at AS timestamptz),
+           CAST(:due_at AS timestamptz) + :patience
+      FROM subscriber CROSS JOIN news
+     WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) AND item_id = :item_id
+       AND NOT EXISTS (SELECT FROM enrolment WHERE enrolment.session_id = news.session_id
+                       AND enrolment.agent_id = subscriber.agent_id AND standing = 'enrolled')
+        ON CONFLICT (event_id, template, recipient) DO UPDATE
+           SET facts = jsonb_set(mail.facts, '{{items}}',
+                                 (mail.facts -> 'items') || (excluded.facts -> 'items')),
+               state = 'pending', settled_at = NULL
+         WHERE mail.state IN ('pending', 'superseded')
+           AND NOT (mail.facts -> 'items') @> (excluded.facts -> 'items')"""  # noqa: S608
 )

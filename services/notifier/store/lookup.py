@@ -21,8 +21,8 @@ class MailRecord:
     template: str
     agent_id: str
     address: str
-    session_id: UUID
-    enrolment_id: UUID
+    session_id: UUID | None
+    enrolment_id: UUID | None
     state: MailState
     attempts: int
     message_id: str | None

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -53,12 +54,56 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Somebody who is written to, agent or not. ``recipient`` stands for them where no address may."""
+
+    recipient: str
+    address: str
+    given_name: str
+    family_name: str
+
+
+async def queue_letter(
+    tx: Transaction,
+    event_id: UUID,
+    letter: Letter,
+    to: Addressee,
+    *,
+    called_for_at: datetime | None = None,
+    session_id: UUID | None = None,
+) -> None:
+    """Queue a letter that is about no enrolment."""
+    await tx.execute(
+        _QUEUE,
+        {
+            "event_id": event_id,
+            "template": letter.template.value,
+            "recipient": to.recipient,
+            "address": to.address,
+            "given_name": to.given_name,
+            "family_name": to.family_name,
+            "session_id": session_id,
+            "facts": json.dumps(letter.facts),
+            "priority": int(KINDS[letter.template].priority),
+            "called_for_at": called_for_at,
+        },
+    )
+
+
 async def drop_letters_to_come(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
     """What time would have called for is not sent: these enrolments have ended, or begun anew."""
     if enrolment_ids:
         await tx.execute(_DROP, {"ids": sorted(enrolment_ids)})
 
 
+_QUEUE = text(
+    "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "  # noqa: S608
+    "version, facts, needs_session, priority, called_for_at) "
+    "VALUES (:event_id, :template, :recipient, :address, :given_name, :family_name, :session_id, "
+    "0, CAST(:facts AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
+    f"{ONCE}"
+)
 _DROP = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), "  # noqa: S608 our own words
     "smtp_answer = 'the enrolment has ended or begun anew' "

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.notifier.letters import Mail, Template
+from services.notifier.letters import Interest, InterestKind, Mail, NewsItem, NewsKind, Template
 from services.notifier.render import Renderer, Sender
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
@@ -96,6 +96,19 @@ def a_decision(kind: type[Decision], **changes: Any) -> Any:
         "agent": an_agent(),
     }
     return kind.model_validate(facts | changes)
+
+
+def some_news(**changes: Any) -> NewsItem:
+    facts: dict[str, Any] = {
+        "item_id": UUID("4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"),
+        "kind": NewsKind.REPLAY,
+        "title": "Replay : IA et droit",
+        "summary": "Une heure pour comprendre.",
+        "url": "https://replay.example/1",
+        "interests": (Interest(InterestKind.THEME, "enjeux-ia"),),
+        "published_at": at("2025-03-10T10:00+01:00"),
+    }
+    return NewsItem(**(facts | changes))
 
 
 def a_mail(template: Template, **changes: Any) -> Mail:

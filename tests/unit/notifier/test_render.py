@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.notifier import mime, reasons
-from services.notifier.letters import KINDS, Calendar, Link, Template
+from services.notifier.letters import KINDS, Calendar, Link, NewsItem, Template
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import THEME, Renderer
+from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.links import Expired, Links, Purpose
@@ -31,6 +32,7 @@ from tests.unit.notifier.builders import (
     a_renderer,
     a_session,
     at,
+    some_news,
     the_mooc,
 )
 
@@ -51,6 +53,15 @@ FACTS: dict[Template, dict[str, Any]] = {
         "venue_before": "Salle des fêtes",
         "link_changed": True,
     },
+    Template.BESPOKE_ANSWERED: {
+        "answer": "proposed",
+        "message": "Deux journées à Rennes.\n\nDates à convenir.",
+        "advisor": "Yann Le Goff",
+        "advisor_address": "yann.legoff@cnfpt.example",
+        "reference": str(MAIL_ID),
+    },
+    Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
+    Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
     Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }
 
@@ -74,13 +85,23 @@ OUTCOME = {
     Template.REMINDER_WEEK: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.REMINDER_DAY: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.SESSION_CHANGED: "La session « {title} » a changé : vous y gardez votre place.",
+    Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
+    Template.NEWS: "Une nouveauté correspond à vos abonnements.",
+    Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
 
 
+WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SUBSCRIPTION}
+
+
 def rendered(template: Template, session: SessionState | None = None, **changes: Any) -> EmailMessage:
     changes.setdefault("facts", FACTS.get(template, {}))
-    outgoing = a_renderer().render(a_mail(template, **changes), session or a_session())
+    news = [some_news()] if template is Template.NEWS else []
+    about_a_session = template not in WITHOUT_SESSION
+    outgoing = a_renderer().render(
+        a_mail(template, **changes), (session or a_session()) if about_a_session else None, news=news
+    )
     return parsed(outgoing.content)
 
 
@@ -131,8 +152,11 @@ def test_every_letter_begins_with_its_outcome_in_both_parts(template: Template) 
 @pytest.mark.parametrize("template", list(Template))
 def test_every_letter_says_whom_to_write_to(template: Template) -> None:
     message = rendered(template)
+    advised = template is Template.BESPOKE_ANSWERED
+    contact = "yann.legoff@cnfpt.example" if advised else "formations@cnfpt.example"
     for kind in ("text/plain", "text/html"):
-        assert "formations@cnfpt.example" in body(message, kind)
+        assert contact in body(message, kind)
+    assert (message["Reply-To"] is not None) is advised
 
 
 @pytest.mark.parametrize("template", list(Template))
@@ -140,7 +164,8 @@ def test_subjects_are_sentences_without_shouting(template: Template) -> None:
     subject = KINDS[template].subject
     assert subject[0].isupper()
     assert not any(word.isupper() and len(word) > 1 for word in subject.split())
-    assert str(rendered(template)["Subject"]).startswith(subject.removesuffix(" : {title}"))
+    if template is not Template.NEWS:  # whose subject is what it tells of
+        assert str(rendered(template)["Subject"]).startswith(subject.removesuffix(" : {title}"))
 
 
 @pytest.mark.parametrize("template", list(Template))
@@ -391,7 +416,7 @@ def test_text_survives_quoted_printable(text: str) -> None:
 
 
 LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "https://parcours.example"))
-LINKED = [template for template in Template if KINDS[template].link is not None]
+LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template.CONFIRM_SUBSCRIPTION]
 
 
 @pytest.mark.parametrize("template", LINKED)
@@ -456,6 +481,73 @@ def test_the_joining_instructions_of_the_mooc_say_that_it_is_open() -> None:
     text = body(rendered(Template.JOINING, the_mooc()), "text/plain")
     assert "est ouverte\u00a0: vous pouvez commencer." in text
     assert "https://mooc.example/ia" in text
+
+
+# ------------------------------------------------------------------- subscriptions
+
+
+def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
+    """RFC 8058: an https address that a POST ends it with, without login or cookie."""
+    for template in Template:
+        mail = a_mail(template, facts=FACTS.get(template, {}))
+        session = None if template in WITHOUT_SESSION else a_session()
+        message = parsed(Renderer(SENDER, LINKS).render(mail, session, news=[some_news()]).content)
+        if template is not Template.NEWS:
+            assert message["List-Unsubscribe"] is None, template
+            continue
+        address = str(message["List-Unsubscribe"])
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        base = f"https://parcours.example{Purpose.UNSUBSCRIBE.value}/"
+        assert address.startswith(f"<{base}")
+        token = address.removeprefix(f"<{base}").removesuffix(">")
+        assert LINKS.read(Purpose.UNSUBSCRIBE, token, clock.now()) == (str(MAIL_ID),)
+        for kind in ("text/plain", "text/html"):
+            assert base in body(message, kind)
+            assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
+
+
+def test_without_a_key_one_unsubscribes_by_mail() -> None:
+    message = rendered(Template.NEWS)
+    assert message["List-Unsubscribe"] == "<mailto:formations@cnfpt.example?subject=desabonnement>"
+    assert "Pour ne plus le recevoir, écrivez à" in body(message, "text/plain")
+
+
+def test_one_item_makes_the_subject_and_several_are_counted() -> None:
+    def subject(*items: NewsItem) -> str:
+        mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
+        return str(parsed(a_renderer().render(mail, None, news=items).content)["Subject"])
+
+    assert subject(some_news()) == "Nouveau replay : Replay : IA et droit"
+    assert subject(some_news(), some_news(title="Autre")) == "2 nouveautés dans vos abonnements"
+
+
+def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
+    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
+    message = parsed(Renderer(SENDER, LINKS).render(mail, None).content)
+    address = f"https://parcours.example{Purpose.CONFIRM.value}/"
+    (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
+    token = link.removeprefix(address)
+    end = mail.called_for_at + timedelta(hours=48)
+    assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)) == (str(MAIL_ID),)
+    with pytest.raises(Expired):
+        LINKS.read(Purpose.CONFIRM, token, end)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("qualified", "est recevable"),
+        ("proposed", "vous fait une proposition"),
+        ("agreed", "est convenue"),
+        ("declined", "ne peut pas donner suite"),
+    ],
+)
+def test_every_answer_to_a_bespoke_request_has_its_words(answer: str, says: str) -> None:
+    facts = FACTS[Template.BESPOKE_ANSWERED] | {"answer": answer}
+    text = body(rendered(Template.BESPOKE_ANSWERED, facts=facts), "text/plain")
+    assert says in text
+    assert "Deux journées à Rennes." in text
+    assert f"référence {MAIL_ID}" in text
 
 
 def test_called_for_is_written_to_the_minute() -> None:

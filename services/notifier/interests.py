@@ -1,0 +1,58 @@
+"""What one may follow, as pages and letters name it. Pure.
+
+Events name themes by slug alone; the titles are those of the catalogue's offer,
+``themes.yaml``; a test holds them together.
+"""
+
+from collections.abc import Iterable
+
+from services.notifier.letters import Interest, InterestKind
+from shared import french
+from shared.events.vocabulary import Delegation
+
+THEMES = {
+    "enjeux-ia": "Enjeux de l’intelligence artificielle",
+    "usages-service-public": "Usages de l’IA dans les services publics",
+    "risques-et-responsabilite": "Risques et usage responsable de l’IA",
+    "souverainete-des-donnees": "Souveraineté des données",
+    "transition-ecologique": "IA et transition écologique",
+    "transition-numerique": "Management de la transition numérique",
+    "evolution-des-metiers": "Évolution des métiers territoriaux",
+}
+
+OFFERED: tuple[Interest, ...] = (
+    *(Interest(InterestKind.THEME, theme) for theme in THEMES),
+    *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
+)
+"""What our page lets choose. Portals may name more."""
+
+
+def written(interest: Interest) -> str:
+    """An interest as it is stored and as forms name it: ``theme:enjeux-ia``."""
+    return f"{interest.kind.value}:{interest.value}"
+
+
+def read(text: str) -> Interest:
+    """The interest that is written so. Raises ``ValueError``."""
+    kind, _, value = text.partition(":")
+    return Interest(InterestKind(kind), value)
+
+
+def title(interest: Interest) -> str:
+    """An interest as its reader knows it."""
+    words = THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
+    match interest.kind:
+        case InterestKind.THEME:
+            return words
+        case InterestKind.COMMUNITY:
+            return f"E-communauté «\u00a0{words}\u00a0»"
+        case InterestKind.DELEGATION:
+            name = french.organiser(interest.value)
+            return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({words})"
+
+
+def titles(written_ones: Iterable[str]) -> list[str]:
+    """The titles of interests as they are stored, in the order of the page."""
+    order = {one: place for place, one in enumerate(OFFERED)}
+    found = sorted((read(one) for one in written_ones), key=lambda one: (order.get(one, 999), one))
+    return [title(one) for one in found]

@@ -1,0 +1,121 @@
+"""News: what subscribers are told of, whom it is for, and when. Pure.
+
+Everything that falls between two editions goes into one letter: a day has one edition. So nobody gets three
+letters on a day on which three replays open, and a letter for one is the same letter with one item.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionState
+from shared.events.vocabulary import Format, Status
+
+_EDITIONS = UUID("5b0c1f52-8d43-5f0e-9a43-6f5f9f3f0d17")
+_HOUR = time(16)
+_ZONE = ZoneInfo("Europe/Paris")
+"""By day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
+_CLOSING = timedelta(minutes=10)
+"""An edition takes nothing more in its last minutes: what is on its way would miss it."""
+_FRESH = timedelta(days=7)
+"""What opened longer ago is no news: a catalogue that is loaded anew tells nobody again."""
+
+
+class InterestKind(StrEnum):
+    """What one may subscribe to."""
+
+    THEME = "theme"
+    DELEGATION = "delegation"
+    COMMUNITY = "community"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interest:
+    """A theme, a delegation's events or a community, by its slug."""
+
+    kind: InterestKind
+    value: str
+
+
+class NewsKind(StrEnum):
+    """What an item of news is."""
+
+    REPLAY = "replay"
+    DOSSIER = "dossier"
+    COMMUNITY = "community"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class NewsItem:
+    """Something that has opened. ``url`` is None for a session, whose page is ours.
+
+    ``session_id`` is the session that a replay recorded: who was enrolled in it is told apart.
+    """
+
+    item_id: UUID
+    kind: NewsKind
+    title: str
+    summary: str | None
+    url: str | None
+    interests: tuple[Interest, ...]
+    published_at: datetime
+    session_id: UUID | None = None
+
+
+def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
+    """A replay or a resource as news: to who follows one of its themes, its delegation or a community.
+
+    A community is followed by the theme it has the name of [choice]: events name no community otherwise.
+    """
+    interests = [Interest(InterestKind.THEME, theme) for theme in event.themes]
+    interests += [Interest(InterestKind.COMMUNITY, theme) for theme in event.themes]
+    if isinstance(event, ReplayPublished):
+        interests.append(Interest(InterestKind.DELEGATION, event.organiser))
+        kind, session_id = NewsKind.REPLAY, event.session_id
+    else:
+        kind, session_id = NewsKind(event.kind.value), None
+    return NewsItem(
+        event.resource_id,
+        kind,
+        event.title,
+        event.summary,
+        event.url,
+        tuple(interests),
+        event.published_at,
+        session_id,
+    )
+
+
+def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
+    """A delegation's event that one can still enrol in; None for what concerns no subscriber."""
+    if session.format is not Format.LOCAL_EVENT or session.status is not Status.PUBLISHED:
+        return None
+    if now >= session.enrolment_closes_at:
+        return None
+    interests = (Interest(InterestKind.DELEGATION, session.organiser),)
+    return NewsItem(session.session_id, NewsKind.SESSION, session.title, None, None, interests, now)
+
+
+def is_fresh(item: NewsItem, now: datetime) -> bool:
+    """Whether it is news."""
+    return now - item.published_at < _FRESH
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A day's letter: ``edition_id`` stands for the event that calls for it, since there may be several."""
+
+    edition_id: UUID
+    due_at: datetime
+
+
+def next_edition(now: datetime) -> Edition:
+    """The first one that still takes something in."""
+    local = now.astimezone(_ZONE)
+    due = local.replace(hour=_HOUR.hour, minute=0, second=0, microsecond=0)
+    if due - _CLOSING <= local:
+        due += timedelta(days=1)
+    return Edition(uuid5(_EDITIONS, due.date().isoformat()), due.astimezone(now.tzinfo))

@@ -1,0 +1,299 @@
+"""Subscriptions: asked for, confirmed by the owner of the address, changed, and ended with one click.
+
+Opening a link changes nothing, since mail scanners open links; only a POST does. Nobody is told whether an
+address is subscribed, and no page shows one: links are forwarded.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from uuid import UUID
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.notifier import interests, store
+from services.notifier.letters import InterestKind
+from services.notifier.pages.rendering import Rendering
+from services.notifier.render import SUBSCRIBER_FOR
+from shared import clock
+from shared.database import Database, is_temporary
+from shared.events.vocabulary import Email
+from shared.links import Expired, Forged, Links, Purpose
+
+log = logging.getLogger(__name__)
+
+FORM = "/courriels/abonnement"
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A page without a question: its status, its title, what happened, and what to do next."""
+
+    status: int
+    title: str
+    lead: str
+    next: str = ""
+
+
+class Message(Enum):
+    """Every page without a question."""
+
+    FORGED = Text(
+        404,
+        "Ce lien n’est pas valable",
+        "Nous ne reconnaissons pas cette adresse\u00a0: elle est incomplète ou a été modifiée.",
+        "Ouvrez le lien depuis le courriel que vous avez reçu, ou copiez-le en entier.",
+    )
+    EXPIRED = Text(
+        410,
+        "Ce lien n’est plus valable",
+        "Il a été envoyé il y a trop longtemps.",
+        "Servez-vous du lien d’un courriel plus récent, ou abonnez-vous de nouveau.",
+    )
+    NO_LONGER = Text(
+        410,
+        "Vous n’avez plus d’abonnement",
+        "Aucun abonnement ne correspond à ce lien\u00a0: vous ne recevez plus rien par lui.",
+    )
+    ASKED = Text(
+        200,
+        "Il reste à confirmer votre abonnement",
+        "Si cette adresse peut recevoir un courriel, nous venons d’y envoyer un lien de confirmation, "
+        "valable deux jours.",
+        "Ouvrez ce courriel et suivez le lien. S’il n’arrive pas, regardez parmi les indésirables.",
+    )
+    UNSUBSCRIBED = Text(
+        200,
+        "Vous ne recevrez plus rien",
+        "Vos abonnements ont pris fin et votre adresse est effacée de la liste.",
+        "Les courriels qui concernent vos inscriptions vous parviennent toujours.",
+    )
+    SAVED = Text(200, "Vos choix sont enregistrés", "Ils valent dès le prochain envoi.")
+    TOO_MANY = Text(
+        429,
+        "Trop de demandes en ce moment",
+        "Rien n’a été enregistré.",
+        "Réessayez dans quelques minutes.",
+    )
+    CLOSED = Text(
+        503,
+        "Les abonnements ne sont pas ouverts",
+        "Rien n’a été enregistré.",
+        "Ce service n’est pas configuré pour envoyer des liens de confirmation.",
+    )
+    UNAVAILABLE = Text(
+        503,
+        "Le service est momentanément indisponible",
+        "Rien n’a été enregistré.",
+        "Rechargez cette page dans quelques minutes.",
+    )
+
+
+class _Closed(Exception):
+    """There is nothing to ask: the message says what is so."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.name)
+        self.message = message
+
+
+@dataclass
+class Allowance:
+    """So many at once, so many a minute: what one process sends to addresses that anybody may type."""
+
+    burst: int = 30
+    per_minute: float = 30
+    _left: float = field(init=False)
+    _at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._left = self.burst
+
+    def take(self) -> bool:
+        """Whether one more may go."""
+        now = time.monotonic()
+        self._left = min(self.burst, self._left + (now - self._at) * self.per_minute / 60)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Rendering) -> None:
+    """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
+    pages = _Pages(database, links, rendering, Allowance())
+    routes = (
+        (FORM, pages.form),
+        (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
+        (f"{Purpose.PREFERENCES.value}/{{token}}", pages.preferences),
+        (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.way_out),
+    )
+    for path, endpoint in routes:
+        api.router.routes.append(Route(path, pages.guarded(endpoint), methods=["GET", "POST"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    database: Database
+    links: Links | None
+    rendering: Rendering
+    allowance: Allowance
+
+    async def form(self, request: Request) -> Response:
+        """What one may follow, and where to write."""
+        if self.links is None:
+            raise _Closed(Message.CLOSED)
+        if request.method != "POST":
+            return self._form("", frozenset())
+        async with request.form(max_files=0, max_fields=60) as sent:
+            address, chosen = str(sent.get("adresse", "")).strip(), _offered(sent.getlist("interet"))
+        errors = {}
+        try:
+            _EMAIL.validate_python(address)
+        except ValidationError:
+            errors["adresse"] = "Saisissez une adresse de la forme prenom.nom@ville.fr."
+        if not chosen:
+            errors["interet"] = "Choisissez au moins un abonnement."
+        if errors:
+            return self._form(address, chosen, errors)
+        if not self.allowance.take():
+            raise _Closed(Message.TOO_MANY)
+        async with self.database.transaction() as tx:
+            await store.subscriptions.ask(tx, address, sorted(chosen))
+        return self._message(Message.ASKED)
+
+    def _form(self, address: str, chosen: frozenset[str], errors: dict[str, str] | None = None) -> Response:
+        return self.rendering.page(
+            "subscribe.html",
+            status=422 if errors else 200,
+            address=address,
+            groups=_groups(chosen),
+            errors=errors or {},
+        )
+
+    async def confirmation(self, request: Request) -> Response:
+        """What was asked for, and on POST begins."""
+        links, (about,) = self._about(request, Purpose.CONFIRM)
+        if request.method != "POST":
+            async with self.database.quiet_transaction() as tx:
+                asked = await store.subscriptions.asked(tx, UUID(about))
+            if asked is None:
+                raise _Closed(Message.EXPIRED)
+            return self.rendering.page("confirm.html", interests=interests.titles(asked))
+        async with self.database.transaction() as tx:
+            subscribed = await store.subscriptions.confirm(tx, UUID(about))
+        if subscribed is None:
+            raise _Closed(Message.EXPIRED)
+        until = clock.now() + SUBSCRIBER_FOR
+        return self.rendering.page(
+            "confirmed.html",
+            interests=interests.titles(subscribed.interests),
+            preferences=links.url(Purpose.PREFERENCES, str(subscribed.subscriber_id), until=until),
+        )
+
+    async def preferences(self, request: Request) -> Response:
+        """What one follows, and on POST what one follows from now on."""
+        _, (about,) = self._about(request, Purpose.PREFERENCES)
+        subscriber_id = UUID(about)
+        if request.method != "POST":
+            async with self.database.quiet_transaction() as tx:
+                subscribed = await store.subscriptions.of(tx, subscriber_id)
+            if subscribed is None:
+                raise _Closed(Message.NO_LONGER)
+            return self.rendering.page("preferences.html", groups=_groups(subscribed.interests))
+        async with request.form(max_files=0, max_fields=200) as sent:
+            ends, wanted = "arreter" in sent, set(map(str, sent.getlist("interet")))
+        async with self.database.transaction() as tx:
+            before = await store.subscriptions.of(tx, subscriber_id)
+            if before is None:
+                raise _Closed(Message.NO_LONGER)
+            # What portals have named and our list has not may be kept, but not made up.
+            chosen = set() if ends else _offered(wanted) | (wanted & before.interests)
+            left = await store.subscriptions.choose(tx, subscriber_id, chosen)
+        return self._message(Message.SAVED if left is not None else Message.UNSUBSCRIBED)
+
+    async def way_out(self, request: Request) -> Response:
+        """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
+        _, (about,) = self._about(request, Purpose.UNSUBSCRIBE)
+        if request.method != "POST":
+            return self.rendering.page("unsubscribe.html")
+        async with self.database.transaction() as tx:
+            await store.subscriptions.choose(tx, UUID(about), ())
+        return self._message(Message.UNSUBSCRIBED)
+
+    # ------------------------------------------------------------------------------------ in common
+
+    def guarded(
+        self, endpoint: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[..., Awaitable[Response]]:
+        """The endpoint, with a page for what cannot be done."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except _Closed as closed:
+                return self._message(closed.message)
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                log.warning("A page could not be served (%s)", type(error).__name__)
+                return self._message(Message.UNAVAILABLE)
+
+        return guarded
+
+    def _about(self, request: Request, purpose: Purpose) -> tuple[Links, tuple[str, ...]]:
+        now: datetime = clock.now()
+        if self.links is None:
+            raise _Closed(Message.FORGED)
+        try:
+            return self.links, self.links.read(purpose, request.path_params["token"], now)
+        except Forged as error:
+            raise _Closed(Message.FORGED) from error
+        except Expired as error:
+            raise _Closed(Message.EXPIRED) from error
+
+    def _message(self, message: Message) -> Response:
+        return self.rendering.page(
+            "message.html", status=message.value.status, message=message.value, form=FORM
+        )
+
+
+def _offered(chosen: object) -> frozenset[str]:
+    """Those of the values of a form that are on our list."""
+    known = {interests.written(one) for one in interests.OFFERED}
+    return frozenset(known.intersection(map(str, chosen))) if isinstance(chosen, list | set) else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    value: str
+    title: str
+    chosen: bool
+
+
+def _groups(chosen: frozenset[str]) -> list[tuple[str, list[_Choice]]]:
+    """The list as a form shows it: themes, delegations, and what a portal has named beside."""
+    offered = {interests.written(one): one for one in interests.OFFERED}
+    others = sorted(chosen - offered.keys())
+    groups = [
+        ("Thèmes", [value for value, one in offered.items() if one.kind is InterestKind.THEME]),
+        (
+            "Événements d’une délégation",
+            [v for v, one in offered.items() if one.kind is InterestKind.DELEGATION],
+        ),
+        ("Autres abonnements", others),
+    ]
+    return [
+        (legend, [_Choice(v, interests.title(interests.read(v)), v in chosen) for v in values])
+        for legend, values in groups
+        if values
+    ]

@@ -1,0 +1,285 @@
+"""Who wants news, says so, and stops: by a portal, by our page, by one click in a mail program."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.notifier import pages
+from services.notifier.letters import next_edition
+from shared import clock
+from shared.events.catalogue import (
+    BespokeRequestAnswered,
+    ReplayPublished,
+    ResourcePublished,
+    SessionScheduled,
+)
+from shared.events.enrolment import AgentEnrolled
+from shared.events.portal import SubscriptionChanged
+from shared.links import Links, Purpose
+from tests.integration.notifier.conftest import Notifier
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session
+
+LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
+
+
+def changed(agent: str = "A-1", *, subscribed: bool = True, **what: Any) -> SubscriptionChanged:
+    facts = {"agent_id": agent, "email": f"{agent.lower()}@ville.example", "subscribed": subscribed}
+    return SubscriptionChanged.model_validate(facts | what)
+
+
+def a_dossier(**changes: Any) -> ResourcePublished:
+    facts = {
+        "resource_id": uuid4(),
+        "version": 1,
+        "title": "Dossier : IA et droit",
+        "url": "https://r.example/1",
+        "themes": ["enjeux-ia"],
+        "published_at": clock.now(),
+        "kind": "dossier",
+    }
+    return ResourcePublished.model_validate(facts | changes)
+
+
+def a_replay(**changes: Any) -> ReplayPublished:
+    return ReplayPublished.model_validate(a_dossier().model_dump() | {"organiser": "bretagne"} | changes)
+
+
+async def news(notifier: Notifier) -> dict[str, int]:
+    """How many items the next letter of each subscriber has."""
+    rows = await notifier.rows(where="template = 'news' AND state = 'pending'")
+    return {row.recipient: len(row.facts["items"]) for row in rows}
+
+
+@pytest.fixture
+async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
+    api = FastAPI()
+    pages.subscribing.add_to(api, notifier.database, LINKS, pages.Rendering("http://catalogue"))
+    transport = httpx.ASGITransport(app=api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def test_news_go_to_who_follows_a_theme_a_delegation_or_a_community_and_to_nobody_else(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(
+        changed("THEME", theme="enjeux-ia"),
+        changed("DELEGATION", delegation="bretagne"),
+        changed("COMMUNITY", community="enjeux-ia"),
+        changed("OTHER", theme="evolution-des-metiers", delegation="corse"),
+    )
+    await notifier.hear(a_replay())
+    assert await news(notifier) == {"THEME": 1, "DELEGATION": 1, "COMMUNITY": 1}
+
+
+async def test_what_falls_in_one_day_is_one_letter(notifier: Notifier) -> None:
+    await notifier.hear(changed(theme="enjeux-ia"))
+    dossier = a_dossier()
+    await notifier.hear(dossier, a_replay(title="Un replay"))
+    await notifier.hear(dossier.model_copy(update={"version": 2, "title": "Dossier corrigé"}))
+    assert await news(notifier) == {"A-1": 2}
+    row = await notifier.row()
+    assert abs(row.due_at - next_edition(clock.now()).due_at) < timedelta(days=1, seconds=1)
+    assert await notifier.deliverer().deliver_due() == 0, "not before its hour"
+    await notifier.change("UPDATE mail SET due_at = now()")
+    assert await notifier.deliverer().deliver_due() == 1
+    (mail,) = notifier.relay.taken
+    assert mail.message["Subject"] == "2 nouveautés dans vos abonnements"
+    body = mail.message.get_body(("plain",))
+    assert body is not None
+    assert "Dossier corrigé" in body.get_content()
+    await notifier.hear(a_dossier())
+    assert len(await notifier.rows()) == 1, "the edition of today is sent"
+
+
+async def test_who_was_enrolled_is_told_of_the_replay_once(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(changed("IEL-0048151", theme="enjeux-ia"), changed(theme="enjeux-ia"))
+    await notifier.hear(a_replay(session_id=SESSION_ID))
+    assert await news(notifier) == {"A-1": 1}
+    replays = await notifier.rows(where="template = 'replay-available'")
+    assert [row.recipient for row in replays] == ["IEL-0048151"]
+
+
+async def test_an_agent_who_stops_gets_nothing_more_and_is_not_kept(notifier: Notifier) -> None:
+    await notifier.hear(changed(theme="enjeux-ia", delegation="bretagne"))
+    await notifier.hear(a_dossier())
+    await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
+    assert await news(notifier) == {"A-1": 1}
+    await notifier.hear(changed(subscribed=False))
+    assert await notifier.states() == ["superseded"]
+    async with notifier.database.quiet_transaction() as tx:
+        assert (await tx.exec_driver_sql("SELECT count(*) FROM subscriber")).scalar() == 0
+
+
+async def test_an_agent_and_their_address_are_one_subscriber(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await confirm(notifier, client, "A-1@Ville.example", ["theme:enjeux-ia"])
+    await notifier.hear(changed(theme="transition-ecologique"))
+    await notifier.hear(a_dossier(themes=["enjeux-ia", "transition-ecologique"]))
+    assert await news(notifier) == {"A-1": 1}
+
+
+# ------------------------------------------------------------------- our page
+
+
+async def confirm(
+    notifier: Notifier, client: httpx.AsyncClient, address: str, chosen: list[str]
+) -> httpx.Response:
+    """Ask on the page, take the letter, follow its link and press the button."""
+    asked = await client.post("/courriels/abonnement", data={"adresse": address, "interet": chosen})
+    assert asked.status_code == 200
+    row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
+    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    shown = await client.get(f"/courriels/confirmation/{token}")
+    assert shown.status_code == 200
+    return await client.post(f"/courriels/confirmation/{token}")
+
+
+async def test_nobody_is_subscribed_before_the_owner_of_the_address_has_said_yes(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await client.post(
+        "/courriels/abonnement", data={"adresse": "a@b.example", "interet": ["theme:enjeux-ia"]}
+    )
+    row = await notifier.row()
+    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    assert (
+        "Enjeux de l’intelligence artificielle" in (await client.get(f"/courriels/confirmation/{token}")).text
+    )
+    await notifier.hear(a_dossier())
+    assert await news(notifier) == {}, "opening a link changes nothing: scanners open links"
+    done = await client.post(f"/courriels/confirmation/{token}")
+    again = await client.post(f"/courriels/confirmation/{token}")
+    assert (done.status_code, again.status_code) == (200, 200)
+    await notifier.hear(a_dossier())
+    assert list((await news(notifier)).values()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"adresse": "pas une adresse", "interet": ["theme:enjeux-ia"]}, "Saisissez une adresse"),
+        ({"adresse": "a@b.example"}, "Choisissez au moins un abonnement"),
+        ({"adresse": "a@b.example", "interet": ["theme:inconnu", "x"]}, "Choisissez au moins un abonnement"),
+        ({}, "Saisissez une adresse"),
+    ],
+)
+async def test_a_form_that_is_wrong_says_what_and_sends_nothing(
+    notifier: Notifier, client: httpx.AsyncClient, data: dict[str, Any], says: str
+) -> None:
+    response = await client.post("/courriels/abonnement", data=data)
+    assert response.status_code == 422
+    assert says in response.text
+    assert await notifier.rows() == []
+
+
+async def test_an_address_can_be_bothered_three_times_a_day_and_nobody_learns_more(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    data = {"adresse": "a@b.example", "interet": ["theme:enjeux-ia"]}
+    answers = [await client.post("/courriels/abonnement", data=data) for _ in range(5)]
+    assert len({answer.text for answer in answers}) == 1
+    assert len(await notifier.rows()) == 3
+
+
+async def test_one_process_sends_only_so_many_confirmations(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    statuses = [
+        (
+            await client.post(
+                "/courriels/abonnement", data={"adresse": f"a{n}@b.example", "interet": ["theme:enjeux-ia"]}
+            )
+        ).status_code
+        for n in range(32)
+    ]
+    assert statuses[:30] == [200] * 30
+    assert 429 in statuses
+
+
+async def subscriber_id(notifier: Notifier) -> str:
+    async with notifier.database.quiet_transaction() as tx:
+        return str((await tx.exec_driver_sql("SELECT subscriber_id FROM subscriber")).scalar_one())
+
+
+def link(purpose: Purpose, about: str) -> str:
+    return f"{purpose.value}/{LINKS.token(purpose, about, until=clock.now() + timedelta(days=1))}"
+
+
+async def test_one_click_of_a_mail_program_ends_it(notifier: Notifier, client: httpx.AsyncClient) -> None:
+    await notifier.hear(changed(theme="enjeux-ia"))
+    await notifier.hear(a_dossier())
+    url = link(Purpose.UNSUBSCRIBE, await subscriber_id(notifier))
+    assert (await client.get(url)).status_code == 200
+    assert await news(notifier) == {"A-1": 1}, "opening changes nothing"
+    done = await client.post(url, data={"List-Unsubscribe": "One-Click"})
+    assert done.status_code == 200
+    assert await news(notifier) == {}
+    assert (await client.post(url)).status_code == 200, "twice is once"
+    assert await notifier.deliverer().deliver_due() == 0
+
+
+async def test_preferences_show_what_is_followed_and_keep_what_is_chosen(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await notifier.hear(changed(theme="enjeux-ia", community="ia-et-territoires"))
+    url = link(Purpose.PREFERENCES, await subscriber_id(notifier))
+    shown = await client.get(url)
+    assert 'value="theme:enjeux-ia" id="i-theme:enjeux-ia" checked' in shown.text
+    assert "E-communauté" in shown.text
+    chosen = ["delegation:bretagne", "community:ia-et-territoires", "community:made-up", "rubbish"]
+    assert (await client.post(url, data={"interet": chosen})).status_code == 200
+    async with notifier.database.quiet_transaction() as tx:
+        kept = (await tx.exec_driver_sql("SELECT interest FROM subscription ORDER BY 1")).scalars().all()
+    assert kept == ["community:ia-et-territoires", "delegation:bretagne"]
+    ended = await client.post(url, data={"interet": chosen, "arreter": "oui"})
+    assert "Vous ne recevrez plus rien" in ended.text
+    assert (await client.get(url)).status_code == 410
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONFIRM, Purpose.PREFERENCES, Purpose.UNSUBSCRIBE])
+async def test_a_link_of_another_kind_or_none_of_ours_opens_nothing(
+    client: httpx.AsyncClient, purpose: Purpose
+) -> None:
+    other = Purpose.WITHDRAW
+    stolen = LINKS.token(other, str(uuid4()), until=clock.now() + timedelta(days=1))
+    late = LINKS.token(purpose, str(uuid4()), until=clock.now() - timedelta(seconds=1))
+    for token, status in ((stolen, 404), ("x", 404), (late, 410)):
+        for method in ("GET", "POST"):
+            response = await client.request(method, f"{purpose.value}/{token}")
+            assert response.status_code == status
+            assert "script" not in response.headers["content-security-policy"]
+            assert response.headers["cache-control"] == "no-store"
+
+
+# ------------------------------------------------------------------- bespoke answers
+
+
+async def test_the_officer_who_asked_for_training_is_answered_once(notifier: Notifier) -> None:
+    answered = BespokeRequestAnswered.model_validate(
+        {
+            "request_id": uuid4(),
+            "siret": "21350238800019",
+            "answer": "proposed",
+            "requested_by": {"name": "Anne Le Bris", "email": "anne.lebris@ville.example"},
+            "advisor": {"name": "Yann Le Goff", "email": "yann.legoff@cnfpt.example"},
+            "message": "Deux journées à Rennes.",
+        }
+    )
+    (event_id,) = await notifier.hear(answered)
+    await notifier.change("DELETE FROM inbox")
+    await notifier.hear(answered, ids=[event_id])
+    assert await notifier.deliverer().deliver_due() == 1
+    (taken,) = notifier.relay.taken
+    assert taken.recipient == "anne.lebris@ville.example"
+    assert taken.message["Reply-To"] == "yann.legoff@cnfpt.example"
+    row = await notifier.row()
+    assert "@" not in row.recipient

@@ -1,0 +1,81 @@
+"""News: whom they are for, and that a day has one letter."""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier import interests, letters
+from services.notifier.letters import Interest, InterestKind, NewsKind
+from shared.events.catalogue import ReplayPublished, ResourcePublished
+from tests.unit.notifier.builders import a_session, at, some_news, the_mooc
+
+NOW = at("2025-03-10T12:00+01:00")
+
+
+def a_resource(**changes: object) -> ResourcePublished:
+    facts = {
+        "resource_id": uuid4(),
+        "version": 1,
+        "title": "Dossier",
+        "url": "https://r.example/1",
+        "themes": ["enjeux-ia"],
+        "published_at": NOW,
+        "kind": "dossier",
+    }
+    return ResourcePublished.model_validate(facts | changes)
+
+
+def test_a_resource_is_news_for_who_follows_its_theme_or_community() -> None:
+    item = letters.news_of(a_resource(themes=["enjeux-ia", "transition-numerique"], kind="community"))
+    assert item.kind is NewsKind.COMMUNITY
+    assert set(item.interests) == {
+        Interest(kind, theme)
+        for kind in (InterestKind.THEME, InterestKind.COMMUNITY)
+        for theme in ("enjeux-ia", "transition-numerique")
+    }
+
+
+def test_a_replay_is_news_for_who_follows_its_delegation_too() -> None:
+    replay = ReplayPublished.model_validate(a_resource().model_dump() | {"organiser": "bretagne"})
+    assert Interest(InterestKind.DELEGATION, "bretagne") in letters.news_of(replay).interests
+
+
+def test_an_event_of_a_delegation_is_news_while_one_can_enrol() -> None:
+    item = letters.news_of_session(a_session(), NOW)
+    assert item is not None
+    assert item.interests == (Interest(InterestKind.DELEGATION, "bretagne"),)
+    assert letters.news_of_session(a_session(), a_session().enrolment_closes_at) is None
+    assert letters.news_of_session(the_mooc(), NOW) is None
+    assert letters.news_of_session(a_session(status="cancelled"), NOW) is None
+
+
+@pytest.mark.parametrize(("days", "fresh"), [(0, True), (6, True), (7, False), (300, False)])
+def test_what_opened_long_ago_is_no_news(days: int, *, fresh: bool) -> None:
+    item = some_news(published_at=NOW - timedelta(days=days))
+    assert letters.is_fresh(item, NOW) is fresh
+
+
+@given(st.integers(0, 365 * 24 * 60))
+def test_a_day_has_one_edition_and_what_is_late_for_it_goes_into_the_next(minutes: int) -> None:
+    now = NOW + timedelta(minutes=minutes)
+    edition = letters.next_edition(now)
+    assert timedelta(minutes=10) < edition.due_at - now <= timedelta(hours=25, minutes=10)
+    again = letters.next_edition(edition.due_at - timedelta(minutes=11))
+    assert again == edition
+    assert letters.next_edition(edition.due_at).edition_id != edition.edition_id
+
+
+@given(st.sampled_from(interests.OFFERED))
+def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
+    assert interests.read(interests.written(interest)) == interest
+    assert interests.title(interest)
+
+
+def test_every_theme_of_the_offer_has_its_title() -> None:
+    offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
+    assert {one["theme"] for one in yaml.safe_load(offer.read_text())["themes"]} == set(interests.THEMES)
