@@ -132,28 +132,38 @@ def _group(book: Book, request: GroupRequest) -> list[_Outcome]:
 
     Who asks for a group is the training officer, who approves for the employer.
     """
+    agents = _each_once(request)
     if not request.all_or_nothing:
-        return [_seat(book, request, agent, approved=True) for agent in request.agents]
-    verdicts = list(_verdicts_together(book, request))
+        return [_seat(book, request, agent, approved=True) for agent in agents]
+    verdicts = list(_verdicts_together(book, request, agents))
     if all(verdict is Granted.SEAT for verdict in verdicts):
         return [
-            _grant(book, request, agent, verdict)
-            for agent, verdict in zip(request.agents, verdicts, strict=True)
+            _grant(book, request, agent, verdict) for agent, verdict in zip(agents, verdicts, strict=True)
         ]
     nobody = Refused(Reason.GROUP_DOES_NOT_FIT)
     return [
         _grant(book, request, agent, verdict if _bars_the_agent(verdict) else nobody)
-        for agent, verdict in zip(request.agents, verdicts, strict=True)
+        for agent, verdict in zip(agents, verdicts, strict=True)
     ]
 
 
-def _verdicts_together(book: Book, request: GroupRequest) -> Iterator[Granted | Refused]:
+def _each_once(request: GroupRequest | Nomination) -> list[Agent]:
+    """The agents in the order given; one who stands there twice is one agent, and gets one answer."""
+    first: dict[str, Agent] = {}
+    for agent in request.agents:
+        first.setdefault(agent.agent_id, agent)
+    return list(first.values())
+
+
+def _verdicts_together(
+    book: Book, request: GroupRequest, agents: Sequence[Agent]
+) -> Iterator[Granted | Refused]:
     """What each would get after those before them: on a copy of the seats, so that nothing is taken yet."""
     seats = book.seats
     trial = seats.copy()
     book.seats = trial
     try:
-        for agent in request.agents:
+        for agent in agents:
             verdict = judge(
                 book.session, agent, request.received_at, approved=True, prospects=book.prospects(agent)
             )
@@ -175,11 +185,10 @@ def _nomination(book: Book, request: Nomination) -> list[_Outcome]:
 
     Once the list is closed it may not grow: each newcomer then takes the place of one who leaves.
     """
-    session = book.session
+    session, agents = book.session, _each_once(request)
+    not_eligible = Refused(Reason.NOT_ELIGIBLE)
     if session.format is not Format.BESPOKE or request.siret not in session.audience.sirets:
-        for agent in request.agents:
-            book.refuse(request, agent, Reason.NOT_ELIGIBLE)
-        return [(State.REFUSED, Reason.NOT_ELIGIBLE)] * len(request.agents)
+        return [_grant(book, request, agent, not_eligible) for agent in agents]
     named = set(request.agent_ids)
     leaving = [
         one
@@ -194,7 +203,12 @@ def _nomination(book: Book, request: Nomination) -> list[_Outcome]:
         book.tell(EnrolmentWithdrawn(**common(ended), request_id=None, by=WithdrawnBy.EMPLOYER))
     outcomes = []
     replacements = len(leaving)
-    for agent in request.agents:
+    for agent in agents:
+        if (
+            agent.employer.siret != request.siret
+        ):  # an authority names its own agents, also in a shared session
+            outcomes.append(_grant(book, request, agent, not_eligible))
+            continue
         latest = book.latest.get(agent.agent_id)
         if latest is not None and latest.state.is_live:
             continue  # sits already, and nothing changes

@@ -195,7 +195,7 @@ def test_an_approval_in_a_session_that_was_cancelled_says_so() -> None:
 def test_a_pending_enrolment_may_be_withdrawn_also_after_enrolment_closed() -> None:
     book, agent = a_book(approval="employer"), an_agent()
     decided(book, asks(book, agent))
-    decided(book, withdraws(book, agent), at=CLOSES)
+    decided(book, withdraws(book, agent, received_at=CLOSES), at=CLOSES)
     assert state_of(book, agent) is State.WITHDRAWN
 
 

@@ -1,0 +1,223 @@
+"""Private sessions: an authority names, whole, who takes part, and may replace one trainee by another."""
+
+from typing import Any
+
+import pytest
+
+from services.enrolment.rules import Book, Cause, State
+from shared.events.enrolment import EnrolmentWithdrawn, WithdrawnBy
+from shared.events.vocabulary import Reason
+from tests.support.books import (
+    NANTES,
+    RENNES,
+    a_book,
+    agents,
+    an_agent_of,
+    answer_to,
+    changed,
+    decided,
+    enrol,
+    nominates,
+    state_of,
+    states_of,
+    told,
+    withdraws,
+)
+from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
+
+E, W, R, X = State.ENROLLED, State.WAITLISTED, State.REFUSED, State.WITHDRAWN
+
+
+def a_private_session(*, capacity: int | None = 4, **session: Any) -> Book:
+    """A bespoke session for Rennes."""
+    private: dict[str, Any] = {"format": "bespoke", "audience": {"sirets": [RENNES]}, "waiting_list": "none"}
+    return a_book(capacity=capacity, **(private | session))
+
+
+def test_the_agents_named_take_the_seats_in_the_order_of_the_list() -> None:
+    book, named = a_private_session(), agents(3)
+    request = nominates(book, named)
+    events = decided(book, request)
+    assert told(events) == [("AgentEnrolled", agent.agent_id) for agent in named]
+    assert {event.request_id for event in events} == {request.request_id}
+
+
+def test_a_list_longer_than_the_session_has_seats_is_refused_from_there_on() -> None:
+    book, named = a_private_session(capacity=2), agents(3)
+    answer = answer_to(book, nominates(book, named))
+    assert answer.outcome == "mixed"
+    assert states_of(book, named) == [E, E, R]
+    assert book.latest[named[2].agent_id].reason is Reason.SESSION_FULL
+
+
+def test_nobody_need_approve_whom_the_authority_names() -> None:
+    book, named = a_private_session(approval="employer"), agents(1)
+    decided(book, nominates(book, named))
+    assert states_of(book, named) == [E]
+
+
+# ------------------------------------------------------------ sent again
+
+
+def test_the_same_list_sent_again_changes_nothing() -> None:
+    book, named = a_private_session(), agents(3)
+    decided(book, nominates(book, named))
+    before = dict(book.latest)
+    request = nominates(book, named)
+    assert decided(book, request) == []
+    assert book.latest == before
+    assert book.answers[-1].outcome == "unchanged"
+
+
+def test_the_same_list_in_another_order_changes_nothing() -> None:
+    book, named = a_private_session(), agents(3)
+    decided(book, nominates(book, named))
+    assert decided(book, nominates(book, reversed(named))) == []
+
+
+def test_a_longer_list_seats_who_is_new() -> None:
+    book, (first, second, third) = a_private_session(), agents(3)
+    decided(book, nominates(book, (first, second)))
+    events = decided(book, nominates(book, (first, second, third)))
+    assert told(events) == [("AgentEnrolled", third.agent_id)]
+
+
+def test_who_is_not_in_the_list_any_more_leaves_by_the_employers_will() -> None:
+    book, (first, second) = a_private_session(), agents(2)
+    decided(book, nominates(book, (first, second)))
+    [event] = decided(book, nominates(book, (first,)))
+    assert isinstance(event, EnrolmentWithdrawn)
+    assert (event.by, event.request_id) == (WithdrawnBy.EMPLOYER, None)
+    assert states_of(book, (first, second)) == [E, X]
+    assert book.changes[-1].cause is Cause.REPLACED
+
+
+def test_one_trainee_can_be_replaced_by_another_in_a_full_session() -> None:
+    book, (first, second, third) = a_private_session(capacity=2), agents(3)
+    decided(book, nominates(book, (first, second)))
+    events = decided(book, nominates(book, (first, third)))
+    assert told(events) == [("EnrolmentWithdrawn", second.agent_id), ("AgentEnrolled", third.agent_id)]
+    assert book.seats.taken == 2
+
+
+def test_who_withdrew_and_is_named_again_sits_again() -> None:
+    book, (agent,) = a_private_session(), agents(1)
+    decided(book, nominates(book, (agent,)), withdraws(book, agent), nominates(book, (agent,)))
+    assert state_of(book, agent) is E
+
+
+def test_a_seat_that_a_shorter_list_leaves_goes_to_who_waits() -> None:
+    book, (first, second, third) = a_private_session(capacity=2, waiting_list="automatic"), agents(3)
+    decided(book, nominates(book, (first, second, third)))
+    assert states_of(book, (first, second, third)) == [E, E, W]
+    decided(book, nominates(book, (first, third)))
+    assert states_of(book, (first, second, third)) == [E, X, E]
+
+
+# ------------------------------------------------------------ after the list has closed
+
+
+def test_after_the_list_closed_one_trainee_can_still_be_replaced_by_another() -> None:
+    book, (first, second, third) = a_private_session(), agents(3)
+    decided(book, nominates(book, (first, second)))
+    decided(book, nominates(book, (first, third), received_at=CLOSES), at=CLOSES)
+    assert states_of(book, (first, second, third)) == [E, X, E]
+
+
+def test_after_the_list_closed_it_may_not_grow() -> None:
+    book, (first, second, third) = a_private_session(), agents(3)
+    decided(book, nominates(book, (first,)))
+    book.now = CLOSES
+    answer = answer_to(book, nominates(book, (first, second)))
+    assert (answer.outcome, answer.reason) == (R, Reason.DEADLINE_PASSED)
+    answer = answer_to(book, nominates(book, (second, third)))
+    assert answer.outcome == "mixed", "one place for two"
+    assert states_of(book, (first, second, third)) == [X, E, R]
+
+
+def test_after_the_list_closed_it_may_shrink() -> None:
+    book, (first, second) = a_private_session(), agents(2)
+    decided(book, nominates(book, (first, second)))
+    decided(book, nominates(book, (first,), received_at=CLOSES), at=CLOSES)
+    assert states_of(book, (first, second)) == [E, X]
+
+
+def test_a_replacement_who_is_not_eligible_uses_up_nobodys_place() -> None:
+    book = a_private_session()
+    first, second, stranger = an_agent(), an_agent(), an_agent_of(siret=NANTES)
+    decided(book, nominates(book, (first,)))
+    decided(book, nominates(book, (stranger, second), received_at=CLOSES), at=CLOSES)
+    assert states_of(book, (first, stranger, second)) == [X, R, E]
+
+
+def test_from_the_start_on_nobody_is_replaced() -> None:
+    book, (first, second) = a_private_session(), agents(2)
+    decided(book, nominates(book, (first,)))
+    answer = answer_to(book, nominates(book, (second,), received_at=STARTS), at=STARTS)
+    assert answer.reason is Reason.DEADLINE_PASSED
+    assert states_of(book, (first, second)) == [E, R]
+
+
+def test_a_list_before_the_opening_is_told_so() -> None:
+    book, (agent,) = a_private_session(), agents(1)
+    early = nominates(book, (agent,), received_at=OPENS.replace(year=2024))
+    assert answer_to(book, early).reason is Reason.NOT_OPEN_YET
+
+
+# ------------------------------------------------------------ lists that are refused
+
+
+@pytest.mark.parametrize("siret", [NANTES, "00000000000000"])
+def test_a_list_of_another_authority_is_refused_and_changes_nothing(siret: str) -> None:
+    book, (seated, named) = a_private_session(), agents(2)
+    decided(book, nominates(book, (seated,)))
+    request = nominates(book, (named,), siret=siret)
+    answer = answer_to(book, request)
+    assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
+    assert states_of(book, (seated, named)) == [E, R]
+
+
+def test_a_list_for_a_session_that_is_not_private_is_refused_and_changes_nothing() -> None:
+    book, (seated, named) = a_book(), agents(2)
+    enrol(book, seated)
+    answer = answer_to(book, nominates(book, (named,)))
+    assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
+    assert states_of(book, (seated, named)) == [E, R]
+
+
+def test_a_list_of_another_authority_ends_nobodys_enrolment_of_theirs() -> None:
+    """Each authority of a session that several share has a list of its own."""
+    book = a_private_session(audience={"sirets": [RENNES, NANTES]})
+    of_rennes, of_nantes = an_agent_of(), an_agent_of(siret=NANTES)
+    decided(book, nominates(book, (of_rennes,)))
+    decided(book, nominates(book, (of_nantes,), siret=NANTES))
+    assert states_of(book, (of_rennes, of_nantes)) == [E, E]
+
+
+def test_an_authority_names_only_its_own_agents() -> None:
+    book = a_private_session(audience={"sirets": [RENNES, NANTES]})
+    of_rennes, of_nantes = an_agent_of(), an_agent_of(siret=NANTES)
+    decided(book, nominates(book, (of_rennes, of_nantes)))
+    assert states_of(book, (of_rennes, of_nantes)) == [E, R]
+    assert book.latest[of_nantes.agent_id].reason is Reason.NOT_ELIGIBLE
+
+
+def test_an_agent_whom_the_list_names_but_the_authority_does_not_employ_is_not_eligible() -> None:
+    book, stranger = a_private_session(), an_agent_of(siret=NANTES)
+    assert answer_to(book, nominates(book, (stranger,))).reason is Reason.NOT_ELIGIBLE
+
+
+def test_a_list_for_a_cancelled_session_says_so() -> None:
+    book, (agent,) = a_private_session(), agents(1)
+    decided(book, nominates(book, (agent,)))
+    changed(book, status="cancelled")
+    assert answer_to(book, nominates(book, (agent,))).reason is Reason.SESSION_CANCELLED
+
+
+@pytest.mark.parametrize("siret", [RENNES, NANTES])
+def test_an_agent_who_stands_twice_in_a_list_is_answered_once(siret: str) -> None:
+    for capacity in (4, 0):
+        book, agent = a_private_session(capacity=capacity), an_agent()
+        events = decided(book, nominates(book, (agent, agent), siret=siret))
+        assert len(events) == 1
+        assert len(book.changed) == 1
