@@ -1,8 +1,8 @@
-"""HTTP in (JSON): what portals ask, and what became of it."""
+"""HTTP in (JSON and CSV): what portals ask, what became of it, and what organisers see and do."""
 
 from fastapi import FastAPI
 
-from services.enrolment.api import intake, requests
+from services.enrolment.api import attendance, intake, requests, roster, selection
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
@@ -14,7 +14,10 @@ def build(database: Database, tokens: Tokens, settings: Settings) -> FastAPI:
     api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
     api.state.database = database
     api.state.tokens = tokens
+    api.state.policy = settings.policy
     api.state.intake_rate = intake.RateLimit(settings.enrolment_intake_rate)
     requests.add_to(api, database)
     api.include_router(intake.router)
+    for organisers in (roster, selection, attendance):
+        api.include_router(organisers.router)
     return api

@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from services.enrolment.rules import Policy
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
@@ -25,6 +26,11 @@ def _database(request: Request) -> SharedDatabase:
     return database
 
 
+def _policy(request: Request) -> Policy:
+    policy: Policy = request.app.state.policy
+    return policy
+
+
 def _portal(request: Request, _documented: _Documented) -> Principal:
     return _is_portal(request)
 
@@ -34,6 +40,7 @@ def _organiser(request: Request, _documented: _Documented) -> Principal:
 
 
 Database = Annotated[SharedDatabase, Depends(_database)]
+PolicyInForce = Annotated[Policy, Depends(_policy)]
 Portal = Annotated[Principal, Depends(_portal)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 

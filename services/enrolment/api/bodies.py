@@ -1,0 +1,124 @@
+"""What is said over HTTP to organisers, and what they may say."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.enrolment.rules import State
+from services.enrolment.store.roster import Entry
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason
+
+MOST_CANDIDATES = 20_000
+MOST_RECORDS = 20_000
+
+
+class ModuleAttendance(BaseModel):
+    """What was seen of an agent at one module."""
+
+    module: int = Field(description="1 for the first; 1 too for a session that has no modules.")
+    title: str | None = Field(description="Null: the session as a whole.")
+    attendance: Attendance
+
+
+class RosterEntry(BaseModel):
+    """One agent's enrolment in the session, as it stands."""
+
+    enrolment_id: UUID
+    version: int
+    state: State
+    reason: Reason | None = Field(description="Why it was refused.")
+    position: int | None = Field(description="Place in line of who waits; 1 is next.")
+    priority: int = Field(description="Higher ones are served before; 0 is usual.")
+    agent: Agent
+    address_is_bad: bool = Field(description="True: mails to this agent come back.")
+    received_at: datetime
+    updated_at: datetime
+    hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
+    attendance: list[ModuleAttendance]
+
+
+def roster_entry(entry: Entry, session: SessionState) -> RosterEntry:
+    """An entry as it is shown."""
+    return RosterEntry(
+        enrolment_id=entry.enrolment_id,
+        version=entry.version,
+        state=entry.state,
+        reason=Reason(entry.reason) if entry.reason else None,
+        position=entry.position,
+        priority=entry.priority,
+        agent=entry.agent,
+        address_is_bad=entry.address_is_bad,
+        received_at=entry.received_at,
+        updated_at=entry.updated_at,
+        hold_until=entry.hold_until,
+        attendance=[
+            ModuleAttendance(
+                module=number + 1, title=module_title(session, number), attendance=Attendance(mark)
+            )
+            for number, mark in sorted(entry.marks.items())
+        ],
+    )
+
+
+def module_title(session: SessionState, number: int) -> str | None:
+    """The title of a module, counted from 0; None for the session as a whole, or a module that is no more."""
+    return session.modules[number].title if number < len(session.modules) else None
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ranking(_Request):
+    """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
+
+    ranked: Annotated[tuple[AgentId, ...], Field(max_length=MOST_CANDIDATES)] = ()
+    not_selected: Annotated[tuple[AgentId, ...], Field(max_length=MOST_CANDIDATES)] = ()
+
+
+class Selected(BaseModel):
+    """What the ranking came to: how many have a seat, wait, and are refused."""
+
+    enrolled: int
+    waitlisted: int
+    refused: int
+
+
+class PriorityChange(_Request):
+    """Another priority for somebody who waits. The author is the owner of the token."""
+
+    priority: int = Field(ge=-1000, le=1000, description="Higher ones are served before; 0 is usual.")
+    reason: Line
+
+
+class WithdrawalByOrganiser(_Request):
+    """An enrolment is given up, as an agent or an employer told the organiser."""
+
+    by: Literal["agent", "employer"]
+    reason: Paragraph | None = None
+
+
+class Record(_Request):
+    """What was seen of an agent at a module."""
+
+    agent_id: AgentId
+    module: int | None = Field(
+        default=None, ge=1, le=100, description="1 for the first; may be left out when there is no choice."
+    )
+    attendance: Attendance
+
+
+class Records(_Request):
+    """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
+
+    records: Annotated[tuple[Record, ...], Field(min_length=1, max_length=MOST_RECORDS)]
+
+
+class Recorded(BaseModel):
+    """How many records were taken."""
+
+    records: int

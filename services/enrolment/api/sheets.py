@@ -1,0 +1,216 @@
+"""Rosters, rankings and attendance as sheets: what is exported can be filled in and sent back."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from fastapi import Request, Response
+
+from services.enrolment.api import words
+from services.enrolment.api.bodies import Ranking, Record, module_title
+from services.enrolment.store.roster import Entry
+from shared import spreadsheets
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import Reason
+from shared.http import Problem
+from shared.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
+
+AGENT = Column("agent_id", "Identifiant")
+RANK = Column("rank", "Rang")
+MODULE = Column("module", "Numéro de séance", required=False)
+SEEN = Column("attendance", "Présence")
+
+_WHO = (AGENT, Column("family_name", "Nom"), Column("given_name", "Prénom"))
+_PLACE = (
+    Column("function", "Fonction"),
+    Column("employer", "Employeur"),
+    Column("siret", "SIRET"),
+    Column("delegation", "Délégation"),
+)
+_ROSTER = (
+    Column("state", "Situation"),
+    Column("position", "Place dans la liste d’attente"),
+    Column("reason", "Motif du refus"),
+    *_WHO,
+    Column("email", "Courriel"),
+    Column("address_is_bad", "Courriel à vérifier"),
+    *_PLACE,
+    Column("received_at", "Demande reçue le"),
+    Column("hold_until", "Réponse attendue avant le"),
+    Column("priority", "Priorité"),
+    Column("enrolment_id", "Référence"),
+)
+
+CSV_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"text/csv": {"schema": {"type": "string"}}},
+        "description": "UTF-8 or Windows-1252; semicolons, commas or tabs; the first line names the columns.",
+    }
+}
+"""``openapi_extra`` of what takes a sheet."""
+
+
+def attachment(content: bytes, name: str) -> Response:
+    """A sheet to be saved under ``name``."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+
+
+# ------------------------------------------------------------------------------------------- out
+
+
+def roster_heading(session: SessionState) -> bytes:
+    """The beginning of a roster: a column for each module at the end."""
+    modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
+    return spreadsheets.heading([*_ROSTER, *(modules or [SEEN])])
+
+
+def roster_lines(entries: Sequence[Entry], session: SessionState) -> bytes:
+    """Lines of a roster."""
+    return spreadsheets.lines(_roster_line(entry, session) for entry in entries)
+
+
+def _roster_line(entry: Entry, session: SessionState) -> list[Cell]:
+    agent = entry.agent
+    modules = range(max(1, len(session.modules)))
+    return [
+        words.STATES[entry.state],
+        entry.position,
+        words.REASONS[Reason(entry.reason)] if entry.reason else None,
+        *_who(entry),
+        agent.email,
+        "oui" if entry.address_is_bad else None,
+        *_place(entry),
+        _local(entry.received_at, session),
+        _local(entry.hold_until, session) if entry.hold_until else None,
+        entry.priority or None,
+        str(entry.enrolment_id),
+        *(words.ATTENDANCE[Attendance(entry.marks[n])] if n in entry.marks else None for n in modules),
+    ]
+
+
+def ranking_form(candidates: Sequence[Entry], session: SessionState) -> bytes:
+    """Who applied, with a column in which to write ranks."""
+    columns = (RANK, *_WHO, *_PLACE, Column("received_at", "Candidature reçue le"))
+    return spreadsheets.write(
+        columns,
+        ([None, *_who(one), *_place(one), _local(one.received_at, session)] for one in candidates),
+    )
+
+
+def attendance_form(seated: Sequence[Entry], session: SessionState) -> bytes:
+    """Who is enrolled, a line for each module, with what was recorded or a cell in which to write it."""
+    columns = (SEEN, MODULE, Column("title", "Séance"), *_WHO)
+    return spreadsheets.write(
+        columns,
+        (
+            [
+                words.ATTENDANCE[Attendance(one.marks[number])] if number in one.marks else None,
+                number + 1,
+                module_title(session, number),
+                *_who(one),
+            ]
+            for number in range(max(1, len(session.modules)))
+            for one in seated
+        ),
+    )
+
+
+def _who(entry: Entry) -> list[Cell]:
+    return [entry.agent.agent_id, entry.agent.family_name, entry.agent.given_name]
+
+
+def _place(entry: Entry) -> list[Cell]:
+    employer = entry.agent.employer
+    return [words.FUNCTIONS[entry.agent.function], employer.name, employer.siret, employer.delegation]
+
+
+def _local(moment: datetime, session: SessionState) -> str:
+    """A moment in the session's zone, as French spreadsheets read one."""
+    return moment.astimezone(ZoneInfo(session.timezone)).strftime("%d/%m/%Y %H:%M")
+
+
+# ------------------------------------------------------------------------------------------- in
+
+
+async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[Row], list[Fault]]:
+    """The rows of the request's body and what is wrong with other lines. Raises a 415 or a 422."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "text/csv":
+        raise Problem(415, "Not a sheet", "Send the sheet as the body, with Content-Type: text/csv.")
+    try:
+        read = spreadsheets.read(await request.body(), columns)
+    except UnreadableSheet as error:
+        raise wrong(error.faults) from error
+    return list(read.rows), list(read.faults)
+
+
+def wrong(faults: Sequence[Fault]) -> Problem:
+    """Everything that is wrong with a sheet, by line."""
+    errors = [
+        {"line": str(fault.line), "code": str(fault.code), "message": fault.message}
+        | ({"column": fault.column} if fault.column else {})
+        for fault in sorted(faults, key=lambda fault: fault.line)
+    ]
+    return Problem(
+        422,
+        "The sheet is not valid",
+        f"Nothing was taken: {len(errors)} things are wrong, see 'errors' for each line.",
+        errors=errors,
+    )
+
+
+def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[str, int]]:
+    """The ranking that a sheet says, and the line of each agent. Adds what is wrong to ``faults``."""
+    ranks: dict[int, tuple[int, str]] = {}
+    not_selected: list[str] = []
+    lines: dict[str, int] = {}
+    for row in rows:
+        agent_id, rank = row.cells[AGENT.name], row.cells[RANK.name]
+        if not agent_id:
+            faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))
+        elif agent_id in lines:
+            message = f"is in line {lines[agent_id]} already"
+            faults.append(Fault(row.line, "twice", message, AGENT.name))
+        elif words.says_not_selected(rank):
+            not_selected.append(agent_id)
+        elif not (rank.isdecimal() and rank.isascii() and 0 < len(rank) < 10 and int(rank) > 0):
+            message = "is neither a rank (1, 2, 3 …) nor 'non retenu'"
+            faults.append(Fault(row.line, "not_a_rank", message, RANK.name))
+        elif int(rank) in ranks:
+            message = f"is the rank of line {ranks[int(rank)][0]} already"
+            faults.append(Fault(row.line, "rank_twice", message, RANK.name))
+        else:
+            ranks[int(rank)] = row.line, agent_id
+        lines.setdefault(agent_id, row.line)
+    ranked = tuple(agent_id for _, (_, agent_id) in sorted(ranks.items()))
+    return Ranking.model_construct(ranked=ranked, not_selected=tuple(not_selected)), lines
+
+
+def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Record]]:
+    """What a sheet says of attendance, each with its line; a line that says nothing is passed over.
+
+    Adds what is wrong to ``faults``.
+    """
+    return [(row.line, record) for row in rows for record in _record(row, faults)]
+
+
+def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
+    said, module = row.cells[SEEN.name], row.cells[MODULE.name]
+    seen = words.attendance_of(said)
+    before = len(faults)
+    if not said:
+        return
+    if seen is None:
+        known = ", ".join(words.ATTENDANCE.values())
+        faults.append(Fault(row.line, "not_attendance", f"is none of {known}", SEEN.name))
+    if not row.cells[AGENT.name]:
+        faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))
+    if module and not (module.isdecimal() and module.isascii() and 1 <= len(module) <= 3):
+        faults.append(Fault(row.line, "not_a_module", "is not the number of a module", MODULE.name))
+    if len(faults) == before and seen is not None:
+        yield Record.model_construct(
+            agent_id=row.cells[AGENT.name], module=int(module) if module else None, attendance=seen
+        )

@@ -1,0 +1,83 @@
+"""The French words of sheets that organisers open and fill in."""
+
+import unicodedata
+
+from services.enrolment.rules import State
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import Function, Reason
+
+STATES = {
+    State.ENROLLED: "inscription confirmée",
+    State.ATTENDED: "présence enregistrée",
+    State.ABSENT: "absence",
+    State.ABSENT_JUSTIFIED: "absence justifiée",
+    State.CERTIFIED: "attestation délivrée",
+    State.OFFERED: "place proposée",
+    State.WAITLISTED: "liste d’attente",
+    State.PENDING_APPROVAL: "attend l’accord de l’employeur",
+    State.PENDING_SELECTION: "attend la sélection",
+    State.REFUSED: "refus",
+    State.LAPSED: "proposition restée sans suite",
+    State.WITHDRAWN: "désistement",
+    State.SESSION_CANCELLED: "session annulée",
+}
+
+REASONS = {
+    Reason.UNKNOWN_SESSION: "session inconnue",
+    Reason.NOT_OPEN_YET: "inscriptions pas encore ouvertes",
+    Reason.DEADLINE_PASSED: "hors délai",
+    Reason.SESSION_FULL: "session complète",
+    Reason.NOT_ELIGIBLE: "hors du public visé",
+    Reason.ALREADY_ENROLLED: "inscription déjà en cours",
+    Reason.SESSION_CANCELLED: "session annulée",
+    Reason.APPROVAL_DENIED: "pas d’accord de l’employeur",
+    Reason.NOT_SELECTED: "candidature non retenue",
+    Reason.OVERLAPPING_SESSION: "chevauche une autre session",
+    Reason.QUOTA_REACHED: "quota de la collectivité atteint",
+    Reason.GROUP_DOES_NOT_FIT: "pas assez de places pour le groupe",
+    Reason.NOT_ENROLLED: "aucune inscription",
+    Reason.NO_OFFER: "aucune place proposée",
+}
+
+FUNCTIONS = {
+    Function.AGENT: "agente ou agent",
+    Function.ENCADRANT: "encadrement",
+    Function.CHEF_DE_SERVICE: "direction de service",
+    Function.DIRIGEANT: "direction générale",
+}
+
+ATTENDANCE = {
+    Attendance.ATTENDED: "présence",
+    Attendance.ABSENT: "absence",
+    Attendance.ABSENT_JUSTIFIED: "absence justifiée",
+}
+
+_SEEN = {
+    "present": Attendance.ATTENDED,
+    "presente": Attendance.ATTENDED,
+    "absent": Attendance.ABSENT,
+    "absente": Attendance.ABSENT,
+    "excuse": Attendance.ABSENT_JUSTIFIED,
+    "excusee": Attendance.ABSENT_JUSTIFIED,
+}
+_NOT_SELECTED = frozenset({"non", "non retenu", "non retenue", "non retenus", "not selected"})
+
+
+def attendance_of(word: str) -> Attendance | None:
+    """What a cell says of somebody's attendance, in one of the ways in which people write it."""
+    bare = _bare(word)
+    known = {_bare(said): seen for seen, said in ATTENDANCE.items()} | {
+        _bare(seen.value): seen for seen in Attendance
+    }
+    return known.get(bare) or _SEEN.get(bare)
+
+
+def says_not_selected(word: str) -> bool:
+    """Whether a cell says, instead of a rank, that the candidate is not selected."""
+    return _bare(word) in _NOT_SELECTED
+
+
+def _bare(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    plain = "".join(one for one in letters if not unicodedata.combining(one))
+    return " ".join(plain.replace("_", " ").replace("-", " ").split())
