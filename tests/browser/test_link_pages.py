@@ -1,0 +1,44 @@
+"""The pages that letters lead to, in a real Chromium: nothing for axe to report, in light and in dark."""
+
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser
+
+from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
+from services.enrolment.pages.rendering import Rendering, moment, shown
+from services.enrolment.rules import State
+from tests.browser.conftest import violations
+from tests.support.builders import a_session
+
+pytestmark = pytest.mark.browser
+
+SESSION = a_session()
+PAGES: dict[str, dict[str, Any]] = {
+    "offer.html": {
+        "session": shown(SESSION),
+        "hold_until": moment(SESSION.enrolment_closes_at, SESSION),
+        "error": "Choisissez l’une des deux réponses.",
+    },
+    "withdrawal.html": {
+        "session": shown(SESSION),
+        "state": State.WAITLISTED,
+        "headings": HEADINGS,
+        "states": STATES,
+        "buttons": BUTTONS,
+    },
+    "message.html": {"message": Message.SEAT_TAKEN.value, "session": shown(SESSION)},
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_a_page_behind_a_link(
+    chromium: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    rendering = Rendering("https://parcours.example")
+    page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
+    for template, values in PAGES.items():
+        page.set_content(bytes(rendering.page(template, **values).body).decode())
+        assert violations(page) == [], template
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, template
+    page.close()
