@@ -125,14 +125,17 @@ def _attendance_fault(book: Book, one: Seen) -> Fault | None:
 def _standing(book: Book, enrolment: Enrolment) -> State:
     """Where somebody stands by what was seen of them.
 
-    A certificate is due to whoever attended a module, once it is known of each; it says which.
+    A certificate is due to whoever attended a module, once it is known of each; it says which. A module
+    that the session has no more counts for nothing.
     """
-    marks = book.marks[enrolment.enrolment_id]
-    attended = Attendance.ATTENDED in marks.values()
-    if len(marks) < len(book.session.modules):
+    kept = book.marks[enrolment.enrolment_id]
+    modules = range(max(1, len(book.session.modules)))
+    marks = [kept[module] for module in modules if module in kept]
+    attended = Attendance.ATTENDED in marks
+    if len(marks) < len(modules):
         return State.ATTENDED if attended else State.ENROLLED
     if attended:
         return State.CERTIFIED
-    if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks.values()):
+    if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks):
         return State.ABSENT_JUSTIFIED
     return State.ABSENT
