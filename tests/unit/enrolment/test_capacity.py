@@ -67,7 +67,7 @@ def test_whatever_the_order_of_a_batch_no_more_than_the_seats_are_taken() -> Non
     some = agents(3)
     for order in itertools.permutations(range(5)):
         book = a_book(capacity=1)
-        requests = [
+        requests: list[Request] = [
             *(asks(book, agent) for agent in some),
             withdraws(book, some[0]),
             withdraws(book, some[1]),

@@ -1,0 +1,144 @@
+"""Nobody is enrolled in two places at once, where that is asked for (off by default)."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.enrolment.rules import Book, Diary, Policy, State
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Reason
+from tests.support.books import (
+    a_book,
+    agents,
+    answer_to,
+    asks,
+    asks_for_a_group,
+    changed,
+    decided,
+    state_of,
+    states_of,
+    the_employer_decides,
+    withdraws,
+)
+from tests.support.builders import ENDS, STARTS, a_session, an_agent
+
+HOUR = timedelta(hours=1)
+
+
+def elsewhere(**changes: Any) -> SessionState:
+    """Another session, by default at the same time."""
+    return a_session(**changes)
+
+
+def a_book_with_a_diary(*sessions: SessionState, of: str, **session: Any) -> Book:
+    diary = Diary()
+    for other in sessions:
+        diary.write(of, other)
+    return a_book(diary=diary, policy=Policy(overlap_check=True), **session)
+
+
+def outcome(*others: SessionState, **session: Any) -> Reason | None:
+    """What somebody is told who is expected in these other sessions."""
+    agent = an_agent()
+    book = a_book_with_a_diary(*others, of=agent.agent_id, **session)
+    return answer_to(book, asks(book, agent)).reason
+
+
+def test_by_default_nobody_looks() -> None:
+    book, other, agent = a_book(), a_book(), an_agent()
+    decided(book, asks(book, agent))
+    decided(other, asks(other, agent))
+    assert (state_of(book, agent), state_of(other, agent)) == (State.ENROLLED, State.ENROLLED)
+    assert not Policy().overlap_check
+
+
+def test_who_is_expected_elsewhere_at_that_time_is_refused() -> None:
+    assert outcome(elsewhere()) is Reason.OVERLAPPING_SESSION
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "refused"),
+    [
+        (STARTS - 2 * HOUR, STARTS, False),
+        (STARTS - 2 * HOUR, STARTS + timedelta(microseconds=1), True),
+        (ENDS, ENDS + HOUR, False),
+        (ENDS - timedelta(microseconds=1), ENDS + HOUR, True),
+        (STARTS + HOUR, STARTS + 2 * HOUR, True),
+        (STARTS - HOUR, ENDS + HOUR, True),
+    ],
+)
+def test_sessions_that_touch_do_not_overlap_because_ends_are_exclusive(
+    starts_at: Any, ends_at: Any, refused: bool
+) -> None:
+    expected = Reason.OVERLAPPING_SESSION if refused else None
+    assert outcome(elsewhere(starts_at=starts_at, ends_at=ends_at)) is expected
+
+
+def test_of_a_session_with_modules_only_the_modules_count() -> None:
+    weeks = [
+        {"title": "Matin", "starts_at": STARTS - 72 * HOUR, "ends_at": STARTS - 70 * HOUR},
+        {"title": "Soir", "starts_at": ENDS, "ends_at": ENDS + 2 * HOUR},
+    ]
+    long = {"starts_at": STARTS - 72 * HOUR, "ends_at": ENDS + 2 * HOUR}
+    assert outcome(elsewhere(modules=weeks, **long)) is None
+    assert outcome(elsewhere(**long)) is Reason.OVERLAPPING_SESSION
+    assert outcome(elsewhere(), modules=weeks, **long) is None
+
+
+def test_a_mooc_is_followed_when_one_likes() -> None:
+    assert outcome(elsewhere(format="mooc")) is None
+    assert outcome(elsewhere(), format="mooc") is None
+
+
+def test_it_is_no_matter_where_others_are_expected() -> None:
+    book = a_book_with_a_diary(elsewhere(), of="SOMEBODY-ELSE")
+    assert answer_to(book, asks(book)).reason is None
+
+
+def test_who_waits_elsewhere_is_expected_there_until_they_leave() -> None:
+    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
+    there, here = (a_book(diary=diary, policy=policy, capacity=number) for number in (0, 5))
+    decided(there, asks(there, agent))
+    assert state_of(there, agent) is State.WAITLISTED
+    assert answer_to(here, asks(here, agent)).reason is Reason.OVERLAPPING_SESSION
+    decided(there, withdraws(there, agent))
+    decided(here, asks(here, agent))
+    assert state_of(here, agent) is State.ENROLLED
+
+
+def test_a_cancelled_session_expects_nobody() -> None:
+    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
+    there, here = (a_book(diary=diary, policy=policy) for _ in range(2))
+    decided(there, asks(there, agent))
+    changed(there, status="cancelled")
+    decided(here, asks(here, agent))
+    assert state_of(here, agent) is State.ENROLLED
+
+
+def test_a_refused_request_expects_nobody() -> None:
+    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
+    there, here = (
+        a_book(diary=diary, policy=policy, capacity=seats, waiting_list="none") for seats in (0, 5)
+    )
+    decided(there, asks(there, agent))
+    decided(here, asks(here, agent))
+    assert state_of(here, agent) is State.ENROLLED
+
+
+def test_one_is_not_in_ones_own_way() -> None:
+    book = a_book(diary=Diary(), policy=Policy(overlap_check=True), approval="employer")
+    agent = an_agent()
+    decided(book, asks(book, agent))
+    decided(book, the_employer_decides(book, agent))
+    assert state_of(book, agent) is State.ENROLLED
+    assert answer_to(book, asks(book, agent)).reason is Reason.ALREADY_ENROLLED
+
+
+def test_in_a_group_all_or_nothing_who_is_expected_elsewhere_is_told_so() -> None:
+    busy, free = agents(2)
+    book = a_book_with_a_diary(elsewhere(), of=busy.agent_id)
+    decided(book, asks_for_a_group(book, (busy, free), all_or_nothing=True))
+    assert states_of(book, (busy, free)) == [State.REFUSED, State.REFUSED]
+    assert book.latest[busy.agent_id].reason is Reason.OVERLAPPING_SESSION
+    assert book.latest[free.agent_id].reason is Reason.GROUP_DOES_NOT_FIT
