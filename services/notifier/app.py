@@ -42,6 +42,8 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
         Renderer(Sender(name, address, settings.contact, settings.public_url("catalogue")), settings.links),
         lanes=settings.smtp_connections,
         message_domain=address.rpartition("@")[2],
+        per_domain=settings.smtp_per_domain,
+        domain_rate=settings.smtp_domain_rate,
     )
 
 

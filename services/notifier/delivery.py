@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from prometheus_client import Counter
 
 from services.notifier import letters, store
+from services.notifier.domains import Domains, Entry, Later
 from services.notifier.mailer import Mailer, Outcome, Verdict
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
@@ -40,7 +41,14 @@ STOP_SECONDS = 8.0
 """How long a stop waits for mails that the relay has in hand."""
 END_LINGER_SECONDS = 0.005
 """Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
-RETRY_FIRST = timedelta(seconds=30)
+RETRY_FIRST: dict[int | None, timedelta] = {
+    None: timedelta(seconds=30),  # no answer: the relay is tried by itself meanwhile
+    421: timedelta(minutes=1),  # closing, or too many at once
+    450: timedelta(minutes=5),  # mailbox busy, or a host that wants to see us come back (greylisting)
+    451: timedelta(minutes=5),
+    452: timedelta(minutes=15),  # mailbox or disk full: only people can mend that
+}
+"""How long to wait after the first attempt, by what the relay said (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
@@ -55,9 +63,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def retry_delay(attempts: int) -> timedelta:
-    """How long to wait after the ``attempts``-th attempt: 30 s, doubled each time, at most 4 hours."""
-    return min(RETRY_FIRST * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
+def retry_delay(attempts: int, code: int | None) -> timedelta:
+    """How long to wait after the ``attempts``-th attempt: by code, doubled each time, at most 4 hours."""
+    first = RETRY_FIRST.get(code, RETRY_FIRST[421])
+    return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
 class Batcher(Generic[T, R]):
@@ -115,6 +124,15 @@ class _Job:
     news: Sequence[letters.NewsItem]
 
 
+def _domain(job: _Job) -> str:
+    return job.claimed.mail.address.rpartition("@")[2].lower()
+
+
+def _not_yet(job: _Job, why: str, delay: timedelta) -> Settlement:
+    """Back into the queue, without having been an attempt."""
+    return Settlement(job.claimed.claim, MailState.PENDING, None, why, delay)
+
+
 class Deliverer:
     """Sends what is due. Any number may share a queue; each has an ``owner`` of its own."""
 
@@ -127,6 +145,8 @@ class Deliverer:
         lanes: int,
         message_domain: str,
         stop_seconds: float = STOP_SECONDS,
+        per_domain: int = 0,
+        domain_rate: float = 0,
     ) -> None:
         self.owner: UUID = uuid4()
         self._database = database
@@ -135,6 +155,7 @@ class Deliverer:
         self._lanes = lanes
         self._message_domain = message_domain
         self._stop_seconds = stop_seconds
+        self._domains: Domains[_Job] = Domains(most=per_domain, rate=domain_rate)
         self._woken = asyncio.Event()
         self._sessions: dict[UUID, SessionState] = {}
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
@@ -270,13 +291,23 @@ class Deliverer:
         """
         written: asyncio.Future[None] | None = None
         while (job := await jobs.get()) is not None:
-            if self._mailer.pause():
-                await self._give_back(job)
-                continue
-            settlement = await self._attempt(job)
-            if written is not None:
-                await written
-            written = self._ends.put(settlement) if settlement is not None else None
+            mine: _Job | None = job
+            domain = _domain(job)
+            match self._domains.enter(domain, job.claimed.mail.mail_id, job):
+                case Entry.HELD:
+                    continue
+                case Later(seconds):
+                    self._ends.put(_not_yet(job, "its domain has had its share", timedelta(seconds=seconds)))
+                    continue
+            while mine is not None:
+                if self._mailer.pause():
+                    await self._give_back(mine)
+                else:
+                    settlement = await self._attempt(mine)
+                    if written is not None:
+                        await written
+                    written = self._ends.put(settlement) if settlement is not None else None
+                mine = self._domains.leave(domain)
         if written is not None:
             await written
 
@@ -289,7 +320,7 @@ class Deliverer:
                 SUPERSEDED.labels(mail.template).inc()
                 return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
             case letters.Postponed(until):
-                return Settlement(job.claimed.claim, MailState.PENDING, None, "not yet", until - now)
+                return _not_yet(job, "its time has not come", until - now)
         try:
             outgoing = self._renderer.render(mail, job.session, job.others, job.news)
         except UnsendableAddress as error:
@@ -322,7 +353,7 @@ class Deliverer:
             case Verdict.NOT_OURS:
                 return None
             case Verdict.RETRY:
-                delay = retry_delay(claimed.attempts)
+                delay = retry_delay(claimed.attempts, outcome.code)
                 if delay > claimed.patience:
                     answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
                     return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
@@ -370,6 +401,7 @@ class Deliverer:
     # ------------------------------------------------------------------------------------- stopping
 
     async def _stop(self, jobs: "asyncio.Queue[_Job | None]", lanes: Sequence["asyncio.Task[None]"]) -> None:
+        self._domains.let_go()
         while not jobs.empty():
             jobs.get_nowait()  # given back below, with all else that was not begun
         for _ in lanes:

@@ -50,6 +50,12 @@ class Settings(ServiceSettings, LinkSettings):
         default="", description="Whom agents may write to; default: the sender's address."
     )
     smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
+    smtp_per_domain: int = Field(
+        default=24, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."
+    )
+    smtp_domain_rate: float = Field(
+        default=0, ge=0, description="Mails a second for one domain, from each process; 0: no limit."
+    )
 
     @property
     def database_url(self) -> str:

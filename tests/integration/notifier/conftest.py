@@ -58,7 +58,13 @@ class Notifier:
             pass
 
     def deliverer(
-        self, *, lanes: int = 4, patience: Patience | None = None, stop_seconds: float = 5
+        self,
+        *,
+        lanes: int = 4,
+        patience: Patience | None = None,
+        stop_seconds: float = 5,
+        per_domain: int = 0,
+        domain_rate: float = 0,
     ) -> Deliverer:
         return Deliverer(
             self.database,
@@ -71,6 +77,8 @@ class Notifier:
             lanes=lanes,
             message_domain="cnfpt.example",
             stop_seconds=stop_seconds,
+            per_domain=per_domain,
+            domain_rate=domain_rate,
         )
 
     async def rows(self, columns: str = "*", where: str = "true") -> list[Any]:

@@ -349,6 +349,37 @@ async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(que
     assert await queued.deliverer().deliver_due() == 0
 
 
+async def test_a_slow_domain_leaves_connections_to_the_others(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 6)
+    other = an_agent(agent_id="OTHER", email="other@elsewhere.example")
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
+    hangs = [Hang(), Hang()]
+    notifier.relay.script("DOT", *hangs)
+    work = asyncio.create_task(notifier.deliverer(lanes=3, per_domain=2).deliver_due())
+    while len(notifier.relay.taken) < 3:  # noqa: ASYNC110 the test's own limit is the deadline
+        await asyncio.sleep(0.01)
+    assert [taken.recipient for taken in notifier.relay.taken][2] == "other@elsewhere.example"
+    for hang in hangs:
+        hang.release.set()
+    assert await work == 7
+    assert set(await notifier.states()) == {"sent"}
+
+
+async def test_a_domain_gets_no_more_than_its_rate_and_nothing_is_an_attempt_before(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 3)
+    deliverer = notifier.deliverer(domain_rate=0.001)
+    await deliverer.deliver_due()
+    rows = await notifier.rows()
+    assert sorted(row.state for row in rows) == ["pending", "pending", "sent"]
+    waiting = sorted((row for row in rows if row.state == "pending"), key=lambda row: row.due_at)
+    assert [row.attempts for row in waiting] == [0, 0]
+    assert timedelta(seconds=900) < waiting[1].due_at - waiting[0].due_at < timedelta(seconds=1100)
+
+
 async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier) -> None:
     """However many lanes found out about it."""
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))

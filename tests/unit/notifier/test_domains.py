@@ -1,0 +1,64 @@
+"""What one domain may have: so many at once, so many a second, and the longer waits after a refusal."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from services.notifier.delivery import RETRY_MOST, retry_delay
+from services.notifier.domains import Domains, Entry, Later
+
+
+def test_whoever_leaves_takes_the_one_that_was_held() -> None:
+    domains: Domains[str] = Domains(most=1)
+    assert domains.enter("a.example", uuid4(), "first") is Entry.NOW
+    assert domains.enter("a.example", uuid4(), "second") is Entry.HELD
+    assert domains.enter("b.example", uuid4(), "other") is Entry.NOW
+    assert domains.leave("a.example") == "second"
+    assert domains.enter("a.example", uuid4(), "third") is Entry.HELD, "the second is under way"
+    assert domains.leave("a.example") == "third"
+    assert domains.leave("a.example") is None
+    assert domains.enter("a.example", uuid4(), "fourth") is Entry.NOW
+
+
+def test_more_than_can_be_held_come_back_later() -> None:
+    domains: Domains[int] = Domains(most=2)
+    entries = [domains.enter("a.example", uuid4(), n) for n in range(7)]
+    assert entries[:2] == [Entry.NOW] * 2
+    assert entries[2:6] == [Entry.HELD] * 4
+    assert isinstance(entries[6], Later)
+
+
+def test_a_rate_gives_each_a_place_and_keeps_it() -> None:
+    now = [100.0]
+    domains: Domains[str] = Domains(rate=2, monotonic=lambda: now[0])
+    first, second, third = uuid4(), uuid4(), uuid4()
+    assert domains.enter("a.example", first, "") is Entry.NOW
+    assert domains.enter("a.example", second, "") == Later(0.5)
+    assert domains.enter("a.example", third, "") == Later(1.0)
+    now[0] = 100.5
+    assert domains.enter("a.example", third, "") == Later(0.5)
+    assert domains.enter("a.example", second, "") is Entry.NOW
+    now[0] = 101.0
+    assert domains.enter("a.example", third, "") is Entry.NOW
+    assert domains.enter("b.example", uuid4(), "") is Entry.NOW
+
+
+def test_without_limits_everybody_enters() -> None:
+    domains: Domains[int] = Domains()
+    assert {domains.enter("a.example", uuid4(), n) for n in range(100)} == {Entry.NOW}
+
+
+@pytest.mark.parametrize(
+    ("code", "first"), [(None, 30), (421, 60), (450, 300), (451, 300), (452, 900), (499, 60)]
+)
+def test_how_long_to_wait_depends_on_what_the_relay_said(code: int | None, first: int) -> None:
+    assert retry_delay(1, code) == timedelta(seconds=first)
+    assert retry_delay(2, code) == timedelta(seconds=2 * first)
+    assert retry_delay(40, code) == RETRY_MOST
+    # Four days are always enough for more than twenty attempts.
+    waited, attempts = timedelta(0), 0
+    while waited < timedelta(days=4):
+        attempts += 1
+        waited += retry_delay(attempts, code)
+    assert attempts > 20
