@@ -1,5 +1,6 @@
 """Composition root of the catalogue: settings to database, broker, HTTP and jobs."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from services.catalogue import api, handlers, jobs, pages, tables
@@ -35,7 +36,7 @@ def compose(settings: Settings) -> Process:
         subscriptions=handlers.subscriptions,
         revisions=REVISIONS,
         api=web,
-        jobs=jobs.all_jobs(database),
+        jobs=jobs.all_jobs(database, bespoke_kept=timedelta(days=settings.catalogue_bespoke_kept_days)),
     )
 
 

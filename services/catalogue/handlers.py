@@ -2,18 +2,42 @@
 
 from collections.abc import Sequence
 
-from services.catalogue.store import sessions
+from services.catalogue.rules import BespokeRequest
+from services.catalogue.store import bespoke, sessions
 from shared.database import Transaction
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.events.portal import BespokeTrainingRequested, TraineesNominated
+from shared.events.portal import BespokeTrainingRequested
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
 
 subscriptions = Subscriptions("catalogue")
 
-# Asked for by authorities and to be answered by a later version: kept whole until then.
-subscriptions.park(Topic.PORTAL_BESPOKE, BespokeTrainingRequested, TraineesNominated)
+
+@subscriptions.on(Topic.PORTAL_BESPOKE, BespokeTrainingRequested)
+async def on_bespoke_requests(
+    tx: Transaction, received: Sequence[Received[BespokeTrainingRequested]]
+) -> None:
+    """Keep what authorities ask, for their delegation to answer. Nominations concern enrolment alone."""
+    await bespoke.receive(
+        tx,
+        [
+            BespokeRequest(
+                request_id=one.id,
+                siret=one.event.siret,
+                authority=one.event.authority,
+                delegation=one.event.delegation,
+                theme=one.event.theme,
+                trainees=one.event.trainees,
+                received_at=one.record.received_at,
+                requester=one.event.requested_by,
+                message=one.event.message,
+                wished_from=one.event.wished_from,
+                wished_until=one.event.wished_until,
+            )
+            for one in received
+        ],
+    )
 
 
 @subscriptions.on(Topic.ENROLMENT_OCCUPANCY, SessionOccupancyChanged)

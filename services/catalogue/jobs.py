@@ -1,21 +1,26 @@
-"""Time in: what the clock owes the sessions is announced at its instant, once, however many replicas run."""
+"""Time in: what the clock owes the sessions, once however many replicas run; what is to be forgotten."""
 
 import functools
+from datetime import timedelta
 
 from services.catalogue import rules
-from services.catalogue.store import sessions
+from services.catalogue.store import bespoke, sessions
 from shared import clock
 from shared.database import Database
 from shared.process import Job
 
 
-def all_jobs(database: Database) -> tuple[Job, ...]:
-    """What the clock triggers in this service."""
-    return (Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),)
+def all_jobs(database: Database, *, bespoke_kept: timedelta) -> tuple[Job, ...]:
+    """What the clock triggers in this service. ``bespoke_kept``: see :func:`forget_settled`."""
+    return (
+        Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),
+        Job("forget", FORGET_SECONDS, functools.partial(forget_settled, database, bespoke_kept)),
+    )
 
 
 POLL_SECONDS = 1.0
 """How often to look for what an organiser or another replica has changed meanwhile."""
+FORGET_SECONDS = 3600.0
 BATCH = 200
 """Sessions in one transaction."""
 
@@ -33,3 +38,9 @@ async def announce_due(database: Database) -> float:
     if len(due) == BATCH:
         return 0
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())
+
+
+async def forget_settled(database: Database, kept: timedelta) -> None:
+    """Forget whom bespoke requests named, and what was written, ``kept`` after they were settled."""
+    async with database.quiet_transaction() as tx:
+        await bespoke.forget(tx, clock.now() - kept)

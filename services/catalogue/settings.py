@@ -11,6 +11,11 @@ class Settings(ServiceSettings, LinkSettings):
 
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = 8001
+    catalogue_bespoke_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days after its answer that a bespoke request names who asked and says what was written.",
+    )
     portal_url: str | None = Field(
         default=None,
         description="Where “S'inscrire” leads; {session_id} in it is replaced by the session's.",

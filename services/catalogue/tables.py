@@ -164,6 +164,45 @@ class ResourceRow(_Row, table=True):
     changed_at: datetime = _changed_at()
 
 
+class BespokeRequestRow(_Row, table=True):
+    """What an authority asked of a delegation, and where it stands. Names people until they are forgotten."""
+
+    __tablename__ = "bespoke_request"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('received', 'qualified', 'proposed', 'agreed', 'declined')", name="known_state"
+        ),
+        CheckConstraint("(state = 'agreed') = (session_id IS NOT NULL)", name="agreed_with_a_session"),
+        Index("ix_bespoke_request_delegation", "delegation", text("received_at DESC"), "request_id"),
+        Index("ix_bespoke_request_received_at", text("received_at DESC"), "request_id"),
+        Index(
+            "ix_bespoke_request_answered_at",
+            "answered_at",
+            postgresql_where=text("requester_email IS NOT NULL"),
+        ),
+    )
+
+    request_id: UUID = Field(primary_key=True)
+    siret: str
+    authority: str
+    delegation: str
+    theme: str
+    trainees: int
+    wished_from: datetime | None = Field(sa_type=Timestamp)
+    wished_until: datetime | None = Field(sa_type=Timestamp)
+    received_at: datetime = Field(sa_type=Timestamp)
+    requester_name: str | None
+    requester_email: str | None
+    message: str | None
+    version: int
+    state: str
+    answered_at: datetime | None = Field(sa_type=Timestamp)
+    advisor_name: str | None
+    advisor_email: str | None
+    answer: str | None
+    session_id: UUID | None = Field(foreign_key="session.session_id")
+
+
 class AuditRow(_Row, table=True):
     """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
 
@@ -193,4 +232,5 @@ theme = _table("theme")
 session = _table("session")
 occupancy = _table("occupancy")
 resource = _table("resource")
+bespoke_request = _table("bespoke_request")
 audit = _table("audit")

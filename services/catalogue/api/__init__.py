@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.catalogue.api import failures, management, public, sheets
+from services.catalogue.api import bespoke, failures, management, public, sheets
 from shared.auth import Tokens
 from shared.database import Database
 from shared.http import new_api
@@ -17,4 +17,5 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
     api.include_router(public.router)
     api.include_router(management.router)
+    api.include_router(bespoke.router)
     return api

@@ -71,5 +71,6 @@ _OF_THE_MOMENT = frozenset(
         Refusal.IN_THE_PAST,
         Refusal.FIXED_ONCE_OPEN,
         Refusal.NOT_STARTED,
+        Refusal.NOT_ANSWERABLE,
     )
 )

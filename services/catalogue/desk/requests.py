@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from stdnum.fr import siret
 
 from services.catalogue import rules
 from services.catalogue.rules import Plan, Terms
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.sessions import Presentation
-from shared.events.catalogue import Audience, Module, ReservedSeats, ResourceKind
+from shared.events.catalogue import Audience, BespokeAnswer, Module, ReservedSeats, ResourceKind
 from shared.events.vocabulary import (
     ApprovalPolicy,
+    Contact,
     Delegation,
     Line,
     Paragraph,
@@ -58,6 +60,14 @@ class ReservedSeatsRequest(_Request):
 
 class AudienceRequest(Audience, extra="forbid"):
     """Who may enrol. An empty list restricts nothing."""
+
+    @field_validator("sirets")
+    @classmethod
+    def _with_their_check_digit(cls, sirets: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [one for one in sirets if not siret.is_valid(one)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not a SIRET: its check digit is wrong")
+        return sirets
 
 
 class SessionChange(_Request):
@@ -122,22 +132,48 @@ class SessionChange(_Request):
 _PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts"}
 
 
-class SessionDraft(SessionChange):
-    """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
-
+class _NewSession(SessionChange):
     offer_id: Slug
-    organiser: Delegation | None = None
-    enrolment_opens_at: Moment
     starts_at: Moment
     ends_at: Moment
 
-    def plan_under(self, offer: Offer) -> Plan:
+    def under(self, offer: Offer, *, opens_at: datetime) -> Plan:
         """The plan: the request's fields over the offer's terms."""
         terms = {name: getattr(offer.terms, name) for name in Terms.model_fields}
         days = terms.pop("closes_days_before")
         zone = self.timezone or offer.terms.timezone
-        closes = {"enrolment_closes_at": rules.days_before(self.starts_at, days, zone)}
-        return Plan(**{"title": offer.title} | terms | closes | self.given())
+        opening = {
+            "enrolment_opens_at": opens_at,
+            "enrolment_closes_at": rules.days_before(self.starts_at, days, zone),
+        }
+        return Plan(**{"title": offer.title} | terms | opening | self.given())
+
+
+class SessionDraft(_NewSession):
+    """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
+
+    organiser: Delegation | None = None
+    enrolment_opens_at: Moment
+
+    def plan_under(self, offer: Offer) -> Plan:
+        """The plan: the request's fields over the offer's terms."""
+        return self.under(offer, opens_at=self.enrolment_opens_at)
+
+
+class BespokeSession(_NewSession):
+    """The private session of an authority. Enrolment opens at once unless it says when.
+
+    Who may enrol is not asked: the authority's agents, whom it nominates.
+    """
+
+
+class BespokeAnswerRequest(_Request):
+    """What a delegation answers; with ``agreed``, the session that follows."""
+
+    answer: BespokeAnswer
+    advisor: Contact = Field(description="Whom the authority writes to.")
+    message: Paragraph | None = None
+    session: BespokeSession | None = None
 
 
 class SessionCopy(_Request):

@@ -15,6 +15,13 @@ from services.catalogue.rules.availability import (
     last_turn,
     reserved_at,
 )
+from services.catalogue.rules.bespoke import (
+    Answered,
+    BespokeRequest,
+    BespokeState,
+    answer,
+    for_the_authority,
+)
 from services.catalogue.rules.changes import (
     amend,
     cancel,
@@ -51,7 +58,10 @@ from services.catalogue.rules.plans import inconsistencies, unpublishable
 __all__ = [
     "Access",
     "Announcement",
+    "Answered",
     "Availability",
+    "BespokeRequest",
+    "BespokeState",
     "Done",
     "Occupancy",
     "Plan",
@@ -62,12 +72,14 @@ __all__ = [
     "Terms",
     "amend",
     "announce",
+    "answer",
     "availability",
     "cancel",
     "change",
     "days_before",
     "differences",
     "enrolment_at",
+    "for_the_authority",
     "inconsistencies",
     "instant",
     "last_turn",

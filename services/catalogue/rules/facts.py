@@ -117,6 +117,8 @@ class Refusal(StrEnum):
     IN_THE_PAST = "in_the_past"
     FIXED_ONCE_OPEN = "fixed_once_open"
     NOT_STARTED = "not_started"
+    NOT_ANSWERABLE = "not_answerable"
+    NO_SESSION = "no_session"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the catalogue hears: occupancy by version; bespoke requests, kept until they can be answered."""
+"""What the catalogue hears: occupancy by version."""
 
 from uuid import UUID, uuid4
 
@@ -12,9 +12,6 @@ from shared.database import Database
 from shared.events import Event
 from shared.events.cloudevents import Envelope
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.events.portal import BespokeTrainingRequested
-from shared.events.topics import Topic
-from shared.events.vocabulary import Contact
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Received, Record
 from tests.integration.catalogue.conftest import Ask
@@ -87,22 +84,3 @@ async def test_the_store_alone_drops_what_is_old(offer: object, ask: Ask, databa
         await record_occupancy(tx, [occupancy(2, enrolled=2)])
         await record_occupancy(tx, [occupancy(1, enrolled=1)])
     assert await shown(ask) == 2
-
-
-async def test_a_bespoke_request_is_parked_whole_for_the_version_that_can_answer_it(
-    database: Database,
-) -> None:
-    request = BespokeTrainingRequested(
-        siret="21350238800019",
-        authority="Ville de Rennes",
-        delegation="bretagne",
-        requested_by=Contact(name="Léa Martin", email="lea.martin@ville-exemple.fr"),
-        theme="enjeux-ia",
-        trainees=15,
-    )
-    await hear(database, request)
-    async with database.quiet_transaction() as tx:
-        (letter,) = (await tx.execute(text("SELECT topic, value, error FROM dead_letter"))).all()
-    assert letter.topic == Topic.PORTAL_BESPOKE
-    assert letter.value == request.model_dump_json().encode()
-    assert "not handled by this version" in letter.error

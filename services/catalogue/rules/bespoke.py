@@ -1,0 +1,128 @@
+"""Bespoke requests: what may be answered to an authority, and the private session that follows."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.catalogue.rules.changes import publish
+from services.catalogue.rules.facts import Done, Plan, Problem, Refusal, Refused, Session
+from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered
+from shared.events.vocabulary import ApprovalPolicy, Contact
+
+
+class BespokeState(StrEnum):
+    """Where a request stands."""
+
+    RECEIVED = "received"
+    QUALIFIED = "qualified"
+    PROPOSED = "proposed"
+    AGREED = "agreed"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BespokeRequest:
+    """What an authority asked of a delegation.
+
+    ``requester`` and ``message`` are None once they have been forgotten: then nobody can be answered.
+    """
+
+    request_id: UUID
+    siret: str
+    authority: str
+    delegation: str
+    theme: str
+    trainees: int
+    received_at: datetime
+    requester: Contact | None
+    message: str | None = None
+    wished_from: datetime | None = None
+    wished_until: datetime | None = None
+    version: int = 1
+    state: BespokeState = BespokeState.RECEIVED
+    answered_at: datetime | None = None
+    advisor: Contact | None = None
+    answer: str | None = None
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The request as it is now, what the authority is told, and its session if there is one now."""
+
+    request: BespokeRequest
+    event: BespokeRequestAnswered
+    session: Done | None = None
+
+
+_FROM = {
+    BespokeAnswer.QUALIFIED: (BespokeState.RECEIVED,),
+    BespokeAnswer.PROPOSED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
+    BespokeAnswer.AGREED: (BespokeState.QUALIFIED, BespokeState.PROPOSED),
+    BespokeAnswer.DECLINED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
+}
+"""What may be answered when. An agreement and a refusal are final; a proposal may be made again, better."""
+
+
+def answer(
+    request: BespokeRequest,
+    said: BespokeAnswer,
+    *,
+    advisor: Contact,
+    message: str | None,
+    session: Session | None,
+    now: datetime,
+) -> Answered | Refused:
+    """Answer an authority. With an agreement, ``session`` is published at once, for its agents alone."""
+    if request.state not in _FROM[said] or request.requester is None:
+        detail = f"a request that is {request.state} cannot be {said}"
+        return Refused((Problem(Refusal.NOT_ANSWERABLE, "answer", detail),))
+    done: Done | None = None
+    if said is BespokeAnswer.AGREED:
+        if session is None:
+            detail = "an agreement comes with the session that was agreed on"
+            return Refused((Problem(Refusal.NO_SESSION, "session", detail),))
+        published = publish(session, now)
+        if isinstance(published, Refused):
+            return Refused(tuple(_of_the_session(problem) for problem in published.problems))
+        done = published
+    elif session is not None:
+        return Refused((Problem(Refusal.NO_SESSION, "session", "only an agreement comes with a session"),))
+    session_id = done.session.session_id if done else None
+    return Answered(
+        replace(
+            request,
+            version=request.version + 1,
+            state=BespokeState(said.value),
+            answered_at=now,
+            advisor=advisor,
+            answer=message,
+            session_id=session_id,
+        ),
+        BespokeRequestAnswered(
+            request_id=request.request_id,
+            siret=request.siret,
+            answer=said,
+            requested_by=request.requester,
+            advisor=advisor,
+            message=message,
+            session_id=session_id,
+        ),
+        done,
+    )
+
+
+def _of_the_session(problem: Problem) -> Problem:
+    return replace(problem, field=f"session.{problem.field}" if problem.field else "session")
+
+
+def for_the_authority(plan: Plan, siret: str) -> Plan:
+    """The plan as that of a private session: for the agents of one authority, whom it nominates itself."""
+    return replace(
+        plan,
+        audience=Audience(sirets=(siret,)),
+        approval=ApprovalPolicy.NONE,
+        reserved_seats=(),
+        quota_per_authority=None,
+    )

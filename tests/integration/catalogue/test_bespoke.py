@@ -1,0 +1,212 @@
+"""A bespoke request from the portal's event to the private session of the authority."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import jobs
+from services.catalogue.handlers import subscriptions
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.catalogue import BespokeRequestAnswered, SessionOpened, SessionScheduled
+from shared.events.cloudevents import Envelope
+from shared.events.portal import BespokeTrainingRequested, TraineesNominated
+from shared.events.vocabulary import Contact
+from shared.messaging.consumer import Intake
+from shared.messaging.decoding import Received, Record
+from tests.integration.catalogue.conftest import Ask, in_days, time_is
+from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, PORTAL, problem
+from tests.support.builders import an_agent
+
+Told = Callable[..., Awaitable[list[Event]]]
+
+SIRET = "21350238800019"
+OFFICER = {"name": "Léa Martin", "email": "lea.martin@ville-exemple.fr"}
+ADVISOR = {"name": "Paul Petit", "email": "paul.petit@delegation.example"}
+OFFER = "sur-mesure-enjeux-ia"
+
+
+def asked(**changes: Any) -> BespokeTrainingRequested:
+    fields: dict[str, Any] = {
+        "siret": SIRET,
+        "authority": "Ville de Rennes",
+        "delegation": "bretagne",
+        "requested_by": OFFICER,
+        "theme": "enjeux-ia",
+        "trainees": 15,
+        "message": "Plutôt au printemps.",
+    }
+    return BespokeTrainingRequested.model_validate(fields | changes)
+
+
+async def hear(database: Database, event: Event, event_id: UUID | None = None) -> UUID:
+    event_id = event_id or uuid4()
+    record = Record(event.TOPIC, 0, 0, None, event.model_dump_json().encode(), (), clock.now())
+    received = Received(record, Envelope(event_id, "/portals/test", None, event))
+    await Intake(subscriptions.by_topic[event.TOPIC], database).take([received])
+    return event_id
+
+
+def a_session(**changes: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "offer_id": OFFER,
+        "starts_at": in_days(60).isoformat(),
+        "ends_at": in_days(60.3).isoformat(),
+        "venue": "Hôtel de ville, Rennes",
+    }
+    return fields | changes
+
+
+async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, **more: Any) -> Any:
+    body = {"answer": answer, "advisor": ADVISOR, "message": "Bonjour."} | more
+    return await ask("POST", f"/bespoke-requests/{request_id}/answers", by=by, **body)
+
+
+async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(
+    offer: object, ask: Ask, database: Database, told: Told
+) -> None:
+    request_id = await hear(database, asked())
+    shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
+    assert (shown["state"], shown["authority"], shown["trainees"]) == ("received", "Ville de Rennes", 15)
+    assert shown["requester"] == OFFICER
+    for answer in ("qualified", "proposed"):
+        assert (await reply(ask, request_id, answer)).json()["state"] == answer
+    agreed = await reply(ask, request_id, "agreed", session=a_session())
+    assert agreed.status_code == 200, agreed.text
+    session_id = agreed.json()["session_id"]
+
+    answers = [event for event in await told(SIRET) if isinstance(event, BespokeRequestAnswered)]
+    assert [event.answer for event in answers] == ["qualified", "proposed", "agreed"]
+    assert {event.request_id for event in answers} == {request_id}
+    assert answers[-1].session_id == UUID(session_id)
+    assert answers[-1].requested_by == Contact(**OFFICER)
+    scheduled, opened = await told(session_id)
+    assert isinstance(scheduled, SessionScheduled)
+    assert isinstance(opened, SessionOpened)
+    assert (scheduled.format, scheduled.organiser, scheduled.capacity) == ("bespoke", "bretagne", 20)
+    assert scheduled.audience.sirets == (SIRET,)
+    assert scheduled.starts_at - scheduled.enrolment_closes_at in (
+        timedelta(days=15),
+        timedelta(days=15, hours=1),
+        timedelta(days=15, hours=-1),
+    )
+    problem(await ask("GET", f"/sessions/{session_id}"), 404)
+    assert (await ask("GET", f"/sessions/{session_id}", by=BRETAGNE)).status_code == 200
+    problem(await reply(ask, request_id, "declined"), 409)
+
+
+async def test_a_request_heard_twice_is_one_request(offer: object, ask: Ask, database: Database) -> None:
+    request_id = await hear(database, asked())
+    await reply(ask, request_id, "declined")
+    async with database.transaction() as tx:
+        await tx.execute(text("DELETE FROM inbox"))  # as after ninety days
+    await hear(database, asked(), request_id)
+    (only,) = (await ask("GET", "/bespoke-requests", by=BRETAGNE)).json()["items"]
+    assert only["state"] == "declined"
+
+
+async def test_nominations_are_not_the_catalogues(database: Database) -> None:
+    nominated = TraineesNominated(
+        siret=SIRET, session_id=uuid4(), agents=(an_agent(),), nominated_by=Contact(**OFFICER)
+    )
+    await hear(database, nominated)
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM dead_letter")) == 0
+
+
+async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
+    offer: object, ask: Ask, database: Database, told: Told
+) -> None:
+    request_id = await hear(database, asked())
+    path = f"/bespoke-requests/{request_id}"
+    for by, status in ((None, 401), (PORTAL, 403), (CORSE, 404), (BRETAGNE, 200), (ADMIN, 200)):
+        assert (await ask("GET", path, by=by)).status_code == status
+    assert (await ask("GET", "/bespoke-requests", by=CORSE)).json()["items"] == []
+    before = await told()
+    problem(await reply(ask, request_id, "declined", by=CORSE), 404)
+    assert await told() == before
+
+
+async def test_two_advisors_do_not_answer_over_each_other(
+    offer: object, ask: Ask, database: Database
+) -> None:
+    request_id = await hear(database, asked())
+    read = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).headers["etag"]
+    assert (await reply(ask, request_id, "proposed", if_match=read)).status_code == 200
+    problem(await reply(ask, request_id, "declined", if_match=read), 412)
+
+
+async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
+    offer: object, ask: Ask, database: Database
+) -> None:
+    ids = [str(await hear(database, asked(authority=f"Ville n° {n}"))) for n in range(5)]
+    await reply(ask, UUID(ids[0]), "declined")
+    listed: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await ask("GET", "/bespoke-requests", by=BRETAGNE, limit=2, **cursor)).json()
+        listed += [item["request_id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert listed == ids[::-1]
+    declined = (await ask("GET", "/bespoke-requests", by=BRETAGNE, state="declined")).json()["items"]
+    assert [item["request_id"] for item in declined] == ids[:1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (a_session(offer_id="ia-et-territoires"), "body.session.offer_id"),
+        (a_session(venue=None), "body.session.venue"),
+        (a_session(ends_at=in_days(2).isoformat()), "body.session.ends_at"),
+        (a_session(organiser="corse"), "body.session.organiser"),
+        (None, "body.session"),
+    ],
+)
+async def test_an_agreement_on_an_impossible_session_changes_nothing(
+    offer: object, ask: Ask, database: Database, told: Told, wrong: tuple[dict[str, Any] | None, str]
+) -> None:
+    session, field = wrong
+    request_id = await hear(database, asked())
+    await reply(ask, request_id, "proposed")
+    before = await told()
+    assert field in problem(await reply(ask, request_id, "agreed", session=session), 422)
+    assert await told() == before
+    shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
+    assert (shown["state"], shown["session_id"]) == ("proposed", None)
+
+
+async def test_who_asked_is_forgotten_a_year_after_the_answer_and_not_before(
+    offer: object, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled, still_open = await hear(database, asked()), await hear(database, asked())
+    await reply(ask, settled, "declined")
+    await reply(ask, still_open, "proposed")
+    kept = timedelta(days=365)
+
+    async def requester(request_id: UUID) -> Any:
+        shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
+        return shown["requester"] or (shown["message"], shown["answer"], shown["advisor"])
+
+    for days, known in ((364, OFFICER), (366, (None, None, None))):
+        async with time_is(monkeypatch, clock.now() + timedelta(days=days)):
+            await jobs.forget_settled(database, kept)
+        assert await requester(settled) == known
+        assert await requester(still_open) == OFFICER
+
+
+async def test_an_audience_names_real_sirets(look: Ask) -> None:
+    draft = {
+        "offer_id": "ia-et-territoires",
+        "enrolment_opens_at": in_days(1).isoformat(),
+        "starts_at": in_days(40).isoformat(),
+        "ends_at": in_days(41).isoformat(),
+        "audience": {"sirets": ["21350238800018"]},
+    }
+    assert problem(await look("POST", "/sessions", by=BRETAGNE, **draft), 422) == ["body.audience.sirets"]

@@ -1,0 +1,130 @@
+"""Bespoke requests: what may be answered when, and the private session of an agreement."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.catalogue import rules
+from services.catalogue.rules import Answered, BespokeRequest, BespokeState, Refusal, Refused, Session
+from shared.events.catalogue import (
+    Audience,
+    BespokeAnswer,
+    ReservedSeats,
+    SessionOpened,
+    SessionScheduled,
+)
+from shared.events.vocabulary import ApprovalPolicy, Contact, Format, Status
+from tests.unit.catalogue.builders import AFTER, ENDS, WHILE_OPEN, a_draft, a_plan
+
+SIRET = "21350238800019"
+OFFICER = Contact(name="Léa Martin", email="lea.martin@ville-exemple.fr")
+ADVISOR = Contact(name="Paul Petit", email="paul.petit@delegation.example")
+QUALIFIED, PROPOSED, AGREED, DECLINED = BespokeAnswer
+
+
+def a_request(state: BespokeState = BespokeState.RECEIVED, **given: Any) -> BespokeRequest:
+    fields: dict[str, Any] = {
+        "request_id": UUID(int=7),
+        "siret": SIRET,
+        "authority": "Ville de Rennes",
+        "delegation": "bretagne",
+        "theme": "enjeux-ia",
+        "trainees": 15,
+        "received_at": datetime(2025, 3, 1, tzinfo=UTC),
+        "requester": OFFICER,
+    }
+    return BespokeRequest(**fields | {"state": state} | given)
+
+
+def a_session(**plan: Any) -> Session:
+    private = rules.for_the_authority(a_plan(**plan), SIRET)
+    return replace(a_draft(), format=Format.BESPOKE, plan=private, version=0)
+
+
+def answered(
+    request: BespokeRequest, said: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
+) -> Answered | Refused:
+    if session is None and said is AGREED:
+        session = a_session()
+    return rules.answer(request, said, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
+
+
+def refusal(outcome: Answered | Refused) -> tuple[Refusal, str | None]:
+    assert isinstance(outcome, Refused)
+    return outcome.problems[0].refusal, outcome.problems[0].field
+
+
+@pytest.mark.parametrize(
+    ("state", "possible"),
+    [
+        (BespokeState.RECEIVED, {QUALIFIED, PROPOSED, DECLINED}),
+        (BespokeState.QUALIFIED, {PROPOSED, AGREED, DECLINED}),
+        (BespokeState.PROPOSED, {PROPOSED, AGREED, DECLINED}),
+        (BespokeState.AGREED, set()),
+        (BespokeState.DECLINED, set()),
+    ],
+)
+def test_a_request_goes_forward_and_its_end_is_final(
+    state: BespokeState, possible: set[BespokeAnswer]
+) -> None:
+    can = {said for said in BespokeAnswer if isinstance(answered(a_request(state), said), Answered)}
+    assert can == possible
+
+
+def test_each_answer_is_a_version_and_an_event_to_who_asked() -> None:
+    outcome = answered(a_request(), PROPOSED)
+    assert isinstance(outcome, Answered)
+    assert (outcome.request.version, outcome.request.state) == (2, BespokeState.PROPOSED)
+    assert (outcome.request.answered_at, outcome.session) == (WHILE_OPEN, None)
+    event = outcome.event
+    assert (event.request_id, event.siret, event.answer) == (UUID(int=7), SIRET, PROPOSED)
+    assert (event.requested_by, event.advisor, event.message) == (OFFICER, ADVISOR, "Bonjour.")
+    assert event.session_id is None
+
+
+def test_an_agreement_publishes_the_session_of_the_authority_alone() -> None:
+    reserved = (ReservedSeats(delegation="corse", seats=3, release_at=WHILE_OPEN),)
+    asked = a_session(
+        audience=Audience(delegations=("corse",)),
+        approval=ApprovalPolicy.EMPLOYER,
+        reserved_seats=reserved,
+        quota_per_authority=2,
+    )
+    outcome = answered(a_request(BespokeState.PROPOSED), AGREED, asked)
+    assert isinstance(outcome, Answered)
+    assert outcome.session is not None
+    session = outcome.session.session
+    assert session.plan.audience == Audience(sirets=(SIRET,))
+    assert (session.plan.approval, session.plan.reserved_seats) == (ApprovalPolicy.NONE, ())
+    assert session.plan.quota_per_authority is None
+    assert session.status is Status.PUBLISHED
+    assert [type(event) for event in outcome.session.events] == [SessionScheduled, SessionOpened]
+    assert outcome.request.session_id == outcome.event.session_id == session.session_id
+
+
+def test_an_agreement_comes_with_a_session_and_nothing_else_does() -> None:
+    agreed = rules.answer(
+        a_request(BespokeState.PROPOSED), AGREED, advisor=ADVISOR, message=None, session=None, now=WHILE_OPEN
+    )
+    assert refusal(agreed) == (Refusal.NO_SESSION, "session")
+    assert refusal(answered(a_request(), DECLINED, a_session())) == (Refusal.NO_SESSION, "session")
+
+
+def test_a_session_that_cannot_be_published_is_not_agreed_on() -> None:
+    request = a_request(BespokeState.PROPOSED)
+    assert refusal(answered(request, AGREED, a_session(), AFTER)) == (
+        Refusal.SESSION_OVER,
+        "session.ends_at",
+    )
+    assert refusal(answered(request, AGREED, a_session(venue=None))) == (Refusal.NO_PLACE, "session.venue")
+    assert refusal(answered(request, AGREED, a_session(starts_at=ENDS))) == (
+        Refusal.DATES_OUT_OF_ORDER,
+        "session.ends_at",
+    )
+
+
+def test_nobody_is_answered_whose_name_was_forgotten() -> None:
+    assert refusal(answered(a_request(requester=None), DECLINED))[0] is Refusal.NOT_ANSWERABLE
