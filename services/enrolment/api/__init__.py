@@ -16,8 +16,6 @@ def build(database: Database, tokens: Tokens, settings: Settings) -> FastAPI:
     api.state.tokens = tokens
     api.state.policy = settings.policy
     api.state.intake_rate = intake.RateLimit(settings.enrolment_intake_rate)
-    requests.add_to(api, database)
-    api.include_router(intake.router)
-    for organisers in (roster, selection, attendance):
-        api.include_router(organisers.router)
+    for part in (intake, requests, roster, selection, attendance):
+        api.include_router(part.router)
     return api

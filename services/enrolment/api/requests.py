@@ -1,16 +1,36 @@
-"""HTTP in: what became of a request."""
+"""HTTP in: what became of a request, and why."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy import Row
 
 from services.enrolment import store
-from services.enrolment.store import intake
-from shared.database import Database
+from services.enrolment.api.access import Database
+from services.enrolment.store import intake, moves
 from shared.http import Problem
+
+router = APIRouter(prefix="/api/v1", tags=["requests"])
+
+_ASKED = {
+    "SeatRequest": "enrolment",
+    "GroupRequest": "group_enrolment",
+    "Nomination": "nomination",
+    "Withdrawal": "withdrawal",
+    "ApprovalDecision": "approval",
+    "OfferAnswer": "offer_answer",
+}
+
+
+class Move(BaseModel):
+    """An enrolment that moved because of the request; of the agent's own, or of somebody who follows."""
+
+    cause: str = Field(description="Such as withdrawal, offer_accepted, seat_freed.")
+    state: str = Field(description="What the enrolment came to.")
 
 
 class RequestOutcome(BaseModel):
@@ -22,34 +42,58 @@ class RequestOutcome(BaseModel):
     )
     outcome: str | None = Field(
         default=None,
-        description="enrolled, waitlisted, pending_approval, pending_selection, refused or withdrawn.",
+        description="The state that the enrolment came to, or refused; of several agents what all came to, "
+        "mixed, or unchanged.",
     )
     reason: str | None = Field(default=None, description="Why it was refused.")
     received_at: datetime
     decided_at: datetime | None = None
+    asked: str | None = Field(
+        default=None,
+        description="enrolment, group_enrolment, nomination, withdrawal, approval or offer_answer.",
+    )
+    session_id: UUID | None = None
+    facts: dict[str, int | str | None] | None = Field(
+        default=None,
+        description="What it was decided by: the seats and the line just before (capacity null: unlimited); "
+        "of several agents, how many came to what.",
+    )
+    moves: list[Move] = Field(
+        default=[],
+        description="The enrolments that it moved: the agent's own, then others'. One that it began is the outcome.",
+    )
 
 
-def add_to(api: FastAPI, database: Database) -> None:
-    """What portals ask about their requests."""
-
-    @api.get("/api/v1/requests/{ce_id}", tags=["requests"], summary="What became of a request")
-    async def request_outcome(ce_id: UUID) -> RequestOutcome:
-        async with database.quiet_transaction() as tx:
-            row = await store.request_outcome(tx, ce_id)
-            accepted_at = await intake.accepted_at(tx, ce_id) if row is None else None
-        if accepted_at is not None:
-            return RequestOutcome(request_id=ce_id, state="pending", received_at=accepted_at)
+@router.get("/requests/{ce_id}", summary="What became of a request, and why")
+async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
+    """The request by its event's id, or by the id that the portal was given over HTTP."""
+    async with database.quiet_transaction() as tx:
+        row = await store.request_outcome(tx, ce_id)
         if row is None:
-            raise Problem(
-                404,
-                "No such request",
-                f"No request {ce_id} has been read. It may still be on its way, or was parked as unreadable.",
-            )
-        return RequestOutcome(
-            request_id=row.request_id,
-            state="pending" if row.decided_at is None else "answered",
-            outcome=row.outcome,
-            reason=row.reason,
-            received_at=row.received_at,
-            decided_at=row.decided_at,
+            return _on_its_way(ce_id, await intake.accepted_at(tx, ce_id))
+        moved: Sequence[Row[Any]] = ()
+        if row.decided_at is not None:
+            moved = await moves.caused_by(tx, ce_id, row.session_id, row.decided_at, row.agent_id)
+    return RequestOutcome(
+        request_id=row.request_id,
+        state="pending" if row.decided_at is None else "answered",
+        outcome=row.outcome,
+        reason=row.reason,
+        received_at=row.received_at,
+        decided_at=row.decided_at,
+        asked=_ASKED.get(row.kind),
+        session_id=row.session_id,
+        facts=row.facts,
+        moves=[Move(cause=move.cause, state=move.state) for move in moved],
+    )
+
+
+def _on_its_way(request_id: UUID, accepted_at: datetime | None) -> RequestOutcome:
+    if accepted_at is None:
+        raise Problem(
+            404,
+            "No such request",
+            f"No request {request_id} has been read. "
+            "It may still be on its way, or was parked as unreadable.",
         )
+    return RequestOutcome(request_id=request_id, state="pending", received_at=accepted_at)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from services.enrolment import rules
+from services.enrolment import desk, rules
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce
 from services.enrolment.api.bodies import (
@@ -22,10 +22,9 @@ from services.enrolment.api.scope import (
     own_enrolment,
     own_session,
     shown_entry,
-    sign,
 )
-from services.enrolment.rules import Book, Cause, Fault, State, Withdrawal
-from services.enrolment.store import roster
+from services.enrolment.rules import Book, Fault, State, Withdrawal
+from services.enrolment.store import moves, roster
 from shared import clock
 from shared.http import Problem
 from shared.paging import Cursor, Limit, Page, page_of, position
@@ -137,9 +136,7 @@ async def withdraw(
             by_employer=withdrawal.by == "employer",
         )
 
-        def act(book: Book) -> None:
-            rules.decide(book, [asked])
-            sign(book, Cause.WITHDRAWAL, organiser)
-
-        await act_on(tx, enrolment.session_id, policy, act, agent_ids=[asked.agent_id])
+        # As anybody's withdrawal: it needs the head of the line, not the whole book.
+        await desk.answer(tx, [asked], policy, now)
+        await moves.sign(tx, asked.request_id, asked.session_id, now, organiser.name)
         return await shown_entry(tx, one)

@@ -1,0 +1,69 @@
+"""What became of a request, and why: by its id alone, and without a word about anybody."""
+
+from typing import Any
+from uuid import uuid4
+
+from services.enrolment.rules import GroupRequest, Request, SeatRequest, Withdrawal
+from shared import clock
+from shared.events.catalogue import SessionState
+from tests.integration.enrolment.conftest import Ask, Front
+from tests.support.builders import an_agent, open_now
+
+
+async def told(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
+    await front.answer(request)
+    answer = await ask("GET", f"/api/v1/requests/{request.request_id}")
+    assert answer.status_code == 200, answer.text
+    outcome: dict[str, Any] = answer.json()
+    assert (outcome["request_id"], outcome["session_id"]) == (
+        str(request.request_id),
+        str(request.session_id),
+    )
+    return outcome
+
+
+def asking(session: SessionState, agent_id: str) -> SeatRequest:
+    return SeatRequest(uuid4(), clock.now(), session.session_id, an_agent(agent_id), approved=False)
+
+
+async def test_an_answer_comes_with_the_seats_and_the_line_it_was_decided_by(front: Front, ask: Ask) -> None:
+    session = open_now(capacity=1, waiting_list="automatic")
+    await front.publish(session)
+    seated, queued = [await told(front, ask, asking(session, agent_id)) for agent_id in ("Q-1", "Q-2")]
+    assert (seated["state"], seated["asked"], seated["outcome"]) == ("answered", "enrolment", "enrolled")
+    assert seated["facts"] == {"capacity": 1, "enrolled": 0, "offered": 0, "waiting": 0}
+    assert (queued["outcome"], queued["facts"]["enrolled"]) == ("waitlisted", 1)
+    assert seated["moves"] == queued["moves"] == []
+
+
+async def test_a_withdrawal_says_what_it_set_in_motion(front: Front, ask: Ask) -> None:
+    session = open_now(capacity=1, waiting_list="offer")
+    await front.publish(session)
+    await front.enrol(session, an_agent("Q-1"), an_agent("Q-2"))
+    outcome = await told(front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, "Q-1", None))
+    assert (outcome["asked"], outcome["outcome"]) == ("withdrawal", "withdrawn")
+    assert outcome["moves"] == [
+        {"cause": "withdrawal", "state": "withdrawn"},
+        {"cause": "seat_freed", "state": "offered"},
+    ]
+
+
+async def test_a_refusal_says_its_reason_and_moves_nobody(front: Front, ask: Ask) -> None:
+    session = open_now(capacity=0, waiting_list="none")
+    await front.publish(session)
+    outcome = await told(front, ask, asking(session, "Q-1"))
+    assert (outcome["outcome"], outcome["reason"], outcome["moves"]) == ("refused", "session_full", [])
+
+
+async def test_the_answer_to_a_group_says_how_many_came_to_what_and_names_nobody(
+    front: Front, ask: Ask
+) -> None:
+    session = open_now(capacity=2, waiting_list="automatic")
+    await front.publish(session)
+    agents = tuple(an_agent(f"Q-{number}") for number in range(3))
+    group = GroupRequest(uuid4(), clock.now(), session.session_id, agents, all_or_nothing=False)
+    outcome = await told(front, ask, group)
+    assert (outcome["asked"], outcome["outcome"]) == ("group_enrolment", "mixed")
+    assert outcome["facts"]["agents_enrolled"] == 2
+    assert outcome["facts"]["agents_waitlisted"] == 1
+    assert "Q-" not in str(outcome)
