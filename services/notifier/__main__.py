@@ -1,12 +1,13 @@
 """``python -m services.notifier serve | migrate | mails … | dead-letters … | outbox …``."""
 
 import getpass
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from services.notifier import store
+from services.notifier import preview, store
 from services.notifier.app import DEFINITION
 from services.notifier.store import MailRecord
 from services.notifier.tables import MailState
@@ -16,6 +17,15 @@ from shared.process import Process
 app = service_cli(DEFINITION)
 mails = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
 app.add_typer(mails, name="mails")
+
+
+@app.command("preview", help="Write every letter, with sample data, to look at; needs no settings.")
+def write_preview(
+    output: Annotated[Path, typer.Option("--output", help="A folder; made if it is not there.")],
+) -> None:
+    """Render what there is."""
+    number = preview.write(output)
+    typer.echo(f"{number} letters: open {output / 'index.html'}")
 
 
 @mails.command("list", help="Mails, newest first, and how many are in each state.")

@@ -6,7 +6,7 @@ Does no I/O but reading the templates, once.
 import functools
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,8 +117,16 @@ class Renderer:
     ``links`` signs; without it, letters send their reader to the portal.
     """
 
-    def __init__(self, sender: Sender, links: Links | None = None, *, keep: int = 500) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        links: Links | None = None,
+        *,
+        keep: int = 500,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
         self._sender = sender
+        self._now = now
         self._links = links
         self._from_address = mime.ascii_address(sender.address)
         self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
@@ -148,7 +156,7 @@ class Renderer:
             ("From", self._from),
             ("To", mime.mailbox(mime.Mailbox(name, address))),
             ("Subject", mime.unstructured(context["subject"])),
-            ("Date", mime.date(clock.now())),
+            ("Date", mime.date(self._now())),
             ("Message-ID", mail.message_id),
             ("Auto-Submitted", "auto-generated"),
             ("Content-Language", "fr"),
@@ -179,6 +187,8 @@ class Renderer:
         title = facts.get("replay_title") or (view.title if view else None)
         kind = letters.KINDS[mail.template]
         headline = kind.subject.removesuffix(" : {title}")
+        if mail.template is letters.Template.WITHDRAWN and facts.get("by") == WithdrawnBy.EMPLOYER:
+            headline = "Votre inscription prend fin"  # it was not the agent who gave up
         context: dict[str, Any] = {
             "name": name,
             "session": view,
@@ -190,6 +200,8 @@ class Renderer:
             "contact": str(facts.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
+            # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
+            "withdrawable": session is not None and self._now() < session.starts_at,
         }
         zone = view.timezone if view else "Europe/Paris"
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
@@ -263,7 +275,7 @@ class Renderer:
     def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
         if self._links is None:
             return None
-        subscriber, until = str(mail.facts["subscriber"]), clock.now() + SUBSCRIBER_FOR
+        subscriber, until = str(mail.facts["subscriber"]), self._now() + SUBSCRIBER_FOR
         return {
             "preferences": self._links.url(Purpose.PREFERENCES, subscriber, until=until),
             "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),

@@ -22,7 +22,7 @@ def at(text: str) -> datetime:
 
 
 def a_renderer() -> Renderer:
-    return Renderer(SENDER)
+    return Renderer(SENDER, now=lambda: at("2025-03-10T14:06+01:00"))
 
 
 def a_session(**changes: Any) -> SessionState:

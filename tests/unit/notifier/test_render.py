@@ -3,6 +3,7 @@
 import binascii
 import functools
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
@@ -20,7 +21,6 @@ from services.notifier import mime, reasons
 from services.notifier.letters import KINDS, Calendar, Link, NewsItem, Template
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import THEME, Renderer
-from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.links import Expired, Links, Purpose
@@ -383,6 +383,40 @@ def test_what_is_known_to_break_mails_breaks_none(where: str, evil: str) -> None
     checked({"title": "t", "venue": "v", "given": "g", "family": "f"} | {where: evil})
 
 
+ELSEWHERE: dict[Template, Callable[[str], tuple[dict[str, Any], list[NewsItem]]]] = {
+    Template.BESPOKE_ANSWERED: lambda text: (
+        FACTS[Template.BESPOKE_ANSWERED] | {"message": "m" + " ".join(text.split()), "advisor": text},
+        [],
+    ),
+    Template.NEWS: lambda text: (
+        FACTS[Template.NEWS],
+        [some_news(title="n" + text, summary="s" + " ".join(text.split()))],
+    ),
+    Template.SESSION_CHANGED: lambda text: ({"venue_before": "v" + text}, []),
+    Template.REPLAY_AVAILABLE: lambda text: (
+        {"replay_title": "r" + text, "replay_url": "https://r.example/1"},
+        [],
+    ),
+}
+"""Letters that quote something else than a session's title and place, or a name."""
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(ELSEWHERE)), OUTSIDE)
+def test_nothing_that_a_letter_quotes_breaks_it(template: Template, text: str) -> None:
+    def written(quoted: str) -> EmailMessage:
+        facts, news = ELSEWHERE[template](quoted)
+        session = None if template in WITHOUT_SESSION else a_session()
+        return parsed(a_renderer().render(a_mail(template, facts=facts), session, news=news).content)
+
+    message, harmless = written(text), written("x")
+    assert list(message.keys()) == list(harmless.keys())
+    assert [part.get_content_type() for part in message.walk()] == [
+        part.get_content_type() for part in harmless.walk()
+    ]
+    assert Page(body(message, "text/html")).elements == Page(body(harmless, "text/html")).elements
+
+
 @settings(deadline=None)
 @given(OUTSIDE)
 @example("=?utf-8?q?hi=0d=0aBcc:_evil=40x?=")
@@ -423,7 +457,7 @@ LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template
 def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
     session = a_session()
     mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
-    message = parsed(Renderer(SENDER, LINKS).render(mail, session).content)
+    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, session).content)
     purpose, about, until = {
         Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
         Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
@@ -463,6 +497,20 @@ def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     assert reasons.OFFER[Reason(reason)].sentence in text
 
 
+def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
+    def says(now: str) -> str:
+        renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
+        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
+
+    assert "DÉSISTER" in says("2025-03-16T23:59+01:00")
+    assert "désist" not in says("2025-03-17T00:00+01:00").lower()
+
+
+def test_who_was_withdrawn_by_their_employer_has_not_given_up() -> None:
+    message = rendered(Template.WITHDRAWN, facts={"by": "employer", "had_seat": True})
+    assert str(message["Subject"]).startswith("Votre inscription prend fin")
+
+
 def test_a_change_says_what_was_and_what_is() -> None:
     text = body(rendered(Template.SESSION_CHANGED), "text/plain").replace("\u00a0", " ")
     assert (
@@ -491,7 +539,11 @@ def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
     for template in Template:
         mail = a_mail(template, facts=FACTS.get(template, {}))
         session = None if template in WITHOUT_SESSION else a_session()
-        message = parsed(Renderer(SENDER, LINKS).render(mail, session, news=[some_news()]).content)
+        message = parsed(
+            Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
+            .render(mail, session, news=[some_news()])
+            .content
+        )
         if template is not Template.NEWS:
             assert message["List-Unsubscribe"] is None, template
             continue
@@ -500,7 +552,7 @@ def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
         base = f"https://parcours.example{Purpose.UNSUBSCRIBE.value}/"
         assert address.startswith(f"<{base}")
         token = address.removeprefix(f"<{base}").removesuffix(">")
-        assert LINKS.read(Purpose.UNSUBSCRIBE, token, clock.now()) == (str(MAIL_ID),)
+        assert LINKS.read(Purpose.UNSUBSCRIBE, token, at("2025-03-10T14:07+01:00")) == (str(MAIL_ID),)
         for kind in ("text/plain", "text/html"):
             assert base in body(message, kind)
             assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
@@ -523,7 +575,7 @@ def test_one_item_makes_the_subject_and_several_are_counted() -> None:
 
 def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
     mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
-    message = parsed(Renderer(SENDER, LINKS).render(mail, None).content)
+    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, None).content)
     address = f"https://parcours.example{Purpose.CONFIRM.value}/"
     (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
     token = link.removeprefix(address)
