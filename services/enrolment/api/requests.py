@@ -60,7 +60,7 @@ class RequestOutcome(BaseModel):
     )
     moves: list[Move] = Field(
         default=[],
-        description="The enrolments that it moved: the agent's own, then others'. One that it began is the outcome.",
+        description="The enrolments that it moved: the agent's own, then others'; none that it began.",
     )
 
 
