@@ -6,6 +6,7 @@ the book's moment unless a test says otherwise.
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -133,6 +134,23 @@ def changed(book: Book, *, at: datetime | None = None, **changes: Any) -> list[D
 def next_version(session: SessionState, **changes: Any) -> SessionState:
     """The session as it is after these changes."""
     return a_session(**(session.model_dump() | {"version": session.version + 1} | changes))
+
+
+def reopened(book: Book) -> Book:
+    """The book as the store would open it anew, in another transaction."""
+    waiting = [one for one in book.latest.values() if one.state is State.WAITLISTED]
+    anew = replace(
+        book,
+        line=Line(len(waiting), waiting, whole=True),
+        decisions=[],
+        answers=[],
+        changed={},
+        changes=[],
+        marked={},
+        session_is_new=False,
+    )
+    _count_by_employer_anew(anew)
+    return anew
 
 
 def since(book: Book, before: int) -> list[Decision]:

@@ -1,0 +1,239 @@
+"""The rules answer whatever is asked, of whatever session, whenever: with a value, never an exception.
+
+Nothing here makes sense: dates in any order, clocks that go back, lists that name somebody twice, organisers
+who act on nobody. What must be true is true all the same.
+"""
+
+import itertools
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.enrolment.rules import (
+    ApprovalDecision,
+    Book,
+    GroupRequest,
+    Nomination,
+    OfferAnswer,
+    Policy,
+    Request,
+    SeatRequest,
+    Seen,
+    State,
+    Withdrawal,
+    decide,
+    prioritise,
+    rank,
+    record_attendance,
+)
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from tests.support.books import NANTES, RENNES, a_book, an_agent_of, next_version, reopened
+from tests.support.builders import DURING
+
+SOMEWHERE = {RENNES: "bretagne", NANTES: "pays-de-la-loire"}
+AGENTS = [
+    an_agent_of(SOMEWHERE[siret], siret, agent_id=f"T{number}", function=function)
+    for number, (siret, function) in enumerate(itertools.product(SOMEWHERE, ["agent", "dirigeant"]))
+]
+IDS = [*(agent.agent_id for agent in AGENTS), "NOBODY"]
+ZONES = ["Europe/Paris", "Indian/Reunion", "America/Miquelon", "Pacific/Noumea"]
+
+
+def often(strategy: st.SearchStrategy[Any], *rarely: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The one four times as often as each of the others. Hypothesis takes the same one twice for once."""
+    return st.integers(0, 3 + len(rarely)).flatmap(lambda number: [*[strategy] * 4, *rarely][number])
+
+
+agents = st.sampled_from(AGENTS)
+ids = st.sampled_from(IDS)
+moments = st.integers(-40, 40).map(lambda half_days: DURING + timedelta(hours=12 * half_days))
+any_moment = often(
+    moments, st.sampled_from([datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, tzinfo=UTC)])
+)
+
+
+def _module(starts_at: datetime) -> dict[str, Any]:
+    return {"title": "Séance", "starts_at": starts_at, "ends_at": starts_at + timedelta(hours=1)}
+
+
+def _reserved(delegation: Delegation, seats: int, release_at: datetime) -> dict[str, Any]:
+    return {"delegation": delegation, "seats": seats, "release_at": release_at}
+
+
+delegations = st.sampled_from([Delegation.BRETAGNE, Delegation.PAYS_DE_LA_LOIRE, Delegation.CORSE])
+audiences = st.fixed_dictionaries(
+    {},
+    optional={"functions": st.lists(st.sampled_from([*Function]), max_size=2), "sirets": st.just([RENNES])},
+)
+seats: dict[str, st.SearchStrategy[Any]] = {
+    "capacity": st.sampled_from([None, 0, 1, 2, 3, 1_000_000]),
+    "waiting_list": st.sampled_from([*WaitingList]),
+    "approval": st.sampled_from([*ApprovalPolicy]),
+    "reserved_seats": st.lists(st.builds(_reserved, delegations, st.integers(1, 3), moments), max_size=3),
+    "quota_per_authority": st.sampled_from([None, 1, 2]),
+}
+anything: dict[str, st.SearchStrategy[Any]] = seats | {
+    "format": st.sampled_from([*Format]),
+    "status": st.sampled_from([Status.PUBLISHED] * 8 + [*Status]),
+    "enrolment_opens_at": any_moment,
+    "enrolment_closes_at": any_moment,
+    "starts_at": any_moment,
+    "ends_at": any_moment,
+    "timezone": st.sampled_from(ZONES),
+    "modules": st.lists(st.builds(_module, moments), max_size=3),
+    "offer_hold_hours": st.sampled_from([1, 48, 8_760]),
+    "audience": audiences,
+    "organiser": st.sampled_from([*Delegation]),
+}
+sensible = st.fixed_dictionaries({}, optional=seats)
+changes = often(sensible, st.fixed_dictionaries({}, optional=anything))
+about = [
+    st.uuids(version=4),
+    st.one_of(st.just(DURING), st.just(DURING), any_moment),
+    st.just(uuid.UUID(int=0)),
+]
+several = st.lists(agents, max_size=5).map(tuple)
+asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *about, agents, st.booleans())
+requests: st.SearchStrategy[Request] = often(
+    asking,
+    st.builds(GroupRequest, *about, several, st.booleans()),
+    st.builds(Nomination, *about, st.sampled_from([*SOMEWHERE, "0" * 14]), several),
+    st.builds(Withdrawal, *about, ids, st.none(), st.booleans()),
+    st.builds(ApprovalDecision, *about, ids, st.booleans()),
+    st.builds(OfferAnswer, *about, ids, st.booleans(), st.sampled_from([None, None, 1, 2, 3])),
+)
+marks = st.builds(Seen, ids, st.integers(-1, 3), st.sampled_from([*Attendance]))
+ask = st.tuples(st.just("ask"), st.lists(requests, min_size=1, max_size=6))
+steps = often(
+    ask,
+    st.tuples(st.just("answer all"), st.booleans()),
+    st.tuples(st.just("change"), changes),
+    st.tuples(st.just("rank"), st.tuples(st.lists(ids, max_size=4), st.lists(ids, max_size=2))),
+    st.tuples(st.just("rank all"), st.integers(0, 3)),
+    st.tuples(st.just("prioritise"), st.tuples(ids, st.integers(-2, 2))),
+    st.tuples(st.just("see"), st.lists(marks, max_size=4)),
+    st.tuples(st.just("see all"), st.tuples(st.integers(0, 2), st.sampled_from([*Attendance]))),
+    st.tuples(st.just("wait"), any_moment),
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(first=changes, played=st.lists(steps, min_size=12, max_size=30))
+def test_whatever_is_asked_is_answered_and_the_seats_the_line_and_the_versions_agree(
+    first: dict[str, Any], played: list[tuple[str, Any]]
+) -> None:
+    book = a_book(**({"modules": [_module(DURING)] * 2} | first))
+    versions: Counter[uuid.UUID] = Counter()
+    for what, value in played:
+        book = reopened(book)
+        before = book.seats.taken
+        _play(book, what, value)
+        _seats_and_line_agree(book, before)
+        _versions_follow(book, versions)
+
+
+def _play(book: Book, what: str, value: Any) -> None:
+    match what:
+        case "ask":
+            decide(book, value)
+            _each_is_answered_once(book, value)
+        case "answer all":
+            asked = [*_answers_of_all(book, value)]
+            decide(book, asked)
+            _each_is_answered_once(book, asked)
+        case "change":
+            book.change(next_version(book.session, **value))
+            decide(book, ())
+        case "rank":
+            rank(book, *value)
+        case "rank all":
+            candidates = [key for key, one in book.latest.items() if one.state is State.PENDING_SELECTION]
+            if rank(book, candidates[value:], candidates[:value]) is None:
+                assert all(
+                    book.latest[agent_id].state is not State.PENDING_SELECTION for agent_id in candidates
+                )
+        case "prioritise":
+            agent_id, priority = value
+            prioritise(book, agent_id, priority, "Anne Conseil", "Sans raison")
+        case "see":
+            record_attendance(book, value, "Anne Conseil")
+        case "see all":
+            module, mark = value
+            book.now = max(book.now, book.session.ends_at)
+            seated = [key for key, one in book.latest.items() if one.state.has_seat]
+            record_attendance(book, [Seen(agent_id, module, mark) for agent_id in seated], "Anne Conseil")
+        case "wait":
+            book.now = value
+            decide(book, ())
+
+
+def _answers_of_all(book: Book, yes: bool) -> Iterator[Request]:
+    """Everybody whose word is awaited, and every employer whose word is, says this at once."""
+    for agent_id, one in book.latest.items():
+        about_it = uuid.uuid5(one.enrolment_id, str(one.version)), DURING, one.session_id, agent_id
+        if one.state is State.OFFERED:
+            yield OfferAnswer(*about_it, yes)
+        elif one.state is State.PENDING_APPROVAL:
+            yield ApprovalDecision(*about_it, yes)
+
+
+def _each_is_answered_once(book: Book, asked: list[Request]) -> None:
+    assert [answer.request for answer in book.answers] == asked
+    told = Counter(
+        (event.request_id, event.agent.agent_id)
+        for event, _ in book.decisions
+        if event.request_id is not None
+    )
+    for request in asked:
+        for agent_id in set(request.agent_ids):
+            number = told.pop((request.request_id, agent_id), 0)
+            if isinstance(request, SeatRequest | GroupRequest):
+                assert number == 1
+            assert number <= 1
+    assert not told, "an answer that nobody asked for"
+
+
+def _seats_and_line_agree(book: Book, taken_before: int) -> None:
+    states = Counter(one.state for one in book.latest.values())
+    assert book.seats.enrolled == sum(number for state, number in states.items() if state.has_seat)
+    assert book.seats.offered == states[State.OFFERED]
+    assert len(book.line) == states[State.WAITLISTED] == len(list(book.line))
+    places = [one.place for one in book.line]
+    assert places == sorted(places)
+    capacity = book.session.capacity
+    assert capacity is None or book.seats.taken <= max(capacity, taken_before)
+
+
+def _versions_follow(book: Book, versions: Counter[uuid.UUID]) -> None:
+    moves = Counter(change.enrolment.enrolment_id for change in book.changes)
+    for enrolment_id, one in book.changed.items():
+        begun = enrolment_id not in versions
+        versions[enrolment_id] += moves[enrolment_id] + begun
+        assert one.version == versions[enrolment_id]
+
+
+def test_a_hold_is_found_for_every_session_there_can_be() -> None:
+    policy = Policy(last_offer=timedelta(0))
+    for organiser in Delegation:
+        book = a_book(
+            policy=policy,
+            capacity=0,
+            waiting_list="offer",
+            organiser=organiser,
+            starts_at="2099-12-31T00:00:00Z",
+            ends_at="2099-12-31T08:00:00Z",
+            offer_hold_hours=8_760,
+        )
+        request = SeatRequest(uuid.uuid4(), DURING, book.session.session_id, AGENTS[0], approved=True)
+        decide(book, [request])
+        book.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
+        book.change(next_version(book.session, capacity=1))
+        assert book.latest[AGENTS[0].agent_id].state is State.OFFERED
