@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.enrolment.rules import Book, Cause, Fault, Policy, State, prioritise
+from services.enrolment.rules import Book, Cause, Policy, State
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -142,12 +142,12 @@ def test_nobody_overtakes_the_line_however_late_a_request_is_decided() -> None:
     assert states_of(book, (waiting, newcomer)) == [W, W]
 
 
-def test_nobody_overtakes_a_line_that_no_offer_can_reach_any_more() -> None:
+def test_once_no_offer_can_reach_the_line_a_free_seat_is_for_whoever_asks_while_one_may_enrol() -> None:
     book = a_book(capacity=1, waiting_list="offer", enrolment_closes_at=STARTS)
     first, waiting, newcomer = agents(3)
     enrol(book, first, waiting)
     decided(book, withdraws(book, first), asks(book, newcomer), at=LAST_MOMENT)
-    assert states_of(book, (waiting, newcomer)) == [W, W]
+    assert states_of(book, (waiting, newcomer)) == [W, E]
 
 
 def test_a_seat_beside_which_nobody_waits_is_taken_until_the_deadline() -> None:
@@ -375,47 +375,3 @@ def test_an_offer_stands_when_the_line_becomes_automatic_and_the_rest_is_served_
     book, (first, second) = an_offer()
     changed(book, waiting_list="automatic", capacity=2)
     assert states_of(book, (first, second)) == [O, E]
-
-
-# ------------------------------------------------------------ priority
-
-
-def test_a_higher_priority_goes_first_and_keeps_its_author_and_reason() -> None:
-    book, (seated, first, second) = a_book(capacity=1), agents(3)
-    enrol(book, seated, first, second)
-    before = len(book.decisions)
-    assert prioritise(book, second.agent_id, 1, "Anne Conseil", "Reporté de la session de mars") is None
-    change = book.changes[-1]
-    assert change.cause is Cause.PRIORITY
-    assert change.facts["author"] == "Anne Conseil"
-    assert change.facts["reason"] == "Reporté de la session de mars"
-    assert change.facts["place_in_line"] == 1
-    assert len(book.decisions) == before, "the agent is told nothing: their turn comes in time"
-    decided(book, withdraws(book, seated))
-    assert states_of(book, (first, second)) == [W, E]
-
-
-def test_among_equal_priorities_order_of_receipt_decides() -> None:
-    book, (seated, first, second, third) = a_book(capacity=1), agents(4)
-    enrol(book, seated, first, second, third)
-    for agent in (third, second):
-        prioritise(book, agent.agent_id, 2, "Anne Conseil", "Agents prioritaires")
-    changed(book, capacity=2)
-    assert states_of(book, (first, second, third)) == [W, E, W]
-
-
-def test_a_priority_taken_back_gives_the_old_place_back() -> None:
-    book, (seated, first, second) = a_book(capacity=1), agents(3)
-    enrol(book, seated, first, second)
-    prioritise(book, second.agent_id, 5, "Anne Conseil", "Erreur")
-    prioritise(book, second.agent_id, 0, "Anne Conseil", "Erreur corrigée")
-    decided(book, withdraws(book, seated))
-    assert states_of(book, (first, second)) == [E, W]
-
-
-def test_only_who_waits_has_a_place_to_change() -> None:
-    book, (seated, waiting) = a_book(capacity=1), agents(2)
-    enrol(book, seated, waiting)
-    for agent_id in (seated.agent_id, "IEL-INCONNU"):
-        assert prioritise(book, agent_id, 1, "Anne Conseil", "Sans objet") is Fault.NOT_IN_LINE
-    assert book.changes == []
