@@ -91,7 +91,7 @@ class Selected(BaseModel):
 class PriorityChange(_Request):
     """Another priority for somebody who waits. The author is the owner of the token."""
 
-    priority: int = Field(ge=-1000, le=1000, description="Higher ones are served before; 0 is usual.")
+    priority: int = Field(ge=0, le=1000, description="Higher ones are served before; 0 is usual.")
     reason: Line
 
 

@@ -74,7 +74,7 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """A seat that is held: shown, and on POST taken or left."""
         now = clock.now()
-        enrolment_id, version = _offer_of(self._about(request, Purpose.OFFER, Message.OFFER_EXPIRED, now))
+        enrolment_id, version = self._about(request, Purpose.OFFER, Message.OFFER_EXPIRED, now)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 offered = _still_offered(await standing(tx, enrolment_id), version, now)
@@ -110,13 +110,13 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """An enrolment: shown, and on POST given up."""
         now = clock.now()
-        (about,) = self._about(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED, now)
+        enrolment_id, _ = self._about(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED, now)
         if request.method != "POST" or await _field(request, "confirmer") != "oui":
             async with self.database.quiet_transaction() as tx:
-                live = _still_live(await standing(tx, UUID(about)), now)
+                live = _still_live(await standing(tx, enrolment_id), now)
             return self._withdrawal_page(live)
         async with self.database.transaction() as tx:
-            live = _still_live(await standing_for_update(tx, UUID(about)), now)
+            live = _still_live(await standing_for_update(tx, enrolment_id), now)
             enrolment = live.enrolment
             outcome = await self._decide(
                 tx, Withdrawal(uuid4(), now, enrolment.session_id, enrolment.agent.agent_id, None), now
@@ -140,10 +140,10 @@ class _Pages:
     async def certificate(self, request: Request) -> Response:
         """The certificate of attendance, as it stands now."""
         now = clock.now()
-        (about,) = self._about(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED, now)
+        enrolment_id, _ = self._about(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED, now)
         async with self.database.quiet_transaction() as tx:
-            found = await standing(tx, UUID(about))
-            seen = await attended(tx, UUID(about))
+            found = await standing(tx, enrolment_id)
+            seen = await attended(tx, enrolment_id)
         if found is None:
             raise _Closed(Message.UNKNOWN)
         if found.enrolment.state is not State.CERTIFIED or seen is None:
@@ -173,12 +173,14 @@ class _Pages:
 
         return guarded
 
-    def _about(self, request: Request, purpose: Purpose, expired: Message, now: datetime) -> tuple[str, ...]:
+    def _about(self, request: Request, purpose: Purpose, expired: Message, now: datetime) -> tuple[UUID, int]:
+        """The enrolment, and the version that an offer's link names; 0 where a link names none."""
         if self.links is None:
             raise _Closed(Message.FORGED)
         try:
-            return self.links.read(purpose, request.path_params["token"], now)
-        except Forged as error:
+            enrolment_id, *version = self.links.read(purpose, request.path_params["token"], now)
+            return UUID(enrolment_id), int(version[0]) if version else 0
+        except (Forged, ValueError) as error:  # the latter: signed by us, for something else
             raise _Closed(Message.FORGED) from error
         except Expired as error:
             raise _Closed(expired) from error
@@ -198,11 +200,6 @@ async def _field(request: Request, name: str) -> str:
     async with request.form(max_files=0, max_fields=10) as form:
         value = form.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _offer_of(about: tuple[str, ...]) -> tuple[UUID, int]:
-    enrolment_id, version = about
-    return UUID(enrolment_id), int(version)
 
 
 def _still_offered(one: Standing | None, version: int, now: datetime) -> Standing:

@@ -1,5 +1,6 @@
 """The pages behind the links of letters: opening one changes nothing, an answer is decided by the rules."""
 
+import asyncio
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,6 +166,16 @@ async def test_an_offer_that_is_over_is_gone_before_the_clock_has_ended_it(
     assert await front.states(session, agent) == ["offered"]
 
 
+async def test_of_two_answers_at_once_one_counts_and_the_other_is_told(front: Front, ask: Ask) -> None:
+    session, agent, link = await an_offer(front)
+    answers = await asyncio.gather(
+        *(ask("POST", link, data={"reponse": answer}) for answer in ("oui", "non") * 3)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [410] * 5
+    accepted = next("confirmée" in answer.text for answer in answers if answer.status_code == 200)
+    assert await front.states(session, agent) == ["enrolled" if accepted else "lapsed"]
+
+
 async def test_the_offer_of_a_cancelled_session_is_gone(front: Front, ask: Ask) -> None:
     session, _, link = await an_offer(front)
     await front.publish(
@@ -309,6 +320,9 @@ async def test_a_forged_link_is_not_found(ask: Ask, purpose: Purpose) -> None:
         mine[:-1],
         f"{purpose.value}/{token_of_another}",
         f"{purpose.value}/é",
+        path(purpose),
+        path(purpose, "nobody", "2"),
+        path(Purpose.OFFER, uuid4(), "two") if purpose is Purpose.OFFER else path(purpose, ""),
         f"{purpose.value}/{'x' * 20_000}",
     ):
         page(await ask("GET", forged), 404, "Ce lien n’est pas valable")
