@@ -115,7 +115,9 @@ def _grant(
         case Granted.SEAT:
             book.tell(AgentEnrolled(**common(enrolment), request_id=request_id))
         case Granted.PLACE_IN_LINE:
-            book.tell(AgentWaitlisted(**common(enrolment), request_id=request_id, position=len(book.line)))
+            # Last, so its place is the length of the line, of which only the heads are at hand.
+            position = len(book.line)
+            book.tell(AgentWaitlisted(**common(enrolment), request_id=request_id, position=position))
         case Granted.AWAITS_APPROVAL:
             awaiting = Awaiting.EMPLOYER_APPROVAL
             book.tell(EnrolmentPending(**common(enrolment), request_id=request_id, awaiting=awaiting))

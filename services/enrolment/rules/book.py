@@ -91,11 +91,11 @@ class Book:
     # -------------------------------------------------------------------------------- what there is
 
     def prospects(self, agent: Agent) -> Prospects:
-        """What there is for this agent. A seat that somebody in line may take is theirs, however late."""
+        """What there is for this agent. A seat that somebody in line may take is theirs already, or never."""
         latest = self.latest.get(agent.agent_id)
-        may_take = self.seats.may_take(self.session, agent.employer, self.now)
         return Prospects(
-            seat_is_free=may_take and not self._somebody_in_line_may_take_a_seat(),
+            seat_is_free=not self._the_line_comes_first()
+            and self.seats.may_take(self.session, agent.employer, self.now),
             is_live=latest is not None and latest.state.is_live,
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
             overlaps=self.diary is not None and self.diary.overlaps(agent.agent_id, self.session),
@@ -179,23 +179,20 @@ class Book:
         """Who is to have a seat now: the first that may take one, while the line is served at all."""
         if self.now >= self._line_is_served_until():
             return None
-        return self._first_that_may_take_a_seat()
-
-    def _first_that_may_take_a_seat(self) -> Enrolment | None:
         return next(
             (one for one in self.line if self.seats.may_take(self.session, one.agent.employer, self.now)),
             None,
         )
 
-    def _somebody_in_line_may_take_a_seat(self) -> bool:
-        """Whether a seat that is free is the line's, though the line is not served any more.
+    def _the_line_comes_first(self) -> bool:
+        """Whether a seat that is free is kept from whoever does not wait, though the line is served no more.
 
-        While it is served, such a seat has been given away already. Where it matters for whom somebody
-        works, needs the heads of the line.
+        A line of offers is different: once no offer can reach it while others may still enrol, a free seat is
+        whoever's who asks, rather than nobody's (ADR 0007).
         """
-        if not self.line or self.now < self._line_is_served_until():
+        if not self.line or self.session.waiting_list is WaitingList.OFFER:
             return False
-        return not counts_by_employer(self.session) or self._first_that_may_take_a_seat() is not None
+        return self.now >= self._line_is_served_until()
 
     def _line_is_served_until(self) -> datetime:
         """Offers end before the start; without, while one may still enrol or the session is to come."""

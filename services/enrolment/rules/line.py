@@ -1,6 +1,6 @@
 """The waiting list of one session, in order (rule 2)."""
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
@@ -29,7 +29,7 @@ class Line:
 
     def join_the_end(self, enrolment: Enrolment) -> None:
         """Queue behind everybody."""
-        self._entries.append(enrolment)
+        insort(self._entries, enrolment, key=_place)  # the end, and always in order, by which all are found
         self._waiting += 1
 
     def join(self, enrolment: Enrolment) -> None:
@@ -40,11 +40,18 @@ class Line:
         self._waiting += 1
 
     def position(self, enrolment: Enrolment) -> int:
-        """The place in line of somebody who waits, 1 being next."""
-        ahead = (one.enrolment_id for one in self._entries)
-        return 1 + next(number for number, one in enumerate(ahead) if one == enrolment.enrolment_id)
+        """The place in line of somebody who waits, 1 being next. Needs the whole line."""
+        return 1 + bisect_left(self._entries, enrolment.place, key=_place)
 
     def leave(self, enrolment: Enrolment) -> None:
         """Give up a place; whether its holder is at hand or not."""
         self._waiting -= 1
-        self._entries = [one for one in self._entries if one.enrolment_id != enrolment.enrolment_id]
+        index = self._index(enrolment)
+        if index is not None:
+            del self._entries[index]
+
+    def _index(self, enrolment: Enrolment) -> int | None:
+        """Where it stands among those at hand: found by its place, since a line may be of many thousands."""
+        index = bisect_left(self._entries, enrolment.place, key=_place)
+        at_hand = index < len(self._entries)
+        return index if at_hand and self._entries[index].enrolment_id == enrolment.enrolment_id else None

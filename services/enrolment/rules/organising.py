@@ -18,6 +18,7 @@ class Fault(StrEnum):
     SESSION_IS_CANCELLED = "session_is_cancelled"
     SESSION_IS_OVER = "session_is_over"
     NOT_IN_LINE = "not_in_line"
+    PRIORITY_BELOW_0 = "priority_below_0"
     NOT_ENROLLED = "not_enrolled"
     NO_SUCH_MODULE = "no_such_module"
     NOT_STARTED = "not_started"
@@ -61,6 +62,8 @@ def prioritise(book: Book, agent_id: str, priority: int, author: str, reason: st
 
     Needs the whole line. Author and reason are kept. The agent is told nothing: their turn comes in time.
     """
+    if priority < 0:  # who asks from now on must be last: only the heads of the line are at hand then
+        return Fault.PRIORITY_BELOW_0
     waiting = book.latest.get(agent_id)
     if waiting is None or waiting.state is not State.WAITLISTED:
         return Fault.NOT_IN_LINE
