@@ -1,6 +1,7 @@
 """Seats are never exceeded, and what happens when there come to be more or fewer (rule 1)."""
 
 import itertools
+import time
 
 import pytest
 
@@ -102,6 +103,16 @@ def test_lifting_the_limit_seats_everybody() -> None:
     enrol(book, *agents(5))
     changed(book, capacity=None)
     assert (book.seats.enrolled, len(book.line)) == (5, 0)
+
+
+def test_a_line_of_thousands_is_seated_within_a_batch() -> None:
+    """Ten thousand took 13 s while each who left was looked for from the front; a batch may take 10."""
+    book = a_book(capacity=0)
+    enrol(book, *agents(4_000))
+    before = time.process_time()
+    changed(book, capacity=None)
+    assert len(book.line) == 0
+    assert time.process_time() - before < 1.0
 
 
 def test_opening_a_session_of_no_seats_seats_the_first_of_the_line() -> None:
