@@ -1,14 +1,18 @@
 """A group is one request (rule 6)."""
 
+import uuid
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.enrolment.rules import Book, State
 from shared.events.enrolment import AgentWaitlisted, EnrolmentRefused
+from shared.events.portal import GroupEnrolmentRequested, TraineesNominated
 from shared.events.vocabulary import Agent, Reason
 from tests.support.books import (
     NANTES,
+    RENNES,
     a_book,
     agents,
     an_agent_of,
@@ -27,6 +31,7 @@ from tests.support.books import (
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, an_agent
 
 E, W, R = State.ENROLLED, State.WAITLISTED, State.REFUSED
+OFFICER = {"name": "Paul Lefèvre", "email": "formation@ville-exemple.fr"}
 NO_FIT = Reason.GROUP_DOES_NOT_FIT
 
 
@@ -226,6 +231,26 @@ def test_a_group_without_a_limit_always_fits() -> None:
 
 
 # ------------------------------------------------------------ groups that the contract does not let in
+
+
+@pytest.mark.parametrize(("number", "valid"), [(0, False), (1, True), (500, True), (501, False)])
+def test_a_group_and_a_list_are_of_1_to_500(number: int, valid: bool) -> None:
+    some = tuple(agents(number))
+    group: dict[str, Any] = {"session_id": uuid.uuid4(), "agents": some, "requested_by": OFFICER}
+    named = {"session_id": uuid.uuid4(), "agents": some, "nominated_by": OFFICER, "siret": RENNES}
+    for contract, document in ((GroupEnrolmentRequested, group), (TraineesNominated, named)):
+        if valid:
+            assert len(contract.model_validate(document).agents) == number
+        else:
+            with pytest.raises(ValidationError, match="agents"):
+                contract.model_validate(document)
+
+
+def test_a_group_in_which_an_agent_stands_twice_is_no_group() -> None:
+    agent = an_agent()
+    group = {"session_id": uuid.uuid4(), "agents": (agent, agent), "requested_by": OFFICER}
+    with pytest.raises(ValidationError, match="stands twice"):
+        GroupEnrolmentRequested.model_validate(group)
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -124,7 +124,7 @@ steps = often(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(first=changes, played=st.lists(steps, min_size=12, max_size=30))
 def test_whatever_is_asked_is_answered_and_the_seats_the_line_and_the_versions_agree(
