@@ -69,7 +69,11 @@ class Tokens:
 
     def owner_of(self, token: str) -> Principal | None:
         """Whose token it is, or None."""
-        return self._owners.get(hashlib.sha256(token.encode()).hexdigest())
+        return self.owner_of_digest(hashlib.sha256(token.encode()).hexdigest())
+
+    def owner_of_digest(self, digest: str) -> Principal | None:
+        """Whose token has this SHA-256, in hexadecimal, or None: for who keeps no token, and asks again."""
+        return self._owners.get(digest)
 
 
 def requires(*roles: Role) -> Callable[[Request], Principal]:
