@@ -4,7 +4,7 @@ import functools
 from datetime import timedelta
 
 from services.catalogue import rules
-from services.catalogue.store import bespoke, sessions
+from services.catalogue.store import bespoke, logins, sessions
 from shared import clock
 from shared.database import Database
 from shared.process import Job
@@ -41,6 +41,8 @@ async def announce_due(database: Database) -> float:
 
 
 async def forget_settled(database: Database, kept: timedelta) -> None:
-    """Forget whom bespoke requests named, and what was written, ``kept`` after they were settled."""
+    """Forget whom bespoke requests named, ``kept`` after they were settled; and logins that have run out."""
+    now = clock.now()
     async with database.quiet_transaction() as tx:
-        await bespoke.forget(tx, clock.now() - kept)
+        await bespoke.forget(tx, now - kept)
+        await logins.purge(tx, now)

@@ -203,6 +203,17 @@ class BespokeRequestRow(_Row, table=True):
     session_id: UUID | None = Field(foreign_key="session.session_id")
 
 
+class LoginRow(_Row, table=True):
+    """A browser that is logged in to the management pages; digests only."""
+
+    __tablename__ = "login"
+
+    digest: str = Field(primary_key=True)
+    token_digest: str
+    form_key: str
+    expires_at: datetime = Field(sa_type=Timestamp, index=True)
+
+
 class AuditRow(_Row, table=True):
     """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
 
@@ -233,4 +244,5 @@ session = _table("session")
 occupancy = _table("occupancy")
 resource = _table("resource")
 bespoke_request = _table("bespoke_request")
+login = _table("login")
 audit = _table("audit")

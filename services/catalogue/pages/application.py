@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from services.catalogue.pages import answers, browse, feeds
+from services.catalogue.pages import answers, browse, feeds, logins, manage
 from services.catalogue.pages.site import BUILT, Site, fingerprint, render, static_file
 
 _FOREVER = "public, max-age=31536000, immutable"
@@ -21,7 +21,13 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 def build(site: Site) -> Starlette:
     """The pages of ``site``."""
-    routes: list[BaseRoute] = [*browse.routes(), *feeds.routes(), Route("/static/{name}", _static)]
+    routes: list[BaseRoute] = [
+        *browse.routes(),
+        *feeds.routes(),
+        *logins.routes(),
+        *manage.routes(),
+        Route("/static/{name}", _static),
+    ]
     pages = Starlette(
         routes=routes,
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],

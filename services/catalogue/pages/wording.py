@@ -1,5 +1,6 @@
 """The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -164,3 +165,65 @@ def published_on(moment: datetime) -> str:
 
 
 _PARIS = ZoneInfo("Europe/Paris")
+
+
+ZONES = {
+    "Europe/Paris": "Paris",
+    "America/Guadeloupe": "la Guadeloupe",
+    "America/Martinique": "la Martinique",
+    "America/Cayenne": "la Guyane",
+    "Indian/Reunion": "La Réunion",
+    "Indian/Mayotte": "Mayotte",
+}
+_ACTIONS = {
+    "created": "brouillon créé",
+    "duplicated": "copiée d’une autre session",
+    "imported": "importée d’un fichier",
+    "loaded": "chargée avec l’offre",
+    "changed": "modifiée",
+    "published": "publiée",
+    "cancelled": "annulée",
+    "agreed": "créée en réponse à une collectivité",
+}
+_FIELDS = {
+    "title": "titre",
+    "summary": "présentation",
+    "experts": "intervenants",
+    "starts_at": "début",
+    "ends_at": "fin",
+    "enrolment_opens_at": "ouverture des inscriptions",
+    "enrolment_closes_at": "clôture des inscriptions",
+    "timezone": "fuseau horaire",
+    "modules": "séances",
+    "capacity": "places",
+    "waiting_list": "liste d’attente",
+    "offer_hold_hours": "délai de réponse",
+    "approval": "accord",
+    "audience": "public",
+    "reserved_seats": "places réservées",
+    "quota_per_authority": "places par collectivité",
+    "venue": "lieu",
+    "join_url": "adresse de connexion",
+    "illimite": "limite de places",
+}
+
+
+def done(action: str) -> str:
+    """What somebody did to a session, as its history says it."""
+    return _ACTIONS.get(action, action)
+
+
+def changed(changes: Mapping[str, object]) -> str:
+    """Which fields somebody changed."""
+    return listed([_FIELDS.get(name, name) for name in changes])
+
+
+def stamp(moment: datetime) -> str:
+    """``mardi 11 mars 2025 à 9 h 30, heure de Paris``."""
+    return french.moment(moment, "Europe/Paris")
+
+
+def listed_sessions(number: int, more: bool) -> str:
+    """How many sessions a page lists, where more may follow."""
+    said = sessions(number)
+    return f"{said[:1].upper()}{said[1:]} sur cette page" if more else said[:1].upper() + said[1:]

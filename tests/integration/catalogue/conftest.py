@@ -98,10 +98,7 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
     web = api.build(database, tokens)
     site = pages.Site(database=database, tokens=tokens, address=PUBLIC_URL, portal=PORTAL_URL)
     pages.beside(web, pages.build(site))
-    # http: the cookies of a client that is not on https must be kept, as on somebody's own machine.
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=web), base_url="http://127.0.0.1:8001"
-    ) as browser:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:
         yield browser
 
 

@@ -1,0 +1,174 @@
+"""Logging in to the management pages: a token for a cookie, and who may send which form.
+
+The cookie is random and means nothing; what it stands for is in the database. A form is taken from a page
+that this browser was given: its key is the login's own, and a browser that says where the form came from must
+say here. A token that is no longer in ``API_TOKENS_FILE`` ends its logins.
+"""
+
+import functools
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.catalogue.pages import answers
+from services.catalogue.pages.site import Site, render, site_of
+from services.catalogue.store import logins
+from services.catalogue.store.logins import Login
+from shared import clock
+from shared.auth import Principal, Role
+from shared.database import Database
+
+LASTS = timedelta(hours=8)
+"""A working day."""
+LOGIN = "/gestion/connexion"
+LARGEST_FORM = 256 * 1024
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
+
+    request: Request
+    who: Principal
+    login: Login
+    form: Mapping[str, str]
+
+    @property
+    def database(self) -> Database:
+        return site_of(self.request).database
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page that nobody may keep, with what its forms need."""
+        body = render(self.request, template, who=self.who, form_key=self.login.form_key, **values)
+        return answers.private(body, status=status)
+
+
+Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
+
+
+def routes() -> list[Route]:
+    """The addresses of logging in and out."""
+    return [
+        Route(LOGIN, log_in, methods=["GET", "POST"]),
+        Route("/gestion/deconnexion", guarded(log_out), methods=["POST"]),
+    ]
+
+
+def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Only for who is logged in; others are shown the way. A form that is not ours is refused (403)."""
+
+    @functools.wraps(handler)
+    async def answer(request: Request) -> Response:
+        found = await _login_of(request)
+        if found is None:
+            return RedirectResponse(LOGIN, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+        who, login = found
+        form: Mapping[str, str] = {}
+        if request.method == "POST":
+            form = await _form(request)
+            if not secrets.compare_digest(form.get("cle", "").encode(), login.form_key.encode()):
+                raise HTTPException(403)
+        return await handler(Visit(request, who, login, form))
+
+    return answer
+
+
+async def log_in(request: Request) -> Response:
+    """The form, and what comes of it."""
+    if request.method == "GET":
+        return answers.private(render(request, "connexion.html", wrong=False))
+    token = (await _form(request)).get("jeton", "").strip()
+    site = site_of(request)
+    who = site.tokens.owner_of(token)
+    if who is None or who.role not in (Role.ORGANISER, Role.ADMIN):
+        return answers.private(render(request, "connexion.html", wrong=True), status=403)
+    secret = secrets.token_urlsafe(32)
+    login = Login(_digest(secret), _digest(token), secrets.token_urlsafe(32), clock.now() + LASTS)
+    async with site.database.quiet_transaction() as tx:
+        await logins.open_one(tx, login)
+    response = _to("/gestion")
+    response.set_cookie(
+        _cookie_of(site),
+        secret,
+        max_age=int(LASTS.total_seconds()),
+        path="/",
+        secure=_is_secure(site),
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def log_out(visit: Visit) -> Response:
+    """Ended here, not only in the browser."""
+    async with visit.database.quiet_transaction() as tx:
+        await logins.close(tx, visit.login.digest)
+    site = site_of(visit.request)
+    response = _to(LOGIN)
+    response.delete_cookie(_cookie_of(site), path="/", secure=_is_secure(site), httponly=True, samesite="lax")
+    return response
+
+
+def _to(path: str) -> Response:
+    return RedirectResponse(path, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+
+
+async def _login_of(request: Request) -> tuple[Principal, Login] | None:
+    site = site_of(request)
+    secret = request.cookies.get(_cookie_of(site))
+    if not secret:
+        return None
+    async with site.database.quiet_transaction() as tx:
+        login = await logins.known(tx, _digest(secret), clock.now())
+    who = None if login is None else site.tokens.owner_of_digest(login.token_digest)
+    return None if login is None or who is None else (who, login)
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """The fields of a form of this site. Raises a 403 for one that a browser says is another's, a 413."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise HTTPException(403)
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise HTTPException(403)
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise HTTPException(400)
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > LARGEST_FORM:
+            raise HTTPException(413)
+    return parsed(bytes(content))
+
+
+def parsed(content: bytes) -> Mapping[str, str]:
+    """The fields of a form, as browsers send them. Raises a 400 for what no browser sends."""
+    try:
+        text = content.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError as error:
+        raise HTTPException(400) from error
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _is_secure(site: Site) -> bool:
+    return site.address.startswith("https://")
+
+
+def _cookie_of(site: Site) -> str:
+    """A name that browsers let nobody else set, where the site is on https."""
+    return "__Host-gestion" if _is_secure(site) else "gestion"

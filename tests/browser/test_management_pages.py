@@ -1,0 +1,78 @@
+"""A delegation's pages in a browser: axe-core looks at every one, and a session lives by clicks."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import TOKEN, violations
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def desk(page: Page) -> Iterator[Page]:
+    """A tab of somebody of Bretagne who is logged in."""
+    page.goto("/gestion")
+    page.get_by_label("Jeton d’accès").fill(TOKEN)
+    page.get_by_role("button", name="Se connecter").click()
+    expect(page.get_by_role("heading", name="Sessions · Bretagne")).to_be_visible()
+    yield page
+    page.get_by_role("button", name="Se déconnecter").click()
+    expect(page).to_have_url(re.compile("/gestion/connexion$"))
+
+
+def looks_right(page: Page) -> None:
+    assert violations(page) == []
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_who_mistypes_a_token_is_told_beside_the_field(page: Page) -> None:
+    page.goto("/gestion/connexion")
+    looks_right(page)
+    page.get_by_label("Jeton d’accès").fill("presque")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Jeton d’accès")).to_have_accessible_description(re.compile("n’ouvre pas"))
+    looks_right(page)
+
+
+def test_a_session_lives_from_draft_to_cancellation(desk: Page) -> None:
+    looks_right(desk)
+    desk.get_by_role("link", name="Nouvelle session").first.click()
+    looks_right(desk)
+    desk.get_by_role("button", name="Enregistrer le brouillon").click()
+    expect(desk.get_by_role("alert")).to_contain_text("Rien n’a été enregistré")
+    expect(desk.get_by_label("Offre")).to_have_accessible_description("Ce champ est obligatoire.")
+    looks_right(desk)
+
+    start = datetime.now(UTC) + timedelta(days=60)
+    desk.get_by_label("Offre").select_option(value="ia-et-territoires")
+    desk.get_by_label("Titre").fill("Rencontre de Lannion")
+    desk.get_by_label("Début").fill(start.strftime("%Y-%m-%dT09:30"))
+    desk.get_by_label("Fin", exact=True).fill(start.strftime("%Y-%m-%dT17:00"))
+    opening = desk.get_by_label("Ouverture des inscriptions")
+    opening.fill((start - timedelta(days=70)).strftime("%Y-%m-%dT09:00"))
+    desk.get_by_label("Lieu", exact=True).fill("Lannion")
+    desk.get_by_label("Nombre de places").fill("25")
+    desk.get_by_role("button", name="Enregistrer le brouillon").click()
+    expect(desk.get_by_role("status")).to_contain_text("Le brouillon est enregistré")
+    looks_right(desk)
+
+    desk.get_by_role("button", name="Publier").click()
+    expect(desk.get_by_role("status")).to_contain_text("La session est publiée")
+    desk.get_by_label("Nombre de places").fill("20")
+    desk.get_by_role("button", name="Enregistrer les modifications").click()
+    expect(desk.get_by_role("status")).to_contain_text("La session est modifiée")
+    address = desk.url
+    desk.get_by_role("link", name="Voir la page publique").click()
+    expect(desk.locator(".door")).to_have_text(re.compile(r"20\splaces restantes"))
+
+    desk.goto(address)
+    desk.get_by_role("link", name="Annuler la session").click()
+    looks_right(desk)
+    desk.get_by_role("button", name="Annuler la session").click()
+    expect(desk.get_by_role("status")).to_contain_text("La session est annulée")
+    looks_right(desk)

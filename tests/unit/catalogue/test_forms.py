@@ -1,0 +1,84 @@
+"""Forms of sessions: untouched fields ask nothing, times are those of the wall, faults are told in French."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
+
+from services.catalogue.pages import complaints, forms, logins, wording
+from services.catalogue.rules import Refusal
+from services.catalogue.store.sessions import Presentation
+from tests.unit.catalogue.builders import a_plan
+
+PARIS = "Europe/Paris"
+SHOWN = forms.shown(a_plan(), Presentation(summary="Une journée.", experts=("Une juriste",)))
+
+
+def test_a_form_that_comes_back_untouched_asks_nothing() -> None:
+    odd = a_plan(starts_at=datetime(2025, 4, 15, 7, 30, 12, 345, tzinfo=UTC), capacity=None)
+    for plan in (a_plan(), odd):
+        shown = forms.shown(plan, Presentation())
+        assert forms.read(shown, shown, timezone=plan.timezone) == forms.Typed({}, {})
+
+
+def test_times_are_those_of_the_sessions_clocks() -> None:
+    assert SHOWN["starts_at"] == "2025-04-15T09:30"
+    typed = forms.read(SHOWN | {"starts_at": "2025-03-29T09:30"}, SHOWN, timezone=PARIS)
+    assert typed.fields == {"starts_at": datetime(2025, 3, 29, 8, 30, tzinfo=UTC)}
+
+
+def test_another_zone_means_other_instants_for_the_same_figures() -> None:
+    typed = forms.read(SHOWN | {"timezone": "Indian/Reunion"}, SHOWN, timezone=PARIS)
+    assert typed.fields.keys() == {"timezone", *forms.DATES}
+    assert typed.fields["starts_at"] == datetime(2025, 4, 15, 5, 30, tzinfo=UTC)
+
+
+def test_an_emptied_field_means_none_where_there_can_be_none() -> None:
+    typed = forms.read(
+        SHOWN | {"venue": " ", "summary": "", "title": "", "ends_at": ""}, SHOWN, timezone=PARIS
+    )
+    assert typed.fields == {"venue": None, "summary": None}
+    assert typed.wrong == {"title": complaints.NEEDED, "ends_at": complaints.NEEDED}
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("starts_at", "demain"),
+        ("starts_at", "2025-02-30T09:30"),
+        ("capacity", "douze"),
+        ("capacity", "1.5"),
+        ("quota_per_authority", "x"),
+    ],
+)
+def test_what_cannot_be_read_is_told_beside_its_field(field: str, text: str) -> None:
+    assert forms.read(SHOWN | {field: text}, SHOWN, timezone=PARIS).wrong.keys() == {field}
+
+
+def test_every_refusal_has_a_french_sentence() -> None:
+    assert set(complaints.REFUSALS) == set(Refusal)
+    assert all(re.fullmatch(r"[A-ZÉ].*\.", said) for said in complaints.REFUSALS.values())
+
+
+def test_a_history_has_words_for_every_field_of_a_form() -> None:
+    for field in forms.FIELDS - {"offer_id", "organiser"}:
+        assert wording.changed({field: None}) != field
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_form_or_a_bad_request(content: bytes) -> None:
+    """Nothing else is raised: 500 is not an answer to rubbish."""
+    with suppress(HTTPException):
+        assert all(isinstance(value, str) for value in logins.parsed(content).values())
+
+
+def test_a_form_is_read_as_browsers_send_it() -> None:
+    assert logins.parsed(b"title=L%27IA+%C3%A0+Brest&summary=a%0D%0Ab&venue=") == {
+        "title": "L'IA à Brest",
+        "summary": "a\nb",
+        "venue": "",
+    }
