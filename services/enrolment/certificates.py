@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,9 @@ from zoneinfo import ZoneInfo
 
 import typst
 
+from services.enrolment.rules import Enrolment
 from shared import french
+from shared.events.catalogue import SessionState
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -61,6 +63,36 @@ class Certificate:
     modules: tuple[AttendedModule, ...]
     organiser: str
     issued_at: datetime
+
+    @property
+    def file_name(self) -> str:
+        """Under which it is saved: nobody's name."""
+        return f"attestation-{self.reference}.pdf"
+
+
+def certificate_of(
+    enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime
+) -> Certificate:
+    """The certificate of an enrolment whose agent attended the modules ``attended``, counted from 0."""
+    agent = enrolment.agent
+    return Certificate(
+        reference=str(enrolment.enrolment_id),
+        given_name=agent.given_name,
+        family_name=agent.family_name,
+        employer=agent.employer.name,
+        session_title=session.title,
+        starts_at=session.starts_at,
+        ends_at=session.ends_at,
+        timezone=session.timezone,
+        venue=session.venue,
+        modules=tuple(
+            AttendedModule(module.title, module.starts_at, module.ends_at)
+            for number, module in enumerate(session.modules)
+            if number in attended
+        ),
+        organiser=session.organiser,
+        issued_at=recorded_at,
+    )
 
 
 async def pdf_of(certificate: Certificate) -> bytes:
@@ -175,7 +207,11 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
 @functools.lru_cache(maxsize=10_000)
 def _shown(character: str) -> str:
     """The character, or what it is composed of, or the sign for a missing one."""
-    if character.isascii() and character.isprintable():
+    if (
+        unicodedata.category(character) == "Cc"
+    ):  # no contract lets one in; whether one shows depends on its place
+        return " " if character.isspace() else _MISSING
+    if character.isascii():
         return character
     for candidate in (character, unicodedata.normalize("NFKD", character)):
         try:

@@ -9,9 +9,11 @@ from services.enrolment import rules
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce
 from services.enrolment.api.bodies import Record, Recorded, Records
-from services.enrolment.api.scope import A_SHEET, act_on, entries_of, own_session
+from services.enrolment.api.scope import A_SHEET, act_on, entries_of, own_enrolment, own_session
+from services.enrolment.certificates import certificate_of, pdf_of
 from services.enrolment.rules import Fault as OrganisingFault
 from services.enrolment.rules import Policy, Seen, State
+from services.enrolment.store.standing import attended
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.http import Problem
@@ -79,6 +81,31 @@ async def record_attendance_by_sheet(
                 ]
             )
     return Recorded(records=len(records))
+
+
+@router.get(
+    "/enrolments/{enrolment_id}/certificate.pdf",
+    summary="The certificate of attendance",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def show_certificate(enrolment_id: UUID, database: Database, organiser: Organiser) -> Response:
+    """The same that the agent opens by the link of their letter."""
+    async with database.quiet_transaction() as tx:
+        one = await own_enrolment(tx, enrolment_id, organiser)
+        seen = await attended(tx, enrolment_id)
+    if one.enrolment.state is not State.CERTIFIED or seen is None:
+        raise Problem(
+            409,
+            "Not possible now",
+            f"No certificate is due: this enrolment is {one.enrolment.state}. Record attendance first.",
+        )
+    certificate = certificate_of(one.enrolment, one.session, seen.modules, seen.recorded_at)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{certificate.file_name}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
 
 
 _ATTENDANCE_FAULTS = {

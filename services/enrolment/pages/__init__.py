@@ -16,13 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.enrolment import certificates, desk
-from services.enrolment.certificates import AttendedModule, Certificate
+from services.enrolment.certificates import certificate_of
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
 from services.enrolment.pages.rendering import PRIVATE, Rendering, moment, shown
 from services.enrolment.rules import OfferAnswer, Policy, State, Withdrawal, judge_withdrawal
 from services.enrolment.rules import Request as Asked
 from services.enrolment.store.standing import (
-    Attended,
     Standing,
     attended,
     standing,
@@ -148,10 +147,9 @@ class _Pages:
             raise _Closed(Message.UNKNOWN)
         if found.enrolment.state is not State.CERTIFIED or seen is None:
             raise _Closed(Message.NOT_CERTIFIED, found.session)
-        pdf = await certificates.pdf_of(_certificate(found, seen))
-        name = f"attestation-{found.enrolment.enrolment_id}.pdf"
-        headers = PRIVATE | {"Content-Disposition": f'inline; filename="{name}"'}
-        return Response(pdf, media_type="application/pdf", headers=headers)
+        certificate = certificate_of(found.enrolment, found.session, seen.modules, seen.recorded_at)
+        headers = PRIVATE | {"Content-Disposition": f'inline; filename="{certificate.file_name}"'}
+        return Response(await certificates.pdf_of(certificate), media_type="application/pdf", headers=headers)
 
     # ------------------------------------------------------------------------------------ in common
 
@@ -234,25 +232,3 @@ def _still_live(one: Standing | None, now: datetime) -> Standing:
     if judge_withdrawal(one.session, one.enrolment, now) is not None:
         raise _Closed(Message.SESSION_STARTED, one.session)
     return one
-
-
-def _certificate(one: Standing, seen: Attended) -> Certificate:
-    session, agent = one.session, one.enrolment.agent
-    return Certificate(
-        reference=str(one.enrolment.enrolment_id),
-        given_name=agent.given_name,
-        family_name=agent.family_name,
-        employer=agent.employer.name,
-        session_title=session.title,
-        starts_at=session.starts_at,
-        ends_at=session.ends_at,
-        timezone=session.timezone,
-        venue=session.venue,
-        modules=tuple(
-            AttendedModule(module.title, module.starts_at, module.ends_at)
-            for number, module in enumerate(session.modules)
-            if number in seen.modules
-        ),
-        organiser=session.organiser,
-        issued_at=seen.recorded_at,
-    )

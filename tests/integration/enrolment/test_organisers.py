@@ -393,6 +393,19 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
     ]
 
 
+async def test_an_organiser_has_the_certificate_once_it_is_due(front: Front, ask: Ask) -> None:
+    session = await a_session_that_ran(front, modules=[])
+    entry = (await listed(ask, session))[0]
+    path = f"/api/v1/enrolments/{entry['enrolment_id']}/certificate.pdf"
+    problem(await ask("GET", path, by=BRETAGNE), 409)
+    records = {"records": [seen("A-0", "attended")]}
+    assert (await ask("POST", of(session, "attendance"), by=BRETAGNE, json=records)).status_code == 200
+    answer = await ask("GET", path, by=BRETAGNE)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content.startswith(b"%PDF-")
+    problem(await ask("GET", path, by=CORSE), 404)
+
+
 async def test_one_record_that_cannot_be_taken_refuses_all(front: Front, ask: Ask) -> None:
     session = await a_session_that_ran(front)
     records = [
