@@ -92,6 +92,25 @@ def resolve(
         stop(f"The mail {mail_id} is {before.value if before else '?'}: there is nothing to decide.")
 
 
+@mails.command("resend", help="Send a letter once more on purpose, as a new mail.")
+def resend(
+    mail_id: UUID,
+    by: Annotated[
+        str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
+    ],
+) -> None:
+    """Queue a copy with a key and a Message-ID of its own."""
+
+    async def again(process: Process) -> UUID | None:
+        async with process.database.transaction() as tx:
+            return await store.resend(tx, mail_id, actor=by)
+
+    new = in_process(DEFINITION, again)
+    if new is None:
+        stop(f"There is no mail {mail_id}.")
+    typer.echo(f"{mail_id}: will be sent again as {new}, unless what it says is not so any more")
+
+
 def _line(record: MailRecord) -> str:
     """Identifiers only: a list may end up in a ticket."""
     return "\t".join(

@@ -38,6 +38,26 @@ class MailItem(BaseModel):
     settled_at: datetime | None
 
 
+class MailDecision(BaseModel):
+    """What somebody decided about a mail."""
+
+    at: datetime
+    actor: str
+    action: str
+
+
+class MailDetail(MailItem):
+    """A mail, and what was decided about it."""
+
+    decisions: list[MailDecision]
+
+
+class MailResent(BaseModel):
+    """The new mail. It is superseded, not sent, if what it says is not so any more."""
+
+    mail_id: UUID
+
+
 class MailPage(BaseModel):
     """Mails, newest first. ``next`` is the cursor of the next page, null at the end."""
 
@@ -78,7 +98,34 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
         async with database.quiet_transaction() as tx:
             return MailCounts(states=await store.counts(tx))
 
+    @api.get("/api/v1/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
+    async def mail(_staff: Staff, mail_id: UUID) -> MailDetail:
+        async with database.quiet_transaction() as tx:
+            records = await store.mails(tx, mail_id=mail_id)
+            audit = await store.audit_of(tx, mail_id)
+        if not records:
+            raise _no_mail(mail_id)
+        decisions = [MailDecision(at=line.at, actor=line.actor, action=line.action) for line in audit]
+        return MailDetail(**_item(records[0]).model_dump(), decisions=decisions)
+
+    @api.post(
+        "/api/v1/mails/{mail_id}/resend",
+        tags=["mails"],
+        status_code=201,
+        summary="Send a letter once more on purpose, as a new mail",
+    )
+    async def resend(staff: Staff, mail_id: UUID) -> MailResent:
+        async with database.transaction() as tx:
+            again = await store.resend(tx, mail_id, actor=staff.name)
+        if again is None:
+            raise _no_mail(mail_id)
+        return MailResent(mail_id=again)
+
     return api
+
+
+def _no_mail(mail_id: UUID) -> Problem:
+    return Problem(404, "No such mail", f"There is no mail {mail_id}.")
 
 
 def _item(record: MailRecord) -> MailItem:

@@ -1,5 +1,6 @@
 """Composition root of the notifier: settings to database, broker, relay, HTTP, jobs and queue."""
 
+import secrets
 from pathlib import Path
 
 from services.notifier import api, handlers, jobs, pages, tables
@@ -10,6 +11,7 @@ from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.links import Links, Purpose
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -18,9 +20,19 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     database = Database(settings.database_url, application_name="notifier")
-    http = api.build(database, Tokens.load(settings.api_tokens_file))
+    tokens = Tokens.load(settings.api_tokens_file)
+    http = api.build(database, tokens)
     rendering = pages.Rendering(settings.public_url("catalogue"))
     pages.subscribing.add_to(http, database, settings.links, rendering)
+    pages.mail_log.add_to(
+        http,
+        database,
+        rendering,
+        tokens=tokens,
+        keys=settings.link_keys,
+        renderer=Renderer(_sender(settings), _links_to_nowhere()),
+        secure=settings.public_url("notifier").startswith("https:"),
+    )
     return Process(
         name="notifier",
         settings=settings,
@@ -33,15 +45,25 @@ def compose(settings: Settings) -> Process:
     )
 
 
+def _sender(settings: Settings) -> Sender:
+    name, address = settings.sender
+    return Sender(name, address, settings.contact, settings.public_url("catalogue"))
+
+
+def _links_to_nowhere() -> Links:
+    """Links as letters have them, signed with a key that nothing else knows: they open nothing."""
+    return Links([secrets.token_hex(32)], dict.fromkeys(Purpose, "https://lien-masque.invalid"))
+
+
 def deliverer(settings: Settings, database: Database) -> Deliverer:
     """The queue's way out, with as many lanes as connections."""
-    name, address = settings.sender
+    sender = _sender(settings)
     return Deliverer(
         database,
         Mailer(settings.relay, size=settings.smtp_connections),
-        Renderer(Sender(name, address, settings.contact, settings.public_url("catalogue")), settings.links),
+        Renderer(sender, settings.links),
         lanes=settings.smtp_connections,
-        message_domain=address.rpartition("@")[2],
+        message_domain=sender.address.rpartition("@")[2],
         per_domain=settings.smtp_per_domain,
         domain_rate=settings.smtp_domain_rate,
     )

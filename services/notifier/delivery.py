@@ -25,7 +25,7 @@ from services.notifier.render import Outgoing, Renderer
 from services.notifier.store import Claim, Claimed, Settlement
 from services.notifier.tables import MailState
 from shared import clock
-from shared.database import Database, Transaction, is_temporary
+from shared.database import Database, is_temporary
 from shared.events.catalogue import SessionState
 
 log = logging.getLogger(__name__)
@@ -118,10 +118,7 @@ class Batcher(Generic[T, R]):
 @dataclass(frozen=True, slots=True)
 class _Job:
     claimed: Claimed
-    session: SessionState | None
-    known: letters.Known | None
-    others: Sequence[SessionState]
-    news: Sequence[letters.NewsItem]
+    about: store.About
 
 
 def _domain(job: _Job) -> str:
@@ -254,33 +251,10 @@ class Deliverer:
             claimed = await store.claim(
                 tx, self.owner, most=most, lease=CLAIM_LEASE, message_domain=self._message_domain
             )
-            return await self._with_what_is_known(tx, claimed) if claimed else []
-
-    async def _with_what_is_known(self, tx: Transaction, claimed: Sequence[Claimed]) -> list[_Job]:
-        """What letters tell beside their own facts, as it is now."""
-        mails = [one.mail for one in claimed]
-        sessions = await store.known_sessions(
-            tx, {mail.session_id for mail in mails if mail.session_id is not None}, self._sessions
-        )
-        known = await store.standings(
-            tx, {mail.enrolment_id for mail in mails if mail.enrolment_id is not None}
-        )
-        refused = {
-            mail.session_id for mail in mails if mail.session_id is not None and letters.suggests_others(mail)
-        }
-        others = await store.open_alternatives(tx, refused) if refused else {}
-        wanted = {item for mail in mails for item in letters.items_of(mail)}
-        news = await store.news_items(tx, wanted) if wanted else {}
-        return [
-            _Job(
-                one,
-                sessions.get(one.mail.session_id) if one.mail.session_id is not None else None,
-                known.get(one.mail.enrolment_id) if one.mail.enrolment_id is not None else None,
-                others.get(one.mail.session_id, ()) if one.mail.session_id is not None else (),
-                [news[item] for item in letters.items_of(one.mail) if item in news],
-            )
-            for one in claimed
-        ]
+            if not claimed:
+                return []
+            about = await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
+        return [_Job(one, what) for one, what in zip(claimed, about, strict=True)]
 
     # ------------------------------------------------------------------------------------- one lane
 
@@ -315,14 +289,14 @@ class Deliverer:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
         now = clock.now()
-        match letters.look_again(mail, job.session, job.known, now):
+        match letters.look_again(mail, job.about.session, job.about.known, now):
             case letters.Superseded(why):
                 SUPERSEDED.labels(mail.template).inc()
                 return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
             case letters.Postponed(until):
                 return _not_yet(job, "its time has not come", until - now)
         try:
-            outgoing = self._renderer.render(mail, job.session, job.others, job.news)
+            outgoing = self._renderer.render(mail, job.about.session, job.about.others, job.about.news)
         except UnsendableAddress as error:
             return self._settlement(job, Outcome(Verdict.FAILED, None, str(error)))
         except Exception:

@@ -147,9 +147,8 @@ class Renderer:
         """
         kind = letters.KINDS[mail.template]
         address = mime.ascii_address(mail.address)
-        name = f"{mail.given_name} {mail.family_name}".strip()
-        context = self.context(mail, session, name, news)
-        context["others"] = [self._view(other) for other in others] if letters.suggests_others(mail) else []
+        name = _name(mail)
+        context = self.context(mail, session, others, news)
         text, html = _templates(mail.template)
         attachment = self._attachment(kind, mail, session, Attendee(name, address))
         headers = [
@@ -174,12 +173,32 @@ class Renderer:
         )
         return Outgoing(self._from_address, address, content)
 
+    def text(
+        self,
+        mail: letters.Mail,
+        session: SessionState | None,
+        others: Sequence[SessionState] = (),
+        news: Sequence[letters.NewsItem] = (),
+    ) -> str:
+        """The letter as text alone, to be shown."""
+        return _squeeze(_templates(mail.template)[0].render(self.context(mail, session, others, news)))
+
+    def page(
+        self,
+        mail: letters.Mail,
+        session: SessionState | None,
+        others: Sequence[SessionState] = (),
+        news: Sequence[letters.NewsItem] = (),
+    ) -> str:
+        """The letter as HTML alone, to be shown."""
+        return _templates(mail.template)[1].render(self.context(mail, session, others, news))
+
     def context(
         self,
         mail: letters.Mail,
         session: SessionState | None,
-        name: str,
-        news: Sequence[letters.NewsItem] = (),
+        others: Sequence[SessionState],
+        news: Sequence[letters.NewsItem],
     ) -> dict[str, Any]:
         """What the templates may name."""
         view = self._view(session) if session is not None else None
@@ -190,7 +209,8 @@ class Renderer:
         if mail.template is letters.Template.WITHDRAWN and facts.get("by") == WithdrawnBy.EMPLOYER:
             headline = "Votre inscription prend fin"  # it was not the agent who gave up
         context: dict[str, Any] = {
-            "name": name,
+            "name": _name(mail),
+            "others": [self._view(other) for other in others] if letters.suggests_others(mail) else [],
             "session": view,
             "facts": facts,
             "headline": headline,
@@ -343,6 +363,10 @@ def _explanation(
 
 
 _ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}
+
+
+def _name(mail: letters.Mail) -> str:
+    return f"{mail.given_name} {mail.family_name}".strip()
 
 
 def _texts(value: object) -> list[str]:

@@ -80,6 +80,11 @@ class Settings(ServiceSettings, LinkSettings):
         """The address that agents may write to."""
         return parseaddr(self.smtp_contact)[1] or self.sender[1]
 
+    @property
+    def link_keys(self) -> list[str]:
+        """What links, and who comes in to the mail log, are signed with: the last signs, all are accepted."""
+        return [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
+
     @field_validator("smtp_sender", "smtp_contact")
     @classmethod
     def _has_an_address(cls, value: str, info: ValidationInfo) -> str:

@@ -5,6 +5,7 @@ transaction across the network.
 """
 
 from services.notifier.store import subscriptions
+from services.notifier.store.about import About, what_is_known
 from services.notifier.store.fan_out import (
     FanOut,
     Task,
@@ -25,7 +26,17 @@ from services.notifier.store.knowledge import (
     remember_sessions,
     standings,
 )
-from services.notifier.store.lookup import MailRecord, count_open, counts, mails, resolve
+from services.notifier.store.lookup import (
+    AuditLine,
+    MailRecord,
+    audit_of,
+    count_open,
+    counts,
+    letter,
+    mails,
+    resend,
+    resolve,
+)
 from services.notifier.store.queueing import Addressee, drop_letters_to_come, queue, queue_letter
 from services.notifier.store.sending import (
     Claim,
@@ -39,7 +50,9 @@ from services.notifier.store.sending import (
 )
 
 __all__ = [
+    "About",
     "Addressee",
+    "AuditLine",
     "Claim",
     "Claimed",
     "FanOut",
@@ -48,6 +61,7 @@ __all__ = [
     "Task",
     "announce",
     "announce_to",
+    "audit_of",
     "begin",
     "claim",
     "count_open",
@@ -56,6 +70,7 @@ __all__ = [
     "enrolments",
     "expire_leases",
     "known_sessions",
+    "letter",
     "lock_sessions",
     "mails",
     "news_items",
@@ -68,9 +83,11 @@ __all__ = [
     "release",
     "remember_enrolments",
     "remember_sessions",
+    "resend",
     "resolve",
     "settle",
     "standings",
     "start_data",
     "subscriptions",
+    "what_is_known",
 ]

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from services.notifier import tables
-from services.notifier.store.sending import outbox, told_of
+from services.notifier.letters import Mail
+from services.notifier.store.sending import mail_of, outbox, told_of
 from services.notifier.tables import MailState
 from shared.database import Transaction, insert_many
 
@@ -73,6 +74,48 @@ def _listing(where: str) -> TextClause:
     )
 
 
+async def letter(tx: Transaction, mail_id: UUID) -> Mail | None:
+    """A letter of the queue, to be shown as it would be written now."""
+    row = (await tx.execute(_LETTER, {"mail_id": mail_id})).one_or_none()
+    return mail_of(row) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """What somebody decided about a mail."""
+
+    at: datetime
+    actor: str
+    action: str
+
+
+async def audit_of(tx: Transaction, mail_id: UUID) -> list[AuditLine]:
+    """What was decided about a mail, in order."""
+    return [
+        AuditLine(row.at, row.actor, row.action) for row in await tx.execute(_AUDIT_OF, {"mail_id": mail_id})
+    ]
+
+
+async def resend(tx: Transaction, mail_id: UUID, *, actor: str) -> UUID | None:
+    """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
+
+    Whatever became of the first one, it stays as it is. What is not so any more is not sent again either: the
+    new mail is superseded when its turn comes. Returns its id, None where there is no such mail.
+    """
+    again = await tx.scalar(_RESEND, {"mail_id": mail_id})
+    if again is None:
+        return None
+    await insert_many(
+        tx,
+        tables.mail_audit,
+        [
+            {"mail_id": mail_id, "actor": actor, "action": f"sent again as {again}"},
+            {"mail_id": again, "actor": actor, "action": f"sent again on purpose, after {mail_id}"},
+        ],
+    )
+    return UUID(str(again))
+
+
 async def counts(tx: Transaction) -> dict[MailState, int]:
     """How many mails are in each state, states without any included."""
     rows = await tx.execute(text("SELECT state, count(*) AS mails FROM mail GROUP BY state"))
@@ -115,9 +158,23 @@ _OPEN = text(
     "AND due_at <= now())), 0) AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
     "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
 )
+_LETTER = text(
+    "SELECT mail_id, template, facts::text AS facts, message_id, recipient, address, given_name, "
+    "family_name, session_id, enrolment_id, version, called_for_at FROM mail WHERE mail_id = :mail_id"
+)
+_AUDIT_OF = text("SELECT at, actor, action FROM mail_audit WHERE mail_id = :mail_id ORDER BY id")
+_RESEND = text(
+    "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "
+    "enrolment_id, version, facts, needs_session, priority, called_for_at) "
+    "SELECT gen_random_uuid(), template, recipient, address, given_name, family_name, session_id, "
+    "enrolment_id, version, "
+    "facts || jsonb_build_object('cause_id', coalesce(facts ->> 'cause_id', event_id::text)), "
+    "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id RETURNING mail_id"
+)
 _TOLD = (
-    "RETURNING mail_id, recipient, template, event_id, session_id, enrolment_id, state, message_id, "
-    "settled_at, smtp_code"
+    "RETURNING mail_id, recipient, template, "
+    "coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id, "
+    "session_id, enrolment_id, state, message_id, settled_at, smtp_code"
 )
 _RESOLVE_SENT = text(f"UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id {_TOLD}")  # noqa: S608
 _RESOLVE_RESEND = text(

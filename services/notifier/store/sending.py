@@ -115,22 +115,27 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
     return len(rows) - ambiguous, ambiguous
 
 
+def mail_of(row: Row[Any]) -> Mail:
+    """The letter in a row of the queue, whose facts were read as text."""
+    return Mail(
+        mail_id=row.mail_id,
+        template=Template(row.template),
+        facts=json.loads(row.facts),
+        message_id=row.message_id or "",
+        agent_id=row.recipient,
+        address=row.address,
+        given_name=row.given_name,
+        family_name=row.family_name,
+        session_id=row.session_id,
+        enrolment_id=row.enrolment_id,
+        version=row.version,
+        called_for_at=row.called_for_at,
+    )
+
+
 def _claimed(row: Row[Any]) -> Claimed:
     return Claimed(
-        Mail(
-            mail_id=row.mail_id,
-            template=Template(row.template),
-            facts=json.loads(row.facts),
-            message_id=row.message_id,
-            agent_id=row.recipient,
-            address=row.address,
-            given_name=row.given_name,
-            family_name=row.family_name,
-            session_id=row.session_id,
-            enrolment_id=row.enrolment_id,
-            version=row.version,
-            called_for_at=row.called_for_at,
-        ),
+        mail_of(row),
         claim=Claim(row.mail_id, row.claims),
         attempts=row.attempts,
         patience=row.patience,
@@ -192,8 +197,9 @@ _SETTLE = text(
            AS end_ (mail_id, number, state, code, answer, delay)
      WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING mail.mail_id, recipient, template, event_id, session_id, enrolment_id, mail.state, message_id,
-              settled_at, smtp_code"""
+    RETURNING mail.mail_id, recipient, template,
+              coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id,
+              session_id, enrolment_id, mail.state, message_id, settled_at, smtp_code"""
 )
 _RELEASE = text(
     "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "

@@ -1,0 +1,292 @@
+"""The mail log, for support staff: what was sent to an agent, what became of it, and once more on purpose.
+
+A token is exchanged for a signed cookie that holds its digest alone; a token that is no longer in
+``API_TOKENS_FILE`` opens nothing any more. What is searched for travels in the body of a POST, so that no
+identifier of a person ends in the log of a proxy. A letter that is shown has links that open nothing: staff
+must not answer an offer in somebody's name.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import FastAPI
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from services.notifier import store
+from services.notifier.letters import KINDS, Template
+from services.notifier.pages.rendering import PRIVATE, Rendering
+from services.notifier.render import Renderer
+from services.notifier.store import MailRecord
+from services.notifier.tables import MailState
+from shared import french
+from shared.auth import Principal, Role, Tokens
+from shared.database import Database
+from shared.events.vocabulary import AgentId
+
+LOG = "/courriels/suivi"
+COOKIE = "parcours-courriels"
+LASTS = 8 * 3600
+PAGE = 50
+_AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
+
+STATES: dict[MailState, str] = {
+    MailState.PENDING: "en attente",
+    MailState.CLAIMED: "en cours d’envoi",
+    MailState.DATA_STARTED: "en cours d’envoi",
+    MailState.SENT: "remis au serveur de courrier",
+    MailState.RETRY: "à réessayer",
+    MailState.FAILED: "échec",
+    MailState.AMBIGUOUS: "incertain\u00a0: peut-être parti",
+    MailState.SUPERSEDED: "sans objet, non envoyé",
+}
+
+
+def add_to(
+    api: FastAPI,
+    database: Database,
+    rendering: Rendering,
+    *,
+    tokens: Tokens,
+    keys: list[str],
+    renderer: Renderer,
+    secure: bool,
+) -> None:
+    """Serve the pages beside the API.
+
+    ``keys`` sign the cookie (without any, one of this process alone), which ``secure`` keeps to https;
+    ``renderer`` writes letters whose links open nothing.
+    """
+    cookies = URLSafeTimedSerializer(keys or [secrets.token_hex(32)], salt="mail-log")
+    pages = _Pages(database, tokens, cookies, renderer, rendering, secure)
+    routes: tuple[tuple[str, Callable[[Request], Awaitable[Response]], list[str]], ...] = (
+        (LOG, pages.search, ["GET", "POST"]),
+        (f"{LOG}/connexion", pages.come_in, ["GET", "POST"]),
+        (f"{LOG}/deconnexion", pages.go_out, ["POST"]),
+        (f"{LOG}/{{mail_id:uuid}}", pages.one, ["GET", "POST"]),
+        (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
+    )
+    for path, endpoint, methods in routes:
+        api.router.routes.append(Route(path, endpoint, methods=methods))
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Somebody who came in. ``key`` must come back with every form that they send."""
+
+    who: Principal
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    database: Database
+    tokens: Tokens
+    cookies: URLSafeTimedSerializer
+    renderer: Renderer
+    rendering: Rendering
+    secure: bool
+
+    # ------------------------------------------------------------------------------------ coming in
+
+    async def come_in(self, request: Request) -> Response:
+        """A token for a cookie."""
+        if request.method != "POST":
+            return self.rendering.page("log-in.html", wrong=False, action=f"{LOG}/connexion")
+        async with request.form(max_files=0, max_fields=5) as sent:
+            token = _text(sent, "jeton")
+        who = self.tokens.owner_of(token)
+        if who is None or not _may(who) or not _from_here(request):
+            return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
+        response = RedirectResponse(LOG, 303, headers=dict(PRIVATE))
+        response.set_cookie(
+            COOKIE,
+            str(self.cookies.dumps(hashlib.sha256(token.encode()).hexdigest())),
+            max_age=LASTS,
+            path=LOG,
+            secure=self.secure,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def go_out(self, _request: Request) -> Response:
+        """The cookie is taken back."""
+        response = RedirectResponse(f"{LOG}/connexion", 303, headers=dict(PRIVATE))
+        response.delete_cookie(COOKIE, path=LOG, httponly=True, samesite="strict")
+        return response
+
+    def _visit(self, request: Request) -> _Visit | None:
+        cookie = request.cookies.get(COOKIE, "")
+        try:
+            digest = str(self.cookies.loads(cookie, max_age=LASTS))
+        except BadSignature:
+            return None
+        who = self.tokens.owner_of_digest(digest)
+        if who is None or not _may(who):
+            return None
+        return _Visit(who, hashlib.sha256(f"form {cookie}".encode()).hexdigest())
+
+    # ------------------------------------------------------------------------------------ the log
+
+    async def search(self, request: Request) -> Response:
+        """Mails of an agent, or those in a state, newest first."""
+        visit = self._visit(request)
+        if visit is None:
+            return _to_the_door()
+        agent, state, wrong, before = "", None, None, None
+        if request.method == "POST":
+            async with request.form(max_files=0, max_fields=10) as sent:
+                if not _ours(visit, sent, request):
+                    return _to_the_door()
+                agent, state, before = _text(sent, "agent"), _state(_text(sent, "etat")), _before(sent)
+            try:
+                if agent:
+                    _AGENT.validate_python(agent)
+            except ValidationError:
+                wrong = "Un identifiant d’agent n’a ni espace ni accent, par exemple IEL-0048151."
+        found: list[MailRecord] = []
+        if wrong is None:
+            async with self.database.quiet_transaction() as tx:
+                found = await store.mails(
+                    tx, agent_id=agent or None, state=state, before=before, limit=PAGE + 1
+                )
+        last = found[PAGE - 1] if len(found) > PAGE else None
+        return self.rendering.page(
+            "mail-log.html",
+            status=422 if wrong else 200,
+            visit=visit,
+            agent=agent,
+            state=state.value if state else "",
+            wrong=wrong,
+            states=STATES,
+            mails=[_shown(record) for record in found[:PAGE]],
+            before=f"{last.created_at.isoformat()} {last.mail_id}" if last is not None else None,
+            log=LOG,
+        )
+
+    async def one(self, request: Request) -> Response:
+        """One mail, whole; on POST it is decided about."""
+        visit = self._visit(request)
+        if visit is None:
+            return _to_the_door()
+        mail_id: UUID = request.path_params["mail_id"]
+        if request.method == "POST":
+            async with request.form(max_files=0, max_fields=5) as sent:
+                if not _ours(visit, sent, request):
+                    return _to_the_door()
+                return await self._decide(mail_id, _text(sent, "decision"), visit.who.name)
+        async with self.database.quiet_transaction() as tx:
+            records = await store.mails(tx, mail_id=mail_id)
+            letter = await store.letter(tx, mail_id)
+            audit = await store.audit_of(tx, mail_id)
+            about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
+        if letter is None or about is None:
+            return self.rendering.page("no-mail.html", status=404, log=LOG)
+        return self.rendering.page(
+            "one-mail.html",
+            visit=visit,
+            mail=_shown(records[0]),
+            to=f"{letter.given_name} {letter.family_name}".strip(),
+            text=self.renderer.text(letter, about.session, about.others, about.news),
+            audit=[(_moment(line.at), line.actor, line.action) for line in audit],
+            log=LOG,
+        )
+
+    async def _decide(self, mail_id: UUID, decision: str, actor: str) -> Response:
+        to = mail_id
+        async with self.database.transaction() as tx:
+            match decision:
+                case "renvoyer":
+                    to = await store.resend(tx, mail_id, actor=actor) or mail_id
+                case "arrive":
+                    await store.resolve(tx, mail_id, sent=True, actor=actor)
+                case _:
+                    pass
+        return RedirectResponse(f"{LOG}/{to}", 303, headers=dict(PRIVATE))
+
+    async def letter(self, request: Request) -> Response:
+        """The letter as HTML, as it would be written now, unable to do anything."""
+        if self._visit(request) is None:
+            return _to_the_door()
+        async with self.database.quiet_transaction() as tx:
+            letter = await store.letter(tx, request.path_params["mail_id"])
+            about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
+        if letter is None or about is None:
+            return self.rendering.page("no-mail.html", status=404, log=LOG)
+        page = self.renderer.page(letter, about.session, about.others, about.news)
+        policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"
+        return HTMLResponse(page, headers={**PRIVATE, "Content-Security-Policy": policy})
+
+
+def _may(who: Principal) -> bool:
+    return who.role in (Role.SUPPORT, Role.ADMIN)
+
+
+def _to_the_door() -> Response:
+    return RedirectResponse(f"{LOG}/connexion", 303, headers=dict(PRIVATE))
+
+
+def _ours(visit: _Visit, sent: FormData, request: Request) -> bool:
+    """Whether a form came from a page that this browser was given."""
+    return _from_here(request) and hmac.compare_digest(_text(sent, "cle"), visit.key)
+
+
+def _from_here(request: Request) -> bool:
+    """A browser that says where a form came from must say here."""
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def _text(sent: FormData, name: str) -> str:
+    value = sent.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _state(value: str) -> MailState | None:
+    return MailState(value) if value in set(MailState) else None
+
+
+def _before(sent: FormData) -> tuple[datetime, UUID] | None:
+    moment, _, mail_id = _text(sent, "avant").partition(" ")
+    try:
+        return (datetime.fromisoformat(moment), UUID(mail_id)) if moment else None
+    except ValueError:
+        return None
+
+
+def _moment(moment: datetime) -> str:
+    return french.moment(moment.replace(second=0, microsecond=0), "Europe/Paris")
+
+
+def _letter_name(template: str) -> str:
+    return KINDS[Template(template)].subject.removesuffix(" : {title}")
+
+
+def _shown(record: MailRecord) -> dict[str, object]:
+    answer = " ".join(str(part) for part in (record.smtp_code, record.smtp_answer) if part)
+    return {
+        "id": record.mail_id,
+        "letter": _letter_name(record.template),
+        "agent": record.agent_id,
+        "address": record.address,
+        "state": STATES[record.state],
+        "ambiguous": record.state is MailState.AMBIGUOUS,
+        "created": _moment(record.created_at),
+        "due": _moment(record.due_at),
+        "settled": _moment(record.settled_at) if record.settled_at is not None else None,
+        "attempts": record.attempts,
+        "answer": answer,
+        "message_id": record.message_id,
+        "cause": record.event_id,
+    }

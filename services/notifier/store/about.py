@@ -1,0 +1,44 @@
+"""What letters tell beside their own facts, as it is now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.notifier.letters import Known, Mail, NewsItem, items_of, suggests_others
+from services.notifier.store.fan_out import news_items
+from services.notifier.store.knowledge import known_sessions, open_alternatives, standings
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A letter's session, where its reader stands, other sessions to propose, the news it tells."""
+
+    session: SessionState | None
+    known: Known | None
+    others: Sequence[SessionState]
+    news: Sequence[NewsItem]
+
+
+async def what_is_known(
+    tx: Transaction, mails: Sequence[Mail], cache: dict[UUID, SessionState] | None = None
+) -> list[About]:
+    """For each of these letters, in their order; ``cache`` spares reading sessions again."""
+    sessions = await known_sessions(
+        tx, {mail.session_id for mail in mails if mail.session_id is not None}, cache
+    )
+    known = await standings(tx, {mail.enrolment_id for mail in mails if mail.enrolment_id is not None})
+    refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
+    others = await open_alternatives(tx, refused) if refused else {}
+    wanted = {item for mail in mails for item in items_of(mail)}
+    news = await news_items(tx, wanted) if wanted else {}
+    return [
+        About(
+            sessions.get(mail.session_id) if mail.session_id is not None else None,
+            known.get(mail.enrolment_id) if mail.enrolment_id is not None else None,
+            others.get(mail.session_id, ()) if mail.session_id is not None else (),
+            [news[item] for item in items_of(mail) if item in news],
+        )
+        for mail in mails
+    ]

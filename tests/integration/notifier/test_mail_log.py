@@ -1,0 +1,197 @@
+"""Support staff: what was sent to an agent, what became of it, and once more on purpose."""
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.notifier import api, pages, store
+from services.notifier.render import Renderer
+from services.notifier.tables import MailState
+from shared.auth import Tokens
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.links import Links, Purpose
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.processes import run_cli
+from tests.support.smtp import Drop
+from tests.unit.notifier.builders import SENDER, a_decision, a_session, at
+
+NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhere.invalid"))
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    file = tmp_path / "tokens.json"
+    file.write_text(
+        json.dumps(
+            [
+                {"name": f"{role}-name", "role": role, "sha256": hashlib.sha256(role.encode()).hexdigest()}
+                for role in ("support", "organiser")
+            ]
+        )
+    )
+    return Tokens.load(file)
+
+
+def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
+    app = api.build(notifier.database, tokens)
+    pages.mail_log.add_to(
+        app,
+        notifier.database,
+        pages.Rendering("http://catalogue"),
+        tokens=tokens,
+        keys=["a key"],
+        renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
+        secure=False,
+    )
+    return app
+
+
+@pytest.fixture
+async def browser(notifier: Notifier, tokens: Tokens) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=application(notifier, tokens))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", follow_redirects=True
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def sent(notifier: Notifier) -> Notifier:
+    """One mail, sent."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.deliverer().deliver_due()
+    return notifier
+
+
+async def come_in(browser: httpx.AsyncClient) -> str:
+    """Log in; the key of forms."""
+    response = await browser.post("/courriels/suivi/connexion", data={"jeton": "support"})
+    assert response.status_code == 200
+    found = re.search('name="cle" value="([^"]+)"', response.text)
+    assert found is not None
+    return found[1]
+
+
+async def test_only_support_staff_come_in(sent: Notifier, browser: httpx.AsyncClient) -> None:
+    for path in ("", f"/{uuid4()}", f"/{uuid4()}/lettre"):
+        assert "Votre jeton" in (await browser.get(f"/courriels/suivi{path}")).text
+    for token in ("organiser", "nobody", ""):
+        refused = await browser.post("/courriels/suivi/connexion", data={"jeton": token})
+        assert refused.status_code == 403
+        assert not browser.cookies
+    foreign = await browser.post(
+        "/courriels/suivi/connexion", data={"jeton": "support"}, headers={"origin": "https://evil.example"}
+    )
+    assert foreign.status_code == 403
+    await come_in(browser)
+    cookie = next(iter(browser.cookies.jar))
+    assert cookie.path == "/courriels/suivi"
+    assert cookie.has_nonstandard_attr("HttpOnly")
+    assert "support" not in str(cookie.value)
+    await browser.post("/courriels/suivi/deconnexion")
+    assert "Votre jeton" in (await browser.get("/courriels/suivi")).text
+
+
+async def test_a_token_that_is_taken_back_opens_nothing_any_more(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await come_in(browser)
+    cookies = dict(browser.cookies)
+    transport = httpx.ASGITransport(app=application(sent, Tokens([])))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=cookies) as other:
+        assert (await other.get("/courriels/suivi")).status_code == 303
+
+
+async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await come_in(browser)
+    row = await sent.row()
+    found = await browser.post("/courriels/suivi", data={"cle": key, "agent": "IEL-0048151", "etat": "sent"})
+    assert "Votre inscription est confirmée" in found.text
+    assert "remis au serveur de courrier" in found.text
+    nobody = await browser.post("/courriels/suivi", data={"cle": key, "agent": "OTHER"})
+    assert "Aucun courriel ne correspond" in nobody.text
+    wrong = await browser.post("/courriels/suivi", data={"cle": key, "agent": "é à"})
+    assert wrong.status_code == 422
+    page = await browser.get(f"/courriels/suivi/{row.mail_id}")
+    assert "zoe.durand@ville-exemple.fr" in page.text
+    assert "Bonjour Zoé Durand," in page.text
+    assert row.message_id.strip("<>") in page.text
+    letter = await browser.get(f"/courriels/suivi/{row.mail_id}/lettre")
+    assert "sandbox" in letter.headers["content-security-policy"]
+    for text in (page.text, letter.text):
+        assert "https://nowhere.invalid/" in text
+    assert (await browser.get(f"/courriels/suivi/{uuid4()}")).status_code == 404
+
+
+async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_line(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await come_in(browser)
+    first = await sent.row()
+    forged = await browser.post(
+        f"/courriels/suivi/{first.mail_id}", data={"cle": "another", "decision": "renvoyer"}
+    )
+    assert "Votre jeton" in forged.text
+    assert len(await sent.rows()) == 1
+    page = await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
+    assert "support-name" in page.text
+    assert await sent.deliverer().deliver_due() == 1
+    counts = sent.relay.per_message_id()
+    assert sorted(counts.values()) == [1, 1]
+    told = [json.loads(data)["cause_id"] for _, data in await sent.told()]
+    assert told == [str(first.event_id)] * 2, "the event that called for the letter, both times"
+    async with sent.database.quiet_transaction() as tx:
+        (line,) = await store.audit_of(tx, first.mail_id)
+    assert line.actor == "support-name"
+
+
+async def test_what_is_not_so_any_more_is_not_sent_again_either(sent: Notifier) -> None:
+    first = await sent.row()
+    await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
+    async with sent.database.transaction() as tx:
+        again = await store.resend(tx, first.mail_id, actor="op")
+    await sent.deliverer().deliver_due()
+    (row,) = await sent.rows(where=f"mail_id = '{again}'")
+    assert row.state == "superseded"
+
+
+async def test_staff_may_say_that_an_ambiguous_mail_arrived(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    sent.relay.script("DOT", Drop())
+    await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await sent.deliverer().deliver_due()
+    (row,) = await sent.rows(where="state = 'ambiguous'")
+    key = await come_in(browser)
+    page = await browser.get(f"/courriels/suivi/{row.mail_id}")
+    assert "Il est arrivé" in page.text
+    await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
+    assert set(await sent.states()) == {MailState.SENT}
+
+
+async def test_the_api_and_the_command_send_again_too(
+    sent: Notifier, browser: httpx.AsyncClient, notifier_url: str
+) -> None:
+    row = await sent.row()
+    headers = {"authorization": "Bearer support"}
+    done = await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)
+    assert done.status_code == 201
+    detail = (await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)).json()
+    assert [line["actor"] for line in detail["decisions"]] == ["support-name"]
+    assert (await browser.post(f"/api/v1/mails/{uuid4()}/resend", headers=headers)).status_code == 404
+    environment = settings_of("notifier", notifier_url, "localhost:1")
+    said = run_cli("notifier", "mails", "resend", str(row.mail_id), "--by", "ops", environment=environment)
+    assert said.returncode == 0, said.stderr
+    assert len(await sent.rows()) == 3
