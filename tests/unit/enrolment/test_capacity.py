@@ -108,7 +108,7 @@ def test_lifting_the_limit_seats_everybody() -> None:
 def test_a_line_of_thousands_is_seated_within_a_batch() -> None:
     """Ten thousand took 13 s while each who left was looked for from the front; a batch may take 10."""
     book = a_book(capacity=0)
-    enrol(book, *agents(4_000))
+    enrol(book, *agents(6_000))
     before = time.process_time()
     changed(book, capacity=None)
     assert len(book.line) == 0

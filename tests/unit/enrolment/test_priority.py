@@ -1,7 +1,6 @@
 """A place in line that an organiser changes, with author and reason (rule 2)."""
 
 from services.enrolment.rules import Cause, Fault, State, prioritise
-from shared.events.enrolment import AgentWaitlisted
 from tests.support.books import a_book, agents, changed, decided, enrol, states_of, withdraws
 
 E, W = State.ENROLLED, State.WAITLISTED
@@ -48,12 +47,8 @@ def test_only_who_waits_has_a_place_to_change() -> None:
     assert book.changes == []
 
 
-def test_whoever_joins_the_line_later_comes_after_those_who_were_put_back() -> None:
-    book, (seated, put_back, second) = a_book(capacity=1), agents(3)
-    enrol(book, seated, put_back)
-    assert prioritise(book, put_back.agent_id, -1, "Anne Conseil", "À sa demande") is None
-    [event] = enrol(book, second)
-    assert isinstance(event, AgentWaitlisted)
-    assert event.position == 1
-    decided(book, withdraws(book, seated))
-    assert states_of(book, (put_back, second)) == [W, E]
+def test_nobody_is_put_behind_those_who_have_not_come_yet() -> None:
+    book, (seated, waiting) = a_book(capacity=1), agents(2)
+    enrol(book, seated, waiting)
+    assert prioritise(book, waiting.agent_id, -1, "Anne Conseil", "À sa demande") is Fault.PRIORITY_BELOW_0
+    assert book.changes == []

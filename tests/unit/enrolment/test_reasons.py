@@ -241,6 +241,7 @@ def faults() -> Iterator[object]:
     book, agent = an_enrolled()
     one = Seen(agent.agent_id, 0, CAME)
     yield prioritise(book, agent.agent_id, 1, "Anne Conseil", "Sans objet")
+    yield prioritise(book, agent.agent_id, -1, "Anne Conseil", "Sans objet")
     yield from record_attendance(book, [one, replace(one, module=9)], "Anne Conseil").values()
     yield from record_attendance(book, [Seen("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
     book.now = ENDS
