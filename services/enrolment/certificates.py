@@ -207,9 +207,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
 @functools.lru_cache(maxsize=10_000)
 def _shown(character: str) -> str:
     """The character, or what it is composed of, or the sign for a missing one."""
-    if (
-        unicodedata.category(character) == "Cc"
-    ):  # no contract lets one in; whether one shows depends on its place
+    if unicodedata.category(character) == "Cc":  # whether one can be set depends on its place
         return " " if character.isspace() else _MISSING
     if character.isascii():
         return character

@@ -142,7 +142,7 @@ def test_a_long_word_stays_on_the_page() -> None:
     assert certificates.words_of(a_certificate(family_name="W" * 300))["name"].count("\u200b") == 12
 
 
-@pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000", "\x1f"])
+@pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000", "\x07"])
 def test_a_character_without_a_glyph_is_shown_as_missing(character: str) -> None:
     assert "Zo\ufffd Durand" in text_of(render(a_certificate(given_name=f"Zo{character}")))
 
