@@ -1,0 +1,268 @@
+"""What the store brings to the rules: heads of lines, offers that are over, seats by employer."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.enrolment.rules import (
+    ApprovalDecision,
+    GroupRequest,
+    Nomination,
+    OfferAnswer,
+    Policy,
+    Request,
+    SeatRequest,
+    Seen,
+    Withdrawal,
+    record_attendance,
+)
+from shared.database import Database
+from shared.events.enrolment import Attendance, Decision
+from shared.events.vocabulary import Agent
+from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
+from tests.support.enrolment_machine import Told
+from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
+
+RENNES, NANTES, PARIS = "21350238800019", "21440109300015", "21750001600019"
+
+
+def an_agent_of(delegation: str = "bretagne", siret: str = RENNES) -> Agent:
+    return an_agent(employer={"siret": siret, "name": "Ville", "delegation": delegation})
+
+
+class Session:
+    """A session on Postgres, and what is asked of it, at a moment that the test sets."""
+
+    def __init__(self, world: OnPostgres, now: datetime, **changes: Any) -> None:
+        self.world = world
+        self.now = now
+        self.state = a_session(session_id=world.session_id, **changes)
+        self.world.hear(self.state, now)
+
+    def ask(self, *requests: Request) -> list[tuple[str, str]]:
+        return names(self.world.ask(requests, self.now))
+
+    def enrol(self, *agents: Agent) -> list[tuple[str, str]]:
+        return self.ask(*(SeatRequest(*self.about(), agent, False) for agent in agents))
+
+    def withdraw(self, agent: Agent) -> list[tuple[str, str]]:
+        return self.ask(Withdrawal(*self.about(), agent.agent_id, None))
+
+    def about(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+        return uuid.uuid4(), self.now, self.world.session_id
+
+    def change(self, **changes: Any) -> list[tuple[str, str]]:
+        self.state = a_session(**(self.state.model_dump() | {"version": self.state.version + 1} | changes))
+        return names(self.world.hear(self.state, self.now))
+
+    def wait_until(self, moment: datetime) -> list[tuple[str, str]]:
+        self.now = moment
+        return names(self.world.catch_up(moment))
+
+
+def names(told: list[Told]) -> list[tuple[str, str]]:
+    return [(type(one).__name__, one.agent.agent_id) for one in told if isinstance(one, Decision)]
+
+
+@pytest.fixture
+def a_session_on_postgres(
+    enrolment_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Session]]:
+    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
+        database = Database(enrolment_url, application_name="test")
+
+        def new(policy: Policy | None = None, **changes: Any) -> Session:
+            return Session(OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes)
+
+        yield new
+        runner.run(database.close())
+
+
+New = Callable[..., Session]
+
+
+def test_an_offer_that_is_over_passes_to_the_next_in_line_in_the_same_transaction(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, first, second = an_agent(), an_agent(), an_agent()
+    session.enrol(seated, first, second)
+    assert session.withdraw(seated) == [
+        ("EnrolmentWithdrawn", seated.agent_id),
+        ("SeatOffered", first.agent_id),
+    ]
+    assert session.wait_until(DURING + timedelta(hours=47)) == []
+    assert session.wait_until(DURING + timedelta(days=5)) == [
+        ("SeatOfferLapsed", first.agent_id),
+        ("SeatOffered", second.agent_id),
+    ]
+
+
+def test_an_offer_that_is_over_is_noticed_by_the_next_batch_before_the_clock_comes_round(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, first, second, newcomer = (an_agent() for _ in range(4))
+    session.enrol(seated, first, second)
+    session.withdraw(seated)
+    session.now += timedelta(days=5)
+    assert session.enrol(newcomer) == [
+        ("SeatOfferLapsed", first.agent_id),
+        ("SeatOffered", second.agent_id),
+        ("AgentWaitlisted", newcomer.agent_id),
+    ]
+
+
+def test_an_offer_that_is_declined_passes_to_the_next_and_one_that_is_accepted_is_a_seat(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, first, second = an_agent(), an_agent(), an_agent()
+    session.enrol(seated, first, second)
+    session.withdraw(seated)
+    assert session.ask(OfferAnswer(*session.about(), first.agent_id, False)) == [
+        ("SeatOfferLapsed", first.agent_id),
+        ("SeatOffered", second.agent_id),
+    ]
+    assert session.ask(OfferAnswer(*session.about(), second.agent_id, True)) == [
+        ("AgentEnrolled", second.agent_id)
+    ]
+
+
+def test_an_offer_does_not_outlive_the_last_moment_when_the_session_is_brought_forward(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, first = an_agent(), an_agent()
+    session.enrol(seated, first)
+    session.withdraw(seated)
+    sooner = DURING + timedelta(hours=50)
+    assert session.change(starts_at=sooner, enrolment_closes_at=sooner) == [("SeatOffered", first.agent_id)]
+    assert session.wait_until(DURING + timedelta(hours=2, minutes=2)) == [("SeatOfferLapsed", first.agent_id)]
+
+
+def test_reserved_seats_are_released_by_the_clock_to_whoever_waits(a_session_on_postgres: New) -> None:
+    release = DURING + timedelta(days=3)
+    session = a_session_on_postgres(
+        capacity=2, reserved_seats=[{"delegation": "bretagne", "seats": 2, "release_at": release}]
+    )
+    breton, parisian, other = an_agent_of(), an_agent_of("ile-de-france", PARIS), an_agent_of("corse", PARIS)
+    assert session.enrol(parisian, other, breton) == [
+        ("AgentWaitlisted", parisian.agent_id),
+        ("AgentWaitlisted", other.agent_id),
+        ("AgentEnrolled", breton.agent_id),
+    ]
+    assert session.wait_until(release - timedelta(seconds=1)) == []
+    assert session.wait_until(release) == [("AgentEnrolled", parisian.agent_id)]
+
+
+def test_a_freed_seat_passes_over_those_whose_authority_has_all_it_may_have(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=3, quota_per_authority=None)
+    rennes = [an_agent_of(siret=RENNES) for _ in range(4)]
+    nantes = [an_agent_of(siret=NANTES) for _ in range(3)]
+    session.enrol(rennes[0], nantes[0], nantes[1], *rennes[1:], nantes[2])
+    session.change(quota_per_authority=1)
+    assert session.withdraw(nantes[0]) == [("EnrolmentWithdrawn", nantes[0].agent_id)]
+    assert session.withdraw(nantes[1]) == [
+        ("EnrolmentWithdrawn", nantes[1].agent_id),
+        ("AgentEnrolled", nantes[2].agent_id),
+    ]
+
+
+def test_an_approval_that_is_granted_takes_its_place_by_its_original_time_of_receipt(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, approval="employer")
+    seated, pending, later = an_agent(), an_agent(), an_agent()
+    for agent, approved in ((seated, True), (pending, False), (later, True)):
+        session.ask(SeatRequest(*session.about(), agent, approved))
+    [told] = session.world.ask([ApprovalDecision(*session.about(), pending.agent_id, True)], session.now)[:1]
+    assert told.model_dump()["position"] == 1
+    assert session.withdraw(seated)[1:] == [("AgentEnrolled", pending.agent_id)]
+
+
+def test_an_approval_that_has_not_come_when_enrolment_closes_is_missing(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(approval="employer")
+    agent = an_agent()
+    session.enrol(agent)
+    assert session.wait_until(CLOSES) == []
+    assert session.wait_until(CLOSES + timedelta(minutes=1)) == [("EnrolmentRefused", agent.agent_id)]
+
+
+def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=2)
+    group = tuple(an_agent() for _ in range(3))
+    request = GroupRequest(*session.about(), group, True)
+    assert session.ask(request) == [("EnrolmentRefused", agent.agent_id) for agent in group]
+    assert outcome_of(session, request) == ("refused", "group_does_not_fit")
+    request = GroupRequest(*session.about(), group, False)
+    assert [name for name, _ in session.ask(request)] == ["AgentEnrolled", "AgentEnrolled", "AgentWaitlisted"]
+    assert outcome_of(session, request) == ("mixed", None)
+
+
+def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(format="bespoke", capacity=2, audience={"sirets": [RENNES]})
+    first, second, third = an_agent(), an_agent(), an_agent()
+    session.ask(Nomination(*session.about(), RENNES, (first, second)))
+    session.now = CLOSES
+    assert session.ask(Nomination(*session.about(), RENNES, (first, third))) == [
+        ("EnrolmentWithdrawn", second.agent_id),
+        ("AgentEnrolled", third.agent_id),
+    ]
+
+
+def test_who_is_enrolled_in_a_session_is_refused_another_at_the_time_where_that_is_checked(
+    a_session_on_postgres: New,
+) -> None:
+    checked = Policy(overlap_check=True)
+    morning = a_session_on_postgres(checked)
+    at_the_same_time = a_session_on_postgres(checked)
+    the_day_after = a_session_on_postgres(
+        checked, starts_at=STARTS + timedelta(days=1), ends_at=STARTS + timedelta(days=1, hours=7)
+    )
+    agent = an_agent()
+    assert morning.enrol(agent) == [("AgentEnrolled", agent.agent_id)]
+    request = SeatRequest(*at_the_same_time.about(), agent, False)
+    assert at_the_same_time.ask(request) == [("EnrolmentRefused", agent.agent_id)]
+    assert outcome_of(at_the_same_time, request) == ("refused", "overlapping_session")
+    assert the_day_after.enrol(agent) == [("AgentEnrolled", agent.agent_id)]
+
+
+def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgres: New) -> None:
+    modules = [
+        {"title": f"Séance {number}", "starts_at": STARTS, "ends_at": STARTS + timedelta(hours=2)}
+        for number in (1, 2)
+    ]
+    session = a_session_on_postgres(modules=modules)
+    agent = an_agent()
+    session.enrol(agent)
+    world = session.world
+    for module, certified in ((0, False), (1, True)):
+        seen = [Seen(agent.agent_id, module, Attendance.ATTENDED)]
+        faults, told = world.organise(partial(record_attendance, seen=seen, author="Anne Conseil"), STARTS)
+        assert faults == {}
+        assert [one.model_dump()["certified"] for one in told if isinstance(one, Decision)] == [certified]
+
+
+def outcome_of(session: Session, request: Request) -> tuple[str, str | None]:
+    async def look() -> Any:
+        async with session.world.database.quiet_transaction() as tx:
+            return (
+                await tx.execute(
+                    text("SELECT outcome, reason FROM request WHERE request_id = :id"),
+                    {"id": request.request_id},
+                )
+            ).one()
+
+    outcome, reason = session.world.runner.run(look())
+    return outcome, reason

@@ -1,0 +1,200 @@
+"""Enrolment on a real Postgres, without its broker: records in, through handlers and store, outbox out."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.enrolment import desk, handlers, jobs
+from services.enrolment.rules import (
+    ApprovalDecision,
+    Book,
+    Fault,
+    GroupRequest,
+    Nomination,
+    OfferAnswer,
+    Policy,
+    RankingFault,
+    Request,
+    SeatRequest,
+    Withdrawal,
+    prioritise,
+    rank,
+)
+from shared import clock
+from shared.database import Database
+from shared.events import BY_TYPE, Event, portal
+from shared.events.catalogue import SessionChanged, SessionState
+from shared.events.enrolment import Decision, SessionOccupancyChanged
+from shared.events.vocabulary import Contact
+from shared.messaging.consumer import Intake
+from shared.messaging.decoding import Record, decode
+from tests.support.builders import headers
+from tests.support.enrolment_machine import Told
+
+
+def event_of(request: Request) -> Event:
+    """What a portal sends to make this request."""
+    session_id = request.session_id
+    match request:
+        case SeatRequest():
+            approval = (
+                {"approved_by": "N+1", "approved_at": request.received_at} if request.approved else None
+            )
+            return portal.EnrolmentRequested.model_validate(
+                {"session_id": session_id, "agent": request.agent, "approval": approval}
+            )
+        case GroupRequest():
+            return portal.GroupEnrolmentRequested(
+                session_id=session_id,
+                agents=request.agents,
+                all_or_nothing=request.all_or_nothing,
+                requested_by=Contact(name="Service formation", email="formation@ville-exemple.fr"),
+            )
+        case Withdrawal():
+            return portal.WithdrawalRequested(session_id=session_id, agent_id=request.agent_id)
+        case ApprovalDecision():
+            return portal.ApprovalDecided(
+                session_id=session_id, agent_id=request.agent_id, granted=request.granted, decided_by="N+1"
+            )
+        case OfferAnswer():
+            return portal.SeatOfferAnswered(
+                session_id=session_id, agent_id=request.agent_id, accepted=request.accepted
+            )
+        case Nomination():
+            return portal.TraineesNominated(
+                siret=request.siret,
+                session_id=session_id,
+                agents=request.agents,
+                nominated_by=Contact(name="Service formation", email="formation@ville-exemple.fr"),
+            )
+
+
+class OnPostgres:
+    """One process that takes batches in, and its clock. Each call returns what was told of it."""
+
+    def __init__(
+        self,
+        session_id: uuid.UUID,
+        runner: asyncio.Runner,
+        database: Database,
+        moment: list[datetime],
+        policy: Policy | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.runner = runner
+        self.database = database
+        self.moment = moment
+        self.policy = policy or Policy()
+        self.read: int = self._run(self._last_event())
+
+    def hear(self, session: SessionState, now: datetime) -> list[Told]:
+        return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4())], now)
+
+    def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]:
+        return self._take([(event_of(one), one.request_id) for one in requests], now)
+
+    def catch_up(self, now: datetime) -> list[Told]:
+        async def until_nothing_is_due() -> None:
+            while await jobs.catch_up(self.database, self.policy) is not None:
+                pass
+
+        self.moment[0] = now
+        self._run(until_nothing_is_due())
+        return self._told()
+
+    def rank(
+        self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
+    ) -> tuple[RankingFault | Fault | None, list[Told]]:
+        return self.organise(lambda book: rank(book, ranked, not_selected), now)
+
+    def prioritise(self, agent_id: str, priority: int, now: datetime) -> tuple[Fault | None, list[Told]]:
+        return self.organise(lambda book: prioritise(book, agent_id, priority, "Anne Conseil", "Report"), now)
+
+    def organise(self, act: Callable[[Book], Any], now: datetime) -> tuple[Any, list[Told]]:
+        async def organise() -> Any:
+            async with self.database.transaction() as tx:
+                return await desk.organise(tx, self.session_id, self.policy, now, act=act)
+
+        self.moment[0] = now
+        return self._run(organise()), self._told()
+
+    def _take(self, events: Sequence[tuple[Event, uuid.UUID]], now: datetime) -> list[Told]:
+        self.moment[0] = now
+        topic = events[0][0].TOPIC
+        records = [
+            Record(
+                topic,
+                0,
+                0,
+                None,
+                event.model_dump_json().encode(),
+                tuple(headers(event.TYPE, event_id=id_)),
+                now,
+            )
+            for event, id_ in events
+        ]
+        intake = Intake(handlers.listening(self.policy).by_topic[topic], self.database)
+        self._run(intake.take([decode(record) for record in records]))
+        return self._told()
+
+    def _told(self) -> list[Told]:
+        """What was stored to be published since the last look; and that the counts are those of the rows."""
+
+        async def look() -> list[Told]:
+            async with self.database.quiet_transaction() as tx:
+                rows = await tx.execute(
+                    text("SELECT id, type, data FROM outbox WHERE id > :read ORDER BY id"),
+                    {"read": self.read},
+                )
+                told: list[Told] = []
+                for row in rows:
+                    self.read = row.id
+                    event = BY_TYPE[row.type].model_validate_json(row.data)
+                    assert isinstance(event, Decision | SessionOccupancyChanged)
+                    if event.session_id == self.session_id:  # the clock goes on for sessions played before
+                        told.append(event)
+                counts = (await tx.execute(_COUNTS, {"id": self.session_id})).one()
+                assert counts.kept == counts.counted, (
+                    "the counts of the session are not those of its enrolments"
+                )
+                parked = await tx.scalar(text("SELECT count(*) FROM dead_letter"))
+                assert parked == 0, "a request was parked"
+                return told
+
+        told: list[Told] = self._run(look())
+        return told
+
+    async def _last_event(self) -> int:
+        async with self.database.quiet_transaction() as tx:
+            return int(await tx.scalar(text("SELECT coalesce(max(id), 0) FROM outbox")) or 0)
+
+    def _run(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+
+_COUNTS = text(
+    """
+    SELECT ARRAY[enrolled, offered, waiting] AS kept, (
+        SELECT ARRAY[
+            count(*) FILTER (WHERE state IN ('enrolled', 'attended', 'absent', 'absent_justified', 'certified')),
+            count(*) FILTER (WHERE state = 'offered'),
+            count(*) FILTER (WHERE state = 'waitlisted')
+        ] FROM enrolment WHERE session_id = :id
+    ) AS counted
+    FROM session WHERE session_id = :id
+    """
+)
+
+
+@contextmanager
+def a_clock_to_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[datetime]]:
+    """What the service takes for now: the only item of the list."""
+    moment = [clock.now()]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+    yield moment
