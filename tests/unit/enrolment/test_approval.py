@@ -50,9 +50,10 @@ def test_with_the_employers_approval_in_the_request_the_seat_is_given() -> None:
     assert judge(session, an_agent(), DURING, approved=True, prospects=prospects) is Granted.SEAT
 
 
-def test_who_asks_for_a_group_is_the_employer_and_approves() -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_who_asks_for_a_group_is_the_employer_and_approves(together: bool) -> None:
     book, group = a_book(approval="employer"), agents(2)
-    decided(book, asks_for_a_group(book, group))
+    decided(book, asks_for_a_group(book, group, all_or_nothing=together))
     assert states_of(book, group) == [E, E]
 
 
@@ -73,7 +74,11 @@ def test_a_pending_enrolment_may_wait_for_a_session_that_is_full_without_a_line(
     book, pending = a_book(approval="employer", capacity=0, waiting_list="none"), an_agent()
     decided(book, asks(book, pending))
     assert state_of(book, pending) is P
-    assert answer_to(book, the_employer_decides(book, pending)).reason is Reason.SESSION_FULL
+    approval = the_employer_decides(book, pending)
+    [event] = decided(book, approval)
+    assert isinstance(event, EnrolmentRefused)
+    assert (event.reason, event.request_id) == (Reason.SESSION_FULL, approval.request_id)
+    assert event.asked == "enrolment", "it is the enrolment that is refused"
     assert state_of(book, pending) is R
 
 

@@ -158,6 +158,13 @@ def test_from_the_start_on_nobody_is_replaced() -> None:
     assert states_of(book, (first, second)) == [E, R]
 
 
+def test_from_the_start_on_not_even_who_only_waited_is_replaced() -> None:
+    book, (seated, waiting, new) = a_private_session(capacity=1, waiting_list="automatic"), agents(3)
+    decided(book, nominates(book, (seated, waiting)))
+    decided(book, nominates(book, (seated, new), received_at=STARTS), at=STARTS)
+    assert states_of(book, (seated, waiting, new)) == [E, X, R]
+
+
 def test_a_list_before_the_opening_is_told_so() -> None:
     book, (agent,) = a_private_session(), agents(1)
     early = nominates(book, (agent,), received_at=OPENS.replace(year=2024))
@@ -183,6 +190,16 @@ def test_a_list_for_a_session_that_is_not_private_is_refused_and_changes_nothing
     answer = answer_to(book, nominates(book, (named,)))
     assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
     assert states_of(book, (seated, named)) == [E, R]
+
+
+def test_a_private_session_that_is_no_authoritys_takes_no_list() -> None:
+    book, (named,) = a_private_session(audience={}), agents(1)
+    assert answer_to(book, nominates(book, (named,))).reason is Reason.NOT_ELIGIBLE
+
+
+def test_a_session_for_one_authority_that_is_not_bespoke_takes_no_list() -> None:
+    book, (named,) = a_private_session(format="local_event"), agents(1)
+    assert answer_to(book, nominates(book, (named,))).reason is Reason.NOT_ELIGIBLE
 
 
 def test_a_list_of_another_authority_ends_nobodys_enrolment_of_theirs() -> None:

@@ -90,6 +90,15 @@ def test_a_raised_capacity_seats_the_line_at_once_in_order() -> None:
     assert (book.seats.enrolled, len(book.line)) == (3, 1)
 
 
+def test_a_new_state_is_to_be_kept_and_serves_the_line_before_anything_is_asked() -> None:
+    book, asking = a_book(capacity=1), agents(2)
+    enrol(book, *asking)
+    was_new = book.session_is_new
+    book.change(next_version(book.session, capacity=2))
+    assert (was_new, book.session_is_new) == (False, True)
+    assert states_of(book, asking) == [E, E]
+
+
 def test_a_raised_capacity_makes_as_many_offers_as_there_are_seats() -> None:
     book, asking = a_book(capacity=1, waiting_list="offer"), agents(4)
     enrol(book, *asking)
