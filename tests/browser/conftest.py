@@ -1,19 +1,16 @@
 """The catalogue's pages in a real Chromium: one browser and one server for a module."""
 
-import asyncio
 import hashlib
 import json
 import os
 import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import text
 
@@ -21,6 +18,7 @@ from services.catalogue import api, loading, pages
 from services.catalogue.offer_files import OFFER
 from shared.auth import Tokens
 from shared.database import Database
+from tests.support.serving import serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 PORTAL = "https://portail.example.org/inscription?session={session_id}"
@@ -56,14 +54,10 @@ def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
     tokens_file = tmp_path_factory.mktemp("browser") / "tokens.json"
     entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
     tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
-    url = migrated("catalogue")
-    listener = socket.create_server(("127.0.0.1", 0))  # which takes connections before anybody serves them
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    tokens = Tokens.load(tokens_file)
-    servers: list[uvicorn.Server] = []
-    ready = threading.Event()
+    url, tokens = migrated("catalogue"), Tokens.load(tokens_file)
 
-    async def serve() -> None:
+    @asynccontextmanager
+    async def catalogue(address: str) -> AsyncIterator[object]:
         database = Database(url, application_name="browser-test")
         await loading.load(database, OFFER, as_of=date(2025, 3, 20))
         async with database.transaction() as tx:
@@ -71,18 +65,11 @@ def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
         web = api.build(database, tokens)
         site = pages.Site(database=database, tokens=tokens, address=address, portal=PORTAL)
         pages.beside(web, pages.build(site))
-        servers.append(uvicorn.Server(uvicorn.Config(web, lifespan="off", log_config=None, access_log=False)))
-        ready.set()
-        await servers[0].serve(sockets=[listener])
+        yield web
         await database.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(30)
-    yield Served(address, url)
-    servers[0].should_exit = True
-    thread.join(20)
-    assert not thread.is_alive()
+    with serving(catalogue) as address:
+        yield Served(address, url)
 
 
 _OCCUPANCY = """
