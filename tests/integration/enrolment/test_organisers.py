@@ -295,7 +295,13 @@ async def test_a_priority_moves_somebody_in_line_and_keeps_author_and_reason(
 
 
 @pytest.mark.parametrize(
-    "body", [{"priority": 5}, {"priority": 5, "reason": " "}, {"priority": 1001, "reason": "r"}]
+    "body",
+    [
+        {"priority": 5},
+        {"priority": 5, "reason": " "},
+        {"priority": 1001, "reason": "r"},
+        {"priority": -1, "reason": "r"},
+    ],
 )
 async def test_a_priority_without_a_reason_is_refused(front: Front, ask: Ask, body: dict[str, Any]) -> None:
     session, agents = await a_full_session(front)
