@@ -182,7 +182,8 @@ _COUNTS = text(
     """
     SELECT ARRAY[enrolled, offered, waiting] AS kept, (
         SELECT ARRAY[
-            count(*) FILTER (WHERE state IN ('enrolled', 'attended', 'absent', 'absent_justified', 'certified')),
+            count(*) FILTER (WHERE state IN
+                ('enrolled', 'attended', 'absent', 'absent_justified', 'certified')),
             count(*) FILTER (WHERE state = 'offered'),
             count(*) FILTER (WHERE state = 'waitlisted')
         ] FROM enrolment WHERE session_id = :id
