@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import limits
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi.openapi.models import Example
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -38,35 +39,35 @@ class _Intake(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Enrolment(_Intake):
+class EnrolmentBody(_Intake):
     """An agent asks for a seat."""
 
     type: Literal["EnrolmentRequested"] = "EnrolmentRequested"
     data: EnrolmentRequested
 
 
-class GroupEnrolment(_Intake):
+class GroupEnrolmentBody(_Intake):
     """A training officer asks for several agents at once."""
 
     type: Literal["GroupEnrolmentRequested"]
     data: GroupEnrolmentRequested
 
 
-class Withdrawal(_Intake):
+class WithdrawalBody(_Intake):
     """A seat, or a place in line, is given up."""
 
     type: Literal["WithdrawalRequested"]
     data: WithdrawalRequested
 
 
-class Approval(_Intake):
+class ApprovalBody(_Intake):
     """The employer decided about an enrolment."""
 
     type: Literal["ApprovalDecided"]
     data: ApprovalDecided
 
 
-class OfferAnswer(_Intake):
+class OfferAnswerBody(_Intake):
     """An agent takes, or leaves, the seat that was offered."""
 
     type: Literal["SeatOfferAnswered"]
@@ -80,14 +81,48 @@ def _type_of(body: Any) -> str | None:
 
 
 PortalRequest = Annotated[
-    Annotated[Enrolment, Tag("EnrolmentRequested")]
-    | Annotated[GroupEnrolment, Tag("GroupEnrolmentRequested")]
-    | Annotated[Withdrawal, Tag("WithdrawalRequested")]
-    | Annotated[Approval, Tag("ApprovalDecided")]
-    | Annotated[OfferAnswer, Tag("SeatOfferAnswered")],
+    Annotated[EnrolmentBody, Tag("EnrolmentRequested")]
+    | Annotated[GroupEnrolmentBody, Tag("GroupEnrolmentRequested")]
+    | Annotated[WithdrawalBody, Tag("WithdrawalRequested")]
+    | Annotated[ApprovalBody, Tag("ApprovalDecided")]
+    | Annotated[OfferAnswerBody, Tag("SeatOfferAnswered")],
     Discriminator(_type_of),
 ]
 """``type`` is the name of an event of portal.enrolments, ``data`` its data, as on Kafka."""
+
+
+_SESSION_ID = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+_EXAMPLES: dict[str, Example] = {
+    "enrolment": {
+        "summary": "An agent asks for a seat",
+        "value": {
+            "type": "EnrolmentRequested",
+            "data": {
+                "session_id": _SESSION_ID,
+                "agent": {
+                    "agent_id": "IEL-0048151",
+                    "email": "zoe.durand@ville-exemple.fr",
+                    "given_name": "Zoé",
+                    "family_name": "Durand",
+                    "function": "agent",
+                    "employer": {
+                        "siret": "21350238800019",
+                        "name": "Ville de Rennes",
+                        "delegation": "bretagne",
+                    },
+                },
+                "approval": None,
+            },
+        },
+    },
+    "withdrawal": {
+        "summary": "An agent gives up a seat",
+        "value": {
+            "type": "WithdrawalRequested",
+            "data": {"session_id": _SESSION_ID, "agent_id": "IEL-0048151"},
+        },
+    },
+}
 
 
 class Accepted(BaseModel):
@@ -182,7 +217,7 @@ async def ask(
     *,
     portal: Annotated[Principal, Depends(_within_rate)],
     key: Annotated[str, Depends(_idempotency_key)],
-    body: PortalRequest,
+    body: Annotated[PortalRequest, Body(openapi_examples=_EXAMPLES)],
     database: Database,
     request: Request,
     response: Response,
@@ -233,8 +268,8 @@ def _check_sirets(body: PortalRequest) -> None:
 
 def _sirets(body: PortalRequest) -> Iterator[tuple[str, str]]:
     match body:
-        case Enrolment():
+        case EnrolmentBody():
             yield "agent.employer.siret", body.data.agent.employer.siret
-        case GroupEnrolment():
+        case GroupEnrolmentBody():
             for number, agent in enumerate(body.data.agents):
                 yield f"agents.{number}.employer.siret", agent.employer.siret
