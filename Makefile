@@ -23,7 +23,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka (demo, run: Apache Kafka, needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run), ARGS="…" (demo, run, test, faults, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run), ARGS="…" (demo, run, test, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -71,6 +71,10 @@ contracts: $(VENV)/.dev-ready ## Write docs/asyncapi anew from shared/events
 .PHONY: faults
 faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json
 	$(PY) -m tests.faults $(ARGS)
+
+.PHONY: sequences
+sequences: $(VENV)/.dev-ready ## Play enrolment at random ten thousand times (ARGS="--seed N" to play a run again)
+	$(PY) -m tests.sequences $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev-ready ## Measure the speeds; writes .local/bench.json
