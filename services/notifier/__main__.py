@@ -1,22 +1,29 @@
 """``python -m services.notifier serve | migrate | mails … | dead-letters … | outbox …``."""
 
 import getpass
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from services.notifier import preview, store
+from services.notifier import bounces, preview, returns, store
 from services.notifier.app import DEFINITION
+from services.notifier.settings import Settings
 from services.notifier.store import MailRecord
+from services.notifier.store.returned import Suppression
 from services.notifier.tables import MailState
-from shared.cli import in_process, run, service_cli, stop
+from shared.cli import in_process, load, run, service_cli, stop
+from shared.database import is_temporary
 from shared.process import Process
 
 app = service_cli(DEFINITION)
 mails = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
 app.add_typer(mails, name="mails")
+returned = typer.Typer(help="Mails that came back.", no_args_is_help=True)
+app.add_typer(returned, name="bounces")
 
 
 @app.command("preview", help="Write every letter, with sample data, to look at; needs no settings.")
@@ -109,6 +116,50 @@ def resend(
     if new is None:
         stop(f"There is no mail {mail_id}.")
     typer.echo(f"{mail_id}: will be sent again as {new}, unless what it says is not so any more")
+
+
+@returned.command("take", help="Take one message to the return path from standard input, as a pipe gives it.")
+def take_returned() -> None:
+    """For Postfix or another relay: a temporary failure (75) makes it come again."""
+    raw = sys.stdin.buffer.read(bounces.LARGEST)
+    path = load(Settings).return_path
+
+    async def take(process: Process) -> str:
+        return await returns.take(process.database, raw, path)
+
+    try:
+        typer.echo(in_process(DEFINITION, take))
+    except Exception as error:
+        if not is_temporary(error):
+            raise
+        stop("The database cannot be reached: try again later.", os.EX_TEMPFAIL)
+
+
+@returned.command("suppressed", help="Addresses that are written to no more, by the mail that came back.")
+def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+    """Print a line for each."""
+
+    async def find(process: Process) -> list[Suppression]:
+        async with process.database.quiet_transaction() as tx:
+            return await store.returned.suppressions(tx, limit=limit)
+
+    found = in_process(DEFINITION, find)
+    for one in found:
+        typer.echo(f"{one.mail_id}\t{one.since:%Y-%m-%d %H:%M:%S}Z\t{one.kind.value}\t{one.agent_id or '-'}")
+    typer.echo(f"{len(found)} suppressed")
+
+
+@returned.command("lift", help="Write to an address again.")
+def lift(address: str) -> None:
+    """Take an address off the list."""
+
+    async def forgive(process: Process) -> bool:
+        async with process.database.transaction() as tx:
+            return await store.returned.lift(tx, address)
+
+    if not in_process(DEFINITION, forgive):
+        stop("This address is not on the list.")
+    typer.echo("It is written to again.")
 
 
 def _line(record: MailRecord) -> str:

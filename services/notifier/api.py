@@ -36,6 +36,8 @@ class MailItem(BaseModel):
     created_at: datetime
     due_at: datetime
     settled_at: datetime | None
+    bounced_at: datetime | None = Field(description="When a report came that it did not arrive.")
+    bounce_status: str | None = Field(description="RFC 3463 code of that report.")
 
 
 class MailDecision(BaseModel):
@@ -144,6 +146,8 @@ def _item(record: MailRecord) -> MailItem:
         created_at=record.created_at,
         due_at=record.due_at,
         settled_at=record.settled_at,
+        bounced_at=record.bounced_at,
+        bounce_status=record.bounce_status,
     )
 
 

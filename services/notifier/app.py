@@ -7,6 +7,7 @@ from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery import Deliverer
 from services.notifier.mailer import Mailer
 from services.notifier.render import Renderer, Sender
+from services.notifier.returns import Letterbox
 from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -40,7 +41,9 @@ def compose(settings: Settings) -> Process:
         subscriptions=handlers.subscriptions,
         revisions=REVISIONS,
         api=http,
-        jobs=jobs.all_jobs(database),
+        jobs=jobs.all_jobs(
+            database, Letterbox(settings.imap) if settings.imap else None, settings.return_path
+        ),
         workers=[deliverer(settings, database).run],
     )
 
@@ -61,7 +64,7 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
     return Deliverer(
         database,
         Mailer(settings.relay, size=settings.smtp_connections),
-        Renderer(sender, settings.links),
+        Renderer(sender, settings.links, return_path=settings.return_path),
         lanes=settings.smtp_connections,
         message_domain=sender.address.rpartition("@")[2],
         per_domain=settings.smtp_per_domain,

@@ -51,6 +51,8 @@ RETRY_FIRST: dict[int | None, timedelta] = {
 """How long to wait after the first attempt, by what the relay said (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
+RETURNED = "mails to this address came back: it is written to no more"
+
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
 SUPERSEDED = Counter(
     "parcours_mails_superseded_total", "Letters not sent because they are not so any more.", ["template"]
@@ -295,6 +297,8 @@ class Deliverer:
                 return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
             case letters.Postponed(until):
                 return _not_yet(job, "its time has not come", until - now)
+        if job.about.suppressed:
+            return Settlement(job.claimed.claim, MailState.FAILED, None, RETURNED)
         try:
             outgoing = self._renderer.render(mail, job.about.session, job.about.others, job.about.news)
         except UnsendableAddress as error:

@@ -1,11 +1,15 @@
 """Time in: leases that have run out, and the figures of the queue."""
 
+import asyncio
+import imaplib
 import logging
 import time
 
 from prometheus_client import Counter, Gauge
 
-from services.notifier import store
+from services.notifier import returns, store
+from services.notifier.bounces import ReturnPath
+from services.notifier.returns import Letterbox
 from shared.database import Database
 from shared.process import Job
 
@@ -21,8 +25,10 @@ DUE_AGE = Gauge("parcours_mails_oldest_due_seconds", "Age of the oldest mail tha
 AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decide about.")
 
 
-def all_jobs(database: Database) -> tuple[Job, ...]:
-    """What the clock triggers in this service."""
+def all_jobs(
+    database: Database, letterbox: Letterbox | None = None, path: ReturnPath | None = None
+) -> tuple[Job, ...]:
+    """What the clock triggers in this service; ``letterbox`` is where mails come back to."""
 
     async def leases() -> None:
         await expire_leases(database)
@@ -38,7 +44,12 @@ def all_jobs(database: Database) -> tuple[Job, ...]:
             await store.purge_fan_outs(tx)
             await store.subscriptions.purge(tx)
 
+    async def returned() -> None:
+        if letterbox is not None:
+            await read_returns(database, letterbox, path)
+
     return (
+        *((Job("read-returns", 60.0, returned),) if letterbox is not None else ()),
         Job("expire-leases", 5.0, leases),
         Job("measure-queue", 10.0, figures),
         Job("fan-out", 0.5, fan_outs),
@@ -58,6 +69,21 @@ async def fan_out(database: Database) -> float | None:
         return None
     FANNED_OUT.inc(done)
     return time.monotonic() - begun
+
+
+async def read_returns(database: Database, letterbox: Letterbox, path: ReturnPath | None) -> None:
+    """Take the reports in the mailbox that mails come back to; one that cannot be stored comes again."""
+    try:
+        found = await asyncio.to_thread(letterbox.unseen)
+        done = []
+        for number, raw in found:
+            await returns.take(database, raw, path)
+            done.append(number)
+        if done:
+            await asyncio.to_thread(letterbox.seen, done)
+    except imaplib.IMAP4.error as error:
+        # Its words may quote the user's name; what it is about is plain from the settings.
+        log.warning("The mailbox that mails come back to cannot be read (%s)", type(error).__name__)
 
 
 async def expire_leases(database: Database) -> None:

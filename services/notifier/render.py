@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier import interests, letters, mime, reasons
+from services.notifier.bounces import ReturnPath
 from services.notifier.calendar import Attendee, CalendarWriter, Own
 from shared import clock, french
 from shared.events.catalogue import BespokeAnswer, SessionState
@@ -114,7 +115,8 @@ class SessionView:
 class Renderer:
     """Writes mails. Keeps the last sessions prepared: the same one is told to many.
 
-    ``links`` signs; without it, letters send their reader to the portal.
+    ``links`` signs; without it, letters send their reader to the portal. ``return_path`` is where mails come
+    back to, each to an address of its own; without it, to the sender's.
     """
 
     def __init__(
@@ -124,7 +126,9 @@ class Renderer:
         *,
         keep: int = 500,
         now: Callable[[], datetime] = clock.now,
+        return_path: ReturnPath | None = None,
     ) -> None:
+        self._return_path = return_path
         self._sender = sender
         self._now = now
         self._links = links
@@ -171,7 +175,8 @@ class Renderer:
             attachment=attachment,
             boundary=f"=_{mail.mail_id.hex}",
         )
-        return Outgoing(self._from_address, address, content)
+        path = self._return_path
+        return Outgoing(path.of(mail.mail_id) if path else self._from_address, address, content)
 
     def text(
         self,

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from services.notifier.bounces import ReturnPath
 from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
@@ -33,6 +34,22 @@ class Relay:
         return f"Relay({self.host}:{self.port}, {self.tls.value})"
 
 
+@dataclass(frozen=True, slots=True)
+class Imap:
+    """The mailbox that mails come back to."""
+
+    host: str
+    port: int
+    tls: Tls
+    username: str
+    password: str
+    mailbox: str
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"Imap({self.host}:{self.port}, {self.tls.value})"
+
+
 class Settings(ServiceSettings, LinkSettings):
     """Where its database and its relay are, and in whose name it writes."""
 
@@ -49,6 +66,15 @@ class Settings(ServiceSettings, LinkSettings):
     smtp_contact: str = Field(
         default="", description="Whom agents may write to; default: the sender's address."
     )
+    bounce_address: str = Field(
+        default="", description="The mailbox that mails come back to; it must accept address+detail."
+    )
+    bounce_imap_host: str = Field(default="", description="Where that mailbox is read; without: by a pipe.")
+    bounce_imap_port: int = Field(default=993, ge=1, le=65535)
+    bounce_imap_tls: Tls = Tls.IMPLICIT
+    bounce_imap_username: str = ""
+    bounce_imap_password: str = Field(default="", repr=False)
+    bounce_imap_mailbox: str = Field(default="INBOX", pattern=r'^[^"\\\r\n]+$')
     smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
     smtp_per_domain: int = Field(
         default=24, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."
@@ -81,14 +107,34 @@ class Settings(ServiceSettings, LinkSettings):
         return parseaddr(self.smtp_contact)[1] or self.sender[1]
 
     @property
+    def imap(self) -> Imap | None:
+        """The mailbox that mails come back to, where it is read over IMAP."""
+        if not self.bounce_imap_host:
+            return None
+        return Imap(
+            self.bounce_imap_host,
+            self.bounce_imap_port,
+            self.bounce_imap_tls,
+            self.bounce_imap_username,
+            self.bounce_imap_password,
+            self.bounce_imap_mailbox,
+        )
+
+    @property
+    def return_path(self) -> ReturnPath | None:
+        """Where each mail comes back to; None without BOUNCE_ADDRESS or a key to sign with."""
+        keys = self.link_keys
+        return ReturnPath(parseaddr(self.bounce_address)[1], keys) if self.bounce_address and keys else None
+
+    @property
     def link_keys(self) -> list[str]:
         """What links, and who comes in to the mail log, are signed with: the last signs, all are accepted."""
         return [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
 
-    @field_validator("smtp_sender", "smtp_contact")
+    @field_validator("smtp_sender", "smtp_contact", "bounce_address")
     @classmethod
     def _has_an_address(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.field_name == "smtp_contact":
+        if not value and info.field_name != "smtp_sender":
             return value
         address = parseaddr(value)[1]
         local, _, domain = address.rpartition("@")

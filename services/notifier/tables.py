@@ -232,6 +232,30 @@ class QueuedMail(_Base, table=True):
     smtp_code: int | None
     smtp_answer: str | None
     settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
+    bounced_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When a report came that it did not arrive."
+    )
+    bounce_status: str | None = Field(default=None, description="RFC 3463 code of that report.")
+
+
+class Bounce(_Base, table=True):
+    """A report that a mail came back, known by the digest of its bytes; its address by a digest too."""
+
+    __tablename__ = "bounce"
+    report: bytes = Field(primary_key=True)
+    address: bytes = Field(index=True)
+    kind: str = Field(description="A value of BounceKind.")
+    bounced_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
+class Suppression(_Base, table=True):
+    """An address, by its digest, that is written to no more because mails came back from it."""
+
+    __tablename__ = "suppression"
+    address: bytes = Field(primary_key=True)
+    kind: str
+    since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    mail_id: UUID = Field(description="The mail that came back last before.")
 
 
 class MailAudit(_Base, table=True):
@@ -258,6 +282,7 @@ subscription = _table("subscription")
 subscription_request = _table("subscription_request")
 fan_out = _table("fan_out")
 mail = _table("mail")
+bounce = _table("bounce")
 mail_audit = _table("mail_audit")
 
 mechanisms.add_to(metadata)

@@ -275,12 +275,14 @@ def _letter_name(template: str) -> str:
 
 def _shown(record: MailRecord) -> dict[str, object]:
     answer = " ".join(str(part) for part in (record.smtp_code, record.smtp_answer) if part)
+    if record.bounced_at is not None:
+        answer = f"{answer} ; revenu, {record.bounce_status or 'sans code'}"
     return {
         "id": record.mail_id,
         "letter": _letter_name(record.template),
         "agent": record.agent_id,
         "address": record.address,
-        "state": STATES[record.state],
+        "state": STATES[record.state] if record.bounced_at is None else "revenu sans être arrivé",
         "ambiguous": record.state is MailState.AMBIGUOUS,
         "created": _moment(record.created_at),
         "due": _moment(record.due_at),

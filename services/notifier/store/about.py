@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.notifier.letters import Known, Mail, NewsItem, items_of, suggests_others
+from services.notifier.store import returned
 from services.notifier.store.fan_out import news_items
 from services.notifier.store.knowledge import known_sessions, open_alternatives, standings
 from shared.database import Transaction
@@ -13,12 +14,16 @@ from shared.events.catalogue import SessionState
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A letter's session, where its reader stands, other sessions to propose, the news it tells."""
+    """A letter's session, where its reader stands, other sessions to propose, the news it tells.
+
+    ``suppressed``: mails came back from the address, and it is written to no more.
+    """
 
     session: SessionState | None
     known: Known | None
     others: Sequence[SessionState]
     news: Sequence[NewsItem]
+    suppressed: bool
 
 
 async def what_is_known(
@@ -33,12 +38,14 @@ async def what_is_known(
     others = await open_alternatives(tx, refused) if refused else {}
     wanted = {item for mail in mails for item in items_of(mail)}
     news = await news_items(tx, wanted) if wanted else {}
+    suppressed = await returned.suppressed(tx, {mail.address for mail in mails})
     return [
         About(
             sessions.get(mail.session_id) if mail.session_id is not None else None,
             known.get(mail.enrolment_id) if mail.enrolment_id is not None else None,
             others.get(mail.session_id, ()) if mail.session_id is not None else (),
             [news[item] for item in items_of(mail) if item in news],
+            mail.address in suppressed,
         )
         for mail in mails
     ]

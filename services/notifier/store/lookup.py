@@ -32,6 +32,8 @@ class MailRecord:
     created_at: datetime
     due_at: datetime
     settled_at: datetime | None
+    bounced_at: datetime | None
+    bounce_status: str | None
 
 
 async def mails(
@@ -150,7 +152,8 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
 
 _RECORD = (
     "mail_id, event_id, template, recipient AS agent_id, address, session_id, enrolment_id, state, attempts, "
-    "message_id, smtp_code, smtp_answer, created_at, due_at, settled_at"
+    "message_id, smtp_code, smtp_answer, created_at, due_at, settled_at, bounced_at, "
+    "bounce_status"
 )
 _OPEN = text(
     "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "

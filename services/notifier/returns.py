@@ -1,0 +1,91 @@
+"""The mailbox that mails come back to, read over IMAP; or a message at a time, by a pipe.
+
+A report is marked as seen after what it says is stored: a process that ends between the two reads it again,
+and the store knows it. What is no report is left for people, seen.
+"""
+
+import imaplib
+import logging
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Counter
+
+from services.notifier import bounces, store
+from services.notifier.bounces import ReturnPath
+from services.notifier.settings import Imap, Tls
+from shared.database import Database
+
+log = logging.getLogger(__name__)
+
+TAKEN = Counter("parcours_bounce_messages_total", "Messages to the return path.", ["outcome"])
+MOST = 200
+"""Messages in one look."""
+SECONDS = 30
+
+
+async def take(database: Database, raw: bytes, path: ReturnPath | None) -> str:
+    """Do what a message to the return path says. Returns ``taken``, ``known`` or ``no report``."""
+    bounce = bounces.read(raw, path)
+    outcome = "no report"
+    if bounce is not None:
+        async with database.transaction() as tx:
+            outcome = "taken" if await store.returned.take(tx, bounce, raw) else "known"
+    TAKEN.labels(outcome).inc()
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """The IMAP mailbox, as blocking calls: run them in a thread."""
+
+    settings: Imap
+
+    @contextmanager
+    def opened(self) -> Iterator[imaplib.IMAP4]:
+        """Logged in, the mailbox selected. Raises ``OSError`` and ``imaplib.IMAP4.error``."""
+        one = self.settings
+        if one.tls is Tls.IMPLICIT:
+            context = ssl.create_default_context()
+            connection: imaplib.IMAP4 = imaplib.IMAP4_SSL(
+                one.host, one.port, ssl_context=context, timeout=SECONDS
+            )
+        else:
+            connection = imaplib.IMAP4(one.host, one.port, timeout=SECONDS)
+        try:
+            if one.tls is Tls.STARTTLS:
+                connection.starttls(ssl.create_default_context())
+            connection.login(one.username, one.password)
+            _ok(connection.select(f'"{one.mailbox}"'))
+            yield connection
+        finally:
+            try:
+                connection.logout()
+            except (OSError, imaplib.IMAP4.error):
+                connection.shutdown()
+
+    def unseen(self) -> list[tuple[str, bytes]]:
+        """The first messages that nobody has seen: number and content."""
+        with self.opened() as connection:
+            numbers = _ok(connection.uid("search", "UNSEEN"))[0]
+            found: list[tuple[str, bytes]] = []
+            for number in (numbers or b"").decode().split()[:MOST]:
+                pieces = _ok(connection.uid("fetch", number, f"(BODY.PEEK[]<0.{bounces.LARGEST}>)"))
+                found += [(number, piece[1]) for piece in pieces if isinstance(piece, tuple)]
+            return found
+
+    def seen(self, numbers: list[str]) -> None:
+        """Mark messages as seen."""
+        with self.opened() as connection:
+            for number in numbers:
+                _ok(connection.uid("store", number, "+FLAGS.SILENT", r"(\Seen)"))
+
+
+def _ok(answer: tuple[str, list[Any]]) -> list[Any]:
+    status, data = answer
+    if status != "OK":
+        raise imaplib.IMAP4.error(f"the mailbox says {status}")
+    return data

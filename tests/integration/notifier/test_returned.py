@@ -1,0 +1,141 @@
+"""Mails that come back: told once, and not written to again, until somebody says so."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.notifier import jobs, returns, store
+from services.notifier.bounces import ReturnPath
+from services.notifier.delivery import Deliverer
+from services.notifier.mailer import Mailer
+from services.notifier.render import Renderer
+from services.notifier.returns import Letterbox
+from services.notifier.settings import Imap, Relay, Tls
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.imap import mailbox
+from tests.support.processes import ROOT, run_cli
+from tests.unit.notifier.builders import SENDER, a_decision, a_session
+from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
+
+PATH = ReturnPath("retours@cnfpt.example", ["a key for tests only"])
+
+
+async def send(notifier: Notifier) -> str:
+    """One more letter to Zoé; its return path."""
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
+    deliverer = Deliverer(
+        notifier.database,
+        Mailer(Relay("127.0.0.1", notifier.relay.port), size=1),
+        Renderer(SENDER, return_path=PATH),
+        lanes=1,
+        message_domain="cnfpt.example",
+    )
+    before = len(notifier.relay.taken)
+    await deliverer.deliver_due()
+    return notifier.relay.taken[-1].sender if len(notifier.relay.taken) > before else ""
+
+
+@pytest.fixture
+async def sent(notifier: Notifier) -> tuple[Notifier, str]:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    return notifier, await send(notifier)
+
+
+async def bounced(notifier: Notifier) -> list[dict[str, Any]]:
+    return [json.loads(data) for name, data in await notifier.told() if name.endswith("EmailBounced.v1")]
+
+
+async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_written_to_again(
+    sent: tuple[Notifier, str],
+) -> None:
+    notifier, path = sent
+    report = a_report(path)
+    assert await returns.take(notifier.database, report, PATH) == "taken"
+    assert await returns.take(notifier.database, report, PATH) == "known"
+    (told,) = await bounced(notifier)
+    row = await notifier.row()
+    assert (told["mail_id"], told["kind"], told["status"]) == (str(row.mail_id), "hard", "5.1.1")
+    assert (told["agent_id"], told["cause_id"]) == (row.recipient, str(row.event_id))
+    assert (row.state, row.bounce_status) == ("sent", "5.1.1")
+    assert "zoe" not in json.dumps(told).lower()
+    assert await send(notifier) == ""
+    assert sorted(await notifier.states()) == ["failed", "sent"]
+    async with notifier.database.transaction() as tx:
+        assert await store.returned.lift(tx, "ZOE.durand@ville-exemple.fr")
+        assert not await store.returned.lift(tx, "zoe.durand@ville-exemple.fr")
+    assert await send(notifier) != ""
+
+
+async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tuple[Notifier, str]) -> None:
+    notifier, path = sent
+    for number in (1, 2, 3):
+        assert path
+        await returns.take(notifier.database, a_report(path, status="5.2.2", number=number), PATH)
+        path = await send(notifier)
+    assert path == ""
+    assert [one["kind"] for one in await bounced(notifier)] == ["soft"] * 3
+
+
+async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:
+    notifier, _ = sent
+    assert await returns.take(notifier.database, a_report(PATH.of(uuid4())), PATH) == "known"
+    assert await returns.take(notifier.database, OUT_OF_OFFICE, PATH) == "no report"
+    assert await bounced(notifier) == []
+
+
+async def test_the_mailbox_is_read_and_what_was_taken_is_seen(sent: tuple[Notifier, str]) -> None:
+    notifier, path = sent
+    async with mailbox(OUT_OF_OFFICE, a_report(path)) as box:
+        letterbox = Letterbox(Imap("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        await jobs.read_returns(notifier.database, letterbox, PATH)
+        assert box.seen == {1, 2}
+        box.seen.clear()  # as after a kill between the two
+        await jobs.read_returns(notifier.database, letterbox, PATH)
+    assert len(await bounced(notifier)) == 1
+
+
+async def test_a_mailbox_that_says_no_is_told_without_its_words(
+    notifier: Notifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mailbox(refuses=True) as box:
+        letterbox = Letterbox(Imap("127.0.0.1", box.port, Tls.NONE, "user", "secret", "INBOX"))
+        await jobs.read_returns(notifier.database, letterbox, PATH)
+    assert "cannot be read" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_away(
+    sent: tuple[Notifier, str], notifier_url: str
+) -> None:
+    notifier, path = sent
+    environment = settings_of("notifier", notifier_url, "localhost:1") | {
+        "BOUNCE_ADDRESS": "retours@cnfpt.example",
+        "LINK_SIGNING_KEY": "a key for tests only",
+    }
+    away = environment | {"NOTIFIER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
+
+    def pipe(settings: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "services.notifier", "bounces", "take"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **settings},
+            input=a_report(path),
+            capture_output=True,
+            check=False,
+        )
+
+    assert pipe(away).returncode == os.EX_TEMPFAIL
+    done = pipe(environment)
+    assert (done.returncode, done.stdout) == (0, b"taken\n"), done.stderr
+    row = await notifier.row()
+    listed = run_cli("notifier", "bounces", "suppressed", environment=environment)
+    assert str(row.mail_id) in listed.stdout
+    assert "zoe" not in listed.stdout

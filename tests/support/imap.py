@@ -1,0 +1,58 @@
+"""A mailbox that speaks just enough IMAP to be read: log in, select, search, fetch, mark as seen."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Mailbox:
+    """Messages by their number, and which of them were seen. ``refuses`` says no to every password."""
+
+    def __init__(self, *messages: bytes, refuses: bool = False) -> None:
+        self.messages = dict(enumerate(messages, start=1))
+        self.seen: set[int] = set()
+        self.port = 0
+        self._refuses = refuses
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK ready\r\n")
+        try:
+            while line := await reader.readline():
+                tag, _, command = line.decode().rstrip().partition(" ")
+                writer.write(self._answer(command))
+                refused = self._refuses and command.startswith("LOGIN")
+                writer.write(f"{tag} {'NO' if refused else 'OK'} done\r\n".encode())
+                await writer.drain()
+                if command.startswith("LOGOUT"):
+                    break
+        finally:
+            writer.close()
+
+    def _answer(self, command: str) -> bytes:
+        if command.startswith("CAPABILITY"):
+            return b"* CAPABILITY IMAP4rev1\r\n"
+        if command.startswith("SELECT"):
+            return f"* {len(self.messages)} EXISTS\r\n".encode()
+        if command.upper().startswith("UID SEARCH UNSEEN"):
+            unseen = " ".join(str(number) for number in self.messages if number not in self.seen)
+            return f"* SEARCH {unseen}\r\n".encode()
+        if found := re.match(r"UID FETCH (\d+) \(BODY\.PEEK\[\]<0\.\d+>\)", command, re.IGNORECASE):
+            content = self.messages[int(found[1])]
+            head = f"* {found[1]} FETCH (UID {found[1]} BODY[]<0> {{{len(content)}}}\r\n".encode()
+            return head + content + b")\r\n"
+        if found := re.match(r"UID STORE (\d+) \+FLAGS\.SILENT", command, re.IGNORECASE):
+            self.seen.add(int(found[1]))
+        if command.startswith("LOGOUT"):
+            return b"* BYE\r\n"
+        return b""
+
+
+@asynccontextmanager
+async def mailbox(*messages: bytes, refuses: bool = False) -> AsyncIterator[Mailbox]:
+    """A mailbox on 127.0.0.1 as long as the block."""
+    box = Mailbox(*messages, refuses=refuses)
+    server = await asyncio.start_server(box.serve, "127.0.0.1", 0)
+    box.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield box

@@ -1,0 +1,99 @@
+"""What a delivery report says, whoever wrote it; and that nobody can send back what they did not get."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier import bounces
+from services.notifier.bounces import Bounce, ReturnPath, digest_of
+from shared.events.notifier import BounceKind
+from tests.unit.notifier.builders import MAIL_ID
+from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
+
+PATH = ReturnPath("retours@cnfpt.example", ["an older key", "a key"])
+
+
+def test_the_return_path_of_a_mail_is_an_address_that_names_it() -> None:
+    address = PATH.of(MAIL_ID)
+    assert address.startswith(f"retours+{MAIL_ID.hex}-")
+    assert len(address.rpartition("@")[0]) <= 64  # RFC 5321, 4.5.3.1.1
+    assert PATH.read(f"Zoé <{address.upper()}>, other@x.example") == MAIL_ID
+    assert PATH.of(uuid4()) != address
+
+
+def test_a_return_path_of_an_older_key_is_still_known() -> None:
+    assert PATH.read(ReturnPath("retours@cnfpt.example", ["an older key"]).of(MAIL_ID)) == MAIL_ID
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        PATH.of(MAIL_ID).replace("retours+d", "retours+e"),
+        ReturnPath("retours@cnfpt.example", ["another key"]).of(MAIL_ID),
+        f"retours+{MAIL_ID.hex}-000000000000@cnfpt.example",
+        f"retours+{MAIL_ID.hex}@cnfpt.example",
+        "retours@cnfpt.example",
+    ],
+)
+def test_a_return_path_that_we_did_not_make_names_nothing(address: str) -> None:
+    assert PATH.read(address) is None
+    assert bounces.read(a_report(address), PATH) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("5.1.1", BounceKind.HARD),
+        ("5.1.10", BounceKind.HARD),
+        ("5.2.1", BounceKind.HARD),
+        ("5.4.4", BounceKind.HARD),
+        ("5.2.2", BounceKind.SOFT),
+        ("5.7.1", BounceKind.SOFT),
+        ("5.3.4", BounceKind.SOFT),
+        ("4.4.7", BounceKind.SOFT),
+        ("5.0.0", BounceKind.SOFT),
+    ],
+)
+def test_a_return_is_hard_when_it_is_the_addresss_fault(status: str, kind: BounceKind) -> None:
+    assert bounces.read(a_report(PATH.of(MAIL_ID), status=status), PATH) == Bounce(MAIL_ID, kind, status)
+
+
+@pytest.mark.parametrize("action", ["delayed", "delivered", "relayed", "expanded", "rubbish"])
+def test_what_has_not_failed_has_not_come_back(action: str) -> None:
+    assert bounces.read(a_report(PATH.of(MAIL_ID), action=action), PATH) is None
+
+
+def test_an_answer_of_a_person_or_their_robot_is_no_report() -> None:
+    assert bounces.read(OUT_OF_OFFICE, None) is None
+    assert (
+        bounces.read(OUT_OF_OFFICE.replace(b"retours@cnfpt.example", PATH.of(MAIL_ID).encode()), PATH) is None
+    )
+
+
+def test_without_a_return_path_the_quoted_message_id_names_the_mail() -> None:
+    report = a_report("formations@cnfpt.example")
+    assert bounces.read(report, None) == Bounce(MAIL_ID, BounceKind.HARD, "5.1.1")
+    whole = report.replace(b"text/rfc822-headers", b"message/rfc822")
+    assert bounces.read(whole, None) == Bounce(MAIL_ID, BounceKind.HARD, "5.1.1")
+    assert bounces.read(a_report("x@y.example", message_id="<other@x.example>"), None) is None
+
+
+@given(st.binary(max_size=300), st.integers(0, 1400), st.integers(0, 300))
+def test_no_report_however_broken_is_more_than_no_report(rubbish: bytes, place: int, cut: int) -> None:
+    report = a_report(PATH.of(MAIL_ID))
+    for path in (PATH, None):
+        found = bounces.read(report[:place] + rubbish + report[place + cut :], path)
+        assert found is None or found.mail_id == MAIL_ID or path is None
+        bounces.read(rubbish, path)
+
+
+@given(st.uuids())
+def test_every_mail_is_known_again_by_its_return_path(mail_id: UUID) -> None:
+    assert PATH.read(PATH.of(mail_id)) == mail_id
+
+
+def test_an_address_is_kept_as_a_digest_whatever_its_case() -> None:
+    assert digest_of("Zoe@Ville.example ") == digest_of("zoe@ville.example")
+    assert b"zoe" not in digest_of("zoe@ville.example")
