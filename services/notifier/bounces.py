@@ -40,8 +40,8 @@ class Bounce:
 class ReturnPath:
     """Where reports about each mail are sent: ``retours+<id>-<code>@cnfpt.example`` (VERP).
 
-    ``address`` is the mailbox that takes them, which must accept a ``+`` detail. Of ``keys`` the last makes the
-    codes, and those of all are accepted.
+    ``address`` is the mailbox that takes them, which must accept a ``+`` detail. Of ``keys`` the last makes
+    the codes, and those of all are accepted.
     """
 
     def __init__(self, address: str, keys: list[str]) -> None:
