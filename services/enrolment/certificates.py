@@ -121,9 +121,9 @@ def words_of(certificate: Certificate) -> Words:
     total = sum((module.ends_at - module.starts_at for module in certificate.modules), timedelta())
     issued_on = french.day(certificate.issued_at.astimezone(ZoneInfo(zone)))
     return {
-        "title": f"Attestation de présence – {certificate.session_title}",
+        "title": f"Attestation de participation – {certificate.session_title}",
         "issuer": "Centre national de la fonction publique territoriale",
-        "heading": "Attestation de présence",
+        "heading": "Attestation de participation",
         "before": f"{organiser[0].upper()}{organiser[1:]} atteste que",
         "name": _breakable(name),
         "employer": _breakable(certificate.employer),
@@ -137,7 +137,7 @@ def words_of(certificate: Certificate) -> Words:
         "total": f"Durée totale suivie : {french.hours(total)}." if certificate.modules else "",
         "issued": f"Attestation établie le {issued_on}.",
         "reference": f"Référence : {certificate.reference}",
-        "footer": f"Attestation de présence – référence {certificate.reference}",
+        "footer": f"Attestation de participation – référence {certificate.reference}",
     }
 
 

@@ -76,7 +76,7 @@ def roles(pdf: bytes) -> list[str]:
 def test_it_says_who_attended_what_when_how_long_and_by_whose_word() -> None:
     text = text_of(render(a_certificate(venue="Rennes, 2 rue du Test")))
     for said in (
-        "Attestation de présence",
+        "Attestation de participation",
         "La délégation Bretagne du CNFPT atteste que",
         "Zoé Durand",
         "Ville de Rennes",
@@ -110,7 +110,7 @@ def test_it_is_tagged_in_french_with_a_title_that_is_shown() -> None:
     assert root["/ViewerPreferences"]["/DisplayDocTitle"]
     metadata = opened(pdf).metadata
     assert metadata is not None
-    assert metadata.title == "Attestation de présence – Les fondamentaux de l’IA"
+    assert metadata.title == "Attestation de participation – Les fondamentaux de l’IA"
     tags = roles(pdf)
     assert [tag for tag in tags if re.fullmatch(r"/H[0-9]", tag)] == ["/H1", "/H2"]
     assert tags.count("/TH") == 3
