@@ -1,16 +1,13 @@
 """The OpenAPI document tells the truth: whatever is asked by it, no answer is a 5xx or outside of it."""
 
-import asyncio
 import hashlib
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
@@ -29,6 +26,7 @@ from shared import clock
 from shared.database import Database
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, open_now
+from tests.support.serving import serving
 
 SESSION = open_now(approval="selection", organiser="bretagne")
 SEAT = SeatRequest(SESSION.session_id, clock.now(), SESSION.session_id, an_agent(), approved=True)
@@ -47,25 +45,16 @@ def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
     tokens = tmp_path_factory.mktemp("openapi") / "tokens.json"
     entry = {"name": TOKEN, "role": "admin", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
     tokens.write_text(json.dumps([entry]))
-    listener = socket.create_server(("127.0.0.1", 0))
-    servers: list[uvicorn.Server] = []
-    ready = threading.Event()
 
-    async def serve() -> None:
+    @asynccontextmanager
+    async def enrolment(_address: str) -> AsyncIterator[object]:
         await _fill(url)
         process = compose(settings_for(url, api_tokens_file=tokens, enrolment_intake_rate="10000/second"))
-        servers.append(uvicorn.Server(uvicorn.Config(process.api, lifespan="off", log_config=None)))
-        ready.set()
-        await servers[0].serve(sockets=[listener])
+        yield process.api
         await process.database.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(30)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    servers[0].should_exit = True
-    thread.join(20)
-    listener.close()
+    with serving(enrolment) as address:
+        yield address
 
 
 async def _fill(url: str) -> None:

@@ -359,3 +359,15 @@ async def test_a_form_that_is_too_large_or_broken_is_refused(front: Front, ask: 
     fields = await ask("POST", link, data={f"field-{number}": "" for number in range(50)})
     assert fields.status_code == 400
     assert await front.states(session, agent) == ["offered"]
+
+
+async def test_while_the_database_is_away_a_page_says_so(
+    asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("services.enrolment.pages.standing", away)
+    ask: Ask = asking(link_signing_key=KEY)
+    answer = await ask("GET", path(Purpose.WITHDRAW, uuid4()))
+    page(answer, 503, "Le service est momentanément indisponible")
