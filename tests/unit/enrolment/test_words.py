@@ -1,0 +1,60 @@
+"""Every state, reason and mark has its French words, on sheets and pages; sheets understand people's own."""
+
+from uuid import uuid4
+
+import pytest
+
+from services.enrolment.api import words
+from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
+from services.enrolment.rules import Enrolment, State, judge_withdrawal
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import Function, Reason
+from tests.support.builders import DURING, a_session, an_agent
+
+
+def test_sheets_have_a_word_for_everything() -> None:
+    assert set(words.STATES) == set(State)
+    assert set(words.REASONS) == set(Reason)
+    assert set(words.FUNCTIONS) == set(Function)
+    assert set(words.ATTENDANCE) == set(Attendance)
+
+
+@pytest.mark.parametrize("seen", Attendance)
+def test_what_a_sheet_says_of_attendance_is_understood_when_it_comes_back(seen: Attendance) -> None:
+    assert words.attendance_of(words.ATTENDANCE[seen]) is seen
+    assert words.attendance_of(seen.value) is seen
+
+
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [
+        (" PRÉSENTE ", Attendance.ATTENDED),
+        ("Présent", Attendance.ATTENDED),
+        ("absente", Attendance.ABSENT),
+        ("Absence  justifiée", Attendance.ABSENT_JUSTIFIED),
+        ("excusée", Attendance.ABSENT_JUSTIFIED),
+        ("absent-justified", Attendance.ABSENT_JUSTIFIED),
+        ("oui", None),
+        ("1", None),
+        ("", None),
+    ],
+)
+def test_people_write_attendance_in_their_own_way(word: str, seen: Attendance | None) -> None:
+    assert words.attendance_of(word) is seen
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> None:
+    session = a_session()
+    one = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, uuid4(), DURING)
+    may_withdraw = judge_withdrawal(session, one, DURING) is None
+    assert (state in HEADINGS, state in STATES, state in BUTTONS) == (may_withdraw,) * 3
+
+
+@pytest.mark.parametrize("message", Message)
+def test_a_page_has_a_status_a_title_and_a_lead_without_median_points(message: Message) -> None:
+    text = message.value
+    assert text.status in (200, 404, 410, 503)
+    assert text.title
+    assert text.lead.endswith(".")
+    assert "·" not in text.title + text.lead + text.next
