@@ -86,6 +86,7 @@ class SessionRow(_Row, table=True):
         Index("ix_session_organiser", "organiser", "starts_at", "session_id"),
         Index("ix_session_format", "format", "starts_at", "session_id"),
         Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
+        Index("ix_session_length", text("(ends_at - starts_at)")),
         Index("ix_session_words", "words", postgresql_using="gin"),
         Index(
             "ix_session_next_transition_at",

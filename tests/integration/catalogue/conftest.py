@@ -73,6 +73,8 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
             headers = {} if by is None else {"authorization": f"Bearer {by}"}
             if if_match is not None:
                 headers["if-match"] = if_match
+            if content is not None:
+                headers["content-type"] = "text/csv"
             if method == "GET" or content is not None:
                 return await client.request(method, path, headers=headers, params=fields, content=content)
             return await client.request(method, path, headers=headers, json=fields)

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, any_, func, literal, or_, select, true, tuple_
 
 from services.catalogue import tables
 from services.catalogue.store.sessions import rows
 from services.catalogue.store.sessions.facts import Listed, Viewer, Wanted
 from services.catalogue.tables import french_words
-from shared.database import Transaction
+from shared.database import Timestamp, Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 
 
@@ -98,7 +98,12 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.starts_before is not None:
         conditions.append(columns.starts_at < wanted.starts_before)
     if wanted.ends_after is not None:
-        conditions.append(columns.ends_at > wanted.ends_after)
+        # Lists are by start: without the second condition they begin with all that is over.
+        longest = select(func.max(columns.ends_at - columns.starts_at)).scalar_subquery()
+        conditions += (
+            columns.ends_at > wanted.ends_after,
+            columns.starts_at > literal(wanted.ends_after, Timestamp) - longest,
+        )
     if wanted.enrolment is not None:
         conditions += _enrolling(wanted.enrolment, wanted.now)
     if wanted.theme is not None:

@@ -1,0 +1,149 @@
+"""Public pages among 5,000 sessions: time to the first byte over HTTP, and the plans of the queries.
+
+``python -m tests.benchmarks.pages`` prints both.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import ClauseElement, Executable, Select, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from services.catalogue import api, loading, pages, tables
+from services.catalogue.app import REVISIONS
+from services.catalogue.offer_files import OFFER
+from services.catalogue.pages import filters
+from services.catalogue.store import sessions
+from shared import clock, migrations
+from shared.auth import Tokens
+from shared.database import Database
+from shared.local.postgres import PostgresServer
+from tests.support.serving import serving
+
+SESSIONS = 5_000
+REQUESTS = 200
+PAGES = {
+    "home": "/",
+    "list": "/sessions",
+    "list_filtered": "/sessions?format=webinar&ouvertes=oui",
+    "list_theme": "/sessions?theme=transition-ecologique",
+    "search": "/sessions?recherche=transition+ecologique+des+territoires",
+    "search_rare": "/sessions?recherche=mamoudzou+900",
+    "api_list": "/api/v1/sessions?limit=50",
+    "calendar": "/agenda.ics?delegation=bretagne",
+}
+
+# Copies of the loaded sessions, spread over two years around today; every seat state occurs.
+_MANY = """
+INSERT INTO session (session_id, offer_id, format, organiser, version, status, announced, next_transition_at,
+    title, enrolment_opens_at, enrolment_closes_at, starts_at, ends_at, timezone, modules, capacity,
+    waiting_list, offer_hold_hours, approval, audience, reserved_seats, venue, join_url, summary, experts,
+    source, choices)
+SELECT gen_random_uuid(), offer_id, format, organiser, version, status, 3, NULL, title || ' – ' || n,
+    now() + d - interval '60 days', now() + d - interval '5 days', now() + d, now() + d + interval '7 hours',
+    timezone, modules, capacity, waiting_list, offer_hold_hours, approval, audience, '[]', venue, join_url,
+    summary, experts, source, choices
+FROM session, LATERAL generate_series(1, :copies) AS n,
+    LATERAL (SELECT (n * 73 % 730 - 365) * interval '1 day' AS d) AS days
+"""
+_OCCUPANCY = """
+INSERT INTO occupancy (session_id, version, capacity, enrolled, waiting, offered)
+SELECT session_id, 1, capacity, coalesce(capacity, 100) * (hashtext(session_id::text) % 3 + 2) / 4, 0, 0
+FROM session
+"""
+
+
+def run() -> dict[str, float]:
+    """Milliseconds to the first byte of each page, as a client on this machine sees them: median and p95."""
+    with _catalogue() as (address, _):
+        return {f"{name}_{kind}_ms": value for name, kind, value in _first_bytes(address)}
+
+
+def main() -> None:
+    """Print the times and the plans."""
+    with _catalogue() as (address, url):
+        for name, kind, value in _first_bytes(address):
+            print(f"{name:16} {kind:6} {value:8.1f} ms")
+        for name, path in PAGES.items():
+            if path.startswith("/sessions"):
+                print(f"\n{name}: {path}")
+                print("\n".join(f"    {line}" for line in asyncio.run(_plan(url, path))))
+
+
+@contextmanager
+def _catalogue() -> Iterator[tuple[str, str]]:
+    with PostgresServer.temporary(durable=True) as postgres:
+        url = postgres.create_database("catalogue")
+        migrations.upgrade(url, REVISIONS, tables.metadata)
+
+        @asynccontextmanager
+        async def composed(address: str) -> AsyncIterator[object]:
+            database = Database(url, application_name="bench")
+            await _fill(database)
+            web = api.build(database, Tokens([]))
+            pages.beside(web, pages.build(pages.Site(database=database, tokens=Tokens([]), address=address)))
+            yield web
+            await database.close()
+
+        with serving(composed) as address:
+            yield address, url
+
+
+async def _fill(database: Database, offer: Path = OFFER) -> None:
+    summary = await loading.load(database, offer)
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text(_MANY), {"copies": SESSIONS // summary.new})
+        await tx.execute(text(_OCCUPANCY))
+        await tx.execute(text("ANALYZE"))
+
+
+def _first_bytes(address: str) -> Iterator[tuple[str, str, float]]:
+    with httpx.Client(base_url=address, headers={"accept-encoding": "gzip"}) as client:
+        for name, path in PAGES.items():
+            times = []
+            for _ in range(REQUESTS):
+                began = time.perf_counter()
+                with client.stream("GET", path) as answer:
+                    times.append((time.perf_counter() - began) * 1000)
+                    answer.read()
+                answer.raise_for_status()
+            warm = sorted(times[10:])
+            yield name, "median", statistics.median(warm)
+            yield name, "p95", warm[int(len(warm) * 0.95)]
+
+
+async def _plan(url: str, path: str) -> Sequence[str]:
+    """How Postgres answers the query of a list."""
+    wanted = filters.read(httpx.QueryParams(path.partition("?")[2])).wanted(clock.now())
+    database = Database(url, application_name="bench-plans")
+    try:
+        async with database.quiet_transaction() as tx:
+            return [row[0] for row in await tx.execute(_Explained(sessions.page_query(wanted, None, 21)))]
+    finally:
+        await database.close()
+
+
+class _Explained(Executable, ClauseElement):
+    """A query that is run for its plan."""
+
+    inherit_cache = False
+
+    def __init__(self, query: Select[Any]) -> None:
+        self.query = query
+
+
+@compiles(_Explained)
+def _explained(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
+    query = compiler.process(element.query, **options)
+    return f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) {query}"
+
+
+if __name__ == "__main__":
+    main()
