@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -440,3 +441,39 @@ def test_there_is_a_replay_only_of_a_published_session_that_has_begun() -> None:
     ):
         assert refused is not None
         assert [problem.refusal for problem in refused.problems] == [refusal]
+
+
+# ------------------------------------------------------------------------------------ copies, quotas
+
+
+@given(
+    zone=st.sampled_from(["Europe/Paris", "Indian/Reunion", "America/Martinique"]),
+    days=st.integers(min_value=-400, max_value=800),
+)
+def test_a_copy_keeps_every_distance_on_the_clocks_of_its_zone(zone: str, days: int) -> None:
+    kept = ReservedSeats(delegation="corse", seats=5, release_at=OPENS + timedelta(days=9))
+    plan = a_plan(timezone=zone, modules=(a_module("Matin", STARTS, ENDS),), reserved_seats=(kept,))
+    clocks = ZoneInfo(zone)
+    starts = rules.instant(STARTS.astimezone(clocks).replace(tzinfo=None) + timedelta(days=days), zone)
+    copy = rules.shifted(plan, starts)
+    moments = [
+        (plan.enrolment_opens_at, copy.enrolment_opens_at),
+        (plan.enrolment_closes_at, copy.enrolment_closes_at),
+        (plan.starts_at, copy.starts_at),
+        (plan.ends_at, copy.ends_at),
+        (plan.modules[0].starts_at, copy.modules[0].starts_at),
+        (plan.reserved_seats[0].release_at, copy.reserved_seats[0].release_at),
+    ]
+    for was, becomes in moments:
+        walls = [moment.astimezone(clocks).replace(tzinfo=None) for moment in (was, becomes)]
+        assert walls[1] - walls[0] == timedelta(days=days)
+    assert replace(copy, **{field: getattr(plan, field) for field in rules.differences(plan, copy)}) == plan
+
+
+def test_a_quota_may_come_go_and_shrink_while_enrolment_is_open() -> None:
+    session = a_published_session(at=WHILE_OPEN, quota_per_authority=5)
+    for quota in (None, 1, 50):
+        changed = done(rules.change(session, a_plan(quota_per_authority=quota), WHILE_OPEN))
+        (event,) = changed.events
+        assert isinstance(event, SessionChanged)
+        assert event.quota_per_authority == quota
