@@ -247,6 +247,18 @@ def test_a_book_with_only_the_heads_of_a_line_counts_all_who_wait() -> None:
     assert len(book.line) == 2
 
 
+@pytest.mark.parametrize("leaving", [0, 1, 2])
+def test_who_leaves_the_line_need_not_be_at_hand_and_takes_nobody_along(leaving: int) -> None:
+    full, asking = a_book(capacity=0), agents(3)
+    enrol(full, *asking)
+    waiting = [full.latest[agent.agent_id] for agent in asking]
+    for at_hand in ([], waiting[:1], waiting[1:2], waiting[:2], waiting[::2], waiting):
+        line = Line(3, at_hand)
+        line.leave(waiting[leaving])
+        assert len(line) == 2
+        assert list(line) == [one for one in at_hand if one is not waiting[leaving]]
+
+
 def test_a_place_in_the_middle_is_never_guessed_from_the_heads_of_a_line() -> None:
     line = Line(3, ())
     some = a_book(capacity=0)

@@ -172,6 +172,19 @@ def test_a_ranking_may_come_after_enrolment_closed_but_not_after_the_session() -
         assert state_of(book, a) is (E if outcome is None else P)
 
 
+def test_what_the_clock_has_made_due_comes_before_the_ranking() -> None:
+    book, (seated, offered, waiting) = applied(3, capacity=1, waiting_list="offer")
+    rank(book, ids(seated, offered, waiting), [])
+    decided(book, withdraws(book, seated))
+    late = an_agent()
+    decided(book, asks(book, late))
+    until = book.latest[offered.agent_id].hold_until
+    assert until is not None
+    book.now = until + timedelta(days=1)
+    rank(book, ids(late), [])
+    assert states_of(book, (offered, waiting, late)) == [State.LAPSED, State.OFFERED, W]
+
+
 def test_a_cancelled_session_ranks_nobody() -> None:
     book, (a,) = applied(1)
     changed(book, status="cancelled")
