@@ -184,8 +184,10 @@ class _Pages:
             raise _Closed(expired) from error
 
     async def _decide(self, tx: Transaction, asked: Asked, now: datetime) -> str:
-        answers = await desk.answer(tx, [asked], self.policy, now)
-        return answers[asked.request_id].outcome
+        answer = (await desk.answer(tx, [asked], self.policy, now))[asked.request_id]
+        if answer is None:
+            raise LookupError("an enrolment without its session")
+        return answer.outcome
 
     def _message(self, message: Message, session: SessionState | None = None) -> Response:
         text = message.value
