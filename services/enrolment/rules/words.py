@@ -45,11 +45,6 @@ class State(StrEnum):
         """Whether a seat is theirs, or held for their answer."""
         return self is State.OFFERED or self in _SEATED
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether somebody's word is awaited."""
-        return self in (State.PENDING_APPROVAL, State.PENDING_SELECTION)
-
 
 _ENDED = frozenset({State.REFUSED, State.LAPSED, State.WITHDRAWN, State.SESSION_CANCELLED})
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from services.enrolment.rules import Book, Cause, Policy, State
+from services.enrolment.rules import Book, Cause, Policy, State, prioritise
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -328,6 +328,17 @@ def test_several_offers_that_end_together_pass_on_in_order() -> None:
     assert states_of(book, everybody[2:]) == [L, L, O, O, W]
 
 
+def test_of_several_offers_that_are_over_the_one_that_ended_first_passes_on_first() -> None:
+    book, (seated, other, first, second) = a_book(capacity=2, waiting_list="offer"), agents(4)
+    enrol(book, seated, other, first, second)
+    prioritise(book, second.agent_id, 1, "Anne Conseil", "Reporté")
+    decided(book, withdraws(book, seated))
+    decided(book, withdraws(book, other), at=DURING + timedelta(days=4))
+    assert end_of_offer(book, second) < end_of_offer(book, first)
+    events = decided(book, at=end_of_offer(book, first) + GRACE)
+    assert told(events) == [("SeatOfferLapsed", second.agent_id), ("SeatOfferLapsed", first.agent_id)]
+
+
 # ------------------------------------------------------------ the last moment to offer
 
 
@@ -362,6 +373,14 @@ def test_an_offer_lapses_when_the_session_is_brought_so_far_forward_that_it_is_t
     events = changed(book, starts_at=DURING + timedelta(hours=48))
     assert told(events) == [("SeatOfferLapsed", first.agent_id)]
     assert states_of(book, (first, second)) == [L, W]
+
+
+def test_an_offer_that_ends_at_the_last_moment_is_not_told_again_at_any_other_change() -> None:
+    book, (seated, first) = a_book(capacity=1, waiting_list="offer"), agents(2)
+    enrol(book, seated, first)
+    decided(book, withdraws(book, seated), at=LAST_MOMENT - timedelta(hours=5))
+    assert changed(book, venue="Rennes, salle 2") == []
+    assert end_of_offer(book, first) == LAST_MOMENT
 
 
 def test_an_offer_keeps_its_end_when_the_session_is_put_off() -> None:
