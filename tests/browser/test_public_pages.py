@@ -15,7 +15,6 @@ RENNES = offer_files.session_id("ia-et-territoires", "rennes")
 PAGES = {
     "home": "/",
     "list": "/sessions",
-    "filtered": "/sessions?recherche=transition&format=webinar&ouvertes=oui",
     "nothing": "/sessions?recherche=zzz",
     "wrong": "/sessions?du=hier&delegation=atlantide",
     "mooc": f"/sessions/{MOOC}",
@@ -45,7 +44,7 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     assert any(one.startswith("image-alt: ") for one in found)
 
 
-@pytest.mark.parametrize("path", [PAGES["home"], PAGES["list"], PAGES["local-event"]])
+@pytest.mark.parametrize("path", [PAGES["list"], PAGES["local-event"]])
 def test_the_wide_the_dark_and_the_contrasting_page_are_accessible_too(
     chromium: Browser, served: Served, path: str
 ) -> None:

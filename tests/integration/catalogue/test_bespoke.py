@@ -31,6 +31,21 @@ ADVISOR = {"name": "Paul Petit", "email": "paul.petit@delegation.example"}
 OFFER = "sur-mesure-enjeux-ia"
 
 
+@pytest.fixture
+async def an_offer(database: Database) -> str:
+    """A bespoke offer with the terms that the loaded ones have."""
+    async with database.quiet_transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
+                "VALUES (:id, 'bespoke', 'Sur mesure', 'Sur mesure.', '[]', CAST(:terms AS jsonb), "
+                "'communique', '[]')"
+            ),
+            {"id": OFFER, "terms": '{"closes_days_before": 15, "capacity": 20}'},
+        )
+    return OFFER
+
+
 def asked(**changes: Any) -> BespokeTrainingRequested:
     fields: dict[str, Any] = {
         "siret": SIRET,
@@ -68,7 +83,7 @@ async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, 
 
 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(
-    offer: object, ask: Ask, database: Database, told: Told
+    an_offer: str, ask: Ask, database: Database, told: Told
 ) -> None:
     request_id = await hear(database, asked())
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
@@ -100,7 +115,7 @@ async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_sess
     problem(await reply(ask, request_id, "declined"), 409)
 
 
-async def test_a_request_heard_twice_is_one_request(offer: object, ask: Ask, database: Database) -> None:
+async def test_a_request_heard_twice_is_one_request(an_offer: str, ask: Ask, database: Database) -> None:
     request_id = await hear(database, asked())
     await reply(ask, request_id, "declined")
     async with database.transaction() as tx:
@@ -120,7 +135,7 @@ async def test_nominations_are_not_the_catalogues(database: Database) -> None:
 
 
 async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
-    offer: object, ask: Ask, database: Database, told: Told
+    an_offer: str, ask: Ask, database: Database, told: Told
 ) -> None:
     request_id = await hear(database, asked())
     path = f"/bespoke-requests/{request_id}"
@@ -133,7 +148,7 @@ async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
 
 
 async def test_two_advisors_do_not_answer_over_each_other(
-    offer: object, ask: Ask, database: Database
+    an_offer: str, ask: Ask, database: Database
 ) -> None:
     request_id = await hear(database, asked())
     read = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).headers["etag"]
@@ -142,7 +157,7 @@ async def test_two_advisors_do_not_answer_over_each_other(
 
 
 async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
-    offer: object, ask: Ask, database: Database
+    an_offer: str, ask: Ask, database: Database
 ) -> None:
     ids = [str(await hear(database, asked(authority=f"Ville n° {n}"))) for n in range(5)]
     await reply(ask, UUID(ids[0]), "declined")
@@ -159,31 +174,27 @@ async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
     assert [item["request_id"] for item in declined] == ids[:1]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        (a_session(offer_id="ia-et-territoires"), "body.session.offer_id"),
+async def test_an_agreement_on_an_impossible_session_changes_nothing(
+    an_offer: str, ask: Ask, database: Database, told: Told
+) -> None:
+    request_id = await hear(database, asked())
+    await reply(ask, request_id, "proposed")
+    before = await told()
+    for session, field in (
+        (a_session(offer_id="rien"), "body.session.offer_id"),
         (a_session(venue=None), "body.session.venue"),
         (a_session(ends_at=in_days(2).isoformat()), "body.session.ends_at"),
         (a_session(organiser="corse"), "body.session.organiser"),
         (None, "body.session"),
-    ],
-)
-async def test_an_agreement_on_an_impossible_session_changes_nothing(
-    offer: object, ask: Ask, database: Database, told: Told, wrong: tuple[dict[str, Any] | None, str]
-) -> None:
-    session, field = wrong
-    request_id = await hear(database, asked())
-    await reply(ask, request_id, "proposed")
-    before = await told()
-    assert field in problem(await reply(ask, request_id, "agreed", session=session), 422)
+    ):
+        assert field in problem(await reply(ask, request_id, "agreed", session=session), 422)
     assert await told() == before
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
     assert (shown["state"], shown["session_id"]) == ("proposed", None)
 
 
 async def test_who_asked_is_forgotten_a_year_after_the_answer_and_not_before(
-    offer: object, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+    an_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled, still_open = await hear(database, asked()), await hear(database, asked())
     await reply(ask, settled, "declined")
