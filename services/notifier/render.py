@@ -226,7 +226,10 @@ class Renderer:
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
             # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
-            "withdrawable": session is not None and self._now() < session.starts_at,
+            "withdrawable": kind.link is letters.Link.WITHDRAW
+            and kind.says is letters.Standing.ENROLLED
+            and session is not None
+            and self._now() < session.starts_at,
         }
         zone = view.timezone if view else "Europe/Paris"
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)

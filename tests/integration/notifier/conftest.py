@@ -42,14 +42,19 @@ class Notifier:
         self.relay = relay
 
     async def hear(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
-        """Take in events of one topic, in one batch, through inbox and handler."""
+        """Take in events of one topic, in one batch, through inbox and handler; then what they fan out to."""
+        heard = await self.take(*events, ids=ids)
+        await self.fan_out()
+        return heard
+
+    async def take(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
+        """Take in events of one topic, and no more."""
         received = [
             Received(a_record(event), Envelope(id_, "/tests", None, event))
             for event, id_ in zip(events, ids or [uuid4() for _ in events], strict=True)
         ]
         intake = Intake(handlers.subscriptions.by_topic[events[0].TOPIC], self.database)
         await intake.take(received)
-        await self.fan_out()
         return [one.id for one in received]
 
     async def fan_out(self) -> None:

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.notifier.calendar import Attendee, CalendarWriter, Own, Part, vtimezone
 from shared.events.catalogue import SessionState
@@ -104,6 +106,17 @@ def test_no_line_is_longer_than_75_octets() -> None:
     ).body
     assert max(len(line) for line in body.split(b"\r\n")) <= 75
     assert b"\n" not in body.replace(b"\r\n", b"")
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=120), st.integers(0, 60))
+def test_whatever_their_name_an_attendee_is_read_back(name: str, length: int) -> None:
+    address = f"{'a' * length}z@v.example"
+    body = invite(a_session(), Own(OWN.enrolment_id, 2, OWN.stamp, Attendee(name, address))).body
+    assert max(len(line) for line in body.split(b"\r\n")) <= 75
+    body.decode()
+    (event,) = events(Part("REQUEST", body))
+    assert str(event["ATTENDEE"]) == f"mailto:{address}"
+    assert event["ATTENDEE"].params["CN"] == name.replace('"', "’")
 
 
 def test_text_that_looks_like_what_is_put_in_stays_text() -> None:
