@@ -14,11 +14,13 @@ from services.notifier.settings import Relay, Tls
 from shared import clock
 from shared.database import Database
 from shared.events import Event
+from shared.events.catalogue import SessionScheduled
 from shared.events.cloudevents import Envelope
+from shared.events.enrolment import AgentEnrolled
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Received, Record
 from tests.support.smtp import ScriptedRelay, scripted_relay
-from tests.unit.notifier.builders import a_renderer
+from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_agent
 
 
 @pytest.fixture
@@ -124,3 +126,23 @@ def notifier(database: Database, relay: ScriptedRelay) -> Notifier:
 
 
 Build = Callable[..., Notifier]
+
+
+@pytest.fixture
+async def queued(notifier: Notifier) -> Notifier:
+    """One mail in the queue, its session known."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    return notifier
+
+
+async def queue_many(notifier: Notifier, number: int) -> None:
+    decisions = [
+        a_decision(
+            AgentEnrolled,
+            enrolment_id=uuid4(),
+            agent=an_agent(agent_id=f"A-{n}", email=f"a{n}@ville.example"),
+        )
+        for n in range(number)
+    ]
+    await notifier.hear(*decisions)

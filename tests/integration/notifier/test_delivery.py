@@ -2,42 +2,25 @@
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
-from services.notifier import delivery, jobs, store
-from services.notifier.mailer import Patience
+from services.notifier import delivery, store
 from services.notifier.store import lookup, sending
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
-from tests.integration.notifier.conftest import Notifier
+from shared.local.ports import free_port
+from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
-
-
-@pytest.fixture
-async def queued(notifier: Notifier) -> Notifier:
-    """One mail in the queue, its session known."""
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await notifier.hear(a_decision(AgentEnrolled))
-    return notifier
-
-
-async def queue_many(notifier: Notifier, number: int) -> None:
-    decisions = [
-        a_decision(
-            AgentEnrolled,
-            enrolment_id=uuid4(),
-            agent=an_agent(agent_id=f"A-{n}", email=f"a{n}@ville.example"),
-        )
-        for n in range(number)
-    ]
-    await notifier.hear(*decisions)
 
 
 async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
@@ -56,252 +39,6 @@ async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
     assert await queued.deliverer().deliver_due() == 0
 
 
-async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
-    queued.relay.script("DOT", Reply("252 taken, I think"))
-    await queued.deliverer().deliver_due()
-    assert await queued.states() == ["sent"]
-    assert len(queued.relay.taken) == 1
-
-
-@pytest.mark.parametrize("point", ["CONNECT", "EHLO", "MAIL", "RCPT"])
-async def test_a_connection_that_falls_before_data_is_tried_again(queued: Notifier, point: str) -> None:
-    queued.relay.script(point, Drop(), Drop(), Drop())  # EHLO is followed by HELO
-    await queued.deliverer().deliver_due()
-    row = await queued.row()
-    assert row.state == "retry"
-    assert queued.relay.taken == []
-    await queued.change("UPDATE mail SET due_at = now()")
-    queued.relay._script.clear()
-    await queued.deliverer().deliver_due()
-    assert await queued.states() == ["sent"]
-    assert list(queued.relay.per_message_id().values()) == [1]
-    assert queued.relay.taken[0].message_id == row.message_id
-
-
-@pytest.mark.parametrize("point", ["DATA", "BODY", "DOT"])
-async def test_a_connection_that_falls_after_the_mark_is_ambiguous_and_never_sent_again(
-    queued: Notifier, point: str
-) -> None:
-    queued.relay.script(point, Drop())
-    await queued.deliverer().deliver_due()
-    assert await queued.states() == ["ambiguous"]
-    await queued.change("UPDATE mail SET due_at = now() - interval '1 day'")
-    assert await queued.deliverer().deliver_due() == 0
-    assert len(queued.relay.taken) == (1 if point == "DOT" else 0)
-    assert await queued.told() == []
-
-
-@pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
-@pytest.mark.parametrize("code", ["451", "421"])
-async def test_4xx_is_tried_again(queued: Notifier, point: str, code: str) -> None:
-    queued.relay.script(point, Reply(f"{code} later"))
-    await queued.deliverer().deliver_due()
-    row = await queued.row()
-    assert (row.state, row.smtp_code) == ("retry", int(code))
-    assert row.due_at > row.created_at
-    assert queued.relay.taken == []
-    assert await queued.told() == []
-    await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
-    assert await queued.states() == ["sent"]
-
-
-@pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
-async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> None:
-    queued.relay.script(point, Reply("550 5.1.1 no such user"))
-    await queued.deliverer().deliver_due()
-    row = await queued.row()
-    assert (row.state, row.smtp_code, row.smtp_answer) == ("failed", 550, "5.1.1 no such user")
-    ((event_type, data),) = await queued.told()
-    assert event_type == "fr.cnfpt.notifier.EmailFailed.v1"
-    assert json.loads(data)["smtp_code"] == 550
-    await queued.change("UPDATE mail SET due_at = now()")
-    assert await queued.deliverer().deliver_due() == 0
-
-
-async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connection(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 3)
-    notifier.relay.script("RCPT", Reply("550 no"))
-    await notifier.deliverer(lanes=1).deliver_due()
-    assert sorted(await notifier.states()) == ["failed", "sent", "sent"]
-    assert notifier.relay.connections == 1
-    assert "RSET" in notifier.relay.commands
-
-
-async def test_connections_are_reused(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 50)
-    await notifier.deliverer(lanes=4).deliver_due()
-    assert len(notifier.relay.taken) == 50
-    assert notifier.relay.connections <= 4
-
-
-async def test_a_connection_that_the_relay_closed_while_idle_costs_no_attempt(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 1)
-    deliverer = notifier.deliverer(lanes=1)
-    await deliverer.deliver_due()
-    await notifier.relay.drop_all()
-    await queue_many(notifier, 1)
-    await deliverer.deliver_due()
-    assert await notifier.states() == ["sent", "sent"]
-    assert [row.attempts for row in await notifier.rows()] == [1, 1]
-
-
-async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 2)
-    deliverer = notifier.deliverer(lanes=1)
-    await deliverer.deliver_due()
-    await queue_many(notifier, 1)
-    notifier.relay.script("MAIL", Reply("421 too many messages on this connection"))
-    await deliverer.deliver_due()
-    assert await notifier.states() == ["sent"] * 3
-
-
-async def test_a_relay_too_slow_before_data_is_tried_again(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("RCPT", hang)
-    await queued.deliverer(patience=Patience(command=0.2)).deliver_due()
-    hang.release.set()
-    assert await queued.states() == ["retry"]
-
-
-async def test_a_relay_too_slow_after_the_final_dot_is_ambiguous(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("DOT", hang)
-    await queued.deliverer(patience=Patience(final=0.2)).deliver_due()
-    hang.release.set()
-    assert await queued.states() == ["ambiguous"]
-    assert len(queued.relay.taken) == 1
-
-
-async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:
-    assert Patience().final >= 600  # RFC 5321, 4.5.3.2.6
-    assert timedelta(seconds=Patience().final + Patience().data) < delivery.DATA_LEASE
-
-
-async def test_the_mark_is_durable_before_data(queued: Notifier) -> None:
-    """At the moment that the relay sees DATA, another connection to the database sees the mark."""
-    hang = Hang()
-    queued.relay.script("DATA", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
-    await queued.relay.reached("DATA")
-    row = await queued.row()
-    assert row.state == "data_started"
-    assert row.lease_until is not None
-    hang.release.set()
-    await work
-    assert await queued.states() == ["sent"]
-
-
-async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None:
-    """A lease ran out while its owner hung (SIGSTOP): somebody else may have the mail now."""
-    hang = Hang()
-    queued.relay.script("RCPT", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
-    await queued.relay.reached("RCPT")
-    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-    await jobs.expire_leases(queued.database)
-    assert await queued.states() == ["pending"]
-    await queued.change("UPDATE mail SET due_at = now() + interval '1 hour'")
-    hang.release.set()
-    await work
-    assert "DATA" not in queued.relay.commands
-    assert await queued.states() == ["pending"]
-    await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
-    assert list(queued.relay.per_message_id().values()) == [1]
-
-
-async def test_an_owner_that_hung_after_data_still_settles_what_it_knows(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("DOT", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
-    await queued.relay.reached("DOT")
-    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-    await jobs.expire_leases(queued.database)
-    assert await queued.states() == ["ambiguous"]
-    hang.release.set()
-    await work
-    assert await queued.states() == ["sent"]
-
-
-@pytest.mark.parametrize(
-    ("point", "left", "then"),
-    [
-        ("CONNECT", "claimed", "pending"),
-        ("MAIL", "claimed", "pending"),
-        ("RCPT", "claimed", "pending"),
-        ("DATA", "data_started", "ambiguous"),
-        ("BODY", "data_started", "ambiguous"),
-        ("DOT", "data_started", "ambiguous"),
-    ],
-)
-async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
-    queued: Notifier, point: str, left: str, then: str
-) -> None:
-    hang = Hang()
-    queued.relay.script(point, hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
-    await queued.relay.reached(point)
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
-    hang.release.set()
-    assert await queued.states() == [left]
-    assert await queued.deliverer().deliver_due() == 0  # the lease protects it
-    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-    await jobs.expire_leases(queued.database)
-    assert await queued.states() == [then]
-    await queued.deliverer().deliver_due()
-    assert all(count == 1 for count in queued.relay.per_message_id().values())
-    assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
-
-
-async def test_two_deliverers_on_one_queue_never_send_twice(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 450)
-    tried = await asyncio.gather(*(notifier.deliverer(lanes=6).deliver_due() for _ in range(3)))
-    assert sum(tried) == 450
-    assert sum(count > 0 for count in tried) > 1, "they did not work at the same time: this proves nothing"
-    counts = notifier.relay.per_message_id()
-    assert len(counts) == 450
-    assert set(counts.values()) == {1}
-    assert set(await notifier.states()) == {"sent"}
-    assert len(await notifier.told()) == 450
-
-
-async def test_a_stop_finishes_what_the_relay_has_and_gives_back_the_rest(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 20)
-    hang = Hang()
-    notifier.relay.script("DOT", hang)
-    stopping = asyncio.Event()
-    work = asyncio.create_task(notifier.deliverer(lanes=1).run(stopping))
-    await notifier.relay.reached("DOT")
-    stopping.set()
-    hang.release.set()
-    await work
-    states = await notifier.states()
-    assert states.count("sent") == 1
-    assert states.count("pending") == 19
-    assert {row.attempts for row in await notifier.rows() if row.state == "pending"} == {0}
-
-
-async def test_a_stop_that_cannot_wait_any_longer_says_ambiguous(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("DOT", hang)
-    stopping = asyncio.Event()
-    work = asyncio.create_task(queued.deliverer(stop_seconds=0.1).run(stopping))
-    await queued.relay.reached("DOT")
-    stopping.set()
-    await work
-    hang.release.set()
-    assert await queued.states() == ["ambiguous"]
-
-
 async def test_a_running_deliverer_sends_what_is_committed_meanwhile(
     notifier: Notifier, eventually: Callable[..., Awaitable[None]]
 ) -> None:
@@ -316,22 +53,6 @@ async def test_a_running_deliverer_sends_what_is_committed_meanwhile(
     stopping.set()
     await work
     assert await notifier.states() == ["sent"] * 3
-
-
-async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 100)
-    port = notifier.relay.port
-    await notifier.relay.stop()
-    await notifier.deliverer(lanes=4).deliver_due()
-    rows = await notifier.rows()
-    assert sum(row.attempts for row in rows) <= 8
-    assert {row.state for row in rows} == {"retry", "pending"}
-    await notifier.change("UPDATE mail SET due_at = now(), give_up_at = give_up_at - interval '1 day'")
-    await notifier.relay.start(port)
-    await notifier.deliverer(lanes=4).deliver_due()
-    assert len(notifier.relay.per_message_id()) == 100
-    assert set(await notifier.states()) == {"sent"}
 
 
 async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
@@ -380,55 +101,48 @@ async def test_a_domain_gets_no_more_than_its_rate_and_nothing_is_an_attempt_bef
     assert timedelta(seconds=900) < waiting[1].due_at - waiting[0].due_at < timedelta(seconds=1100)
 
 
-async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier) -> None:
-    """However many lanes found out about it."""
+@pytest.fixture
+def kept_mails(tmp_path: Path) -> Path:
+    """A folder that everybody may write to."""
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+def all_of(folder: Path) -> str:
+    return "".join(file.read_text() for file in folder.iterdir())
+
+
+async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Path) -> None:
+    """Postfix's own sink, which keeps what it took: every mail, once."""
+    program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("smtp-sink (Debian's postfix) is not here")
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 40)
-    await notifier.relay.stop()
-    deliverer = notifier.deliverer(lanes=20)
-    await deliverer.deliver_due()
-    assert 0 < deliverer._mailer.pause() <= 0.5
-
-
-async def test_an_outage_costs_the_mails_that_wait_no_attempt(
-    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
-) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 2)
-    port = notifier.relay.port
-    await notifier.relay.stop()
-    deliverer = notifier.deliverer(lanes=1)
-    stopping = asyncio.Event()
-    work = asyncio.create_task(deliverer.run(stopping))
-
-    async def tried_more_than_once() -> bool:
-        return deliverer._mailer._outage.failures > 2
-
-    await eventually(tried_more_than_once, "the relay tried again")
-    assert max(row.attempts for row in await notifier.rows()) == 1
-    assert min(row.attempts for row in await notifier.rows()) == 0
-    await notifier.relay.start(port)
-
-    async def the_other_is_sent() -> bool:
-        return "sent" in await notifier.states()
-
-    await eventually(the_other_is_sent, "the mail that had waited")
-    stopping.set()
-    await work
-
-
-async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:
-    queued.relay.script("RCPT", Reply("451 later"))
-    await queued.change("UPDATE mail SET give_up_at = now() + interval '10 minutes', attempts = 40")
-    await queued.deliverer().deliver_due()
-    row = await queued.row()
-    assert (row.state, row.smtp_code) == ("failed", 451)
-    assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailFailed.v1"]
-
-
-async def test_a_mail_is_given_four_days(queued: Notifier) -> None:
-    row = await queued.row()
-    assert row.give_up_at - row.created_at == timedelta(days=4)
+    await queue_many(notifier, 60)
+    port = free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    sink = await asyncio.create_subprocess_exec(
+        program, *user, "-R", str(kept_mails), "-d", "%M.", f"127.0.0.1:{port}", "64"
+    )
+    try:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                break
+        notifier.relay.port, relays_own = port, notifier.relay.port
+        await notifier.deliverer(lanes=8).deliver_due()
+        notifier.relay.port = relays_own
+    finally:
+        sink.terminate()
+        await sink.wait()
+    assert set(await notifier.states()) == {"sent"}
+    kept = all_of(kept_mails)
+    expected = [row.message_id for row in await notifier.rows()]
+    assert [kept.count(f"Message-ID: {message_id}") for message_id in expected] == [1] * 60
 
 
 async def test_an_operator_may_say_that_an_ambiguous_mail_arrived(queued: Notifier) -> None:
@@ -509,28 +223,3 @@ async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> No
 
 
 _CLAIM_VALUES = {"owner": uuid4(), "most": 200, "lease": timedelta(minutes=1), "domain": "x.example"}
-
-
-async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_process_claimed_again(
-    queued: Notifier,
-) -> None:
-    notifier = queued
-    owner, minute = uuid4(), timedelta(minutes=1)
-
-    async def claim() -> store.Claim:
-        async with notifier.database.quiet_transaction() as tx:
-            [claimed] = await store.claim(tx, owner, most=10, lease=minute, message_domain="x.example")
-        return claimed.claim
-
-    first = await claim()
-    await notifier.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-    await jobs.expire_leases(notifier.database)
-    second = await claim()
-
-    async with notifier.database.transaction() as tx:
-        assert await store.start_data(tx, owner, [first, second], lease=minute) == {second}
-        late = store.Settlement(first, MailState.RETRY, None, "timed out before DATA")
-        await store.settle(tx, owner, [late])
-        await store.settle(tx, owner, [store.Settlement(second, MailState.SENT, 250, "ok")])
-        counts = await store.counts(tx)
-    assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)

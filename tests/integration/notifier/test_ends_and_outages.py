@@ -1,0 +1,290 @@
+"""Processes killed, stopped or doubled, relays that are away: nothing is lost, nothing sent twice."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from services.notifier import delivery, jobs, store
+from services.notifier.tables import MailState
+from shared.events.catalogue import SessionScheduled
+from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.support.processes import ROOT
+from tests.support.smtp import Hang
+from tests.unit.notifier.builders import a_session
+
+
+async def test_the_mark_is_durable_before_data(queued: Notifier) -> None:
+    """At the moment that the relay sees DATA, another connection to the database sees the mark."""
+    hang = Hang()
+    queued.relay.script("DATA", hang)
+    work = asyncio.create_task(queued.deliverer().deliver_due())
+    await queued.relay.reached("DATA")
+    row = await queued.row()
+    assert row.state == "data_started"
+    assert row.lease_until is not None
+    hang.release.set()
+    await work
+    assert await queued.states() == ["sent"]
+
+
+async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None:
+    """A lease ran out while its owner hung (SIGSTOP): somebody else may have the mail now."""
+    hang = Hang()
+    queued.relay.script("RCPT", hang)
+    work = asyncio.create_task(queued.deliverer().deliver_due())
+    await queued.relay.reached("RCPT")
+    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await jobs.expire_leases(queued.database)
+    assert await queued.states() == ["pending"]
+    await queued.change("UPDATE mail SET due_at = now() + interval '1 hour'")
+    hang.release.set()
+    await work
+    assert "DATA" not in queued.relay.commands
+    assert await queued.states() == ["pending"]
+    await queued.change("UPDATE mail SET due_at = now()")
+    await queued.deliverer().deliver_due()
+    assert list(queued.relay.per_message_id().values()) == [1]
+
+
+async def test_an_owner_that_hung_after_data_still_settles_what_it_knows(queued: Notifier) -> None:
+    hang = Hang()
+    queued.relay.script("DOT", hang)
+    work = asyncio.create_task(queued.deliverer().deliver_due())
+    await queued.relay.reached("DOT")
+    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await jobs.expire_leases(queued.database)
+    assert await queued.states() == ["ambiguous"]
+    hang.release.set()
+    await work
+    assert await queued.states() == ["sent"]
+
+
+@pytest.mark.parametrize(
+    ("point", "left", "then"),
+    [
+        ("CONNECT", "claimed", "pending"),
+        ("MAIL", "claimed", "pending"),
+        ("RCPT", "claimed", "pending"),
+        ("DATA", "data_started", "ambiguous"),
+        ("BODY", "data_started", "ambiguous"),
+        ("DOT", "data_started", "ambiguous"),
+    ],
+)
+async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
+    queued: Notifier, point: str, left: str, then: str
+) -> None:
+    hang = Hang()
+    queued.relay.script(point, hang)
+    work = asyncio.create_task(queued.deliverer().deliver_due())
+    await queued.relay.reached(point)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    hang.release.set()
+    assert await queued.states() == [left]
+    assert await queued.deliverer().deliver_due() == 0  # the lease protects it
+    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await jobs.expire_leases(queued.database)
+    assert await queued.states() == [then]
+    await queued.deliverer().deliver_due()
+    assert all(count == 1 for count in queued.relay.per_message_id().values())
+    assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
+
+
+async def test_two_deliverers_on_one_queue_never_send_twice(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 450)
+    tried = await asyncio.gather(*(notifier.deliverer(lanes=6).deliver_due() for _ in range(3)))
+    assert sum(tried) == 450
+    assert sum(count > 0 for count in tried) > 1, "they did not work at the same time: this proves nothing"
+    counts = notifier.relay.per_message_id()
+    assert len(counts) == 450
+    assert set(counts.values()) == {1}
+    assert set(await notifier.states()) == {"sent"}
+    assert len(await notifier.told()) == 450
+
+
+async def test_a_stop_finishes_what_the_relay_has_and_gives_back_the_rest(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 20)
+    hang = Hang()
+    notifier.relay.script("DOT", hang)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(notifier.deliverer(lanes=1).run(stopping))
+    await notifier.relay.reached("DOT")
+    stopping.set()
+    hang.release.set()
+    await work
+    states = await notifier.states()
+    assert states.count("sent") == 1
+    assert states.count("pending") == 19
+    assert {row.attempts for row in await notifier.rows() if row.state == "pending"} == {0}
+
+
+async def test_a_stop_that_cannot_wait_any_longer_says_ambiguous(queued: Notifier) -> None:
+    hang = Hang()
+    queued.relay.script("DOT", hang)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(queued.deliverer(stop_seconds=0.1).run(stopping))
+    await queued.relay.reached("DOT")
+    stopping.set()
+    await work
+    hang.release.set()
+    assert await queued.states() == ["ambiguous"]
+
+
+async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 100)
+    port = notifier.relay.port
+    await notifier.relay.stop()
+    await notifier.deliverer(lanes=4).deliver_due()
+    rows = await notifier.rows()
+    assert sum(row.attempts for row in rows) <= 8
+    assert {row.state for row in rows} == {"retry", "pending"}
+    await notifier.change("UPDATE mail SET due_at = now(), give_up_at = give_up_at - interval '1 day'")
+    await notifier.relay.start(port)
+    await notifier.deliverer(lanes=4).deliver_due()
+    assert len(notifier.relay.per_message_id()) == 100
+    assert set(await notifier.states()) == {"sent"}
+
+
+async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier) -> None:
+    """However many lanes found out about it."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 40)
+    await notifier.relay.stop()
+    deliverer = notifier.deliverer(lanes=20)
+    await deliverer.deliver_due()
+    assert 0 < deliverer._mailer.pause() <= 0.5
+
+
+async def test_an_outage_costs_the_mails_that_wait_no_attempt(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 2)
+    port = notifier.relay.port
+    await notifier.relay.stop()
+    deliverer = notifier.deliverer(lanes=1)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(deliverer.run(stopping))
+
+    async def tried_more_than_once() -> bool:
+        return deliverer._mailer._outage.failures > 2
+
+    await eventually(tried_more_than_once, "the relay tried again")
+    assert max(row.attempts for row in await notifier.rows()) == 1
+    assert min(row.attempts for row in await notifier.rows()) == 0
+    await notifier.relay.start(port)
+
+    async def the_other_is_sent() -> bool:
+        return "sent" in await notifier.states()
+
+    await eventually(the_other_is_sent, "the mail that had waited")
+    stopping.set()
+    await work
+
+
+async def test_a_relay_that_was_down_for_a_day_gets_every_mail_once_and_answers_before_news(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is moved: everything is a day older when the relay comes back."""
+    monkeypatch.setattr(delivery, "CLAIM", 10)
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 40)
+    await notifier.change("UPDATE mail SET priority = 2 WHERE recipient < 'A-2'")
+    port = notifier.relay.port
+    await notifier.relay.stop()
+    for _ in range(5):
+        await notifier.deliverer(lanes=4).deliver_due()
+    day = "interval '1 day'"
+    await notifier.change(
+        f"UPDATE mail SET created_at = created_at - {day}, due_at = due_at - {day}, "
+        f"give_up_at = give_up_at - {day}, called_for_at = called_for_at - {day}"
+    )
+    await notifier.relay.start(port)
+    await notifier.deliverer(lanes=1).deliver_due()
+    assert set(await notifier.states()) == {"sent"}
+    assert set(notifier.relay.per_message_id().values()) == {1}
+    news = {row.address for row in await notifier.rows(where="priority = 2")}
+    order = [taken.recipient in news for taken in notifier.relay.taken]
+    assert order == sorted(order)
+    assert any(order)
+    assert not all(order)
+
+
+HANGING = """
+import asyncio, sys
+from services.notifier.delivery import Deliverer
+from services.notifier.mailer import Mailer
+from services.notifier.settings import Relay
+from shared.database import Database
+from tests.unit.notifier.builders import a_renderer
+
+async def main(url, port):
+    database = Database(url, application_name="stopped")
+    mailer = Mailer(Relay("127.0.0.1", int(port)), size=1)
+    await Deliverer(database, mailer, a_renderer(), lanes=1, message_domain="x.example").deliver_due()
+    await database.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("point", "ends"), [("RCPT", "sent"), ("DOT", "sent")])
+async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
+    queued: Notifier, notifier_url: str, point: str, ends: str
+) -> None:
+    """A real process under SIGSTOP: before DATA somebody else sends its mail, after DATA nobody does."""
+    hang = Hang()
+    queued.relay.script(point, hang)
+    stopped = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGING, notifier_url, str(queued.relay.port), cwd=ROOT
+    )
+    try:
+        await queued.relay.reached(point, seconds=30)
+        stopped.send_signal(signal.SIGSTOP)
+        await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+        await jobs.expire_leases(queued.database)
+        assert await queued.deliverer().deliver_due() == (1 if point == "RCPT" else 0)
+        assert await queued.states() == ["sent" if point == "RCPT" else "ambiguous"]
+        hang.release.set()
+        stopped.send_signal(signal.SIGCONT)
+        assert await asyncio.wait_for(stopped.wait(), 30) == 0
+    finally:
+        if stopped.returncode is None:
+            stopped.kill()
+            await stopped.wait()
+    assert await queued.states() == [ends]
+    assert list(queued.relay.per_message_id().values()) == [1]
+
+
+async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_process_claimed_again(
+    queued: Notifier,
+) -> None:
+    notifier = queued
+    owner, minute = uuid4(), timedelta(minutes=1)
+
+    async def claim() -> store.Claim:
+        async with notifier.database.quiet_transaction() as tx:
+            [claimed] = await store.claim(tx, owner, most=10, lease=minute, message_domain="x.example")
+        return claimed.claim
+
+    first = await claim()
+    await notifier.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await jobs.expire_leases(notifier.database)
+    second = await claim()
+
+    async with notifier.database.transaction() as tx:
+        assert await store.start_data(tx, owner, [first, second], lease=minute) == {second}
+        late = store.Settlement(first, MailState.RETRY, None, "timed out before DATA")
+        await store.settle(tx, owner, [late])
+        await store.settle(tx, owner, [store.Settlement(second, MailState.SENT, 250, "ok")])
+        counts = await store.counts(tx)
+    assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)
