@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from icalendar import (
@@ -37,7 +38,7 @@ behind a space."""
 
 @dataclass(frozen=True, slots=True)
 class Attendee:
-    """Whose calendar it is. ``address`` is ASCII (a domain with accents in its IDNA form)."""
+    """Whose calendar it is. ``address`` is as it goes to the relay: its domain in IDNA form."""
 
     name: str
     address: str
@@ -163,7 +164,10 @@ def _attendee_line(attendee: Attendee) -> bytes:
     A caret is escaped as RFC 6868 says.
     """
     name = _quotable(attendee.name).replace("^", "^^")
-    line = f'ATTENDEE;CN="{name}";PARTSTAT=ACCEPTED;ROLE=REQ-PARTICIPANT;RSVP=FALSE:mailto:{attendee.address}'
+    address = (
+        attendee.address if attendee.address.isascii() else quote(attendee.address, safe="@!$&'*+/=?^`{|}~")
+    )
+    line = f'ATTENDEE;CN="{name}";PARTSTAT=ACCEPTED;ROLE=REQ-PARTICIPANT;RSVP=FALSE:mailto:{address}'
     return _fold(line.encode(errors="replace"))
 
 

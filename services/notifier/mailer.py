@@ -267,8 +267,15 @@ class _Connection:
 
     async def _envelope(self, mail: Outgoing) -> Outcome | None:
         """MAIL and RCPT; what the relay has against them."""
+        parameters = b""
+        if not mail.recipient.isascii():
+            if not self._client.supports_extension("smtputf8"):
+                return Outcome(
+                    Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
+                )
+            parameters = b" SMTPUTF8"
         for command in (
-            b"MAIL FROM:<" + mail.sender.encode() + b">",
+            b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters,
             b"RCPT TO:<" + mail.recipient.encode() + b">",
         ):
             response = await self._client.execute_command(command, timeout=self._patience.command)

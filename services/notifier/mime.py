@@ -10,6 +10,7 @@ import base64
 import binascii
 import email.utils
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +44,7 @@ class Attachment:
 
 
 class UnsendableAddress(ValueError):
-    """An address that cannot be put in a mail without SMTPUTF8, or is none at all."""
+    """What stands where an address should is none."""
 
 
 def one_line(text: str) -> str:
@@ -57,20 +58,34 @@ def clean(text: str) -> str:
     return line.replace("=?", "= ?").replace("?=", "? =")
 
 
-def ascii_address(address: str) -> str:
-    """The address with its domain in IDNA form. Raises :class:`UnsendableAddress`."""
-    local, at, domain = address.rpartition("@")
+def wire_address(address: str) -> str:
+    """The address as it goes to the relay, its domain in IDNA form. Raises :class:`UnsendableAddress`.
+
+    Where it is not ASCII even so, the relay must offer SMTPUTF8 (RFC 6531); its letters are composed as
+    RFC 6532 wants them.
+    """
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     try:
-        local.encode("ascii")
-        ascii_form = f"{local}@{domain.encode('idna').decode()}"
+        wire = f"{local}@{domain.encode('idna').decode()}"
+        octets = len(local.encode())
     except UnicodeError:
-        raise UnsendableAddress("the address has letters that need SMTPUTF8, which is not used") from None
-    if not at or not _ADDRESS.fullmatch(ascii_form):
+        raise UnsendableAddress("this is not an address") from None
+    if not at or octets > 64 or not _ADDRESS.fullmatch(wire):
         raise UnsendableAddress("this is not an address")
-    return ascii_form
+    return wire
 
 
-_ADDRESS = re.compile(r'[^\s@<>()\[\],;:\\"\x00-\x20\x7f-\uffff]+@[A-Za-z0-9._-]+')
+def ascii_address(address: str) -> str:
+    """The address in a form that every relay takes. Raises :class:`UnsendableAddress`."""
+    wire = wire_address(address)
+    if not wire.isascii():
+        raise UnsendableAddress("the address has letters that not every relay takes")
+    return wire
+
+
+_ADDRESS = re.compile(
+    r'[^\s@<>()\[\],;:\\"\x00-\x20\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+@[A-Za-z0-9._-]+'
+)
 
 
 def unstructured(text: str) -> str:
@@ -111,7 +126,7 @@ def message(
     """
     lines = [f"{name}: {value}" for name, value in headers]
     lines += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"', "", ""]
-    head = "\r\n".join(lines).encode("ascii")
+    head = "\r\n".join(lines).encode()  # ASCII but for an address that needs SMTPUTF8
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
         head,

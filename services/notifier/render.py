@@ -62,7 +62,10 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A mail for the relay: the envelope's two addresses and the message with CRLF line ends."""
+    """A mail for the relay: the envelope's two addresses and the message with CRLF line ends.
+
+    A recipient that is not ASCII needs a relay that offers SMTPUTF8.
+    """
 
     sender: str
     recipient: str
@@ -150,7 +153,7 @@ class Renderer:
         Raises :class:`mime.UnsendableAddress`.
         """
         kind = letters.KINDS[mail.template]
-        address = mime.ascii_address(mail.address)
+        address = mime.wire_address(mail.address)
         name = _name(mail)
         context = self.context(mail, session, others, news)
         text, html = _templates(mail.template)

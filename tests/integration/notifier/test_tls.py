@@ -98,6 +98,21 @@ async def test_a_password_never_goes_to_a_relay_that_offers_no_authentication() 
     assert not any("secret" in command for command in relay.commands)
 
 
+@pytest.mark.parametrize(("offers", "verdict"), [(("SMTPUTF8",), Verdict.SENT), ((), Verdict.FAILED)])
+async def test_an_address_with_accents_goes_only_to_a_relay_that_offers_smtputf8(
+    offers: tuple[str, ...], verdict: Verdict
+) -> None:
+    mail = Outgoing("a@b.example", "zoé@d.example", MAIL.content)
+    async with scripted_relay(offers=offers) as relay:
+        mailer = Mailer(Relay("127.0.0.1", relay.port), size=1)
+        assert (await mailer.send(mail, yes)).verdict is verdict
+        assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
+        await mailer.close()
+    envelopes = [command for command in relay.commands if command.startswith("MAIL")]
+    plain = "MAIL FROM:<a@b.example>"
+    assert envelopes == ([f"{plain} SMTPUTF8", plain] if offers else [plain])
+
+
 async def test_a_line_that_begins_with_a_dot_arrives_whole() -> None:
     async with scripted_relay() as relay:
         await send(relay.port, Tls.NONE)

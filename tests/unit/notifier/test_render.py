@@ -259,11 +259,34 @@ def test_a_domain_with_accents_goes_out_in_its_ascii_form() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["zoé@ville.fr", "a b@ville.fr", "a@b>\r\nRCPT TO:<x@y.fr", "a@", "@b.fr", "a", "a@b c.fr"]
+    "address",
+    [
+        "zo\x85@ville.fr",
+        "é" * 33 + "@ville.fr",
+        "\ud800@ville.fr",
+        "a b@ville.fr",
+        "a@b>\r\nRCPT TO:<x@y.fr",
+        "a@",
+        "@b.fr",
+        "a",
+        "a@b c.fr",
+    ],
 )
 def test_an_address_that_smtp_cannot_say_is_not_sendable(address: str) -> None:
     with pytest.raises(UnsendableAddress):
         a_renderer().render(a_mail(Template.CONFIRMED, address=address), a_session())
+
+
+def test_an_address_with_accents_goes_out_as_it_is_and_in_the_calendar_as_a_uri() -> None:
+    """For a relay that offers SMTPUTF8: RFC 6532 for the header, RFC 6068 for the calendar."""
+    outgoing = a_renderer().render(
+        a_mail(Template.CONFIRMED, address="zoe\u0301@mairie-évry.fr"), a_session()
+    )
+    assert outgoing.recipient == "zoé@xn--mairie-vry-h7a.fr"
+    assert "<zoé@xn--mairie-vry-h7a.fr>".encode() in outgoing.content
+    message = message_from_bytes(outgoing.content, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    assert "mailto:zo%C3%A9@xn--mairie-vry-h7a.fr" in re.sub("\r?\n ", "", body(message, "text/calendar"))
 
 
 # ------------------------------------------------------------------- whatever stands in names and titles
