@@ -57,7 +57,7 @@ SHOWN = (
     Column("status", "Statut"),
     Column("phase", "Phase"),
     Column("enrolment", "Inscriptions"),
-    Column("enrolled", "Inscrits"),
+    Column("enrolled", "Personnes inscrites"),
     Column("waiting", "En attente"),
 )
 """What is written besides, and passed over when read."""

@@ -85,7 +85,7 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 async def log_in(request: Request) -> Response:
     """The form, and what comes of it."""
-    if request.method == "GET":
+    if request.method != "POST":
         return answers.private(render(request, "connexion.html", wrong=False))
     token = (await _form(request)).get("jeton", "").strip()
     site = site_of(request)

@@ -118,7 +118,7 @@ async def new_session(visit: Visit) -> Response:
 async def one_session(visit: Visit) -> Response:
     """A session with its form, what may be done with it, and its history."""
     listed = await _own(visit)
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         return await _session_page(visit, listed)
     before = forms.shown(listed.session.plan, listed.presentation)
     typed = forms.read(visit.form, before, timezone=listed.session.plan.timezone)
@@ -158,7 +158,7 @@ async def publish(visit: Visit) -> Response:
 async def cancel(visit: Visit) -> Response:
     """Ask whether it is meant, then cancel."""
     listed = await _own(visit)
-    if visit.request.method == "GET":
+    if visit.request.method != "POST":
         return visit.page("gestion-annuler.html", listed=listed, tag=_tag(listed))
 
     async def do() -> Listed:

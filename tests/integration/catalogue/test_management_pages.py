@@ -316,6 +316,17 @@ async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer
     assert await told() == before
 
 
+async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: Told) -> None:
+    path = await created(desk, an_empty_offer)
+    await send(desk, path, f"{path}/publier")
+    before = await told()
+    for method in ("HEAD", "GET"):
+        for address in (path, f"{path}/annuler", "/gestion/sessions/nouvelle", "/gestion/connexion"):
+            assert (await desk.request(method, address)).status_code == 200, (method, address)
+    assert (await desk.get(f"{path}/publier")).status_code == 405
+    assert await told() == before
+
+
 async def test_a_copy_is_a_draft_at_another_time(desk: Browser, an_empty_offer: str, ask: Ask) -> None:
     path = await created(desk, an_empty_offer)
     start = in_days(80).strftime("%Y-%m-%dT%H:%M")
