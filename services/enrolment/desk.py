@@ -20,15 +20,16 @@ T = TypeVar("T")
 
 async def answer(
     tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
-) -> Mapping[UUID, Answer]:
-    """Answer requests in order of receipt; those whose session is unknown wait for it.
+) -> Mapping[UUID, Answer | None]:
+    """Answer requests in order of receipt, those that are new; if their session is unknown, they wait for it.
 
-    Returns the answers by request id.
+    Returns the answers by request id, None for one that waits.
     """
     desk = await store.open_books(tx, requests, policy, now)
     await _decide(tx, desk)
     await store.keep_for_later(tx, desk.without_session)
-    return {one.request.request_id: one for book in desk.books.values() for one in book.answers}
+    answers: dict[UUID, Answer | None] = {one.request_id: None for one in desk.without_session}
+    return answers | {one.request.request_id: one for book in desk.books.values() for one in book.answers}
 
 
 async def take_over(

@@ -1,5 +1,7 @@
 """Kafka in: what portals ask, what the catalogue says of its sessions, and whose mails come back."""
 
+from collections.abc import Sequence
+
 from services.enrolment import desk, store
 from services.enrolment.rules import Policy
 from services.enrolment.store import PortalRequest
@@ -17,6 +19,10 @@ def listening(policy: Policy) -> Subscriptions:
     """Everything that the service listens to, decided by ``policy``."""
     subscriptions = Subscriptions("enrolment")
 
+    async def answer(tx: Transaction, received: Sequence[Received[PortalRequest]]) -> int:
+        answers = await desk.answer(tx, [store.request_of(one) for one in received], policy, clock.now())
+        return len({one.id for one in received} & answers.keys())
+
     @subscriptions.on(
         Topic.PORTAL_ENROLMENTS,
         portal.EnrolmentRequested,
@@ -24,15 +30,16 @@ def listening(policy: Policy) -> Subscriptions:
         portal.WithdrawalRequested,
         portal.ApprovalDecided,
         portal.SeatOfferAnswered,
+        knows_its_events=True,
     )
-    async def on_requests(tx: Transaction, received: list[Received[PortalRequest]]) -> None:
+    async def on_requests(tx: Transaction, received: list[Received[PortalRequest]]) -> int:
         """Answer a batch of portal requests, in the order the broker received them."""
-        await desk.answer(tx, [store.request_of(one) for one in received], policy, clock.now())
+        return await answer(tx, received)
 
-    @subscriptions.on(Topic.PORTAL_BESPOKE, portal.TraineesNominated)
-    async def on_nominations(tx: Transaction, received: list[Received[portal.TraineesNominated]]) -> None:
+    @subscriptions.on(Topic.PORTAL_BESPOKE, portal.TraineesNominated, knows_its_events=True)
+    async def on_nominations(tx: Transaction, received: list[Received[portal.TraineesNominated]]) -> int:
         """Seat the agents whom authorities name for their private sessions."""
-        await desk.answer(tx, [store.request_of(one) for one in received], policy, clock.now())
+        return await answer(tx, received)
 
     @subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
     async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -> None:

@@ -44,8 +44,9 @@ PARKED = Counter("parcours_events_parked_total", "Records put aside as dead lett
 FAILURES = Counter("parcours_batch_failures_total", "Batches that will come again.", ["topic"])
 SECONDS = Histogram("parcours_batch_seconds", "Time to take a batch in.", ["topic"])
 
-Handler = Callable[[Transaction, list[Received[Any]]], Awaitable[None]]
-H = TypeVar("H", bound=Callable[..., Awaitable[None]])
+Handler = Callable[[Transaction, list[Received[Any]]], Awaitable[int | None]]
+"""Takes a batch in; may say how many of it had an effect, when it is not all."""
+H = TypeVar("H", bound=Callable[..., Awaitable[int | None]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,24 @@ class Subscription:
     """One topic of a service: ``handle`` takes the events of ``types``; those of ``not_yet`` are parked.
 
     ``not_yet`` is for requests that must be answered, but only by a later version: a redrive after the
-    upgrade answers them. Other types of the topic do not concern the service and are ignored.
+    upgrade answers them. Other types of the topic do not concern the service and are ignored. With
+    ``knows_its_events`` the handler itself drops what comes twice, by what it keeps of each, and has no use
+    for the inbox.
     """
 
     topic: Topic
     types: tuple[type[Event], ...]
     not_yet: tuple[type[Event], ...]
     handle: Handler
+    knows_its_events: bool = False
+
+    async def take(self, tx: Transaction, wanted: Sequence[Received[Any]]) -> int:
+        """Have events their effect, each once. Returns how many had it now."""
+        fresh = list(wanted) if self.knows_its_events else await inbox.first_seen(tx, wanted)
+        if not fresh:
+            return 0
+        effects = await self.handle(tx, fresh)
+        return len(fresh) if effects is None else effects
 
 
 class Subscriptions:
@@ -69,13 +81,19 @@ class Subscriptions:
         self.service = service
         self.by_topic: dict[Topic, Subscription] = {}
 
-    def on(self, topic: Topic, *types: type[Event], not_yet: Sequence[type[Event]] = ()) -> Callable[[H], H]:
+    def on(
+        self,
+        topic: Topic,
+        *types: type[Event],
+        not_yet: Sequence[type[Event]] = (),
+        knows_its_events: bool = False,
+    ) -> Callable[[H], H]:
         """Register ``on_…(tx, received)``: called with a batch, in order, inside one transaction."""
 
         def register(handle: H) -> H:
             if topic in self.by_topic:
                 raise ValueError(f"{topic} has a handler already: one consumer group per topic")
-            self.by_topic[topic] = Subscription(topic, types, tuple(not_yet), handle)
+            self.by_topic[topic] = Subscription(topic, types, tuple(not_yet), handle, knows_its_events)
             return handle
 
         return register
@@ -134,9 +152,7 @@ class Intake:
         sorted_ = self._sort([delivery])
         if sorted_.parked:
             raise ValueError(sorted_.parked[0].error)
-        fresh = await inbox.first_seen(tx, sorted_.wanted)
-        if fresh:
-            await self.subscription.handle(tx, fresh)
+        await self.subscription.take(tx, sorted_.wanted)
 
     async def _take_batch(self, deliveries: Sequence[Delivery]) -> None:
         sorted_ = self._sort(deliveries)
@@ -177,11 +193,9 @@ class Intake:
         if sorted_.parked or sorted_.wanted:
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, sorted_.parked)
-                fresh = await inbox.first_seen(tx, sorted_.wanted)
-                if fresh:
-                    await self.subscription.handle(tx, fresh)
-            HANDLED.labels(topic).inc(len(fresh))
-            DUPLICATES.labels(topic).inc(len(sorted_.wanted) - len(fresh))
+                effects = await self.subscription.take(tx, sorted_.wanted)
+            HANDLED.labels(topic).inc(effects)
+            DUPLICATES.labels(topic).inc(len(sorted_.wanted) - effects)
             PARKED.labels(topic).inc(len(sorted_.parked))
         IGNORED.labels(topic).inc(sorted_.ignored)
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_columns
 from shared.events import Event
 from shared.messaging import tables
 
@@ -50,25 +50,22 @@ class Outbox:
         """
         if not events:
             return []
-        rows: list[dict[str, Any]] = []
-        for one in events:
-            caused = one if isinstance(one, Caused) else Caused(one)
-            event = caused.event
-            key = event.key
-            rows.append(
-                {
-                    "bucket": zlib.crc32(key.encode()) % BUCKETS,
-                    "topic": event.TOPIC.value,
-                    "key": key,
-                    "event_id": caused.event_id or uuid4(),
-                    "type": event.TYPE,
-                    "source": caused.source or self.source,
-                    "traceparent": caused.traceparent,
-                    "data": event.model_dump_json(),
-                }
-            )
-        await insert_many(tx, tables.outbox, rows)
-        return [row["event_id"] for row in rows]
+        caused = [one if isinstance(one, Caused) else Caused(one) for one in events]
+        keys = [one.event.key for one in caused]
+        ids = [one.event_id or uuid4() for one in caused]
+        foreign = any(one.source is not None for one in caused)
+        columns: dict[str, Any] = {
+            "bucket": [zlib.crc32(key.encode()) % BUCKETS for key in keys],
+            "topic": [one.event.TOPIC.value for one in caused],
+            "key": keys,
+            "event_id": ids,
+            "type": [one.event.TYPE for one in caused],
+            "source": [one.source or self.source for one in caused] if foreign else self.source,
+            "traceparent": [one.traceparent for one in caused],
+            "data": [one.event.model_dump_json() for one in caused],
+        }
+        await insert_columns(tx, tables.outbox, columns)
+        return ids
 
 
 async def replay(tx: Transaction, since: datetime) -> int:

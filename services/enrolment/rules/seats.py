@@ -45,6 +45,8 @@ class Seats:
             return False
         if session.capacity is None:
             return True
+        if not session.reserved_seats:
+            return self.taken < session.capacity
         kept = self._kept(session, now)
         kept_from_them = 0 if kept[employer.delegation] else kept.total()
         return self.taken + kept_from_them < session.capacity

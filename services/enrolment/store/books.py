@@ -59,13 +59,14 @@ class Desk:
 
 
 async def open_books(tx: Transaction, asked: Sequence[Request], policy: Policy, now: datetime) -> Desk:
-    """The books of the sessions that ``asked`` is about, locked.
+    """The books of the sessions that ``asked`` is about, locked, and those requests that are new.
 
     Requests that were waiting for one of these sessions come before those of this batch.
     """
     rows = await _lock_sessions(tx, {request.session_id for request in asked})
+    fresh = await kept.unknown(tx, asked)
     desk = Desk(policy, now)
-    desk.ask([*await kept.undecided(tx, list(rows)), *asked], rows)
+    desk.ask([*await kept.undecided(tx, list(rows)), *fresh], rows)
     await _fill(tx, desk, rows)
     return desk
 
@@ -85,7 +86,7 @@ async def open_books_that_are_due(tx: Transaction, policy: Policy, now: datetime
 
     Offers that are over, approvals that did not come before enrolment closed, reserved seats to release.
     """
-    result = await tx.execute(_DUE, {"now": now, "before": now - policy.offer_grace})
+    result = await tx.execute(_DUE, {"now": now, "before": now - policy.grace})
     rows = await _lock_sessions(tx, set(result.scalars()))
     desk = Desk(policy, now)
     await _fill(tx, desk, rows)
@@ -205,7 +206,7 @@ async def _fill(
 
 def _needs(row: Row[Any], desk: Desk, newest: SessionState | None) -> Needs:
     """Each request frees a seat at most, or leaves the line: never both, so as many heads are enough."""
-    overdue = desk.now - desk.policy.offer_grace
+    overdue = desk.now - desk.policy.grace
     closes_at = row.enrolment_closes_at
     needs = Needs(
         offers_until=overdue if row.offered else None,

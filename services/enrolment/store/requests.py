@@ -20,7 +20,7 @@ from services.enrolment.rules import (
     SeatRequest,
     Withdrawal,
 )
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_columns, insert_many
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -61,10 +61,32 @@ def request_of(received: Received[PortalRequest]) -> Request:
             return Nomination(*about, event.siret, event.agents, trace)
 
 
+class AnsweredMeanwhile(Exception):
+    """Requests of one id for two sessions were answered at once; taken one by one, one of them is known."""
+
+
+async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
+    """Those of ``requests`` that were never taken in, each id once, in the same order.
+
+    The rows of requests are this service's inbox. Asked once the sessions are locked: whoever took in the
+    same request before has committed then.
+    """
+    result = await tx.execute(_KNOWN, {"ids": [request.request_id for request in requests]})
+    known = set(result.scalars())
+    fresh = []
+    for request in requests:
+        if request.request_id not in known:
+            known.add(request.request_id)
+            fresh.append(request)
+    return fresh
+
+
 async def keep_for_later(tx: Transaction, requests: Sequence[Request]) -> None:
     """Keep requests whose session is unknown until it comes, or patience ends."""
     if requests:
-        await insert_many(tx, tables.request, [_undecided_row(request) for request in requests])
+        rows = [_undecided_row(request) for request in requests]
+        # Another process may be keeping the same one.
+        await insert_many(tx, tables.request, rows, then="ON CONFLICT (request_id) DO NOTHING")
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
@@ -85,28 +107,28 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
     """What became of each request; one that waited for its session has a row already."""
     if not answers:
         return
-    rows = [
-        {
-            "request_id": answer.request.request_id,
-            "kind": type(answer.request).__name__,
-            "session_id": answer.request.session_id,
-            "agent_id": answer.request.agent_id,
-            "received_at": answer.request.received_at,
-            "decided_at": now,
-            "outcome": answer.outcome,
-            "reason": answer.reason,
-            "facts": json.dumps(answer.facts),
-        }
-        for answer in answers
-    ]
-    await insert_many(
+    requests = [answer.request for answer in answers]
+    result = await insert_columns(
         tx,
         tables.request,
-        rows,
+        {
+            "request_id": [request.request_id for request in requests],
+            "kind": [type(request).__name__ for request in requests],
+            "session_id": [request.session_id for request in requests],
+            "agent_id": [request.agent_id for request in requests],
+            "received_at": [request.received_at for request in requests],
+            "decided_at": now,
+            "outcome": [answer.outcome for answer in answers],
+            "reason": [answer.reason for answer in answers],
+            "facts": [json.dumps(answer.facts) for answer in answers],
+        },
         # What was asked is not kept once it is answered.
         then="ON CONFLICT (request_id) DO UPDATE SET decided_at = excluded.decided_at, kind = excluded.kind, "
-        "outcome = excluded.outcome, reason = excluded.reason, facts = excluded.facts, asked = NULL",
+        "outcome = excluded.outcome, reason = excluded.reason, facts = excluded.facts, asked = NULL "
+        "WHERE request.decided_at IS NULL",
     )
+    if result.rowcount != len(answers):
+        raise AnsweredMeanwhile(f"{len(answers) - result.rowcount} requests were answered meanwhile")
 
 
 async def request_outcome(tx: Transaction, request_id: UUID) -> Row[Any] | None:
@@ -145,6 +167,7 @@ def _request_from(row: Row[Any]) -> Request:
     return _KINDS[kind].validate_python(row.asked)
 
 
+_KNOWN = text("SELECT request_id FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
 _UNDECIDED = text(
     "SELECT * FROM request WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL "
     "ORDER BY number FOR UPDATE"

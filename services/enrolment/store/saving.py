@@ -19,7 +19,7 @@ from services.enrolment.rules import (
     refused,
 )
 from services.enrolment.store import requests as kept
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_columns, insert_many
 from shared.events.vocabulary import Reason
 from shared.messaging.outbox import Caused, Outbox
 
@@ -62,28 +62,24 @@ async def _save_enrolments(tx: Transaction, enrolments: Sequence[Enrolment], now
     if not enrolments:
         return
     # In the order of change: an enrolment that ends is written before the one that takes its place.
-    rows = [
-        {
-            "enrolment_id": one.enrolment_id,
-            "version": one.version,
-            "session_id": one.session_id,
-            "agent_id": one.agent.agent_id,
-            "agent": one.agent.model_dump_json(),
-            "state": one.state.value,
-            "reason": one.reason,
-            "ticket": one.ticket,
-            "priority": one.priority,
-            "hold_until": one.hold_until,
-            "request_id": one.request_id,
-            "received_at": one.received_at,
-            "updated_at": now,
-        }
-        for one in enrolments
-    ]
-    await insert_many(
+    await insert_columns(
         tx,
         tables.enrolment,
-        rows,
+        {
+            "enrolment_id": [one.enrolment_id for one in enrolments],
+            "version": [one.version for one in enrolments],
+            "session_id": [one.session_id for one in enrolments],
+            "agent_id": [one.agent.agent_id for one in enrolments],
+            "agent": [one.agent.model_dump_json() for one in enrolments],
+            "state": [one.state.value for one in enrolments],
+            "reason": [one.reason for one in enrolments],
+            "ticket": [one.ticket for one in enrolments],
+            "priority": [one.priority for one in enrolments],
+            "hold_until": [one.hold_until for one in enrolments],
+            "request_id": [one.request_id for one in enrolments],
+            "received_at": [one.received_at for one in enrolments],
+            "updated_at": now,
+        },
         then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
         "state = excluded.state, reason = excluded.reason, ticket = excluded.ticket, "
         "priority = excluded.priority, hold_until = excluded.hold_until, updated_at = excluded.updated_at",

@@ -240,7 +240,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     assert "Traceback" not in log
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")) == 0
-        assert await tx.scalar(text("SELECT count(*) FROM inbox")) > 0
+        assert await tx.scalar(text("SELECT count(*) FROM request")) > 0
 
 
 @pytest.mark.kafka
@@ -275,7 +275,7 @@ async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
     kafka = untouched_kafka
     service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
     async with database.transaction() as tx:
-        await tx.execute(text("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE"))
+        await tx.execute(text("LOCK TABLE request IN SHARE ROW EXCLUSIVE MODE"))
         async with Portal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [request_record(open_now(session_id=uuid.uuid4()))])
 
