@@ -33,6 +33,9 @@ from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
+LONGEST_BACKLOG_SECONDS = 120.0
+"""A process that is given no partition, or cannot keep up, does not wait longer."""
+
 JOB_FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
 DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
 UNSENT = Gauge("parcours_outbox_unsent", "Events that wait to be published.")
@@ -47,12 +50,15 @@ class CannotRun(Exception):
 class Job:
     """What the clock triggers: ``run`` is called, then again after ``every`` seconds, or as soon as it says.
 
-    ``run`` may return the seconds until it wants to be called, when that is sooner.
+    ``run`` may return the seconds until it wants to be called, when that is sooner. ``after_backlog``: not
+    before the consumers have taken what was waiting for them at the start, so that nobody is told that time
+    is over while their answer, given in time, lies unread.
     """
 
     name: str
     every: float
     run: Callable[[], Awaitable[float | None]]
+    after_backlog: bool = False
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
@@ -73,6 +79,7 @@ class Process:
     workers: Sequence[Worker] = ()
     _intakes: list[Intake] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _backlog_taken: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
 
     async def run(self) -> None:
@@ -121,14 +128,18 @@ class Process:
         broker = new_broker(self.settings, self.name, [router])
         with self._kafka_errors():
             await broker.start()
-        watchdog = asyncio.create_task(self._guarded("the watchdog", self._watch(broker)))
+        watching = [
+            asyncio.create_task(self._guarded("the watchdog", self._watch(broker))),
+            asyncio.create_task(self._guarded("the look at the backlog", self._take_backlog(broker))),
+        ]
         try:
             yield
         finally:
             for intake in self._intakes:
                 intake.stopping.set()  # do not sleep through the stop
-            watchdog.cancel()
-            await asyncio.gather(watchdog, return_exceptions=True)
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
             await broker.stop()
 
     @contextlib.asynccontextmanager
@@ -200,6 +211,19 @@ class Process:
                     topic = intake.subscription.topic
                     self._fail(f"the consumer of {topic} has made no progress for {idle:.0f} s")
 
+    async def _take_backlog(self, broker: KafkaBroker) -> None:
+        """Wait until every consumer has taken what there was; one without partitions, as long as it may."""
+        started = time.monotonic()
+        for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
+            while time.monotonic() - started < LONGEST_BACKLOG_SECONDS:
+                consumer = getattr(subscriber, "consumer", None)
+                if consumer is None:
+                    break
+                if consumer.assignment() and not intake.busy and await _has_caught_up(consumer):
+                    break
+                await asyncio.sleep(0.5)
+        self._backlog_taken.set()
+
     async def _ready(self) -> str | None:
         if self._stopping.is_set():
             return "stopping"
@@ -212,6 +236,8 @@ class Process:
         return self._fault
 
     async def _repeat(self, job: Job) -> None:
+        while job.after_backlog and not self._backlog_taken.is_set() and not self._stopping.is_set():
+            await _pause(self._stopping, 0.1)
         while not self._stopping.is_set():
             wanted: float | None = None
             try:

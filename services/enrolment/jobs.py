@@ -27,7 +27,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
             await intake.forget_keys(tx)
 
     return (
-        Job("catch-up", 1.0, do_what_is_due),
+        Job("catch-up", 1.0, do_what_is_due, after_backlog=True),
         Job("settle-pending", 1.0, settle_pending),
         Job("forget-intake-keys", 3600, forget_keys),
     )

@@ -21,8 +21,8 @@ class Settings(ServiceSettings, LinkSettings):
     enrolment_last_offer_hours: float = Field(
         default=48, ge=0, description="Before the start: no seat is offered to the line later."
     )
-    enrolment_offer_grace_seconds: float = Field(
-        default=60, ge=0, description="How long after its end an offer waits for an answer on its way."
+    enrolment_grace_seconds: float = Field(
+        default=5, ge=0, description="How long after its end an offer waits for an answer on its way."
     )
     enrolment_longest_hold_seconds: float | None = Field(
         default=None, gt=0, description="Shortens every hold of an offered seat, for a rehearsal."
@@ -50,7 +50,7 @@ class Settings(ServiceSettings, LinkSettings):
         longest = self.enrolment_longest_hold_seconds
         return Policy(
             last_offer=timedelta(hours=self.enrolment_last_offer_hours),
-            offer_grace=timedelta(seconds=self.enrolment_offer_grace_seconds),
+            grace=timedelta(seconds=self.enrolment_grace_seconds),
             longest_hold=None if longest is None else timedelta(seconds=longest),
             overlap_check=self.enrolment_overlap_check,
         )

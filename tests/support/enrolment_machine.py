@@ -45,7 +45,7 @@ from tests.support.builders import a_session, an_agent
 
 Told = Decision | SessionOccupancyChanged
 
-POLICY = Policy(offer_grace=timedelta(seconds=60))
+POLICY = Policy(grace=timedelta(seconds=60))
 OPENS = datetime.fromisoformat("2025-03-03T08:00:00+00:00")
 CLOSES, STARTS = OPENS + timedelta(days=12), OPENS + timedelta(days=17)
 EMPLOYERS = [
@@ -161,7 +161,7 @@ class Model:
                 assert before == "offered"
                 if told.request_id is None:
                     last = self.session.starts_at - POLICY.last_offer
-                    assert self.hold_until[agent_id] + POLICY.offer_grace <= now or last <= now, "too early"
+                    assert self.hold_until[agent_id] + POLICY.grace <= now or last <= now, "too early"
                 self.state[agent_id] = "lapsed"
             case AgentWaitlisted():
                 assert before not in ("enrolled", "offered", "waitlisted")
@@ -482,7 +482,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         )
         assert model.next_in_line(self.now) is None, "somebody waits while a seat they may take is free"
         for agent_id in model.having("offered"):
-            assert self.now < model.hold_until[agent_id] + POLICY.offer_grace, "an offer outlived its end"
+            assert self.now < model.hold_until[agent_id] + POLICY.grace, "an offer outlived its end"
             last = model.session.starts_at - POLICY.last_offer
             assert model.hold_until[agent_id] <= last, "an offer outlives the last moment to offer"
         if model.session.status == "cancelled":

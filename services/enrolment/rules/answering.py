@@ -1,7 +1,7 @@
 """What is asked of one session, answered in order of receipt, each request exactly once."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -51,9 +51,14 @@ _STATE_OF = {
 }
 
 
-def decide(book: Book, requests: Iterable[Request]) -> None:
-    """Answer ``requests``, which are in order of receipt, at the book's moment."""
-    book.catch_up()
+def decide(book: Book, requests: Sequence[Request]) -> None:
+    """Answer ``requests``, which are in order of receipt, at the book's moment.
+
+    What the clock has made due is done first, but not to somebody whose answer is among the requests: it may
+    have been given in time, and come to us late.
+    """
+    in_hand = {one.agent_id for one in requests if isinstance(one, OfferAnswer | ApprovalDecision)}
+    book.catch_up(sparing=in_hand)
     for request in requests:
         book.because = request
         facts = book.numbers()
@@ -74,6 +79,8 @@ def decide(book: Book, requests: Iterable[Request]) -> None:
                 assert_never(request)
         book.answers.append(_answer(request, outcomes, facts))
         book.because = None
+    if in_hand:
+        book.catch_up()
 
 
 _Outcome = tuple[State, Reason | None]

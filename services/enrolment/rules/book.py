@@ -4,7 +4,7 @@ Every move goes through :meth:`Book.begin` and :meth:`Book.move`, which allow on
 lifecycle and keep the counts; ``answering`` says what is asked, ``organising`` what organisers do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -128,14 +128,17 @@ class Book:
 
     # -------------------------------------------------------------------------------- what time and others do
 
-    def catch_up(self) -> None:
-        """Do what the clock has made due: offers lapse, approvals are missing, released seats are given."""
-        grace = self.policy.offer_grace
-        for one in self._due(State.OFFERED):
+    def catch_up(self, sparing: Container[str] = ()) -> None:
+        """Do what the clock has made due: offers lapse, approvals are missing, released seats are given.
+
+        ``sparing``: agents about whom a word is in hand that may have been given in time.
+        """
+        grace = self.policy.grace
+        for one in self._due(State.OFFERED, sparing):
             if one.hold_until is not None and one.hold_until + grace <= self.now:
                 self.lapse(one, LapseCause.EXPIRED)
         if self.session.enrolment_closes_at + grace <= self.now:
-            for one in self._due(State.PENDING_APPROVAL):
+            for one in self._due(State.PENDING_APPROVAL, sparing):
                 denied = self.move(one, State.REFUSED, Cause.APPROVAL_MISSING, reason=Reason.APPROVAL_DENIED)
                 self.tell(refusal(denied, None))
         self.give_away()
@@ -221,9 +224,11 @@ class Book:
                     EnrolmentWithdrawn(**common(ended), request_id=None, by=WithdrawnBy.SESSION_CANCELLED)
                 )
 
-    def _due(self, state: State) -> Iterator[Enrolment]:
+    def _due(self, state: State, sparing: Container[str] = ()) -> Iterator[Enrolment]:
         """Those at hand in this state, the earliest end of an offer first."""
-        standing = [one for one in self.latest.values() if one.state is state]
+        standing = [
+            one for one in self.latest.values() if one.state is state and one.agent.agent_id not in sparing
+        ]
         return iter(sorted(standing, key=lambda one: (one.hold_until or self.now, one.place)))
 
     # -------------------------------------------------------------------------------- every single step

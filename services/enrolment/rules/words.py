@@ -95,8 +95,8 @@ class Policy:
 
     last_offer: timedelta = timedelta(hours=48)
     """Before the start: no seat is offered later, and no offer stands longer."""
-    offer_grace: timedelta = timedelta(seconds=60)
-    """How long after its end an offer waits for an answer that is on its way to us."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long after its end an offer, or an approval, waits for an answer that is on its way to us."""
     longest_hold: timedelta | None = None
     """Shortens every hold, for a rehearsal."""
     overlap_check: bool = False

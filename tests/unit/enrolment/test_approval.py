@@ -31,7 +31,7 @@ from tests.support.books import (
 from tests.support.builders import CLOSES, DURING, a_session, an_agent
 
 TICK = timedelta(microseconds=1)
-GRACE = Policy().offer_grace
+GRACE = Policy().grace
 E, W, P, R = State.ENROLLED, State.WAITLISTED, State.PENDING_APPROVAL, State.REFUSED
 
 

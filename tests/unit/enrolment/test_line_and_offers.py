@@ -31,7 +31,7 @@ from tests.support.books import (
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, an_agent
 
 TICK = timedelta(microseconds=1)
-GRACE = Policy().offer_grace
+GRACE = Policy().grace
 LAST_MOMENT = STARTS - Policy().last_offer
 
 E, W, O, L = State.ENROLLED, State.WAITLISTED, State.OFFERED, State.LAPSED  # noqa: E741  # as in a table
@@ -249,6 +249,20 @@ def test_an_answer_to_an_offer_that_lapsed_is_late_and_changes_nothing() -> None
     until = end_of_offer(book, first)
     decided(book, at=until + GRACE)
     assert answer_to(book, answers(book, first)).reason is Reason.DEADLINE_PASSED
+    assert states_of(book, (first, second)) == [L, O]
+
+
+def test_an_answer_given_in_time_is_good_however_late_it_comes_to_us() -> None:
+    book, (first, second) = an_offer()
+    until = end_of_offer(book, first)
+    decided(book, asks(book), answers(book, first, received_at=until - TICK), at=until + 10 * GRACE)
+    assert states_of(book, (first, second)) == [E, W]
+
+
+def test_a_late_answer_that_comes_with_others_lets_the_offer_lapse_after_it() -> None:
+    book, (first, second) = an_offer()
+    until = end_of_offer(book, first)
+    decided(book, answers(book, first, received_at=until), at=until + GRACE)
     assert states_of(book, (first, second)) == [L, O]
 
 

@@ -64,7 +64,7 @@ from tests.support.standings import (
     withdraw,
 )
 
-GRACE = Policy().offer_grace
+GRACE = Policy().grace
 
 # ------------------------------------------------------------ every reason
 
