@@ -282,6 +282,8 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     second = await claim()
 
     async with notifier.database.transaction() as tx:
+        assert await store.start_data(tx, owner, [first], lease=minute) == set()
+        assert (await store.counts(tx))[MailState.CLAIMED] == 1, "no mark for a claim that is over"
         assert await store.start_data(tx, owner, [first, second], lease=minute) == {second}
         late = store.Settlement(first, MailState.RETRY, None, "timed out before DATA")
         await store.settle(tx, owner, [late])
