@@ -7,8 +7,9 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -16,14 +17,31 @@ from sqlalchemy import text
 
 from services.catalogue import api, loading, pages
 from services.catalogue.offer_files import OFFER
+from services.catalogue.rules import BespokeRequest
+from services.catalogue.store import bespoke
 from shared.auth import Tokens
 from shared.database import Database
+from shared.events.vocabulary import Contact
 from tests.support.serving import serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 PORTAL = "https://portail.example.org/inscription?session={session_id}"
 TOKEN = "advisor-bretagne"
 """The token of somebody of Bretagne; its hash is in the tokens' file."""
+
+
+DEMAND = BespokeRequest(
+    request_id=UUID("7d2f4c1e-3f0a-4d5a-8a52-1d2a4c1e9b01"),
+    siret="21350238800019",
+    authority="Ville de Rennes",
+    delegation="bretagne",
+    theme="enjeux-ia",
+    trainees=15,
+    received_at=datetime(2025, 3, 18, 9, tzinfo=UTC),
+    requester=Contact(name="Léa Martin", email="lea.martin@ville-exemple.fr"),
+    message="Plutôt au printemps.",
+)
+"""What an authority asked of Bretagne."""
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +80,7 @@ def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
         await loading.load(database, OFFER, as_of=date(2025, 3, 20))
         async with database.transaction() as tx:
             await tx.execute(text(_OCCUPANCY))
+            await bespoke.receive(tx, [DEMAND])
         web = api.build(database, tokens)
         site = pages.Site(database=database, tokens=tokens, address=address, portal=PORTAL)
         pages.beside(web, pages.build(site))

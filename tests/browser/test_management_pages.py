@@ -76,3 +76,21 @@ def test_a_session_lives_from_draft_to_cancellation(desk: Page) -> None:
     desk.get_by_role("button", name="Annuler la session").click()
     expect(desk.get_by_role("status")).to_contain_text("La session est annulée")
     looks_right(desk)
+
+
+def test_an_authority_is_answered_by_clicks(desk: Page) -> None:
+    desk.get_by_role("link", name="Demandes").click()
+    looks_right(desk)
+    desk.get_by_role("link", name="Ville de Rennes").click()
+    looks_right(desk)
+    desk.get_by_label("Réponse").select_option(value="proposed")
+    desk.get_by_label("Votre nom").fill("Paul Petit")
+    desk.get_by_role("button", name="Envoyer la réponse").click()
+    expect(desk.get_by_label("Votre courriel")).to_have_accessible_description(
+        re.compile("adresse de courriel")
+    )
+    desk.get_by_label("Votre courriel").fill("paul.petit@delegation.example")
+    desk.get_by_role("button", name="Envoyer la réponse").click()
+    expect(desk.get_by_role("status")).to_contain_text("La réponse est enregistrée")
+    expect(desk.get_by_role("group", name="Session convenue")).to_be_visible()
+    looks_right(desk)

@@ -41,6 +41,8 @@ _BY_FIELD = {
     "offer_id": "Cette offre n’existe pas.",
     "organiser": "Choisissez la délégation qui organise.",
     "timezone": "Ce fuseau horaire n’existe pas.",
+    "answer": "Choisissez une réponse.",
+    "message": "Le message a au plus 4 000 caractères.",
     "themes": "Ce thème n’existe pas.",
     "starts_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "ends_at": "Indiquez une date et une heure, entre 2000 et 2100.",

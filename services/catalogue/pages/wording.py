@@ -167,6 +167,19 @@ def published_on(moment: datetime) -> str:
 _PARIS = ZoneInfo("Europe/Paris")
 
 
+DEMANDS = {
+    "received": "À traiter",
+    "qualified": "Besoin précisé",
+    "proposed": "Proposition faite",
+    "agreed": "Accord",
+    "declined": "Refusée",
+}
+ANSWERS = {
+    "qualified": "La demande est recevable et nous préparons une proposition",
+    "proposed": "Voici notre proposition",
+    "agreed": "Nous sommes d’accord : voici la session",
+    "declined": "Nous ne pouvons pas répondre favorablement",
+}
 ZONES = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",

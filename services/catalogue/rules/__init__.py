@@ -21,6 +21,7 @@ from services.catalogue.rules.bespoke import (
     BespokeState,
     answer,
     for_the_authority,
+    possible_answers,
 )
 from services.catalogue.rules.changes import (
     amend,
@@ -86,6 +87,7 @@ __all__ = [
     "next_announcement_at",
     "owed",
     "phase_at",
+    "possible_answers",
     "publish",
     "reserved_at",
     "schedule",

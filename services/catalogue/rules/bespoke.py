@@ -65,6 +65,11 @@ _FROM = {
 """What may be answered when. An agreement and a refusal are final; a proposal may be made again, better."""
 
 
+def possible_answers(request: BespokeRequest) -> tuple[BespokeAnswer, ...]:
+    """What may be answered now, in the order in which a request goes."""
+    return tuple(said for said in BespokeAnswer if request.state in _FROM[said])
+
+
 def answer(
     request: BespokeRequest,
     said: BespokeAnswer,
@@ -75,7 +80,7 @@ def answer(
     now: datetime,
 ) -> Answered | Refused:
     """Answer an authority. With an agreement, ``session`` is published at once, for its agents alone."""
-    if request.state not in _FROM[said] or request.requester is None:
+    if said not in possible_answers(request) or request.requester is None:
         detail = f"a request that is {request.state} cannot be {said}"
         return Refused((Problem(Refusal.NOT_ANSWERABLE, "answer", detail),))
     done: Done | None = None

@@ -182,6 +182,24 @@ async def an_empty_offer(database: Database) -> str:
     return "essai"
 
 
+BESPOKE_OFFER = "sur-mesure-enjeux-ia"
+
+
+@pytest.fixture
+async def a_bespoke_offer(database: Database) -> str:
+    """A bespoke offer with the terms that the loaded ones have."""
+    async with database.quiet_transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
+                "VALUES (:id, 'bespoke', 'Sur mesure', 'Sur mesure.', '[]', CAST(:terms AS jsonb), "
+                "'communique', '[]')"
+            ),
+            {"id": BESPOKE_OFFER, "terms": '{"closes_days_before": 15, "capacity": 20}'},
+        )
+    return BESPOKE_OFFER
+
+
 def in_days(days: float) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
 

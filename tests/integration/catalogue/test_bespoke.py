@@ -19,7 +19,7 @@ from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Received, Record
-from tests.integration.catalogue.conftest import Ask, in_days, time_is
+from tests.integration.catalogue.conftest import BESPOKE_OFFER, Ask, in_days, time_is
 from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, PORTAL, problem
 from tests.support.builders import an_agent
 
@@ -28,22 +28,6 @@ Told = Callable[..., Awaitable[list[Event]]]
 SIRET = "21350238800019"
 OFFICER = {"name": "Léa Martin", "email": "lea.martin@ville-exemple.fr"}
 ADVISOR = {"name": "Paul Petit", "email": "paul.petit@delegation.example"}
-OFFER = "sur-mesure-enjeux-ia"
-
-
-@pytest.fixture
-async def an_offer(database: Database) -> str:
-    """A bespoke offer with the terms that the loaded ones have."""
-    async with database.quiet_transaction() as tx:
-        await tx.execute(
-            text(
-                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
-                "VALUES (:id, 'bespoke', 'Sur mesure', 'Sur mesure.', '[]', CAST(:terms AS jsonb), "
-                "'communique', '[]')"
-            ),
-            {"id": OFFER, "terms": '{"closes_days_before": 15, "capacity": 20}'},
-        )
-    return OFFER
 
 
 def asked(**changes: Any) -> BespokeTrainingRequested:
@@ -69,7 +53,7 @@ async def hear(database: Database, event: Event, event_id: UUID | None = None) -
 
 def a_session(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "offer_id": OFFER,
+        "offer_id": BESPOKE_OFFER,
         "starts_at": in_days(60).isoformat(),
         "ends_at": in_days(60.3).isoformat(),
         "venue": "Hôtel de ville, Rennes",
@@ -83,7 +67,7 @@ async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, 
 
 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(
-    an_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
 ) -> None:
     request_id = await hear(database, asked())
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
@@ -115,7 +99,9 @@ async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_sess
     problem(await reply(ask, request_id, "declined"), 409)
 
 
-async def test_a_request_heard_twice_is_one_request(an_offer: str, ask: Ask, database: Database) -> None:
+async def test_a_request_heard_twice_is_one_request(
+    a_bespoke_offer: str, ask: Ask, database: Database
+) -> None:
     request_id = await hear(database, asked())
     await reply(ask, request_id, "declined")
     async with database.transaction() as tx:
@@ -135,7 +121,7 @@ async def test_nominations_are_not_the_catalogues(database: Database) -> None:
 
 
 async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
-    an_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
 ) -> None:
     request_id = await hear(database, asked())
     path = f"/bespoke-requests/{request_id}"
@@ -148,7 +134,7 @@ async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
 
 
 async def test_two_advisors_do_not_answer_over_each_other(
-    an_offer: str, ask: Ask, database: Database
+    a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
     request_id = await hear(database, asked())
     read = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).headers["etag"]
@@ -157,7 +143,7 @@ async def test_two_advisors_do_not_answer_over_each_other(
 
 
 async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
-    an_offer: str, ask: Ask, database: Database
+    a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
     ids = [str(await hear(database, asked(authority=f"Ville n° {n}"))) for n in range(5)]
     await reply(ask, UUID(ids[0]), "declined")
@@ -175,7 +161,7 @@ async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
 
 
 async def test_an_agreement_on_an_impossible_session_changes_nothing(
-    an_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
 ) -> None:
     request_id = await hear(database, asked())
     await reply(ask, request_id, "proposed")
@@ -194,7 +180,7 @@ async def test_an_agreement_on_an_impossible_session_changes_nothing(
 
 
 async def test_who_asked_is_forgotten_a_year_after_the_answer_and_not_before(
-    an_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+    a_bespoke_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled, still_open = await hear(database, asked()), await hear(database, asked())
     await reply(ask, settled, "declined")

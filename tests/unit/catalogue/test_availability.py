@@ -9,7 +9,7 @@ import pytest
 from services.catalogue import rules
 from services.catalogue.pages import wording
 from services.catalogue.rules import Access, Availability, Occupancy
-from shared.events.catalogue import Audience, ReservedSeats
+from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from tests.unit.catalogue.builders import (
     AFTER,
@@ -139,5 +139,7 @@ def test_every_code_has_a_name() -> None:
     assert wording.DELEGATIONS["inset-angers"] == "INSET d’Angers"
     assert wording.DELEGATIONS["bretagne"] == "Bretagne"
     assert set(wording.FORMATS) == set(Format)
+    assert set(wording.DEMANDS) == set(rules.BespokeState)
+    assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"
     assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]

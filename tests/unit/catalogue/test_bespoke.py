@@ -70,6 +70,7 @@ def refusal(outcome: Answered | Refused) -> tuple[Refusal, str | None]:
 def test_a_request_goes_forward_and_its_end_is_final(
     state: BespokeState, possible: set[BespokeAnswer]
 ) -> None:
+    assert set(rules.possible_answers(a_request(state))) == possible
     can = {said for said in BespokeAnswer if isinstance(answered(a_request(state), said), Answered)}
     assert can == possible
 

@@ -1,0 +1,146 @@
+"""What authorities ask of a delegation, and what it answers, by forms."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.catalogue import rules
+from services.catalogue.desk import bespoke as desk
+from services.catalogue.desk.failures import Impossible, Invalid, Missing, Stale
+from services.catalogue.desk.requests import BespokeAnswerRequest
+from services.catalogue.desk.sessions import viewer_of
+from services.catalogue.pages import answers, complaints, filters, forms
+from services.catalogue.pages.logins import Visit, guarded
+from services.catalogue.rules import BespokeRequest
+from services.catalogue.store import bespoke, offers
+from shared.events.catalogue import BespokeAnswer
+from shared.events.vocabulary import Format
+
+PAGE = 30
+PARIS = "Europe/Paris"
+
+_SESSION = ("offer_id", "title", "starts_at", "ends_at", "venue", "join_url", "capacity")
+_FIELDS = frozenset(("answer", "advisor_name", "advisor_email", "message", *_SESSION))
+
+
+def routes() -> list[Route]:
+    """The addresses of these pages."""
+    return [
+        Route("/gestion/demandes", guarded(demands)),
+        Route("/gestion/demandes/{request_id:uuid}", guarded(one_demand), methods=["GET", "POST"]),
+    ]
+
+
+async def demands(visit: Visit) -> Response:
+    """The delegation's requests, the newest first."""
+    query = visit.request.query_params
+    async with visit.database.quiet_transaction() as tx:
+        after = filters.place(query.get("apres"))
+        found = await bespoke.page(tx, viewer_of(visit.who), after, PAGE + 1)
+    following = None
+    if len(found) > PAGE:
+        last = found[PAGE - 1]
+        following = {"apres": filters.place_of(last.received_at, last.request_id)}
+    return visit.page("gestion-demandes.html", requests=found[:PAGE], following=following)
+
+
+async def one_demand(visit: Visit) -> Response:
+    """A request with the form of its answer, and what comes of it."""
+    request = await _own(visit)
+    if visit.request.method != "POST":
+        return await _page(visit, request)
+    asked, said = _asked(visit.form)
+    if asked is None:
+        return await _page(visit, request, said=said)
+    try:
+        tags = frozenset((visit.form.get("version", ""),))
+        await desk.answer(visit.database, visit.who, request.request_id, asked, tags=tags)
+    except (Impossible, Invalid) as error:
+        named = {field.removeprefix("session."): text for field, text in complaints.of_rules(error).items()}
+        return await _page(visit, request, said=named)
+    except Stale:
+        return await _page(visit, await _own(visit), stale=True)
+    except Missing as error:
+        raise HTTPException(404) from error
+    address = f"/gestion/demandes/{request.request_id}?{urlencode({'fait': 'oui'})}"
+    return RedirectResponse(address, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+
+
+def _asked(form: Mapping[str, str]) -> tuple[BespokeAnswerRequest | None, dict[str, str]]:
+    """What a form asks for, or by field what of it makes no sense."""
+    fields: dict[str, Any] = {
+        "answer": form.get("answer", ""),
+        "advisor": {"name": form.get("advisor_name", ""), "email": form.get("advisor_email", "")},
+        "message": form.get("message", "").strip() or None,
+    }
+    said: dict[str, str] = {}
+    if fields["answer"] == BespokeAnswer.AGREED:
+        typed = forms.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=PARIS)
+        fields["session"], said = typed.fields, dict(typed.wrong)
+    try:
+        asked = BespokeAnswerRequest.model_validate(fields)
+    except ValidationError as error:
+        return None, _complaints(error) | said
+    return (None, said) if said else (asked, {})
+
+
+def _complaints(error: ValidationError) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_input=False):
+        first, *rest = [str(step) for step in fault["loc"]]
+        if first == "advisor":
+            field, text = f"advisor_{rest[0]}", _ADVISOR[rest[0]]
+        elif first == "session" and rest:
+            field = rest[0]
+            text = complaints.NEEDED if fault["type"] == "missing" else complaints.of_field(field)
+        else:
+            field, text = first, complaints.of_field(first)
+        said.setdefault(field, text)
+    return said
+
+
+_ADVISOR = {
+    "name": "Indiquez le nom de la personne à qui la collectivité peut répondre.",
+    "email": "Indiquez une adresse de courriel, comme prenom.nom@exemple.fr.",
+}
+
+
+async def _own(visit: Visit) -> BespokeRequest:
+    request_id: UUID = visit.request.path_params["request_id"]
+    async with visit.database.quiet_transaction() as tx:
+        request = await bespoke.shown(tx, request_id, viewer_of(visit.who))
+    if request is None:
+        raise HTTPException(404)
+    return request
+
+
+async def _page(
+    visit: Visit, request: BespokeRequest, *, said: Mapping[str, str] | None = None, stale: bool = False
+) -> Response:
+    said = said or {}
+    async with visit.database.quiet_transaction() as tx:
+        themes = await offers.themes(tx)
+        every = [one for one in await offers.page(tx, None, 100) if one.format is Format.BESPOKE]
+    values = {name: visit.form.get(name, "") for name in _FIELDS}
+    if not visit.form and request.advisor is not None:
+        values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
+    return visit.page(
+        "gestion-demande.html",
+        status=409 if stale else 422 if said else 200,
+        demand=request,
+        possible=[] if request.requester is None else list(rules.possible_answers(request)),
+        offers=every,
+        themes=themes,
+        values=values,
+        errors=said,
+        elsewhere=complaints.elsewhere(said, _FIELDS),
+        stale=stale,
+        done=not visit.form and visit.request.query_params.get("fait") == "oui",
+        tag=desk.tag_of(request),
+    )
