@@ -224,12 +224,15 @@ async def mails_in_trouble(notifier_url: str) -> dict[str, int]:
 
 
 async def superseded_mails(notifier_url: str) -> Counter[str]:
-    """Return to whom letters did not go because they were not so any more."""
+    """Return to whom letters did not go because they were not so any more when their turn came.
+
+    What was only due later (a reminder of who has withdrawn) was never expected.
+    """
     async with reading(notifier_url) as database:
-        return Counter(
-            row["address"]
-            for row in await database.fetch("SELECT address FROM mail WHERE state = 'superseded'")
+        rows = await database.fetch(
+            "SELECT address FROM mail WHERE state = 'superseded' AND due_at <= settled_at"
         )
+        return Counter(row["address"] for row in rows)
 
 
 async def is_empty(enrolment_url: str) -> bool:
