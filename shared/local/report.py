@@ -36,7 +36,8 @@ def summary(
     totals = f"""
 {figures["requests"]} requests, {figures["answers"]} answered; \
 {withdrawn} withdrawals, {books.promoted.total()} seats passed on to the first in line
-{figures["mails_received"]} of {figures["mails_expected"]} mails received; \
+{figures["mails_received"]} of {figures["mails_expected"]} mails received, \
+{figures["mails_superseded"]} not sent as they were not so any more; \
 {figures["parked"]} unreadable records parked; {figures["seconds"]} s
 lost {figures["lost"]}, duplicated {figures["duplicated"]}, overbooked {figures["overbooked"]}
 """
