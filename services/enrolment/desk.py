@@ -5,12 +5,14 @@ each, which the caller commits.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from services.enrolment import rules, store
 from services.enrolment.rules import Answer, Book, Policy, Request
+from services.enrolment.store import Needs
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
@@ -60,6 +62,11 @@ async def refuse_unknown(tx: Transaction, waited_since: datetime, now: datetime)
     await store.save_refusals(tx, waited, Reason.UNKNOWN_SESSION, now)
 
 
+EVERYBODY = Needs(everybody=True, whole_line=True)
+THE_LINE = Needs(whole_line=True)
+THE_NAMED = Needs()
+
+
 async def organise(
     tx: Transaction,
     session_id: UUID,
@@ -67,14 +74,16 @@ async def organise(
     now: datetime,
     *,
     act: Callable[[Book], T],
+    needs: Needs,
     agent_ids: Collection[str] = (),
 ) -> T | None:
-    """Let an organiser act on the whole book of a session: ``rules.rank``, ``prioritise`` and so on.
+    """Let an organiser act on the book of a session: ``rules.rank``, ``prioritise``, ``record_attendance``.
 
-    ``agent_ids``: of whom the act needs to know even if they are not enrolled any more. Returns what ``act``
-    returns, or None when there is no such session.
+    ``needs``: what of the session the act looks at, beside ``agent_ids``. Returns what ``act`` returns, or
+    None when there is no such session.
     """
-    book = await store.open_book(tx, session_id, policy, now, agent_ids)
+    # A copy: what is found out while the book is opened is noted in it.
+    book = await store.open_book(tx, session_id, policy, now, needs=replace(needs), agent_ids=agent_ids)
     if book is None:
         return None
     result = act(book)

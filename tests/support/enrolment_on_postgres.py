@@ -31,10 +31,10 @@ from shared.database import Database
 from shared.events import BY_TYPE, Event, portal
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.enrolment import Decision, SessionOccupancyChanged
-from shared.events.vocabulary import Contact
+from shared.events.vocabulary import Agent, Contact
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Record, decode
-from tests.support.builders import headers
+from tests.support.builders import DURING, a_session, headers
 from tests.support.enrolment_machine import Told
 
 
@@ -119,7 +119,9 @@ class OnPostgres:
     def organise(self, act: Callable[[Book], Any], now: datetime) -> tuple[Any, list[Told]]:
         async def organise() -> Any:
             async with self.database.transaction() as tx:
-                return await desk.organise(tx, self.session_id, self.policy, now, act=act)
+                return await desk.organise(
+                    tx, self.session_id, self.policy, now, act=act, needs=desk.EVERYBODY
+                )
 
         self.moment[0] = now
         return self._run(organise()), self._told()
@@ -199,3 +201,53 @@ def a_clock_to_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[datetime]]:
     moment = [clock.now()]
     monkeypatch.setattr(clock, "now", lambda: moment[0])
     yield moment
+
+
+class Session:
+    """A session on Postgres, and what is asked of it, at a moment that the test sets."""
+
+    def __init__(self, world: OnPostgres, now: datetime, **changes: Any) -> None:
+        self.world = world
+        self.now = now
+        self.state = a_session(session_id=world.session_id, **changes)
+        self.world.hear(self.state, now)
+
+    def ask(self, *requests: Request) -> list[tuple[str, str]]:
+        return names(self.world.ask(requests, self.now))
+
+    def enrol(self, *agents: Agent) -> list[tuple[str, str]]:
+        return self.ask(*(SeatRequest(*self.about(), agent, False) for agent in agents))
+
+    def withdraw(self, agent: Agent) -> list[tuple[str, str]]:
+        return self.ask(Withdrawal(*self.about(), agent.agent_id, None))
+
+    def about(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+        return uuid.uuid4(), self.now, self.world.session_id
+
+    def change(self, **changes: Any) -> list[tuple[str, str]]:
+        self.state = a_session(**(self.state.model_dump() | {"version": self.state.version + 1} | changes))
+        return names(self.world.hear(self.state, self.now))
+
+    def wait_until(self, moment: datetime) -> list[tuple[str, str]]:
+        self.now = moment
+        return names(self.world.catch_up(moment))
+
+
+def names(told: list[Told]) -> list[tuple[str, str]]:
+    return [(type(one).__name__, one.agent.agent_id) for one in told if isinstance(one, Decision)]
+
+
+New = Callable[..., Session]
+
+
+@contextmanager
+def sessions_on_postgres(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+    """What makes new sessions on one database, at :data:`~tests.support.builders.DURING`."""
+    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
+        database = Database(url, application_name="test")
+
+        def new(policy: Policy | None = None, **changes: Any) -> Session:
+            return Session(OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes)
+
+        yield new
+        runner.run(database.close())

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.enrolment import rules
+from services.enrolment import desk, rules
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce
 from services.enrolment.api.bodies import Record, Recorded, Records
@@ -132,6 +132,7 @@ async def _record(
             session_id,
             policy,
             lambda book: rules.record_attendance(book, seen, organiser.name),
+            needs=desk.THE_NAMED,
             agent_ids=sorted(agent_ids),
         )
     )

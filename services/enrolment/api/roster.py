@@ -102,7 +102,8 @@ async def change_priority(
                 return Fault.NOT_IN_LINE
             return rules.prioritise(book, agent_id, change.priority, organiser.name, change.reason)
 
-        fault = await act_on(tx, one.session.session_id, policy, act)
+        session_id = one.session.session_id
+        fault = await act_on(tx, session_id, policy, act, needs=desk.THE_LINE, agent_ids=[agent_id])
         if fault is not None:
             raise not_now(fault)
         return await shown_entry(tx, one)

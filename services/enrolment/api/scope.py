@@ -1,4 +1,4 @@
-"""What organisers may act on, and how: a delegation's own sessions, whose whole book is opened.
+"""What organisers may act on, and how: a delegation's own sessions, whose book is opened.
 
 What belongs to another delegation does not exist for it (404).
 """
@@ -12,7 +12,7 @@ from services.enrolment import desk
 from services.enrolment.api.access import found
 from services.enrolment.api.bodies import RosterEntry, roster_entry
 from services.enrolment.rules import Book, Cause, Fault, Policy, State
-from services.enrolment.store import roster
+from services.enrolment.store import Needs, roster
 from services.enrolment.store.standing import Standing, standing_for_update
 from shared import clock
 from shared.auth import Principal
@@ -57,9 +57,10 @@ async def act_on(
     policy: Policy,
     act: Callable[[Book], T],
     *,
+    needs: Needs,
     agent_ids: Sequence[str] = (),
 ) -> T:
-    """What ``act`` returns on the book of a session that exists."""
+    """What ``act`` returns on the book of a session that exists, of which it ``needs`` so much."""
     done: list[T] = []
     await desk.organise(
         tx,
@@ -67,6 +68,7 @@ async def act_on(
         policy,
         clock.now(),
         act=lambda book: done.append(act(book)),
+        needs=needs,
         agent_ids=agent_ids,
     )
     return done[0]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.enrolment import rules
+from services.enrolment import desk, rules
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce
 from services.enrolment.api.bodies import Ranking, Selected
@@ -97,7 +97,7 @@ async def _rank(
             refused=states.count(State.REFUSED),
         )
 
-    return await act_on(tx, session_id, policy, act)
+    return await act_on(tx, session_id, policy, act, needs=desk.EVERYBODY)
 
 
 def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, str, str]]:

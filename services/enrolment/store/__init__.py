@@ -9,6 +9,7 @@ from services.enrolment.store.books import (
     open_books_of_undecided,
     open_books_that_are_due,
 )
+from services.enrolment.store.facts import Needs
 from services.enrolment.store.requests import (
     PortalRequest,
     keep_for_later,
@@ -20,6 +21,7 @@ from services.enrolment.store.saving import outbox, save, save_refusals
 
 __all__ = [
     "Desk",
+    "Needs",
     "PortalRequest",
     "keep_for_later",
     "mark_addresses",

@@ -94,17 +94,23 @@ async def open_books_that_are_due(tx: Transaction, policy: Policy, now: datetime
 
 
 async def open_book(
-    tx: Transaction, session_id: UUID, policy: Policy, now: datetime, agent_ids: Collection[str]
+    tx: Transaction,
+    session_id: UUID,
+    policy: Policy,
+    now: datetime,
+    *,
+    needs: Needs,
+    agent_ids: Collection[str],
 ) -> Book | None:
-    """The whole book of one session, for an organiser, with what is known of these agents; None: no such."""
+    """The book of one session, for an organiser, with what is known of these agents; None: no session."""
     rows = await _lock_sessions(tx, [session_id])
     desk = Desk(policy, now)
-    needs = Needs(everybody=True, whole_line=True)
     asked_about = {(session_id, agent_id) for agent_id in agent_ids}
     await _fill(tx, desk, rows, wanted=needs, agents=asked_about)
     book = desk.books.get(session_id)
     if book is not None:
-        for row in await facts.marks(tx, session_id):
+        enrolments = [one.enrolment_id for one in book.latest.values() if one.state.has_seat]
+        for row in await facts.marks(tx, enrolments):
             book.marks.setdefault(row.enrolment_id, {})[row.module] = row.attendance
     return book
 

@@ -123,9 +123,11 @@ async def more(tx: Transaction, needs: Mapping[UUID, Needs]) -> list[Enrolment]:
     return found
 
 
-async def marks(tx: Transaction, session_id: UUID) -> Sequence[Row[Any]]:
-    """What was seen of each agent of a session: enrolment, module, attendance."""
-    result = await tx.execute(_MARKS, {"id": session_id})
+async def marks(tx: Transaction, enrolment_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """What was seen of the agents of these enrolments: enrolment, module, attendance."""
+    if not enrolment_ids:
+        return []
+    result = await tx.execute(_MARKS, {"ids": list(enrolment_ids)})
     return result.all()
 
 
@@ -191,8 +193,7 @@ _OFFERS = text(
     "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
 )
 _MARKS = text(
-    "SELECT enrolment_id, module, attendance FROM attendance JOIN enrolment USING (enrolment_id) "
-    "WHERE session_id = :id"
+    "SELECT enrolment_id, module, attendance FROM attendance WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
 )
 _LOCK_AGENTS = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(agent_id, 0)) "

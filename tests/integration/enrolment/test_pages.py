@@ -259,6 +259,8 @@ async def record(front: Front, database: Database, session: SessionState, agent:
             Policy(),
             session.ends_at,
             act=lambda book: rules.record_attendance(book, seen, "advisor"),
+            needs=desk.THE_NAMED,
+            agent_ids=[agent.agent_id],
         )
     assert faults == {}
     return path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)

@@ -1,9 +1,7 @@
 """What the store brings to the rules: heads of lines, offers that are over, seats by employer."""
 
-import asyncio
-import uuid
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,15 +17,12 @@ from services.enrolment.rules import (
     Request,
     SeatRequest,
     Seen,
-    Withdrawal,
     record_attendance,
 )
-from shared.database import Database
 from shared.events.enrolment import Attendance, Decision
 from shared.events.vocabulary import Agent
-from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
-from tests.support.enrolment_machine import Told
-from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
+from tests.support.builders import CLOSES, DURING, STARTS, an_agent
+from tests.support.enrolment_on_postgres import New, Session, sessions_on_postgres
 
 RENNES, NANTES, PARIS = "21350238800019", "21440109300015", "21750001600019"
 
@@ -36,55 +31,10 @@ def an_agent_of(delegation: str = "bretagne", siret: str = RENNES) -> Agent:
     return an_agent(employer={"siret": siret, "name": "Ville", "delegation": delegation})
 
 
-class Session:
-    """A session on Postgres, and what is asked of it, at a moment that the test sets."""
-
-    def __init__(self, world: OnPostgres, now: datetime, **changes: Any) -> None:
-        self.world = world
-        self.now = now
-        self.state = a_session(session_id=world.session_id, **changes)
-        self.world.hear(self.state, now)
-
-    def ask(self, *requests: Request) -> list[tuple[str, str]]:
-        return names(self.world.ask(requests, self.now))
-
-    def enrol(self, *agents: Agent) -> list[tuple[str, str]]:
-        return self.ask(*(SeatRequest(*self.about(), agent, False) for agent in agents))
-
-    def withdraw(self, agent: Agent) -> list[tuple[str, str]]:
-        return self.ask(Withdrawal(*self.about(), agent.agent_id, None))
-
-    def about(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
-        return uuid.uuid4(), self.now, self.world.session_id
-
-    def change(self, **changes: Any) -> list[tuple[str, str]]:
-        self.state = a_session(**(self.state.model_dump() | {"version": self.state.version + 1} | changes))
-        return names(self.world.hear(self.state, self.now))
-
-    def wait_until(self, moment: datetime) -> list[tuple[str, str]]:
-        self.now = moment
-        return names(self.world.catch_up(moment))
-
-
-def names(told: list[Told]) -> list[tuple[str, str]]:
-    return [(type(one).__name__, one.agent.agent_id) for one in told if isinstance(one, Decision)]
-
-
 @pytest.fixture
-def a_session_on_postgres(
-    enrolment_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Session]]:
-    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
-        database = Database(enrolment_url, application_name="test")
-
-        def new(policy: Policy | None = None, **changes: Any) -> Session:
-            return Session(OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes)
-
+def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
         yield new
-        runner.run(database.close())
-
-
-New = Callable[..., Session]
 
 
 def test_an_offer_that_is_over_passes_to_the_next_in_line_in_the_same_transaction(
