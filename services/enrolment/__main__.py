@@ -1,9 +1,33 @@
-"""``python -m services.enrolment serve | migrate | dead-letters … | outbox …``."""
+"""``python -m services.enrolment serve | migrate | explain … | dead-letters … | outbox …``."""
+
+from typing import Annotated
+
+import typer
 
 from services.enrolment.app import DEFINITION
-from shared.cli import run, service_cli
+from services.enrolment.explain import explain
+from shared.cli import in_process, run, service_cli, stop
+from shared.process import Process
 
 app = service_cli(DEFINITION)
+
+
+@app.command("explain", help="Why: the story of an agent, a session or a request, from its id.")
+def explain_(
+    about: Annotated[str, typer.Argument(help="An agent's id, a session's, or a request's (its ce_id).")],
+) -> None:
+    """Print what happened, when, by which rule and which numbers."""
+
+    async def find(process: Process) -> list[str] | None:
+        async with process.database.quiet_transaction() as tx:
+            return await explain(tx, about)
+
+    lines = in_process(DEFINITION, find)
+    if lines is None:
+        stop(f"Nothing is known of {about}: it is the id of no agent, session or request that came here.")
+        return
+    typer.echo("\n".join(lines))
+
 
 if __name__ == "__main__":
     run(app)

@@ -1,0 +1,94 @@
+"""The story of an answer: from a request, from an agent, from a session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.enrolment.explain import explain
+from services.enrolment.rules import OfferAnswer, SeatRequest
+from tests.support.builders import CLOSES, an_agent
+from tests.support.enrolment_on_postgres import New, Session, sessions_on_postgres
+
+
+@pytest.fixture
+def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
+        yield new
+
+
+def story(session: Session, about: object) -> str:
+    async def tell() -> list[str] | None:
+        async with session.world.database.quiet_transaction() as tx:
+            return await explain(tx, str(about))
+
+    lines: list[str] | None = session.world.runner.run(tell())
+    assert lines is not None
+    return "\n".join(lines)
+
+
+def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_received(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="none")
+    session.enrol(an_agent())
+    request = SeatRequest(*session.about(), an_agent(), False)
+    session.ask(request)
+    told = story(session, request.request_id)
+    for part in (
+        f"request {request.request_id} (SeatRequest)",
+        "received 2025-03-20 10:00:00.000Z, by which deadlines are judged",
+        "refused, session_full: no seat that this agent may take was free, and there is no waiting list",
+        "capacity 1, enrolled 1, offered 0, waiting 0",
+        "event EnrolmentRefused ",
+        "published not yet",
+    ):
+        assert part in told, told
+    assert request.agent.email not in told
+    assert request.agent.family_name not in told
+
+
+def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, agent = an_agent(), an_agent()
+    session.enrol(seated, agent)
+    session.withdraw(seated)
+    session.ask(OfferAnswer(*session.about(), agent.agent_id, True))
+    told = story(session, agent.agent_id)
+    steps = [
+        "is enrolled, version 3",
+        "waitlisted; before it: capacity 1, enrolled 1, offered 0, waiting 0",
+        "offered: first in line that may take the seat that was free; after it: capacity 1, enrolled 0",
+        "enrolled: answered yes in time",
+        "event AgentWaitlisted",
+        "event SeatOffered",
+        "event AgentEnrolled",
+        "OfferAnswer",
+    ]
+    places = [told.find(step) for step in steps]
+    assert -1 not in places, told
+    assert places == sorted(places), told
+
+
+def test_the_story_of_a_session_counts_its_answers_and_shows_its_moves(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(capacity=1, quota_per_authority=5)
+    seated, waiting = an_agent(), an_agent()
+    session.enrol(seated, waiting)
+    session.now = CLOSES
+    session.enrol(an_agent())
+    session.withdraw(seated)
+    told = story(session, session.world.session_id)
+    for part in (
+        "capacity 1: 1 enrolled, 0 offered; 0 waiting",
+        "at most 5 seats for one authority",
+        "1 SeatRequest: refused, deadline_passed",
+        f"{waiting.agent_id} enrolled: first in line",
+    ):
+        assert part in told, told
+
+
+def test_of_somebody_unknown_there_is_no_story(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres()
+    with pytest.raises(AssertionError):
+        story(session, "IEL-INCONNU")
