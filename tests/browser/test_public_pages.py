@@ -98,6 +98,7 @@ def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, se
     page = context.new_page()
     page.goto("/sessions")
     page.get_by_label("Format").select_option("Webinaire")
+    page.get_by_text("Thème, dates, sessions terminées").click()
     page.get_by_label("Avec les sessions terminées").check()
     page.get_by_role("button", name="Filtrer").click()
     expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()

@@ -64,6 +64,12 @@ class Filters:
         return given | more
 
     @property
+    def in_detail(self) -> bool:
+        """Whether any of the filters is used, or wrong, that a form need not show at first."""
+        used = self.theme, self.since, self.until, self.past_too
+        return any(used) or any(name in self.errors for name in ("theme", "du", "au"))
+
+    @property
     def narrowed(self) -> bool:
         """Whether anything is filtered."""
         return any(self.address().values())

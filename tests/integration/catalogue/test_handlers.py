@@ -78,6 +78,22 @@ async def test_occupancy_of_a_session_that_is_not_here_is_kept(database: Databas
         assert await tx.scalar(text("SELECT count(*) FROM occupancy")) == 1
 
 
+async def test_how_full_sessions_are_is_rebuilt_from_the_last_word_on_each(database: Database) -> None:
+    """What a compacted topic still has: after a projection is deleted, with its inbox, it comes back equal."""
+    ids = [uuid4() for _ in range(5)]
+    said = [occupancy(version, 10 * version + n, one) for version in (1, 2, 3) for n, one in enumerate(ids)]
+    await hear(database, *said)
+    known = text("SELECT session_id, version, capacity, enrolled, waiting, offered FROM occupancy ORDER BY 1")
+    async with database.transaction() as tx:
+        before = (await tx.execute(known)).all()
+        await tx.execute(text("DELETE FROM occupancy"))
+        await tx.execute(text("DELETE FROM inbox"))
+    await hear(database, *said[-5:])
+    async with database.quiet_transaction() as tx:
+        assert (await tx.execute(known)).all() == before
+    assert len(before) == 5
+
+
 async def test_the_store_alone_drops_what_is_old(offer: object, ask: Ask, database: Database) -> None:
     """The inbox knows an event by its id; after a replay from the beginning only the version helps."""
     async with database.transaction() as tx:

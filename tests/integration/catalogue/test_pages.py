@@ -268,6 +268,12 @@ async def test_what_makes_no_sense_is_said_beside_its_field(visitor: Browser) ->
     assert "Cette valeur n’existe pas" in page.text
 
 
+async def test_filters_out_of_sight_are_shown_when_they_are_used_or_wrong(visitor: Browser) -> None:
+    for query in ("theme=enjeux-ia", "du=2026-01-01", "au=hier", "passees=oui"):
+        assert "<details open>" in (await visitor.get(f"/sessions?{query}")).text
+    assert "<details>" in (await visitor.get("/sessions?format=webinar&recherche=ia")).text
+
+
 def test_a_place_in_the_list_is_read_to_the_microsecond() -> None:
     moment, session_id = datetime(2026, 3, 1, 8, 0, 0, 123_457, tzinfo=UTC), uuid4()
     assert filters.place(filters.place_of(moment, session_id)) == (moment, session_id)
