@@ -79,7 +79,7 @@ async def test_occupancy_of_a_session_that_is_not_here_is_kept(database: Databas
 
 
 async def test_how_full_sessions_are_is_rebuilt_from_the_last_word_on_each(database: Database) -> None:
-    """What a compacted topic still has: after a projection is deleted, with its inbox, it comes back equal."""
+    """What a compacted topic still has: a projection deleted with its inbox comes back equal."""
     ids = [uuid4() for _ in range(5)]
     said = [occupancy(version, 10 * version + n, one) for version in (1, 2, 3) for n, one in enumerate(ids)]
     await hear(database, *said)
