@@ -228,6 +228,8 @@ class Renderer:
             "contact": str(facts.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
+            # Also for who enrols too late for joining instructions.
+            "accommodates": mail.template in _ACCOMMODATES,
             # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
             "withdrawable": kind.link is letters.Link.WITHDRAW
             and kind.says is letters.Standing.ENROLLED
@@ -372,6 +374,11 @@ def _explanation(
     dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
     return reasons.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
 
+
+_ACCOMMODATES = frozenset(
+    {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
+)
+"""The letters that say whom to ask for what a handicap makes necessary."""
 
 _ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}
 

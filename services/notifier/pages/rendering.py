@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,25 @@ PRIVATE: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 """The headers of every page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A page without a question: its status, its title, what happened, and what to do next."""
+
+    status: int
+    title: str
+    lead: str
+    next: str = ""
+
+
+UNAVAILABLE = Text(
+    503,
+    "Le service est momentanément indisponible",
+    "Rien n’a été enregistré.",
+    "Rechargez cette page dans quelques minutes.",
+)
+"""Every page, while the database is away."""
 
 
 class Rendering:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from services.notifier import interests, store
 from services.notifier.letters import InterestKind
-from services.notifier.pages.rendering import Rendering
+from services.notifier.pages.rendering import UNAVAILABLE, Rendering, Text
 from services.notifier.render import SUBSCRIBER_FOR
 from shared import clock
 from shared.database import Database, is_temporary
@@ -31,16 +31,6 @@ log = logging.getLogger(__name__)
 
 FORM = "/courriels/abonnement"
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A page without a question: its status, its title, what happened, and what to do next."""
-
-    status: int
-    title: str
-    lead: str
-    next: str = ""
 
 
 class Message(Enum):
@@ -89,12 +79,7 @@ class Message(Enum):
         "Rien n’a été enregistré.",
         "Ce service n’est pas configuré pour envoyer des liens de confirmation.",
     )
-    UNAVAILABLE = Text(
-        503,
-        "Le service est momentanément indisponible",
-        "Rien n’a été enregistré.",
-        "Rechargez cette page dans quelques minutes.",
-    )
+    UNAVAILABLE = UNAVAILABLE
 
 
 class _Closed(Exception):

@@ -201,6 +201,20 @@ async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.Mo
     assert set(order[:3]) == {"a3@ville.example", "a4@ville.example", "a5@ville.example"}
 
 
+async def test_what_is_due_in_weeks_costs_a_claim_nothing(notifier: Notifier) -> None:
+    """Whatever their number: the index is entered once for each priority, and left at what is not due."""
+    await queue_many(notifier, 300)
+    await notifier.change("UPDATE mail SET due_at = now() + interval '20 days', priority = 1")
+    await notifier.change("ANALYZE mail")
+    async with notifier.database.quiet_transaction() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {sending._CLAIM.text}")
+        plan = "\n".join((await tx.execute(explain, _CLAIM_VALUES)).scalars())
+    assert "Index Cond: ((priority = " in plan
+    assert "(due_at <= now())" in plan
+    assert "Rows Removed" not in plan
+
+
 @pytest.mark.parametrize("where", ["true", "recipient = 'A-1'", "state = 'failed'"])
 async def test_the_newest_mails_are_listed_without_sorting_them_all(notifier: Notifier, where: str) -> None:
     await queue_many(notifier, 400)

@@ -15,6 +15,7 @@ from services.notifier import api, pages, store
 from services.notifier.render import Renderer
 from services.notifier.tables import MailState
 from shared.auth import Tokens
+from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.links import Links, Purpose
@@ -110,6 +111,28 @@ async def test_a_token_that_is_taken_back_opens_nothing_any_more(
     transport = httpx.ASGITransport(app=application(sent, Tokens([])))
     async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=cookies) as other:
         assert (await other.get("/courriels/suivi")).status_code == 303
+
+
+async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None:
+    away = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
+    app = FastAPI()
+    pages.mail_log.add_to(
+        app,
+        away,
+        pages.Rendering("http://catalogue"),
+        tokens=tokens,
+        keys=["a key"],
+        renderer=Renderer(SENDER),
+        secure=False,
+    )
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", follow_redirects=True
+    ) as client:
+        response = await client.post("/courriels/suivi/connexion", data={"jeton": "support"})
+    assert response.status_code == 503
+    assert "momentanément indisponible" in response.text
+    await away.close()
 
 
 async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
