@@ -44,6 +44,11 @@ class Session(EnrolmentTable, table=True):
     )
     next_ticket: int = Field(default=1, sa_type=BigInteger, description="Order of receipt in this session.")
     occupancy_version: int = 0
+    taken_by: str | None = Field(
+        default=None,
+        sa_type=JSONB,
+        description="Seats taken, by delegation and by SIRET; null where neither matters.",
+    )
     enrolment_closes_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="Of the state, for the clock."
     )

@@ -3,13 +3,13 @@
 import asyncio
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.enrolment import handlers, tables
 from services.enrolment.app import REVISIONS
 from shared import migrations
 from shared.database import Database
-from shared.events.catalogue import SessionScheduled
+from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
 from shared.local.postgres import PostgresServer
@@ -40,7 +40,7 @@ async def run() -> dict[str, float]:
 
 
 async def _measure(database: Database, settings: KafkaSettings) -> dict[str, float]:
-    sessions = [open_now(capacity=REQUESTS // SESSIONS // 2) for _ in range(SESSIONS)]
+    sessions = [a_session_with_all_rules() for _ in range(SESSIONS)]
     subscriptions = handlers.subscriptions.by_topic
     await Intake(subscriptions[Topic.CATALOGUE_SESSIONS], database).take(
         [
@@ -48,11 +48,12 @@ async def _measure(database: Database, settings: KafkaSettings) -> dict[str, flo
             for one in sessions
         ]
     )
+    approval = {"approved_by": "Anne Conseil", "approved_at": datetime.now(UTC).isoformat()}
     records = [
         _record(
             Topic.PORTAL_ENROLMENTS,
             EnrolmentRequested.TYPE,
-            as_json(enrolment_request(sessions[number % SESSIONS].session_id)),
+            as_json(enrolment_request(sessions[number % SESSIONS].session_id, approval=approval)),
         )
         for number in range(REQUESTS)
     ]
@@ -75,6 +76,20 @@ async def _measure(database: Database, settings: KafkaSettings) -> dict[str, flo
         "relayed_per_second": relayed / published_in,
         "decided_and_published_per_second": REQUESTS / (decided + published_in),
     }
+
+
+def a_session_with_all_rules() -> SessionState:
+    """Half its requests get a seat and half queue; nothing of the rules is left out on the way."""
+    seats = REQUESTS // SESSIONS // 2
+    release_at = datetime.now(UTC) + timedelta(days=5)
+    return open_now(
+        capacity=seats,
+        waiting_list="offer",
+        approval="employer",
+        audience={"functions": ["agent", "encadrant"], "delegations": ["bretagne", "normandie"]},
+        reserved_seats=[{"delegation": "bretagne", "seats": seats // 2, "release_at": release_at}],
+        quota_per_authority=2 * seats,
+    )
 
 
 def _record(topic: Topic, event_type: str, value: bytes) -> Record:

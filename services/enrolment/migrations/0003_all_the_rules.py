@@ -23,6 +23,7 @@ _LIVE = (
 def upgrade() -> None:
     op.add_column("session", sa.Column("enrolment_closes_at", _moment, nullable=True))
     op.add_column("session", sa.Column("next_release_at", _moment, nullable=True))
+    op.add_column("session", sa.Column("taken_by", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.execute(
         "UPDATE session SET enrolment_closes_at = CAST(state->>'enrolment_closes_at' AS timestamptz), "
         "next_release_at = (SELECT min(CAST(one->>'release_at' AS timestamptz)) "
@@ -128,5 +129,6 @@ def downgrade() -> None:
     op.drop_column("enrolment", "hold_until")
     op.drop_column("enrolment", "priority")
     op.drop_index("ix_session_next_release", table_name="session")
+    op.drop_column("session", "taken_by")
     op.drop_column("session", "next_release_at")
     op.drop_column("session", "enrolment_closes_at")

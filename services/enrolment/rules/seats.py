@@ -1,6 +1,7 @@
 """The seats of one session: how many are taken, and who may take another (rules 1, 3 and 4)."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,6 +24,10 @@ class Seats:
     @property
     def taken(self) -> int:
         return self.enrolled + self.offered
+
+    def by_employer(self) -> Mapping[str, Mapping[str, int]]:
+        """The counts by delegation and by authority, to be kept."""
+        return {"delegation": +self.by_delegation, "siret": +self.by_siret}
 
     def take(self, employer: Employer, number: int = 1) -> None:
         """Count ``number`` seats for agents of this employer, beside ``enrolled`` and ``offered``."""
@@ -47,22 +52,21 @@ class Seats:
             return True
         if not session.reserved_seats:
             return self.taken < session.capacity
-        kept = self._kept(session, now)
-        kept_from_them = 0 if kept[employer.delegation] else kept.total()
-        return self.taken + kept_from_them < session.capacity
+        return self.taken + self._kept_from(employer.delegation, session, now) < session.capacity
 
     def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
         """Whether this authority has as many seats as it may have."""
         quota = session.quota_per_authority
         return quota is not None and self.by_siret[employer.siret] >= quota
 
-    def _kept(self, session: SessionState, now: datetime) -> Counter[str]:
-        """How many reserved seats are left, by delegation."""
-        reserved: Counter[str] = Counter()
+    def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
+        """How many reserved seats are left that this delegation's agents may not take."""
+        reserved: dict[str, int] = {}
         for one in session.reserved_seats:
             if now < one.release_at:
-                reserved[one.delegation] += one.seats
-        return reserved - self.by_delegation
+                reserved[one.delegation] = reserved.get(one.delegation, 0) + one.seats
+        left = {name: max(0, seats - self.by_delegation[name]) for name, seats in reserved.items()}
+        return 0 if left.get(delegation) else sum(left.values())
 
 
 def counts_by_employer(session: SessionState) -> bool:

@@ -186,12 +186,13 @@ async def _fill(
             session=facts.session_of(row),
             now=desk.now,
             policy=desk.policy,
-            seats=Seats(row.enrolled, row.offered),
+            seats=_seats(row),
             line=Line(row.waiting, lines.get(session_id, ()), whole=needs[session_id].whole_line),
             next_ticket=row.next_ticket,
             occupancy_version=row.occupancy_version,
         )
-    for session_id, employer, number in await facts.seats_by_employer(tx, by_employer):
+    counted = [session_id for session_id in by_employer if rows[session_id].taken_by is None]
+    for session_id, employer, number in await facts.seats_by_employer(tx, counted):
         desk.books[session_id].seats.take(employer, number)
     pairs = {
         *agents,
@@ -235,6 +236,14 @@ def _needs(row: Row[Any], desk: Desk, newest: SessionState | None) -> Needs:
         free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
         needs.heads += max(0, free)
     return needs
+
+
+def _seats(row: Row[Any]) -> Seats:
+    seats = Seats(row.enrolled, row.offered)
+    if row.taken_by is not None:
+        seats.by_delegation.update(row.taken_by["delegation"])
+        seats.by_siret.update(row.taken_by["siret"])
+    return seats
 
 
 def _counts_by_employer(row: Row[Any], newest: SessionState | None) -> bool:
