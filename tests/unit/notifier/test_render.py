@@ -1,33 +1,20 @@
-"""Letters as mails: what they say, how they are built, and that nothing from outside breaks them."""
+"""Letters as mails: what they say, and how they are built."""
 
-import binascii
-import functools
 import re
-from collections.abc import Callable
-from datetime import timedelta
 from email import message_from_bytes, policy
-from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.utils import parseaddr
-from html.parser import HTMLParser
 from typing import Any
 
 import icalendar
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from services.notifier import mime, reasons
-from services.notifier.letters import KINDS, Calendar, Link, NewsItem, Template
+from services.notifier import reasons
+from services.notifier.letters import KINDS, Calendar, NewsItem, Template
 from services.notifier.mime import UnsendableAddress
-from services.notifier.render import THEME, Renderer
-from shared.events.catalogue import SessionState
+from services.notifier.render import THEME
 from shared.events.vocabulary import Reason
-from shared.links import Expired, Links, Purpose
 from tests.unit.notifier.builders import (
-    ENROLMENT_ID,
     MAIL_ID,
-    SENDER,
     a_mail,
     a_renderer,
     a_session,
@@ -35,35 +22,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-
-FACTS: dict[Template, dict[str, Any]] = {
-    Template.WAITLISTED: {"position": 3},
-    Template.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
-    Template.OFFER_LAPSED: {"cause": "expired"},
-    Template.PENDING: {"awaiting": "employer_approval"},
-    Template.REFUSED: {"reason": "deadline_passed"},
-    Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
-    Template.OFFER_REFUSED: {"reason": "deadline_passed"},
-    Template.WITHDRAWN: {"by": "agent", "had_seat": True},
-    Template.SESSION_CANCELLED: {"had_seat": True},
-    Template.SESSION_CHANGED: {
-        "starts_before": "2025-04-02T07:30:00+00:00",
-        "ends_before": "2025-04-02T15:00:00+00:00",
-        "timezone_before": "Europe/Paris",
-        "venue_before": "Salle des fêtes",
-        "link_changed": True,
-    },
-    Template.BESPOKE_ANSWERED: {
-        "answer": "proposed",
-        "message": "Deux journées à Rennes.\n\nDates à convenir.",
-        "advisor": "Yann Le Goff",
-        "advisor_address": "yann.legoff@cnfpt.example",
-        "reference": str(MAIL_ID),
-    },
-    Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
-    Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
-    Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
-}
+from tests.unit.notifier.reading import FACTS, Page, body, parsed, rendered
 
 OUTCOME = {
     Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
@@ -90,52 +49,6 @@ OUTCOME = {
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
-
-
-WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SUBSCRIPTION}
-
-
-def rendered(template: Template, session: SessionState | None = None, **changes: Any) -> EmailMessage:
-    changes.setdefault("facts", FACTS.get(template, {}))
-    news = [some_news()] if template is Template.NEWS else []
-    about_a_session = template not in WITHOUT_SESSION
-    outgoing = a_renderer().render(
-        a_mail(template, **changes), (session or a_session()) if about_a_session else None, news=news
-    )
-    return parsed(outgoing.content)
-
-
-def parsed(content: bytes) -> EmailMessage:
-    assert b"\n" not in content.replace(b"\r\n", b"")
-    assert max(len(line) for line in content.split(b"\r\n")) <= 998
-    message = message_from_bytes(content, policy=policy.default)
-    assert isinstance(message, EmailMessage)
-    return message
-
-
-def body(message: EmailMessage, kind: str) -> str:
-    (part,) = [part for part in message.walk() if part.get_content_type() == kind]
-    assert isinstance(part, EmailMessage)
-    content = part.get_content()
-    return (content if isinstance(content, str) else content.decode()).replace("\r\n", "\n")
-
-
-class Page(HTMLParser):
-    """The elements, in order, and the text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, tuple[str, ...]]] = []
-        self.attributes: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, tuple(name for name, _ in attrs)))
-        self.attributes.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 @pytest.mark.parametrize("template", list(Template))
@@ -289,222 +202,6 @@ def test_an_address_with_accents_goes_out_as_it_is_and_in_the_calendar_as_a_uri(
     assert "mailto:zo%C3%A9@xn--mairie-vry-h7a.fr" in re.sub("\r?\n ", "", body(message, "text/calendar"))
 
 
-# ------------------------------------------------------------------- whatever stands in names and titles
-
-HEADERS = [
-    "From",
-    "To",
-    "Subject",
-    "Date",
-    "Message-ID",
-    "Auto-Submitted",
-    "Content-Language",
-    "MIME-Version",
-    "Content-Type",
-]
-EVIL = [
-    "=?utf-8?q?hi=0d=0aBcc:_evil=40x.example?=",
-    "=?utf-8?b?aGkNCkJjYzogZXZpbEB4LmV4YW1wbGU=?=",
-    "x\r\nBcc: evil@x.example",
-    "x\r\n\r\n<h1>body</h1>",
-    "x\nBcc: evil@x.example",
-    "x\u2028Bcc: evil@x.example",
-    "x\x85Bcc: evil@x.example",
-    'x" <evil@x.example>, "y',
-    "x <evil@x.example>",
-    "x, evil@x.example",
-    "x; y: z (comment",
-    "x\\",
-    'x\\"',
-    "</p><script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "{{ 7 * 7 }} {% raw %} {title} {opens}",
-    "x\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:evil",
-    "x\\nATTENDEE:mailto:evil@x.example",
-    "UID:enrolment",
-    "x;y,z:w^'\"",
-    "\ud800",
-    "\u202egpj.exe",
-    ".",
-    "..",
-    "\n.\n",
-    "--=_d2719a4e3b534a529d532b8f7f6f3a90--",
-    "é" * 300,
-    "x" * 300,
-    '"' * 300,
-    " ",
-    "",
-]
-PIECES = st.one_of(
-    st.sampled_from(EVIL),
-    st.text(max_size=40),
-    st.text(st.characters(max_codepoint=0x100), max_size=40),
-    st.text(alphabet="=?utf-8qb_ \r\n\t<>\"',;:\\@().é", max_size=60),
-)
-OUTSIDE = st.builds("".join, st.lists(PIECES, min_size=1, max_size=3)).map(lambda text: text[:300])
-
-
-def checked(text_of: dict[str, str]) -> None:
-    """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
-    session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
-    mail = a_mail(Template.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
-    content = a_renderer().render(mail, session).content
-    message = parsed(content)
-
-    head = content.partition(b"\r\n\r\n")[0].decode("ascii")
-    names = re.findall(r"(?m)^([!-9;-~]+):", head.replace("\r\n", "\n"))
-    assert names == HEADERS
-    assert [name for name, _ in message.raw_items()] == HEADERS
-    assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
-    assert [box.addr_spec for box in message["From"].addresses] == ["formations@cnfpt.example"]
-    for name in ("Subject", "To"):
-        for chunk, charset in decode_header(str(dict(message.raw_items())[name])):
-            decoded = chunk.decode(charset or "ascii") if isinstance(chunk, bytes) else chunk
-            assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", decoded)
-            assert "=?" not in decoded.replace("=\n?", "")
-    assert [part.get_content_type() for part in message.iter_parts()] == [
-        "text/plain",
-        "text/html",
-        "text/calendar",
-    ]
-
-    calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
-    (event,) = calendar.walk("VEVENT")
-    harmless = harmless_event()
-    assert sorted(event) == sorted(harmless)
-    assert str(event["UID"]) == str(harmless["UID"])
-    assert str(event["ATTENDEE"]) == "mailto:zoe.durand@ville-exemple.fr"
-
-    page = Page(body(message, "text/html"))
-    assert page.elements == harmless_page().elements
-
-
-@functools.cache
-def harmless_event() -> Any:
-    (event,) = icalendar.Calendar.from_ical(body(rendered(Template.CONFIRMED), "text/calendar")).walk(
-        "VEVENT"
-    )
-    return event
-
-
-@functools.cache
-def harmless_page() -> Page:
-    return Page(body(rendered(Template.CONFIRMED), "text/html"))
-
-
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
-def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
-    text_of: dict[str, str],
-) -> None:
-    checked(text_of)
-
-
-@pytest.mark.parametrize("evil", EVIL)
-@pytest.mark.parametrize("where", ["title", "venue", "given", "family"])
-def test_what_is_known_to_break_mails_breaks_none(where: str, evil: str) -> None:
-    checked({"title": "t", "venue": "v", "given": "g", "family": "f"} | {where: evil})
-
-
-ELSEWHERE: dict[Template, Callable[[str], tuple[dict[str, Any], list[NewsItem]]]] = {
-    Template.BESPOKE_ANSWERED: lambda text: (
-        FACTS[Template.BESPOKE_ANSWERED] | {"message": "m" + " ".join(text.split()), "advisor": text},
-        [],
-    ),
-    Template.NEWS: lambda text: (
-        FACTS[Template.NEWS],
-        [some_news(title="n" + text, summary="s" + " ".join(text.split()))],
-    ),
-    Template.SESSION_CHANGED: lambda text: ({"venue_before": "v" + text}, []),
-    Template.REPLAY_AVAILABLE: lambda text: (
-        {"replay_title": "r" + text, "replay_url": "https://r.example/1"},
-        [],
-    ),
-}
-"""Letters that quote something else than a session's title and place, or a name."""
-
-
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(sorted(ELSEWHERE)), OUTSIDE)
-def test_nothing_that_a_letter_quotes_breaks_it(template: Template, text: str) -> None:
-    def written(quoted: str) -> EmailMessage:
-        facts, news = ELSEWHERE[template](quoted)
-        session = None if template in WITHOUT_SESSION else a_session()
-        return parsed(a_renderer().render(a_mail(template, facts=facts), session, news=news).content)
-
-    message, harmless = written(text), written("x")
-    assert list(message.keys()) == list(harmless.keys())
-    assert [part.get_content_type() for part in message.walk()] == [
-        part.get_content_type() for part in harmless.walk()
-    ]
-    assert Page(body(message, "text/html")).elements == Page(body(harmless, "text/html")).elements
-
-
-@settings(deadline=None)
-@given(OUTSIDE)
-@example("=?utf-8?q?hi=0d=0aBcc:_evil=40x?=")
-def test_a_header_value_is_one_line_of_ascii_that_decodes_to_no_control(text: str) -> None:
-    value = mime.unstructured(text)
-    assert value.isascii()
-    assert re.fullmatch(r"[ -~]*(\r\n [ -~]+)*", value)
-
-
-@settings(deadline=None)
-@given(st.text(max_size=300))
-def test_a_name_survives_its_header(name: str) -> None:
-    clean = mime.clean(name)
-    value = mime.mailbox(mime.Mailbox(name, "a@b.example")).replace("\r\n", "")
-    (box,) = message_from_bytes(f"To: {value}\r\n\r\n".encode("ascii"), policy=policy.default)["To"].addresses
-    assert box.addr_spec == "a@b.example"
-    shown, address = parseaddr(value)
-    assert address == "a@b.example"
-    # Not box.display_name: Python's parser puts spaces between the encoded-words of a phrase.
-    assert " ".join(str(make_header(decode_header(shown))).split()) == clean
-
-
-@given(st.text(max_size=200))
-def test_text_survives_quoted_printable(text: str) -> None:
-    encoded = mime._quoted_printable(text.encode(errors="replace").decode())
-    assert max(len(line) for line in encoded.split(b"\r\n")) <= 76
-    decoded = binascii.a2b_qp(encoded).decode().replace("\r\n", "\n")
-    lines = text.encode(errors="replace").decode().replace("\r\n", "\n").replace("\r", "\n")
-    expected = re.sub(r"(?m)[ \t]+$", "", lines)
-    assert decoded == (expected if expected.endswith("\n") else expected + "\n")
-
-
-LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "https://parcours.example"))
-LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template.CONFIRM_SUBSCRIPTION]
-
-
-@pytest.mark.parametrize("template", LINKED)
-def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
-    session = a_session()
-    mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
-    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, session).content)
-    purpose, about, until = {
-        Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
-        Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
-        Link.CERTIFICATE: (Purpose.CERTIFICATE, (str(ENROLMENT_ID),), at("2027-03-10T14:05:30+01:00")),
-    }[KINDS[template].link or Link.WITHDRAW]
-    address = f"https://parcours.example{purpose.value}/"
-    (in_text,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
-    hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
-    assert in_text in hrefs
-    token = in_text.removeprefix(address)
-    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == about
-    with pytest.raises(Expired):
-        LINKS.read(purpose, token, until)
-    assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
-
-
-@pytest.mark.parametrize("template", LINKED)
-def test_without_a_key_letters_send_their_reader_to_the_portal(template: Template) -> None:
-    message = rendered(template)
-    for kind in ("text/plain", "text/html"):
-        assert "depuis votre portail" in body(message, kind)
-        assert "https://" not in body(message, kind)
-
-
 def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
     def says(waiting_list: str) -> str:
         return body(rendered(Template.WAITLISTED, a_session(waiting_list=waiting_list)), "text/plain")
@@ -518,15 +215,6 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
     assert reasons.OFFER[Reason(reason)].sentence in text
-
-
-def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
-    def says(now: str) -> str:
-        renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
-        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
-
-    assert "DÉSISTER" in says("2025-03-16T23:59+01:00")
-    assert "désist" not in says("2025-03-17T00:00+01:00").lower()
 
 
 def test_who_was_withdrawn_by_their_employer_has_not_given_up() -> None:
@@ -554,39 +242,6 @@ def test_the_joining_instructions_of_the_mooc_say_that_it_is_open() -> None:
     assert "https://mooc.example/ia" in text
 
 
-# ------------------------------------------------------------------- subscriptions
-
-
-def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
-    """RFC 8058: an https address that a POST ends it with, without login or cookie."""
-    for template in Template:
-        mail = a_mail(template, facts=FACTS.get(template, {}))
-        session = None if template in WITHOUT_SESSION else a_session()
-        message = parsed(
-            Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
-            .render(mail, session, news=[some_news()])
-            .content
-        )
-        if template is not Template.NEWS:
-            assert message["List-Unsubscribe"] is None, template
-            continue
-        address = str(message["List-Unsubscribe"])
-        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-        base = f"https://parcours.example{Purpose.UNSUBSCRIBE.value}/"
-        assert address.startswith(f"<{base}")
-        token = address.removeprefix(f"<{base}").removesuffix(">")
-        assert LINKS.read(Purpose.UNSUBSCRIBE, token, at("2025-03-10T14:07+01:00")) == (str(MAIL_ID),)
-        for kind in ("text/plain", "text/html"):
-            assert base in body(message, kind)
-            assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
-
-
-def test_without_a_key_one_unsubscribes_by_mail() -> None:
-    message = rendered(Template.NEWS)
-    assert message["List-Unsubscribe"] == "<mailto:formations@cnfpt.example?subject=desabonnement>"
-    assert "Pour ne plus le recevoir, écrivez à" in body(message, "text/plain")
-
-
 def test_one_item_makes_the_subject_and_several_are_counted() -> None:
     def subject(*items: NewsItem) -> str:
         mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
@@ -594,18 +249,6 @@ def test_one_item_makes_the_subject_and_several_are_counted() -> None:
 
     assert subject(some_news()) == "Nouveau replay : Replay : IA et droit"
     assert subject(some_news(), some_news(title="Autre")) == "2 nouveautés dans vos abonnements"
-
-
-def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
-    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
-    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, None).content)
-    address = f"https://parcours.example{Purpose.CONFIRM.value}/"
-    (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
-    token = link.removeprefix(address)
-    end = mail.called_for_at + timedelta(hours=48)
-    assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)) == (str(MAIL_ID),)
-    with pytest.raises(Expired):
-        LINKS.read(Purpose.CONFIRM, token, end)
 
 
 @pytest.mark.parametrize(

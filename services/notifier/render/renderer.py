@@ -1,53 +1,31 @@
-"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay.
+"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay."""
 
-Does no I/O but reading the templates, once.
-"""
-
-import functools
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
-from services.notifier import interests, letters, mime, reasons
+from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
 from services.notifier.calendar import Attendee, CalendarWriter, Own
+from services.notifier.render.views import NEWS, SessionView, explanation_of
+from services.notifier.render.writing import THEME, squeeze, templates_of
 from shared import clock, french
-from shared.events.catalogue import BespokeAnswer, SessionState
-from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
-from shared.events.vocabulary import Format, Reason, WaitingList
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import WithdrawnBy
 from shared.links import Links, Purpose
-
-_TEMPLATES = Path(__file__).parent / "templates"
-
-THEME = {
-    "ink": "#1b1b1f",
-    "quiet": "#50535c",
-    "paper": "#ffffff",
-    "ground": "#f2f3f5",
-    "accent": "#17477d",
-    "line": "#c4c8cf",
-}
-"""The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
+
+
 CONFIRM_FOR = timedelta(hours=48)
 """How long a subscription can be confirmed."""
+
+
 SUBSCRIBER_FOR = timedelta(days=365)
 """How long the links to preferences and out of a subscription work."""
-
-NEWS = {
-    letters.NewsKind.REPLAY: "Nouveau replay",
-    letters.NewsKind.DOSSIER: "Nouveau dossier documentaire",
-    letters.NewsKind.COMMUNITY: "Nouvelle e-communauté",
-    letters.NewsKind.SESSION: "Nouvel événement",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,49 +48,6 @@ class Outgoing:
     sender: str
     recipient: str
     content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SessionView:
-    """A session as letters tell it: dates in its own zone, in French."""
-
-    title: str
-    when: str
-    modules: tuple[tuple[str, str], ...]
-    opens: str
-    closes: str
-    starts: str
-    timezone: str
-    venue: str | None
-    join_url: str | None
-    organiser: str
-    is_mooc: bool
-    is_limited: bool
-    waiting_list: WaitingList
-    offer_hold_hours: int
-
-    @classmethod
-    def of(cls, session: SessionState) -> "SessionView":
-        zone = session.timezone
-        return cls(
-            title=session.title,
-            when=french.period(session.starts_at, session.ends_at, zone),
-            modules=tuple(
-                (module.title, french.period(module.starts_at, module.ends_at, zone))
-                for module in session.modules
-            ),
-            opens=french.moment(session.enrolment_opens_at, zone),
-            closes=french.deadline(session.enrolment_closes_at, zone),
-            starts=french.moment(session.starts_at, zone),
-            timezone=zone,
-            venue=session.venue,
-            join_url=session.join_url,
-            organiser=french.organiser(session.organiser),
-            is_mooc=session.format is Format.MOOC,
-            is_limited=session.capacity is not None,
-            waiting_list=session.waiting_list,
-            offer_hold_hours=session.offer_hold_hours,
-        )
 
 
 class Renderer:
@@ -156,7 +91,7 @@ class Renderer:
         address = mime.wire_address(mail.address)
         name = _name(mail)
         context = self.context(mail, session, others, news)
-        text, html = _templates(mail.template)
+        text, html = templates_of(mail.template)
         attachment = self._attachment(kind, mail, session, Attendee(name, address))
         headers = [
             ("From", self._from),
@@ -173,7 +108,7 @@ class Renderer:
             headers += self._ways_out(mail)
         content = mime.message(
             headers,
-            text=_squeeze(text.render(context)),
+            text=squeeze(text.render(context)),
             html=html.render(context),
             attachment=attachment,
             boundary=f"=_{mail.mail_id.hex}",
@@ -189,7 +124,7 @@ class Renderer:
         news: Sequence[letters.NewsItem] = (),
     ) -> str:
         """The letter as text alone, to be shown."""
-        return _squeeze(_templates(mail.template)[0].render(self.context(mail, session, others, news)))
+        return squeeze(templates_of(mail.template)[0].render(self.context(mail, session, others, news)))
 
     def page(
         self,
@@ -199,7 +134,7 @@ class Renderer:
         news: Sequence[letters.NewsItem] = (),
     ) -> str:
         """The letter as HTML alone, to be shown."""
-        return _templates(mail.template)[1].render(self.context(mail, session, others, news))
+        return templates_of(mail.template)[1].render(self.context(mail, session, others, news))
 
     def context(
         self,
@@ -251,7 +186,7 @@ class Renderer:
                 str(facts["timezone_before"]),
             )
         if "reason" in facts:
-            context["explanation"] = _explanation(mail, session, view)
+            context["explanation"] = explanation_of(mail, session, view)
         return context
 
     def _reply_to(self, address: str) -> str:
@@ -361,26 +296,10 @@ def _sequence(enrolment_version: int, session_version: int) -> int:
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
-def _explanation(
-    mail: letters.Mail, session: SessionState | None, view: SessionView | None
-) -> reasons.Explanation:
-    found = reasons.explanation(
-        Reason(str(mail.facts["reason"])),
-        asked=_ASKED.get(mail.template, "enrolment"),
-        session_format=session.format if session else None,
-    )
-    if view is None:
-        return found
-    dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
-    return reasons.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
-
-
 _ACCOMMODATES = frozenset(
     {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
 )
 """The letters that say whom to ask for what a handicap makes necessary."""
-
-_ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}
 
 
 def _name(mail: letters.Mail) -> str:
@@ -393,44 +312,3 @@ def _texts(value: object) -> list[str]:
 
 def _to_the_minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
-
-
-_BLANKS = re.compile(r"\n{3,}")
-
-
-def _squeeze(text: str) -> str:
-    """No more than one empty line at a time, whatever blocks a letter leaves empty."""
-    return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
-
-
-def _environment(*, html: bool) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=html,  # noqa: S701 the text part must not be escaped; the HTML part always is
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals.update(
-        {
-            "ordinal": french.ordinal,
-            "WaitingList": WaitingList,
-            "Awaiting": Awaiting,
-            "WithdrawnBy": WithdrawnBy,
-            "LapseCause": LapseCause,
-            "BespokeAnswer": BespokeAnswer,
-        }
-    )
-    return environment
-
-
-@functools.cache
-def _environments() -> Mapping[str, Environment]:
-    return {"txt": _environment(html=False), "html": _environment(html=True)}
-
-
-@functools.cache
-def _templates(name: letters.Template) -> tuple[Template, Template]:
-    both = _environments()
-    return both["txt"].get_template(f"{name}.txt"), both["html"].get_template(f"{name}.html")

@@ -1,0 +1,15 @@
+"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay.
+
+Does no I/O but reading the templates, once.
+"""
+
+from services.notifier.render.renderer import (
+    CONFIRM_FOR,
+    SUBSCRIBER_FOR,
+    Outgoing,
+    Renderer,
+    Sender,
+)
+from services.notifier.render.writing import THEME
+
+__all__ = ["CONFIRM_FOR", "SUBSCRIBER_FOR", "THEME", "Outgoing", "Renderer", "Sender"]

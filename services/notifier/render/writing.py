@@ -1,0 +1,69 @@
+"""The templates, ready to be filled, and the colours of their HTML."""
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from services.notifier import letters
+from shared import french
+from shared.events.catalogue import BespokeAnswer
+from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
+from shared.events.vocabulary import WaitingList
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+THEME = {
+    "ink": "#1b1b1f",
+    "quiet": "#50535c",
+    "paper": "#ffffff",
+    "ground": "#f2f3f5",
+    "accent": "#17477d",
+    "line": "#c4c8cf",
+}
+"""The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
+
+
+_BLANKS = re.compile(r"\n{3,}")
+
+
+def squeeze(text: str) -> str:
+    """No more than one empty line at a time, whatever blocks a letter leaves empty."""
+    return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=html,  # noqa: S701 the text part must not be escaped; the HTML part always is
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        {
+            "ordinal": french.ordinal,
+            "WaitingList": WaitingList,
+            "Awaiting": Awaiting,
+            "WithdrawnBy": WithdrawnBy,
+            "LapseCause": LapseCause,
+            "BespokeAnswer": BespokeAnswer,
+        }
+    )
+    return environment
+
+
+@functools.cache
+def _environments() -> Mapping[str, Environment]:
+    return {"txt": _environment(html=False), "html": _environment(html=True)}
+
+
+@functools.cache
+def templates_of(name: letters.Template) -> tuple[Template, Template]:
+    """The templates of a letter: as text, and as HTML."""
+    both = _environments()
+    return both["txt"].get_template(f"{name}.txt"), both["html"].get_template(f"{name}.html")

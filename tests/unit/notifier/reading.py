@@ -1,0 +1,95 @@
+"""Letters as their reader has them: rendered, parsed, and the elements of their page."""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Any
+
+from services.notifier.letters import Template
+from shared.events.catalogue import SessionState
+from shared.links import Links, Purpose
+from tests.unit.notifier.builders import (
+    MAIL_ID,
+    a_mail,
+    a_renderer,
+    a_session,
+    some_news,
+)
+
+FACTS: dict[Template, dict[str, Any]] = {
+    Template.WAITLISTED: {"position": 3},
+    Template.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
+    Template.OFFER_LAPSED: {"cause": "expired"},
+    Template.PENDING: {"awaiting": "employer_approval"},
+    Template.REFUSED: {"reason": "deadline_passed"},
+    Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
+    Template.OFFER_REFUSED: {"reason": "deadline_passed"},
+    Template.WITHDRAWN: {"by": "agent", "had_seat": True},
+    Template.SESSION_CANCELLED: {"had_seat": True},
+    Template.SESSION_CHANGED: {
+        "starts_before": "2025-04-02T07:30:00+00:00",
+        "ends_before": "2025-04-02T15:00:00+00:00",
+        "timezone_before": "Europe/Paris",
+        "venue_before": "Salle des fêtes",
+        "link_changed": True,
+    },
+    Template.BESPOKE_ANSWERED: {
+        "answer": "proposed",
+        "message": "Deux journées à Rennes.\n\nDates à convenir.",
+        "advisor": "Yann Le Goff",
+        "advisor_address": "yann.legoff@cnfpt.example",
+        "reference": str(MAIL_ID),
+    },
+    Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
+    Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
+    Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
+}
+
+
+WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SUBSCRIPTION}
+
+
+def rendered(template: Template, session: SessionState | None = None, **changes: Any) -> EmailMessage:
+    changes.setdefault("facts", FACTS.get(template, {}))
+    news = [some_news()] if template is Template.NEWS else []
+    about_a_session = template not in WITHOUT_SESSION
+    outgoing = a_renderer().render(
+        a_mail(template, **changes), (session or a_session()) if about_a_session else None, news=news
+    )
+    return parsed(outgoing.content)
+
+
+def parsed(content: bytes) -> EmailMessage:
+    assert b"\n" not in content.replace(b"\r\n", b"")
+    assert max(len(line) for line in content.split(b"\r\n")) <= 998
+    message = message_from_bytes(content, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def body(message: EmailMessage, kind: str) -> str:
+    (part,) = [part for part in message.walk() if part.get_content_type() == kind]
+    assert isinstance(part, EmailMessage)
+    content = part.get_content()
+    return (content if isinstance(content, str) else content.decode()).replace("\r\n", "\n")
+
+
+class Page(HTMLParser):
+    """The elements, in order, and the text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "https://parcours.example"))

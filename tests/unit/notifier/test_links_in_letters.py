@@ -1,0 +1,102 @@
+"""What letters let their readers do, by signed links that name nobody."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.notifier.letters import KINDS, Link, Template
+from services.notifier.render import Renderer
+from shared.links import Expired, Purpose
+from tests.unit.notifier.builders import (
+    ENROLMENT_ID,
+    MAIL_ID,
+    SENDER,
+    a_mail,
+    a_session,
+    at,
+    some_news,
+    the_mooc,
+)
+from tests.unit.notifier.reading import FACTS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
+
+LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template.CONFIRM_SUBSCRIPTION]
+
+
+@pytest.mark.parametrize("template", LINKED)
+def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
+    session = a_session()
+    mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
+    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, session).content)
+    purpose, about, until = {
+        Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
+        Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
+        Link.CERTIFICATE: (Purpose.CERTIFICATE, (str(ENROLMENT_ID),), at("2027-03-10T14:05:30+01:00")),
+    }[KINDS[template].link or Link.WITHDRAW]
+    address = f"https://parcours.example{purpose.value}/"
+    (in_text,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
+    hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
+    assert in_text in hrefs
+    token = in_text.removeprefix(address)
+    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == about
+    with pytest.raises(Expired):
+        LINKS.read(purpose, token, until)
+    assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
+
+
+@pytest.mark.parametrize("template", LINKED)
+def test_without_a_key_letters_send_their_reader_to_the_portal(template: Template) -> None:
+    message = rendered(template)
+    for kind in ("text/plain", "text/html"):
+        assert "depuis votre portail" in body(message, kind)
+        assert "https://" not in body(message, kind)
+
+
+def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
+    def says(now: str) -> str:
+        renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
+        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
+
+    assert "DÉSISTER" in says("2025-03-16T23:59+01:00")
+    assert "désist" not in says("2025-03-17T00:00+01:00").lower()
+
+
+def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
+    """RFC 8058: an https address that a POST ends it with, without login or cookie."""
+    for template in Template:
+        mail = a_mail(template, facts=FACTS.get(template, {}))
+        session = None if template in WITHOUT_SESSION else a_session()
+        message = parsed(
+            Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
+            .render(mail, session, news=[some_news()])
+            .content
+        )
+        if template is not Template.NEWS:
+            assert message["List-Unsubscribe"] is None, template
+            continue
+        address = str(message["List-Unsubscribe"])
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        base = f"https://parcours.example{Purpose.UNSUBSCRIBE.value}/"
+        assert address.startswith(f"<{base}")
+        token = address.removeprefix(f"<{base}").removesuffix(">")
+        assert LINKS.read(Purpose.UNSUBSCRIBE, token, at("2025-03-10T14:07+01:00")) == (str(MAIL_ID),)
+        for kind in ("text/plain", "text/html"):
+            assert base in body(message, kind)
+            assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
+
+
+def test_without_a_key_one_unsubscribes_by_mail() -> None:
+    message = rendered(Template.NEWS)
+    assert message["List-Unsubscribe"] == "<mailto:formations@cnfpt.example?subject=desabonnement>"
+    assert "Pour ne plus le recevoir, écrivez à" in body(message, "text/plain")
+
+
+def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
+    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
+    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, None).content)
+    address = f"https://parcours.example{Purpose.CONFIRM.value}/"
+    (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
+    token = link.removeprefix(address)
+    end = mail.called_for_at + timedelta(hours=48)
+    assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)) == (str(MAIL_ID),)
+    with pytest.raises(Expired):
+        LINKS.read(Purpose.CONFIRM, token, end)

@@ -1,0 +1,212 @@
+"""Whatever stands in names and titles, it never adds, removes or breaks anything."""
+
+import binascii
+import functools
+import re
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Any
+
+import icalendar
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from services.notifier import mime
+from services.notifier.letters import NewsItem, Template
+from tests.unit.notifier.builders import (
+    a_mail,
+    a_renderer,
+    a_session,
+    some_news,
+)
+from tests.unit.notifier.reading import FACTS, WITHOUT_SESSION, Page, body, parsed, rendered
+
+HEADERS = [
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Auto-Submitted",
+    "Content-Language",
+    "MIME-Version",
+    "Content-Type",
+]
+
+
+EVIL = [
+    "=?utf-8?q?hi=0d=0aBcc:_evil=40x.example?=",
+    "=?utf-8?b?aGkNCkJjYzogZXZpbEB4LmV4YW1wbGU=?=",
+    "x\r\nBcc: evil@x.example",
+    "x\r\n\r\n<h1>body</h1>",
+    "x\nBcc: evil@x.example",
+    "x\u2028Bcc: evil@x.example",
+    "x\x85Bcc: evil@x.example",
+    'x" <evil@x.example>, "y',
+    "x <evil@x.example>",
+    "x, evil@x.example",
+    "x; y: z (comment",
+    "x\\",
+    'x\\"',
+    "</p><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }} {% raw %} {title} {opens}",
+    "x\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:evil",
+    "x\\nATTENDEE:mailto:evil@x.example",
+    "UID:enrolment",
+    "x;y,z:w^'\"",
+    "\ud800",
+    "\u202egpj.exe",
+    ".",
+    "..",
+    "\n.\n",
+    "--=_d2719a4e3b534a529d532b8f7f6f3a90--",
+    "é" * 300,
+    "x" * 300,
+    '"' * 300,
+    " ",
+    "",
+]
+
+
+PIECES = st.one_of(
+    st.sampled_from(EVIL),
+    st.text(max_size=40),
+    st.text(st.characters(max_codepoint=0x100), max_size=40),
+    st.text(alphabet="=?utf-8qb_ \r\n\t<>\"',;:\\@().é", max_size=60),
+)
+
+
+OUTSIDE = st.builds("".join, st.lists(PIECES, min_size=1, max_size=3)).map(lambda text: text[:300])
+
+
+def checked(text_of: dict[str, str]) -> None:
+    """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
+    session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
+    mail = a_mail(Template.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
+    content = a_renderer().render(mail, session).content
+    message = parsed(content)
+
+    head = content.partition(b"\r\n\r\n")[0].decode("ascii")
+    names = re.findall(r"(?m)^([!-9;-~]+):", head.replace("\r\n", "\n"))
+    assert names == HEADERS
+    assert [name for name, _ in message.raw_items()] == HEADERS
+    assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
+    assert [box.addr_spec for box in message["From"].addresses] == ["formations@cnfpt.example"]
+    for name in ("Subject", "To"):
+        for chunk, charset in decode_header(str(dict(message.raw_items())[name])):
+            decoded = chunk.decode(charset or "ascii") if isinstance(chunk, bytes) else chunk
+            assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", decoded)
+            assert "=?" not in decoded.replace("=\n?", "")
+    assert [part.get_content_type() for part in message.iter_parts()] == [
+        "text/plain",
+        "text/html",
+        "text/calendar",
+    ]
+
+    calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
+    (event,) = calendar.walk("VEVENT")
+    harmless = harmless_event()
+    assert sorted(event) == sorted(harmless)
+    assert str(event["UID"]) == str(harmless["UID"])
+    assert str(event["ATTENDEE"]) == "mailto:zoe.durand@ville-exemple.fr"
+
+    page = Page(body(message, "text/html"))
+    assert page.elements == harmless_page().elements
+
+
+@functools.cache
+def harmless_event() -> Any:
+    (event,) = icalendar.Calendar.from_ical(body(rendered(Template.CONFIRMED), "text/calendar")).walk(
+        "VEVENT"
+    )
+    return event
+
+
+@functools.cache
+def harmless_page() -> Page:
+    return Page(body(rendered(Template.CONFIRMED), "text/html"))
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
+def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
+    text_of: dict[str, str],
+) -> None:
+    checked(text_of)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("where", ["title", "venue", "given", "family"])
+def test_what_is_known_to_break_mails_breaks_none(where: str, evil: str) -> None:
+    checked({"title": "t", "venue": "v", "given": "g", "family": "f"} | {where: evil})
+
+
+ELSEWHERE: dict[Template, Callable[[str], tuple[dict[str, Any], list[NewsItem]]]] = {
+    Template.BESPOKE_ANSWERED: lambda text: (
+        FACTS[Template.BESPOKE_ANSWERED] | {"message": "m" + " ".join(text.split()), "advisor": text},
+        [],
+    ),
+    Template.NEWS: lambda text: (
+        FACTS[Template.NEWS],
+        [some_news(title="n" + text, summary="s" + " ".join(text.split()))],
+    ),
+    Template.SESSION_CHANGED: lambda text: ({"venue_before": "v" + text}, []),
+    Template.REPLAY_AVAILABLE: lambda text: (
+        {"replay_title": "r" + text, "replay_url": "https://r.example/1"},
+        [],
+    ),
+}
+"""Letters that quote something else than a session's title and place, or a name."""
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(ELSEWHERE)), OUTSIDE)
+def test_nothing_that_a_letter_quotes_breaks_it(template: Template, text: str) -> None:
+    def written(quoted: str) -> EmailMessage:
+        facts, news = ELSEWHERE[template](quoted)
+        session = None if template in WITHOUT_SESSION else a_session()
+        return parsed(a_renderer().render(a_mail(template, facts=facts), session, news=news).content)
+
+    message, harmless = written(text), written("x")
+    assert list(message.keys()) == list(harmless.keys())
+    assert [part.get_content_type() for part in message.walk()] == [
+        part.get_content_type() for part in harmless.walk()
+    ]
+    assert Page(body(message, "text/html")).elements == Page(body(harmless, "text/html")).elements
+
+
+@settings(deadline=None)
+@given(OUTSIDE)
+@example("=?utf-8?q?hi=0d=0aBcc:_evil=40x?=")
+def test_a_header_value_is_one_line_of_ascii_that_decodes_to_no_control(text: str) -> None:
+    value = mime.unstructured(text)
+    assert value.isascii()
+    assert re.fullmatch(r"[ -~]*(\r\n [ -~]+)*", value)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_a_name_survives_its_header(name: str) -> None:
+    clean = mime.clean(name)
+    value = mime.mailbox(mime.Mailbox(name, "a@b.example")).replace("\r\n", "")
+    (box,) = message_from_bytes(f"To: {value}\r\n\r\n".encode("ascii"), policy=policy.default)["To"].addresses
+    assert box.addr_spec == "a@b.example"
+    shown, address = parseaddr(value)
+    assert address == "a@b.example"
+    # Not box.display_name: Python's parser puts spaces between the encoded-words of a phrase.
+    assert " ".join(str(make_header(decode_header(shown))).split()) == clean
+
+
+@given(st.text(max_size=200))
+def test_text_survives_quoted_printable(text: str) -> None:
+    encoded = mime._quoted_printable(text.encode(errors="replace").decode())
+    assert max(len(line) for line in encoded.split(b"\r\n")) <= 76
+    decoded = binascii.a2b_qp(encoded).decode().replace("\r\n", "\n")
+    lines = text.encode(errors="replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+    expected = re.sub(r"(?m)[ \t]+$", "", lines)
+    assert decoded == (expected if expected.endswith("\n") else expected + "\n")
