@@ -1,4 +1,4 @@
-"""The catalogue's pages in a real Chromium: one browser and one server for a module."""
+"""The pages in a real Chromium: one browser and one catalogue for all modules."""
 
 import hashlib
 import json
@@ -44,9 +44,12 @@ DEMAND = BespokeRequest(
 """What an authority asked of Bretagne."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium. Where it is missing its tests are skipped; never in CI."""
+    """Debian's Chromium. Where it is missing its tests are skipped; never in CI.
+
+    For this package alone: while Playwright runs, no other event loop does in this thread.
+    """
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         if os.environ.get("CI"):
