@@ -70,7 +70,8 @@ async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
     async with database.quiet_transaction() as tx:
         row = await store.request_outcome(tx, ce_id)
         if row is None:
-            return _on_its_way(ce_id, await intake.accepted_at(tx, ce_id))
+            accepted_at = await intake.accepted_at(tx, ce_id)
+            return _on_its_way(ce_id, accepted_at, await store.why_unreadable(tx, ce_id))
         moved: Sequence[Row[Any]] = ()
         if row.decided_at is not None:
             moved = await moves.caused_by(tx, ce_id, row.session_id, row.decided_at, row.agent_id)
@@ -88,12 +89,16 @@ async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
     )
 
 
-def _on_its_way(request_id: UUID, accepted_at: datetime | None) -> RequestOutcome:
-    if accepted_at is None:
+def _on_its_way(request_id: UUID, accepted_at: datetime | None, unreadable: str | None) -> RequestOutcome:
+    if unreadable is not None:
         raise Problem(
             404,
-            "No such request",
-            f"No request {request_id} has been read. "
-            "It may still be on its way, or was parked as unreadable.",
+            "The request could not be read",
+            f"The request {request_id} was put aside and changes nothing: {unreadable}. "
+            "Send it again under a new id, or ask the operators to mend it.",
+        )
+    if accepted_at is None:
+        raise Problem(
+            404, "No such request", f"No request {request_id} has been read. It may still be on its way."
         )
     return RequestOutcome(request_id=request_id, state="pending", received_at=accepted_at)

@@ -16,6 +16,7 @@ from services.enrolment.store.requests import (
     request_of,
     request_outcome,
     undecided_since,
+    why_unreadable,
 )
 from services.enrolment.store.saving import outbox, save, save_refusals
 
@@ -36,4 +37,5 @@ __all__ = [
     "save",
     "save_refusals",
     "undecided_since",
+    "why_unreadable",
 ]

@@ -1,5 +1,6 @@
 """What is asked: events read as requests, requests kept until their session is known, what became of each."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -143,6 +144,13 @@ async def request_outcome(tx: Transaction, request_id: UUID) -> Row[Any] | None:
     return result.one_or_none()
 
 
+async def why_unreadable(tx: Transaction, request_id: UUID) -> str | None:
+    """Why a record with this ``ce_id`` was put aside, if one was; never a word of what it held."""
+    encoded = base64.b64encode(str(request_id).encode()).decode()
+    error: str | None = await tx.scalar(_UNREADABLE, {"header": json.dumps([["ce_id", encoded]])})
+    return error
+
+
 _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer)
@@ -167,6 +175,10 @@ def _request_from(row: Row[Any]) -> Request:
     return _KINDS[kind].validate_python(row.asked)
 
 
+_UNREADABLE = text(
+    "SELECT error FROM dead_letter WHERE state = 'parked' AND traceback IS NULL "
+    "AND headers @> CAST(:header AS jsonb) LIMIT 1"
+)
 _KNOWN = text("SELECT request_id FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
 _UNDECIDED = text(
     "SELECT * FROM request WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL "

@@ -3,11 +3,20 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+from sqlalchemy import text
+
+from services.enrolment.handlers import subscriptions
 from services.enrolment.rules import GroupRequest, Request, SeatRequest, Withdrawal
 from shared import clock
+from shared.database import Database
 from shared.events.catalogue import SessionState
-from tests.integration.enrolment.conftest import Ask, Front
-from tests.support.builders import an_agent, open_now
+from shared.events.portal import GroupEnrolmentRequested
+from shared.events.topics import Topic
+from shared.messaging.consumer import Intake
+from shared.messaging.decoding import Record, decode
+from tests.integration.enrolment.conftest import PROBLEM, Ask, Front
+from tests.support.builders import an_agent, as_json, headers, open_now
 
 
 async def told(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
@@ -67,3 +76,37 @@ async def test_the_answer_to_a_group_says_how_many_came_to_what_and_names_nobody
     assert outcome["facts"]["agents_enrolled"] == 2
     assert outcome["facts"]["agents_waitlisted"] == 1
     assert "Q-" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("group", "why"),
+    [
+        ([], "agents: Tuple should have at least 1 item"),
+        ([f"G-{number}" for number in range(501)], "agents: Tuple should have at most 500 items"),
+        (["G-1", "G-1"], "agents: Value error, an agent stands twice in the group"),
+    ],
+)
+async def test_a_group_that_cannot_be_read_changes_nothing_and_its_portal_can_ask_why(
+    database: Database, ask: Ask, group: list[str], why: str
+) -> None:
+    request_id = uuid4()
+    document = {
+        "session_id": str(uuid4()),
+        "agents": [an_agent(agent_id).model_dump(mode="json") for agent_id in group],
+        "requested_by": {"name": "Nadia Benali", "email": "formation@ville.fr"},
+    }
+    record = Record(
+        Topic.PORTAL_ENROLMENTS,
+        partition=0,
+        offset=0,
+        key=None,
+        value=as_json(document),
+        headers=tuple(headers(GroupEnrolmentRequested.TYPE, event_id=request_id)),
+        received_at=clock.now(),
+    )
+    await Intake(subscriptions.by_topic[Topic.PORTAL_ENROLMENTS], database).take([decode(record)])
+    answer = await ask("GET", f"/api/v1/requests/{request_id}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
+    assert why in answer.json()["detail"]
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM request")) == 0
