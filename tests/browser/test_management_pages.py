@@ -94,3 +94,16 @@ def test_an_authority_is_answered_by_clicks(desk: Page) -> None:
     expect(desk.get_by_role("status")).to_contain_text("La réponse est enregistrée")
     expect(desk.get_by_role("group", name="Session convenue")).to_be_visible()
     looks_right(desk)
+
+
+def test_a_file_with_faults_is_told_line_by_line(desk: Page) -> None:
+    desk.get_by_role("link", name="Importer un fichier").click()
+    looks_right(desk)
+    content = b"Offre;Debut;Fin;Ouverture des inscriptions\nrien;hier;demain;jamais\n"
+    desk.get_by_label("Fichier CSV").set_input_files(
+        {"name": "sessions.csv", "mimeType": "text/csv", "buffer": content}
+    )
+    desk.get_by_role("button", name="Envoyer le fichier").click()
+    expect(desk.get_by_role("alert")).to_contain_text("4 erreurs sont à corriger")
+    expect(desk.get_by_role("row")).to_have_count(5)
+    looks_right(desk)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from services.catalogue.pages import answers, browse, demands, feeds, logins, manage
+from services.catalogue.pages import answers, browse, demands, feeds, logins, manage, sheets
 from services.catalogue.pages.site import BUILT, Site, fingerprint, render, static_file
 
 _FOREVER = "public, max-age=31536000, immutable"
@@ -25,6 +25,7 @@ def build(site: Site) -> Starlette:
         *browse.routes(),
         *feeds.routes(),
         *logins.routes(),
+        *sheets.routes(),
         *manage.routes(),
         *demands.routes(),
         Route("/static/{name}", _static),

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -36,12 +37,13 @@ LARGEST_FORM = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
+    """A request of somebody who is logged in. ``form`` is empty unless they sent one, as is ``file``."""
 
     request: Request
     who: Principal
     login: Login
     form: Mapping[str, str]
+    file: bytes | None = None
 
     @property
     def database(self) -> Database:
@@ -74,11 +76,12 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return RedirectResponse(LOGIN, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
         who, login = found
         form: Mapping[str, str] = {}
+        file: bytes | None = None
         if request.method == "POST":
-            form = await _form(request)
+            form, file = await _form(request)
             if not secrets.compare_digest(form.get("cle", "").encode(), login.form_key.encode()):
                 raise HTTPException(403)
-        return await handler(Visit(request, who, login, form))
+        return await handler(Visit(request, who, login, form, file))
 
     return answer
 
@@ -87,7 +90,8 @@ async def log_in(request: Request) -> Response:
     """The form, and what comes of it."""
     if request.method != "POST":
         return answers.private(render(request, "connexion.html", wrong=False))
-    token = (await _form(request)).get("jeton", "").strip()
+    form, _ = await _form(request)
+    token = form.get("jeton", "").strip()
     site = site_of(request)
     who = site.tokens.owner_of(token)
     if who is None or who.role not in (Role.ORGANISER, Role.ADMIN):
@@ -134,21 +138,37 @@ async def _login_of(request: Request) -> tuple[Principal, Login] | None:
     return None if login is None or who is None else (who, login)
 
 
-async def _form(request: Request) -> Mapping[str, str]:
-    """The fields of a form of this site. Raises a 403 for one that a browser says is another's, a 413."""
+async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
+    """The fields of a form of this site, and its file. Raises a 403 for one of another site, a 400, a 413."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403)
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise HTTPException(403)
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await _with_file(request)
+    if kind != "application/x-www-form-urlencoded":
         raise HTTPException(400)
     content = bytearray()
     async for piece in request.stream():
         content += piece
         if len(content) > LARGEST_FORM:
             raise HTTPException(413)
-    return parsed(bytes(content))
+    return parsed(bytes(content)), None
+
+
+async def _with_file(request: Request) -> tuple[Mapping[str, str], bytes | None]:
+    """A form with one file; how large it may be is bounded for every service alike."""
+    fields: dict[str, str] = {}
+    file: bytes | None = None
+    async with request.form(max_files=1, max_fields=10, max_part_size=LARGEST_FORM) as sent:
+        for name, value in sent.multi_items():
+            if isinstance(value, UploadFile):
+                file = await value.read()
+            else:
+                fields[name] = value
+    return fields, file
 
 
 def parsed(content: bytes) -> Mapping[str, str]:

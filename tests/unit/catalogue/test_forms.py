@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from services.catalogue.pages import complaints, forms, logins, wording
+from services.catalogue.pages import complaints, forms, logins, sheets, wording
 from services.catalogue.rules import Refusal
 from services.catalogue.store.sessions import Presentation
+from shared.spreadsheets import Code, Fault
 from tests.unit.catalogue.builders import a_plan
 
 PARIS = "Europe/Paris"
@@ -67,6 +68,13 @@ def test_every_refusal_has_a_french_sentence() -> None:
 def test_a_history_has_words_for_every_field_of_a_form() -> None:
     for field in forms.FIELDS - {"offer_id", "organiser"}:
         assert wording.changed({field: None}) != field
+
+
+def test_every_fault_of_a_sheet_has_a_french_sentence() -> None:
+    assert {code.value for code in Code} | {refusal.value for refusal in Refusal} <= set(sheets.FAULTS)
+    assert set(sheets.TITLES) <= forms.FIELDS
+    for column in sheets.TITLES:
+        assert sheets.said(Fault(3, "invalid", "whatever", column))
 
 
 @given(st.binary(max_size=300))

@@ -1,0 +1,82 @@
+"""Sessions in and out as CSV, by forms: tried first, every fault by its line, then drafted."""
+
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from services.catalogue.desk import sessions as desk
+from services.catalogue.desk import sheets
+from services.catalogue.pages import answers, complaints
+from services.catalogue.pages.logins import Visit, guarded
+from services.catalogue.store.sessions import Wanted
+from shared import clock, spreadsheets
+from shared.spreadsheets import Code, Fault
+
+SHOWN = 200
+"""Faults that a page lists; more of them are the same few."""
+
+TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
+
+FAULTS: Mapping[str, str] = {
+    Code.TOO_LARGE: "Le fichier est trop volumineux : divisez-le.",
+    Code.NOT_CSV: "Ce fichier est un classeur : enregistrez-le au format CSV.",
+    Code.NOT_TEXT: "Ce fichier n’est pas du texte : enregistrez-le au format CSV (UTF-8).",
+    Code.EMPTY: "La première ligne est vide : elle doit nommer les colonnes.",
+    Code.TOO_MANY_COLUMNS: "Le fichier a trop de colonnes.",
+    Code.TOO_MANY_ROWS: "Le fichier a trop de lignes : divisez-le.",
+    Code.COLUMN_MISSING: "Cette colonne manque.",
+    Code.COLUMN_TWICE: "Cette colonne est présente deux fois.",
+    Code.COLUMN_UNKNOWN: "Cette colonne est inconnue.",
+    Code.BAD_QUOTES: "Les guillemets de cette ligne ne se referment pas.",
+    Code.CELLS_MISSING: "Cette ligne a moins de cellules que l’en-tête.",
+    Code.TOO_MANY_CELLS: "Cette ligne a plus de cellules que l’en-tête.",
+    "unknown_offer": "Cette offre n’existe pas.",
+    "not_yours": "Cette délégation n’est pas la vôtre.",
+    **{refusal.value: said for refusal, said in complaints.REFUSALS.items()},
+}
+"""What is wrong with a line, by code; what is ``invalid`` is told by its column."""
+
+
+def routes() -> list[Route]:
+    """The addresses of these pages."""
+    return [
+        Route("/gestion/sessions.csv", guarded(export)),
+        Route("/gestion/sessions/importer", guarded(import_sheet), methods=["GET", "POST"]),
+    ]
+
+
+async def export(visit: Visit) -> Response:
+    """The delegation's sessions, as a file."""
+    wanted = Wanted(now=clock.now(), viewer=desk.viewer_of(visit.who), own=True)
+    headers = answers.SECURITY | {
+        "Cache-Control": "no-store",
+        "Content-Disposition": 'attachment; filename="sessions.csv"',
+    }
+    pieces = sheets.write(visit.database, wanted)
+    return StreamingResponse(pieces, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+
+
+async def import_sheet(visit: Visit) -> Response:
+    """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
+    if visit.request.method != "POST":
+        return visit.page("gestion-importer.html", report=None, tried=True, faults=[], more=0)
+    if visit.file is None:
+        raise HTTPException(400)
+    tried = visit.form.get("essai") == "oui"
+    report = await sheets.read(visit.database, visit.who, visit.file, dry_run=tried)
+    return visit.page(
+        "gestion-importer.html",
+        status=422 if report.faults and not tried else 200,
+        report=report,
+        tried=tried,
+        faults=[(one.line, TITLES.get(one.column or ""), said(one)) for one in report.faults[:SHOWN]],
+        more=max(0, len(report.faults) - SHOWN),
+    )
+
+
+def said(fault: Fault) -> str:
+    """A fault in French."""
+    known = FAULTS.get(fault.code)
+    return known if known is not None else complaints.of_field(fault.column or "")
