@@ -1,13 +1,15 @@
 """What really happened, read from outside: the decisions topic, the databases, the mailbox.
 
-Reads only: the databases in read-only sessions, the topic without a consumer group.
+Reads only: the databases in read-only sessions, the topic without a consumer group. Judges nothing, which
+`verdict.py` does.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,30 +19,57 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.local.books import Answer, Books
+from shared.local.books import Answer, AnswerKey, Event
+from shared.local.mailbox.reading import open_mail
 
 DECISIONS = "enrolment.decisions"
 GROUPS = {
-    "enrolment": ("portal.enrolments", "catalogue.sessions"),
-    "notifier": ("enrolment.decisions", "catalogue.sessions", "catalogue.resources"),
+    "catalogue": ("portal.bespoke",),
+    "enrolment": ("portal.enrolments", "portal.bespoke", "catalogue.sessions"),
+    "notifier": ("enrolment.decisions", "catalogue.sessions", "catalogue.resources", "catalogue.bespoke"),
 }
 _OUTCOMES = {
     "AgentEnrolled": "enrolled",
     "AgentWaitlisted": "waitlisted",
+    "SeatOffered": "offered",
+    "SeatOfferLapsed": "lapsed",
     "EnrolmentRefused": "refused",
     "EnrolmentWithdrawn": "withdrawn",
     "EnrolmentPending": "pending",
 }
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where an enrolment stands by the last decision about it."""
+
+    outcome: str
+    reason: str | None
+    session_id: str
+    agent_id: str
+
+
+def outcome_of(name: str, decision: Mapping[str, Any]) -> Answer:
+    """Return what a decision, named as its type, says in the words of the books."""
+    if name == "EnrolmentWithdrawn" and decision["by"] == "session_cancelled":
+        return Answer("cancelled")
+    return Answer(_OUTCOMES[name], decision["reason"] if name == "EnrolmentRefused" else None)
+
+
 @dataclass
 class Decisions:
-    """The decisions topic, read as it is written; each event counts once, by its id."""
+    """The decisions topic, read as it is written; each event counts once, by its id.
+
+    `answers` are to requests, by the request's id and the agent; `followed` has no request. An enrolment's
+    events are in order, since an agent's are in one partition: `offers` counts what became of each offer.
+    """
 
     connection: Mapping[str, Any]
-    answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
-    promoted: Counter[tuple[str, str]] = field(default_factory=Counter)
-    ended: Counter[tuple[str, str]] = field(default_factory=Counter)
+    answers: dict[AnswerKey, list[Answer]] = field(default_factory=lambda: defaultdict(list))
+    followed: Counter[Event] = field(default_factory=Counter)
+    sessions: dict[AnswerKey, str] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)
+    offers: Counter[str] = field(default_factory=Counter)
     _seen: set[bytes] = field(default_factory=set)
     _reading: "asyncio.Task[None] | None" = None
 
@@ -69,14 +98,29 @@ class Decisions:
             await consumer.stop()
 
     def _count(self, name: str, decision: dict[str, Any]) -> None:
-        seat = (decision["session_id"], decision["agent"]["agent_id"])
-        if decision["request_id"] is not None:
-            answer = Answer(_OUTCOMES[name], decision.get("reason") if name == "EnrolmentRefused" else None)
-            self.answers[decision["request_id"]].append(answer)
-        elif name == "AgentEnrolled":
-            self.promoted[seat] += 1
-        elif name == "EnrolmentWithdrawn":
-            self.ended[seat] += 1
+        session_id, agent_id = decision["session_id"], decision["agent"]["agent_id"]
+        answer = outcome_of(name, decision)
+        if decision["request_id"] is None:
+            self.followed[answer, session_id, agent_id] += 1
+        else:
+            key = (decision["request_id"], agent_id)
+            self.answers[key].append(answer)
+            self.sessions[key] = session_id
+        if decision.get("asked", "enrolment") != "enrolment":
+            return  # a withdrawal or an answer that was refused leaves the enrolment where it was
+        before = self.standing.get(decision["enrolment_id"])
+        self.standing[decision["enrolment_id"]] = Standing(
+            answer.outcome, answer.reason, session_id, agent_id
+        )
+        if answer.outcome == "offered":
+            self.offers["made"] += 1
+        elif before is not None and before.outcome == "offered":
+            ended = "accepted" if answer.outcome == "enrolled" else answer.outcome
+            self.offers["declined" if decision.get("cause") == "declined" else ended] += 1
+
+    def open_offers(self) -> int:
+        """Return how many offers stand."""
+        return sum(one.outcome == "offered" for one in self.standing.values())
 
 
 class MailFiles:
@@ -87,6 +131,7 @@ class MailFiles:
         self._read = {path.name for path in directory.glob("*.eml")}
         self.received: Counter[str] = Counter()
         self.message_ids: Counter[str] = Counter()
+        self._files: dict[str, list[Path]] = defaultdict(list)
 
     def look(self) -> int:
         """Read what is new and return how many mails came in all."""
@@ -96,114 +141,81 @@ class MailFiles:
                 self._count(path)
         return self.received.total()
 
+    def link_to(self, address: str, page: str) -> str | None:
+        """Return the newest link to a page in the mails to this address, as their reader sees it."""
+        self.look()
+        for path in sorted(self._files[address], reverse=True):
+            found = re.search(rf"https?://\S+{re.escape(page)}/\S+", open_mail(path.read_bytes()).text or "")
+            if found is not None:
+                return found.group()
+        return None
+
     def _count(self, path: Path) -> None:
         with path.open("rb") as file:
             for line in file:
                 name, _, value = line.decode(errors="replace").partition(":")
                 if name.lower() == "delivered-to":
                     self.received[value.strip()] += 1
+                    self._files[value.strip()].append(path)
                 elif name.lower() == "message-id":
                     self.message_ids[value.strip()] += 1
                 elif not line.strip():
                     return
 
 
-@dataclass
-class Findings:
-    """How reality differs from the books. `details` names the first differences of each kind."""
-
-    lost: int = 0
-    duplicated: int = 0
-    overbooked: int = 0
-    wrong: int = 0
-    details: list[str] = field(default_factory=list)
-
-    def note(self, kind: str, count: int, what: str) -> None:
-        """Count differences of a kind: lost, duplicated, overbooked or wrong."""
-        if count:
-            setattr(self, kind, getattr(self, kind) + count)
-            self.details.append(f"{kind}: {count} {what}")
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.duplicated or self.overbooked or self.wrong)
-
-
-def compare_answers(books: Books, decisions: Decisions) -> Findings:
-    """Compare the decisions topic with the books: every request answered once, and as it should be."""
-    found = Findings()
-    missing = [ce_id for ce_id in books.answers if not decisions.answers.get(ce_id)]
-    found.note("lost", len(missing), f"requests without an answer, such as {missing[:3]}")
-    extra = {ce_id: len(given) - 1 for ce_id, given in decisions.answers.items() if len(given) > 1}
-    found.note("duplicated", sum(extra.values()), f"answers too many, such as to {list(extra)[:3]}")
-    strangers = [ce_id for ce_id in decisions.answers if ce_id not in books.answers]
-    found.note("wrong", len(strangers), f"answers to requests nobody sent, such as {strangers[:3]}")
-    different = [
-        f"{ce_id}: {given[0]} instead of {books.answers[ce_id]}"
-        for ce_id, given in decisions.answers.items()
-        if ce_id in books.answers and given[0] != books.answers[ce_id]
-    ]
-    found.note("wrong", len(different), f"answers that should be others, such as {different[:3]}")
-    for what, expected, seen in (
-        ("seats given to the first in line", books.promoted, decisions.promoted),
-        ("enrolments ended by a cancellation", books.ended, decisions.ended),
-    ):
-        found.note("lost", (expected - seen).total(), f"{what}: {list(expected - seen)[:3]}")
-        found.note("duplicated", (seen - expected).total(), f"{what}: {list(seen - expected)[:3]}")
-    return found
-
-
-def compare_mails(
-    books: Books, mails: MailFiles, found: Findings, superseded: Counter[str] | None = None
-) -> None:
-    """Compare the mailbox with the books: every letter that is due, once.
-
-    A letter that was superseded before it left (a confirmation, when the agent has withdrawn since) counts
-    as there.
-    """
-    settled = mails.received + (superseded or Counter())
-    missing, extra = books.mails - settled, settled - books.mails
-    found.note("lost", missing.total(), f"mails that did not come, to {list(missing)[:3]}")
-    found.note("duplicated", extra.total(), f"mails too many, to {list(extra)[:3]}")
-    twice = [message_id for message_id, count in mails.message_ids.items() if count > 1]
-    found.note("duplicated", len(twice), f"mails that came twice, such as {twice[:3]}")
-
-
 @dataclass(frozen=True)
 class Seats:
-    """How many sit and how many wait in each session, as the enrolment database says."""
+    """Who sits, has an offer and waits, as the enrolment database says: (session_id, agent_id), once each."""
 
-    enrolled: Counter[str]
-    waiting: Counter[str]
+    seated: Counter[tuple[str, str]]
+    offered: Counter[tuple[str, str]]
+    waiting: Counter[tuple[str, str]]
 
 
-async def compare_seats(books: Books, enrolment_url: str, found: Findings) -> Seats:
-    """Compare the enrolment database with the books: who sits, who waits, and never too many."""
+async def seats(enrolment_url: str, session_ids: Sequence[str]) -> Seats:
+    """Read who sits, has an offer and waits in these sessions."""
     async with reading(enrolment_url) as database:
         rows = await database.fetch(
             "SELECT session_id::text, agent_id, state FROM enrolment "
             "WHERE session_id = ANY($1::uuid[]) AND state IN ('enrolled', 'offered', 'waitlisted')",
-            list(books.sessions),
+            list(session_ids),
         )
-        answered = await database.fetchval(
+
+    def of(state: str) -> Counter[tuple[str, str]]:
+        return Counter((row["session_id"], row["agent_id"]) for row in rows if row["state"] == state)
+
+    return Seats(of("enrolled"), of("offered"), of("waitlisted"))
+
+
+async def decided(enrolment_url: str, request_ids: Sequence[str]) -> int:
+    """Return how many of these requests have an outcome in the database."""
+    async with reading(enrolment_url) as database:
+        count: int = await database.fetchval(
             "SELECT count(*) FROM request WHERE request_id = ANY($1::uuid[]) AND decided_at IS NOT NULL",
-            list(books.answers),
+            list(request_ids),
         )
-    seated = Counter((row["session_id"], row["agent_id"]) for row in rows if row["state"] != "waitlisted")
-    waiting = Counter((row["session_id"], row["agent_id"]) for row in rows if row["state"] == "waitlisted")
-    found.note("wrong", len(books.answers) - answered, "requests without an outcome in the database")
-    taken = Counter(session_id for session_id, _ in seated.elements())
-    for session_id, count in taken.items():
-        capacity = books.sessions[session_id].facts.capacity
-        if capacity is not None:
-            found.note("overbooked", max(0, count - capacity), f"seats too many in session {session_id}")
-    due_seats = Counter((s, agent_id) for s, book in books.sessions.items() for agent_id in book.seated)
-    due_line = Counter((s, agent_id) for s, book in books.sessions.items() for agent_id in book.line)
-    for what, due, there in (("seats", due_seats, seated), ("places in line", due_line, waiting)):
-        # Not lost or duplicated once more: what was answered and mailed is counted by the other comparisons.
-        found.note("wrong", (due - there).total(), f"{what} missing in the database: {list(due - there)[:3]}")
-        found.note("wrong", (there - due).total(), f"{what} that are nobody's: {list(there - due)[:3]}")
-    return Seats(taken, Counter(session_id for session_id, _ in waiting.elements()))
+        return count
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One decision, in the order in which they were taken."""
+
+    session_id: str
+    enrolment_id: str
+    outcome: str
+
+
+async def decisions_in_order(enrolment_url: str) -> list[Decided]:
+    """Read all decisions as they were taken: of one session, under its lock, in the order of the outbox."""
+    async with reading(enrolment_url) as database:
+        rows = await database.fetch("SELECT type, data FROM outbox WHERE topic = $1 ORDER BY id", DECISIONS)
+    told = [(row["type"].split(".")[-2], json.loads(row["data"])) for row in rows]
+    return [
+        Decided(one["session_id"], one["enrolment_id"], outcome_of(name, one).outcome)
+        for name, one in told
+        if one.get("asked", "enrolment") == "enrolment"
+    ]
 
 
 async def parked(enrolment_url: str) -> int:

@@ -1,4 +1,4 @@
-"""A simulated portal: publishes CloudEvents to `portal.enrolments` as a foreign program would.
+"""A simulated portal: publishes CloudEvents to the portals' topics as a foreign program would.
 
 It writes headers and JSON by hand from the published contract and imports none of the project's event
 classes, so that whoever plays it checks the contract from outside. It can also send what a broken
@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.local.people import Agent
 
-TOPIC = "portal.enrolments"
+ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -28,7 +28,12 @@ class Kind(StrEnum):
     """What a portal asks."""
 
     ENROLMENT = "EnrolmentRequested"
+    GROUP = "GroupEnrolmentRequested"
     WITHDRAWAL = "WithdrawalRequested"
+    APPROVAL = "ApprovalDecided"
+    OFFER_ANSWER = "SeatOfferAnswered"
+    NOMINATION = "TraineesNominated"
+    BESPOKE = "BespokeTrainingRequested"
 
 
 class Mode(StrEnum):
@@ -40,7 +45,11 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Ask:
-    """One request, before it is sent. The same `ce_id` twice is a redelivery."""
+    """One request, before it is sent. The same `ce_id` twice is a redelivery.
+
+    `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
+    offer is accepted, an approval granted, a group is to have all its seats or none.
+    """
 
     session_id: str
     agent: Agent
@@ -48,16 +57,52 @@ class Ask:
     mode: Mode = Mode.BINARY
     ce_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     odd_headers: tuple[tuple[str, bytes | None], ...] = ()
+    agents: tuple[Agent, ...] = ()
+    says_yes: bool = True
+
+    @property
+    def topic(self) -> str:
+        return BESPOKE if self.kind in (Kind.NOMINATION, Kind.BESPOKE) else ENROLMENTS
+
+    @property
+    def key(self) -> str:
+        return self.agent.siret if self.topic == BESPOKE else self.session_id
 
     def data(self) -> dict[str, object]:
         """Return the event's data."""
-        if self.kind is Kind.WITHDRAWAL:
-            return {
-                "session_id": self.session_id,
-                "agent_id": self.agent.agent_id,
-                "reason": "Empêchement de dernière minute",
-            }
-        return {"session_id": self.session_id, "agent": self.agent.as_json(), "approval": None}
+        session = {"session_id": self.session_id}
+        about = {**session, "agent_id": self.agent.agent_id}
+        several = {"agents": [agent.as_json() for agent in self.agents]}
+        authority = {"siret": self.agent.siret}
+        match self.kind:
+            case Kind.ENROLMENT:
+                return {**session, "agent": self.agent.as_json(), "approval": None}
+            case Kind.WITHDRAWAL:
+                return {**about, "reason": "Empêchement de dernière minute"}
+            case Kind.OFFER_ANSWER:
+                return {**about, "accepted": self.says_yes}
+            case Kind.APPROVAL:
+                return {**about, "granted": self.says_yes, "decided_by": "Service formation"}
+            case Kind.GROUP:
+                officer = officer_of(self.agent)
+                return {**session, **several, "requested_by": officer, "all_or_nothing": self.says_yes}
+            case Kind.NOMINATION:
+                return {**authority, **session, **several, "nominated_by": officer_of(self.agent)}
+            case Kind.BESPOKE:
+                return {
+                    **authority,
+                    "authority": self.agent.employer,
+                    "delegation": self.agent.delegation,
+                    "requested_by": officer_of(self.agent),
+                    "theme": "enjeux-ia",
+                    "trainees": len(self.agents),
+                }
+
+
+def officer_of(agent: Agent) -> dict[str, str]:
+    """Return the training officer of the agent's authority, in this demonstration, as a contact."""
+    name, _, town = agent.email.partition("@")
+    return {"name": f"Service formation, {agent.employer}", "email": f"formation.{name}@{town}"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +142,7 @@ class Portal:
         for ask in asks:
             value, headers = self.record(ask)
             waiting.append(
-                (ask, datetime.now(UTC), await self._send(ask.session_id.encode(), value, headers))
+                (ask, datetime.now(UTC), await self._send(ask.topic, ask.key.encode(), value, headers))
             )
         return [
             Sent(ask, place.partition, place.offset, sent_at)
@@ -105,8 +150,8 @@ class Portal:
         ]
 
     async def publish_raw(self, records: Sequence[tuple[bytes | None, bytes | None, Headers]]) -> None:
-        """Send records as they are: key, value, headers."""
-        await asyncio.gather(*[await self._send(*record) for record in records])
+        """Send records to the topic of enrolments as they are: key, value, headers."""
+        await asyncio.gather(*[await self._send(ENROLMENTS, *record) for record in records])
 
     def record(self, ask: Ask) -> tuple[bytes, Headers]:
         """Return the value and the headers of a request, as CloudEvents' Kafka binding has them."""
@@ -117,7 +162,7 @@ class Portal:
             "type": f"fr.cnfpt.portal.{ask.kind}.v1",
             "source": self.source,
             "time": now,
-            "subject": ask.session_id,
+            "subject": ask.key,
         }
         headers: Headers
         if ask.mode is Mode.STRUCTURED:
@@ -132,10 +177,12 @@ class Portal:
         ]
         return json.dumps(ask.data(), ensure_ascii=False).encode(), headers
 
-    async def _send(self, key: bytes | None, value: bytes | None, headers: Headers) -> "asyncio.Future[Any]":
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> "asyncio.Future[Any]":
         if self._producer is None:
             raise RuntimeError("the portal is not connected: use `async with`")
-        future: asyncio.Future[Any] = await self._producer.send(TOPIC, value, key, headers=headers)
+        future: asyncio.Future[Any] = await self._producer.send(topic, value, key, headers=headers)
         return future
 
 

@@ -1,12 +1,13 @@
-"""The demonstration's summary for a person: one row per format. Pure."""
+"""The demonstration's summary for a person: what became of every demand for a seat, by format. Pure."""
 
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.local.audit import Findings, Seats
-from shared.local.books import UNKNOWN_FORMAT, Answer, Books
+from shared.local.audit import Decisions
+from shared.local.books import UNKNOWN_FORMAT, Books
+from shared.local.verdict import demands_by_session
 
 FORMATS = {
     "mooc": "MOOC",
@@ -16,66 +17,100 @@ FORMATS = {
     "bespoke": "bespoke",
     UNKNOWN_FORMAT: "unknown session",
 }
-HEADINGS = ("format", "sessions", "requests", "enrolled", "waiting", "mails")
+OUTCOMES = {
+    "enrolled": "enrolled",
+    "waitlisted": "waiting",
+    "offered": "offered",
+    "pending": "pending",
+    "refused": "refused",
+    "withdrawn": "withdrawn",
+    "cancelled": "cancelled",
+    "lapsed": "lapsed",
+}
+"""Where a demand for a seat may stand, and its column: in each row they add up to the demands."""
+_WIDTH = 100
 
 
 def summary(
     figures: Mapping[str, Any],
-    *,
     books: Books,
-    answers: Mapping[str, Sequence[Answer]],
-    seats: Seats,
+    decisions: Decisions,
     received: Counter[str],
-    found: Findings,
+    details: Sequence[str],
 ) -> str:
     """Return the table, the totals, and the differences if there are any.
 
     `figures` is what `demo.json` holds; `received` counts the mails of each address.
     """
-    withdrawn = sum(answer.outcome == "withdrawn" for answer in books.answers.values())
-    totals = f"""
-{figures["requests"]} requests, {figures["answers"]} answered; \
-{withdrawn} withdrawals, {books.promoted.total()} seats passed on to the first in line
-{figures["mails_received"]} of {figures["mails_expected"]} mails received, \
-{figures["mails_superseded"]} not sent as they were not so any more; \
-{figures["parked"]} unreadable records parked; {figures["seconds"]} s
-lost {figures["lost"]}, duplicated {figures["duplicated"]}, overbooked {figures["overbooked"]}
-"""
-    details = [f"  {detail}" for detail in found.details]
-    return "\n".join(["", *_table(books, answers, seats, received), totals.rstrip(), *details, ""])
+    offers, selection = figures["offers"], Counter(figures["selection"])
+    totals = [
+        "",
+        (
+            f"{figures['requests']} answers due, {figures['answers']} given: {figures['demands']} demands, "
+            f"{figures['withdrawals']} withdrawals, {figures['approvals']} decisions of employers, "
+            f"{figures['offers_answered']} answers to offers"
+        ),
+        (
+            f"offers: {offers['made']} made = {offers['accepted']} accepted + {offers['declined']} declined "
+            f"+ {offers['lapsed']} lapsed + {offers['withdrawn']} withdrawn + {offers['open']} open"
+        ),
+        (
+            f"selection: {selection.total()} candidates = {selection['enrolled']} seats "
+            f"+ {selection['waitlisted']} in line + {selection['refused']} not selected"
+        ),
+        (
+            f"{figures['groups']} groups, {figures['nominations']} lists of a bespoke session, "
+            f"{figures['reserved_seats_released']} reserved seats released to who waited"
+        ),
+        (
+            f"{figures['mails_received']} of {figures['mails_expected']} mails received, "
+            f"{figures['mails_superseded']} not sent as they were not so any more; "
+            f"{figures['parked']} unreadable records parked; {figures['seconds']} s"
+        ),
+        f"lost {figures['lost']}, duplicated {figures['duplicated']}, overbooked {figures['overbooked']}",
+    ]
+    table, reasons = _table(books, decisions, received), _reasons(books, decisions)
+    return "\n".join(["", *table, *reasons, *totals, *(f"  {detail}" for detail in details), ""])
 
 
-def _table(
-    books: Books, answers: Mapping[str, Sequence[Answer]], seats: Seats, received: Counter[str]
-) -> list[str]:
-    rows: list[tuple[tuple[str, ...], str]] = []
+def _table(books: Books, decisions: Decisions, received: Counter[str]) -> list[str]:
+    """The rows: a format's sessions, the demands for seats there, where each stands now, and its mails."""
+    demands: Counter[str] = Counter()
+    for session_id, number in demands_by_session(books).items():
+        demands[books.format_of(session_id)] += number
+    stand = Counter((books.format_of(one.session_id), one.outcome) for one in decisions.standing.values())
+    mails: Counter[str] = Counter()
+    for address, number in received.items():
+        mails[books.format_of_address.get(address, UNKNOWN_FORMAT)] += number
+    sessions = Counter(book.facts.format for book in books.sessions.values())
+    headings = ("format", "sessions", "demands", *OUTCOMES.values(), "mails")
+    counts = {
+        name: [sessions[key], demands[key], *(stand[key, outcome] for outcome in OUTCOMES), mails[key]]
+        for key, name in FORMATS.items()
+        if demands[key]
+    }
+    counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)]
+    rows = [headings, *((name, *map(_shown, numbers)) for name, numbers in counts.items())]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(headings))]
+    return [_line(row, widths) for row in rows]
+
+
+def _reasons(books: Books, decisions: Decisions) -> list[str]:
+    """The refusals of each format, by reason."""
+    lines = ["", "refused, by reason"]
     for key, name in FORMATS.items():
-        asked = [ce_id for ce_id, sent in books.asked.items() if books.format_of(sent.ask.session_id) == key]
-        if not asked:
-            continue
-        held = [session_id for session_id in books.sessions if books.format_of(session_id) == key]
-        # Each agent of the demonstration asks for one session only: their address tells its format.
-        addresses = {books.asked[ce_id].ask.agent.email for ce_id in asked}
-        reasons = Counter(given[0].reason for ce_id in asked if (given := answers.get(ce_id)))
-        counts = (
-            len(held),
-            len(asked),
-            sum(seats.enrolled[session_id] for session_id in held),
-            sum(seats.waiting[session_id] for session_id in held),
-            sum(received[address] for address in addresses),
+        reasons = Counter(
+            one.reason for one in decisions.standing.values() if books.format_of(one.session_id) == key
         )
         told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common() if reason)
-        rows.append(((name, *map(str, counts)), told))
-    widths = [
-        max(len(cells[n]) for cells in (HEADINGS, *(row for row, _ in rows))) for n in range(len(HEADINGS))
-    ]
-    indent = sum(widths) + 2 * len(widths)
-    lines = [_line(HEADINGS, widths) + "  refused, by reason"]
-    for cells, told in rows:
-        first, *more = textwrap.wrap(told, 50) or [""]
-        lines.append(f"{_line(cells, widths)}  {first}".rstrip())
-        lines += [" " * indent + line for line in more]
+        if told:
+            label = f"  {name:<16}"
+            lines += textwrap.wrap(told, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
     return lines
+
+
+def _shown(number: int) -> str:
+    return str(number) if number else "–"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -10,13 +10,15 @@ import pytest
 
 from shared.local.places import PROJECT
 
+STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
 FIELDS = {
-    "requests", "answers", "enrolled", "waitlisted", "refused", "mails_expected", "mails_received",
-    "mails_superseded", "lost", "duplicated", "overbooked", "parked", "seconds",
+    "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
+    "withdrawals", "approvals", "offers_answered", "reserved_seats_released", "mails_expected",
+    "mails_received", "mails_superseded", "lost", "duplicated", "overbooked", "parked", "seconds",
 }  # fmt: skip
 REASONS = {
-    "already_enrolled", "deadline_passed", "not_eligible", "not_open_yet", "session_cancelled",
-    "session_full", "unknown_session",
+    "already_enrolled", "approval_denied", "deadline_passed", "group_does_not_fit", "not_eligible",
+    "not_open_yet", "not_selected", "session_cancelled", "session_full", "unknown_session",
 }  # fmt: skip
 
 
@@ -45,6 +47,14 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -
     assert figures["mails_received"] + figures["mails_superseded"] > figures["requests"]
     assert (figures["lost"], figures["duplicated"], figures["overbooked"]) == (0, 0, 0)
     assert figures["refused"].keys() == REASONS
-    assert figures["waitlisted"] > 0
     assert figures["parked"] > 10
+
+    assert figures["demands"] == sum(figures["refused"].values()) + sum(figures[name] for name in STANDING)
+    offers = figures["offers"]
+    assert offers["made"] == sum(offers.values()) - offers["made"]
+    assert min(offers["accepted"], offers["declined"], offers["lapsed"]) > 0
+    assert figures["selection"] == {"enrolled": 5, "waitlisted": 3, "refused": 4}
+    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (3, 2, 3)
+    assert figures["reserved_seats_released"] == 2
+    assert figures["pending"] > 0
     assert not (tmp_path / "local" / "stack.json").exists()

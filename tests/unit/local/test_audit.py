@@ -1,84 +1,67 @@
-"""The audit must notice: a demonstration that cannot fail shows nothing."""
+"""What the audit reads, it reads right: decisions, mails, and the people that they are about."""
 
-from collections import Counter
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-import pytest
+from stdnum.fr import siret as official
 
-from shared.local.audit import Decisions, Findings, MailFiles, compare_answers, compare_mails
-from shared.local.books import Answer, Books, SessionFacts
+from shared.local.audit import Decisions, MailFiles, outcome_of
+from shared.local.books import Answer
 from shared.local.people import Population, siret
-from shared.local.portal import Ask, Sent
-
-NOW = datetime(2025, 3, 20, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def books() -> Books:
-    facts = SessionFacts(
-        "s", "webinar", "IA", "bretagne", 1, "none", NOW, NOW + timedelta(days=1), NOW + timedelta(days=2), ()
-    )
-    people = Population("abc", Random(1))
-    books = Books([facts])
-    books.record([Sent(Ask("s", people.agent()), 0, offset, NOW) for offset in range(2)])
-    return books
+def a_decision(request_id: str | None = "r", **facts: object) -> dict[str, object]:
+    return {
+        "session_id": "s", "agent": {"agent_id": "a"}, "request_id": request_id, "enrolment_id": "e", **facts
+    }  # fmt: skip
 
 
-@pytest.fixture
-def decisions(books: Books) -> Decisions:
-    """The decisions topic when all went well."""
+def test_an_answer_is_counted_by_its_request_and_agent() -> None:
     decisions = Decisions({})
-    for ce_id, answer in books.answers.items():
-        decisions.answers[ce_id].append(answer)
-    return decisions
+    decisions._count("AgentEnrolled", a_decision())
+    assert decisions.answers["r", "a"] == [Answer("enrolled")]
+    assert not decisions.followed
 
 
-def test_agreement_is_clean(books: Books, decisions: Decisions) -> None:
-    assert compare_answers(books, decisions).clean
-
-
-def test_a_request_without_an_answer_is_lost(books: Books, decisions: Decisions) -> None:
-    decisions.answers.pop(next(iter(books.answers)))
-    assert compare_answers(books, decisions).lost == 1
-
-
-def test_a_second_answer_is_a_duplicate(books: Books, decisions: Decisions) -> None:
-    ce_id = next(iter(books.answers))
-    decisions.answers[ce_id].append(books.answers[ce_id])
-    assert compare_answers(books, decisions).duplicated == 1
-
-
-def test_a_wrong_answer_is_found_though_nothing_is_lost(books: Books, decisions: Decisions) -> None:
-    ce_id = list(books.answers)[-1]
-    decisions.answers[ce_id] = [Answer("enrolled")]
-    found = compare_answers(books, decisions)
-    assert (found.lost, found.duplicated, found.wrong) == (0, 0, 1)
-    assert not found.clean
-
-
-def test_an_answer_to_nobodys_request_is_found(books: Books, decisions: Decisions) -> None:
-    decisions.answers["stranger"].append(Answer("enrolled"))
-    assert not compare_answers(books, decisions).clean
-
-
-def test_a_seat_passed_on_that_should_not_have_been_is_found(books: Books, decisions: Decisions) -> None:
-    decisions.promoted["s", "somebody"] += 1
-    assert compare_answers(books, decisions).duplicated == 1
-
-
-def test_the_same_event_published_twice_counts_once() -> None:
+def test_what_has_no_request_followed() -> None:
     decisions = Decisions({})
-    event = {"session_id": "s", "agent": {"agent_id": "a"}, "request_id": "r"}
-    decisions._count("AgentEnrolled", event)
-    assert decisions.answers["r"] == [Answer("enrolled")]
+    decisions._count("EnrolmentRefused", a_decision(None, reason="not_selected", asked="enrolment"))
+    assert decisions.followed == {(Answer("refused", "not_selected"), "s", "a"): 1}
+    assert not decisions.answers
 
 
-def write(directory: Path, name: str, to: str, message_id: str) -> None:
+def test_a_cancellation_is_no_withdrawal() -> None:
+    assert outcome_of("EnrolmentWithdrawn", {"by": "session_cancelled"}) == Answer("cancelled")
+    assert outcome_of("EnrolmentWithdrawn", {"by": "employer"}) == Answer("withdrawn")
+
+
+def test_a_refused_withdrawal_leaves_the_enrolment_where_it_was() -> None:
+    decisions = Decisions({})
+    decisions._count("AgentEnrolled", a_decision())
+    decisions._count("EnrolmentRefused", a_decision("w", reason="deadline_passed", asked="withdrawal"))
+    assert decisions.standing["e"].outcome == "enrolled"
+
+
+def test_an_offer_ends_in_one_of_four_ways() -> None:
+    for name, facts, ended in (
+        ("AgentEnrolled", {}, "accepted"),
+        ("SeatOfferLapsed", {"cause": "declined"}, "declined"),
+        ("SeatOfferLapsed", {"cause": "expired"}, "lapsed"),
+        ("EnrolmentWithdrawn", {"by": "agent"}, "withdrawn"),
+    ):
+        decisions = Decisions({})
+        decisions._count("SeatOffered", a_decision(None))
+        assert decisions.open_offers() == 1
+        decisions._count(name, a_decision(**facts))
+        assert decisions.offers == {"made": 1, ended: 1}
+        assert decisions.open_offers() == 0
+
+
+def write(
+    directory: Path, name: str, to: str, message_id: str, text: str = "Delivered-To: in@the.text"
+) -> None:
     (directory / f"{name}.eml").write_text(
-        f"Return-Path: <x@y.example>\r\nDelivered-To: {to}\r\nMessage-ID: {message_id}\r\n"
-        "\r\nDelivered-To: in@the.text\r\n"
+        f"Return-Path: <x@y.example>\r\nDelivered-To: {to}\r\nMessage-ID: {message_id}\r\n\r\n{text}\r\n"
     )
 
 
@@ -91,21 +74,17 @@ def test_mails_are_counted_by_envelope_and_old_ones_do_not_count(tmp_path: Path)
     assert mails.received == {"noel@ville.example": 1}
 
 
-def test_a_missing_a_superfluous_and_a_repeated_mail_are_told_apart(books: Books, tmp_path: Path) -> None:
+def test_the_link_to_a_page_is_found_in_the_newest_mail_that_has_one(tmp_path: Path) -> None:
     mails = MailFiles(tmp_path)
-    first, second = books.mails
-    mails.received = Counter({first: 2})
-    mails.message_ids = Counter({"<1@x>": 2})
-    found = Findings()
-    compare_mails(books, mails, found)
-    assert found.lost == 1
-    assert found.duplicated == 2
-    assert second in found.details[0]
+    to = "zoe@ville.example"
+    assert mails.link_to(to, "/offre") is None
+    for name, link in (("1", "http://x/offre/old"), ("2", "http://x/offre/new"), ("3", "http://x/autre/t")):
+        write(tmp_path, name, to, f"<{name}@x>", f"Ici :\r\n\r\n{link}\r\n\r\nfin")
+    assert mails.link_to(to, "/offre") == "http://x/offre/new"
+    assert mails.link_to("noel@ville.example", "/offre") is None
 
 
 def test_invented_sirets_have_a_right_check_digit() -> None:
-    from stdnum.fr import siret as official
-
     assert all(official.is_valid(siret(number)) for number in range(20))
 
 

@@ -1,0 +1,67 @@
+"""The services' HTTP APIs as an organiser's program calls them, with the demonstration's token."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from shared.local.failures import LocalStackError
+
+
+class Api:
+    """One service's API; an async context manager. What it refuses is a `LocalStackError`."""
+
+    def __init__(self, service: str, url: str, token: str) -> None:
+        self._service = service
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            # A service that died is back in a few seconds: knock again, as any client would.
+            transport=httpx.AsyncHTTPTransport(retries=6),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what a request is answered."""
+        answer = await self._client.request(method, path, json=body)
+        if answer.is_error:
+            raise LocalStackError(
+                f"the {self._service} refused {method} {path} with {answer.status_code}: {answer.text[:500]}"
+            )
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def exists(self, path: str) -> bool:
+        """Say whether there is such a thing."""
+        return (await self._client.get(path)).is_success
+
+    async def every(self, path: str) -> list[dict[str, Any]]:
+        """Return a whole list, however many pages it has."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = await self.call("GET", f"{path}?limit=100" + (f"&cursor={cursor}" if cursor else ""))
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return items
+
+
+async def press(link: str, **fields: str) -> None:
+    """Open the page behind a link in a mail and press its button, as its reader would."""
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
+        for answer in (await browser.get(link), await browser.post(link, data=fields)):
+            if answer.is_error:
+                # The link is its bearer's: it is not repeated.
+                raise LocalStackError(f"the page of an offer answered {answer.status_code}")

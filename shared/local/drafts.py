@@ -1,0 +1,108 @@
+"""The small sessions that the demonstration publishes beside the real offer, which fill within seconds."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.local.people import TOWNS
+
+LOCAL_EVENT_OFFER = "ia-et-territoires"
+WEBINAR_OFFER = "webinaires-acculturation-ia"
+INET_OFFER = "inet-conduire-transition-numerique"
+BESPOKE_OFFER = "sur-mesure-enjeux-ia"
+RESERVED_FOR = "bretagne"
+
+
+def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return the sessions to draft, by the part that they play."""
+    opened = now - timedelta(days=1)
+
+    def event(number: int, title: str, capacity: int, **terms: object) -> dict[str, Any]:
+        place = {"venue": f"Salle {number}, délégation régionale"}
+        return _draft(LOCAL_EVENT_OFFER, title, opened, number, {**place, "capacity": capacity, **terms})
+
+    def webinar(number: int, title: str, capacity: int, **terms: object) -> dict[str, Any]:
+        link = f"https://webinaires.example.org/demonstration-{number}"
+        usual = {"join_url": link, "capacity": capacity, "waiting_list": "none"}
+        return _draft(WEBINAR_OFFER, title, opened, number, {**usual, **terms})
+
+    reserved = {"delegation": RESERVED_FOR, "seats": 3, "release_at": _iso(now + timedelta(days=20))}
+    return {
+        "events": [
+            event(n, f"Atelier local « IA et accueil des usagers » n° {n}", 10 + n) for n in range(1, 7)
+        ],
+        "webinars": [webinar(n, f"Webinaire « L’IA pas à pas » n° {n}", 15 + n) for n in range(7, 11)],
+        "popular": [event(11, "Rencontre très demandée : l’IA à l’état civil", 30)],
+        "to_cancel": [webinar(12, "Webinaire qui sera annulé", 100)],
+        # A replay is of what has begun; one may still join.
+        "recorded": [
+            webinar(
+                13,
+                "Webinaire enregistré : l’IA et le droit",
+                80,
+                starts_at=_iso(now - timedelta(minutes=30)),
+                ends_at=_iso(now + timedelta(hours=2)),
+                enrolment_closes_at=_iso(now + timedelta(hours=1)),
+            )
+        ],
+        "offers": [event(14, "Atelier local « L’IA au quotidien »", 3, waiting_list="offer")],
+        "by_link": [event(15, "Atelier local « Écrire avec l’IA »", 2, waiting_list="offer")],
+        "selection": [
+            _draft(
+                INET_OFFER,
+                "Conduire la transition numérique : trois journées à Strasbourg",
+                opened,
+                16,
+                {"capacity": 5, "organiser": "inet", "approval": "selection", "venue": "Inet, Strasbourg"},
+            )
+        ],
+        "groups": [event(17, "Atelier local « L’IA en équipe »", 8)],
+        "reserved": [
+            event(
+                18,
+                "Rencontre bretonne : l’IA et les petites communes",
+                6,
+                organiser=RESERVED_FOR,
+                reserved_seats=[reserved],
+            )
+        ],
+        "approval": [event(19, "Atelier local « L’IA et le budget »", 10, approval="employer")],
+    }
+
+
+def private_session(now: datetime) -> dict[str, Any]:
+    """Return what a delegation and an authority agree on."""
+    starts_at = now + timedelta(days=60)
+    return {
+        "offer_id": BESPOKE_OFFER,
+        "title": "S’approprier les enjeux de l’IA à la Ville de Mas-d’Orb",
+        "starts_at": _iso(starts_at),
+        "ends_at": _iso(starts_at + timedelta(hours=7)),
+        "timezone": "Europe/Paris",
+        "capacity": 12,
+        "venue": "Hôtel de ville de Mas-d’Orb",
+    }
+
+
+def _draft(
+    offer: str, title: str, opened: datetime, number: int, terms: Mapping[str, object]
+) -> dict[str, Any]:
+    """A session of the offer. `number` tells its organiser, and its day from the others'."""
+    starts_at = opened + timedelta(days=31 + number)
+    return {
+        "offer_id": offer,
+        "title": title,
+        "organiser": list(TOWNS)[number % len(TOWNS)],
+        "enrolment_opens_at": _iso(opened),
+        "enrolment_closes_at": _iso(starts_at - timedelta(days=5)),
+        "starts_at": _iso(starts_at),
+        "ends_at": _iso(starts_at + timedelta(hours=2)),
+        "timezone": "Europe/Paris",
+        "waiting_list": "automatic",
+        "approval": "none",
+        **terms,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(microsecond=0).isoformat()
