@@ -213,7 +213,7 @@ class Deliverer:
                     continue
                 if not await self._relay_answers(stop):
                     continue
-                if jobs.qsize() > CLAIM // 2:
+                if jobs.qsize() + self._domains.waiting() > CLAIM // 2:
                     await asyncio.wait([stop], timeout=0.005)
                     continue
                 try:

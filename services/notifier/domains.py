@@ -14,7 +14,11 @@ from uuid import UUID
 
 Job = TypeVar("Job")
 
-TURN_AWAY_SECONDS = 2.0
+MOST_HELD = 200
+"""Jobs of one domain that wait here for their turn; more would be for too long."""
+SLOW_SECONDS = 1.0
+"""Who has waited so long shows that their domain is slow: nobody else of it is held or waited for."""
+TURN_AWAY_SECONDS = 30.0
 
 
 class Entry(Enum):
@@ -42,7 +46,7 @@ class Domains(Generic[Job]):
         self._rate = rate
         self._monotonic = monotonic
         self._under_way: dict[str, int] = defaultdict(int)
-        self._held: dict[str, deque[Job]] = defaultdict(deque)
+        self._held: dict[str, deque[tuple[float, Job]]] = defaultdict(deque)
         self._free_at: dict[str, float] = {}
         self._places: dict[UUID, float] = {}
 
@@ -54,9 +58,9 @@ class Domains(Generic[Job]):
                 return Later(wait)
         if self._most and self._under_way[domain] >= self._most:
             held = self._held[domain]
-            if len(held) >= 2 * self._most:
+            if len(held) >= MOST_HELD or self._is_slow(held):
                 return Later(TURN_AWAY_SECONDS)  # or their leases would run out here
-            held.append(job)
+            held.append((self._monotonic(), job))
             return Entry.HELD
         self._under_way[domain] += 1
         return Entry.NOW
@@ -65,12 +69,19 @@ class Domains(Generic[Job]):
         """End a turn. The job that has it now, if one was held."""
         held = self._held.get(domain)
         if held:
-            return held.popleft()
+            return held.popleft()[1]
         self._held.pop(domain, None)
         self._under_way[domain] -= 1
         if not self._under_way[domain]:
             del self._under_way[domain]
         return None
+
+    def waiting(self) -> int:
+        """How many are held and will soon be gone: those of slow domains do not count."""
+        return sum(len(held) for held in self._held.values() if not self._is_slow(held))
+
+    def _is_slow(self, held: "deque[tuple[float, Job]]") -> bool:
+        return bool(held) and self._monotonic() - held[0][0] > SLOW_SECONDS
 
     def let_go(self) -> None:
         """Forget who is held: somebody else gives them back."""

@@ -75,7 +75,9 @@ async def _measure(database: Database, port: int) -> dict[str, float]:
     rendered = time.perf_counter() - started
 
     mailer = Mailer(Relay("127.0.0.1", port), size=LANES)
-    deliverer = Deliverer(database, mailer, renderer, lanes=LANES, message_domain="cnfpt.example")
+    deliverer = Deliverer(
+        database, mailer, renderer, lanes=LANES, message_domain="cnfpt.example", per_domain=24
+    )
     stopping = asyncio.Event()
     started = time.perf_counter()
     work = asyncio.create_task(deliverer.run(stopping))

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.notifier.delivery import RETRY_MOST, retry_delay
-from services.notifier.domains import Domains, Entry, Later
+from services.notifier.domains import MOST_HELD, TURN_AWAY_SECONDS, Domains, Entry, Later
 
 
 def test_whoever_leaves_takes_the_one_that_was_held() -> None:
@@ -23,10 +23,25 @@ def test_whoever_leaves_takes_the_one_that_was_held() -> None:
 
 def test_more_than_can_be_held_come_back_later() -> None:
     domains: Domains[int] = Domains(most=2)
-    entries = [domains.enter("a.example", uuid4(), n) for n in range(7)]
+    entries = [domains.enter("a.example", uuid4(), n) for n in range(3 + MOST_HELD)]
     assert entries[:2] == [Entry.NOW] * 2
-    assert entries[2:6] == [Entry.HELD] * 4
-    assert isinstance(entries[6], Later)
+    assert entries[2:-1] == [Entry.HELD] * MOST_HELD
+    assert entries[-1] == Later(TURN_AWAY_SECONDS)
+
+
+def test_nobody_waits_for_a_slow_domain_and_everybody_for_a_fast_one() -> None:
+    now = [100.0]
+    domains: Domains[int] = Domains(most=1, monotonic=lambda: now[0])
+    for domain in ("fast.example", "slow.example"):
+        for number in range(4):
+            domains.enter(domain, uuid4(), number)
+    assert domains.waiting() == 6
+    now[0] = 101.5
+    for _ in range(3):
+        domains.leave("fast.example")
+    assert domains.enter("fast.example", uuid4(), 5) is Entry.HELD
+    assert domains.enter("slow.example", uuid4(), 5) == Later(TURN_AWAY_SECONDS)
+    assert domains.waiting() == 1
 
 
 def test_a_rate_gives_each_a_place_and_keeps_it() -> None:
