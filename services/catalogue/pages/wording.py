@@ -8,6 +8,8 @@ from services.catalogue.rules import Access, Availability, Plan, Session
 from shared import french
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
 
+_PARIS = ZoneInfo("Europe/Paris")
+
 FORMATS = {
     Format.MOOC: "Mooc",
     Format.WEBINAR: "Webinaire",
@@ -44,6 +46,58 @@ _CHOICES = {
     "join_url": "l’adresse de connexion",
     "venue": "le lieu",
     "capacity": "le nombre de places",
+}
+DEMANDS = {
+    "received": "À traiter",
+    "qualified": "Besoin précisé",
+    "proposed": "Proposition faite",
+    "agreed": "Accord",
+    "declined": "Refusée",
+}
+ANSWERS = {
+    "qualified": "La demande est recevable et nous préparons une proposition",
+    "proposed": "Voici notre proposition",
+    "agreed": "Nous sommes d’accord : voici la session",
+    "declined": "Nous ne pouvons pas répondre favorablement",
+}
+ZONES = {
+    "Europe/Paris": "Paris",
+    "America/Guadeloupe": "la Guadeloupe",
+    "America/Martinique": "la Martinique",
+    "America/Cayenne": "la Guyane",
+    "Indian/Reunion": "La Réunion",
+    "Indian/Mayotte": "Mayotte",
+}
+_ACTIONS = {
+    "created": "brouillon créé",
+    "duplicated": "copiée d’une autre session",
+    "imported": "importée d’un fichier",
+    "loaded": "chargée avec l’offre",
+    "changed": "modifiée",
+    "published": "publiée",
+    "cancelled": "annulée",
+    "agreed": "créée en réponse à une collectivité",
+}
+_FIELDS = {
+    "title": "titre",
+    "summary": "présentation",
+    "experts": "intervenants",
+    "starts_at": "début",
+    "ends_at": "fin",
+    "enrolment_opens_at": "ouverture des inscriptions",
+    "enrolment_closes_at": "clôture des inscriptions",
+    "timezone": "fuseau horaire",
+    "modules": "séances",
+    "capacity": "places",
+    "waiting_list": "liste d’attente",
+    "offer_hold_hours": "délai de réponse",
+    "approval": "accord",
+    "audience": "public",
+    "reserved_seats": "places réservées",
+    "quota_per_authority": "places par collectivité",
+    "venue": "lieu",
+    "join_url": "adresse de connexion",
+    "illimite": "limite de places",
 }
 
 
@@ -164,63 +218,6 @@ def published_on(moment: datetime) -> str:
     return french.day(moment.astimezone(_PARIS))
 
 
-_PARIS = ZoneInfo("Europe/Paris")
-
-
-DEMANDS = {
-    "received": "À traiter",
-    "qualified": "Besoin précisé",
-    "proposed": "Proposition faite",
-    "agreed": "Accord",
-    "declined": "Refusée",
-}
-ANSWERS = {
-    "qualified": "La demande est recevable et nous préparons une proposition",
-    "proposed": "Voici notre proposition",
-    "agreed": "Nous sommes d’accord : voici la session",
-    "declined": "Nous ne pouvons pas répondre favorablement",
-}
-ZONES = {
-    "Europe/Paris": "Paris",
-    "America/Guadeloupe": "la Guadeloupe",
-    "America/Martinique": "la Martinique",
-    "America/Cayenne": "la Guyane",
-    "Indian/Reunion": "La Réunion",
-    "Indian/Mayotte": "Mayotte",
-}
-_ACTIONS = {
-    "created": "brouillon créé",
-    "duplicated": "copiée d’une autre session",
-    "imported": "importée d’un fichier",
-    "loaded": "chargée avec l’offre",
-    "changed": "modifiée",
-    "published": "publiée",
-    "cancelled": "annulée",
-    "agreed": "créée en réponse à une collectivité",
-}
-_FIELDS = {
-    "title": "titre",
-    "summary": "présentation",
-    "experts": "intervenants",
-    "starts_at": "début",
-    "ends_at": "fin",
-    "enrolment_opens_at": "ouverture des inscriptions",
-    "enrolment_closes_at": "clôture des inscriptions",
-    "timezone": "fuseau horaire",
-    "modules": "séances",
-    "capacity": "places",
-    "waiting_list": "liste d’attente",
-    "offer_hold_hours": "délai de réponse",
-    "approval": "accord",
-    "audience": "public",
-    "reserved_seats": "places réservées",
-    "quota_per_authority": "places par collectivité",
-    "venue": "lieu",
-    "join_url": "adresse de connexion",
-    "illimite": "limite de places",
-}
-
-
 def done(action: str) -> str:
     """What somebody did to a session, as its history says it."""
     return _ACTIONS.get(action, action)
@@ -229,6 +226,11 @@ def done(action: str) -> str:
 def changed(changes: Mapping[str, object]) -> str:
     """Which fields somebody changed."""
     return listed([_FIELDS.get(name, name) for name in changes])
+
+
+def zones(current: str) -> Mapping[str, str]:
+    """The time zones of a form, and that of a session that has another: it would lose it by being shown."""
+    return ZONES if not current or current in ZONES else {current: current, **ZONES}
 
 
 def stamp(moment: datetime) -> str:

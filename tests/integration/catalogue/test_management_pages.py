@@ -318,6 +318,15 @@ async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer
     assert await told() == before
 
 
+async def test_a_session_keeps_a_zone_that_no_delegation_has(
+    desk: Browser, an_empty_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer, timezone="America/New_York")
+    page = (await desk.get(f"/gestion/sessions/{session_id}")).text
+    assert '<option value="America/New_York" selected>' in page
+    assert page.count(" selected>") == 3  # zone, waiting list, approval
+
+
 async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: Told) -> None:
     path = await created(desk, an_empty_offer)
     await send(desk, path, f"{path}/publier")
