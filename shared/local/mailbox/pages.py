@@ -5,11 +5,14 @@ frame or network, and shown in a frame that could not run them either.
 """
 
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from math import ceil
 from pathlib import Path
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,10 +20,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from shared import french
 from shared.local.mailbox.index import Entry, MailIndex
 from shared.local.mailbox.reading import Attachment, Mail, open_mail
 
 PAGE_SIZE = 50
+PARIS = "Europe/Paris"
 _TEMPLATES = Path(__file__).with_name("templates")
 
 _OWN_POLICY = (
@@ -129,7 +134,7 @@ class _Templates:
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._environment.filters |= {"moment": _moment, "size": _size, "count": _count}
+        self._environment.filters |= {"moment": _moment, "sent": _sent, "size": _size, "count": _count}
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         text = self._environment.get_template(template).render(values)
@@ -166,7 +171,19 @@ def _whole(text: str) -> int:
 
 
 def _moment(entry: Entry) -> str:
-    return format_datetime(entry.received_at.astimezone(), "d MMM y, HH:mm:ss", locale="fr")
+    """``24 nov. 2026, 20 h 45``: short, for the list, in Paris."""
+    local = entry.received_at.astimezone(ZoneInfo(PARIS))
+    return f"{format_date(local.date(), 'd MMM y', locale='fr')}, {french.clock_time(local)}"
+
+
+def _sent(date: str) -> str:
+    """A mail's own date as French writes it, in Paris; as it stands in the mail where it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+        # "-0000" is UTC without a place (RFC 5322, 3.3), which Python gives no zone.
+        return french.moment(moment if moment.tzinfo else moment.replace(tzinfo=UTC), PARIS)
+    except (ValueError, OverflowError):
+        return date
 
 
 def _size(octets: int) -> str:
