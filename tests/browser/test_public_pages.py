@@ -111,8 +111,9 @@ def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, se
 
 
 def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
+    page.set_viewport_size({"width": 1000, "height": 1400})
+    page.emulate_media(media="print", color_scheme="dark")
     page.goto(PAGES["local-event"])
-    page.emulate_media(media="print")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     for hidden in (
         page.get_by_role("navigation", name="Principale"),
@@ -120,3 +121,9 @@ def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
         page.locator(".button"),
     ):
         expect(hidden).to_be_hidden()
+    assert page.locator("body").evaluate("body => getComputedStyle(body).color") == "rgb(0, 0, 0)"
+    page.goto(PAGES["list"])
+    expect(page.locator(".filters")).to_be_hidden()
+    box = page.locator(".items").bounding_box()
+    assert box is not None
+    assert box["width"] > 900  # the place of the filters is not left blank
