@@ -77,7 +77,7 @@ class Settings(ServiceSettings, LinkSettings):
     bounce_imap_mailbox: str = Field(default="INBOX", pattern=r'^[^"\\\r\n]+$')
     smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
     smtp_per_domain: int = Field(
-        default=24, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."
+        default=28, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."
     )
     smtp_domain_rate: float = Field(
         default=0, ge=0, description="Mails a second for one domain, from each process; 0: no limit."

@@ -76,7 +76,7 @@ async def _measure(database: Database, port: int) -> dict[str, float]:
 
     mailer = Mailer(Relay("127.0.0.1", port), size=LANES)
     deliverer = Deliverer(
-        database, mailer, renderer, lanes=LANES, message_domain="cnfpt.example", per_domain=24
+        database, mailer, renderer, lanes=LANES, message_domain="cnfpt.example", per_domain=28
     )
     stopping = asyncio.Event()
     started = time.perf_counter()
