@@ -32,7 +32,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         keys=settings.link_keys,
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
-        secure=settings.public_url("notifier").startswith("https:"),
+        public_url=settings.public_url("notifier"),
     )
     return Process(
         name="notifier",

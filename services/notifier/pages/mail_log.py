@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -63,15 +63,15 @@ def add_to(
     tokens: Tokens,
     keys: list[str],
     renderer: Renderer,
-    secure: bool,
+    public_url: str,
 ) -> None:
     """Serve the pages beside the API.
 
-    ``keys`` sign the cookie (without any, one of this process alone), which ``secure`` keeps to https;
-    ``renderer`` writes letters whose links open nothing.
+    ``keys`` sign the cookie (without any, one of this process alone); ``renderer`` writes letters whose links
+    open nothing; ``public_url`` is where the public, and so a form, finds this service.
     """
     cookies = URLSafeTimedSerializer(keys or [secrets.token_hex(32)], salt="mail-log")
-    pages = _Pages(database, tokens, cookies, renderer, rendering, secure)
+    pages = _Pages(database, tokens, cookies, renderer, rendering, urlsplit(public_url))
     routes: tuple[tuple[str, Callable[[Request], Awaitable[Response]], list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (f"{LOG}/connexion", pages.come_in, ["GET", "POST"]),
@@ -98,7 +98,7 @@ class _Pages:
     cookies: URLSafeTimedSerializer
     renderer: Renderer
     rendering: Rendering
-    secure: bool
+    public_url: SplitResult
 
     def guarded(
         self, endpoint: Callable[[Request], Awaitable[Response]]
@@ -125,7 +125,7 @@ class _Pages:
         async with request.form(max_files=0, max_fields=5) as sent:
             token = _text(sent, "jeton")
         who = self.tokens.owner_of(token)
-        if who is None or not _may(who) or not _from_here(request):
+        if who is None or not _may(who) or not self._from_here(request):
             return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
         response = RedirectResponse(LOG, 303, headers=dict(PRIVATE))
         response.set_cookie(
@@ -133,7 +133,7 @@ class _Pages:
             str(self.cookies.dumps(hashlib.sha256(token.encode()).hexdigest())),
             max_age=LASTS,
             path=LOG,
-            secure=self.secure,
+            secure=self.public_url.scheme == "https",
             httponly=True,
             samesite="strict",
         )
@@ -156,6 +156,18 @@ class _Pages:
             return None
         return _Visit(who, hashlib.sha256(f"form {cookie}".encode()).hexdigest())
 
+    def _ours(self, visit: _Visit, sent: FormData, request: Request) -> bool:
+        """Whether a form came from a page that this browser was given."""
+        return self._from_here(request) and hmac.compare_digest(
+            _text(sent, "cle").encode(), visit.key.encode()
+        )
+
+    def _from_here(self, request: Request) -> bool:
+        """A browser that says where a form came from must say here: by our public name or the one it used."""
+        origin = request.headers.get("origin")
+        here = (request.headers.get("host", ""), self.public_url.netloc)
+        return origin is None or urlsplit(origin).netloc in here
+
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, request: Request) -> Response:
@@ -166,7 +178,7 @@ class _Pages:
         agent, state, wrong, before = "", None, None, None
         if request.method == "POST":
             async with request.form(max_files=0, max_fields=10) as sent:
-                if not _ours(visit, sent, request):
+                if not self._ours(visit, sent, request):
                     return _to_the_door()
                 agent, state, before = _text(sent, "agent"), _state(_text(sent, "etat")), _before(sent)
             try:
@@ -202,7 +214,7 @@ class _Pages:
         mail_id: UUID = request.path_params["mail_id"]
         if request.method == "POST":
             async with request.form(max_files=0, max_fields=5) as sent:
-                if not _ours(visit, sent, request):
+                if not self._ours(visit, sent, request):
                     return _to_the_door()
                 return await self._decide(mail_id, _text(sent, "decision"), visit.who.name)
         async with self.database.quiet_transaction() as tx:
@@ -254,17 +266,6 @@ def _may(who: Principal) -> bool:
 
 def _to_the_door() -> Response:
     return RedirectResponse(f"{LOG}/connexion", 303, headers=dict(PRIVATE))
-
-
-def _ours(visit: _Visit, sent: FormData, request: Request) -> bool:
-    """Whether a form came from a page that this browser was given."""
-    return _from_here(request) and hmac.compare_digest(_text(sent, "cle"), visit.key)
-
-
-def _from_here(request: Request) -> bool:
-    """A browser that says where a form came from must say here."""
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
 def _text(sent: FormData, name: str) -> str:

@@ -51,7 +51,7 @@ def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
         tokens=tokens,
         keys=["a key"],
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
-        secure=False,
+        public_url="http://courriels.example",
     )
     return app
 
@@ -94,6 +94,11 @@ async def test_only_support_staff_come_in(sent: Notifier, browser: httpx.AsyncCl
         "/courriels/suivi/connexion", data={"jeton": "support"}, headers={"origin": "https://evil.example"}
     )
     assert foreign.status_code == 403
+    through_a_proxy = {"origin": "http://courriels.example"}
+    known = await browser.post(
+        "/courriels/suivi/connexion", data={"jeton": "support"}, headers=through_a_proxy
+    )
+    assert known.status_code == 200
     await come_in(browser)
     cookie = next(iter(browser.cookies.jar))
     assert cookie.path == "/courriels/suivi"
@@ -123,7 +128,7 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
         tokens=tokens,
         keys=["a key"],
         renderer=Renderer(SENDER),
-        secure=False,
+        public_url="http://courriels.example",
     )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(
