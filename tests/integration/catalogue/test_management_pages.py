@@ -410,7 +410,7 @@ async def test_every_line_that_is_wrong_is_told_in_french(
         desk, ("Offre;Début;Fin;Ouverture des inscriptions;Lieu\n" + "".join(lines)).encode()
     )
     assert answer.status_code == 422
-    rows = re.findall(r'<th scope="row">(\d+)</th><td>([^<]*)</td><td>([^<]*)</td>', answer.text)
+    rows = re.findall(r"</span>(\d+)</th><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", answer.text)
     assert [(line, column) for line, column, _ in rows] == [("3", "Fin"), ("4", "Offre"), ("5", "Début")]
     assert rows[1][2] == "Cette offre n’existe pas."
     assert "<b>Rennes" not in answer.text
