@@ -120,7 +120,9 @@ class Acts:
         bespoke, trainees = day.asks_for_bespoke()
         await self._publish([bespoke])
         await self._publish(day.first_act())
-        await self._publish([*day.groups(), *day.reserved()])
+        for group in day.groups():  # one after the other: portals of their own would race
+            await self._publish([group])
+        await self._publish(day.reserved())
         await self._publish_rubbish(sessions)
         private = await self._agree(bespoke)
         await self._publish(day.bespoke(private, trainees))
@@ -208,7 +210,7 @@ class Acts:
     async def _replay(self, session: SessionFacts) -> None:
         replay = {
             "session_id": session.session_id,
-            "title": f"L’enregistrement de « {session.title} »",
+            "title": f"{session.title}, l’enregistrement",
             "url": f"https://videos.example.org/replays/{session.session_id}",
         }
         await self._catalogue.call("POST", "/api/v1/replays", replay)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from shared.local.people import TOWNS
 
@@ -11,6 +12,9 @@ WEBINAR_OFFER = "webinaires-acculturation-ia"
 INET_OFFER = "inet-conduire-transition-numerique"
 BESPOKE_OFFER = "sur-mesure-enjeux-ia"
 RESERVED_FOR = "bretagne"
+
+_PARIS = ZoneInfo("Europe/Paris")
+_IN_EUROPE = 13  # of the delegations, which come first: the others have clocks of their own
 
 
 def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
@@ -29,50 +33,53 @@ def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
     reserved = {"delegation": RESERVED_FOR, "seats": 3, "release_at": _iso(now + timedelta(days=20))}
     return {
         "events": [
-            event(n, f"Atelier local « IA et accueil des usagers » n° {n}", 10 + n) for n in range(1, 7)
+            event(n, f"L’IA et l’accueil des usagers, atelier n°\N{NO-BREAK SPACE}{n}", 10 + n)
+            for n in range(1, 7)
         ],
-        "webinars": [webinar(n, f"Webinaire « L’IA pas à pas » n° {n}", 15 + n) for n in range(7, 11)],
-        "popular": [event(11, "Rencontre très demandée : l’IA à l’état civil", 30)],
+        "webinars": [
+            webinar(n, f"L’IA pas à pas, webinaire n°\N{NO-BREAK SPACE}{n}", 15 + n) for n in range(7, 11)
+        ],
+        "popular": [event(11, "L’IA à l’état civil, une rencontre très demandée", 30)],
         "to_cancel": [webinar(12, "Webinaire qui sera annulé", 100)],
         # A replay is of what has begun; one may still join.
         "recorded": [
             webinar(
                 13,
-                "Webinaire enregistré : l’IA et le droit",
+                "L’IA et le droit des collectivités",
                 80,
                 starts_at=_iso(now - timedelta(minutes=30)),
                 ends_at=_iso(now + timedelta(hours=2)),
                 enrolment_closes_at=_iso(now + timedelta(hours=1)),
             )
         ],
-        "offers": [event(14, "Atelier local « L’IA au quotidien »", 3, waiting_list="offer")],
-        "by_link": [event(15, "Atelier local « Écrire avec l’IA »", 2, waiting_list="offer")],
+        "offers": [event(14, "L’IA au quotidien, atelier local", 3, waiting_list="offer")],
+        "by_link": [event(15, "Écrire avec l’IA, atelier local", 2, waiting_list="offer")],
         "selection": [
             _draft(
                 INET_OFFER,
-                "Conduire la transition numérique : trois journées à Strasbourg",
+                "Conduire la transition numérique, matinée de Strasbourg",
                 opened,
                 16,
                 {"capacity": 5, "organiser": "inet", "approval": "selection", "venue": "Inet, Strasbourg"},
             )
         ],
-        "groups": [event(17, "Atelier local « L’IA en équipe »", 8)],
+        "groups": [event(17, "L’IA en équipe, atelier local", 8)],
         "reserved": [
             event(
                 18,
-                "Rencontre bretonne : l’IA et les petites communes",
+                "L’IA et les petites communes, rencontre bretonne",
                 6,
                 organiser=RESERVED_FOR,
                 reserved_seats=[reserved],
             )
         ],
-        "approval": [event(19, "Atelier local « L’IA et le budget »", 10, approval="employer")],
+        "approval": [event(19, "L’IA et le budget, atelier local", 10, approval="employer")],
     }
 
 
 def private_session(now: datetime) -> dict[str, Any]:
     """Return what a delegation and an authority agree on."""
-    starts_at = now + timedelta(days=60)
+    starts_at = _morning(now + timedelta(days=60))
     return {
         "offer_id": BESPOKE_OFFER,
         "title": "S’approprier les enjeux de l’IA à la Ville de Mas-d’Orb",
@@ -88,11 +95,11 @@ def _draft(
     offer: str, title: str, opened: datetime, number: int, terms: Mapping[str, object]
 ) -> dict[str, Any]:
     """A session of the offer. `number` tells its organiser, and its day from the others'."""
-    starts_at = opened + timedelta(days=31 + number)
+    starts_at = _morning(opened + timedelta(days=31 + number))
     return {
         "offer_id": offer,
         "title": title,
-        "organiser": list(TOWNS)[number % len(TOWNS)],
+        "organiser": list(TOWNS)[number % _IN_EUROPE],
         "enrolment_opens_at": _iso(opened),
         "enrolment_closes_at": _iso(starts_at - timedelta(days=5)),
         "starts_at": _iso(starts_at),
@@ -102,6 +109,13 @@ def _draft(
         "approval": "none",
         **terms,
     }
+
+
+def _morning(moment: datetime) -> datetime:
+    """Half past nine of that day in Paris, or of the Monday after."""
+    local = moment.astimezone(_PARIS)
+    weekend = 7 - local.weekday() if local.weekday() > 4 else 0
+    return (local + timedelta(days=weekend)).replace(hour=9, minute=30, second=0)
 
 
 def _iso(moment: datetime) -> str:

@@ -102,7 +102,7 @@ class Ask:
 def officer_of(agent: Agent) -> dict[str, str]:
     """Return the training officer of the agent's authority, in this demonstration, as a contact."""
     name, _, town = agent.email.partition("@")
-    return {"name": f"Service formation, {agent.employer}", "email": f"formation.{name}@{town}"}
+    return {"name": "Nadia Renard", "email": f"formation.{name}@{town}"}
 
 
 @dataclass(frozen=True)
