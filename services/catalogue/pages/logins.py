@@ -143,7 +143,9 @@ async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403)
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    # A proxy may call the service by another name than the public does.
+    names = (request.headers.get("host"), urlsplit(site_of(request).address).netloc)
+    if origin is not None and urlsplit(origin).netloc not in names:
         raise HTTPException(403)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

@@ -182,6 +182,17 @@ async def test_a_form_from_elsewhere_is_refused_even_with_the_key(desk: Browser,
         assert login.status_code == 403
 
 
+async def test_a_proxy_may_call_the_service_by_another_name(visitor: Browser) -> None:
+    for origin, status in (
+        (PUBLIC_URL, 303),
+        ("http://catalogue:8001", 303),
+        ("https://ailleurs.example", 403),
+    ):
+        headers = {"host": "catalogue:8001", "origin": origin}
+        login = await visitor.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)
+        assert login.status_code == status, origin
+
+
 async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
     path = "/gestion/connexion"
     assert (await visitor.post(path, json={"jeton": BRETAGNE})).status_code == 400
