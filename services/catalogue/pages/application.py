@@ -1,6 +1,7 @@
 """The pages as one application beside the API, and how they fail."""
 
 import mimetypes
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -36,6 +37,8 @@ def build(site: Site) -> Starlette:
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_error},
     )
     pages.state.site = site
+    # It would name the host that a proxy calls; ours below does without.
+    pages.router.redirect_slashes = False
     return pages
 
 
@@ -62,6 +65,9 @@ async def _static(request: Request) -> Response:
     return answers.cacheable(request, content, media_type=media_type, modified=BUILT, cache=cache)
 
 
+# Nothing that a browser could take for another host.
+_WITH_SLASH = re.compile(r"(/[a-z0-9-]+)+/")
+
 _SAID = {
     400: ("Demande incomprise", "L’adresse ou le formulaire contient une valeur que nous ne comprenons pas."),
     403: ("Accès refusé", "Cette page n’est pas accessible avec votre compte."),
@@ -84,6 +90,8 @@ def _failure(request: Request, status: int) -> str:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 404 and _WITH_SLASH.fullmatch(request.url.path):
+        return RedirectResponse(request.url.path.rstrip("/"), 308, headers=answers.SECURITY)
     response = answers.private(_failure(request, error.status_code), status=error.status_code)
     response.headers.update(error.headers or {})
     return response

@@ -173,6 +173,14 @@ async def test_a_page_that_is_not_there_is_a_page_in_french_and_the_api_answers_
     assert (await visitor.get("/openapi.json")).status_code == 200
 
 
+async def test_a_slash_too_many_leads_to_the_page_and_never_to_another_host(visitor: Browser) -> None:
+    for path in ("/sessions/", "/offres/mooc-fondamentaux-ia/"):
+        answer = await visitor.get(path, headers={"host": "catalogue:8001"})
+        assert (answer.status_code, answer.headers["location"]) == (308, path.rstrip("/"))
+    for path in ("//ailleurs.example/", "/%5Cailleurs.example/", "/@ailleurs/", "/x//y/"):
+        assert (await visitor.get(f"{PUBLIC_URL}{path}")).status_code == 404
+
+
 # --------------------------------------------------------------------------------------------- the list
 
 
