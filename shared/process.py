@@ -11,8 +11,9 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,16 @@ from prometheus_client import Counter, Gauge
 
 from shared import migrations
 from shared.database import Database, is_temporary
+from shared.events.topics import Topic
 from shared.http import Probes, add_operations
 from shared.messaging import dead_letters, inbox, outbox
 from shared.messaging.broker import new_broker
 from shared.messaging.consumer import Intake, Subscriptions, router_for
+from shared.messaging.reading import Reading
 from shared.messaging.relay import Relay
 from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
-
-LONGEST_BACKLOG_SECONDS = 120.0
-"""A process that is given no partition, or cannot keep up, does not wait longer."""
 
 JOB_FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
 DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
@@ -50,19 +50,20 @@ class CannotRun(Exception):
 class Job:
     """What the clock triggers: ``run`` is called, then again after ``every`` seconds, or as soon as it says.
 
-    ``run`` may return the seconds until it wants to be called, when that is sooner. ``after_backlog``: not
-    before the consumers have taken what was waiting for them at the start, so that nobody is told that time
-    is over while their answer, given in time, lies unread.
+    ``run`` may return the seconds until it wants to be called, when that is sooner.
     """
 
     name: str
     every: float
     run: Callable[[], Awaitable[float | None]]
-    after_backlog: bool = False
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
 """Something that works until the event is set, and finishes what it has in hand."""
+
+
+OnRead = Callable[[Topic, Mapping[int, datetime]], Awaitable[None]]
+"""Told until when each partition in hand is read: all that came before has had its effect."""
 
 
 @dataclass
@@ -77,9 +78,9 @@ class Process:
     api: FastAPI
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
+    on_read: OnRead | None = None
     _intakes: list[Intake] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _backlog_taken: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
 
     async def run(self) -> None:
@@ -130,7 +131,7 @@ class Process:
             await broker.start()
         watching = [
             asyncio.create_task(self._guarded("the watchdog", self._watch(broker))),
-            asyncio.create_task(self._guarded("the look at the backlog", self._take_backlog(broker))),
+            asyncio.create_task(self._guarded("the look at what is read", self._follow(broker))),
         ]
         try:
             yield
@@ -211,18 +212,29 @@ class Process:
                     topic = intake.subscription.topic
                     self._fail(f"the consumer of {topic} has made no progress for {idle:.0f} s")
 
-    async def _take_backlog(self, broker: KafkaBroker) -> None:
-        """Wait until every consumer has taken what there was; one without partitions, as long as it may."""
-        started = time.monotonic()
-        for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
-            while time.monotonic() - started < LONGEST_BACKLOG_SECONDS:
+    async def _follow(self, broker: KafkaBroker) -> None:
+        """Tell, each second, until when each partition is read."""
+        if self.on_read is None:
+            return
+        reading = {intake.subscription.topic: Reading() for intake in self._intakes}
+        while not self._stopping.is_set():
+            for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
+                topic = intake.subscription.topic
                 consumer = getattr(subscriber, "consumer", None)
-                if consumer is None:
-                    break
-                if consumer.assignment() and not intake.busy and await _has_caught_up(consumer):
-                    break
-                await asyncio.sleep(0.5)
-        self._backlog_taken.set()
+                try:
+                    async with asyncio.timeout(5):
+                        read = (
+                            {}
+                            if consumer is None
+                            else await reading[topic].look(consumer, busy=intake.busy, batches=intake.batches)
+                        )
+                    if read:
+                        await self.on_read(topic, read)
+                except Exception as error:
+                    if not isinstance(error, KafkaError) and not is_temporary(error):
+                        raise
+                    log.warning("How far %s is read cannot be said (%s)", topic, type(error).__name__)
+            await _pause(self._stopping, 1.0)
 
     async def _ready(self) -> str | None:
         if self._stopping.is_set():
@@ -236,8 +248,6 @@ class Process:
         return self._fault
 
     async def _repeat(self, job: Job) -> None:
-        while job.after_backlog and not self._backlog_taken.is_set() and not self._stopping.is_set():
-            await _pause(self._stopping, 0.1)
         while not self._stopping.is_set():
             wanted: float | None = None
             try:

@@ -25,6 +25,7 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),
+        on_read=jobs.noting(database),
     )
 
 

@@ -44,11 +44,19 @@ async def take_over(
     await _decide(tx, desk)
 
 
-async def catch_up(tx: Transaction, policy: Policy, now: datetime) -> int:
-    """Do what the clock has made due. Returns in how many sessions."""
-    desk = await store.open_books_that_are_due(tx, policy, now)
-    await _decide(tx, desk)
-    return len(desk.books)
+async def expire(
+    tx: Transaction, session_id: UUID, policy: Policy, now: datetime, read_until: datetime
+) -> bool:
+    """Do in one session what the clock has made due. Returns whether anything changed.
+
+    ``read_until``: the moment by which every request that had come has been answered.
+    """
+    book = await store.open_due_book(tx, session_id, read_until - policy.grace, policy, now)
+    if book is None:
+        return False
+    book.expire(read_until)
+    await store.save(tx, [book])
+    return bool(book.changes)
 
 
 async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:

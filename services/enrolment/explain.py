@@ -48,6 +48,7 @@ _WHY_MOVED: Mapping[str, str] = {
     Cause.APPROVAL_GRANTED: "the employer agreed",
     Cause.APPROVAL_DENIED: "the employer did not agree",
     Cause.APPROVAL_MISSING: "the employer had said nothing when enrolment closed",
+    Cause.APPROVAL_DROPPED: "the session needs nobody's agreement any more",
     Cause.SELECTION: "the organiser decided about the candidates",
     Cause.PRIORITY: "an organiser changed the place in line",
     Cause.ATTENDANCE: "attendance was recorded",

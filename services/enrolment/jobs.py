@@ -1,14 +1,24 @@
 """Time in: offers lapse, seats are released, approvals have not come, sessions are late, keys are old."""
 
-from datetime import timedelta
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from services.enrolment import desk
+from prometheus_client import Counter
+
+from services.enrolment import desk, store
 from services.enrolment.rules import Policy
 from services.enrolment.settings import Settings
 from services.enrolment.store import intake
 from shared import clock
-from shared.database import Database
-from shared.process import Job
+from shared.database import Database, is_temporary
+from shared.events.topics import Topic
+from shared.events.vocabulary import EARLIEST
+from shared.process import Job, OnRead
+
+log = logging.getLogger(__name__)
+
+FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is due cannot be done.")
 
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
@@ -16,7 +26,9 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
 
     async def do_what_is_due() -> float | None:
-        return await catch_up(database, settings.policy)
+        async with database.quiet_transaction() as tx:
+            read_until = await store.read_until(tx) or EARLIEST
+        return await expire(database, settings.policy, read_until)
 
     async def settle_pending() -> None:
         await settle_known(database, settings.policy)
@@ -27,17 +39,42 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
             await intake.forget_keys(tx)
 
     return (
-        Job("catch-up", 1.0, do_what_is_due, after_backlog=True),
+        Job("expire", 1.0, do_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
         Job("forget-intake-keys", 3600, forget_keys),
     )
 
 
-async def catch_up(database: Database, policy: Policy) -> float | None:
-    """Lapse, release and refuse what is due; returns 0 when there may be more, so that it is called again."""
-    async with database.transaction() as tx:
-        sessions = await desk.catch_up(tx, policy, clock.now())
-    return 0 if sessions else None
+async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:
+    """Lapse, release and refuse what is due, session by session: one that fails does not stop the others.
+
+    Returns 0 when there may be more, so that it is called again at once.
+    """
+    now = clock.now()
+    async with database.quiet_transaction() as tx:
+        due = await store.sessions_due(tx, min(read_until, now) - policy.grace, now)
+    changed = 0
+    for session_id in due:
+        try:
+            async with database.transaction() as tx:
+                changed += await desk.expire(tx, session_id, policy, now, min(read_until, now))
+        except Exception as error:
+            if is_temporary(error):
+                raise
+            FAILURES.inc()
+            log.exception("What is due in the session %s cannot be done", session_id)
+    return 0 if changed else None
+
+
+def noting(database: Database) -> OnRead:
+    """Keeps until when the requests of portals are read."""
+
+    async def note(topic: Topic, read: Mapping[int, datetime]) -> None:
+        if topic is Topic.PORTAL_ENROLMENTS:
+            async with database.quiet_transaction() as tx:
+                await store.note_read(tx, read)
+
+    return note
 
 
 async def settle_known(database: Database, policy: Policy) -> None:

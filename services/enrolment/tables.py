@@ -77,7 +77,11 @@ class Enrolment(EnrolmentTable, table=True):
             postgresql_where=text("state = 'waitlisted'"),
         ),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
-        Index("ix_enrolment_pending", "session_id", postgresql_where=text("state = 'pending_approval'")),
+        Index(
+            "ix_enrolment_pending",
+            "session_id",
+            postgresql_where=text("state IN ('pending_approval', 'pending_selection')"),
+        ),
     )
 
     enrolment_id: UUID = Field(primary_key=True)
@@ -154,6 +158,13 @@ class BadAddress(EnrolmentTable, table=True):
     since: datetime = Field(sa_type=Timestamp)
 
 
+class Reading(EnrolmentTable, table=True):
+    """Until when each partition of the portals' requests is read, by whichever process reads it."""
+
+    partition: int = Field(primary_key=True)
+    read_until: datetime = Field(sa_type=Timestamp)
+
+
 class Attendance(EnrolmentTable, table=True):
     """What was seen of an agent at a module, as it was last recorded; by whom is in the changes."""
 
@@ -194,4 +205,5 @@ request = _table(Request)
 enrolment_change = _table(EnrolmentChange)
 attendance = _table(Attendance)
 bad_address = _table(BadAddress)
+reading = _table(Reading)
 intake_key = _table(IntakeKey)

@@ -114,8 +114,8 @@ async def _nothing_to_handle(_tx: Transaction, received: list[Received[Any]]) ->
 class Intake:
     """Takes one topic into one database.
 
-    ``since`` is the monotonic time of the last sign of life, and ``busy`` says that a batch is in hand: the
-    watchdog looks at both.
+    ``since`` is the monotonic time of the last sign of life, ``busy`` says that a batch is in hand,
+    ``batches`` how many are done: the process looks at them.
     """
 
     def __init__(self, subscription: Subscription, database: Database) -> None:
@@ -124,6 +124,7 @@ class Intake:
         self.stopping = asyncio.Event()
         self.since = time.monotonic()
         self.busy = False
+        self.batches = 0
         self._failures = 0
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
@@ -135,6 +136,7 @@ class Intake:
             with SECONDS.labels(topic).time():
                 await self._take_batch(deliveries)
             self._failures = 0
+            self.batches += 1
         except Exception as error:
             # Whatever it is, a failure to park included: without the pause it would come at once, for ever.
             FAILURES.labels(topic).inc()

@@ -103,9 +103,14 @@ def _about(book: Book, received_at: datetime | None) -> tuple[uuid.UUID, datetim
 
 
 def decided(book: Book, *requests: Request, at: datetime | None = None) -> list[Decision]:
-    """Answer these requests, at this moment from now on; returns what is told of it."""
+    """Answer these requests, at this moment from now on; without any, the clock comes round.
+
+    Returns what is told of it.
+    """
     book.now = at or book.now
     before = len(book.decisions)
+    if not requests:
+        book.expire(book.now)
     decide(book, requests)
     return since(book, before)
 

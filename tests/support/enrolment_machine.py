@@ -72,7 +72,10 @@ class World(Protocol):
 
     def hear(self, session: SessionState, now: datetime) -> list[Told]: ...
     def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]: ...
-    def catch_up(self, now: datetime) -> list[Told]: ...
+    def catch_up(self, now: datetime) -> list[Told]:
+        """The clock comes round, all that had come having been read."""
+        ...
+
     def rank(
         self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
     ) -> tuple[RankingFault | Fault | None, list[Told]]: ...
@@ -234,7 +237,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @initialize(
         capacity=st.sampled_from([2, 1, 3, 4, 0, None]),
         waiting_list=st.sampled_from(["offer", "automatic", "none"]),
-        approval=st.sampled_from(["none", "none", "employer", "selection"]),
+        approval=st.sampled_from(["none", "employer", "selection"]),
         reserved=st.lists(
             st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.integers(1, 3)), max_size=2
         ),
@@ -248,7 +251,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         reserved: list[tuple[str, int]],
         quota: int | None,
     ) -> None:
-        self.now = OPENS + timedelta(hours=2)
+        self.now = self.received_at = OPENS + timedelta(hours=2)
         self.asked: list[Request] = []
         session = a_session(
             capacity=capacity,
@@ -301,13 +304,17 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @rule(data=st.data(), accepted=st.booleans())
     def answer_an_offer(self, data: st.DataObject, accepted: bool) -> None:
         agent_id = data.draw(st.sampled_from(sorted(self.model.having("offered"))))
-        self.answer([OfferAnswer(uuid.uuid4(), self.now, self.session_id, agent_id, accepted)])
+        received_at = data.draw(st.sampled_from([self.now, self.received_at]))
+        in_time = received_at < self.model.hold_until[agent_id]
+        self.answer([OfferAnswer(uuid.uuid4(), received_at, self.session_id, agent_id, accepted)])
+        after = ("enrolled" if accepted else "lapsed") if in_time else "offered"
+        assert self.model.state[agent_id] == after, "the time of receipt decides, not that of reading"
 
     @precondition(lambda self: self.model.having("pending_approval"))
     @rule(data=st.data(), granted=st.booleans())
     def decide_an_approval(self, data: st.DataObject, granted: bool) -> None:
         agent_id = data.draw(st.sampled_from(sorted(self.model.having("pending_approval"))))
-        self.answer([ApprovalDecision(uuid.uuid4(), self.now, self.session_id, agent_id, granted)])
+        self.answer([ApprovalDecision(uuid.uuid4(), self.received_at, self.session_id, agent_id, granted)])
 
     # ------------------------------------------------------------------------------------ what organisers do
 
@@ -365,6 +372,13 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def change_quota(self, quota: int | None) -> None:
         self.change(quota_per_authority=quota)
 
+    @precondition(lambda self: self.model.having("pending_approval", "pending_selection"))
+    @rule()
+    def need_nobodys_agreement_any_more(self) -> None:
+        self.change(approval="none")
+        if self.model.session.status != "cancelled":
+            assert not self.model.having("pending_approval", "pending_selection")
+
     @rule(days=st.integers(-8, 8))
     def move_the_session(self, days: int) -> None:
         starts_at = STARTS + timedelta(days=days)
@@ -394,20 +408,31 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([1, 6, 30, 50]))
     def let_time_pass(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
-        self.take_in(self.world.catch_up(self.now))
+        self.come_round()
+
+    @rule(hours=st.sampled_from([1, 6, 30]))
+    def fall_behind(self, hours: int) -> None:
+        """Requests come, but nobody reads them for a while."""
+        self.now += timedelta(hours=hours)
 
     @precondition(lambda self: self.model.having("offered"))
     @rule(seconds=st.sampled_from([-1, 0, 59, 60]))
     def let_an_offer_end(self, seconds: int) -> None:
         end = min(self.model.hold_until[one] for one in self.model.having("offered"))
         self.now = max(self.now, end + timedelta(seconds=seconds))
-        self.take_in(self.world.catch_up(self.now))
+        self.come_round()
 
     # ------------------------------------------------------------------------------------ how it is played
 
     @property
     def session_id(self) -> uuid.UUID:
         return self.model.session.session_id
+
+    def come_round(self) -> None:
+        self.received_at = self.now
+        self.take_in(self.world.catch_up(self.now))
+        for agent_id in self.model.having("offered"):
+            assert self.now < self.model.hold_until[agent_id] + POLICY.grace, "an offer outlived its end"
 
     orders = 0
 
@@ -417,7 +442,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
     def a_request(self) -> st.SearchStrategy[Request]:
         ids = st.builds(uuid.uuid4)  # new each time a sequence is played, also when it is played again
-        about = [ids, st.just(self.now), st.just(self.session_id)]
+        # Received since the last was read, in the order of the partition: at the latest now.
+        about = [ids, st.just(self.received_at), st.just(self.session_id)]
         agent_ids = agents.map(lambda agent: agent.agent_id)
         asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *about, agents, st.booleans())
         group: st.SearchStrategy[Request] = st.builds(
@@ -451,6 +477,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
                     number = answers.pop((request.request_id, agent_id), 0)
                     assert number == 1 or (number == 0 and agent_id not in known), "not exactly one answer"
             assert not answers, "an answer that nobody asked for"
+        self.received_at = max(self.received_at, *(request.received_at for request in requests))
         self.take_in(told)
 
     def change(self, **changes: Any) -> None:
@@ -482,7 +509,6 @@ class EnrolmentMachine(RuleBasedStateMachine):
         )
         assert model.next_in_line(self.now) is None, "somebody waits while a seat they may take is free"
         for agent_id in model.having("offered"):
-            assert self.now < model.hold_until[agent_id] + POLICY.grace, "an offer outlived its end"
             last = model.session.starts_at - POLICY.last_offer
             assert model.hold_until[agent_id] <= last, "an offer outlives the last moment to offer"
         if model.session.status == "cancelled":

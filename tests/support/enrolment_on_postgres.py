@@ -94,14 +94,14 @@ class OnPostgres:
         self.read: int = self._run(self._last_event())
 
     def hear(self, session: SessionState, now: datetime) -> list[Told]:
-        return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4())], now)
+        return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4(), now)], now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]:
-        return self._take([(event_of(one), one.request_id) for one in requests], now)
+        return self._take([(event_of(one), one.request_id, one.received_at) for one in requests], now)
 
     def catch_up(self, now: datetime) -> list[Told]:
         async def until_nothing_is_due() -> None:
-            while await jobs.catch_up(self.database, self.policy) is not None:
+            while await jobs.expire(self.database, self.policy, now) is not None:
                 pass
 
         self.moment[0] = now
@@ -126,7 +126,7 @@ class OnPostgres:
         self.moment[0] = now
         return self._run(organise()), self._told()
 
-    def _take(self, events: Sequence[tuple[Event, uuid.UUID]], now: datetime) -> list[Told]:
+    def _take(self, events: Sequence[tuple[Event, uuid.UUID, datetime]], now: datetime) -> list[Told]:
         self.moment[0] = now
         topic = events[0][0].TOPIC
         records = [
@@ -137,9 +137,9 @@ class OnPostgres:
                 None,
                 event.model_dump_json().encode(),
                 tuple(headers(event.TYPE, event_id=id_)),
-                now,
+                received_at,
             )
-            for event, id_ in events
+            for event, id_, received_at in events
         ]
         intake = Intake(handlers.listening(self.policy).by_topic[topic], self.database)
         self._run(intake.take([decode(record) for record in records]))

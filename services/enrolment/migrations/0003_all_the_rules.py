@@ -64,7 +64,7 @@ def upgrade() -> None:
         "ix_enrolment_pending",
         "enrolment",
         ["session_id"],
-        postgresql_where=sa.text("state = 'pending_approval'"),
+        postgresql_where=sa.text("state IN ('pending_approval', 'pending_selection')"),
     )
 
     op.add_column("request", sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=True))
@@ -94,6 +94,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("enrolment_id", "module", name=op.f("pk_attendance")),
     )
     op.create_table(
+        "reading",
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("read_until", _moment, nullable=False),
+        sa.PrimaryKeyConstraint("partition", name=op.f("pk_reading")),
+    )
+    op.create_table(
         "bad_address",
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("since", _moment, nullable=False),
@@ -103,6 +109,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("bad_address")
+    op.drop_table("reading")
     op.drop_table("attendance")
     op.drop_table("enrolment_change")
     op.execute("DELETE FROM request WHERE agent_id IS NULL")

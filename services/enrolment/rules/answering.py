@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, assert_never
-from uuid import UUID
 
 from services.enrolment.rules.book import Book
 from services.enrolment.rules.judging import (
@@ -12,7 +11,6 @@ from services.enrolment.rules.judging import (
     judge,
     judge_answer,
     judge_approval,
-    judge_place,
     judge_withdrawal,
 )
 from services.enrolment.rules.words import (
@@ -43,22 +41,13 @@ from shared.events.enrolment import (
 )
 from shared.events.vocabulary import Agent, Format, Reason
 
-_STATE_OF = {
-    Granted.SEAT: State.ENROLLED,
-    Granted.PLACE_IN_LINE: State.WAITLISTED,
-    Granted.AWAITS_APPROVAL: State.PENDING_APPROVAL,
-    Granted.AWAITS_SELECTION: State.PENDING_SELECTION,
-}
-
 
 def decide(book: Book, requests: Sequence[Request]) -> None:
     """Answer ``requests``, which are in order of receipt, at the book's moment.
 
-    What the clock has made due is done first, but not to somebody whose answer is among the requests: it may
-    have been given in time, and come to us late.
+    What time has ended is not looked at here: an answer that was given in time may still be to come.
     """
-    in_hand = {one.agent_id for one in requests if isinstance(one, OfferAnswer | ApprovalDecision)}
-    book.catch_up(sparing=in_hand)
+    book.give_away()
     for request in requests:
         book.because = request
         facts = book.numbers()
@@ -79,8 +68,6 @@ def decide(book: Book, requests: Sequence[Request]) -> None:
                 assert_never(request)
         book.answers.append(_answer(request, outcomes, facts))
         book.because = None
-    if in_hand:
-        book.catch_up()
 
 
 _Outcome = tuple[State, Reason | None]
@@ -116,7 +103,7 @@ def _grant(
     if isinstance(verdict, Refused):
         book.refuse(request, agent, verdict.reason)
         return State.REFUSED, verdict.reason
-    enrolment = book.begin(request, agent, _STATE_OF[verdict])
+    enrolment = book.begin(request, agent, verdict.state)
     request_id = request.request_id
     match verdict:
         case Granted.SEAT:
@@ -145,7 +132,10 @@ def _group(book: Book, request: GroupRequest) -> list[_Outcome]:
     if not request.all_or_nothing:
         return [_seat(book, request, agent, approved=True) for agent in agents]
     verdicts = list(_verdicts_together(book, request, agents))
-    if all(verdict is Granted.SEAT for verdict in verdicts):
+    if all(
+        verdict is Granted.SEAT or _sits_already(book, agent)
+        for agent, verdict in zip(agents, verdicts, strict=True)
+    ):
         return [
             _grant(book, request, agent, verdict) for agent, verdict in zip(agents, verdicts, strict=True)
         ]
@@ -184,6 +174,11 @@ def _verdicts_together(
         book.seats = seats
 
 
+def _sits_already(book: Book, agent: Agent) -> bool:
+    latest = book.latest.get(agent.agent_id)
+    return latest is not None and latest.state.has_seat
+
+
 def _bars_the_agent(verdict: Granted | Refused) -> bool:
     """Whether the agent would be refused alone too, and not for want of seats."""
     return isinstance(verdict, Refused) and verdict.reason not in (Reason.SESSION_FULL, Reason.QUOTA_REACHED)
@@ -219,8 +214,12 @@ def _nomination(book: Book, request: Nomination) -> list[_Outcome]:
             outcomes.append(_grant(book, request, agent, not_eligible))
             continue
         latest = book.latest.get(agent.agent_id)
+        if latest is not None and latest.state is State.PENDING_APPROVAL:
+            placed = book.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
+            outcomes.append((placed.state, placed.reason))
+            continue
         if latest is not None and latest.state.is_live:
-            continue  # sits already, and nothing changes
+            continue  # sits already, or waits, and nothing changes
         received_at = request.received_at
         if replacements and session.enrolment_closes_at <= received_at < session.starts_at:
             received_at = session.enrolment_opens_at  # in the place, and the time, of the one who left
@@ -257,25 +256,8 @@ def _approval(book: Book, request: ApprovalDecision) -> _Outcome:
         denied = book.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
         book.tell(refusal(denied, request.request_id))
         return State.REFUSED, Reason.APPROVAL_DENIED
-    return place(book, latest, Cause.APPROVAL_GRANTED, request.request_id)
-
-
-def place(
-    book: Book, pending: Enrolment, cause: Cause, request_id: UUID | None, *, ticket: int | None = None
-) -> _Outcome:
-    """Give a pending enrolment a seat, its place in line, or neither (rule 5). The whole line is at hand."""
-    verdict = judge_place(book.session, book.prospects(pending.agent))
-    if isinstance(verdict, Refused):
-        denied = book.move(pending, State.REFUSED, cause, reason=verdict.reason)
-        book.tell(refusal(denied, request_id))
-        return State.REFUSED, verdict.reason
-    placed = book.move(pending, _STATE_OF[verdict], cause, ticket=ticket or pending.ticket)
-    if verdict is Granted.SEAT:
-        book.tell(AgentEnrolled(**common(placed), request_id=request_id))
-    else:
-        position = book.line.position(placed)
-        book.tell(AgentWaitlisted(**common(placed), request_id=request_id, position=position))
-    return placed.state, None
+    placed = book.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
+    return placed.state, placed.reason
 
 
 def _offer_answer(book: Book, request: OfferAnswer) -> _Outcome:

@@ -4,7 +4,6 @@ Every move goes through :meth:`Book.begin` and :meth:`Book.move`, which allow on
 lifecycle and keep the counts; ``answering`` says what is asked, ``organising`` what organisers do.
 """
 
-from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from uuid import UUID
 
 from services.enrolment.rules.diary import Diary
 from services.enrolment.rules.holds import hold_until, last_moment_to_offer
-from services.enrolment.rules.judging import Prospects
+from services.enrolment.rules.judging import Granted, Prospects, Refused, judge_place
 from services.enrolment.rules.line import Line
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.words import (
@@ -34,6 +33,7 @@ from services.enrolment.rules.words import (
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
+    AgentWaitlisted,
     Decision,
     EnrolmentWithdrawn,
     LapseCause,
@@ -42,7 +42,7 @@ from shared.events.enrolment import (
     SessionOccupancyChanged,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
 
 _CANCELLABLE = frozenset(
     {
@@ -128,26 +128,33 @@ class Book:
 
     # -------------------------------------------------------------------------------- what time and others do
 
-    def catch_up(self, sparing: Container[str] = ()) -> None:
-        """Do what the clock has made due: offers lapse, approvals are missing, released seats are given.
+    def expire(self, until: datetime) -> None:
+        """End what is over by then: offers without an answer, pending enrolments without a word.
 
-        ``sparing``: agents about whom a word is in hand that may have been given in time.
+        ``until``: the moment by which all that was answered in time has been taken in. Needs those offers and
+        pending enrolments in ``latest``.
         """
-        grace = self.policy.grace
-        for one in self._due(State.OFFERED, sparing):
-            if one.hold_until is not None and one.hold_until + grace <= self.now:
+        over = until - self.policy.grace
+        for one in self._standing(State.OFFERED):
+            if one.hold_until is not None and one.hold_until <= over:
                 self.lapse(one, LapseCause.EXPIRED)
-        if self.session.enrolment_closes_at + grace <= self.now:
-            for one in self._due(State.PENDING_APPROVAL, sparing):
-                denied = self.move(one, State.REFUSED, Cause.APPROVAL_MISSING, reason=Reason.APPROVAL_DENIED)
-                self.tell(refusal(denied, None))
+        if self.session.enrolment_closes_at <= over:
+            for one in self._standing(State.PENDING_APPROVAL):
+                self._end(one, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED)
+        if self.session.ends_at <= over:
+            for one in self._standing(State.PENDING_SELECTION):
+                self._end(one, Cause.SELECTION, Reason.NOT_SELECTED)
         self.give_away()
+
+    def _end(self, pending: Enrolment, cause: Cause, reason: Reason) -> None:
+        ended = self.move(pending, State.REFUSED, cause, reason=reason)
+        self.tell(refusal(ended, None))
 
     def change(self, session: SessionState) -> None:
         """Take over a newer state: end everything if it is cancelled, else give away what became free.
 
         A cancellation is final: nothing that is told after it changes anything. Needs every offer in
-        ``latest``, and for a cancellation every live enrolment.
+        ``latest``; for a cancellation, or when nobody's word is needed any more, every live enrolment.
         """
         if self.session.status is Status.CANCELLED:
             return
@@ -158,6 +165,31 @@ class Book:
         else:
             self._shorten_offers()
             self.give_away()
+            if session.approval is ApprovalPolicy.NONE:
+                self._place_the_pending()
+
+    def place(
+        self, pending: Enrolment, cause: Cause, request_id: UUID | None, *, ticket: int | None = None
+    ) -> Enrolment:
+        """Give a pending enrolment a seat, its place in line, or neither (rule 5). Needs the whole line."""
+        verdict = judge_place(self.session, self.prospects(pending.agent))
+        if isinstance(verdict, Refused):
+            denied = self.move(pending, State.REFUSED, cause, reason=verdict.reason)
+            self.tell(refusal(denied, request_id))
+            return denied
+        placed = self.move(pending, verdict.state, cause, ticket=ticket or pending.ticket)
+        if verdict is Granted.SEAT:
+            self.tell(AgentEnrolled(**common(placed), request_id=request_id))
+        else:
+            position = self.line.position(placed)
+            self.tell(AgentWaitlisted(**common(placed), request_id=request_id, position=position))
+        return placed
+
+    def _place_the_pending(self) -> None:
+        """Nobody's word is needed any more: who waited for one gets what there is, in order of receipt."""
+        for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
+            for one in self._standing(state):
+                self.place(one, Cause.APPROVAL_DROPPED, None)
 
     def give_away(self) -> None:
         """Free seats go to the first in line that may take them (rule 2)."""
@@ -206,7 +238,7 @@ class Book:
     def _shorten_offers(self) -> None:
         """An offer never outlives the last moment to offer, also when the session is brought forward."""
         last = last_moment_to_offer(self.session, self.policy)
-        for one in self._due(State.OFFERED):
+        for one in self._standing(State.OFFERED):
             if one.hold_until is None or one.hold_until <= last:
                 continue
             if last <= self.now:
@@ -224,12 +256,10 @@ class Book:
                     EnrolmentWithdrawn(**common(ended), request_id=None, by=WithdrawnBy.SESSION_CANCELLED)
                 )
 
-    def _due(self, state: State, sparing: Container[str] = ()) -> Iterator[Enrolment]:
-        """Those at hand in this state, the earliest end of an offer first."""
-        standing = [
-            one for one in self.latest.values() if one.state is state and one.agent.agent_id not in sparing
-        ]
-        return iter(sorted(standing, key=lambda one: (one.hold_until or self.now, one.place)))
+    def _standing(self, state: State) -> list[Enrolment]:
+        """Those at hand in this state, the earliest end of an offer first, then in order of receipt."""
+        standing = [one for one in self.latest.values() if one.state is state]
+        return sorted(standing, key=lambda one: (one.hold_until or self.now, one.place))
 
     # -------------------------------------------------------------------------------- every single step
 

@@ -24,6 +24,19 @@ class Granted(StrEnum):
     AWAITS_APPROVAL = "awaits_approval"
     AWAITS_SELECTION = "awaits_selection"
 
+    @property
+    def state(self) -> State:
+        """What an enrolment is then."""
+        return _STATES[self]
+
+
+_STATES = {
+    Granted.SEAT: State.ENROLLED,
+    Granted.PLACE_IN_LINE: State.WAITLISTED,
+    Granted.AWAITS_APPROVAL: State.PENDING_APPROVAL,
+    Granted.AWAITS_SELECTION: State.PENDING_SELECTION,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Prospects:

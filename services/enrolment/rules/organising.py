@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.enrolment.rules.answering import place
 from services.enrolment.rules.book import Book
 from services.enrolment.rules.words import Cause, Enrolment, RankingFault, State, common, refusal
 from shared.events.enrolment import Attendance, AttendanceRecorded
@@ -21,6 +20,7 @@ class Fault(StrEnum):
     PRIORITY_BELOW_0 = "priority_below_0"
     NOT_ENROLLED = "not_enrolled"
     NO_SUCH_MODULE = "no_such_module"
+    CONTRADICTION = "contradiction"
     NOT_STARTED = "not_started"
 
 
@@ -46,11 +46,11 @@ def rank(book: Book, ranked: Sequence[str], not_selected: Sequence[str]) -> Rank
     )
     if fault != RankingFault():
         return fault
-    book.catch_up()
+    book.give_away()
     for agent_id in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
         ticket, book.next_ticket = book.next_ticket, book.next_ticket + 1
-        place(book, candidates[agent_id], Cause.SELECTION, None, ticket=ticket)
+        book.place(candidates[agent_id], Cause.SELECTION, None, ticket=ticket)
     for agent_id in not_selected:
         denied = book.move(candidates[agent_id], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
         book.tell(refusal(denied, None))
@@ -86,11 +86,14 @@ def record_attendance(book: Book, seen: Sequence[Seen], author: str) -> Mapping[
 
     Returns the faults by their number in ``seen``. What was recorded before may be corrected.
     """
-    faults = {
-        number: fault
-        for number, one in enumerate(seen)
-        if (fault := _attendance_fault(book, one)) is not None
-    }
+    faults: dict[int, Fault] = {}
+    said: dict[tuple[str, int], Attendance] = {}
+    for number, one in enumerate(seen):
+        fault = _attendance_fault(book, one)
+        if said.setdefault((one.agent_id, one.module), one.attendance) != one.attendance:
+            fault = Fault.CONTRADICTION
+        if fault is not None:
+            faults[number] = fault
     if faults:
         return faults
     for one in seen:

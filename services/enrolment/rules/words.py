@@ -85,6 +85,7 @@ class Cause(StrEnum):
     APPROVAL_GRANTED = "approval_granted"
     APPROVAL_DENIED = "approval_denied"
     APPROVAL_MISSING = "approval_missing"
+    APPROVAL_DROPPED = "approval_dropped"
     SELECTION = "selection"
     PRIORITY = "priority"
     ATTENDANCE = "attendance"

@@ -7,9 +7,11 @@ from services.enrolment.store.books import (
     open_books,
     open_books_for_sessions,
     open_books_of_undecided,
-    open_books_that_are_due,
+    open_due_book,
+    sessions_due,
 )
 from services.enrolment.store.facts import Needs
+from services.enrolment.store.reading import note_read, read_until
 from services.enrolment.store.requests import (
     PortalRequest,
     keep_for_later,
@@ -26,16 +28,19 @@ __all__ = [
     "PortalRequest",
     "keep_for_later",
     "mark_addresses",
+    "note_read",
     "open_book",
     "open_books",
     "open_books_for_sessions",
     "open_books_of_undecided",
-    "open_books_that_are_due",
+    "open_due_book",
     "outbox",
+    "read_until",
     "request_of",
     "request_outcome",
     "save",
     "save_refusals",
+    "sessions_due",
     "undecided_since",
     "why_unreadable",
 ]

@@ -16,6 +16,7 @@ from services.enrolment import tables
 from services.enrolment.rules import (
     ApprovalDecision,
     Book,
+    Enrolment,
     Line,
     Nomination,
     OfferAnswer,
@@ -81,16 +82,26 @@ async def open_books_of_undecided(tx: Transaction, policy: Policy, now: datetime
     return desk
 
 
-async def open_books_that_are_due(tx: Transaction, policy: Policy, now: datetime) -> Desk:
-    """The books of sessions for which the clock has something to do, at most a hundred.
+async def sessions_due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
+    """Sessions for which the clock has something to do, at most a hundred.
 
-    Offers that are over, approvals that did not come before enrolment closed, reserved seats to release.
+    Offers and pending enrolments whose time was ``over``, reserved seats to release ``now``.
     """
-    result = await tx.execute(_DUE, {"now": now, "before": now - policy.grace})
-    rows = await _lock_sessions(tx, set(result.scalars()))
+    result = await tx.execute(_DUE, {"now": now, "over": over})
+    return list(result.scalars())
+
+
+async def open_due_book(
+    tx: Transaction, session_id: UUID, over: datetime, policy: Policy, now: datetime
+) -> Book | None:
+    """The book of a session with what is over in it, locked; None: no such session."""
+    rows = await _lock_sessions(tx, [session_id])
     desk = Desk(policy, now)
-    await _fill(tx, desk, rows)
-    return desk
+    for row in rows.values():
+        needs = _needs(row, desk, None, {})
+        needs.offers_until, needs.pending = over, True
+        await _fill(tx, desk, rows, wanted=needs)
+    return desk.books.get(session_id)
 
 
 async def open_book(
@@ -171,15 +182,31 @@ async def _fill(
 ) -> None:
     """Open a book per row, with what its requests, its newest state and the clock may come to need."""
     newest = newest or {}
+    pairs = {
+        *agents,
+        *(
+            (request.session_id, agent_id)
+            for each in desk.asked.values()
+            for request in each
+            for agent_id in request.agent_ids
+        ),
+    }
+    latest: dict[UUID, dict[str, Enrolment]] = {session_id: {} for session_id in rows}
+    for enrolment in await facts.latest(tx, pairs):
+        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
     needs = {
-        session_id: wanted or _needs(row, desk, newest.get(session_id)) for session_id, row in rows.items()
+        session_id: wanted or _needs(row, desk, newest.get(session_id), latest[session_id])
+        for session_id, row in rows.items()
     }
     by_employer = [
         session_id for session_id, row in rows.items() if _counts_by_employer(row, newest.get(session_id))
     ]
     more = await facts.more(tx, needs)
-    for enrolment in more:  # an offer that is over frees a seat
-        needs[enrolment.session_id].heads += enrolment.state is State.OFFERED
+    for enrolment in more:
+        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
+        needs[enrolment.session_id].heads += (
+            enrolment.state is State.OFFERED
+        )  # it may be over: a seat is free
     lines = await facts.lines(tx, needs, by_employer)
     for session_id, row in rows.items():
         desk.books[session_id] = Book(
@@ -190,47 +217,35 @@ async def _fill(
             line=Line(row.waiting, lines.get(session_id, ()), whole=needs[session_id].whole_line),
             next_ticket=row.next_ticket,
             occupancy_version=row.occupancy_version,
+            latest=latest[session_id],
         )
     counted = [session_id for session_id in by_employer if rows[session_id].taken_by is None]
     for session_id, employer, number in await facts.seats_by_employer(tx, counted):
         desk.books[session_id].seats.take(employer, number)
-    pairs = {
-        *agents,
-        *(
-            (request.session_id, agent_id)
-            for each in desk.asked.values()
-            for request in each
-            for agent_id in request.agent_ids
-        ),
-    }
-    for enrolment in (*more, *await facts.latest(tx, pairs)):
-        desk.books[enrolment.session_id].latest[enrolment.agent.agent_id] = enrolment
     if desk.policy.overlap_check and pairs:
         diary = await facts.diary(tx, {agent_id for _, agent_id in pairs})
         for book in desk.books.values():
             book.diary = diary
 
 
-def _needs(row: Row[Any], desk: Desk, newest: SessionState | None) -> Needs:
+def _needs(row: Row[Any], desk: Desk, newest: SessionState | None, latest: Mapping[str, Enrolment]) -> Needs:
     """Each request frees a seat at most, or leaves the line: never both, so as many heads are enough."""
-    overdue = desk.now - desk.policy.grace
-    closes_at = row.enrolment_closes_at
-    needs = Needs(
-        offers_until=overdue if row.offered else None,
-        pending=closes_at is not None and closes_at <= overdue,
-    )
+    needs = Needs()
     for request in desk.asked.get(row.session_id, ()):
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
                 needs.heads += 1
-            case ApprovalDecision():
-                needs.whole_line = True
+            case ApprovalDecision(granted=True):
+                pending = latest.get(request.agent_id)
+                needs.whole_line |= pending is not None and pending.state is State.PENDING_APPROVAL
             case Nomination():
                 needs.whole_line = needs.everybody = True
     released = row.next_release_at is not None and row.next_release_at <= desk.now
     if newest is not None:
         needs.offers_until = LATEST
         needs.everybody |= newest.status is Status.CANCELLED
+        if newest.approval is not facts.session_of(row).approval:
+            needs.whole_line = needs.everybody = True
     if newest is not None or released:
         capacity = facts.session_of(row).capacity if newest is None else newest.capacity
         free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
@@ -257,8 +272,10 @@ _WAITED_FOR = text(
     "SELECT DISTINCT session_id FROM request JOIN session USING (session_id) WHERE decided_at IS NULL"
 )
 _DUE = text(
-    "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :before LIMIT 100) "
+    "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
-    "UNION (SELECT session_id FROM enrolment JOIN session USING (session_id) "
-    "WHERE enrolment.state = 'pending_approval' AND enrolment_closes_at <= :before LIMIT 100) LIMIT 100"
+    "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
+    "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "
+    "WHEN 'pending_approval' THEN enrolment_closes_at "
+    "ELSE CAST(session.state->>'ends_at' AS timestamptz) END <= :over LIMIT 100) LIMIT 100"
 )

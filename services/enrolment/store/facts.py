@@ -162,7 +162,8 @@ _LATEST = text(
     "SELECT DISTINCT ON (session_id, agent_id) enrolment.* "
     "FROM unnest(CAST(:sessions AS uuid[]), CAST(:agents AS text[])) AS asked (session_id, agent_id) "
     "JOIN enrolment USING (session_id, agent_id) "
-    "ORDER BY session_id, agent_id, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC"
+    "ORDER BY session_id, agent_id, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
+    "ticket DESC NULLS LAST"
 )
 _LINE = text(
     "SELECT head.* FROM unnest(CAST(:sessions AS uuid[]), CAST(:heads AS bigint[])) AS wanted (id, heads), "
@@ -185,7 +186,8 @@ _LIVE = text(
     "AND state = ANY(CAST(:live AS text[])) ORDER BY session_id, ticket"
 )
 _PENDING = text(
-    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) AND state = 'pending_approval'"
+    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+    "AND state IN ('pending_approval', 'pending_selection')"
 )
 _OFFERS = text(
     "SELECT enrolment.* "

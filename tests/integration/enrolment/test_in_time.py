@@ -11,9 +11,9 @@ from services.enrolment import desk
 from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
 from shared import clock
 from shared.database import Database
-from shared.events.portal import SeatOfferAnswered
+from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
 from tests.conftest import Broker
-from tests.support.builders import an_agent, as_json, headers, open_now
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal
 from tests.support.processes import ServiceProcess
 
@@ -44,11 +44,16 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
         await desk.take_over(tx, {session.session_id: session}, policy, now)
     await ask(SeatRequest(*about(), seated, False), SeatRequest(*about(), waiting, False))
     await ask(Withdrawal(*about(), seated.agent_id, None))
-    answer_id = uuid.uuid4()
+    key, answer_id = str(session.session_id), uuid.uuid4()
     answer = {"session_id": str(session.session_id), "agent_id": waiting.agent_id, "accepted": True}
     async with Portal(kafka.bootstrap_servers) as portal:
+        # Behind more than one batch of others, all of which are read when the offer is over.
+        others = [
+            (key, headers(EnrolmentRequested.TYPE), as_json(enrolment_request(session.session_id)))
+            for _ in range(1_200)
+        ]
         record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
-        await portal.send("portal.enrolments", [(str(session.session_id), *record)])
+        await portal.send("portal.enrolments", [*others, (key, *record)])
 
     async def is_over() -> bool:
         return clock.now() > now + HELD

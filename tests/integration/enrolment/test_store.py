@@ -54,19 +54,17 @@ def test_an_offer_that_is_over_passes_to_the_next_in_line_in_the_same_transactio
     ]
 
 
-def test_an_offer_that_is_over_is_noticed_by_the_next_batch_before_the_clock_comes_round(
+def test_an_offer_that_is_over_stands_until_the_answers_that_had_come_are_read(
     a_session_on_postgres: New,
 ) -> None:
     session = a_session_on_postgres(capacity=1, waiting_list="offer")
     seated, first, second, newcomer = (an_agent() for _ in range(4))
     session.enrol(seated, first, second)
     session.withdraw(seated)
+    in_time = OfferAnswer(*session.about(), first.agent_id, True)
     session.now += timedelta(days=5)
-    assert session.enrol(newcomer) == [
-        ("SeatOfferLapsed", first.agent_id),
-        ("SeatOffered", second.agent_id),
-        ("AgentWaitlisted", newcomer.agent_id),
-    ]
+    assert session.enrol(newcomer) == [("AgentWaitlisted", newcomer.agent_id)]
+    assert session.ask(in_time) == [("AgentEnrolled", first.agent_id)]
 
 
 def test_an_offer_that_is_declined_passes_to_the_next_and_one_that_is_accepted_is_a_seat(

@@ -211,3 +211,10 @@ def test_a_deadline_that_is_put_off_keeps_who_is_pending() -> None:
     assert decided(book, at=CLOSES + GRACE) == []
     decided(book, the_employer_decides(book, agent))
     assert state_of(book, agent) is E
+
+
+def test_an_approval_that_is_needed_no_more_gives_the_pending_what_there_is_in_order_of_receipt() -> None:
+    book, (first, second, third) = a_book(approval="employer", capacity=2), agents(3)
+    decided(book, asks(book, first), asks(book, second), asks(book, third, approved=True))
+    changed(book, approval="none")
+    assert states_of(book, (first, second, third)) == [State.ENROLLED, State.WAITLISTED, State.ENROLLED]

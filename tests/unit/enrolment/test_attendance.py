@@ -158,11 +158,11 @@ def test_a_correction_takes_a_certificate_back_and_another_makes_it_due_again() 
     assert (due_again.certified, state_of(book, agent)) == (True, State.CERTIFIED)
 
 
-def test_of_two_contradictory_lines_about_one_module_the_later_one_stands() -> None:
+def test_two_contradictory_lines_about_one_module_are_a_fault_and_certify_nobody() -> None:
     book, (agent,) = after_the_session()
-    lines = [Seen(agent.agent_id, 0, CAME), Seen(agent.agent_id, 0, MISSED)]
-    assert record_attendance(book, lines, AUTHOR) == {}
-    assert state_of(book, agent) is State.ABSENT
+    lines = [Seen(agent.agent_id, 0, CAME), Seen(agent.agent_id, 0, CAME), Seen(agent.agent_id, 0, MISSED)]
+    assert record_attendance(book, lines, AUTHOR) == {2: Fault.CONTRADICTION}
+    assert state_of(book, agent) is State.ENROLLED
 
 
 def test_a_module_that_is_taken_out_of_the_session_counts_no_more() -> None:

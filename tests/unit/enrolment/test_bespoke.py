@@ -14,6 +14,7 @@ from tests.support.books import (
     agents,
     an_agent_of,
     answer_to,
+    asks,
     changed,
     decided,
     enrol,
@@ -238,3 +239,12 @@ def test_an_agent_who_stands_twice_in_a_list_is_answered_once(siret: str) -> Non
         events = decided(book, nominates(book, (agent, agent), siret=siret))
         assert len(events) == 1
         assert len(book.changed) == 1
+
+
+def test_who_is_named_needs_no_other_approval() -> None:
+    book, agent = a_book(format="bespoke", approval="employer", audience={"sirets": [RENNES]}), an_agent()
+    enrol_unapproved = asks(book, agent)
+    decided(book, enrol_unapproved)
+    assert state_of(book, agent) is State.PENDING_APPROVAL
+    decided(book, nominates(book, (agent,)))
+    assert state_of(book, agent) is E

@@ -281,3 +281,19 @@ def test_a_group_after_one_request_in_the_same_batch_sees_what_it_took() -> None
     book, group = a_book(capacity=2), agents(2)
     decided(book, asks(book), asks_for_a_group(book, group, all_or_nothing=True))
     assert states_of(book, group) == [R, R]
+
+
+def test_all_or_nothing_fits_when_the_one_who_sits_already_and_all_others_have_a_seat() -> None:
+    book, (seated, *others) = a_book(capacity=3), agents(3)
+    enrol(book, seated)
+    assert all_or_nothing(book, seated, *others) == {
+        seated.agent_id: Reason.ALREADY_ENROLLED,
+        **{other.agent_id: None for other in others},
+    }
+
+
+def test_all_or_nothing_does_not_fit_while_one_of_the_group_only_waits() -> None:
+    book, (seated, waiting, other) = a_book(capacity=1), agents(3)
+    enrol(book, seated, waiting)
+    changed(book, capacity=1)
+    assert all_or_nothing(book, waiting, other)[other.agent_id] is Reason.GROUP_DOES_NOT_FIT

@@ -259,10 +259,14 @@ def test_an_answer_given_in_time_is_good_however_late_it_comes_to_us() -> None:
     assert states_of(book, (first, second)) == [E, W]
 
 
-def test_a_late_answer_that_comes_with_others_lets_the_offer_lapse_after_it() -> None:
+def test_an_offer_that_is_over_stands_until_all_that_may_answer_it_is_read() -> None:
     book, (first, second) = an_offer()
     until = end_of_offer(book, first)
-    decided(book, answers(book, first, received_at=until), at=until + GRACE)
+    decided(book, asks(book), at=until + GRACE)
+    assert states_of(book, (first, second)) == [O, W]
+    decided(book, answers(book, first, received_at=until))
+    assert states_of(book, (first, second)) == [O, W]
+    decided(book)
     assert states_of(book, (first, second)) == [L, O]
 
 

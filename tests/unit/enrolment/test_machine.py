@@ -50,7 +50,7 @@ class RulesAlone:
 
     def catch_up(self, now: datetime) -> list[Told]:
         book = self._open(now)
-        decide(book, [])
+        book.expire(now)
         return self._close(book)
 
     def rank(

@@ -26,6 +26,7 @@ from services.enrolment.rules import (
     refusal,
     refused,
 )
+from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, Reason
 from tests.support.books import (
     RENNES,
@@ -35,6 +36,7 @@ from tests.support.books import (
     answers,
     asks,
     asks_for_a_group,
+    changed,
     decided,
     enrol,
     nominates,
@@ -165,6 +167,10 @@ def let_enrolment_close(book: Book, _agent: Agent) -> None:
     decided(book, at=CLOSES + GRACE)
 
 
+def drop_the_approval(book: Book, _agent: Agent) -> None:
+    changed(book, approval="none")
+
+
 def a_trainee() -> Standing:
     book, agent = a_book(format="bespoke", audience={"sirets": [RENNES]}), an_agent()
     decided(book, nominates(book, (agent,)))
@@ -186,6 +192,7 @@ CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
     Cause.APPROVAL_GRANTED: (lambda: a_pending("employer"), grant),
     Cause.APPROVAL_DENIED: (lambda: a_pending("employer"), deny),
     Cause.APPROVAL_MISSING: (lambda: a_pending("employer"), let_enrolment_close),
+    Cause.APPROVAL_DROPPED: (lambda: a_pending("employer"), drop_the_approval),
     Cause.SELECTION: (lambda: a_pending("selection"), select),
     Cause.PRIORITY: (a_waiting, put_first),
     Cause.ATTENDANCE: (an_enrolled, seen(CAME)),
@@ -245,6 +252,8 @@ def faults() -> Iterator[object]:
     yield from record_attendance(book, [one, replace(one, module=9)], "Anne Conseil").values()
     yield from record_attendance(book, [Seen("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
     book.now = ENDS
+    other = replace(one, attendance=Attendance.ABSENT)
+    yield from record_attendance(book, [one, other], "Anne Conseil").values()
     yield rank(book, [], [])
     cancel(book, agent)
     yield rank(book, [], [])

@@ -172,7 +172,7 @@ def test_a_ranking_may_come_after_enrolment_closed_but_not_after_the_session() -
         assert state_of(book, a) is (E if outcome is None else P)
 
 
-def test_what_the_clock_has_made_due_comes_before_the_ranking() -> None:
+def test_a_ranking_lets_no_offer_lapse_whose_answer_may_still_be_unread() -> None:
     book, (seated, offered, waiting) = applied(3, capacity=1, waiting_list="offer")
     rank(book, ids(seated, offered, waiting), [])
     decided(book, withdraws(book, seated))
@@ -182,7 +182,20 @@ def test_what_the_clock_has_made_due_comes_before_the_ranking() -> None:
     assert until is not None
     book.now = until + timedelta(days=1)
     rank(book, ids(late), [])
-    assert states_of(book, (offered, waiting, late)) == [State.LAPSED, State.OFFERED, W]
+    assert states_of(book, (offered, waiting, late)) == [State.OFFERED, W, W]
+
+
+def test_who_was_never_ranked_is_not_selected_once_the_session_is_over() -> None:
+    book, (a,) = applied(1)
+    assert decided(book, at=book.session.ends_at) == []
+    decided(book, at=book.session.ends_at + book.policy.grace)
+    assert (state_of(book, a), book.latest[a.agent_id].reason) == (State.REFUSED, Reason.NOT_SELECTED)
+
+
+def test_a_selection_that_is_dropped_gives_the_candidates_what_there_is_in_order_of_receipt() -> None:
+    book, (first, second) = applied(2, capacity=1)
+    changed(book, approval="none")
+    assert states_of(book, (first, second)) == [State.ENROLLED, W]
 
 
 def test_a_cancelled_session_ranks_nobody() -> None:

@@ -1,0 +1,32 @@
+"""Until when the requests of portals are read: by then, all that was answered in time has been taken in."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import text
+
+from services.enrolment import tables
+from shared.database import Transaction, insert_many
+
+
+async def note_read(tx: Transaction, read: Mapping[int, datetime]) -> None:
+    """Keep until when each of these partitions is read."""
+    rows = [{"partition": partition, "read_until": at} for partition, at in sorted(read.items())]
+    await insert_many(
+        tx,
+        tables.reading,
+        rows,
+        then="ON CONFLICT (partition) DO UPDATE "
+        "SET read_until = greatest(reading.read_until, excluded.read_until)",
+    )
+
+
+async def read_until(tx: Transaction) -> datetime | None:
+    """Until when every partition is read; None before any was.
+
+    One that nobody has read for a day counts for nothing: the topic has fewer partitions than it had.
+    """
+    moment: datetime | None = await tx.scalar(
+        text("SELECT min(read_until) FROM reading WHERE read_until > now() - interval '1 day'")
+    )
+    return moment
