@@ -90,6 +90,7 @@ class Acts:
         await self._by_link(day, sessions.the("by_link"))
         await self._publish(day.third_act())
         await self._answered()
+        await self._followed("enrolled", "withdrawn")
         await self._mailed()
         await self._replay(sessions.the("recorded"))
         connection = connection_of(self._stack, "demo-auditor")
@@ -167,14 +168,14 @@ class Acts:
     async def _offers(self, day: Day) -> None:
         """Who has an offer takes or leaves it; who is next then takes it; one stays silent."""
         for declining in (True, False):
-            await self._followed("the offers")
+            await self._followed("offered")
             await self._publish(day.answers_to_offers(self.books, declining=declining))
         await self._answered(but_unknown=True)
 
     async def _cancel(self, session: SessionFacts) -> None:
         await self._catalogue.call("POST", f"/api/v1/sessions/{session.session_id}/cancel")
         self.books.cancel(session.session_id)
-        await self._followed("that a session is cancelled")
+        await self._followed("cancelled")
 
     async def _release(self, session: SessionFacts) -> None:
         """The reserved seats are released sooner than was planned: by the clock, while others wait."""
@@ -191,7 +192,7 @@ class Acts:
     async def _lapse(self, day: Day, session: SessionFacts) -> None:
         """Time runs out for who said nothing, and the next one takes the seat."""
         self.books.lapse(session.session_id)
-        await self._followed("that an offer lapses")
+        await self._followed("lapsed", "offered")
         await self._publish(day.late_acceptance(self.books))
 
     async def _by_link(self, day: Day, session: SessionFacts) -> None:
@@ -252,13 +253,16 @@ class Acts:
 
         await self._until("answers", all_answered)
 
-    async def _followed(self, what: str) -> None:
-        """Return once all has followed that follows by now, from requests or from the clock."""
+    async def _followed(self, *outcomes: str) -> None:
+        """Return once all of these outcomes have followed, from requests or from the clock.
+
+        Only these: one thing that is wrong elsewhere must not end the day for what comes after it.
+        """
 
         async def all_followed() -> bool:
-            return self.books.followed <= self.decisions.followed
+            return all(self.books.following(one) <= self.decisions.followed for one in outcomes)
 
-        await self._until(what, all_followed)
+        await self._until(f"who is {' or '.join(outcomes)}", all_followed)
 
     async def _mailed(self, *, but_unknown: bool = False) -> None:
         late = sum(answer.reason == "unknown_session" for answer in self.books.answers.values())
