@@ -18,7 +18,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 
 _LAST_MOVES = 50
-_NUMBERS = ("capacity", "enrolled", "offered", "waiting")
+_NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 _WHY_REFUSED: Mapping[str, str] = {
     Reason.UNKNOWN_SESSION: "no event of the session came in time",
@@ -159,7 +159,7 @@ def _facts(facts: Mapping[str, Any] | None) -> str:
 
 
 def _fact(name: str, value: object) -> object:
-    return "unlimited" if name == "capacity" and value is None else value
+    return "unlimited" if name in ("capacity", "quota") and value is None else value
 
 
 def _moment(moment: datetime) -> str:

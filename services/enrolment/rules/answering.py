@@ -53,7 +53,10 @@ def decide(book: Book, requests: Sequence[Request]) -> None:
         facts = book.numbers()
         match request:
             case SeatRequest():
+                facts |= book.numbers_for(request.agent)
                 outcomes = [_seat(book, request, request.agent, approved=request.approved)]
+                if outcomes[0][0] is State.WAITLISTED:
+                    facts["place_in_line"] = len(book.line)
             case GroupRequest():
                 outcomes = _group(book, request)
             case Nomination():

@@ -104,11 +104,18 @@ class Book:
     def numbers(self) -> dict[str, int | str | None]:
         """The seats and the line as they are, for whoever asks later why."""
         return {
+            "session_version": self.session.version,
             "capacity": self.session.capacity,
             "enrolled": self.seats.enrolled,
             "offered": self.seats.offered,
             "waiting": len(self.line),
         }
+
+    def numbers_for(self, agent: Agent) -> dict[str, int | str | None]:
+        """What else decides where it matters for whom an agent works."""
+        if not counts_by_employer(self.session):
+            return {}
+        return self.seats.numbers_for(self.session, agent.employer, self.now)
 
     def occupancy(self) -> SessionOccupancyChanged | None:
         """The occupancy to publish, once, if it is not what was last told."""

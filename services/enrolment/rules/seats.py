@@ -54,6 +54,16 @@ class Seats:
             return self.taken < session.capacity
         return self.taken + self._kept_from(employer.delegation, session, now) < session.capacity
 
+    def numbers_for(
+        self, session: SessionState, employer: Employer, now: datetime
+    ) -> dict[str, int | str | None]:
+        """The seats of this authority, its quota, and the seats that are kept from it."""
+        return {
+            "quota": session.quota_per_authority,
+            "taken_by_authority": self.by_siret[employer.siret],
+            "kept_for_others": self._kept_from(employer.delegation, session, now),
+        }
+
     def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
         """Whether this authority has as many seats as it may have."""
         quota = session.quota_per_authority

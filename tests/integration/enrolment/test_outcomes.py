@@ -40,8 +40,15 @@ async def test_an_answer_comes_with_the_seats_and_the_line_it_was_decided_by(fro
     await front.publish(session)
     seated, queued = [await told(front, ask, asking(session, agent_id)) for agent_id in ("Q-1", "Q-2")]
     assert (seated["state"], seated["asked"], seated["outcome"]) == ("answered", "enrolment", "enrolled")
-    assert seated["facts"] == {"capacity": 1, "enrolled": 0, "offered": 0, "waiting": 0}
+    assert seated["facts"] == {
+        "session_version": 1,
+        "capacity": 1,
+        "enrolled": 0,
+        "offered": 0,
+        "waiting": 0,
+    }
     assert (queued["outcome"], queued["facts"]["enrolled"]) == ("waitlisted", 1)
+    assert queued["facts"]["place_in_line"] == 1
     assert seated["moves"] == queued["moves"] == []
 
 

@@ -209,7 +209,14 @@ def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
     enrol(book, an_agent(), an_agent())
     answer = answer_to(book, asks(book))
     assert answer.outcome == State.WAITLISTED
-    assert answer.facts == {"capacity": 1, "enrolled": 1, "offered": 0, "waiting": 1}
+    assert answer.facts == {
+        "session_version": 1,
+        "capacity": 1,
+        "enrolled": 1,
+        "offered": 0,
+        "waiting": 1,
+        "place_in_line": 2,
+    }
 
 
 def test_deciding_the_same_request_twice_makes_the_same_enrolment() -> None:

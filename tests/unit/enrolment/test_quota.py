@@ -4,6 +4,7 @@ from services.enrolment.rules import State
 from shared.events.vocabulary import Reason
 from tests.support.books import (
     NANTES,
+    RENNES,
     a_book,
     an_agent_of,
     answer_to,
@@ -113,3 +114,10 @@ def test_an_approval_granted_after_the_quota_is_reached_comes_too_late() -> None
     enrol(book, an_agent_of())
     assert answer_to(book, the_employer_decides(book, pending)).reason is Reason.QUOTA_REACHED
     assert state_of(book, pending) is State.REFUSED
+
+
+def test_an_answer_keeps_the_quota_and_what_the_authority_had_taken() -> None:
+    book = a_book(quota_per_authority=1)
+    enrol(book, an_agent_of(siret=RENNES))
+    facts = answer_to(book, asks(book, an_agent_of(siret=RENNES))).facts
+    assert (facts["quota"], facts["taken_by_authority"], facts["kept_for_others"]) == (1, 1, 0)
