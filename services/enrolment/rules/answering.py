@@ -53,10 +53,12 @@ def decide(book: Book, requests: Sequence[Request]) -> None:
         facts = book.numbers()
         match request:
             case SeatRequest():
-                facts |= book.numbers_for(request.agent)
                 outcomes = [_seat(book, request, request.agent, approved=request.approved)]
-                if outcomes[0][0] is State.WAITLISTED:
+                state, reason = outcomes[0]
+                if state is State.WAITLISTED:
                     facts["place_in_line"] = len(book.line)
+                if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
+                    facts |= book.numbers_for(request.agent)
             case GroupRequest():
                 outcomes = _group(book, request)
             case Nomination():
