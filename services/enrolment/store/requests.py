@@ -121,7 +121,7 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
             "decided_at": now,
             "outcome": [answer.outcome for answer in answers],
             "reason": [answer.reason for answer in answers],
-            "facts": [json.dumps(answer.facts) for answer in answers],
+            "facts": [_facts.dump_json(answer.facts).decode() for answer in answers],
         },
         # What was asked is not kept once it is answered.
         then="ON CONFLICT (request_id) DO UPDATE SET decided_at = excluded.decided_at, kind = excluded.kind, "
@@ -151,6 +151,7 @@ async def why_unreadable(tx: Transaction, request_id: UUID) -> str | None:
     return error
 
 
+_facts: TypeAdapter[Mapping[str, int | str | None]] = TypeAdapter(Mapping[str, int | str | None])
 _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer)
