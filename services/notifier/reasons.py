@@ -63,8 +63,8 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Rapprochez-vous de votre service formation, ou choisissez une autre session sur votre portail.",
     ),
     Reason.GROUP_DOES_NOT_FIT: Explanation(
-        "Il ne restait pas assez de places pour tout le groupe avec lequel vous étiez inscrit, "
-        "et la demande portait sur le groupe entier.",
+        "La demande portait sur un groupe entier, dont vous faites partie, et il ne restait pas assez de "
+        "places pour tous ses membres.",
         "Rapprochez-vous de votre service formation, qui peut refaire une demande.",
     ),
     Reason.NOT_ENROLLED: Explanation(
