@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 
 from shared.process import spare_the_collector
-from tests.benchmarks import decisions, mails
+from tests.benchmarks import decisions, mails, pages
 
 CEILINGS = {
     "decisions_per_second": 22_000,
@@ -29,6 +29,7 @@ def main() -> None:
     results: dict[str, float] = {}
     results |= uvloop.run(decisions.run())
     results |= uvloop.run(mails.run())
+    results |= pages.run()
     for name, value in results.items():
         ceiling = CEILINGS.get(name)
         share = f"  {value / ceiling:6.0%} of the ceiling" if ceiling else ""

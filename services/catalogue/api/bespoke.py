@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.catalogue.api.access import Database, IfMatch, Organiser, found
-from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
 from services.catalogue.desk import bespoke as desk
 from services.catalogue.desk.requests import BespokeAnswerRequest, Moment
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.rules import BespokeRequest, BespokeState
 from services.catalogue.store import bespoke
 from shared.events.vocabulary import Contact, Instant
+from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"])
 

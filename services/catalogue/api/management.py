@@ -18,7 +18,6 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
-from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
 from services.catalogue.desk import resources, sessions
 from services.catalogue.desk.requests import (
     ReplayRequest,
@@ -30,6 +29,7 @@ from services.catalogue.desk.requests import (
 from services.catalogue.store import trail
 from services.catalogue.store.sessions import Listed
 from shared import clock
+from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
 

@@ -15,7 +15,6 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
-from services.catalogue.api.pages import Cursor, Limit, Page, page_of, position
 from services.catalogue.desk.requests import Moment
 from services.catalogue.desk.sessions import tag_of
 from services.catalogue.offer_files import Kind
@@ -23,6 +22,7 @@ from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.sessions import Viewer, Wanted
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Slug, Status
+from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1")
 
