@@ -1,6 +1,7 @@
-"""The commands of the local stack: `python -m shared.local run | demo | mailbox`."""
+"""The commands of the local stack: `python -m shared.local run | demo | settings | mailbox`."""
 
 import functools
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +50,13 @@ def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directo
     raise typer.Exit(
         demo.demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say)
     )
+
+
+@cli.command("settings")
+def print_settings(directory: Directory = LOCAL) -> None:
+    """Print the settings of the stack that runs here, for the services' own commands: eval "$(…)"."""
+    for name, value in running.settings(directory).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @cli.command()

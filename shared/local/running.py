@@ -11,8 +11,9 @@ from types import FrameType
 from zoneinfo import ZoneInfo
 
 from shared.local.credentials import write_privately
+from shared.local.failures import LocalStackError
 from shared.local.services import SERVICES
-from shared.local.stack import Stack, StackOptions
+from shared.local.stack import SENDER, Stack, StackOptions
 
 # The day of the offer that the first run makes today's: the MOOC and the local events can be asked for, the
 # first webinar is over, most sessions are still to come.
@@ -74,9 +75,29 @@ def offer_day(directory: Path, today: date) -> date:
     return OFFER_DAY + (today - first)
 
 
+def settings(directory: Path) -> dict[str, str]:
+    """Return what the commands of the services need to reach the stack that runs in `directory`."""
+    try:
+        stack = json.loads((directory / "stack.json").read_text())
+    except FileNotFoundError:
+        raise LocalStackError(f"no stack runs in {directory}: start one with `make run`") from None
+    host, _, port = stack["smtp"].rpartition(":")
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": stack["kafka"],
+        **{f"{service.upper()}_DATABASE_URL": stack[f"{service}_database_url"] for service in SERVICES},
+        "SMTP_HOST": host,
+        "SMTP_PORT": port,
+        "SMTP_SENDER": SENDER,
+    }
+
+
 def links(stack: Stack) -> str:
     """Return what to open, as lines."""
     lines = ["", "Parcours is ready:"]
+    lines += [
+        f"  {'the offer':<10} {stack.url('catalogue')}",
+        f"  {'publish it':<10} {stack.url('catalogue')}/gestion",
+    ]
     for service in SERVICES:
         count = sum(process.service == service for process in stack.services)
         lines.append(

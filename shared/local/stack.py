@@ -46,6 +46,9 @@ class Part(Protocol):
     def restart(self) -> None: ...
 
 
+SENDER = "CNFPT Formations <formations@cnfpt.example>"
+
+
 @dataclass(frozen=True)
 class StackOptions:
     """What to start, and where.
@@ -127,7 +130,7 @@ class Stack:
         host, port = self.smtp
         defaults = {
             "LOG_FORMAT": "console",
-            "SMTP_SENDER": "CNFPT Formations <formations@cnfpt.example>",
+            "SMTP_SENDER": SENDER,
             "API_TOKENS_FILE": str(credentials.api_tokens_file(self.directory)),
             "LINK_SIGNING_KEY": credentials.link_signing_key(self.directory),
         }

@@ -9,8 +9,8 @@ import pytest
 
 from shared.local import credentials, ports
 from shared.local.failures import LocalStackError
-from shared.local.running import OFFER_DAY, offer_day
-from shared.local.services import parse_scale
+from shared.local.running import OFFER_DAY, offer_day, settings
+from shared.local.services import SERVICES, parse_scale
 
 
 def test_scale_names_services_and_numbers() -> None:
@@ -77,3 +77,19 @@ def test_a_standard_port_in_use_gives_way_to_a_free_one() -> None:
         assert not ports.is_free(taken)
         assert ports.is_free(ports.standard_or_free(taken))
     assert ports.standard_or_free(taken) == taken
+
+
+def test_the_commands_of_the_services_find_the_stack_that_runs(tmp_path: Path) -> None:
+    stack = {"kafka": "127.0.0.1:9092", "smtp": "127.0.0.1:1025"} | {
+        f"{service}_database_url": f"postgresql://{service}@127.0.0.1:5432/x" for service in SERVICES
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    found = settings(tmp_path)
+    assert found["KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:9092"
+    assert found["ENROLMENT_DATABASE_URL"] == "postgresql://enrolment@127.0.0.1:5432/x"
+    assert (found["SMTP_HOST"], found["SMTP_PORT"]) == ("127.0.0.1", "1025")
+
+
+def test_without_a_stack_its_settings_are_not_to_be_had(tmp_path: Path) -> None:
+    with pytest.raises(LocalStackError, match="no stack runs in .*: start one with `make run`"):
+        settings(tmp_path)
