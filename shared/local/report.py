@@ -52,7 +52,7 @@ def summary(
         ),
         (
             f"offers: {offers['made']} made = {offers['accepted']} accepted + {offers['declined']} declined "
-            f"+ {offers['lapsed']} lapsed + {offers['withdrawn']} withdrawn + {offers['open']} open"
+            f"+ {offers['lapsed']} unanswered + {offers['withdrawn']} withdrawn + {offers['open']} open"
         ),
         (
             f"selection: {selection.total()} candidates = {selection['enrolled']} seats "
@@ -64,7 +64,7 @@ def summary(
         ),
         (
             f"{figures['mails_received']} of {figures['mails_expected']} mails received, "
-            f"{figures['mails_superseded']} not sent as they were not so any more; "
+            f"{figures['mails_superseded']} outdated before they left, so not sent; "
             f"{figures['parked']} unreadable records parked; {figures['seconds']} s"
         ),
         f"lost {figures['lost']}, duplicated {figures['duplicated']}, overbooked {figures['overbooked']}",
