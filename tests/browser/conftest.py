@@ -26,6 +26,7 @@ from tests.support.serving import serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 PORTAL = "https://portail.example.org/inscription?session={session_id}"
+NEWS = "https://courriels.example.org/abonnement"
 TOKEN = "advisor-bretagne"
 """The token of somebody of Bretagne; its hash is in the tokens' file."""
 
@@ -85,7 +86,9 @@ def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
             await tx.execute(text(_OCCUPANCY))
             await bespoke.receive(tx, [DEMAND])
         web = api.build(database, tokens)
-        site = pages.Site(database=database, tokens=tokens, address=address, portal=PORTAL)
+        site = pages.Site(
+            database=database, tokens=tokens, address=address, portal=PORTAL, subscriptions=NEWS
+        )
         pages.beside(web, pages.build(site))
         yield web
         await database.close()

@@ -29,12 +29,16 @@ BUILT = datetime.fromtimestamp(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the pages are made from. ``address`` has no slash at its end."""
+    """What the pages are made from. ``address`` has no slash at its end.
+
+    ``subscriptions`` is the page of another service where anybody subscribes to news by mail.
+    """
 
     database: Database
     tokens: Tokens
     address: str
     portal: str | None = None
+    subscriptions: str | None = None
 
     def enrol_at(self, session: Session) -> str | None:
         """Where somebody asks for a seat; None where no portal is known."""

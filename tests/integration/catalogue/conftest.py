@@ -91,6 +91,7 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
 PUBLIC_URL = "https://parcours.example.org"
 PORTAL_URL = "https://portail.example.org/inscription?session={session_id}"
+NEWS_URL = "https://courriels.example.org/courriels/abonnement"
 
 
 @asynccontextmanager
@@ -98,7 +99,9 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens.load(tokens_file)
     web = api.build(database, tokens)
-    site = pages.Site(database=database, tokens=tokens, address=PUBLIC_URL, portal=PORTAL_URL)
+    site = pages.Site(
+        database=database, tokens=tokens, address=PUBLIC_URL, portal=PORTAL_URL, subscriptions=NEWS_URL
+    )
     pages.beside(web, pages.build(site))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:
         yield browser

@@ -19,7 +19,7 @@ from services.catalogue.store.sessions import record_occupancy
 from shared.database import Database
 from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import PUBLIC_URL, Ask, a_draft_of, in_days
+from tests.integration.catalogue.conftest import NEWS_URL, PUBLIC_URL, Ask, a_draft_of, in_days
 
 Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
@@ -105,6 +105,7 @@ async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: Browser
         assert heading in home.said
     offers = {link for link in home.links if link.startswith("/offres/")}
     assert len(offers) == 7
+    assert NEWS_URL in home.links, "where anybody subscribes to news by mail"
     assert {"/sessions?format=webinar", "/sessions?format=inet", "/ressources?type=replay"} <= set(home.links)
 
 
