@@ -123,13 +123,15 @@ def read(
     width = len(first)
     rows: list[Row] = []
     for line, record in _records(text, delimiter):
+        if line == 1 or not (isinstance(record, Fault) or any(record)):
+            continue
+        if len(rows) + len(faults) >= bounds.rows:
+            raise UnreadableSheet(
+                Fault(line, Code.TOO_MANY_ROWS, f"the file has more than {bounds.rows} rows; split it")
+            )
         if isinstance(record, Fault):
             faults.append(record)
-        elif line > 1 and any(record):
-            if len(rows) + len(faults) >= bounds.rows:
-                raise UnreadableSheet(
-                    Fault(line, Code.TOO_MANY_ROWS, f"the file has more than {bounds.rows} rows; split it")
-                )
+        else:
             fault = _form(line, record, width)
             if fault is not None:
                 faults.append(fault)

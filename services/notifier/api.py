@@ -161,5 +161,5 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
     try:
         moment, _, mail_id = base64.urlsafe_b64decode(cursor).decode().partition(" ")
         return datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Problem(422, "The request is not valid", "'cursor' is not one that a page gave.") from None

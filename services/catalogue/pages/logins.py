@@ -145,7 +145,7 @@ async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
     origin = request.headers.get("origin")
     # A proxy may call the service by another name than the public does.
     names = (request.headers.get("host"), urlsplit(site_of(request).address).netloc)
-    if origin is not None and urlsplit(origin).netloc not in names:
+    if origin is not None and origin.partition("://")[2] not in names:
         raise HTTPException(403)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
@@ -166,7 +166,7 @@ class _Pages:
         """A browser that says where a form came from must say here: by our public name or the one it used."""
         origin = request.headers.get("origin")
         here = (request.headers.get("host", ""), self.public_url.netloc)
-        return origin is None or urlsplit(origin).netloc in here
+        return origin is None or origin.partition("://")[2] in here
 
     # ------------------------------------------------------------------------------------ the log
 
@@ -280,8 +280,8 @@ def _state(value: str) -> MailState | None:
 def _before(sent: FormData) -> tuple[datetime, UUID] | None:
     moment, _, mail_id = _text(sent, "avant").partition(" ")
     try:
-        return (datetime.fromisoformat(moment), UUID(mail_id)) if moment else None
-    except ValueError:
+        return (datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)) if moment else None
+    except (ValueError, OverflowError):
         return None
 
 

@@ -176,6 +176,7 @@ async def test_a_form_from_elsewhere_is_refused_even_with_the_key(desk: Browser,
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"origin": "https://ailleurs.example"},
+        {"origin": "http://[bad"},
     ):
         assert (await desk.post(f"{path}/publier", data={"cle": key}, headers=headers)).status_code == 403
         login = await desk.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)

@@ -90,10 +90,11 @@ async def test_only_support_staff_come_in(sent: Notifier, browser: httpx.AsyncCl
         refused = await browser.post("/courriels/suivi/connexion", data={"jeton": token})
         assert refused.status_code == 403
         assert not browser.cookies
-    foreign = await browser.post(
-        "/courriels/suivi/connexion", data={"jeton": "support"}, headers={"origin": "https://evil.example"}
-    )
-    assert foreign.status_code == 403
+    for origin in ("https://evil.example", "http://[bad"):
+        foreign = await browser.post(
+            "/courriels/suivi/connexion", data={"jeton": "support"}, headers={"origin": origin}
+        )
+        assert foreign.status_code == 403
     through_a_proxy = {"origin": "http://courriels.example"}
     known = await browser.post(
         "/courriels/suivi/connexion", data={"jeton": "support"}, headers=through_a_proxy

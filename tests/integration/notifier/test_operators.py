@@ -1,9 +1,11 @@
 """What people see of the queue: the API for support staff, the commands for operators, the figures."""
 
+import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -74,6 +76,8 @@ async def test_pages_follow_each_other(history: Notifier, client: httpx.AsyncCli
     assert len({item["mail_id"] for item in first["items"] + second["items"]}) == 3
     assert second["next"] is None
     assert (await client.get("/api/v1/mails", params={"cursor": "no"})).status_code == 422
+    early = base64.urlsafe_b64encode(f"0001-01-01T00:00:00+14:00 {uuid4()}".encode()).decode()
+    assert (await client.get("/api/v1/mails", params={"cursor": early})).status_code == 422
 
 
 async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncClient) -> None:
