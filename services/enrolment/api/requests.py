@@ -1,6 +1,6 @@
 """HTTP in: what became of a request, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -11,7 +11,18 @@ from sqlalchemy import Row
 
 from services.enrolment import store
 from services.enrolment.api.access import Database
+from services.enrolment.rules import State
 from services.enrolment.store import intake, moves
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    Decision,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatOffered,
+    SeatOfferLapsed,
+)
 from shared.http import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
@@ -25,12 +36,26 @@ _ASKED = {
     "OfferAnswer": "offer_answer",
 }
 
+_TOLD: Mapping[str, type[Decision]] = {
+    State.ENROLLED: AgentEnrolled,
+    State.WAITLISTED: AgentWaitlisted,
+    State.OFFERED: SeatOffered,
+    State.LAPSED: SeatOfferLapsed,
+    State.PENDING_APPROVAL: EnrolmentPending,
+    State.PENDING_SELECTION: EnrolmentPending,
+    State.REFUSED: EnrolmentRefused,
+    State.WITHDRAWN: EnrolmentWithdrawn,
+    State.SESSION_CANCELLED: EnrolmentWithdrawn,
+}
+"""The event that tells of an enrolment's coming to a state by a request."""
+
 
 class Move(BaseModel):
     """An enrolment that moved because of the request; of the agent's own, or of somebody who follows."""
 
     cause: str = Field(description="Such as withdrawal, offer_accepted, seat_freed.")
     state: str = Field(description="What the enrolment came to.")
+    event: str | None = Field(default=None, description="The type of the event that tells of it.")
 
 
 class RequestOutcome(BaseModel):
@@ -57,6 +82,11 @@ class RequestOutcome(BaseModel):
         default=None,
         description="What it was decided by: the seats and the line just before (capacity null: unlimited); "
         "of several agents, how many came to what.",
+    )
+    event: str | None = Field(
+        default=None,
+        description="The type of its answer on enrolment.decisions; null where agents came to different "
+        "ends. Where nothing was found that it could be about, it is only told if the agent is known there.",
     )
     moves: list[Move] = Field(
         default=[],
@@ -85,8 +115,14 @@ async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
         asked=_ASKED.get(row.kind),
         session_id=row.session_id,
         facts=row.facts,
-        moves=[Move(cause=move.cause, state=move.state) for move in moved],
+        event=_event(row.outcome),
+        moves=[Move(cause=move.cause, state=move.state, event=_event(move.state)) for move in moved],
     )
+
+
+def _event(state: str | None) -> str | None:
+    told = _TOLD.get(state or "")
+    return None if told is None else told.TYPE
 
 
 def _on_its_way(request_id: UUID, accepted_at: datetime | None, unreadable: str | None) -> RequestOutcome:

@@ -11,6 +11,7 @@ from services.enrolment.rules import GroupRequest, Request, SeatRequest, Withdra
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from shared.events.portal import GroupEnrolmentRequested
 from shared.events.topics import Topic
 from shared.messaging.consumer import Intake
@@ -49,6 +50,7 @@ async def test_an_answer_comes_with_the_seats_and_the_line_it_was_decided_by(fro
     }
     assert (queued["outcome"], queued["facts"]["enrolled"]) == ("waitlisted", 1)
     assert queued["facts"]["place_in_line"] == 1
+    assert (seated["event"], queued["event"]) == (AgentEnrolled.TYPE, AgentWaitlisted.TYPE)
     assert seated["moves"] == queued["moves"] == []
 
 
@@ -59,8 +61,8 @@ async def test_a_withdrawal_says_what_it_set_in_motion(front: Front, ask: Ask) -
     outcome = await told(front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, "Q-1", None))
     assert (outcome["asked"], outcome["outcome"]) == ("withdrawal", "withdrawn")
     assert outcome["moves"] == [
-        {"cause": "withdrawal", "state": "withdrawn"},
-        {"cause": "seat_freed", "state": "offered"},
+        {"cause": "withdrawal", "state": "withdrawn", "event": "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"},
+        {"cause": "seat_freed", "state": "offered", "event": "fr.cnfpt.enrolment.SeatOffered.v1"},
     ]
 
 
