@@ -165,14 +165,14 @@ class Book:
         """
         if self.session.status is Status.CANCELLED:
             return
-        self.session = session
+        before, self.session = self.session, session
         self.session_is_new = True
         if session.status is Status.CANCELLED:
             self._cancel()
         else:
             self._shorten_offers()
             self.give_away()
-            if session.approval is ApprovalPolicy.NONE:
+            if session.approval is ApprovalPolicy.NONE and before.approval is not session.approval:
                 self._place_the_pending()
 
     def place(
