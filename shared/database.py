@@ -152,6 +152,12 @@ async def insert_columns(
     return await tx.execute(_insert_statement(table, lists, then, constants), dict(columns))
 
 
+def once(values: list[Any]) -> Any:
+    """The value itself where it is the same in every row, so that it travels once; else all of them."""
+    first = values[0]
+    return first if all(value is first for value in values) else values
+
+
 async def update_many(
     tx: Transaction, table: Table, rows: Sequence[dict[str, Any]], *, by: str
 ) -> CursorResult[Any]:

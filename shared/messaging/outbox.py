@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from shared.database import Transaction, insert_columns
+from shared.database import Transaction, insert_columns, once
 from shared.events import Event
 from shared.messaging import tables
 
@@ -61,7 +61,7 @@ class Outbox:
             "event_id": ids,
             "type": [one.event.TYPE for one in caused],
             "source": [one.source or self.source for one in caused] if foreign else self.source,
-            "traceparent": [one.traceparent for one in caused],
+            "traceparent": once([one.traceparent for one in caused]),
             "data": [one.event.model_dump_json() for one in caused],
         }
         await insert_columns(tx, tables.outbox, columns)

@@ -21,7 +21,7 @@ from services.enrolment.rules import (
     SeatRequest,
     Withdrawal,
 )
-from shared.database import Transaction, insert_columns, insert_many
+from shared.database import Transaction, insert_columns, insert_many, once
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -114,13 +114,13 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
         tables.request,
         {
             "request_id": [request.request_id for request in requests],
-            "kind": [type(request).__name__ for request in requests],
+            "kind": once([type(request).__name__ for request in requests]),
             "session_id": [request.session_id for request in requests],
             "agent_id": [request.agent_id for request in requests],
             "received_at": [request.received_at for request in requests],
             "decided_at": now,
             "outcome": [answer.outcome for answer in answers],
-            "reason": [answer.reason for answer in answers],
+            "reason": once([answer.reason for answer in answers]),
             "facts": [_facts.dump_json(answer.facts).decode() for answer in answers],
         },
         # What was asked is not kept once it is answered.

@@ -20,7 +20,7 @@ from services.enrolment.rules import (
     refused,
 )
 from services.enrolment.store import requests as kept
-from shared.database import Transaction, insert_columns, insert_many
+from shared.database import Transaction, insert_columns, insert_many, once
 from shared.events.vocabulary import Reason
 from shared.messaging.outbox import Caused, Outbox
 
@@ -73,10 +73,10 @@ async def _save_enrolments(tx: Transaction, enrolments: Sequence[Enrolment], now
             "agent_id": [one.agent.agent_id for one in enrolments],
             "agent": [one.agent.model_dump_json() for one in enrolments],
             "state": [one.state.value for one in enrolments],
-            "reason": [one.reason for one in enrolments],
+            "reason": once([one.reason for one in enrolments]),
             "ticket": [one.ticket for one in enrolments],
-            "priority": [one.priority for one in enrolments],
-            "hold_until": [one.hold_until for one in enrolments],
+            "priority": once([one.priority for one in enrolments]),
+            "hold_until": once([one.hold_until for one in enrolments]),
             "request_id": [one.request_id for one in enrolments],
             "received_at": [one.received_at for one in enrolments],
             "updated_at": now,
