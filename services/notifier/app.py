@@ -23,7 +23,7 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="notifier")
     tokens = Tokens.load(settings.api_tokens_file)
     http = api.build(database, tokens)
-    rendering = pages.Rendering(settings.public_url("catalogue"))
+    rendering = pages.rendering(settings.public_url("catalogue"))
     pages.subscribing.add_to(http, database, settings.links, rendering)
     pages.mail_log.add_to(
         http,

@@ -5,9 +5,11 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser
 
+from services.enrolment.pages import TEMPLATES
+from services.enrolment.pages.facts import moment, shown
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
-from services.enrolment.pages.rendering import Rendering, moment, shown
 from services.enrolment.rules import State
+from shared.pages import Rendering
 from tests.browser.conftest import violations
 from tests.support.builders import a_session
 
@@ -35,7 +37,7 @@ PAGES: dict[str, dict[str, Any]] = {
 def test_axe_finds_nothing_on_a_page_behind_a_link(
     chromium: Browser, scheme: Literal["light", "dark"]
 ) -> None:
-    rendering = Rendering("https://parcours.example")
+    rendering = Rendering(TEMPLATES, catalogue="https://parcours.example")
     page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
     for template, values in PAGES.items():
         page.set_content(bytes(rendering.page(template, **values).body).decode())

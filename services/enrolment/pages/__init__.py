@@ -4,11 +4,10 @@ Opening a link never changes anything, since mail scanners open links; an answer
 decide about it as about a portal's event. Nobody's name is shown: a letter may be forwarded.
 """
 
-import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid4
+from pathlib import Path
+from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -17,8 +16,8 @@ from starlette.routing import Route
 
 from services.enrolment import certificates, desk
 from services.enrolment.certificates import certificate_of
+from services.enrolment.pages.facts import moment, shown
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
-from services.enrolment.pages.rendering import PRIVATE, Rendering, moment, shown
 from services.enrolment.rules import OfferAnswer, Policy, State, Withdrawal, judge_withdrawal
 from services.enrolment.rules import Request as Asked
 from services.enrolment.store.standing import (
@@ -28,21 +27,20 @@ from services.enrolment.store.standing import (
     standing_for_update,
 )
 from shared import clock
-from shared.database import Database, Transaction, is_temporary
+from shared.database import Database, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
-from shared.links import Expired, Forged, Links, Purpose
+from shared.links import Links, Purpose
+from shared.pages import PRIVATE, Closed, Rendering, read_link
 
-log = logging.getLogger(__name__)
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-class _Closed(Exception):
-    """There is nothing to ask: the message says what is so."""
+class _Closed(Closed):
+    """There is nothing to ask: the message says what is so, and of which session."""
 
     def __init__(self, message: Message, session: SessionState | None = None) -> None:
-        super().__init__(message.name)
-        self.message = message
-        self.session = session
+        super().__init__(message.value, **_about_session(session))
 
 
 def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy, *, catalogue: str) -> None:
@@ -50,14 +48,15 @@ def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy
 
     ``catalogue``: where the public finds the sessions.
     """
-    pages = _Pages(database, links, policy, Rendering(catalogue))
+    rendering = Rendering(TEMPLATES, catalogue=catalogue)
+    pages = _Pages(database, links, policy, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
     ):
         api.router.routes.append(
-            Route(f"{purpose.value}/{{token}}", pages.guarded(endpoint), methods=methods)
+            Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
         )
 
 
@@ -73,7 +72,8 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """A seat that is held: shown, and on POST taken or left."""
         now = clock.now()
-        enrolment_id, version = self._about(request, Purpose.OFFER, Message.OFFER_EXPIRED, now)
+        expired = Message.OFFER_EXPIRED.value
+        enrolment_id, version = read_link(request, self.links, Purpose.OFFER, expired=expired)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 offered = _still_offered(await standing(tx, enrolment_id), version, now)
@@ -109,7 +109,8 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """An enrolment: shown, and on POST given up."""
         now = clock.now()
-        enrolment_id, _ = self._about(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED, now)
+        expired = Message.WITHDRAWAL_LINK_EXPIRED.value
+        enrolment_id, _ = read_link(request, self.links, Purpose.WITHDRAW, expired=expired)
         if request.method != "POST" or await _field(request, "confirmer") != "oui":
             async with self.database.quiet_transaction() as tx:
                 live = _still_live(await standing(tx, enrolment_id), now)
@@ -138,8 +139,8 @@ class _Pages:
 
     async def certificate(self, request: Request) -> Response:
         """The certificate of attendance, as it stands now."""
-        now = clock.now()
-        enrolment_id, _ = self._about(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED, now)
+        expired = Message.CERTIFICATE_LINK_EXPIRED.value
+        enrolment_id, _ = read_link(request, self.links, Purpose.CERTIFICATE, expired=expired)
         async with self.database.quiet_transaction() as tx:
             found = await standing(tx, enrolment_id)
             seen = await attended(tx, enrolment_id)
@@ -148,40 +149,10 @@ class _Pages:
         if found.enrolment.state is not State.CERTIFIED or seen is None:
             raise _Closed(Message.NOT_CERTIFIED, found.session)
         certificate = certificate_of(found.enrolment, found.session, seen.modules, seen.recorded_at)
-        headers = PRIVATE | {"Content-Disposition": f'inline; filename="{certificate.file_name}"'}
+        headers = {**PRIVATE, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(await certificates.pdf_of(certificate), media_type="application/pdf", headers=headers)
 
     # ------------------------------------------------------------------------------------ in common
-
-    def guarded(
-        self, endpoint: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[..., Awaitable[Response]]:
-        """The endpoint, with a page for what cannot be done."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except _Closed as closed:
-                return self._message(closed.message, closed.session)
-            except Exception as error:
-                if not is_temporary(error):
-                    raise
-                log.warning("A page could not be served (%s)", type(error).__name__)
-                return self._message(Message.UNAVAILABLE)
-
-        return guarded
-
-    def _about(self, request: Request, purpose: Purpose, expired: Message, now: datetime) -> tuple[UUID, int]:
-        """The enrolment, and the version that an offer's link names; 0 where a link names none."""
-        if self.links is None:
-            raise _Closed(Message.FORGED)
-        try:
-            enrolment_id, *version = self.links.read(purpose, request.path_params["token"], now)
-            return UUID(enrolment_id), int(version[0]) if version else 0
-        except (Forged, ValueError) as error:  # the latter: signed by us, for something else
-            raise _Closed(Message.FORGED) from error
-        except Expired as error:
-            raise _Closed(expired) from error
 
     async def _decide(self, tx: Transaction, asked: Asked, now: datetime) -> str:
         answer = (await desk.answer(tx, [asked], self.policy, now))[asked.request_id]
@@ -190,10 +161,11 @@ class _Pages:
         return answer.outcome
 
     def _message(self, message: Message, session: SessionState | None = None) -> Response:
-        text = message.value
-        return self.rendering.page(
-            "message.html", status=text.status, message=text, session=shown(session) if session else None
-        )
+        return self.rendering.message(message.value, **_about_session(session))
+
+
+def _about_session(session: SessionState | None) -> dict[str, object]:
+    return {} if session is None else {"session": shown(session)}
 
 
 async def _field(request: Request, name: str) -> str:

@@ -1,20 +1,9 @@
 """What the pages say when there is nothing to decide: that it is done, or why it cannot be."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from services.enrolment.rules import State
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A page: its status, its title, what happened, and what to do next."""
-
-    status: int
-    title: str
-    lead: str
-    next: str = ""
-
+from shared.pages import Text
 
 _PORTAL = "Pour toute nouvelle demande, passez par votre portail d’inscription."
 
@@ -23,23 +12,11 @@ class Message(Enum):
     """Every page without a question."""
 
     # A link
-    FORGED = Text(
-        404,
-        "Ce lien n’est pas valable",
-        "Nous ne reconnaissons pas cette adresse\u00a0: elle est incomplète ou a été modifiée.",
-        "Ouvrez le lien depuis le courriel que vous avez reçu, ou copiez-le en entier.",
-    )
     UNKNOWN = Text(
         410,
         "Cette inscription n’existe plus",
         "Nous n’avons plus d’inscription qui corresponde à ce lien.",
         _PORTAL,
-    )
-    UNAVAILABLE = Text(
-        503,
-        "Le service est momentanément indisponible",
-        "Rien n’a été enregistré.",
-        "Rechargez cette page dans quelques minutes.",
     )
     SESSION_CANCELLED = Text(
         410,

@@ -8,9 +8,7 @@ must not answer an offer in somebody's name.
 
 import hashlib
 import hmac
-import logging
 import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
@@ -26,16 +24,14 @@ from starlette.routing import Route
 
 from services.notifier import store
 from services.notifier.letters import KINDS, Template
-from services.notifier.pages.rendering import PRIVATE, UNAVAILABLE, Rendering
 from services.notifier.render import Renderer
 from services.notifier.store import MailRecord
 from services.notifier.tables import MailState
 from shared import french
 from shared.auth import Principal, Role, Tokens
-from shared.database import Database, is_temporary
+from shared.database import Database
 from shared.events.vocabulary import AgentId
-
-log = logging.getLogger(__name__)
+from shared.pages import PRIVATE, Endpoint, Rendering
 
 LOG = "/courriels/suivi"
 COOKIE = "parcours-courriels"
@@ -72,7 +68,7 @@ def add_to(
     """
     cookies = URLSafeTimedSerializer(keys or [secrets.token_hex(32)], salt="mail-log")
     pages = _Pages(database, tokens, cookies, renderer, rendering, urlsplit(public_url))
-    routes: tuple[tuple[str, Callable[[Request], Awaitable[Response]], list[str]], ...] = (
+    routes: tuple[tuple[str, Endpoint, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (f"{LOG}/connexion", pages.come_in, ["GET", "POST"]),
         (f"{LOG}/deconnexion", pages.go_out, ["POST"]),
@@ -80,7 +76,7 @@ def add_to(
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
     )
     for path, endpoint, methods in routes:
-        api.router.routes.append(Route(path, pages.guarded(endpoint), methods=methods))
+        api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=methods))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +95,6 @@ class _Pages:
     renderer: Renderer
     rendering: Rendering
     public_url: SplitResult
-
-    def guarded(
-        self, endpoint: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[..., Awaitable[Response]]:
-        """The endpoint, with a page for when the database is away."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except Exception as error:
-                if not is_temporary(error):
-                    raise
-                log.warning("A page could not be served (%s)", type(error).__name__)
-                return self.rendering.page("message.html", status=503, message=UNAVAILABLE, form=LOG)
-
-        return guarded
 
     # ------------------------------------------------------------------------------------ coming in
 

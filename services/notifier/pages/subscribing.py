@@ -4,11 +4,8 @@ Opening a link changes nothing, since mail scanners open links; only a POST does
 address is subscribed, and no page shows one: links are forwarded.
 """
 
-import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
@@ -20,14 +17,12 @@ from starlette.routing import Route
 
 from services.notifier import interests, store
 from services.notifier.letters import InterestKind
-from services.notifier.pages.rendering import UNAVAILABLE, Rendering, Text
 from services.notifier.render import SUBSCRIBER_FOR
 from shared import clock
-from shared.database import Database, is_temporary
+from shared.database import Database
 from shared.events.vocabulary import Email
-from shared.links import Expired, Forged, Links, Purpose
-
-log = logging.getLogger(__name__)
+from shared.links import Links, Purpose
+from shared.pages import Closed, Rendering, Text, read_link
 
 FORM = "/courriels/abonnement"
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
@@ -36,12 +31,6 @@ _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 class Message(Enum):
     """Every page without a question."""
 
-    FORGED = Text(
-        404,
-        "Ce lien n’est pas valable",
-        "Nous ne reconnaissons pas cette adresse\u00a0: elle est incomplète ou a été modifiée.",
-        "Ouvrez le lien depuis le courriel que vous avez reçu, ou copiez-le en entier.",
-    )
     EXPIRED = Text(
         410,
         "Ce lien n’est plus valable",
@@ -79,15 +68,13 @@ class Message(Enum):
         "Rien n’a été enregistré.",
         "Ce service n’est pas configuré pour envoyer des liens de confirmation.",
     )
-    UNAVAILABLE = UNAVAILABLE
 
 
-class _Closed(Exception):
+class _Closed(Closed):
     """There is nothing to ask: the message says what is so."""
 
     def __init__(self, message: Message) -> None:
-        super().__init__(message.name)
-        self.message = message
+        super().__init__(message.value)
 
 
 @dataclass
@@ -123,7 +110,7 @@ def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Ren
         (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.way_out),
     )
     for path, endpoint in routes:
-        api.router.routes.append(Route(path, pages.guarded(endpoint), methods=["GET", "POST"]))
+        api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,28 +154,29 @@ class _Pages:
 
     async def confirmation(self, request: Request) -> Response:
         """What was asked for, and on POST begins."""
-        links, (about,) = self._about(request, Purpose.CONFIRM)
+        if self.links is None:
+            raise _Closed(Message.CLOSED)
+        request_id = self._about(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                asked = await store.subscriptions.asked(tx, UUID(about))
+                asked = await store.subscriptions.asked(tx, request_id)
             if asked is None:
                 raise _Closed(Message.EXPIRED)
             return self.rendering.page("confirm.html", interests=interests.titles(asked))
         async with self.database.transaction() as tx:
-            subscribed = await store.subscriptions.confirm(tx, UUID(about))
+            subscribed = await store.subscriptions.confirm(tx, request_id)
         if subscribed is None:
             raise _Closed(Message.EXPIRED)
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
             interests=interests.titles(subscribed.interests),
-            preferences=links.url(Purpose.PREFERENCES, str(subscribed.subscriber_id), until=until),
+            preferences=self.links.url(Purpose.PREFERENCES, str(subscribed.subscriber_id), until=until),
         )
 
     async def preferences(self, request: Request) -> Response:
         """What one follows, and on POST what one follows from now on."""
-        _, (about,) = self._about(request, Purpose.PREFERENCES)
-        subscriber_id = UUID(about)
+        subscriber_id = self._about(request, Purpose.PREFERENCES)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 subscribed = await store.subscriptions.of(tx, subscriber_id)
@@ -208,48 +196,20 @@ class _Pages:
 
     async def way_out(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
-        _, (about,) = self._about(request, Purpose.UNSUBSCRIBE)
+        subscriber_id = self._about(request, Purpose.UNSUBSCRIBE)
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
-            await store.subscriptions.choose(tx, UUID(about), ())
+            await store.subscriptions.choose(tx, subscriber_id, ())
         return self._message(Message.UNSUBSCRIBED)
 
     # ------------------------------------------------------------------------------------ in common
 
-    def guarded(
-        self, endpoint: Callable[[Request], Awaitable[Response]]
-    ) -> Callable[..., Awaitable[Response]]:
-        """The endpoint, with a page for what cannot be done."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except _Closed as closed:
-                return self._message(closed.message)
-            except Exception as error:
-                if not is_temporary(error):
-                    raise
-                log.warning("A page could not be served (%s)", type(error).__name__)
-                return self._message(Message.UNAVAILABLE)
-
-        return guarded
-
-    def _about(self, request: Request, purpose: Purpose) -> tuple[Links, tuple[str, ...]]:
-        now: datetime = clock.now()
-        if self.links is None:
-            raise _Closed(Message.FORGED)
-        try:
-            return self.links, self.links.read(purpose, request.path_params["token"], now)
-        except Forged as error:
-            raise _Closed(Message.FORGED) from error
-        except Expired as error:
-            raise _Closed(Message.EXPIRED) from error
+    def _about(self, request: Request, purpose: Purpose) -> UUID:
+        return read_link(request, self.links, purpose, expired=Message.EXPIRED.value)[0]
 
     def _message(self, message: Message) -> Response:
-        return self.rendering.page(
-            "message.html", status=message.value.status, message=message.value, form=FORM
-        )
+        return self.rendering.message(message.value)
 
 
 def _offered(chosen: object) -> frozenset[str]:

@@ -47,7 +47,7 @@ def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
     pages.mail_log.add_to(
         app,
         notifier.database,
-        pages.Rendering("http://catalogue"),
+        pages.rendering("http://catalogue"),
         tokens=tokens,
         keys=["a key"],
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
@@ -125,7 +125,7 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
     pages.mail_log.add_to(
         app,
         away,
-        pages.Rendering("http://catalogue"),
+        pages.rendering("http://catalogue"),
         tokens=tokens,
         keys=["a key"],
         renderer=Renderer(SENDER),

@@ -58,7 +58,7 @@ async def news(notifier: Notifier) -> dict[str, int]:
 @pytest.fixture
 async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
     api = FastAPI()
-    pages.subscribing.add_to(api, notifier.database, LINKS, pages.Rendering("http://catalogue"))
+    pages.subscribing.add_to(api, notifier.database, LINKS, pages.rendering("http://catalogue"))
     transport = httpx.ASGITransport(app=api)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -252,7 +252,8 @@ async def test_a_link_of_another_kind_or_none_of_ours_opens_nothing(
     other = Purpose.WITHDRAW
     stolen = LINKS.token(other, str(uuid4()), until=clock.now() + timedelta(days=1))
     late = LINKS.token(purpose, str(uuid4()), until=clock.now() - timedelta(seconds=1))
-    for token, status in ((stolen, 404), ("x", 404), (late, 410)):
+    odd = LINKS.token(purpose, "no id", until=clock.now() + timedelta(days=1))
+    for token, status in ((stolen, 404), ("x", 404), (odd, 404), (late, 410)):
         for method in ("GET", "POST"):
             response = await client.request(method, f"{purpose.value}/{token}")
             assert response.status_code == status

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from services.notifier.pages import Rendering
+from services.notifier.pages import rendering
 from services.notifier.pages.mail_log import STATES, _Visit
 from services.notifier.pages.subscribing import FORM, Message, _groups
 from shared.auth import Principal, Role
@@ -67,7 +67,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("template", "values"), PAGES)
 def test_a_page_can_be_read_and_filled_in_by_everyone(template: str, values: dict[str, Any]) -> None:
-    html = bytes(Rendering("http://catalogue").page(template, **values).body).decode()
+    html = bytes(rendering("http://catalogue").page(template, **values).body).decode()
     page = Page(html)
     tags = [tag for tag, _ in page.attributes]
     assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
@@ -90,7 +90,7 @@ def test_a_page_can_be_read_and_filled_in_by_everyone(template: str, values: dic
 
 @pytest.mark.parametrize(("template", "values"), PAGES)
 def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(template: str, values: dict[str, Any]) -> None:
-    response = Rendering("http://catalogue").page(template, **values)
+    response = rendering("http://catalogue").page(template, **values)
     page = Page(bytes(response.body).decode())
     for tag, attributes in page.attributes:
         assert tag not in ("script", "iframe", "img", "link", "object", "embed")
@@ -110,6 +110,6 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
         | {"agent": "", "state": "", "wrong": "Non.", "states": STATES, "mails": [], "before": None},
         "log-in.html": {"wrong": True, "action": "/x"},
     }[template]
-    html = bytes(Rendering("http://catalogue").page(template, **values).body).decode()
+    html = bytes(rendering("http://catalogue").page(template, **values).body).decode()
     assert "<title>Erreur" in html
     assert 'aria-invalid="true"' in html
