@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Protocol, Self, TypeVar
+from urllib.parse import urlsplit
 
 from shared.local import credentials, unprivileged
 from shared.local.failures import LocalStackError
@@ -30,6 +31,7 @@ from shared.local.tansu import TansuBroker
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
+KAFKA_PORT, SMTP_PORT, MAILBOX_PORT = 9092, 1025, 8025
 
 P = TypeVar("P")
 BrokerKind = Literal["embedded", "kafka"]
@@ -185,6 +187,7 @@ class Stack:
             self._start_parts()
             self._prepare()
             self._start_services()
+            self._tell_what_moved()
             self._write_description()
         except BaseException:
             self.stop()
@@ -291,14 +294,14 @@ class Stack:
                 return KafkaBroker.start(self._data() / "kafka", port, log_file=log)
             return TansuBroker.start(port, log_file=log)
 
-        self.broker = _on_a_port(9092, start)
+        self.broker = _on_a_port(KAFKA_PORT, start)
 
     def _start_mailbox(self) -> None:
         def start(port: int) -> MailboxServer:
-            page = standard_or_free(8025)
+            page = standard_or_free(MAILBOX_PORT)
             return MailboxServer.start(self.directory / "mailbox", port, page, log_file=self._log("mailbox"))
 
-        self.mailbox = _on_a_port(1025, start)
+        self.mailbox = _on_a_port(SMTP_PORT, start)
 
     def _prepare(self) -> None:
         """Create the topics and migrate the databases; each is a process, so all at once."""
@@ -334,6 +337,20 @@ class Stack:
                 process.env = self.environment(process.service)
                 process.start()
                 process.wait_until_ready(READY_SECONDS)
+
+    def _tell_what_moved(self) -> None:
+        """Say what is not at the port where everything written about the stack has it."""
+        found: dict[str, tuple[int, int]] = {}
+        if self.broker is not None:
+            found["Kafka"] = KAFKA_PORT, urlsplit(f"//{self.broker.bootstrap_servers}").port or 0
+        if self.mailbox is not None:
+            found["SMTP"] = SMTP_PORT, self.mailbox.smtp_port
+            found["the mailbox's page"] = MAILBOX_PORT, urlsplit(self.mailbox.url).port or 0
+        for service in SERVICES:
+            found[service] = STANDARD_PORTS[service], urlsplit(self.url(service)).port or 0
+        for name, (standard, port) in found.items():
+            if port != standard:
+                self._say(f"Port {standard} is in use by another program: {name} is at {port} instead.")
 
     # ---------------------------------------------------------------------------------------- watching
 

@@ -1,9 +1,11 @@
 """Promises of `run`: everything is up and told, what dies comes back, what is stopped leaves nothing."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from shared.local import unprivileged
 from shared.local.failures import LocalStackError
 from shared.local.places import PROJECT
 from shared.local.readiness import kafka_answers, wait_until
+from shared.local.services import STANDARD_PORTS
 from shared.local.stack import Stack, StackOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -46,8 +49,23 @@ class Running:
         return self.output.read_text()
 
 
+@contextlib.contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Somebody else's server on a port, be it ours or one that was there."""
+    with socket.socket() as listener:
+        with contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with taken(STANDARD_PORTS["notifier"]):
+        yield from run(tmp_path_factory)
+
+
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("stack") / "local"
     output = directory.with_name("output")
     environment = {
@@ -117,6 +135,14 @@ async def test_stack_json_says_where_everything_is(running: Running) -> None:
         "notifier": 1,
     }
     assert all(psutil.pid_exists(pid) for pids in described["pids"].values() for pid in pids)
+
+
+def test_a_part_that_found_its_port_taken_says_where_it_is(running: Running) -> None:
+    url = running.description()["notifier_url"]
+    assert not url.endswith(":8003")
+    assert (
+        f"Port 8003 is in use by another program: notifier is at {url.rpartition(':')[2]}" in running.said()
+    )
 
 
 def test_the_real_offer_is_loaded_and_the_demo_token_opens_the_api(running: Running) -> None:
