@@ -35,7 +35,7 @@ from shared.events.vocabulary import Agent, Contact
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Record, decode
 from tests.support.builders import DURING, a_session, headers
-from tests.support.enrolment_machine import Told
+from tests.support.enrolment_model import Told
 
 
 def event_of(request: Request) -> Event:

@@ -1,4 +1,4 @@
-"""The rules played at random, against the naive model of ``tests.support.enrolment_machine``."""
+"""The rules played at random, against the naive model of ``tests.support.enrolment_model``."""
 
 import os
 import uuid
@@ -21,7 +21,8 @@ from services.enrolment.rules import (
     rank,
 )
 from shared.events.catalogue import SessionState
-from tests.support.enrolment_machine import POLICY, EnrolmentMachine, Told, World
+from tests.support.enrolment_machine import EnrolmentMachine, World
+from tests.support.enrolment_model import POLICY, Told
 
 
 class RulesAlone:

@@ -1,0 +1,193 @@
+"""Enrolment in one session, so simple that one can see that it is right.
+
+The model hears the events, nothing else, and keeps who is where. At each event it asks the naive questions:
+was there a seat, was anybody before them, was an answer due, was the move legal?
+"""
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.enrolment.rules import Policy
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    Decision,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatOffered,
+    SeatOfferLapsed,
+    SessionOccupancyChanged,
+    WithdrawnBy,
+)
+from shared.events.vocabulary import Agent
+from tests.support.builders import an_agent
+
+Told = Decision | SessionOccupancyChanged
+
+POLICY = Policy(grace=timedelta(seconds=60))
+OPENS = datetime.fromisoformat("2025-03-03T08:00:00+00:00")
+CLOSES, STARTS = OPENS + timedelta(days=12), OPENS + timedelta(days=17)
+EMPLOYERS = [
+    ("21350238800019", "bretagne"),
+    ("21440109300015", "bretagne"),
+    ("21750001600019", "ile-de-france"),
+]
+AGENTS = [
+    an_agent(
+        f"A{number}",
+        employer={
+            "siret": EMPLOYERS[number % 3][0],
+            "name": f"Ville {number % 3}",
+            "delegation": EMPLOYERS[number % 3][1],
+        },
+    )
+    for number in range(9)
+]
+
+
+@dataclass
+class Model:
+    """Who is where, by what was told. ``order`` is that of receipt, or of the ranking."""
+
+    session: SessionState
+    state: dict[str, str] = field(default_factory=dict)
+    hold_until: dict[str, datetime] = field(default_factory=dict)
+    order: dict[str, int] = field(default_factory=dict)
+    priority: Counter[str] = field(default_factory=Counter)
+    versions: Counter[uuid.UUID] = field(default_factory=Counter)
+    enrolment: dict[str, uuid.UUID] = field(default_factory=dict)
+    occupancy: SessionOccupancyChanged | None = None
+    agents: dict[str, Agent] = field(default_factory=lambda: {one.agent_id: one for one in AGENTS})
+
+    def having(self, *states: str) -> list[str]:
+        return [agent_id for agent_id, state in self.state.items() if state in states]
+
+    @property
+    def taken(self) -> list[str]:
+        return self.having("enrolled", "offered")
+
+    @property
+    def line(self) -> list[str]:
+        return sorted(self.having("waitlisted"), key=lambda one: (-self.priority[one], self.order[one]))
+
+    def may_take_a_seat(self, agent_id: str, now: datetime) -> bool:
+        """The naive answer, counted anew each time (rules 1, 3 and 4)."""
+        employer = self.agents[agent_id].employer
+        mine = [one for one in self.taken if self.agents[one].employer.siret == employer.siret]
+        quota = self.session.quota_per_authority
+        if quota is not None and len(mine) >= quota:
+            return False
+        if self.session.capacity is None:
+            return True
+        kept: Counter[str] = Counter()
+        for reserved in self.session.reserved_seats:
+            if now < reserved.release_at:
+                kept[reserved.delegation] += reserved.seats
+        for delegation in kept:
+            sitting = [one for one in self.taken if self.agents[one].employer.delegation == delegation]
+            kept[delegation] = max(0, kept[delegation] - len(sitting))
+        if kept[employer.delegation]:  # where more is reserved than there is, who comes first has it
+            return len(self.taken) < self.session.capacity
+        return len(self.taken) + sum(kept.values()) < self.session.capacity
+
+    def line_is_served(self, now: datetime) -> bool:
+        if self.session.status == "cancelled":
+            return False
+        if self.session.waiting_list == "offer":
+            return now < self.session.starts_at - POLICY.last_offer
+        return now < max(self.session.starts_at, self.session.enrolment_closes_at)
+
+    def next_in_line(self, now: datetime) -> str | None:
+        if not self.line_is_served(now):
+            return None
+        return next((one for one in self.line if self.may_take_a_seat(one, now)), None)
+
+    # ------------------------------------------------------------------------------------ what is told
+
+    def hears(self, told: Told, now: datetime) -> None:
+        """Take an event in, and complain if it should never have been."""
+        if isinstance(told, SessionOccupancyChanged):
+            return self._occupancy(told)
+        agent_id = told.agent.agent_id
+        before = self.state.get(agent_id)
+        if isinstance(told, EnrolmentRefused) and self._changes_nothing(told, before):
+            return None
+        self._version(told, agent_id)
+        match told:
+            case AgentEnrolled():
+                self._seat_is_theirs(agent_id, before, told, now)
+                self.state[agent_id] = "enrolled"
+            case SeatOffered():
+                assert before in ("waitlisted", "offered"), f"offered to somebody {before}"
+                if before == "waitlisted":
+                    assert self.next_in_line(now) == agent_id, "offered out of turn, or without a seat"
+                assert now < told.hold_until <= self.session.starts_at - POLICY.last_offer
+                self.state[agent_id], self.hold_until[agent_id] = "offered", told.hold_until
+            case SeatOfferLapsed():
+                assert before == "offered"
+                if told.request_id is None:
+                    last = self.session.starts_at - POLICY.last_offer
+                    assert self.hold_until[agent_id] + POLICY.grace <= now or last <= now, "too early"
+                self.state[agent_id] = "lapsed"
+            case AgentWaitlisted():
+                assert before not in ("enrolled", "offered", "waitlisted")
+                assert self.session.waiting_list != "none"
+                assert not self.may_take_a_seat(agent_id, now), "asked to wait beside a free seat"
+                self.state[agent_id] = "waitlisted"
+                assert told.position == self.line.index(agent_id) + 1, "told another place in line"
+            case EnrolmentPending():
+                assert not is_live(before)
+                self.state[agent_id] = f"pending_{told.awaiting.removeprefix('employer_')}"
+            case EnrolmentRefused():
+                assert before is None or not is_live(before) or before.startswith("pending_")
+                self.state[agent_id] = "refused"
+            case EnrolmentWithdrawn():
+                assert before in (
+                    "enrolled",
+                    "offered",
+                    "waitlisted",
+                    "pending_approval",
+                    "pending_selection",
+                )
+                self.state[agent_id] = (
+                    "session_cancelled" if told.by is WithdrawnBy.SESSION_CANCELLED else "withdrawn"
+                )
+            case _:
+                raise AssertionError(f"nobody expected {told}")
+        return None
+
+    def _changes_nothing(self, told: EnrolmentRefused, before: str | None) -> bool:
+        if told.asked != "enrolment":
+            return True
+        return told.reason == "already_enrolled" and before is not None and is_live(before)
+
+    def _seat_is_theirs(self, agent_id: str, before: str | None, told: AgentEnrolled, now: datetime) -> None:
+        if before == "offered":
+            assert told.from_waiting_list
+            return
+        assert self.may_take_a_seat(agent_id, now), "a seat that there is not"
+        if before == "waitlisted":
+            assert told.from_waiting_list
+            assert self.next_in_line(now) == agent_id, "promoted out of turn"
+        else:
+            assert not told.from_waiting_list
+            assert self.next_in_line(now) is None, "seated before somebody who waits"
+
+    def _version(self, told: Decision, agent_id: str) -> None:
+        self.versions[told.enrolment_id] += 1
+        assert told.version == self.versions[told.enrolment_id], "a version was left out, or told twice"
+        if told.version > 1:
+            assert self.enrolment[agent_id] == told.enrolment_id
+        self.enrolment[agent_id] = told.enrolment_id
+
+    def _occupancy(self, told: SessionOccupancyChanged) -> None:
+        assert told.version == (self.occupancy.version if self.occupancy else 0) + 1
+        self.occupancy = told
+
+
+def is_live(state: str | None) -> bool:
+    return state not in (None, "refused", "lapsed", "withdrawn", "session_cancelled")
