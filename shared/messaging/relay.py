@@ -25,7 +25,7 @@ from shared.messaging.outbox import BUCKETS
 log = logging.getLogger(__name__)
 
 PASS = 1_000
-"""Events published in one transaction."""
+"""Events of one bucket published in one transaction; of several together, while they have less."""
 POLL_SECONDS = 0.1
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
@@ -98,27 +98,26 @@ class Relay:
             log.warning("The producer did not close cleanly: %s", error or type(error).__name__)
 
     async def publish_unsent(self) -> int:
-        """One pass over the buckets that have something. Returns how many events were published."""
+        """One pass: about :data:`PASS` events of buckets that nobody else serves. Returns how many."""
         if self._producer is None:  # before a bucket is locked: it may take long
             await self._open_producer()
         async with self._database.quiet_transaction() as tx:
-            buckets = list(await tx.scalars(_WAITING, {"buckets": BUCKETS}))
-        random.shuffle(buckets)  # replicas that wake together should not queue for the same bucket
-        published = 0
-        for bucket in buckets:
-            async with self._database.quiet_transaction() as tx:
-                if await tx.scalar(_TRY_LOCK, {"space": _LOCK_SPACE, "bucket": bucket}):
-                    published += await self._publish_bucket(tx, bucket)
-        return published
+            waiting = (await tx.execute(_WAITING, {"buckets": BUCKETS, "most": PASS})).all()
+            if not waiting:
+                return 0
+            # In a statement of its own, so that the next one sees what the last owner marked.
+            locked = {"space": _LOCK_SPACE, "buckets": _enough(waiting)}
+            buckets = list(await tx.scalars(_TRY_LOCK, locked))
+            return await self._publish_buckets(tx, buckets) if buckets else 0
 
-    async def _publish_bucket(self, tx: Transaction, bucket: int) -> int:
-        rows = (await tx.execute(_UNSENT, {"bucket": bucket, "most": PASS})).all()
+    async def _publish_buckets(self, tx: Transaction, buckets: Sequence[int]) -> int:
+        rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
         if not rows:
             return 0
         try:
             await asyncio.wait_for(self._send(rows), SEND_DEADLINE_SECONDS)
         except BaseException:
-            await self.close()  # while the bucket is still ours, so that nothing of it leaves later
+            await self.close()  # while the buckets are still ours, so that nothing of them leaves later
             raise
         await tx.execute(_MARK, {"ids": [row.id for row in rows]})
         RELAYED.inc(len(rows))
@@ -187,6 +186,18 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", _describe(error))
 
 
+def _enough(waiting: Sequence[Row[Any]]) -> list[int]:
+    """Buckets for one pass: all while little waits, else as few as fill it, so that replicas share them."""
+    chosen: list[int] = []
+    events = 0
+    for row in random.sample(waiting, len(waiting)):  # or replicas would queue for the same one
+        chosen.append(row.bucket)
+        events += row.waiting
+        if events >= PASS:
+            break
+    return chosen
+
+
 def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
     return cloudevents.headers(
         event_id=row.event_id,
@@ -211,12 +222,17 @@ def _describe(error: BaseException) -> str:
 
 
 _WAITING = text(
-    "SELECT bucket FROM generate_series(0, :buckets - 1) AS bucket "
-    "WHERE EXISTS (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL)"
+    "SELECT bucket, waiting FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL ("
+    "SELECT count(*) AS waiting FROM (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket "
+    "AND sent_at IS NULL LIMIT :most) AS unsent) AS counted WHERE waiting > 0"
 )
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:space, :bucket)")
+_TRY_LOCK = text(
+    "SELECT bucket FROM unnest(CAST(:buckets AS integer[])) AS bucket "
+    "WHERE pg_try_advisory_xact_lock(:space, bucket)"
+)
 _UNSENT = text(
+    "SELECT unsent.* FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL ("
     "SELECT id, topic, key, event_id, type, source, traceparent, data, created_at FROM outbox "
-    "WHERE bucket = :bucket AND sent_at IS NULL ORDER BY id LIMIT :most"
+    "WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL ORDER BY id LIMIT :most) AS unsent ORDER BY id"
 )
 _MARK = text("UPDATE outbox SET sent_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
