@@ -1,16 +1,19 @@
 """``make bench``: where we are, on this machine, against the ceilings that were measured on one like it.
 
 Prints a table and writes ``.local/bench.json``. Numbers move with what else the machine does: read ratios.
+With names (``make bench ARGS=latency``), only those; ``latency-on-kafka`` is for Apache Kafka, and only by name.
 """
 
+import argparse
 import json
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
 
 from shared.process import spare_the_collector
-from tests.benchmarks import decisions, mails, pages
+from tests.benchmarks import decisions, latency, mails, pages
 
 CEILINGS = {
     "decisions_per_second": 22_000,
@@ -24,12 +27,24 @@ and not sent.
 """
 
 
+BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
+    "decisions": lambda: uvloop.run(decisions.run()),
+    "mails": lambda: uvloop.run(mails.run()),
+    "latency": lambda: uvloop.run(latency.run()),
+    "pages": pages.run,
+    "latency-on-kafka": lambda: uvloop.run(latency.run(on_kafka=True)),
+}
+USUAL = ("decisions", "mails", "latency", "pages")
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar=" | ".join(BENCHMARKS))
+    names = parser.parse_args().names or USUAL
     spare_the_collector()
     results: dict[str, float] = {}
-    results |= uvloop.run(decisions.run())
-    results |= uvloop.run(mails.run())
-    results |= pages.run()
+    for name in names:
+        results |= BENCHMARKS[name]()
     for name, value in results.items():
         ceiling = CEILINGS.get(name)
         share = f"  {value / ceiling:6.0%} of the ceiling" if ceiling else ""

@@ -61,14 +61,18 @@ class Portal:
 
     async def send(self, topic: str, records: Sequence[tuple[str | None, Headers, bytes | None]]) -> None:
         """Produce (key, headers, value) in order and wait until the broker has all."""
+        await asyncio.gather(*[await self.send_soon(topic, record) for record in records])
+
+    async def send_soon(
+        self, topic: str, record: tuple[str | None, Headers, bytes | None]
+    ) -> "asyncio.Future[Any]":
+        """Hand one (key, headers, value) to the producer; the future is done once the broker has it."""
         assert self._producer is not None
-        sent = [
-            await self._producer.send(
-                topic, value=value, key=key.encode() if key else None, headers=list(headers)
-            )
-            for key, headers, value in records
-        ]
-        await asyncio.gather(*sent)
+        key, headers, value = record
+        sent: asyncio.Future[Any] = await self._producer.send(
+            topic, value=value, key=key.encode() if key else None, headers=list(headers)
+        )
+        return sent
 
 
 async def collect(

@@ -1,0 +1,209 @@
+"""From a portal's request to the agent's mailbox: real processes, a real broker, a relay that stamps.
+
+The clock starts before the portal hands the request to its producer, so what is measured is longer than what
+is promised, which begins at the broker; it stops when the relay has the final dot. Requests come at 200 a
+second for thirty seconds; then again while a change is told to 100,000 who are enrolled.
+"""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+
+from services.enrolment import app as enrolment
+from services.enrolment import tables as enrolment_tables
+from services.notifier import app as notifier
+from services.notifier import tables as notifier_tables
+from shared import migrations
+from shared.events.catalogue import SessionChanged, SessionScheduled, SessionState
+from shared.events.portal import EnrolmentRequested
+from shared.events.topics import Topic
+from shared.local.kafka import KafkaBroker
+from shared.local.postgres import PostgresServer
+from shared.local.tansu import TansuBroker
+from tests.conftest import create_topics, settings_of
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import Portal
+from tests.support.processes import ServiceProcess
+
+RATE = 200
+SECONDS = 30
+SESSIONS = 100
+ENROLLED = 100_000
+DOMAINS = 500
+
+
+async def run(*, on_kafka: bool = False) -> dict[str, float]:
+    """Milliseconds, alone and beside the fan-out; on the embedded broker, or on Apache Kafka."""
+    relay = StampingRelay()
+    port = await relay.start()
+    with (
+        PostgresServer.temporary(durable=True) as postgres,
+        KafkaBroker.temporary() if on_kafka else TansuBroker.start() as broker,
+        TemporaryDirectory() as logs,
+    ):
+        # Migrations have a loop of their own.
+        await asyncio.to_thread(create_topics, broker)
+        urls = {name: postgres.create_database(name) for name in ("enrolment", "notifier")}
+        for url, revisions, metadata in (
+            (urls["enrolment"], enrolment.REVISIONS, enrolment_tables.metadata),
+            (urls["notifier"], notifier.REVISIONS, notifier_tables.metadata),
+        ):
+            await asyncio.to_thread(migrations.upgrade, url, revisions, metadata)
+        with (
+            _service("enrolment", urls["enrolment"], broker.bootstrap_servers, Path(logs)),
+            _service("notifier", urls["notifier"], broker.bootstrap_servers, Path(logs), SMTP_PORT=str(port)),
+        ):
+            async with Portal(broker.bootstrap_servers) as portal:
+                return await Requests(portal, relay).measure(urls["notifier"])
+
+
+@contextmanager
+def _service(name: str, url: str, kafka: str, logs: Path, **environment: str) -> Iterator[None]:
+    settings = settings_of(name, url, kafka) | {"LOG_LEVEL": "WARNING"} | environment
+    process = ServiceProcess(name, settings, logs / f"{name}.log").start()
+    try:
+        yield
+    finally:
+        process.stop()
+        print((logs / f"{name}.log").read_text(), end="")
+
+
+class Requests:
+    """Asks for seats at a steady rate, and knows when each letter arrived."""
+
+    def __init__(self, portal: Portal, relay: "StampingRelay") -> None:
+        self._portal = portal
+        self._relay = relay
+        self._sessions = [open_now(capacity=1_000) for _ in range(SESSIONS)]
+
+    async def measure(self, notifier_url: str) -> dict[str, float]:
+        for session in self._sessions:
+            await self._tell(session, SessionScheduled.TYPE)
+        await self._ask("warm", seconds=2)
+        alone = await self._ask("alone", seconds=SECONDS)
+        crowded = open_now()
+        await self._tell(crowded, SessionScheduled.TYPE)
+        await _enrol_many(notifier_url, crowded.session_id)
+        moved = crowded.model_copy(update={"version": 2, "venue": "Rennes, 3 rue du Test"})
+        told = self._relay.taken
+        await self._tell(moved, SessionChanged.TYPE)
+        beside = await self._ask("beside", seconds=SECONDS)
+        told = self._relay.taken - told - RATE * SECONDS
+        if not 0 < told < ENROLLED:
+            raise RuntimeError(f"{told} mails of the fan-out left beside the requests: nothing is proved")
+        return {
+            **_figures("confirmation", alone),
+            **_figures("confirmation_beside_a_fan_out", beside),
+            "fan_out_mails_per_second_meanwhile": told / SECONDS,
+            "load_average": os.getloadavg()[0],
+        }
+
+    async def _ask(self, run: str, *, seconds: int) -> list[float]:
+        """How long each request took, in milliseconds, until its letter arrived."""
+        asked: dict[str, float] = {}
+        begun = time.monotonic()
+        for number in range(RATE * seconds):
+            await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            agent = an_agent(f"{run}-{number}", email=f"{run}-{number}@ville-{number % DOMAINS}.example")
+            session_id = str(self._sessions[number % SESSIONS].session_id)
+            record = (
+                session_id,
+                headers(EnrolmentRequested.TYPE),
+                as_json(enrolment_request(session_id, agent)),
+            )
+            asked[agent.email] = time.monotonic()
+            await self._portal.send_soon(Topic.PORTAL_ENROLMENTS, record)
+        async with asyncio.timeout(60):
+            while not asked.keys() <= self._relay.arrived.keys():  # noqa: ASYNC110 the relay has no event for it
+                await asyncio.sleep(0.1)
+        return [(self._relay.arrived[address] - at) * 1_000 for address, at in asked.items()]
+
+    async def _tell(self, session: SessionState, event_type: str) -> None:
+        value = session.model_dump_json().encode()
+        record = (str(session.session_id), headers(event_type, source="/services/catalogue"), value)
+        await self._portal.send(Topic.CATALOGUE_SESSIONS, [record])
+
+
+async def _enrol_many(notifier_url: str, session_id: UUID) -> None:
+    """As if their decisions had been told long ago."""
+    database = await asyncpg.connect(notifier_url.replace("+asyncpg", ""))
+    try:
+        await database.execute(
+            "INSERT INTO enrolment (enrolment_id, version, session_id, standing, agent_id, address, "
+            "given_name, family_name, since) SELECT gen_random_uuid(), 1, $1, 'enrolled', 'F-' || n, "
+            "'f' || n || '@ville-' || n % $3::integer || '.example', 'Zoé', 'Durand', "
+            "now() - interval '1 day' FROM generate_series(1, $2::integer) AS n",
+            session_id,
+            ENROLLED,
+            DOMAINS,
+        )
+    finally:
+        await database.close()
+
+
+def _figures(name: str, milliseconds: list[float]) -> dict[str, float]:
+    percentiles = statistics.quantiles(milliseconds, n=100)
+    return {
+        f"{name}_p50_milliseconds": percentiles[49],
+        f"{name}_p99_milliseconds": percentiles[98],
+        f"{name}_max_milliseconds": max(milliseconds),
+    }
+
+
+class StampingRelay:
+    """Takes every mail, and knows when each address had its first; it says yes and keeps nothing else."""
+
+    def __init__(self) -> None:
+        self.arrived: dict[str, float] = {}
+        self.taken = 0
+
+    async def start(self) -> int:
+        """Listen; returns the port. It ends with the loop."""
+        server = await asyncio.get_running_loop().create_server(lambda: _Dialogue(self), "127.0.0.1", 0)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    def take(self, recipient: str) -> None:
+        self.taken += 1
+        self.arrived.setdefault(recipient, time.monotonic())
+
+
+class _Dialogue(asyncio.Protocol):
+    """One connection. A client that does not pipeline sends a command, or a message and its dot, at once."""
+
+    def __init__(self, relay: StampingRelay) -> None:
+        self._relay = relay
+        self._received = bytearray()
+        self._in_data = False
+        self._recipient = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
+        self._transport.write(b"220 relay.example ESMTP\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._received.endswith(b"\r\n.\r\n" if self._in_data else b"\r\n"):
+            return
+        command = bytes(self._received[:200])
+        self._received.clear()
+        if self._in_data:
+            self._in_data = False
+            self._relay.take(self._recipient)
+            self._transport.write(b"250 taken\r\n")
+        elif command.startswith(b"DATA"):
+            self._in_data = True
+            self._transport.write(b"354 go on\r\n")
+        else:
+            if command.startswith(b"RCPT"):
+                self._recipient = command[len(b"RCPT TO:<") :].partition(b">")[0].decode()
+            self._transport.write(b"250 ok\r\n")
