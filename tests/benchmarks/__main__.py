@@ -1,7 +1,7 @@
 """``make bench``: where we are, on this machine, against the ceilings that were measured on one like it.
 
 Prints a table and writes ``.local/bench.json``. Numbers move with what else the machine does: read ratios.
-With names (``make bench ARGS=latency``), only those; ``latency-on-kafka`` is for Apache Kafka, and only by name.
+With names (``make bench ARGS=latency``), only those; ``latency-on-kafka`` is run by name alone.
 """
 
 import argparse
