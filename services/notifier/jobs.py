@@ -3,6 +3,7 @@
 import asyncio
 import imaplib
 import logging
+import ssl
 import time
 
 from prometheus_client import Counter, Gauge
@@ -81,6 +82,11 @@ async def read_returns(database: Database, letterbox: Letterbox, path: ReturnPat
             done.append(number)
         if done:
             await asyncio.to_thread(letterbox.seen, done)
+    except ssl.SSLCertVerificationError as error:
+        log.warning(
+            "The mailbox that mails come back to cannot be trusted (%s): nothing was sent to it",
+            error.verify_message,
+        )
     except imaplib.IMAP4.error as error:
         # Its words may quote the user's name; what it is about is plain from the settings.
         log.warning("The mailbox that mails come back to cannot be read (%s)", type(error).__name__)

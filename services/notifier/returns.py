@@ -8,7 +8,7 @@ import imaplib
 import logging
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,8 @@ class Letterbox:
             try:
                 connection.logout()
             except (OSError, imaplib.IMAP4.error):
-                connection.shutdown()
+                with suppress(OSError):  # the socket is gone already
+                    connection.shutdown()
 
     def unseen(self) -> list[tuple[str, bytes]]:
         """The first messages that nobody has seen: number and content."""

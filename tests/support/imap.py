@@ -1,37 +1,54 @@
-"""A mailbox that speaks just enough IMAP to be read: log in, select, search, fetch, mark as seen."""
+"""A mailbox that speaks just enough IMAP to be read, also under TLS: log in, search, fetch, mark as seen."""
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
 class Mailbox:
-    """Messages by their number, and which of them were seen. ``refuses`` says no to every password."""
+    """Messages by their number, and which of them were seen. ``refuses`` says no to every password.
 
-    def __init__(self, *messages: bytes, refuses: bool = False) -> None:
+    With ``starttls`` it offers to go on under TLS; ``commands`` are those that came, and whether under TLS.
+    """
+
+    def __init__(
+        self, *messages: bytes, refuses: bool = False, starttls: ssl.SSLContext | None = None
+    ) -> None:
         self.messages = dict(enumerate(messages, start=1))
         self.seen: set[int] = set()
         self.port = 0
+        self.commands: list[tuple[str, bool]] = []
         self._refuses = refuses
+        self._starttls = starttls
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK ready\r\n")
         try:
             while line := await reader.readline():
                 tag, _, command = line.decode().rstrip().partition(" ")
+                secure = writer.get_extra_info("ssl_object") is not None
+                self.commands.append((command.partition(" ")[0].upper(), secure))
+                if command == "STARTTLS" and self._starttls is not None:
+                    writer.write(f"{tag} OK go on\r\n".encode())
+                    await writer.start_tls(self._starttls)
+                    continue
                 writer.write(self._answer(command))
                 refused = self._refuses and command.startswith("LOGIN")
                 writer.write(f"{tag} {'NO' if refused else 'OK'} done\r\n".encode())
                 await writer.drain()
                 if command.startswith("LOGOUT"):
                     break
+        except (ConnectionError, ssl.SSLError):
+            pass  # a client that does not trust us
         finally:
             writer.close()
 
     def _answer(self, command: str) -> bytes:
         if command.startswith("CAPABILITY"):
-            return b"* CAPABILITY IMAP4rev1\r\n"
+            offers = b"" if self._starttls is None else b" STARTTLS"
+            return b"* CAPABILITY IMAP4rev1" + offers + b"\r\n"
         if command.startswith("SELECT"):
             return f"* {len(self.messages)} EXISTS\r\n".encode()
         if command.upper().startswith("UID SEARCH UNSEEN"):
@@ -49,10 +66,15 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mailbox(*messages: bytes, refuses: bool = False) -> AsyncIterator[Mailbox]:
-    """A mailbox on 127.0.0.1 as long as the block."""
-    box = Mailbox(*messages, refuses=refuses)
-    server = await asyncio.start_server(box.serve, "127.0.0.1", 0)
+async def mailbox(
+    *messages: bytes,
+    refuses: bool = False,
+    tls: ssl.SSLContext | None = None,
+    starttls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Mailbox]:
+    """A mailbox on 127.0.0.1 as long as the block; with ``tls``, under TLS from the first byte."""
+    box = Mailbox(*messages, refuses=refuses, starttls=starttls)
+    server = await asyncio.start_server(box.serve, "127.0.0.1", 0, ssl=tls)
     box.port = server.sockets[0].getsockname()[1]
     async with server:
         yield box

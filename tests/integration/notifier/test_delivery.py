@@ -19,6 +19,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.local.ports import free_port
 from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.support.lacking import lacking
 from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
@@ -116,7 +117,7 @@ async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Pa
     """Postfix's own sink, which keeps what it took: every mail, once."""
     program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        pytest.skip("smtp-sink (Debian's postfix) is not here")
+        lacking("smtp-sink (Debian's postfix)")
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 60)
     port = free_port()

@@ -1,15 +1,13 @@
 """The connection is protected as the settings say, never as the relay happens to offer."""
 
-import shutil
 import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from services.notifier.mailer import Mailer, Patience, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import Relay, Tls
+from tests.support.certificates import Authority
 from tests.support.smtp import scripted_relay
 
 MAIL = Outgoing("a@b.example", "c@d.example", b"Subject: x\r\nMessage-ID: <1@b>\r\n\r\n.dot\r\n")
@@ -28,28 +26,13 @@ async def send(port: int, tls: Tls, **settings: str) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def certificate_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody has vouched for, its key beside it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not here")
-    file = tmp_path_factory.mktemp("tls") / "certificate"
-    options = (
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run(
-        [openssl, *options.split(), "-keyout", str(file.with_suffix(".key")), "-out", str(file)],
-        check=True,
-        capture_output=True,
-    )
-    return file
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
-def certificate(certificate_file: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate_file, certificate_file.with_suffix(".key"))
-    return context
+def certificate(authority: Authority) -> ssl.SSLContext:
+    return authority.server("IP:127.0.0.1")
 
 
 async def test_none_stays_plain_even_where_starttls_is_offered() -> None:
@@ -79,9 +62,9 @@ async def test_a_certificate_that_nobody_vouched_for_is_refused(certificate: ssl
 
 
 async def test_implicit_tls_goes_to_a_relay_whose_certificate_is_known(
-    certificate: ssl.SSLContext, certificate_file: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate_file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     async with scripted_relay(tls=certificate) as relay:
         assert await send(relay.port, Tls.IMPLICIT) is Verdict.SENT
 

@@ -1,0 +1,43 @@
+"""A throw-away certificate authority, and servers that it vouches for."""
+
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+from tests.support.lacking import lacking
+
+_NEW = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+
+
+class Authority:
+    """An authority of its own; nobody trusts it who is not given ``file``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "authority.pem"
+        self._key = folder / "authority.key"
+        self._folder = folder
+        _openssl(
+            *(*_NEW, "-subj", "/CN=throw-away"),
+            *("-keyout", str(self._key), "-out", str(self.file)),
+        )
+
+    def server(self, name: str) -> ssl.SSLContext:
+        """What a server called ``name`` presents: ``IP:127.0.0.1``, ``DNS:mail.example``."""
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        _openssl(
+            *(*_NEW, "-subj", "/CN=server"),
+            *("-addext", f"subjectAltName={name}", "-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-CA", str(self.file), "-CAkey", str(self._key)),
+            *("-keyout", str(key), "-out", str(certificate)),
+        )
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        return context
+
+
+def _openssl(*arguments: str) -> None:
+    program = shutil.which("openssl")
+    if program is None:
+        lacking("openssl")
+    subprocess.run([program, *arguments], check=True, capture_output=True)
