@@ -19,6 +19,7 @@ from shared.events.vocabulary import (
     Delegation,
     Line,
     Paragraph,
+    Siret,
     Slug,
     Timezone,
     Url,
@@ -58,16 +59,18 @@ class ReservedSeatsRequest(_Request):
     release_at: Moment
 
 
+def _with_its_check_digit(typed: str) -> str:
+    if not siret.is_valid(typed):
+        raise ValueError(f"{typed} is not a SIRET: its check digit is wrong")
+    return typed
+
+
 class AudienceRequest(Audience, extra="forbid"):
     """Who may enrol. An empty list restricts nothing."""
 
-    @field_validator("sirets")
-    @classmethod
-    def _with_their_check_digit(cls, sirets: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [one for one in sirets if not siret.is_valid(one)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is not a SIRET: its check digit is wrong")
-        return sirets
+    sirets: tuple[Annotated[Siret, AfterValidator(_with_its_check_digit)], ...] = Field(
+        default=(), max_length=5_000
+    )
 
 
 class SessionChange(_Request):

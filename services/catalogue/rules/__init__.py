@@ -30,6 +30,7 @@ from services.catalogue.rules.changes import (
     differences,
     publish,
     schedule,
+    settled,
     unrecorded,
 )
 from services.catalogue.rules.derived import (
@@ -91,6 +92,7 @@ __all__ = [
     "publish",
     "reserved_at",
     "schedule",
+    "settled",
     "shifted",
     "state_of",
     "unpublishable",

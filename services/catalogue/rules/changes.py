@@ -1,6 +1,6 @@
 """What may be done to a session, and what follows: publish, change, cancel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -15,12 +15,7 @@ from services.catalogue.rules.facts import (
     Session,
 )
 from services.catalogue.rules.plans import inconsistencies, nowhere, unpublishable
-from shared.events.catalogue import (
-    Module,
-    SessionCancelled,
-    SessionChanged,
-    SessionScheduled,
-)
+from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.vocabulary import (
     Phase,
     Status,
@@ -67,6 +62,16 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
             return _refused(Refusal.SESSION_OVER, "the session is over: nothing of it can change")
         problems += [*nowhere(plan), *_rewritten_past(session.plan, plan, now)]
     return Refused(tuple(problems)) if problems else amend(session, plan, now)
+
+
+def settled(session: Session, now: datetime) -> frozenset[str]:
+    """What of a published session can change no more, by paths: :func:`change` refuses any other value."""
+    if session.status is not Status.PUBLISHED:
+        return frozenset()
+    plan = session.plan
+    passed = {field for field in _DATES if getattr(plan, field) <= now}
+    begun = {f"modules.{number}" for number, one in enumerate(plan.modules) if one.starts_at <= now}
+    return frozenset(passed | begun | ({"approval"} if now >= plan.enrolment_opens_at else set()))
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
@@ -127,19 +132,16 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
             yield Problem(Refusal.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
         elif was != becomes and becomes < now:
             yield Problem(Refusal.IN_THE_PAST, field, "it cannot move into the past")
-    for module in _begun(old.modules, now):
-        if module not in new.modules:
+    for module in old.modules:
+        if module.starts_at <= now and module not in new.modules:
             detail = f"“{module.title}” has begun: it cannot change any more"
             yield Problem(Refusal.IN_THE_PAST, "modules", detail)
-    for module in _begun(new.modules, now):
-        if module not in old.modules:
-            yield Problem(Refusal.IN_THE_PAST, "modules", f"“{module.title}” would begin in the past")
+    for number, module in enumerate(new.modules):
+        if module.starts_at <= now and module not in old.modules:
+            detail = f"“{module.title}” would begin in the past"
+            yield Problem(Refusal.IN_THE_PAST, f"modules.{number}.starts_at", detail)
     if old.approval is not new.approval and now >= old.enrolment_opens_at:
         yield Problem(Refusal.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
-
-
-def _begun(modules: Sequence[Module], now: datetime) -> list[Module]:
-    return [module for module in modules if module.starts_at <= now]
 
 
 def _still_true(announced: Announcement, plan: Plan, now: datetime) -> Announcement:

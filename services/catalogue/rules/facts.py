@@ -105,6 +105,7 @@ class Refusal(StrEnum):
     """Why something may not be done to a session."""
 
     DATES_OUT_OF_ORDER = "dates_out_of_order"
+    NOT_THIS_CENTURY = "not_this_century"
     MODULE_OUTSIDE_SESSION = "module_outside_session"
     TOO_MANY_RESERVED_SEATS = "too_many_reserved_seats"
     DELEGATION_RESERVED_TWICE = "delegation_reserved_twice"
@@ -123,7 +124,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that stands in the way. ``field`` is a field of the plan, or None for the whole session."""
+    """One thing that stands in the way.
+
+    ``field`` is where in the plan, as a path such as ``modules.0.ends_at``; None for the whole session.
+    """
 
     refusal: Refusal
     field: str | None

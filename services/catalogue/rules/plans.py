@@ -1,11 +1,10 @@
 """What a plan must be, whatever the time."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from services.catalogue.rules.facts import Plan, Problem, Refusal
-from shared.events.vocabulary import (
-    Delegation,
-)
+from shared.events.vocabulary import EARLIEST, LATEST, Delegation
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
@@ -27,27 +26,35 @@ def _inconsistencies(plan: Plan) -> Iterator[Problem]:
         yield _out_of_order("ends_at", "the session ends before it starts")
     if plan.enrolment_closes_at > plan.ends_at:
         yield _out_of_order("enrolment_closes_at", "enrolment closes after the session's end")
-    for module in plan.modules:
-        if module.starts_at >= module.ends_at:
-            yield _out_of_order("modules", f"“{module.title}” ends before it starts")
-        elif module.starts_at < plan.starts_at or module.ends_at > plan.ends_at:
-            yield Problem(
-                Refusal.MODULE_OUTSIDE_SESSION,
-                "modules",
-                f"“{module.title}” is not within the session's dates",
-            )
+    yield from _impossible_modules(plan)
     yield from _impossible_reservations(plan)
-    named = [one.delegation for one in plan.reserved_seats] + list(plan.audience.delegations)
-    for code in dict.fromkeys(named):
+    for path, code in _named_delegations(plan):
         if code not in _DELEGATIONS:
-            yield Problem(Refusal.UNKNOWN_DELEGATION, None, f"{code!r} is not a delegation")
+            yield Problem(Refusal.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
+    for path, moment in _moments(plan):
+        if not EARLIEST <= moment < LATEST:
+            detail = f"{moment:%Y-%m-%d} is not between {EARLIEST:%Y} and {LATEST:%Y}"
+            yield Problem(Refusal.NOT_THIS_CENTURY, path, detail)
+
+
+def _impossible_modules(plan: Plan) -> Iterator[Problem]:
+    for number, module in enumerate(plan.modules):
+        path, outside = f"modules.{number}", f"“{module.title}” is not within the session's dates"
+        if module.starts_at >= module.ends_at:
+            yield _out_of_order(f"{path}.ends_at", f"“{module.title}” ends before it starts")
+        elif not plan.starts_at <= module.starts_at < plan.ends_at:
+            yield Problem(Refusal.MODULE_OUTSIDE_SESSION, f"{path}.starts_at", outside)
+        elif module.ends_at > plan.ends_at:
+            yield Problem(Refusal.MODULE_OUTSIDE_SESSION, f"{path}.ends_at", outside)
 
 
 def _impossible_reservations(plan: Plan) -> Iterator[Problem]:
-    delegations = [one.delegation for one in plan.reserved_seats]
-    if len(set(delegations)) < len(delegations):
-        detail = "a delegation has two reservations"
-        yield Problem(Refusal.DELEGATION_RESERVED_TWICE, "reserved_seats", detail)
+    seen: set[str] = set()
+    for number, one in enumerate(plan.reserved_seats):
+        if one.delegation in seen:
+            path = f"reserved_seats.{number}.delegation"
+            yield Problem(Refusal.DELEGATION_RESERVED_TWICE, path, "the delegation has a reservation already")
+        seen.add(one.delegation)
     reserved = sum(one.seats for one in plan.reserved_seats)
     if reserved and (plan.capacity is None or reserved > plan.capacity):
         limit = "no limit of seats" if plan.capacity is None else f"{plan.capacity} seats"
@@ -55,8 +62,25 @@ def _impossible_reservations(plan: Plan) -> Iterator[Problem]:
         yield Problem(Refusal.TOO_MANY_RESERVED_SEATS, "reserved_seats", detail)
 
 
-def _out_of_order(field: str, detail: str) -> Problem:
-    return Problem(Refusal.DATES_OUT_OF_ORDER, field, detail)
+def _named_delegations(plan: Plan) -> Iterator[tuple[str, str]]:
+    for number, one in enumerate(plan.reserved_seats):
+        yield f"reserved_seats.{number}.delegation", one.delegation
+    for number, code in enumerate(plan.audience.delegations):
+        yield f"audience.delegations.{number}", code
+
+
+def _moments(plan: Plan) -> Iterator[tuple[str, datetime]]:
+    for name in ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at"):
+        yield name, getattr(plan, name)
+    for number, module in enumerate(plan.modules):
+        yield f"modules.{number}.starts_at", module.starts_at
+        yield f"modules.{number}.ends_at", module.ends_at
+    for number, one in enumerate(plan.reserved_seats):
+        yield f"reserved_seats.{number}.release_at", one.release_at
+
+
+def _out_of_order(path: str, detail: str) -> Problem:
+    return Problem(Refusal.DATES_OUT_OF_ORDER, path, detail)
 
 
 def nowhere(plan: Plan) -> Iterator[Problem]:

@@ -210,18 +210,23 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
         ({"ends_at": STARTS}, Refusal.DATES_OUT_OF_ORDER, "ends_at"),
         ({"enrolment_opens_at": CLOSES}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
         ({"enrolment_closes_at": ENDS + A_MOMENT}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
-        ({"modules": (a_module("Séance", ENDS, STARTS),)}, Refusal.DATES_OUT_OF_ORDER, "modules"),
+        ({"modules": (a_module("Séance", ENDS, STARTS),)}, Refusal.DATES_OUT_OF_ORDER, "modules.0.ends_at"),
         (
             {"modules": (a_module("Séance", STARTS, ENDS + A_MOMENT),)},
             Refusal.MODULE_OUTSIDE_SESSION,
-            "modules",
+            "modules.0.ends_at",
         ),
         (
             {"modules": (a_module("Séance", STARTS - A_MOMENT, ENDS),)},
             Refusal.MODULE_OUTSIDE_SESSION,
-            "modules",
+            "modules.0.starts_at",
         ),
-        ({"audience": Audience(delegations=("atlantide",))}, Refusal.UNKNOWN_DELEGATION, None),
+        (
+            {"audience": Audience(delegations=("corse", "atlantide"))},
+            Refusal.UNKNOWN_DELEGATION,
+            "audience.delegations.1",
+        ),
+        ({"starts_at": datetime(1999, 12, 31, 22, tzinfo=UTC)}, Refusal.NOT_THIS_CENTURY, "starts_at"),
         (
             {"reserved_seats": (ReservedSeats(delegation="corse", seats=101, release_at=CLOSES),)},
             Refusal.TOO_MANY_RESERVED_SEATS,
@@ -238,7 +243,7 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
         (
             {"reserved_seats": (ReservedSeats(delegation="corse", seats=1, release_at=CLOSES),) * 2},
             Refusal.DELEGATION_RESERVED_TWICE,
-            "reserved_seats",
+            "reserved_seats.1.delegation",
         ),
     ],
 )
@@ -327,12 +332,26 @@ def test_a_module_that_has_begun_cannot_change_and_one_to_come_can() -> None:
     assert refusals(without_morning) == [(Refusal.IN_THE_PAST, "modules")]
     one_more = (morning, afternoon, a_module("Accueil", STARTS, STARTS + SOON))
     assert refusals(rules.change(session, a_plan(modules=one_more), during_the_morning)) == [
-        (Refusal.IN_THE_PAST, "modules")
+        (Refusal.IN_THE_PAST, "modules.2.starts_at")
     ]
     shorter = a_module("Après-midi", noon, ENDS - SOON)
     assert SessionChanged in kinds(
         rules.change(session, a_plan(modules=(morning, shorter)), during_the_morning)
     )
+
+
+def test_what_is_settled_is_what_a_change_would_be_refused_for() -> None:
+    noon = STARTS + timedelta(hours=3)
+    modules = (a_module("Matin", STARTS, noon), a_module("Après-midi", noon, ENDS))
+    session = a_published_session(modules=modules)
+    assert rules.settled(a_draft(), STARTS) == frozenset()
+    assert rules.settled(session, OPENS - A_MOMENT) == frozenset()
+    assert rules.settled(session, OPENS) == {"enrolment_opens_at", "approval"}
+    running = rules.settled(session, STARTS)
+    assert running == {"enrolment_opens_at", "enrolment_closes_at", "starts_at", "modules.0", "approval"}
+    for field in running - {"modules.0", "approval"}:
+        moved = a_plan(modules=modules, **{field: ENDS - A_MOMENT})
+        assert (Refusal.IN_THE_PAST, field) in refusals(rules.change(session, moved, STARTS))
 
 
 def test_nothing_changes_once_the_session_is_over() -> None:
