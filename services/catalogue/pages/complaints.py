@@ -1,6 +1,10 @@
-"""What is wrong with a form, in French and beside its field."""
+"""What is wrong with a form, in French and beside its field.
 
-from collections.abc import Mapping
+A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,10 +14,11 @@ from services.catalogue.rules import Refusal
 REFUSALS = {
     Refusal.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas : une fin est avant son début, ou la clôture "
     "des inscriptions après la fin de la session.",
-    Refusal.MODULE_OUTSIDE_SESSION: "Une séance n’est plus entre le début et la fin de la session : changez "
-    "les séances par l’API.",
-    Refusal.TOO_MANY_RESERVED_SEATS: "Il y a plus de places réservées que de places.",
-    Refusal.DELEGATION_RESERVED_TWICE: "Une délégation a deux réservations.",
+    Refusal.NOT_THIS_CENTURY: "Cette date, ou une autre qui en dépend, n’est pas entre 2000 et 2100.",
+    Refusal.MODULE_OUTSIDE_SESSION: "La séance n’est pas entre le début et la fin de la session.",
+    Refusal.TOO_MANY_RESERVED_SEATS: "Il y a plus de places réservées que de places, ou la session est sans "
+    "limite de places.",
+    Refusal.DELEGATION_RESERVED_TWICE: "Cette délégation a déjà une réservation.",
     Refusal.UNKNOWN_DELEGATION: "Cette délégation n’existe pas.",
     Refusal.NO_PLACE: "Indiquez un lieu ou une adresse de connexion : sans cela, une session ne peut être "
     "publiée.",
@@ -48,21 +53,40 @@ _BY_FIELD = {
     "ends_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "enrolment_opens_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "enrolment_closes_at": "Indiquez une date et une heure, entre 2000 et 2100.",
+    "release_at": "Indiquez une date et une heure, entre 2000 et 2100.",
+    "seats": "Indiquez un nombre entier de places, de 1 à 1 000 000.",
+    "delegation": "Choisissez une délégation.",
+    "modules": "Une session a au plus 100 séances.",
+    "reserved_seats": "Une session a au plus 100 réservations.",
+    "sirets": "Indiquez au plus 5 000 SIRET, un par ligne.",
 }
 
 
 def of_request(error: ValidationError) -> dict[str, str]:
     """By field, what makes no sense in what was typed."""
     complaints: dict[str, str] = {}
-    for fault in error.errors(include_url=False, include_input=False):
-        field = str(fault["loc"][0]) if fault["loc"] else ""
-        complaints.setdefault(field, NEEDED if fault["type"] == "missing" else _BY_FIELD.get(field, WRONG))
+    for fault in error.errors(include_url=False):
+        path = [str(step) for step in fault["loc"]]
+        complaints.setdefault(_place(path), _said(path, fault["type"], fault["input"]))
     return complaints
+
+
+def _said(path: Sequence[str], kind: str, typed: Any) -> str:
+    if kind == "missing":
+        return NEEDED
+    if path[:2] == ["audience", "sirets"] and len(path) > 2:
+        return f"« {str(typed)[:40]} » n’est pas un SIRET : il a 14 chiffres, dont une clé de contrôle."
+    return of_field(path[-1]) if path else WRONG
 
 
 def of_field(field: str) -> str:
     """What to say of a field that cannot be read."""
     return _BY_FIELD.get(field, WRONG)
+
+
+def _place(path: Sequence[str]) -> str:
+    """The field of the form: a row's own, and of who may enrol the list that it belongs to."""
+    return "-".join(path[:2] if path[:1] == ["audience"] else path[:3])
 
 
 def of_rules(error: Impossible | Invalid) -> dict[str, str]:
@@ -71,10 +95,10 @@ def of_rules(error: Impossible | Invalid) -> dict[str, str]:
         return {one.field: _BY_FIELD.get(one.field, WRONG) for one in error.wrong}
     complaints: dict[str, str] = {}
     for problem in error.problems:
-        complaints.setdefault(problem.field or "", REFUSALS[problem.refusal])
+        complaints.setdefault(_place((problem.field or "").split(".")), REFUSALS[problem.refusal])
     return complaints
 
 
-def elsewhere(complaints: Mapping[str, str], fields: frozenset[str]) -> list[str]:
+def elsewhere(complaints: Mapping[str, str], fields: Collection[str]) -> list[str]:
     """What is to be said above the form, because no field of it is meant."""
     return [said for field, said in complaints.items() if field not in fields]

@@ -62,7 +62,7 @@ async def one_demand(visit: Visit) -> Response:
         tags = frozenset((visit.form.get("version", ""),))
         await desk.answer(visit.database, visit.who, request.request_id, asked, tags=tags)
     except (Impossible, Invalid) as error:
-        named = {field.removeprefix("session."): text for field, text in complaints.of_rules(error).items()}
+        named = {field.removeprefix("session-"): text for field, text in complaints.of_rules(error).items()}
         return await _page(visit, request, said=named)
     except Stale:
         return await _page(visit, await _own(visit), stale=True)

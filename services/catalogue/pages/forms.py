@@ -4,20 +4,25 @@ Times are wall-clock times of the zone that the form names. What was not touched
 never rounds a date or rewrites the past.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.catalogue import rules
-from services.catalogue.pages import complaints
+from services.catalogue.pages import complaints, rows
 from services.catalogue.rules import Plan
 from services.catalogue.store.sessions import Presentation
+from shared.events.catalogue import Audience
+from shared.events.vocabulary import Delegation, Function
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
 DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
+_MOMENTS = frozenset((*DATES, "release_at"))
 _WHOLE = ("capacity", "quota_per_authority", "offer_hold_hours")
+_NUMBERS = frozenset((*_WHOLE, "seats"))
 _WORDS = (
     "offer_id",
     "organiser",
@@ -30,6 +35,18 @@ _WORDS = (
     "summary",
 )
 FIELDS = frozenset((*DATES, *_WHOLE, *_WORDS, "experts"))
+"""The fields that are there once."""
+UNLIMITED = "illimite"
+"""The box beside the capacity."""
+SIRETS = "audience-sirets"
+BOXES = frozenset(
+    [f"audience-functions-{one.value}" for one in Function]
+    + [f"audience-delegations-{one.value}" for one in Delegation]
+)
+"""Who may enrol, by boxes to tick; unticked, a browser does not send them."""
+PLACES = frozenset((*rows.ROWS, "audience-functions", "audience-delegations", SIRETS))
+"""Where a form says what is wrong with several fields together."""
+_TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url", "summary"))
 """Empty means none; an empty field of the others is left out."""
 
@@ -45,9 +62,22 @@ class Typed:
 def shown(plan: Plan, presentation: Presentation) -> dict[str, str]:
     """What a form shows of a session."""
     zone = ZoneInfo(plan.timezone)
+
+    def wall_clock(moment: datetime) -> str:
+        return moment.astimezone(zone).strftime(_WALL_CLOCK)
+
+    modules: list[rows.Row] = [
+        {"title": one.title, "starts_at": wall_clock(one.starts_at), "ends_at": wall_clock(one.ends_at)}
+        for one in plan.modules
+    ]
+    reserved: list[rows.Row] = [
+        {"delegation": one.delegation, "seats": str(one.seats), "release_at": wall_clock(one.release_at)}
+        for one in plan.reserved_seats
+    ]
     return {
-        **{name: getattr(plan, name).astimezone(zone).strftime(_WALL_CLOCK) for name in DATES},
+        **{name: wall_clock(getattr(plan, name)) for name in DATES},
         **{name: _text(getattr(plan, name)) for name in _WHOLE},
+        **({UNLIMITED: _TICKED} if plan.capacity is None else {}),
         "title": plan.title,
         "timezone": plan.timezone,
         "waiting_list": plan.waiting_list.value,
@@ -56,23 +86,66 @@ def shown(plan: Plan, presentation: Presentation) -> dict[str, str]:
         "join_url": plan.join_url or "",
         "summary": presentation.summary or "",
         "experts": "\n".join(presentation.experts),
+        **rows.named(modules, "modules"),
+        **rows.named(reserved, "reserved_seats"),
+        **_shown_audience(plan.audience),
     }
 
 
-def read(form: Mapping[str, str], before: Mapping[str, str], *, timezone: str) -> Typed:
-    """What a form asks that ``before`` does not say already.
+def _shown_audience(audience: Audience) -> dict[str, str]:
+    return {
+        SIRETS: "\n".join(audience.sirets),
+        **{f"audience-functions-{one.value}": _TICKED for one in audience.functions},
+        **{f"audience-delegations-{one}": _TICKED for one in audience.delegations},
+    }
+
+
+def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """What a form shows once it was sent: what was typed; of what it did not have, what is stored."""
+
+    def was_there(name: str) -> bool:
+        group = rows.group_of(name)
+        if group is not None:
+            return rows.used(form, group) is not None
+        return _told_by(name) in form
+
+    return {name: text for name, text in stored.items() if not was_there(name)} | {
+        name: text for name, text in form.items() if is_field(name)
+    }
+
+
+def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
+    """The fields of a session that a form has otherwise than they are stored."""
+    names = [name for name in (*stored, *values) if name in FIELDS | {UNLIMITED}]
+    found = [name for name in dict.fromkeys(names) if values.get(name, "") != stored.get(name, "")]
+    found += [group for group in rows.ROWS if rows.used(values, group) != (rows.used(stored, group) or [])]
+    return found if _audience(values) == _audience(stored) else [*found, "audience"]
+
+
+def is_field(name: str) -> bool:
+    """Whether it is a field of a session's form."""
+    return name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or rows.group_of(name) is not None
+
+
+def _told_by(name: str) -> str:
+    """The field that tells whether ``name`` was in the form: a box that is not ticked is not sent."""
+    return SIRETS if name in BOXES else "capacity" if name == UNLIMITED else name
+
+
+def read(
+    form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
+) -> Typed:
+    """What a form asks that ``before`` does not say already, which is what it showed of ``plan``.
 
     ``timezone`` is whose clocks its times are of, where the form does not say.
     """
     asked = {name: form[name].strip() for name in FIELDS if name in form}
-    if "timezone" in asked and asked["timezone"] != before.get("timezone"):
-        before = {
-            name: text for name, text in before.items() if name not in DATES
-        }  # they mean other instants
-    typed = Typed({}, {})
     zone = asked.get("timezone") or timezone
+    moved = "timezone" in asked and asked["timezone"] != before.get("timezone")
+    typed = Typed({}, {})
     for name, text in asked.items():
-        if text == before.get(name, "").strip():
+        # On other clocks the same figures are other instants.
+        if text == before.get(name, "").strip() and not (moved and name in DATES and text):
             continue
         if not text and name not in _MAY_BE_EMPTY and name != "experts":
             if name in before:
@@ -82,13 +155,73 @@ def read(form: Mapping[str, str], before: Mapping[str, str], *, timezone: str) -
             typed.fields[name] = _value(name, text, zone)
         except (ValueError, KeyError, OSError):
             typed.wrong[name] = complaints.of_field(name)
+    _read_capacity(form, before, typed)
+    for group in rows.ROWS:
+        stored = rows.used(before, group) or []
+        sent = rows.used(form, group)
+        if sent is not None and (sent != stored or (moved and sent)):
+            exact = [] if moved or plan is None else [one.model_dump() for one in getattr(plan, group)]
+            known = list(zip(stored, exact, strict=False))
+            typed.fields[group] = [
+                _read_row(f"{group}-{number}", row, zone, known, typed.wrong)
+                for number, row in enumerate(sent)
+            ]
+    if SIRETS in form and _audience(form) != _audience(before):
+        typed.fields["audience"] = _audience(form)
     return typed
 
 
+def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
+    """Without a limit, the number that stands beside the box means nothing."""
+    if form.get(UNLIMITED) == _TICKED:
+        typed.wrong.pop("capacity", None)
+        if before.get(UNLIMITED) != _TICKED:
+            typed.fields["capacity"] = None
+        else:
+            typed.fields.pop("capacity", None)
+    elif before and "capacity" in form and not form["capacity"].strip():
+        typed.wrong["capacity"] = "Indiquez le nombre de places, ou cochez « Sans limite »."
+
+
+def _read_row(
+    place: str,
+    row: rows.Row,
+    zone: str,
+    known: Sequence[tuple[rows.Row, dict[str, Any]]],
+    wrong: dict[str, str],
+) -> dict[str, Any]:
+    """What a row says: of one that was not touched, to the second what it stood for."""
+    for stored, exact in known:
+        if row == stored:
+            return exact
+    fields: dict[str, Any] = {}
+    for name, text in row.items():
+        try:
+            if text:
+                fields[name] = _value(name, text, zone)
+        except (ValueError, KeyError, OSError):
+            wrong[f"{place}-{name}"] = complaints.of_field(name)
+    return fields
+
+
+def _audience(form: Mapping[str, str]) -> dict[str, list[str]]:
+    """Who may enrol, as the boxes and the list say; SIRETs may be written in groups of figures."""
+
+    def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:
+        return [one.value for one in codes if form.get(f"audience-{kind}-{one.value}") == _TICKED]
+
+    typed = re.split(r"[\n;,]", form.get(SIRETS, ""))
+    return {
+        "functions": ticked("functions", Function),
+        "delegations": ticked("delegations", Delegation),
+        "sirets": [siret for one in typed if (siret := "".join(one.split()))],
+    }
+
+
 def _value(name: str, text: str, zone: str) -> Any:
-    if name in DATES:
-        return rules.instant(datetime.strptime(text[:16], _WALL_CLOCK), zone)  # noqa: DTZ007 a wall clock's
-    if name in _WHOLE:
+    if name in _MOMENTS:
+        return moment(text, zone)
+    if name in _NUMBERS:
         return int(text) if text else None
     if name == "experts":
         return [line.strip() for line in text.splitlines() if line.strip()]

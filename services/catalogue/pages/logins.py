@@ -33,6 +33,8 @@ LASTS = timedelta(hours=8)
 LOGIN = "/gestion/connexion"
 LARGEST_FORM = 256 * 1024
 """Bytes."""
+MOST_FIELDS = 1_000
+"""Those of a session with a hundred séances and a hundred reservations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,7 @@ async def log_in(request: Request) -> Response:
     form, _ = await _form(request)
     token = form.get("jeton", "").strip()
     site = site_of(request)
-    who = site.tokens.owner_of(token)
-    if who is None or who.role not in (Role.ORGANISER, Role.ADMIN):
+    if _organiser(site, _digest(token)) is None:
         return answers.private(render(request, "connexion.html", wrong=True), status=403)
     secret = secrets.token_urlsafe(32)
     login = Login(_digest(secret), _digest(token), secrets.token_urlsafe(32), clock.now() + LASTS)
@@ -134,8 +135,14 @@ async def _login_of(request: Request) -> tuple[Principal, Login] | None:
         return None
     async with site.database.quiet_transaction() as tx:
         login = await logins.known(tx, _digest(secret), clock.now())
-    who = None if login is None else site.tokens.owner_of_digest(login.token_digest)
+    who = None if login is None else _organiser(site, login.token_digest)
     return None if login is None or who is None else (who, login)
+
+
+def _organiser(site: Site, token_digest: str) -> Principal | None:
+    """Whose token it is, if these pages are for them."""
+    who = site.tokens.owner_of_digest(token_digest)
+    return who if who is not None and who.role in (Role.ORGANISER, Role.ADMIN) else None
 
 
 async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
@@ -177,7 +184,7 @@ def parsed(content: bytes) -> Mapping[str, str]:
     """The fields of a form, as browsers send them. Raises a 400 for what no browser sends."""
     try:
         text = content.decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise HTTPException(400) from error
     return {name: value.replace("\r\n", "\n") for name, value in pairs}

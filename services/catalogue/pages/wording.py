@@ -1,6 +1,6 @@
 """The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -182,6 +182,8 @@ def audience(plan: Plan) -> str:
     who = listed([FUNCTIONS[function] for function in plan.audience.functions])
     where_from = listed([delegation(code) for code in plan.audience.delegations])
     sentence = (who[:1].upper() + who[1:]) if who else "Toutes les agentes et tous les agents territoriaux"
+    if plan.audience.sirets:  # never which: the page is for everyone
+        sentence += " des collectivités que la délégation a désignées"
     return f"{sentence}, délégation {where_from}" if where_from else sentence
 
 
@@ -223,7 +225,7 @@ def done(action: str) -> str:
     return _ACTIONS.get(action, action)
 
 
-def changed(changes: Mapping[str, object]) -> str:
+def changed(changes: Iterable[str]) -> str:
     """Which fields somebody changed."""
     return listed([_FIELDS.get(name, name) for name in changes])
 
@@ -238,7 +240,7 @@ def stamp(moment: datetime) -> str:
     return french.moment(moment, "Europe/Paris")
 
 
-def listed_sessions(number: int, more: bool) -> str:
-    """How many sessions a page lists, where more may follow."""
-    said = sessions(number)
-    return f"{said[:1].upper()}{said[1:]} sur cette page" if more else said[:1].upper() + said[1:]
+def used_filters(text: str, past: bool) -> str:
+    """Which filters of a delegation's list are in use: ``« Rennes », sessions terminées comprises``."""
+    used = [f"«\u00a0{text}\u00a0»"] if text else []
+    return ", ".join([*used, "sessions terminées comprises"] if past else used)

@@ -1,5 +1,6 @@
 """The pages of a delegation: who gets in, whose forms are taken, what is told beside a field."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -150,9 +151,20 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
         without_token.cookies.update(desk.cookies)
         assert (await without_token.get("/gestion")).status_code == 303
     async with time_is(monkeypatch, clock.now() + timedelta(hours=9)):
-        await jobs.forget_settled(database, timedelta(days=365))
+        await jobs.forget(database, timedelta(days=365))
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM login")) == 0
+
+
+async def test_a_login_ends_with_the_role_of_its_token(
+    desk: Browser, database: Database, tokens_file: Path
+) -> None:
+    entries = json.loads(tokens_file.read_text())
+    for role, status in (("organiser", 200), ("support", 303)):
+        tokens_file.write_text(json.dumps([entry | {"role": role} for entry in entries]))
+        async with on(database, Tokens.load(tokens_file), PUBLIC_URL) as browser:
+            browser.cookies.update(desk.cookies)
+            assert (await browser.get("/gestion")).status_code == status
 
 
 # ------------------------------------------------------------------------------------------ whose forms
@@ -336,7 +348,7 @@ async def test_a_session_keeps_a_zone_that_no_delegation_has(
     session_id = await published(ask, an_empty_offer, timezone="America/New_York")
     page = (await desk.get(f"/gestion/sessions/{session_id}")).text
     assert '<option value="America/New_York" selected>' in page
-    assert page.count(" selected>") == 3  # zone, waiting list, approval
+    assert page.count(" selected>") == 2  # zone, waiting list
 
 
 async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: Told) -> None:

@@ -13,7 +13,7 @@ from services.catalogue.pages import complaints, forms, logins, sheets, wording
 from services.catalogue.rules import Refusal
 from services.catalogue.store.sessions import Presentation
 from shared.spreadsheets import Code, Fault
-from tests.unit.catalogue.builders import a_plan
+from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_module, a_plan
 
 PARIS = "Europe/Paris"
 SHOWN = forms.shown(a_plan(), Presentation(summary="Une journée.", experts=("Une juriste",)))
@@ -24,6 +24,18 @@ def test_a_form_that_comes_back_untouched_asks_nothing() -> None:
     for plan in (a_plan(), odd):
         shown = forms.shown(plan, Presentation())
         assert forms.read(shown, shown, timezone=plan.timezone) == forms.Typed({}, {})
+
+
+def test_a_row_that_was_not_touched_keeps_its_seconds() -> None:
+    odd = datetime(2025, 4, 15, 7, 30, 12, tzinfo=UTC)
+    modules = (a_module("Matin", odd, WHILE_RUNNING), a_module("Après-midi", WHILE_RUNNING, ENDS))
+    plan = a_plan(modules=modules)
+    shown = forms.shown(plan, Presentation())
+    typed = forms.read(shown | {"modules-1-title": "Soir"}, shown, timezone=PARIS, plan=plan)
+    assert [one["title"] for one in typed.fields["modules"]] == ["Matin", "Soir"]
+    assert typed.fields["modules"][0]["starts_at"] == odd
+    moved = forms.read(shown | {"timezone": "Indian/Reunion"}, shown, timezone=PARIS, plan=plan)
+    assert moved.fields["modules"][0]["starts_at"] == datetime(2025, 4, 15, 5, 30, tzinfo=UTC)
 
 
 def test_times_are_those_of_the_sessions_clocks() -> None:

@@ -1,0 +1,24 @@
+"""What a delegation does with its sessions, by forms: list, draft, change, publish, cancel, copy, replay."""
+
+from starlette.routing import Route
+
+from services.catalogue.pages.logins import guarded
+from services.catalogue.pages.manage.acts import cancel, copy, publish, replay
+from services.catalogue.pages.manage.editing import new_session, one_session
+from services.catalogue.pages.manage.listing import own_sessions
+
+__all__ = ["routes"]
+
+
+def routes() -> list[Route]:
+    """The addresses of these pages."""
+    one = "/gestion/sessions/{session_id:uuid}"
+    return [
+        Route("/gestion", guarded(own_sessions)),
+        Route("/gestion/sessions/nouvelle", guarded(new_session), methods=["GET", "POST"]),
+        Route(one, guarded(one_session), methods=["GET", "POST"]),
+        Route(f"{one}/publier", guarded(publish), methods=["POST"]),
+        Route(f"{one}/annuler", guarded(cancel), methods=["GET", "POST"]),
+        Route(f"{one}/copier", guarded(copy), methods=["POST"]),
+        Route(f"{one}/replay", guarded(replay), methods=["POST"]),
+    ]

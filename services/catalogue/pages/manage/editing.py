@@ -1,0 +1,80 @@
+"""The form of a session: a new draft, or a change of one that is there."""
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.catalogue.desk import sessions as desk
+from services.catalogue.desk.failures import Impossible, Invalid, NotYours
+from services.catalogue.desk.requests import SessionChange, SessionDraft
+from services.catalogue.pages import complaints, forms, rows
+from services.catalogue.pages.logins import Visit
+from services.catalogue.pages.manage import one
+from services.catalogue.store import offers
+from services.catalogue.store.offers import Offer
+from services.catalogue.store.sessions import Listed
+
+PARIS = "Europe/Paris"
+
+
+async def new_session(visit: Visit) -> Response:
+    """The form of a draft, and what comes of it."""
+    async with visit.database.quiet_transaction() as tx:
+        every = await offers.page(tx, None, 100)
+    said: dict[str, str] = {}
+    if visit.request.method == "POST" and rows.BUTTON not in visit.form:
+        drafted = await _draft(visit, every)
+        if isinstance(drafted, Listed):
+            return one.to(drafted.session.session_id, "creee")
+        said = drafted
+    values = dict.fromkeys((*forms.FIELDS, forms.SIRETS), "") | forms.kept(visit.form, {})
+    return visit.page(
+        "gestion-nouvelle.html",
+        status=422 if said else 200,
+        offers=every,
+        values=values,
+        rows=rows.shown(values, visit.form.get(rows.BUTTON, ""), blank=1 if visit.form else rows.BLANK),
+        settled=frozenset(),
+        errors=said,
+        elsewhere=complaints.elsewhere(said, {*values, *forms.PLACES}),
+    )
+
+
+async def _draft(visit: Visit, every: list[Offer]) -> Listed | dict[str, str]:
+    """The draft that a form asks for, or by field why there is none."""
+    chosen = next((offer for offer in every if offer.offer_id == visit.form.get("offer_id")), None)
+    typed = forms.read(visit.form, {}, timezone=chosen.terms.timezone if chosen else PARIS)
+    try:
+        asked = SessionDraft.model_validate(typed.fields)
+    except ValidationError as error:
+        return complaints.of_request(error) | typed.wrong
+    if typed.wrong:
+        return typed.wrong
+    try:
+        return await desk.draft(visit.database, visit.who, asked)
+    except (Impossible, Invalid) as error:
+        return complaints.of_rules(error)
+    except NotYours as error:
+        raise HTTPException(403) from error
+
+
+async def one_session(visit: Visit) -> Response:
+    """A session with its form, what may be done with it, and its history."""
+    listed = await one.own(visit)
+    if visit.request.method != "POST" or rows.BUTTON in visit.form:
+        return await one.page(visit, listed)
+    plan = listed.session.plan
+    before = forms.shown(plan, listed.presentation)
+    typed = forms.read(visit.form, before, timezone=plan.timezone, plan=plan)
+    try:
+        asked = SessionChange.model_validate(typed.fields)
+    except ValidationError as error:
+        return await one.page(visit, listed, said=complaints.of_request(error) | typed.wrong)
+    if typed.wrong:
+        return await one.page(visit, listed, said=typed.wrong)
+
+    async def change() -> Listed:
+        session_id = listed.session.session_id
+        return await desk.change(visit.database, visit.who, session_id, asked, tags=one.tags(visit))
+
+    return await one.doing(visit, listed, change, "modifiee")

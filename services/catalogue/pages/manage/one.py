@@ -1,0 +1,114 @@
+"""The page of one session: its form, what may be done with it, and its history."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from services.catalogue import rules
+from services.catalogue.desk.failures import Impossible, Invalid, Missing, Stale
+from services.catalogue.desk.sessions import tag_of, viewer_of
+from services.catalogue.pages import answers, complaints, forms, rows
+from services.catalogue.pages.logins import Visit
+from services.catalogue.store import offers, resources, sessions, trail
+from services.catalogue.store.sessions import Listed
+from shared import clock
+
+HISTORY = 10
+"""Changes that a session's page shows."""
+
+REPLAY_FIELDS = {
+    "title": "replay_title",
+    "url": "replay_url",
+    "summary": "replay_summary",
+    "themes": "replay_theme",
+}
+"""The fields of the form of a replay, by those of the request."""
+
+DONE = {
+    "creee": "Le brouillon est enregistré. Personne n’en est informé tant qu’il n’est pas publié.",
+    "copiee": "La copie est enregistrée comme brouillon.",
+    "modifiee": "La session est modifiée.",
+    "publiee": "La session est publiée.",
+    "annulee": "La session est annulée : les personnes inscrites sont prévenues.",
+    "replay": "Le replay est en ligne.",
+}
+"""What a page says first, by what was just done."""
+
+
+async def own(visit: Visit) -> Listed:
+    """The session of the address. Raises a 404: what belongs to others does not exist."""
+    session_id: UUID = visit.request.path_params["session_id"]
+    async with visit.database.quiet_transaction() as tx:
+        listed = await sessions.shown(tx, session_id, viewer_of(visit.who))
+    if listed is None or not visit.who.may_act_for(listed.session.organiser):
+        raise HTTPException(404)
+    return listed
+
+
+async def doing(visit: Visit, listed: Listed, do: Callable[[], Awaitable[Listed]], done: str) -> Response:
+    """Do it and show the session; or show why not, with what was typed."""
+    try:
+        await do()
+    except (Impossible, Invalid) as error:
+        return await page(visit, listed, said=complaints.of_rules(error))
+    except Stale:
+        return await page(visit, await own(visit), stale=True)
+    except Missing as error:
+        raise HTTPException(404) from error
+    return to(listed.session.session_id, done)
+
+
+async def page(
+    visit: Visit,
+    listed: Listed,
+    *,
+    said: Mapping[str, str] | None = None,
+    stale: bool = False,
+    keep: bool = True,
+) -> Response:
+    """The page of a session. ``keep``: what was typed stays in its form."""
+    said = said or {}
+    stored = forms.shown(listed.session.plan, listed.presentation)
+    typed = visit.form if keep else {}
+    values = forms.kept(typed, stored)
+    async with visit.database.quiet_transaction() as tx:
+        lines = await trail.of(tx, listed.session.session_id, None, HISTORY)
+        recorded = await resources.of_session(tx, listed.session.session_id)
+        themes = await offers.themes(tx)
+    return visit.page(
+        "gestion-session.html",
+        status=409 if stale else 422 if said else 200,
+        listed=listed,
+        values=values,
+        rows=rows.shown(values, typed.get(rows.BUTTON, ""), blank=1 if "title" in typed else rows.BLANK),
+        settled={path.replace(".", "-") for path in rules.settled(listed.session, clock.now())},
+        sent=visit.form,
+        errors=said,
+        elsewhere=complaints.elsewhere(said, {*values, *forms.PLACES, "copie", *REPLAY_FIELDS.values()}),
+        stale=stale,
+        differing=forms.differing(values, stored),
+        tag=tag(listed) if stale else typed.get("version", tag(listed)),
+        done=None if visit.form else DONE.get(visit.request.query_params.get("fait", "")),
+        history=lines,
+        replays=recorded,
+        themes=themes,
+    )
+
+
+def tag(listed: Listed) -> str:
+    """What a form says it has read."""
+    return tag_of(listed.session, listed.presentation)
+
+
+def tags(visit: Visit) -> frozenset[str]:
+    """What the form that was sent had read."""
+    return frozenset((visit.form.get("version", ""),))
+
+
+def to(session_id: UUID, done: str) -> Response:
+    """Lead to a session's page, which says what was done."""
+    address = f"/gestion/sessions/{session_id}?{urlencode({'fait': done})}"
+    return RedirectResponse(address, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})

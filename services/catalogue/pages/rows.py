@@ -1,0 +1,70 @@
+"""Rows of a form: what a session has several of, each a line of fields, without a script.
+
+The fields of a row are called ``modules-0-title``. A row with nothing in it is no row: emptying one takes it
+away. The form's own buttons send it back as it is with a row more or less, and then nothing is stored.
+"""
+
+import re
+from collections.abc import Mapping
+
+ROWS: Mapping[str, tuple[str, ...]] = {
+    "modules": ("title", "starts_at", "ends_at"),
+    "reserved_seats": ("delegation", "seats", "release_at"),
+}
+"""The fields of a row, by what it is a row of."""
+BLANK = 2
+"""Blank rows that a form begins with."""
+BUTTON = "ligne"
+"""What the buttons are called that add or take away a row."""
+
+Row = Mapping[str, str]
+
+_FIELD = re.compile(rf"({'|'.join(ROWS)})-([0-9]{{1,3}})-([a-z_]+)")
+_PRESSED = re.compile(rf"(?:ajouter-({'|'.join(ROWS)})|retirer-({'|'.join(ROWS)})-([0-9]{{1,3}}))")
+
+
+def group_of(name: str) -> str | None:
+    """What the field is of a row of; None for a field of no row."""
+    match = _FIELD.fullmatch(name)
+    return match[1] if match and match[3] in ROWS[match[1]] else None
+
+
+def used(form: Mapping[str, str], group: str) -> list[Row] | None:
+    """The rows with something in them, in order; None where the form has no rows of the group at all."""
+    every = _every(form, group)
+    return [row for row in every if any(row.values())] if every else None
+
+
+def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[str, list[Row]]:
+    """The rows of each group as a page shows them: those in use first, then at least ``blank`` blank ones.
+
+    A row is added or left out where the form was sent by the ``button`` for it.
+    """
+    pressed = _PRESSED.fullmatch(button)
+    rows = {group: _every(form, group) for group in ROWS}
+    if pressed and pressed[1]:
+        rows[pressed[1]].append(_blank(pressed[1]))
+    elif pressed:
+        del rows[pressed[2]][int(pressed[3]) : int(pressed[3]) + 1]
+    for group, some in rows.items():
+        some.sort(key=lambda row: not any(row.values()))
+        empty = sum(not any(row.values()) for row in some)
+        some += [_blank(group) for _ in range(blank - empty)]
+    return rows
+
+
+def named(rows: list[Row], group: str) -> dict[str, str]:
+    """The fields of the rows, numbered from 0."""
+    return {f"{group}-{number}-{name}": text for number, row in enumerate(rows) for name, text in row.items()}
+
+
+def _every(form: Mapping[str, str], group: str) -> list[Row]:
+    matches = [match for name in form if (match := _FIELD.fullmatch(name)) and match[1] == group]
+    return [
+        {name: form.get(f"{group}-{number}-{name}", "").strip() for name in ROWS[group]}
+        for number in sorted({int(match[2]) for match in matches})
+    ]
+
+
+def _blank(group: str) -> Row:
+    return dict.fromkeys(ROWS[group], "")

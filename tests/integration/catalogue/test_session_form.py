@@ -1,0 +1,190 @@
+"""The form of a session, whole: its séances, reserved seats and audience, row by row and without a script."""
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import httpx
+import pytest
+
+from tests.integration.catalogue.conftest import Ask, in_days, time_is
+from tests.integration.catalogue.test_api import BRETAGNE, published
+from tests.integration.catalogue.test_management_pages import (
+    Told,
+    a_form,
+    created,
+    desk,
+    error_of,
+    hidden,
+    send,
+)
+
+__all__ = ["desk"]
+
+RENNES = "21350238800019"
+
+
+def local(days: float) -> str:
+    return in_days(days).strftime("%Y-%m-%dT%H:%M")
+
+
+WHOLE = {
+    "modules-0-title": "Matin",
+    "modules-0-starts_at": local(40),
+    "modules-0-ends_at": local(40.1),
+    "modules-1-title": "",
+    "modules-1-starts_at": "",
+    "modules-1-ends_at": "",
+    "modules-2-title": "Après-midi",
+    "modules-2-starts_at": local(40.2),
+    "modules-2-ends_at": local(40.3),
+    "reserved_seats-0-delegation": "bretagne",
+    "reserved_seats-0-seats": "12",
+    "reserved_seats-0-release_at": local(20),
+    "audience-functions-encadrant": "oui",
+    "audience-delegations-bretagne": "oui",
+    "audience-delegations-corse": "oui",
+    "audience-sirets": f"213 502 388 00019\r\n{RENNES}",
+}
+
+
+_INPUT = re.compile(r'<input id="([^"]+)" name="[^"]+" type="(?!checkbox)[^"]+" value="([^"]*)"')
+_TICKED = re.compile(r'name="([^"]+)" type="checkbox" value="oui" checked')
+_AREA = re.compile(r'<textarea id="([^"]+)"[^>]*>\n([^<]*)</textarea>')
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """What a browser sends of the session's form when nothing was touched."""
+    form = page[page.index('name="title"') - 500 : page.index("</form>", page.index('name="title"'))]
+    fields = {name: unescape(value) for name, value in _INPUT.findall(form)}
+    fields |= dict.fromkeys(_TICKED.findall(form), "oui")
+    fields |= {name: unescape(text) for name, text in _AREA.findall(form)}
+    for match in re.finditer(r'<select id="([^"]+)".*?</select>', form, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', match[0])
+        fields[match[1]] = chosen[1] if chosen else ""
+    return fields
+
+
+async def shown(ask: Ask, path: str) -> dict[str, object]:
+    body: dict[str, object] = (await ask("GET", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE)).json()
+    return body
+
+
+async def test_all_that_a_session_has_is_typed_and_comes_back(
+    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    path = await created(desk, an_empty_offer, **WHOLE)
+    session = await shown(ask, path)
+    assert [module["title"] for module in session["modules"]] == ["Matin", "Après-midi"]
+    (kept,) = session["reserved_seats"]
+    assert (kept["delegation"], kept["seats"]) == ("bretagne", 12)
+    assert session["audience"] == {
+        "functions": ["encadrant"],
+        "sirets": [RENNES, RENNES],
+        "delegations": ["bretagne", "corse"],
+    }
+    page = (await desk.get(path)).text
+    fields = fields_of(page)
+    assert (fields["modules-1-title"], fields["reserved_seats-0-seats"]) == ("Après-midi", "12")
+    before = session["version"]
+    assert (await send(desk, path, **fields)).status_code == 303
+    assert (await shown(ask, path))["version"] == before  # untouched, it asked for nothing
+
+    del fields["audience-delegations-corse"]
+    emptied = dict.fromkeys(("modules-0-title", "modules-0-starts_at", "modules-0-ends_at"), "")
+    assert (await send(desk, path, **fields | emptied | {"reserved_seats-0-seats": "3"})).status_code == 303
+    changed = await shown(ask, path)
+    assert [module["title"] for module in changed["modules"]] == ["Après-midi"]
+    assert changed["reserved_seats"][0]["seats"] == 3
+    assert changed["audience"]["delegations"] == ["bretagne"]
+    assert await told() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "said"),
+    [
+        ({"modules-2-ends_at": local(40.15)}, "modules-1-ends_at", "Les dates ne se suivent pas"),
+        ({"modules-2-ends_at": local(41)}, "modules-1-ends_at", "La séance n’est pas entre"),
+        ({"modules-2-starts_at": ""}, "modules-1-starts_at", "Ce champ est obligatoire."),
+        ({"modules-0-starts_at": "demain"}, "modules-0-starts_at", "Indiquez une date et une heure"),
+        ({"modules-0-title": "a" * 301}, "modules-0-title", "Le titre a de 1 à 300"),
+        ({"reserved_seats-0-seats": "0"}, "reserved_seats-0-seats", "Indiquez un nombre entier de places"),
+        ({"reserved_seats-0-delegation": "atlantide"}, "reserved_seats-0-delegation", "Choisissez une délég"),
+        (
+            {"audience-sirets": f"{RENNES}\n{RENNES[:-1]}0"},
+            "audience-sirets",
+            f"« {RENNES[:-1]}0 » n’est pas",
+        ),
+    ],
+)
+async def test_an_error_stands_beside_the_field_of_its_row(
+    desk: httpx.AsyncClient, an_empty_offer: str, changes: dict[str, str], place: str, said: str
+) -> None:
+    form = a_form(an_empty_offer, **WHOLE) | changes
+    answer = await send(desk, "/gestion/sessions/nouvelle", **form)
+    assert answer.status_code == 422
+    assert error_of(answer, place).startswith(said)
+    assert fields_of(answer.text)["reserved_seats-0-release_at"] == WHOLE["reserved_seats-0-release_at"]
+
+
+async def test_more_reserved_seats_than_seats_is_told_above_the_rows(
+    desk: httpx.AsyncClient, an_empty_offer: str
+) -> None:
+    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **WHOLE), capacity="11")
+    assert "Il y a plus de places réservées" in answer.text
+    assert '<fieldset id="reserved_seats" aria-describedby="reserved_seats-erreur">' in answer.text
+
+
+async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_it(
+    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask
+) -> None:
+    typed = a_form(an_empty_offer, **WHOLE)
+    more = await send(desk, "/gestion/sessions/nouvelle", **typed, ligne="ajouter-modules")
+    assert more.status_code == 200
+    fields = fields_of(more.text)
+    assert "modules-3-title" in fields
+    assert fields["modules-1-title"] == "Après-midi"
+    assert fields["audience-delegations-corse"] == "oui"
+    fewer = await send(desk, "/gestion/sessions/nouvelle", **fields, ligne="retirer-modules-0")
+    assert fields_of(fewer.text)["modules-0-title"] == "Après-midi"
+    for button in ("retirer-modules-99", "ajouter-rien", "retirer-modules-", "x" * 1000):
+        assert (await send(desk, "/gestion/sessions/nouvelle", **fields, ligne=button)).status_code == 200
+    assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
+
+
+async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
+    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask
+) -> None:
+    path = await created(desk, an_empty_offer)
+    page = (await desk.get(path)).text
+    form = fields_of(page) | {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
+    more = await desk.post(path, data=form | {"ligne": "ajouter-modules"})
+    assert hidden(more.text, "version") == form["version"]
+    assert (await desk.post(path, data=form)).status_code == 409
+    assert (await shown(ask, path))["venue"] == "Morlaix"
+
+
+async def test_what_can_change_no_more_is_shown_as_such(
+    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = [
+        {"title": "Matin", "starts_at": in_days(40).isoformat(), "ends_at": in_days(40.1).isoformat()},
+        {"title": "Après-midi", "starts_at": in_days(40.2).isoformat(), "ends_at": in_days(40.3).isoformat()},
+    ]
+    path = f"/gestion/sessions/{await published(ask, an_empty_offer, modules=modules)}"
+    async with time_is(monkeypatch, in_days(40) + timedelta(minutes=5)):
+        # The login has run out by then.
+        await desk.post("/gestion/connexion", data={"jeton": BRETAGNE})
+        page = (await desk.get(path)).text
+        readonly = set(re.findall(r'<input id="([^"]+)"[^>]* readonly', page))
+        assert {"starts_at", "modules-0-title", "modules-0-ends_at"} <= readonly
+        assert not {"ends_at", "modules-1-title"} & readonly
+        assert "Séance 1 (commencée" in page
+        assert 'id="approval"' not in page
+        fields = fields_of(page)
+        later = fields | {"modules-1-title": "Soirée"}
+        assert (await send(desk, path, **later)).status_code == 303
+        refused = await send(desk, path, **later | {"modules-0-title": "Aube"})
+        assert "Ce moment est passé" in refused.text
+        assert [module["title"] for module in (await shown(ask, path))["modules"]] == ["Matin", "Soirée"]
