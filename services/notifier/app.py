@@ -30,7 +30,6 @@ def compose(settings: Settings) -> Process:
         database,
         rendering,
         tokens=tokens,
-        keys=settings.link_keys,
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
         public_url=settings.public_url("notifier"),
     )

@@ -44,6 +44,7 @@ def all_jobs(
         async with database.quiet_transaction() as tx:
             await store.purge_fan_outs(tx)
             await store.subscriptions.purge(tx)
+            await store.logins.purge(tx)
 
     async def returned() -> None:
         if letterbox is not None:

@@ -128,7 +128,7 @@ class Settings(ServiceSettings, LinkSettings):
 
     @property
     def link_keys(self) -> list[str]:
-        """What links, and who comes in to the mail log, are signed with: the last signs, all are accepted."""
+        """What links and return paths are signed with: the last signs, all are accepted."""
         return [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
 
     @field_validator("smtp_sender", "smtp_contact", "bounce_address")

@@ -258,6 +258,16 @@ class Suppression(_Base, table=True):
     mail_id: UUID = Field(description="The mail that came back last before.")
 
 
+class Login(_Base, table=True):
+    """A browser that is logged in to the mail log; digests only."""
+
+    __tablename__ = "login"
+    digest: bytes = Field(primary_key=True)
+    token_digest: str
+    form_key: str
+    expires_at: datetime = Field(sa_type=Timestamp)
+
+
 class MailAudit(_Base, table=True):
     """What an operator decided about a mail."""
 

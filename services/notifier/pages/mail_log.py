@@ -1,21 +1,19 @@
 """The mail log, for support staff: what was sent to an agent, what became of it, and once more on purpose.
 
-A token is exchanged for a signed cookie that holds its digest alone; a token that is no longer in
-``API_TOKENS_FILE`` opens nothing any more. What is searched for travels in the body of a POST, so that no
-identifier of a person ends in the log of a proxy. A letter that is shown has links that open nothing: staff
-must not answer an offer in somebody's name.
+A token is exchanged for a random cookie; what that stands for is in the database, until the login ends. A
+token that is no longer in ``API_TOKENS_FILE`` opens nothing any more. What is searched for travels in the body
+of a POST, so that no identifier of a person ends in the log of a proxy. A letter that is shown has links that
+open nothing: staff must not answer an offer in somebody's name.
 """
 
 import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from fastapi import FastAPI
-from itsdangerous import BadSignature, URLSafeTimedSerializer
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -25,7 +23,7 @@ from starlette.routing import Route
 from services.notifier import store
 from services.notifier.letters import KINDS, Template
 from services.notifier.render import Renderer
-from services.notifier.store import MailRecord
+from services.notifier.store import MailRecord, lookup
 from services.notifier.tables import MailState
 from shared import french
 from shared.auth import Principal, Role, Tokens
@@ -35,7 +33,6 @@ from shared.pages import PRIVATE, Endpoint, Rendering
 
 LOG = "/courriels/suivi"
 COOKIE = "parcours-courriels"
-LASTS = 8 * 3600
 PAGE = 50
 _AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
 
@@ -50,6 +47,13 @@ STATES: dict[MailState, str] = {
     MailState.SUPERSEDED: "sans objet, non envoyé",
 }
 
+_ACTIONS = {
+    lookup.SENT_AGAIN_AS: "envoyé de nouveau, sous le numéro",
+    lookup.SENT_AGAIN_AFTER: "envoyé à la demande, après le courriel",
+    lookup.RESOLVED_AS_SENT: "déclaré arrivé",
+    lookup.RESENT: "remis en file d’envoi",
+}
+
 
 def add_to(
     api: FastAPI,
@@ -57,17 +61,15 @@ def add_to(
     rendering: Rendering,
     *,
     tokens: Tokens,
-    keys: list[str],
     renderer: Renderer,
     public_url: str,
 ) -> None:
     """Serve the pages beside the API.
 
-    ``keys`` sign the cookie (without any, one of this process alone); ``renderer`` writes letters whose links
-    open nothing; ``public_url`` is where the public, and so a form, finds this service.
+    ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
+    finds this service.
     """
-    cookies = URLSafeTimedSerializer(keys or [secrets.token_hex(32)], salt="mail-log")
-    pages = _Pages(database, tokens, cookies, renderer, rendering, urlsplit(public_url))
+    pages = _Pages(database, tokens, renderer, rendering, urlsplit(public_url))
     routes: tuple[tuple[str, Endpoint, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (f"{LOG}/connexion", pages.come_in, ["GET", "POST"]),
@@ -91,7 +93,6 @@ class _Visit:
 class _Pages:
     database: Database
     tokens: Tokens
-    cookies: URLSafeTimedSerializer
     renderer: Renderer
     rendering: Rendering
     public_url: SplitResult
@@ -107,11 +108,13 @@ class _Pages:
         who = self.tokens.owner_of(token)
         if who is None or not _may(who) or not self._from_here(request):
             return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
+        async with self.database.quiet_transaction() as tx:
+            secret = await store.logins.begin(tx, hashlib.sha256(token.encode()).hexdigest())
         response = RedirectResponse(LOG, 303, headers=dict(PRIVATE))
         response.set_cookie(
             COOKIE,
-            str(self.cookies.dumps(hashlib.sha256(token.encode()).hexdigest())),
-            max_age=LASTS,
+            secret,
+            max_age=int(store.logins.LASTS.total_seconds()),
             path=LOG,
             secure=self.public_url.scheme == "https",
             httponly=True,
@@ -119,22 +122,23 @@ class _Pages:
         )
         return response
 
-    async def go_out(self, _request: Request) -> Response:
-        """The cookie is taken back."""
-        response = RedirectResponse(f"{LOG}/connexion", 303, headers=dict(PRIVATE))
+    async def go_out(self, request: Request) -> Response:
+        """The login ends here, not only in the browser."""
+        visit = await self._visit(request)
+        async with request.form(max_files=0, max_fields=5) as sent:
+            if visit is None or not self._ours(visit, sent, request):
+                return _to_the_door()
+        async with self.database.quiet_transaction() as tx:
+            await store.logins.end(tx, request.cookies[COOKIE])
+        response = _to_the_door()
         response.delete_cookie(COOKIE, path=LOG, httponly=True, samesite="strict")
         return response
 
-    def _visit(self, request: Request) -> _Visit | None:
-        cookie = request.cookies.get(COOKIE, "")
-        try:
-            digest = str(self.cookies.loads(cookie, max_age=LASTS))
-        except BadSignature:
-            return None
-        who = self.tokens.owner_of_digest(digest)
-        if who is None or not _may(who):
-            return None
-        return _Visit(who, hashlib.sha256(f"form {cookie}".encode()).hexdigest())
+    async def _visit(self, request: Request) -> _Visit | None:
+        async with self.database.quiet_transaction() as tx:
+            login = await store.logins.of(tx, request.cookies.get(COOKIE, ""))
+        who = self.tokens.owner_of_digest(login.token_digest) if login is not None else None
+        return _Visit(who, login.form_key) if login is not None and who is not None and _may(who) else None
 
     def _ours(self, visit: _Visit, sent: FormData, request: Request) -> bool:
         """Whether a form came from a page that this browser was given."""
@@ -152,7 +156,7 @@ class _Pages:
 
     async def search(self, request: Request) -> Response:
         """Mails of an agent, or those in a state, newest first."""
-        visit = self._visit(request)
+        visit = await self._visit(request)
         if visit is None:
             return _to_the_door()
         agent, state, wrong, before = "", None, None, None
@@ -188,7 +192,7 @@ class _Pages:
 
     async def one(self, request: Request) -> Response:
         """One mail, whole; on POST it is decided about."""
-        visit = self._visit(request)
+        visit = await self._visit(request)
         if visit is None:
             return _to_the_door()
         mail_id: UUID = request.path_params["mail_id"]
@@ -210,7 +214,7 @@ class _Pages:
             mail=_shown(records[0]),
             to=f"{letter.given_name} {letter.family_name}".strip(),
             text=self.renderer.text(letter, about.session, about.others, about.news),
-            audit=[(_moment(line.at), line.actor, line.action) for line in audit],
+            audit=[(_moment(line.at), line.actor, _in_french(line.action)) for line in audit],
             log=LOG,
         )
 
@@ -228,7 +232,7 @@ class _Pages:
 
     async def letter(self, request: Request) -> Response:
         """The letter as HTML, as it would be written now, unable to do anything."""
-        if self._visit(request) is None:
+        if await self._visit(request) is None:
             return _to_the_door()
         async with self.database.quiet_transaction() as tx:
             letter = await store.letter(tx, request.path_params["mail_id"])
@@ -267,6 +271,14 @@ def _before(sent: FormData) -> tuple[datetime, UUID] | None:
 
 def _moment(moment: datetime) -> str:
     return french.moment(moment.replace(second=0, microsecond=0), "Europe/Paris")
+
+
+def _in_french(action: str) -> str:
+    """A line of the audit; what has no words here is shown as it is."""
+    for words, french_words in _ACTIONS.items():
+        if action.startswith(words):
+            return f"{french_words}{action[len(words) :]}"
+    return action
 
 
 def _letter_name(template: str) -> str:

@@ -82,6 +82,12 @@ async def letter(tx: Transaction, mail_id: UUID) -> Mail | None:
     return mail_of(row) if row is not None else None
 
 
+SENT_AGAIN_AS = "sent again as"
+SENT_AGAIN_AFTER = "sent again on purpose, after"
+RESOLVED_AS_SENT = "resolved as sent"
+RESENT = "resent"
+
+
 @dataclass(frozen=True, slots=True)
 class AuditLine:
     """What somebody decided about a mail."""
@@ -111,8 +117,8 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str) -> UUID | None:
         tx,
         tables.mail_audit,
         [
-            {"mail_id": mail_id, "actor": actor, "action": f"sent again as {again}"},
-            {"mail_id": again, "actor": actor, "action": f"sent again on purpose, after {mail_id}"},
+            {"mail_id": mail_id, "actor": actor, "action": f"{SENT_AGAIN_AS} {again}"},
+            {"mail_id": again, "actor": actor, "action": f"{SENT_AGAIN_AFTER} {mail_id}"},
         ],
     )
     return UUID(str(again))
@@ -145,7 +151,7 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
     row = (await tx.execute(_RESOLVE_SENT if sent else _RESOLVE_RESEND, {"mail_id": mail_id})).one()
     event = told_of(row)
     await outbox.publish(tx, [event] if event is not None else [])
-    action = "resolved as sent" if sent else "resent"
+    action = RESOLVED_AS_SENT if sent else RESENT
     await insert_many(tx, tables.mail_audit, [{"mail_id": mail_id, "actor": actor, "action": action}])
     return MailState(before)
 

@@ -49,7 +49,6 @@ def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
         notifier.database,
         pages.rendering("http://catalogue"),
         tokens=tokens,
-        keys=["a key"],
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
         public_url="http://courriels.example",
     )
@@ -105,7 +104,23 @@ async def test_only_support_staff_come_in(sent: Notifier, browser: httpx.AsyncCl
     assert cookie.path == "/courriels/suivi"
     assert cookie.has_nonstandard_attr("HttpOnly")
     assert "support" not in str(cookie.value)
-    await browser.post("/courriels/suivi/deconnexion")
+
+
+async def test_who_logs_out_is_out_wherever_the_cookie_was_kept(browser: httpx.AsyncClient) -> None:
+    key = await come_in(browser)
+    kept = dict(browser.cookies)
+    for data, origin in (({}, None), ({"cle": "other"}, None), ({"cle": key}, "https://evil.example")):
+        headers = {"origin": origin} if origin is not None else {}
+        await browser.post("/courriels/suivi/deconnexion", data=data, headers=headers)
+        assert "Votre jeton" not in (await browser.get("/courriels/suivi")).text, "a form of somebody else"
+    await browser.post("/courriels/suivi/deconnexion", data={"cle": key})
+    browser.cookies.update(kept)
+    assert "Votre jeton" in (await browser.get("/courriels/suivi")).text
+
+
+async def test_a_login_ends_after_a_working_day(notifier: Notifier, browser: httpx.AsyncClient) -> None:
+    await come_in(browser)
+    await notifier.change("UPDATE login SET expires_at = expires_at - interval '8 hours'")
     assert "Votre jeton" in (await browser.get("/courriels/suivi")).text
 
 
@@ -127,7 +142,6 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
         away,
         pages.rendering("http://catalogue"),
         tokens=tokens,
-        keys=["a key"],
         renderer=Renderer(SENDER),
         public_url="http://courriels.example",
     )
@@ -175,7 +189,9 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert "Votre jeton" in forged.text
     assert len(await sent.rows()) == 1
     page = await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
-    assert "support-name" in page.text
+    assert "support-name\u00a0: envoyé à la demande, après le courriel" in page.text
+    before = await browser.get(f"/courriels/suivi/{first.mail_id}")
+    assert "support-name\u00a0: envoyé de nouveau, sous le numéro" in before.text
     assert await sent.deliverer().deliver_due() == 1
     counts = sent.relay.per_message_id()
     assert sorted(counts.values()) == [1, 1]
@@ -206,7 +222,8 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     key = await come_in(browser)
     page = await browser.get(f"/courriels/suivi/{row.mail_id}")
     assert "Il est arrivé" in page.text
-    await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
+    said = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
+    assert "support-name\u00a0: déclaré arrivé" in said.text
     assert set(await sent.states()) == {MailState.SENT}
 
 
