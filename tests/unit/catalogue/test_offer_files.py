@@ -41,7 +41,7 @@ def test_all_six_formats_are_offered(offer: PlannedOffer) -> None:
 def test_the_mooc_is_the_one_of_the_announcement(offer: PlannedOffer) -> None:
     (mooc,) = sessions_of(offer, Format.MOOC)
     assert mooc.source is Source.COMMUNIQUE
-    assert mooc.plan.title == "Les fondamentaux de l'IA"
+    assert mooc.plan.title == "Les fondamentaux de l’IA"
     assert mooc.plan.capacity is None
     assert mooc.plan.approval is ApprovalPolicy.NONE
     assert mooc.plan.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
