@@ -11,6 +11,7 @@ from prometheus_client import Counter, Gauge
 from services.notifier import returns, store
 from services.notifier.bounces import ReturnPath
 from services.notifier.returns import Letterbox
+from services.notifier.store import logins
 from shared.database import Database
 from shared.process import Job
 
@@ -44,7 +45,7 @@ def all_jobs(
         async with database.quiet_transaction() as tx:
             await store.purge_fan_outs(tx)
             await store.subscriptions.purge(tx)
-            await store.logins.purge(tx)
+            await logins.purge(tx)
 
     async def returned() -> None:
         if letterbox is not None:

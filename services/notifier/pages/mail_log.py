@@ -1,9 +1,9 @@
 """The mail log, for support staff: what was sent to an agent, what became of it, and once more on purpose.
 
 A token is exchanged for a random cookie; what that stands for is in the database, until the login ends. A
-token that is no longer in ``API_TOKENS_FILE`` opens nothing any more. What is searched for travels in the body
-of a POST, so that no identifier of a person ends in the log of a proxy. A letter that is shown has links that
-open nothing: staff must not answer an offer in somebody's name.
+token that is no longer in ``API_TOKENS_FILE`` opens nothing any more. What is searched for travels in the
+body of a POST, so that no identifier of a person ends in the log of a proxy. A letter that is shown has links
+that open nothing: staff must not answer an offer in somebody's name.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from starlette.routing import Route
 from services.notifier import store
 from services.notifier.letters import KINDS, Template
 from services.notifier.render import Renderer
-from services.notifier.store import MailRecord, lookup
+from services.notifier.store import MailRecord, logins, lookup
 from services.notifier.tables import MailState
 from shared import french
 from shared.auth import Principal, Role, Tokens
@@ -109,12 +109,12 @@ class _Pages:
         if who is None or not _may(who) or not self._from_here(request):
             return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
         async with self.database.quiet_transaction() as tx:
-            secret = await store.logins.begin(tx, hashlib.sha256(token.encode()).hexdigest())
+            secret = await logins.begin(tx, hashlib.sha256(token.encode()).hexdigest())
         response = RedirectResponse(LOG, 303, headers=dict(PRIVATE))
         response.set_cookie(
             COOKIE,
             secret,
-            max_age=int(store.logins.LASTS.total_seconds()),
+            max_age=int(logins.LASTS.total_seconds()),
             path=LOG,
             secure=self.public_url.scheme == "https",
             httponly=True,
@@ -129,14 +129,14 @@ class _Pages:
             if visit is None or not self._ours(visit, sent, request):
                 return _to_the_door()
         async with self.database.quiet_transaction() as tx:
-            await store.logins.end(tx, request.cookies[COOKIE])
+            await logins.end(tx, request.cookies[COOKIE])
         response = _to_the_door()
         response.delete_cookie(COOKIE, path=LOG, httponly=True, samesite="strict")
         return response
 
     async def _visit(self, request: Request) -> _Visit | None:
         async with self.database.quiet_transaction() as tx:
-            login = await store.logins.of(tx, request.cookies.get(COOKIE, ""))
+            login = await logins.of(tx, request.cookies.get(COOKIE, ""))
         who = self.tokens.owner_of_digest(login.token_digest) if login is not None else None
         return _Visit(who, login.form_key) if login is not None and who is not None and _may(who) else None
 

@@ -4,7 +4,7 @@ Leases and due times are judged by the database's clock, which all replicas shar
 transaction across the network.
 """
 
-from services.notifier.store import logins, returned, subscriptions
+from services.notifier.store import returned, subscriptions
 from services.notifier.store.about import About, what_is_known
 from services.notifier.store.fan_out import (
     FanOut,
@@ -72,7 +72,6 @@ __all__ = [
     "known_sessions",
     "letter",
     "lock_sessions",
-    "logins",
     "mails",
     "news_items",
     "next_slice",
