@@ -138,6 +138,8 @@ class Stack:
         }
         for process in reversed(self.services):  # the first of each stays
             defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url
+            if process.service == "enrolment":  # the desk that takes requests stands in for a portal
+                defaults["PORTAL_URL"] = f"{process.url}/docs?session={{session_id}}#/requests"
         return {
             **defaults,
             **env,
