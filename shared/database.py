@@ -62,6 +62,8 @@ class Database:
                 "command_timeout": 60,
                 "server_settings": {
                     "application_name": application_name,
+                    # Days of an interval are counted in this zone; with summer time not all have 24 h.
+                    "timezone": "UTC",
                     # A transaction left open by a process that hangs must not hold locks for ever.
                     "idle_in_transaction_session_timeout": "60000",
                     "jit": "off",
