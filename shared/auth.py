@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Request
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from shared.events.vocabulary import Delegation
 from shared.http import Problem
 
 
@@ -42,7 +43,18 @@ class UnreadableTokens(Exception):
 
 
 class _Entry(Principal):
+    model_config = ConfigDict(extra="forbid")
+
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:  # noqa: N804 called on what was built
+        """A delegation that was forgotten, or misspelt, must not make somebody act for all of France."""
+        if self.role is Role.ORGANISER and "delegation" not in self.model_fields_set:
+            raise ValueError("an organiser's token names its delegation (null: of all)")
+        if self.delegation is not None and self.delegation not in set(Delegation):
+            raise ValueError(f"there is no delegation {self.delegation!r}")
+        return self
 
 
 class Tokens:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,9 +94,10 @@ def new_api(service: str, description: str) -> FastAPI:
 
 
 class _BoundedBodies:
-    """Refuses a body that is too large before it is read, or as soon as it is.
+    """Refuses a body that is too large before it is read, or as soon as it is, and one in odd letters.
 
-    Starlette's own bound answers in plain text; ours is a problem, as every error is.
+    Starlette's own bound answers in plain text; ours is a problem, as every error is. It would also decode a
+    form by whatever codec its sender names, and some of Python's take minutes for what fits in the bound.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -106,7 +108,11 @@ class _BoundedBodies:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        a_file = headers.get("content-type", "").lower().startswith(("text/csv", "multipart/form-data"))
+        kind, options = parse_options_header(headers.get("content-type"))
+        if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+            await _ODD_LETTERS(scope, receive, send)
+            return
+        a_file = kind.lower() in (b"text/csv", b"multipart/form-data")
         most = MOST_FILE_BYTES if a_file else MOST_BODY_BYTES
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
@@ -125,6 +131,8 @@ class _BoundedBodies:
         await self._app(scope, bounded, send)
 
 
+_CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
+_ODD_LETTERS = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.").response()
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
 
 

@@ -50,6 +50,20 @@ async def test_a_body_that_says_it_is_too_large_is_refused(client: httpx.AsyncCl
     assert (await client.post("/json", json={"text": "x" * 1000})).json() == 1000
 
 
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", '"utf-16"'])
+async def test_a_body_is_in_utf_8_and_no_codec_of_the_senders_is_ever_run(
+    client: httpx.AsyncClient, charset: str
+) -> None:
+    for kind in ("multipart/form-data; boundary=b", "Multipart/Form-Data; boundary=b", "text/csv"):
+        answer = await client.post(
+            "/file", content=b"", headers={"content-type": f"{kind}; charset={charset}"}
+        )
+        assert answer.status_code == 415
+        assert answer.headers["content-type"] == PROBLEM_JSON
+    plain = {"content-type": "multipart/form-data; boundary=b; charset=UTF-8"}
+    assert (await client.post("/file", content=b"xy", headers=plain)).json() == 2
+
+
 @pytest.mark.parametrize("path", ["/json", "/file"])
 async def test_a_body_that_does_not_say_is_refused_once_it_is_too_large(
     client: httpx.AsyncClient, path: str
