@@ -11,10 +11,10 @@ from shared.process import Job
 
 
 def all_jobs(database: Database, *, bespoke_kept: timedelta) -> tuple[Job, ...]:
-    """What the clock triggers in this service. ``bespoke_kept``: see :func:`forget_settled`."""
+    """What the clock triggers in this service. ``bespoke_kept``: see :func:`forget`."""
     return (
         Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),
-        Job("forget", FORGET_SECONDS, functools.partial(forget_settled, database, bespoke_kept)),
+        Job("forget", FORGET_SECONDS, functools.partial(forget, database, bespoke_kept)),
     )
 
 
@@ -40,8 +40,8 @@ async def announce_due(database: Database) -> float:
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())
 
 
-async def forget_settled(database: Database, kept: timedelta) -> None:
-    """Forget whom bespoke requests named, ``kept`` after they were settled; and logins that have run out."""
+async def forget(database: Database, kept: timedelta) -> None:
+    """Forget whom bespoke requests named, ``kept`` after they last moved; and logins that have run out."""
     now = clock.now()
     async with database.quiet_transaction() as tx:
         await bespoke.forget(tx, now - kept)

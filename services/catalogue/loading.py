@@ -5,9 +5,10 @@ stay, a cancelled session stays cancelled, a session that is no longer in the fi
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from services.catalogue.rules import Done, Plan, Session, Terms
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import Loaded, Presentation
+from services.catalogue.store.sessions import Change, Given, Loaded, Presentation
 from shared import clock
 from shared.database import Database, Transaction
 from shared.events.vocabulary import Status
@@ -51,9 +52,6 @@ class Summary:
         return "\n".join(lines)
 
 
-_Change = tuple[Session | None, Done, Presentation, Plan]
-
-
 async def load(database: Database, directory: Path, *, as_of: date | None = None) -> Summary:
     """Load the offer; with ``as_of``, all its dates move by whole weeks.
 
@@ -62,8 +60,8 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
     Loading the same files again changes nothing and publishes nothing. Raises
     :class:`~services.catalogue.offer_files.OfferError`; then nothing was loaded.
     """
-    now = clock.now()
-    shift = timedelta(0) if as_of is None else _whole_weeks(as_of, now.astimezone(ZoneInfo(PARIS)).date())
+    today = clock.now().astimezone(ZoneInfo(PARIS)).date()
+    shift = timedelta(0) if as_of is None else _whole_weeks(as_of, today)
     planned = offer_files.read(directory, shift=shift)
     async with database.transaction() as tx:
         known_offers = await offers.all_for_load(tx)
@@ -71,12 +69,13 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
         await offers.save(tx, [offer for offer in wanted if known_offers.get(offer.offer_id) != offer])
         known = await sessions.loaded_for_update(tx, [one.session_id for one in planned.sessions])
         await offers.save_themes(tx, planned.themes)
+        now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
         changes = _changes(planned.sessions, known, now)
         await sessions.save_loaded(tx, changes, actor=ACTOR)
         published, held_back = await _publish_resources(tx, planned.resources, now)
-    new = sum(before is None for before, *_ in changes)
+    new = sum(change.before is None for change in changes)
     cancelled = sum(one.session.status is Status.CANCELLED for one in known.values())
-    changed = sum(before is not None and bool(done.events) for before, done, *_ in changes)
+    changed = sum(change.before is not None and change.can_be_seen for change in changes)
     return Summary(
         shifted_by=shift.days,
         offers=len(planned.offers),
@@ -94,7 +93,7 @@ def _whole_weeks(since: date, today: date) -> timedelta:
     return timedelta(weeks=(today - since).days // 7)
 
 
-def _changes(planned: Iterable[PlannedSession], known: dict[UUID, Loaded], now: datetime) -> list[_Change]:
+def _changes(planned: Iterable[PlannedSession], known: dict[UUID, Loaded], now: datetime) -> list[Change]:
     changes = []
     for one in planned:
         change = _new(one, now) if one.session_id not in known else _changed(one, known[one.session_id], now)
@@ -103,7 +102,7 @@ def _changes(planned: Iterable[PlannedSession], known: dict[UUID, Loaded], now: 
     return changes
 
 
-def _new(planned: PlannedSession, now: datetime) -> _Change:
+def _new(planned: PlannedSession, now: datetime) -> Change:
     draft = Session(
         session_id=planned.session_id,
         offer_id=planned.offer_id,
@@ -111,10 +110,11 @@ def _new(planned: PlannedSession, now: datetime) -> _Change:
         organiser=planned.organiser,
         plan=planned.plan,
     )
-    return None, rules.schedule(draft, now), _presentation(planned), planned.plan
+    done, given = rules.schedule(draft, now), _given(planned)
+    return Change(None, Loaded(done.session, given.presentation, given), tuple(done.events))
 
 
-def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> _Change | None:
+def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> Change | None:
     session = known.session
     if session.status is Status.CANCELLED:
         return None
@@ -122,25 +122,35 @@ def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> _Change |
         if getattr(planned, name) != getattr(session, name):
             was = getattr(session, name)
             raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
-    before = known.plan or session.plan
-    moved = {name: getattr(planned.plan, name) for name in rules.differences(before, planned.plan)}
-    plan = replace(session.plan, **moved)
+    before, given = known.given or Given(session.plan, known.presentation), _given(planned)
+    plan = _moved(session.plan, before.plan, given.plan)
     for problem in rules.unpublishable(plan):
         raise OfferError(f"{planned.where}: with what was changed since the last load, {problem.detail}")
     done = rules.amend(session, plan, now) if plan != session.plan else Done(session)
-    presentation = _presentation(planned)
-    if done.session == session and presentation == known.presentation and planned.plan == known.plan:
-        return None
-    return session, done, presentation, planned.plan
+    shown = _moved(known.presentation, before.presentation, given.presentation)
+    after = Loaded(done.session, shown, given)
+    return None if after == known else Change(known, after, tuple(done.events))
 
 
-def _presentation(planned: PlannedSession) -> Presentation:
-    return Presentation(
+_T = TypeVar("_T", Plan, Presentation)
+
+
+def _moved(now: _T, given_before: _T, given: _T) -> _T:
+    """What is, with what the files say otherwise than they did."""
+    both = {
+        field.name: (getattr(given_before, field.name), getattr(given, field.name)) for field in fields(given)
+    }
+    return replace(now, **{name: says for name, (said, says) in both.items() if says != said})
+
+
+def _given(planned: PlannedSession) -> Given:
+    shown = Presentation(
         summary=planned.summary,
         experts=planned.experts,
         source=planned.source.value,
         choices=planned.choices,
     )
+    return Given(planned.plan, shown)
 
 
 def _offer(entry: OfferEntry) -> Offer:

@@ -14,7 +14,7 @@ class Settings(ServiceSettings, LinkSettings):
     catalogue_bespoke_kept_days: int = Field(
         default=365,
         ge=1,
-        description="Days after its answer that a bespoke request names who asked and says what was written.",
+        description="Days after its last answer, or its receipt, that a bespoke request names who asked.",
     )
     portal_url: str | None = Field(
         default=None,

@@ -124,6 +124,7 @@ class SessionRow(_Row, table=True):
     source: str | None
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
+    loaded_presentation: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
     words: str = Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
 
@@ -177,8 +178,8 @@ class BespokeRequestRow(_Row, table=True):
         Index("ix_bespoke_request_delegation", "delegation", text("received_at DESC"), "request_id"),
         Index("ix_bespoke_request_received_at", text("received_at DESC"), "request_id"),
         Index(
-            "ix_bespoke_request_answered_at",
-            "answered_at",
+            "ix_bespoke_request_last_moved_at",
+            text("coalesce(answered_at, received_at)"),
             postgresql_where=text("requester_email IS NOT NULL"),
         ),
     )

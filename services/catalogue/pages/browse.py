@@ -95,6 +95,7 @@ async def one_session(request: Request) -> Response:
     moments = (
         BUILT,
         listed.changed_at,
+        listed.filled_at or listed.changed_at,
         offer.changed_at,
         rules.last_turn(listed.session.plan, now),
         *(one.changed_at for one in recorded),

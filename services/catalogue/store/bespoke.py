@@ -79,16 +79,15 @@ async def save(
     await trail.record(tx, [Line(actor, "answered", after.request_id, after.version, said)])
 
 
-async def forget(tx: Transaction, answered_before: datetime) -> int:
-    """Empty whom to write to, and what was written, in requests settled before then. Returns how many."""
+async def forget(tx: Transaction, before: datetime) -> int:
+    """Empty whom to write to, and what was written, where nothing has moved since. Returns how many."""
     result = await tx.execute(
         text(
             "UPDATE bespoke_request SET requester_name = NULL, requester_email = NULL, message = NULL, "
             "answer = NULL, advisor_name = NULL, advisor_email = NULL "
-            "WHERE requester_email IS NOT NULL AND state IN ('agreed', 'declined') "
-            "AND answered_at < :before"
+            "WHERE requester_email IS NOT NULL AND coalesce(answered_at, received_at) < :before"
         ),
-        {"before": answered_before},
+        {"before": before},
     )
     return result.rowcount
 

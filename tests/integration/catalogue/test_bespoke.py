@@ -179,10 +179,10 @@ async def test_an_agreement_on_an_impossible_session_changes_nothing(
     assert (shown["state"], shown["session_id"]) == ("proposed", None)
 
 
-async def test_who_asked_is_forgotten_a_year_after_the_answer_and_not_before(
+async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receipt_and_not_before(
     a_bespoke_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled, still_open = await hear(database, asked()), await hear(database, asked())
+    settled, still_open, unread = [await hear(database, asked()) for _ in range(3)]
     await reply(ask, settled, "declined")
     await reply(ask, still_open, "proposed")
     kept = timedelta(days=365)
@@ -193,9 +193,10 @@ async def test_who_asked_is_forgotten_a_year_after_the_answer_and_not_before(
 
     for days, known in ((364, OFFICER), (366, (None, None, None))):
         async with time_is(monkeypatch, clock.now() + timedelta(days=days)):
-            await jobs.forget_settled(database, kept)
+            await jobs.forget(database, kept)
         assert await requester(settled) == known
-        assert await requester(still_open) == OFFICER
+        assert await requester(still_open) == known
+        assert await requester(unread) == known
 
 
 async def test_an_audience_names_real_sirets(look: Ask) -> None:
@@ -206,4 +207,4 @@ async def test_an_audience_names_real_sirets(look: Ask) -> None:
         "ends_at": in_days(41).isoformat(),
         "audience": {"sirets": ["21350238800018"]},
     }
-    assert problem(await look("POST", "/sessions", by=BRETAGNE, **draft), 422) == ["body.audience.sirets"]
+    assert problem(await look("POST", "/sessions", by=BRETAGNE, **draft), 422) == ["body.audience.sirets.0"]

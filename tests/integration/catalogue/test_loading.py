@@ -119,6 +119,33 @@ async def test_what_an_organiser_changed_survives_a_load_that_changes_something_
     assert (shown["venue"], shown["capacity"]) == ("Ailleurs", 100)
 
 
+async def test_what_an_organiser_wrote_survives_a_load(
+    offer: loading.Summary, database: Database, ask: Ask
+) -> None:
+    written = {"summary": "Accueil dès 9 h.", "experts": ["Une experte"]}
+    answer = await ask("PATCH", f"/sessions/{RENNES}", by="advisor-bretagne", **written)
+    assert answer.status_code == 200, answer.text
+    assert (await loading.load(database, OFFER, as_of=AS_OF)).changed == 0
+    shown = (await ask("GET", f"/sessions/{RENNES}")).json()
+    assert {name: shown[name] for name in written} == written
+
+
+async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_nobody(
+    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+) -> None:
+    before = await told()
+    expert = "Enseignant-chercheur en informatique"
+    changed = edited(tmp_path, "webinars.yaml", f"[{expert}", "[Enseignante-chercheuse en informatique")
+    assert (await loading.load(database, changed, as_of=AS_OF)).changed == 1
+    assert await told() == before
+    async with database.quiet_transaction() as tx:
+        lines = await tx.execute(
+            text("SELECT changes FROM audit WHERE changes -> 'experts' -> 0 ->> 0 = :was"), {"was": expert}
+        )
+        (line,) = lines.all()
+    assert line.changes["experts"][1][0] == "Enseignante-chercheuse en informatique"
+
+
 async def test_a_cancelled_session_stays_cancelled(
     offer: loading.Summary, database: Database, ask: Ask, told: Told, tmp_path: Path
 ) -> None:

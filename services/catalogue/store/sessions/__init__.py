@@ -1,6 +1,7 @@
 """Sessions: read, claimed, locked, stored with their events; and how full they are."""
 
 from services.catalogue.store.sessions.changing import (
+    Change,
     add,
     claim_due,
     for_update,
@@ -12,6 +13,7 @@ from services.catalogue.store.sessions.changing import (
 )
 from services.catalogue.store.sessions.facts import (
     PUBLIC,
+    Given,
     Listed,
     Loaded,
     Presentation,
@@ -23,6 +25,8 @@ from services.catalogue.store.sessions.occupancy import record_occupancy
 
 __all__ = [
     "PUBLIC",
+    "Change",
+    "Given",
     "Listed",
     "Loaded",
     "Presentation",

@@ -1,18 +1,35 @@
 """Sessions locked, claimed, and stored with their events and the line that says who changed what."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 
 from services.catalogue import tables
-from services.catalogue.rules import Done, Plan, Session
+from services.catalogue.rules import Done, Session
 from services.catalogue.store import trail
 from services.catalogue.store.sessions import rows
 from services.catalogue.store.sessions.facts import Loaded, Presentation
 from services.catalogue.store.trail import outbox
 from shared.database import Transaction, insert_many, update_many
+from shared.events.catalogue import SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a load makes of a session: before (None: it is new), after, and the events that tell of it."""
+
+    before: Loaded | None
+    after: Loaded
+    events: tuple[SessionState, ...] = ()
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether anything but what the files gave differs."""
+        before, after = self.before, self.after
+        return before is None or (before.session, before.presentation) != (after.session, after.presentation)
 
 
 async def for_update(tx: Transaction, session_id: UUID) -> Loaded | None:
@@ -56,7 +73,7 @@ async def save(
     tx: Transaction, before: Loaded, done: Done, presentation: Presentation, *, actor: str, action: str
 ) -> None:
     """Store a session that ``actor`` changed, the events that tell of it, and the audit line."""
-    after = Loaded(done.session, presentation, before.plan)
+    after = Loaded(done.session, presentation, before.given)
     stored = rows.changing(done.session) | rows.presenting(after)
     await update_many(tx, tables.session, [stored], by="session_id")
     await outbox.publish(tx, done.events)
@@ -74,27 +91,18 @@ async def add(
         await trail.record(tx, [rows.line(actor, action, None, one) for one in new])
 
 
-async def save_loaded(
-    tx: Transaction, changes: Sequence[tuple[Session | None, Done, Presentation, Plan]], *, actor: str
-) -> None:
-    """Store sessions as a load left them: before (None: new), after, what is shown, the files' plan."""
-    new = [Loaded(done.session, shown, plan) for before, done, shown, plan in changes if before is None]
-    known = [Loaded(done.session, shown, plan) for before, done, shown, plan in changes if before is not None]
+async def save_loaded(tx: Transaction, changes: Sequence[Change], *, actor: str) -> None:
+    """Store sessions as a load left them, the events, and an audit line of each that differs."""
+    new = [change.after for change in changes if change.before is None]
+    known = [change.after for change in changes if change.before is not None]
     if new:
         await _insert(tx, new)
     if known:
         stored = [rows.changing(one.session) | rows.presenting(one) for one in known]
         await update_many(tx, tables.session, stored, by="session_id")
-    await outbox.publish(tx, [event for _, done, _, _ in changes for event in done.events])
+    await outbox.publish(tx, [event for change in changes for event in change.events])
     lines = [
-        rows.line(
-            actor,
-            "loaded",
-            None if before is None else Loaded(before, shown, plan),
-            Loaded(done.session, shown, plan),
-        )
-        for before, done, shown, plan in changes
-        if before != done.session
+        rows.line(actor, "loaded", change.before, change.after) for change in changes if change.can_be_seen
     ]
     await trail.record(tx, lines)
 

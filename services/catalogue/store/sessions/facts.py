@@ -24,22 +24,32 @@ class Presentation:
 class Listed:
     """A session as it is shown. ``occupancy`` None: the enrolment service has not spoken of it yet.
 
-    ``changed_at`` is when anything of it was last stored; what only the clock changes is not in it.
+    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was; what only the
+    clock changes is in neither.
     """
 
     session: Session
     presentation: Presentation
     occupancy: Occupancy | None
     changed_at: datetime
+    filled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the offer's files last gave of a session."""
+
+    plan: Plan
+    presentation: Presentation
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A session and the plan that the offer's files last gave it; None where they gave none."""
+    """A session and what the offer's files last gave of it; None where they gave nothing."""
 
     session: Session
     presentation: Presentation
-    plan: Plan | None
+    given: Given | None
 
 
 @dataclass(frozen=True, slots=True)

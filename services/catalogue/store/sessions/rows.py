@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from services.catalogue import rules, tables
 from services.catalogue.rules import Announcement, Occupancy, Plan, Session
-from services.catalogue.store.sessions.facts import Listed, Loaded, Presentation
+from services.catalogue.store.sessions.facts import Given, Listed, Loaded, Presentation
 from services.catalogue.store.trail import Line
 from shared.events.vocabulary import Format, Status
 
@@ -17,6 +17,7 @@ COLUMNS = tuple(column for column in tables.session.c if column.name != "words")
 """All that is ever read of a session: the words are only searched."""
 
 _PLAN = TypeAdapter(Plan)
+_PRESENTATION = TypeAdapter(Presentation)
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan))
 _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
 
@@ -37,8 +38,15 @@ def session(row: Row[Any]) -> Session:
 
 def loaded(row: Row[Any]) -> Loaded:
     """The session and what the files gave it."""
-    plan = None if row.loaded is None else _PLAN.validate_python(row.loaded)
-    return Loaded(session(row), _presentation(row), plan)
+    given = None
+    if row.loaded is not None:
+        # Until 0007 nobody kept what the files had given to show: then it is what is shown.
+        shown = row.loaded_presentation
+        given = Given(
+            _PLAN.validate_python(row.loaded),
+            _presentation(row) if shown is None else _PRESENTATION.validate_python(shown),
+        )
+    return Loaded(session(row), _presentation(row), given)
 
 
 def listed(row: Row[Any]) -> Listed:
@@ -46,8 +54,7 @@ def listed(row: Row[Any]) -> Listed:
     occupancy = None
     if row.seats_version is not None:
         occupancy = Occupancy(row.seats_version, row.seats_capacity, row.enrolled, row.waiting, row.offered)
-    changed_at = max(row.changed_at, row.seats_changed_at or row.changed_at)
-    return Listed(session(row), _presentation(row), occupancy, changed_at)
+    return Listed(session(row), _presentation(row), occupancy, row.changed_at, row.seats_changed_at)
 
 
 def _presentation(row: Row[Any]) -> Presentation:
@@ -74,13 +81,17 @@ def changing(session: Session) -> dict[str, Any]:
 
 
 def presenting(one: Loaded) -> dict[str, Any]:
-    """The columns of what is shown, and of the files' plan."""
+    """The columns of what is shown, and of what the files gave."""
+    given = one.given
     return {
         "summary": one.presentation.summary,
         "experts": json.dumps(one.presentation.experts, ensure_ascii=False),
         "source": one.presentation.source,
         "choices": json.dumps(one.presentation.choices),
-        "loaded": None if one.plan is None else _PLAN.dump_json(one.plan).decode(),
+        "loaded": None if given is None else _PLAN.dump_json(given.plan).decode(),
+        "loaded_presentation": None
+        if given is None
+        else _PRESENTATION.dump_json(given.presentation).decode(),
     }
 
 
