@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from services.catalogue.api.access import Database, IfMatch, Organiser
 from services.catalogue.api.bodies import (
@@ -33,7 +33,7 @@ from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
 
-_LINE_KEY = TypeAdapter(int)
+_LINE_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 _KNOWN: dict[int | str, dict[str, Any]] = {
     200: {"model": ResourceBody, "description": "It is published already."}
 }
@@ -96,7 +96,7 @@ async def session_history(
     """Changes of persons and of commands; what the clock does is in the session itself."""
     after = position(cursor, _LINE_KEY)
     async with database.quiet_transaction() as tx:
-        await sessions.own(tx, session_id, organiser)
+        await sessions.theirs(tx, session_id, organiser)
         lines = await trail.of(tx, session_id, after, limit + 1)
     return page_of(lines, limit, show=history_body, key=lambda line: line.id)
 

@@ -122,6 +122,14 @@ async def own(tx: Transaction, session_id: UUID, who: Principal) -> Loaded:
     return known
 
 
+async def theirs(tx: Transaction, session_id: UUID, who: Principal) -> Listed:
+    """The session to look at, if it is theirs."""
+    listed = await shown(tx, session_id, who)
+    if not who.may_act_for(listed.session.organiser):
+        raise Missing(f"session {session_id}")
+    return listed
+
+
 async def shown(tx: Transaction, session_id: UUID, who: Principal) -> Listed:
     """The session as it is now."""
     listed = await sessions.shown(tx, session_id, viewer_of(who))

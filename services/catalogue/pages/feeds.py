@@ -1,5 +1,6 @@
 """What programs read: calendars, the feed of replays, the site map."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -52,7 +53,9 @@ async def calendar(request: Request) -> Response:
     )
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        found = await sessions.page(tx, wanted, None, MOST_IN_A_CALENDAR)
+        found = await sessions.page(tx, wanted, None, MOST_IN_A_CALENDAR + 1)
+        if len(found) > MOST_IN_A_CALENDAR:  # what is to come rather than what was
+            found = await sessions.page(tx, replace(wanted, ends_after=now), None, MOST_IN_A_CALENDAR)
     names = (
         wording.FORMATS[asked.format] if asked.format else None,
         wording.delegation(asked.delegation) if asked.delegation else None,

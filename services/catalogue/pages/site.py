@@ -99,11 +99,12 @@ def _xml(text: str) -> str:
     return text.translate(_NOT_XML)
 
 
-@functools.cache
+_FILES = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
+
+
 def static_file(name: str) -> bytes | None:
     """A file of ``static/``, or None where there is none of that name."""
-    known = {path.name: path for path in _STATIC.iterdir()}
-    return known[name].read_bytes() if name in known else None
+    return _FILES.get(name)
 
 
 def fingerprint(name: str) -> str:

@@ -1,8 +1,10 @@
 """What organisers do by the API: not over each other, by the copy, by the sheet, and traceably."""
 
 import asyncio
+import base64
 import csv
 import io
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -14,7 +16,7 @@ from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import ResourcePublished
 from tests.integration.catalogue.conftest import Ask, a_draft_of, in_days
-from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, drafted, problem, published
+from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, RENNES, drafted, problem, published
 
 Told = Callable[..., Awaitable[list[Event]]]
 
@@ -303,3 +305,9 @@ async def test_an_export_has_the_delegations_own_sessions_and_can_be_read_again(
     assert by_place[0] == by_place[1]
     starts = [sorted(item["starts_at"][:16] for item in some) for some in (created, originals)]
     assert starts[0] == starts[1]  # to the minute, as a sheet has it
+
+
+@pytest.mark.parametrize("line", [0, -1, 2**63, 10**30, 1.5, "x"])
+async def test_a_cursor_of_the_history_that_we_did_not_make_is_refused(look: Ask, line: object) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(line).encode()).decode().rstrip("=")
+    problem(await look("GET", f"/sessions/{RENNES}/history", by=BRETAGNE, cursor=cursor), 422)

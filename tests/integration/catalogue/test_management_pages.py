@@ -156,13 +156,19 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
         assert await tx.scalar(text("SELECT count(*) FROM login")) == 0
 
 
+def in_the_role(role: str, tokens_file: Path) -> Tokens:
+    """The tokens, of which the one of Bretagne has this role."""
+    entries = json.loads(tokens_file.read_text())
+    changed = [entry | {"role": role} if entry["name"] == BRETAGNE else entry for entry in entries]
+    tokens_file.write_text(json.dumps(changed))
+    return Tokens.load(tokens_file)
+
+
 async def test_a_login_ends_with_the_role_of_its_token(
     desk: Browser, database: Database, tokens_file: Path
 ) -> None:
-    entries = json.loads(tokens_file.read_text())
     for role, status in (("organiser", 200), ("support", 303)):
-        tokens_file.write_text(json.dumps([entry | {"role": role} for entry in entries]))
-        async with on(database, Tokens.load(tokens_file), PUBLIC_URL) as browser:
+        async with on(database, in_the_role(role, tokens_file), PUBLIC_URL) as browser:
             browser.cookies.update(desk.cookies)
             assert (await browser.get("/gestion")).status_code == status
 

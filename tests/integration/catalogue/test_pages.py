@@ -14,12 +14,13 @@ import pytest
 from icalendar import Calendar
 
 from services.catalogue import offer_files
-from services.catalogue.pages import filters
+from services.catalogue.pages import feeds, filters
 from services.catalogue.store.sessions import record_occupancy
+from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import NEWS_URL, PUBLIC_URL, Ask, a_draft_of, in_days
+from tests.integration.catalogue.conftest import NEWS_URL, PUBLIC_URL, Ask, a_draft_of, in_days, time_is
 
 Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
@@ -390,6 +391,32 @@ async def test_a_calendar_can_be_had_by_delegation_and_format(visitor: Browser) 
     assert zone["tzid"] == "Indian/Mayotte"
     assert str(calendar["x-wr-calname"]) == "Parcours – Rendez-vous local – Mayotte"
     assert (await visitor.get("/agenda.ics?delegation=atlantide")).status_code == 404
+
+
+async def test_a_calendar_is_not_new_because_somebody_enrolled(
+    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    validators = {"if-none-match": (await visit.get("/agenda.ics")).headers["etag"]}
+    said = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
+    async with database.transaction() as tx:
+        await record_occupancy(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **said)])
+    assert (await visit.get("/agenda.ics", headers=validators)).status_code == 304
+
+
+async def test_a_calendar_that_would_be_too_long_has_what_is_to_come(
+    an_empty_offer: str, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "MOST_IN_A_CALENDAR", 1)
+    over = await published(ask, an_empty_offer)
+    async with time_is(monkeypatch, clock.now() + timedelta(days=60)):
+        assert [entry["uid"] for entry in entries(await visit.get("/agenda.ics"))] == [f"{over}@parcours"]
+        dates = {
+            name: (clock.now() + timedelta(days=days)).isoformat()
+            for name, days in (("enrolment_opens_at", 1), ("starts_at", 40), ("ends_at", 41))
+        }
+        to_come = await published(ask, an_empty_offer, **dates)
+        assert [entry["uid"] for entry in entries(await visit.get("/agenda.ics"))] == [f"{to_come}@parcours"]
 
 
 async def test_the_mooc_is_a_matter_of_days_in_the_calendar(visitor: Browser) -> None:

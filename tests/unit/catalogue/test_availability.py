@@ -132,6 +132,10 @@ def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
         "Encadrantes et encadrants, cheffes et chefs de service et dirigeantes et dirigeants"
     )
     assert wording.audience(a_plan()) == "Toutes les agentes et tous les agents territoriaux"
+    named = Audience(sirets=("21350238800019",))
+    assert wording.audience(a_plan(audience=named)).endswith(
+        " des collectivités que la délégation a désignées"
+    )
 
 
 def test_every_code_has_a_name() -> None:
