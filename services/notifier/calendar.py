@@ -1,4 +1,4 @@
-"""The iCalendar part of a letter: an invitation, a publication (MOOC) or a cancellation.
+"""The iCalendar part of a letter: an invitation, a publication (several dates, MOOC) or a cancellation.
 
 Sources: RFC 5545 (format), RFC 5546 (methods), RFC 6047 (in a mail). The same session is sent to many, so
 its components are built once and only what is an agent's own is put in: identifiers, numbers, the name.
@@ -7,6 +7,7 @@ its components are built once and only what is an agent's own is put in: identif
 import functools
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -22,8 +23,8 @@ from icalendar import (
 )
 
 from services.notifier import mime
+from services.notifier.letters import Occasion, Session
 from shared import french
-from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format
 
 PRODUCT = "-//CNFPT//Parcours//FR"
@@ -67,45 +68,53 @@ class CalendarWriter:
 
     def __init__(self, organiser_address: str, *, keep: int = 500) -> None:
         self._organiser_address = organiser_address
-        self._prepared: OrderedDict[tuple[str, int, str], list[bytes]] = OrderedDict()
+        self._prepared: OrderedDict[tuple[object, ...], list[bytes]] = OrderedDict()
         self._keep = keep
 
-    def invitation(self, session: SessionState, own: Own) -> Part:
-        """For who has a seat: REQUEST, or PUBLISH for the MOOC, which nobody is expected to answer."""
-        return self._part(session, "PUBLISH" if session.format is Format.MOOC else "REQUEST", own)
+    def invitation(self, session: Session, own: Own) -> Part:
+        """For who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
 
-    def cancellation(self, session: SessionState, own: Own) -> Part:
+        All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
+        """
+        occasions = session.occasions
+        published = session.format is Format.MOOC or len(occasions) > 1
+        return self._part(session, occasions, "PUBLISH" if published else "REQUEST", own)
+
+    def cancellation(self, session: Session, own: Own) -> Part:
         """Takes back what :meth:`invitation` put in; its sequence must be higher than that one's."""
-        return self._part(session, "CANCEL", own)
+        return self._part(session, session.occasions, "CANCEL", own)
 
-    def _part(self, session: SessionState, method: str, own: Own) -> Part:
+    def removal(self, session: Session, gone: Sequence[Occasion], own: Own) -> Part:
+        """Takes these out, which the session had before, and leaves the others."""
+        return self._part(session, gone, "CANCEL", own)
+
+    def _part(self, session: Session, occasions: Sequence[Occasion], method: str, own: Own) -> Part:
         lines = {
             b"U": b"UID:" + own.enrolment_id.encode(),
             b"S": b"SEQUENCE:%d" % own.sequence,
             b"D": b"DTSTAMP:" + own.stamp.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ").encode(),
             b"A": _attendee_line(own.attendee),
         }
-        pieces = list(self._prepare(session, method))
+        pieces = list(self._prepare(session, occasions, method))
         for index in range(1, len(pieces), 2):
             pieces[index] = lines[pieces[index][:1]]
         return Part(method, b"".join(pieces))
 
-    def _prepare(self, session: SessionState, method: str) -> list[bytes]:
+    def _prepare(self, session: Session, occasions: Sequence[Occasion], method: str) -> list[bytes]:
         """The calendar in pieces: every second one is to be replaced by the agent's own."""
-        key = (str(session.session_id), session.version, method)
+        key = (session.session_id, session.version, method, *(one.number for one in occasions))
         prepared = self._prepared.get(key)
         if prepared is None:
-            prepared = self._prepared[key] = _OWN.split(self._compose(session, method))
+            prepared = self._prepared[key] = _OWN.split(self._compose(session, occasions, method))
             if len(self._prepared) > self._keep:
                 self._prepared.popitem(last=False)
         return prepared
 
-    def _compose(self, session: SessionState, method: str) -> bytes:
+    def _compose(self, session: Session, occasions: Sequence[Occasion], method: str) -> bytes:
         calendar = Calendar()
         calendar.add("prodid", PRODUCT)
         calendar.add("version", "2.0")
         calendar.add("method", method)
-        occasions = _occasions(session)
         zone = ZoneInfo(session.timezone)
         first = min(occasion.starts_at for occasion in occasions).astimezone(zone)
         last = max(occasion.ends_at for occasion in occasions).astimezone(zone)
@@ -114,12 +123,12 @@ class CalendarWriter:
         organiser.params["CN"] = _quotable(french.organiser(session.organiser))
         for occasion in occasions:
             event = Event()
-            event.add("uid", occasion.uid)
+            event.add("uid", f"{_UID}-{occasion.number}" if occasion.number else _UID)
             event.add("sequence", 0)
             event.add("dtstamp", datetime(1970, 1, 1, tzinfo=UTC))
             event.add("dtstart", occasion.starts_at.astimezone(zone))
             event.add("dtend", occasion.ends_at.astimezone(zone))
-            event.add("summary", mime.one_line(occasion.summary))
+            event.add("summary", mime.one_line(_summary(session, occasion)))
             event.add("organizer", organiser, encode=False)
             if session.venue is not None:
                 event.add("location", mime.one_line(session.venue))
@@ -130,32 +139,14 @@ class CalendarWriter:
             event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
             # The MOOC is followed at one's own pace: it must not make an agent look busy for weeks.
             event.add("transp", "TRANSPARENT" if session.format is Format.MOOC else "OPAQUE")
-            if session.format is not Format.MOOC:
+            if method != "PUBLISH":
                 event.add("attendee", "mailto:agent", encode=False)
             calendar.add_component(event)
         return bytes(calendar.to_ical())
 
 
-@dataclass(frozen=True, slots=True)
-class _Occasion:
-    uid: str
-    summary: str
-    starts_at: datetime
-    ends_at: datetime
-
-
-def _occasions(session: SessionState) -> list[_Occasion]:
-    """What stands in the calendar: the modules, or the session where it has none.
-
-    A module has no identifier of its own: its place among the others makes the UID, which therefore
-    survives a change of its title or dates.
-    """
-    if not session.modules:
-        return [_Occasion(_UID, session.title, session.starts_at, session.ends_at)]
-    return [
-        _Occasion(f"{_UID}-{number}", f"{session.title} : {module.title}", module.starts_at, module.ends_at)
-        for number, module in enumerate(session.modules, start=1)
-    ]
+def _summary(session: Session, occasion: Occasion) -> str:
+    return session.title if occasion.title is None else f"{session.title} : {occasion.title}"
 
 
 def _attendee_line(attendee: Attendee) -> bytes:

@@ -26,7 +26,6 @@ from services.notifier.store import Claim, Claimed, Settlement
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Database, is_temporary
-from shared.events.catalogue import SessionState
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +155,7 @@ class Deliverer:
         self._stop_seconds = stop_seconds
         self._domains: Domains[_Job] = Domains(most=per_domain, rate=domain_rate)
         self._woken = asyncio.Event()
-        self._sessions: dict[UUID, SessionState] = {}
+        self._sessions: dict[UUID, letters.Session] = {}
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
 

@@ -28,14 +28,14 @@ async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -
     newest = {one.event.session_id: one for one in sorted(received, key=lambda one: one.event.version)}
     await store.lock_sessions(tx, newest, alone=True)
     before = await store.known_sessions(tx, newest)
-    await store.remember_sessions(tx, [one.event for one in newest.values()])
+    after = {which: letters.known_as(one.event, before.get(which)) for which, one in newest.items()}
+    await store.remember_sessions(tx, after.values())
     now = clock.now()
     fan_outs = []
     for session_id, one in newest.items():
-        change = letters.change_of(before.get(session_id), one.event, now)
+        change = letters.change_of(before.get(session_id), after[session_id], now)
         told = partial(store.FanOut, one.id, subject_id=session_id, called_for_at=one.received_at)
-        if change.letter is not None:
-            fan_outs.append(told(task=store.Task.CHANGE, facts=change.letter.facts))
+        fan_outs += [told(task=store.TASKS[letter.template], facts=letter.facts) for letter in change.letters]
         if change.reschedule:
             first = session_id not in before
             fan_outs.append(told(task=store.Task.SCHEDULE, facts={"first": first}))

@@ -7,7 +7,7 @@ import email.policy
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
@@ -20,10 +20,10 @@ from services.notifier.letters import (
     Mail,
     NewsItem,
     NewsKind,
+    Session,
     Template,
 )
 from services.notifier.render import Renderer, Sender
-from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.links import Links, Purpose
 
@@ -42,8 +42,8 @@ class Sample:
     name: str
     template: Template
     facts: dict[str, Any] = field(default_factory=dict)
-    session: SessionState | None = None
-    others: Sequence[SessionState] = ()
+    session: Session | None = None
+    others: Sequence[Session] = ()
     news: Sequence[NewsItem] = ()
     named: bool = True
     now: datetime = NOW
@@ -60,7 +60,7 @@ class Shown:
     message: bytes
 
 
-def _event(**changes: Any) -> SessionState:
+def _event(**changes: Any) -> Session:
     facts: dict[str, Any] = {
         "session_id": _SESSION,
         "version": 2,
@@ -80,10 +80,10 @@ def _event(**changes: Any) -> SessionState:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return SessionState.model_validate(facts | changes)
+    return Session.model_validate(facts | changes)
 
 
-def _mooc() -> SessionState:
+def _mooc() -> Session:
     modules = [
         {"title": title, "starts_at": start, "ends_at": end}
         for title, start, end in (
@@ -107,7 +107,34 @@ def _mooc() -> SessionState:
     )
 
 
-def _webinar() -> SessionState:
+def _inet() -> Session:
+    days = (
+        (13, "5", "Journée 1 : comprendre"),
+        (14, "5", "Journée 2 : organiser"),
+        (5, "6", "Journée 3 : évaluer"),
+    )
+    modules = [
+        {
+            "title": title,
+            "starts_at": f"2025-0{month}-{day:02}T09:30:00+02:00",
+            "ends_at": f"2025-0{month}-{day:02}T17:00:00+02:00",
+        }
+        for day, month, title in days
+    ]
+    return _event(
+        format="inet",
+        title="Conduire la transition numérique : le rôle de l’encadrement, « du cap au cadre »",
+        enrolment_closes_at="2025-04-22T00:00:00+02:00",
+        starts_at="2025-05-13T09:30:00+02:00",
+        ends_at="2025-06-05T17:00:00+02:00",
+        capacity=20,
+        organiser="inet",
+        venue="Institut national des études territoriales, Strasbourg",
+        modules=modules,
+    )
+
+
+def _webinar() -> Session:
     return _event(
         session_id=_OTHER,
         format="webinar",
@@ -131,6 +158,7 @@ def _news(number: int, kind: NewsKind, title: str, summary: str | None = None) -
 def samples() -> list[Sample]:
     """Every letter, and what it says in each case that has words of its own."""
     event, mooc, webinar = _event(), _mooc(), _webinar()
+    inet = _inet()
     elsewhere = _event(session_id=_OTHER, organiser="normandie", venue="Le Dôme, Caen")
     bespoke = {
         "message": "Deux journées à Rennes, pour quinze agentes et agents.\n\nLes dates restent à convenir.",
@@ -143,10 +171,22 @@ def samples() -> list[Sample]:
         "ends_before": "2025-04-02T15:00:00+00:00",
         "timezone_before": "Europe/Paris",
     }
-    replay = {"replay_title": "Replay : IA et droit", "replay_url": "https://replays.example.org/ia-et-droit"}
+    gone = [
+        {
+            "number": number,
+            "title": f"Atelier {number - 3}",
+            "starts_at": f"2025-05-{number + 11}T07:30:00+00:00",
+            "ends_at": f"2025-05-{number + 11}T10:00:00+00:00",
+        }
+        for number in (4, 5)
+    ]
+    replay = {
+        "replay_title": "IA et droit : les bases",
+        "replay_url": "https://replays.example.org/ia-et-droit",
+    }
     items = [
-        _news(1, NewsKind.REPLAY, "Replay : IA et droit", "L’enregistrement du webinaire du 6 mars."),
-        _news(2, NewsKind.DOSSIER, "Dossier documentaire : l’IA et l’action publique locale"),
+        _news(1, NewsKind.REPLAY, "IA et droit : les bases", "L’enregistrement du webinaire du 6 mars."),
+        _news(2, NewsKind.DOSSIER, "L’IA et l’action publique locale"),
         _news(3, NewsKind.SESSION, "IA et territoires : le CNFPT s’engage pour développer les compétences"),
     ]
     follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_MAIL)}
@@ -156,7 +196,7 @@ def samples() -> list[Sample]:
             f"refus-{reason.value.replace('_', '-')}",
             Template.REFUSED,
             {"reason": reason.value},
-            None if reason is Reason.UNKNOWN_SESSION else event,
+            _where_refused(reason),
             [elsewhere],
         )
         for reason in Reason
@@ -173,9 +213,11 @@ def samples() -> list[Sample]:
     ]
     return [
         Sample("accuse-employeur", Template.PENDING, {"awaiting": "employer_approval"}, event),
-        Sample("accuse-selection", Template.PENDING, {"awaiting": "selection"}, _event(organiser="inet")),
+        Sample("accuse-selection", Template.PENDING, {"awaiting": "selection"}, inet),
         Sample("inscription-confirmee", Template.CONFIRMED, {}, event),
         Sample("inscription-confirmee-mooc", Template.CONFIRMED, {}, mooc),
+        Sample("inscription-confirmee-mooc-ouvert", Template.CONFIRMED, {}, mooc, now=_during(mooc)),
+        Sample("inscription-confirmee-inet", Template.CONFIRMED, {}, inet),
         Sample("inscription-confirmee-webinaire", Template.CONFIRMED, {}, webinar),
         Sample("liste-d-attente-offre", Template.WAITLISTED, {"position": 3}, event),
         Sample(
@@ -192,7 +234,13 @@ def samples() -> list[Sample]:
         Sample("refus-webinaire-complet", Template.REFUSED, {"reason": "session_full"}, webinar),
         Sample("deja-inscrit", Template.ALREADY_ENROLLED, {}, event),
         *refused_answers,
-        Sample("desistement-refuse", Template.WITHDRAWAL_REFUSED, {"reason": "deadline_passed"}, event),
+        Sample(
+            "desistement-refuse",
+            Template.WITHDRAWAL_REFUSED,
+            {"reason": "deadline_passed"},
+            event,
+            now=_during(event),
+        ),
         Sample("convocation", Template.JOINING, {}, event),
         Sample("convocation-mooc", Template.JOINING, {}, mooc, now=mooc.starts_at),
         Sample("convocation-webinaire", Template.JOINING, {}, webinar),
@@ -204,6 +252,23 @@ def samples() -> list[Sample]:
             moved | {"venue_before": "Salle des fêtes, Rennes"},
             event,
         ),
+        Sample(
+            "modification-seances",
+            Template.SESSION_CHANGED,
+            {
+                "modules": [
+                    {
+                        "number": 2,
+                        "starts_at": "2025-05-15T07:30:00+00:00",
+                        "ends_at": "2025-05-15T15:00:00+00:00",
+                    },
+                    {"number": 3},
+                ]
+            },
+            inet,
+        ),
+        Sample("seance-annulee", Template.MODULE_CANCELLED, {"modules": gone[:1]}, inet),
+        Sample("seances-annulees", Template.MODULE_CANCELLED, {"modules": gone}, inet),
         Sample("modification-lien", Template.SESSION_CHANGED, {"link_changed": True}, webinar),
         Sample(
             "annulation",
@@ -234,6 +299,24 @@ def samples() -> list[Sample]:
         ),
         Sample("sur-mesure-agreed", Template.BESPOKE_ANSWERED, bespoke | {"answer": "agreed"}, event),
     ]
+
+
+def _where_refused(reason: Reason) -> Session | None:
+    match reason:
+        case Reason.UNKNOWN_SESSION:
+            return None
+        case Reason.NOT_OPEN_YET:
+            return _event(enrolment_opens_at="2025-03-17T09:00:00+01:00")
+        case Reason.DEADLINE_PASSED:
+            return _event(enrolment_closes_at="2025-03-09T00:00:00+01:00")
+        case Reason.NOT_SELECTED:
+            return _inet()
+        case _:
+            return _event()
+
+
+def _during(session: Session) -> datetime:
+    return session.starts_at + timedelta(hours=1)
 
 
 def show(sample: Sample) -> Shown:

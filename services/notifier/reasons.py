@@ -18,7 +18,7 @@ class Explanation:
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
-_REPLAY = "Le replay est en accès libre une fois le webinaire passé, sans inscription."
+_REPLAY = "Le replay sera en accès libre, sans inscription, après le webinaire."
 
 ENROLMENT: Mapping[Reason, Explanation] = {
     Reason.UNKNOWN_SESSION: Explanation(
@@ -30,7 +30,7 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Refaites votre demande à partir de cette date.",
     ),
     Reason.DEADLINE_PASSED: Explanation(
-        "Les inscriptions sont closes : votre demande devait arriver avant l’échéance ({closes}).",
+        "Les inscriptions sont closes : elles étaient ouvertes jusqu’au {closes}.",
         _OTHER_SESSIONS,
     ),
     Reason.SESSION_FULL: Explanation(
@@ -38,8 +38,8 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         _OTHER_SESSIONS,
     ),
     Reason.NOT_ELIGIBLE: Explanation(
-        "Cette session est réservée à un public dont votre fonction ou votre employeur ne fait pas partie.",
-        "Si votre situation a changé, faites-la corriger sur votre portail, puis refaites votre demande.",
+        "Cette session s’adresse à un autre public, défini par la fonction, l’employeur ou la délégation.",
+        "Si votre situation a changé, signalez-le sur votre portail, puis refaites votre demande.",
     ),
     Reason.ALREADY_ENROLLED: Explanation(
         "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
@@ -47,15 +47,15 @@ ENROLMENT: Mapping[Reason, Explanation] = {
     ),
     Reason.SESSION_CANCELLED: Explanation("Cette session est annulée.", _OTHER_SESSIONS),
     Reason.APPROVAL_DENIED: Explanation(
-        "L’accord de votre employeur n’a pas été donné avant la clôture des inscriptions.",
+        "Votre employeur n’a pas donné son accord à votre inscription.",
         "Rapprochez-vous de votre responsable ou de votre service formation.",
     ),
     Reason.NOT_SELECTED: Explanation(
-        "Votre candidature n’a pas été retenue : l’organisateur avait moins de places que de demandes.",
+        "Votre candidature n’a pas été retenue lors de la sélection.",
         _OTHER_SESSIONS,
     ),
     Reason.OVERLAPPING_SESSION: Explanation(
-        "Vous avez déjà une place dans une autre session qui se tient aux mêmes dates.",
+        "Vous avez déjà une place dans une autre session, qui se tient en même temps.",
         "Pour changer de session, désistez-vous d’abord de l’autre sur votre portail.",
     ),
     Reason.QUOTA_REACHED: Explanation(
@@ -78,8 +78,8 @@ ENROLMENT: Mapping[Reason, Explanation] = {
 
 WITHDRAWAL: Mapping[Reason, Explanation] = {
     Reason.DEADLINE_PASSED: Explanation(
-        "La session a déjà commencé ({starts}) : il n’est plus possible de se désister.",
-        "Si vous n’y participez pas, prévenez l’organisateur : votre absence sera notée comme telle.",
+        "La session a commencé le {starts} : il n’est plus possible de se désister.",
+        "Si vous ne pouvez pas y participer, écrivez à l’adresse ci-dessous pour signaler votre absence.",
     ),
     Reason.SESSION_CANCELLED: Explanation(
         "Cette session est annulée : votre inscription a déjà pris fin.", "Vous n’avez rien à faire."
@@ -93,9 +93,10 @@ WITHDRAWAL: Mapping[Reason, Explanation] = {
 
 OFFER: Mapping[Reason, Explanation] = {
     Reason.DEADLINE_PASSED: Explanation(
-        "Votre réponse est arrivée après l’échéance : la place est proposée à la personne suivante.",
-        "Si vous souhaitez participer, refaites une demande sur votre portail : si la session est complète, "
-        "vous prendrez rang à la fin de la liste d’attente.",
+        "Votre réponse est arrivée après l’échéance : la place n’est plus réservée pour vous.",
+        "Pour participer malgré tout, refaites une demande sur votre portail tant que les inscriptions sont "
+        "ouvertes (jusqu’au {closes}). Si la session est complète, vous prendrez rang à la fin de la liste "
+        "d’attente.",
     ),
     Reason.NO_OFFER: Explanation(
         "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, ou l’échéance est passée.",

@@ -27,6 +27,7 @@ from services.notifier.letters.kinds import (
     Standing,
     Template,
     items_of,
+    rows_of,
     suggests_others,
 )
 from services.notifier.letters.news import (
@@ -40,6 +41,7 @@ from services.notifier.letters.news import (
     news_of_session,
     next_edition,
 )
+from services.notifier.letters.sessions import Occasion, Session, dropped, known_as
 from services.notifier.letters.timing import SCHEDULED, Planned, Postponed, Superseded, look_again, plan
 
 __all__ = [
@@ -59,15 +61,19 @@ __all__ = [
     "News",
     "NewsItem",
     "NewsKind",
+    "Occasion",
     "Planned",
     "Postponed",
     "Priority",
+    "Session",
     "Standing",
     "Superseded",
     "Template",
     "change_of",
+    "dropped",
     "is_fresh",
     "items_of",
+    "known_as",
     "letter_about",
     "letter_answering",
     "letters_for",
@@ -78,6 +84,7 @@ __all__ = [
     "next_edition",
     "plan",
     "read",
+    "rows_of",
     "standing_after",
     "suggests_others",
 ]

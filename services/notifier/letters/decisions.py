@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.notifier.letters.kinds import Known, Letter, Standing, Template
+from services.notifier.letters.kinds import Known, Letter, Row, Standing, Template
+from services.notifier.letters.sessions import Occasion, Session, dropped
 from services.notifier.letters.timing import plan
 from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
 from shared.events.enrolment import (
@@ -146,37 +147,70 @@ class Change:
     ``reschedule``: its letters to come are due at other times, or are to be planned for the first time.
     """
 
-    letter: Letter | None
-    reschedule: bool
+    letters: tuple[Letter, ...] = ()
+    reschedule: bool = False
 
 
-def change_of(before: SessionState | None, after: SessionState, now: datetime) -> Change:
-    """Compare the newest state of a session with the one that was known, None where none was."""
+def change_of(before: Session | None, after: Session, now: datetime) -> Change:
+    """Compare the newest state of a session with the one that was known, None where none was.
+
+    What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
+    """
     if after.status is not Status.PUBLISHED or now >= after.ends_at:
-        return Change(None, reschedule=False)
+        return Change()
     if before is None:
-        return Change(None, reschedule=True)
+        return Change(reschedule=True)
     if after.version <= before.version or before.status is not Status.PUBLISHED:
-        return Change(None, reschedule=False)
-    facts: dict[str, str | int | bool | None] = {}
-    if _dates(before) != _dates(after):
+        return Change()
+    facts: dict[str, str | bool | Sequence[Row] | None] = {}
+    if _period(before) != _period(after):
         facts |= {
             "starts_before": before.starts_at.isoformat(),
             "ends_before": before.ends_at.isoformat(),
             "timezone_before": before.timezone,
         }
+    if after.modules and (rows := _moved_or_new(before, after)):
+        facts["modules"] = rows
     if before.venue != after.venue:
         facts["venue_before"] = before.venue
     if before.join_url != after.join_url:
         facts["link_changed"] = True
+    called_for = [Letter(Template.SESSION_CHANGED, facts)] if facts else []
+    if gone := dropped(before, after):
+        called_for.append(
+            Letter(
+                Template.MODULE_CANCELLED,
+                {"modules": [{"title": one.title or after.title, **_row(one)} for one in gone]},
+            )
+        )
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
-    return Change(Letter(Template.SESSION_CHANGED, facts) if facts else None, reschedule=moved)
+    return Change(tuple(called_for), reschedule=moved)
 
 
-def _dates(session: SessionState) -> tuple[object, ...]:
-    """A corrected title of a module is no change of dates."""
-    modules = tuple((module.starts_at, module.ends_at) for module in session.modules)
-    return session.starts_at, session.ends_at, session.timezone, modules
+def _period(session: SessionState) -> tuple[datetime, datetime, str]:
+    return session.starts_at, session.ends_at, session.timezone
+
+
+def _moved_or_new(before: Session, after: Session) -> list[Row]:
+    """The séances with other dates than before, which the row has, and the new ones."""
+    old = {one.number: one for one in before.occasions}
+    return [
+        _row(old[one.number]) if one.number in old else {"number": one.number}
+        for one in after.occasions
+        if one.number not in old or _dates(old[one.number]) != _dates(one)
+    ]
+
+
+def _dates(occasion: Occasion) -> tuple[datetime, datetime]:
+    return occasion.starts_at, occasion.ends_at
+
+
+def _row(occasion: Occasion) -> Row:
+    return {
+        "number": occasion.number,
+        "starts_at": occasion.starts_at.isoformat(),
+        "ends_at": occasion.ends_at.isoformat(),
+    }
 
 
 def letter_answering(answered: BespokeRequestAnswered) -> Letter:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from shared.events.vocabulary import Reason
 
-Facts = Mapping[str, str | int | bool | Sequence[str] | None]
+Row = Mapping[str, str | int]
+Facts = Mapping[str, str | int | bool | Sequence[str] | Sequence[Row] | None]
 """What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
 
 
@@ -25,6 +26,8 @@ class Calendar(StrEnum):
 
     INVITE = "invite"
     CANCEL = "cancel"
+    REMOVE = "remove"
+    """Takes out the séances that the letter names."""
 
 
 class Link(StrEnum):
@@ -55,6 +58,7 @@ class Template(StrEnum):
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
     SESSION_CHANGED = "session-changed"
+    MODULE_CANCELLED = "module-cancelled"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
     BESPOKE_ANSWERED = "bespoke-answered"
@@ -158,6 +162,14 @@ KINDS: Mapping[Template, Kind] = {
         link=Link.WITHDRAW,
         access=True,
     ),
+    Template.MODULE_CANCELLED: Kind(
+        "Une séance est annulée : {title}",
+        says=Standing.ENROLLED,
+        priority=Priority.REMINDER,
+        calendar=Calendar.REMOVE,
+        link=Link.WITHDRAW,
+        access=True,
+    ),
     Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
     Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
     Template.BESPOKE_ANSWERED: Kind("Réponse à votre demande de formation sur mesure"),
@@ -212,7 +224,13 @@ class Known:
 def items_of(mail: Mail) -> tuple[UUID, ...]:
     """The items of news that a letter tells of, in the order in which they came."""
     items = mail.facts.get("items")
-    return tuple(UUID(item) for item in items) if isinstance(items, Sequence) else ()
+    return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
+
+
+def rows_of(facts: Facts, name: str) -> tuple[Row, ...]:
+    """A fact that is a list of rows; none where the letter has no such fact."""
+    rows = facts.get(name)
+    return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()
 
 
 _OTHERS_MAY_HELP = frozenset(

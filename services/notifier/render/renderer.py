@@ -8,11 +8,10 @@ from typing import Any
 
 from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
-from services.notifier.calendar import Attendee, CalendarWriter, Own
-from services.notifier.render.views import NEWS, SessionView, explanation_of
+from services.notifier.calendar import Attendee, CalendarWriter, Own, Part
+from services.notifier.render.views import NEWS, SessionView, changes_of, explanation_of, gone_from
 from services.notifier.render.writing import THEME, squeeze, templates_of
 from shared import clock, french
-from shared.events.catalogue import SessionState
 from shared.events.enrolment import WithdrawnBy
 from shared.links import Links, Purpose
 
@@ -79,8 +78,8 @@ class Renderer:
     def render(
         self,
         mail: letters.Mail,
-        session: SessionState | None,
-        others: Sequence[SessionState] = (),
+        session: letters.Session | None,
+        others: Sequence[letters.Session] = (),
         news: Sequence[letters.NewsItem] = (),
     ) -> Outgoing:
         """The mail, ready to send; ``others`` are sessions to propose instead, ``news`` what it tells of.
@@ -119,8 +118,8 @@ class Renderer:
     def text(
         self,
         mail: letters.Mail,
-        session: SessionState | None,
-        others: Sequence[SessionState] = (),
+        session: letters.Session | None,
+        others: Sequence[letters.Session] = (),
         news: Sequence[letters.NewsItem] = (),
     ) -> str:
         """The letter as text alone, to be shown."""
@@ -129,8 +128,8 @@ class Renderer:
     def page(
         self,
         mail: letters.Mail,
-        session: SessionState | None,
-        others: Sequence[SessionState] = (),
+        session: letters.Session | None,
+        others: Sequence[letters.Session] = (),
         news: Sequence[letters.NewsItem] = (),
     ) -> str:
         """The letter as HTML alone, to be shown."""
@@ -139,8 +138,8 @@ class Renderer:
     def context(
         self,
         mail: letters.Mail,
-        session: SessionState | None,
-        others: Sequence[SessionState],
+        session: letters.Session | None,
+        others: Sequence[letters.Session],
         news: Sequence[letters.NewsItem],
     ) -> dict[str, Any]:
         """What the templates may name."""
@@ -149,6 +148,8 @@ class Renderer:
         title = facts.get("replay_title") or (view.title if view else None)
         kind = letters.KINDS[mail.template]
         headline = kind.subject.removesuffix(" : {title}")
+        if mail.template is letters.Template.MODULE_CANCELLED and len(letters.rows_of(facts, "modules")) > 1:
+            headline = "Des séances sont annulées"
         if mail.template is letters.Template.WITHDRAWN and facts.get("by") == WithdrawnBy.EMPLOYER:
             headline = "Votre inscription prend fin"  # it was not the agent who gave up
         context: dict[str, Any] = {
@@ -165,6 +166,7 @@ class Renderer:
             "link": self._link(kind.link, mail, session),
             # Also for who enrols too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES,
+            "begun": session is not None and self._now() >= session.starts_at,
             # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
             "withdrawable": kind.link is letters.Link.WITHDRAW
             and kind.says is letters.Standing.ENROLLED
@@ -179,12 +181,10 @@ class Renderer:
             context["interests"] = interests.titles(_texts(facts["interests"]))
         if "hold_until" in facts:
             context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
-        if "starts_before" in facts:
-            context["when_before"] = french.period(
-                datetime.fromisoformat(str(facts["starts_before"])),
-                datetime.fromisoformat(str(facts["ends_before"])),
-                str(facts["timezone_before"]),
-            )
+        if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
+            context["changes"] = changes_of(facts, session, view)
+        if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
+            context["gone"] = gone_from(facts, session)
         if "reason" in facts:
             context["explanation"] = explanation_of(mail, session, view)
         return context
@@ -197,7 +197,7 @@ class Renderer:
             return mime.ascii_address(self._sender.contact)
 
     def _link(
-        self, link: letters.Link | None, mail: letters.Mail, session: SessionState | None
+        self, link: letters.Link | None, mail: letters.Mail, session: letters.Session | None
     ) -> str | None:
         """The address of the one thing that a letter lets its reader do."""
         if self._links is None or link is None:
@@ -261,7 +261,7 @@ class Renderer:
         ]
 
     def _attachment(
-        self, kind: letters.Kind, mail: letters.Mail, session: SessionState | None, attendee: Attendee
+        self, kind: letters.Kind, mail: letters.Mail, session: letters.Session | None, attendee: Attendee
     ) -> mime.Attachment | None:
         if kind.calendar is None or session is None or mail.facts.get("had_seat") is False:
             return None
@@ -271,13 +271,23 @@ class Renderer:
             stamp=mail.called_for_at,
             attendee=attendee,
         )
-        invites = kind.calendar is letters.Calendar.INVITE
-        part = (self._calendar.invitation if invites else self._calendar.cancellation)(session, own)
+        part = self._part(kind.calendar, mail.facts, session, own)
         return mime.Attachment(
             f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
         )
 
-    def _view(self, session: SessionState) -> SessionView:
+    def _part(
+        self, calendar: letters.Calendar, facts: letters.Facts, session: letters.Session, own: Own
+    ) -> Part:
+        match calendar:
+            case letters.Calendar.INVITE:
+                return self._calendar.invitation(session, own)
+            case letters.Calendar.CANCEL:
+                return self._calendar.cancellation(session, own)
+            case letters.Calendar.REMOVE:
+                return self._calendar.removal(session, _gone(facts), own)
+
+    def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)
         view = self._views.get(key)
         if view is None:
@@ -300,6 +310,19 @@ _ACCOMMODATES = frozenset(
     {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
 )
 """The letters that say whom to ask for what a handicap makes necessary."""
+
+
+def _gone(facts: letters.Facts) -> list[letters.Occasion]:
+    """The entries of a calendar that a letter takes out."""
+    return [
+        letters.Occasion(
+            int(row["number"]),
+            str(row["title"]),
+            datetime.fromisoformat(str(row["starts_at"])),
+            datetime.fromisoformat(str(row["ends_at"])),
+        )
+        for row in letters.rows_of(facts, "modules")
+    ]
 
 
 def _name(mail: letters.Mail) -> str:

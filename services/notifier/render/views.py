@@ -1,10 +1,14 @@
 """What templates name: a session, a refusal, an item of news, in French."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.notifier import letters, reasons
+from services.notifier.render.writing import quoted
 from shared import french
-from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format, Reason, WaitingList
 
 NEWS = {
@@ -21,6 +25,7 @@ class SessionView:
 
     title: str
     when: str
+    when_label: str
     modules: tuple[tuple[str, str], ...]
     opens: str
     closes: str
@@ -35,11 +40,12 @@ class SessionView:
     offer_hold_hours: int
 
     @classmethod
-    def of(cls, session: SessionState) -> "SessionView":
+    def of(cls, session: letters.Session) -> "SessionView":
         zone = session.timezone
         return cls(
             title=session.title,
             when=french.period(session.starts_at, session.ends_at, zone),
+            when_label="Dates" if len(session.modules) > 1 or _lasts_days(session) else "Date",
             modules=tuple(
                 (module.title, french.period(module.starts_at, module.ends_at, zone))
                 for module in session.modules
@@ -58,8 +64,64 @@ class SessionView:
         )
 
 
+def _lasts_days(session: letters.Session) -> bool:
+    zone = ZoneInfo(session.timezone)
+    last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before
+    return session.starts_at.astimezone(zone).date() != last.astimezone(zone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One line of what changed: ``before`` is None where there is nothing to compare with."""
+
+    what: str
+    now: str
+    before: str | None = None
+    is_link: bool = False
+
+
+def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView) -> list[ChangeView]:
+    """What a letter says has changed, as the session is now."""
+    changes = []
+    if "starts_before" in facts:
+        before = _period(facts, "starts_before", "ends_before", str(facts["timezone_before"]))
+        changes.append(ChangeView(view.when_label, view.when, before))
+    rows = {row["number"]: row for row in letters.rows_of(facts, "modules")}
+    for occasion in session.occasions:
+        if (row := rows.get(occasion.number)) is not None:
+            title = quoted(occasion.title or session.title)
+            now = french.period(occasion.starts_at, occasion.ends_at, session.timezone)
+            if "starts_at" in row:
+                before = _period(row, "starts_at", "ends_at", session.timezone)
+                changes.append(ChangeView(f"Séance {title}", now, before))
+            else:
+                changes.append(ChangeView(f"Nouvelle séance {title}", now))
+    if "venue_before" in facts:
+        elsewhere = "en ligne" if view.join_url else "à préciser"
+        old = facts["venue_before"]
+        changes.append(ChangeView("Lieu", view.venue or elsewhere, str(old) if old else None))
+    if "link_changed" in facts:
+        link = ChangeView("Lien de connexion", view.join_url or "supprimé", is_link=bool(view.join_url))
+        changes.append(link)
+    return changes
+
+
+def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str, str]]:
+    """The séances that a letter says are cancelled, with their dates."""
+    return [
+        (str(row["title"]), _period(row, "starts_at", "ends_at", session.timezone))
+        for row in letters.rows_of(facts, "modules")
+    ]
+
+
+def _period(facts: Mapping[str, Any], start: str, end: str, zone: str) -> str:
+    return french.period(
+        datetime.fromisoformat(str(facts[start])), datetime.fromisoformat(str(facts[end])), zone
+    )
+
+
 def explanation_of(
-    mail: letters.Mail, session: SessionState | None, view: SessionView | None
+    mail: letters.Mail, session: letters.Session | None, view: SessionView | None
 ) -> reasons.Explanation:
     """Why something was refused, with the dates of its session."""
     found = reasons.explanation(

@@ -12,6 +12,7 @@ from shared import french
 from shared.events.catalogue import BespokeAnswer
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
+from shared.french import NBSP
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -35,6 +36,15 @@ def squeeze(text: str) -> str:
     return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
 
 
+@functools.lru_cache(maxsize=1_000)
+def quoted(text: str) -> str:
+    """Between guillemets; those that it has itself become “ ” (Lexique de l’Imprimerie nationale)."""
+    return f"«{NBSP}{_CLOSING.sub('”', _OPENING.sub('“', text))}{NBSP}»"
+
+
+_OPENING, _CLOSING = re.compile(r"«\s*"), re.compile(r"\s*»")
+
+
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -44,6 +54,7 @@ def _environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["quoted"] = quoted
     environment.globals.update(
         {
             "ordinal": french.ordinal,

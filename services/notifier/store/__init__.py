@@ -7,6 +7,7 @@ transaction across the network.
 from services.notifier.store import returned, subscriptions
 from services.notifier.store.about import About, what_is_known
 from services.notifier.store.fan_out import (
+    TASKS,
     FanOut,
     Task,
     announce,
@@ -53,6 +54,7 @@ __all__ = [
     "About",
     "Addressee",
     "AuditLine",
+    "TASKS",
     "Claim",
     "Claimed",
     "FanOut",

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.notifier.letters import Known, Mail, NewsItem, items_of, suggests_others
+from services.notifier.letters import Known, Mail, NewsItem, Session, items_of, suggests_others
 from services.notifier.store import returned
 from services.notifier.store.fan_out import news_items
 from services.notifier.store.knowledge import known_sessions, open_alternatives, standings
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +18,15 @@ class About:
     ``suppressed``: mails came back from the address, and it is written to no more.
     """
 
-    session: SessionState | None
+    session: Session | None
     known: Known | None
-    others: Sequence[SessionState]
+    others: Sequence[Session]
     news: Sequence[NewsItem]
     suppressed: bool
 
 
 async def what_is_known(
-    tx: Transaction, mails: Sequence[Mail], cache: dict[UUID, SessionState] | None = None
+    tx: Transaction, mails: Sequence[Mail], cache: dict[UUID, Session] | None = None
 ) -> list[About]:
     """For each of these letters, in their order; ``cache`` spares reading sessions again."""
     sessions = await known_sessions(

@@ -31,9 +31,15 @@ class Task(StrEnum):
 
     REPLAY = "replay"
     CHANGE = "change"
+    REMOVAL = "removal"
     SCHEDULE = "schedule"
     NEWS = "news"
     """For each of the subscribers, not of the enrolled."""
+
+
+_CHANGES = {Task.CHANGE: Template.SESSION_CHANGED, Task.REMOVAL: Template.MODULE_CANCELLED}
+TASKS = {template: task for task, template in _CHANGES.items()}
+"""By what each letter about a change of a session reaches all who are enrolled in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,7 @@ async def _replay(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> No
 
 async def _change(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
     """Whoever enrolled after the change was told the session as it is."""
-    await tx.execute(_TO_THOSE_BEFORE, _of(Template.SESSION_CHANGED) | _about(fan_out, ids))
+    await tx.execute(_TO_THOSE_BEFORE, _of(_CHANGES[Task(fan_out.task)]) | _about(fan_out, ids))
 
 
 async def _schedule(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
@@ -242,7 +248,13 @@ async def _schedule(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> 
     )
 
 
-_DO = {Task.REPLAY: _replay, Task.CHANGE: _change, Task.SCHEDULE: _schedule, Task.NEWS: _news}
+_DO = {
+    Task.REPLAY: _replay,
+    Task.CHANGE: _change,
+    Task.REMOVAL: _change,
+    Task.SCHEDULE: _schedule,
+    Task.NEWS: _news,
+}
 
 
 def _of(template: Template) -> dict[str, Any]:

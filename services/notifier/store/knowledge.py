@@ -7,13 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.notifier import tables
-from services.notifier.letters import Known, Standing
+from services.notifier.letters import Known, Session, Standing
 from shared.database import Transaction, insert_many
-from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
 
 
-async def remember_sessions(tx: Transaction, states: Iterable[SessionState]) -> None:
+async def remember_sessions(tx: Transaction, states: Iterable[Session]) -> None:
     """Keep the newest of each session; an older version than what is known changes nothing."""
     newest = {state.session_id: state for state in sorted(states, key=lambda state: state.version)}
     if newest:
@@ -71,8 +70,8 @@ async def remember_enrolments(
 
 
 async def known_sessions(
-    tx: Transaction, ids: Collection[UUID], cache: dict[UUID, SessionState] | None = None
-) -> dict[UUID, SessionState]:
+    tx: Transaction, ids: Collection[UUID], cache: dict[UUID, Session] | None = None
+) -> dict[UUID, Session]:
     """The newest state of these sessions, those that are known; ``cache`` spares reading them again."""
     found = {}
     cache = {} if cache is None else cache
@@ -83,20 +82,20 @@ async def known_sessions(
     lacking = [one for one in ids if one not in found]
     if lacking:
         for row in await tx.execute(_STATES, {"ids": lacking}):
-            found[row.session_id] = cache[row.session_id] = SessionState.model_validate_json(row.state)
+            found[row.session_id] = cache[row.session_id] = Session.model_validate_json(row.state)
     return found
 
 
 async def open_alternatives(
     tx: Transaction, ids: Collection[UUID], *, most: int = 3
-) -> dict[UUID, list[SessionState]]:
+) -> dict[UUID, list[Session]]:
     """For each of these sessions, others of its offer that are open to enrolment now.
 
     Those of the same organiser first, then the next to begin. Whether they have seats left is not known here.
     """
-    found: dict[UUID, list[SessionState]] = {}
+    found: dict[UUID, list[Session]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
-        found.setdefault(row.instead_of, []).append(SessionState.model_validate_json(row.state))
+        found.setdefault(row.instead_of, []).append(Session.model_validate_json(row.state))
     return found
 
 

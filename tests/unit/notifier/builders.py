@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.notifier.letters import Interest, InterestKind, Mail, NewsItem, NewsKind, Template
+from services.notifier.letters import Interest, InterestKind, Mail, NewsItem, NewsKind, Session, Template
 from services.notifier.render import Renderer, Sender
-from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
 from shared.events.vocabulary import Agent
 
@@ -25,7 +24,7 @@ def a_renderer() -> Renderer:
     return Renderer(SENDER, now=lambda: at("2025-03-10T14:06+01:00"))
 
 
-def a_session(**changes: Any) -> SessionState:
+def a_session(**changes: Any) -> Session:
     """A local event in Rennes, Thursday 3 April 2025, 9:30 to 17:00."""
     facts: dict[str, Any] = {
         "session_id": SESSION_ID,
@@ -46,10 +45,10 @@ def a_session(**changes: Any) -> SessionState:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return SessionState.model_validate(facts | changes)
+    return Session.model_validate(facts | changes)
 
 
-def the_mooc(**changes: Any) -> SessionState:
+def the_mooc(**changes: Any) -> Session:
     """The MOOC of the offer, with three séances."""
     facts: dict[str, Any] = {
         "session_id": MOOC_ID,

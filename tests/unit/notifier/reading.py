@@ -5,8 +5,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from typing import Any
 
-from services.notifier.letters import Template
-from shared.events.catalogue import SessionState
+from services.notifier.letters import Session, Template
 from shared.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -33,6 +32,16 @@ FACTS: dict[Template, dict[str, Any]] = {
         "venue_before": "Salle des fêtes",
         "link_changed": True,
     },
+    Template.MODULE_CANCELLED: {
+        "modules": [
+            {
+                "number": 2,
+                "title": "Atelier",
+                "starts_at": "2025-04-04T07:30:00+00:00",
+                "ends_at": "2025-04-04T10:00:00+00:00",
+            }
+        ]
+    },
     Template.BESPOKE_ANSWERED: {
         "answer": "proposed",
         "message": "Deux journées à Rennes.\n\nDates à convenir.",
@@ -49,7 +58,7 @@ FACTS: dict[Template, dict[str, Any]] = {
 WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SUBSCRIPTION}
 
 
-def rendered(template: Template, session: SessionState | None = None, **changes: Any) -> EmailMessage:
+def rendered(template: Template, session: Session | None = None, **changes: Any) -> EmailMessage:
     changes.setdefault("facts", FACTS.get(template, {}))
     news = [some_news()] if template is Template.NEWS else []
     about_a_session = template not in WITHOUT_SESSION

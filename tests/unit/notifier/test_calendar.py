@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.calendar import Attendee, CalendarWriter, Own, Part, vtimezone
-from shared.events.catalogue import SessionState
+from services.notifier.letters import Session
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 
 OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Attendee("Zoé Durand", "zoe@ville.example"))
 
 
-def invite(session: SessionState, own: Own = OWN) -> Part:
+def invite(session: Session, own: Own = OWN) -> Part:
     return CalendarWriter("formations@cnfpt.example").invitation(session, own)
 
 
@@ -51,6 +51,31 @@ def test_the_mooc_is_published_with_one_event_per_module_and_blocks_no_time() ->
     assert all("ATTENDEE" not in event for event in found)
     assert {str(event["TRANSP"]) for event in found} == {"TRANSPARENT"}
     assert {int(event["SEQUENCE"]) for event in found} == {2}
+
+
+def test_several_dates_are_published_since_a_request_is_about_one() -> None:
+    """RFC 5546, 3.2.2: all components of a REQUEST have one UID."""
+    days = a_session(modules=[module.model_dump() for module in the_mooc().modules])
+    part = invite(days)
+    assert part.method == "PUBLISH"
+    found = events(part)
+    assert len({str(event["UID"]) for event in found}) == 3
+    assert not any("ATTENDEE" in event for event in found), "RFC 5546, 3.2.1"
+    assert {str(event["TRANSP"]) for event in found} == {"OPAQUE"}
+    assert invite(a_session(modules=[the_mooc().modules[0].model_dump()])).method == "REQUEST"
+
+
+def test_a_seance_that_is_dropped_is_cancelled_alone_under_the_uid_it_had() -> None:
+    before = the_mooc()
+    _, middle, _ = before.occasions
+    later = Own(OWN.enrolment_id, 5, OWN.stamp, OWN.attendee)
+    part = CalendarWriter("formations@cnfpt.example").removal(before, [middle], later)
+    assert part.method == "CANCEL"
+    (event,) = events(part)
+    assert str(event["UID"]) == f"{ENROLMENT_ID}-2"
+    assert int(event["SEQUENCE"]) == 5
+    assert str(event["STATUS"]) == "CANCELLED"
+    assert str(event["SUMMARY"]) == f"{before.title} : {before.modules[1].title}"
 
 
 def test_a_cancellation_names_what_the_invitation_named() -> None:

@@ -11,10 +11,11 @@ import pytest
 from services.notifier import reasons
 from services.notifier.letters import KINDS, Calendar, NewsItem, Template
 from services.notifier.mime import UnsendableAddress
-from services.notifier.render import THEME
+from services.notifier.render import THEME, Renderer
 from shared.events.vocabulary import Reason
 from tests.unit.notifier.builders import (
     MAIL_ID,
+    SENDER,
     a_mail,
     a_renderer,
     a_session,
@@ -27,7 +28,7 @@ from tests.unit.notifier.reading import FACTS, Page, body, parsed, rendered
 OUTCOME = {
     Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
     Template.SEAT_ASSIGNED: "Une place vous est attribuée à la session « {title} »",
-    Template.WAITLISTED: "Vous êtes sur la liste d’attente de la session « {title} », à la 3e place.",
+    Template.WAITLISTED: "Vous êtes en 3e position sur la liste d’attente de la session « {title} ».",
     Template.SEAT_OFFERED: "Une place s’est libérée pour vous à la session « {title} » : "
     "elle vous est réservée jusqu’au lundi 17 mars 2025 à 9 h 30, heure de Paris.",
     Template.OFFER_LAPSED: "La place proposée à la session « {title} » n’est plus réservée pour vous",
@@ -44,8 +45,9 @@ OUTCOME = {
     Template.REMINDER_WEEK: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.REMINDER_DAY: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.SESSION_CHANGED: "La session « {title} » a changé : vous y gardez votre place.",
+    Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
-    Template.NEWS: "Une nouveauté correspond à vos abonnements.",
+    Template.NEWS: "Voici une nouveauté qui correspond à vos abonnements.",
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
@@ -112,7 +114,7 @@ def test_letters_that_touch_the_calendar_carry_it_as_an_alternative(template: Te
     message = rendered(template)
     assert message.get_content_type() == "multipart/alternative"
     parts = [part.get_content_type() for part in message.iter_parts()]
-    method = {None: None, Calendar.INVITE: "REQUEST", Calendar.CANCEL: "CANCEL"}[KINDS[template].calendar]
+    method = {None: None, Calendar.INVITE: "REQUEST"}.get(KINDS[template].calendar, "CANCEL")
     assert parts == ["text/plain", "text/html"] + (["text/calendar"] if method else [])
     if method:
         part = list(message.iter_parts())[-1]
@@ -207,7 +209,7 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
         return body(rendered(Template.WAITLISTED, a_session(waiting_list=waiting_list)), "text/plain")
 
     assert "elle vous est attribuée" in says("automatic")
-    assert "une place vous sera proposée, à confirmer avant une date" in says("offer")
+    assert "nous vous la proposons par courriel, à confirmer avant une date limite" in says("offer")
     assert "attribuée" not in says("offer")
 
 
@@ -215,6 +217,34 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
     assert reasons.OFFER[Reason(reason)].sentence in text
+
+
+def test_guillemets_inside_guillemets_become_curly_quotes() -> None:
+    for kind in ("text/plain", "text/html"):
+        words = body(rendered(Template.CONFIRMED, a_session(title="L’IA, « pour de bon »")), kind)
+        assert "la session «\u00a0L’IA, “pour de bon”\u00a0» est confirmée" in words
+
+
+def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
+    def says(now: str) -> str:
+        renderer = Renderer(SENDER, now=lambda: at(now))
+        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
+
+    assert "La formation est ouverte" in says("2025-03-17T00:00+01:00")
+    assert "La formation est ouverte" not in says("2025-03-16T23:59+01:00")
+
+
+def test_a_change_names_the_seances_that_moved_or_are_new() -> None:
+    moved = {"number": 2, "starts_at": "2025-03-25T08:00:00+00:00", "ends_at": "2025-03-25T11:00:00+00:00"}
+    facts = {"modules": [moved, {"number": 3}]}
+    text = body(rendered(Template.SESSION_CHANGED, the_mooc(), facts=facts), "text/plain")
+    lines = text.replace("\u00a0", " ").splitlines()
+    assert (
+        "- Séance « Séance 2 » : lundi 24 mars 2025 de 9 h à 12 h, heure de Paris "
+        "(au lieu de : mardi 25 mars 2025 de 9 h à 12 h, heure de Paris)" in lines
+    )
+    assert "- Nouvelle séance « Séance 3 » : mardi 1er avril 2025 de 9 h à 12 h, heure de Paris" in lines
+    assert not [line for line in lines if "« Séance 1 »" in line]
 
 
 def test_who_was_withdrawn_by_their_employer_has_not_given_up() -> None:
@@ -225,14 +255,14 @@ def test_who_was_withdrawn_by_their_employer_has_not_given_up() -> None:
 def test_a_change_says_what_was_and_what_is() -> None:
     text = body(rendered(Template.SESSION_CHANGED), "text/plain").replace("\u00a0", " ")
     assert (
-        "- Dates : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris (au lieu de : mercredi 2 avril" in text
+        "- Date : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris (au lieu de : mercredi 2 avril" in text
     )
     assert (
         "- Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes (au lieu de : Salle des fêtes)"
         in text
     )
     only = body(rendered(Template.SESSION_CHANGED, facts={"venue_before": None}), "text/plain")
-    assert "Dates\u00a0: jeudi 3 avril" in only
+    assert "Date\u00a0: jeudi 3 avril" in only
     assert "au lieu de" not in only
 
 
@@ -280,7 +310,7 @@ def test_other_sessions_are_proposed_only_where_they_help() -> None:
         outgoing = a_renderer().render(a_mail(template, facts=facts), a_session(), [other])
         message = parsed(outgoing.content)
         found = other.title in body(message, "text/plain")
-        assert ("Une autre &lt;b&gt;session&lt;/b&gt;\u00a0:" in body(message, "text/html")) is found
+        assert ("Une autre &lt;b&gt;session&lt;/b&gt;<br>" in body(message, "text/html")) is found
         return found
 
     assert proposes(Template.REFUSED, {"reason": "session_full"})

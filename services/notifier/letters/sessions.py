@@ -1,0 +1,83 @@
+"""A session as the notifier knows it: what of it stands in calendars, and under which number. Pure.
+
+Contracts give a séance no identifier. What an agent's calendar holds is found again by a UID, so each séance
+gets a number here when it is first seen, and keeps it whatever is moved, renamed, added or removed around it
+(docs/adr/0014).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import Field
+
+from shared.events.catalogue import SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """One entry of a calendar: a séance, or the session itself where it has none (``title`` is None)."""
+
+    number: int
+    title: str | None
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Session(SessionState):
+    """The newest state of a session and the numbers of its occasions, in their order."""
+
+    numbers: tuple[int, ...] = Field(
+        default=(), description="Empty where nothing has changed yet: each has that of its place."
+    )
+    last_number: int = Field(default=0, description="The highest that was ever given: none is used twice.")
+
+    @property
+    def occasions(self) -> tuple[Occasion, ...]:
+        """What of it stands in a calendar."""
+        if not self.modules:
+            (number,) = self.numbers or (0,)
+            return (Occasion(number, None, self.starts_at, self.ends_at),)
+        numbers = self.numbers or range(1, len(self.modules) + 1)
+        return tuple(
+            Occasion(number, module.title, module.starts_at, module.ends_at)
+            for number, module in zip(numbers, self.modules, strict=True)
+        )
+
+
+def known_as(event: SessionState, before: Session | None) -> Session:
+    """The session that ``event`` tells of, numbered as the state that was known ``before``."""
+    fresh = Session.model_validate(dict(event))
+    if before is None:
+        return fresh
+    left = list(before.occasions)
+    last = max(before.last_number, *(one.number for one in left))
+    numbers: dict[int, int] = {}
+    occasions = fresh.occasions
+    for are_alike in _ALIKE:
+        for place, occasion in enumerate(occasions):
+            old = next((one for one in left if are_alike(one, occasion)), None)
+            if place not in numbers and old is not None:
+                numbers[place] = old.number
+                left.remove(old)
+    for place in range(len(occasions)):
+        if place not in numbers:
+            last += 1
+            numbers[place] = last
+    ordered = tuple(numbers[place] for place in range(len(occasions)))
+    return fresh.model_copy(update={"numbers": ordered, "last_number": last})
+
+
+_ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (
+    lambda old, new: (old.title, old.starts_at) == (new.title, new.starts_at),
+    lambda old, new: old.title == new.title,
+    lambda old, new: old.starts_at == new.starts_at,
+    lambda _old, _new: True,  # both changed: what is left is taken in order
+)
+"""How a séance is known again, the surest sign first: moved, it has its title; renamed, its time."""
+
+
+def dropped(before: Session, after: Session) -> tuple[Occasion, ...]:
+    """What stood in calendars before and does not any more."""
+    kept = {one.number for one in after.occasions}
+    return tuple(one for one in before.occasions if one.number not in kept)

@@ -1,0 +1,114 @@
+"""Séances keep their number, and so their place in calendars, whatever changes around them."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notifier import letters
+from services.notifier.letters import Session, Template, known_as
+from shared.events.catalogue import Module
+from tests.unit.notifier.builders import a_session, at, the_mooc
+
+
+def a_module(title: str, day: int) -> Module:
+    start = at("2025-04-01T09:00+02:00") + timedelta(days=day)
+    return Module(title=title, starts_at=start, ends_at=start + timedelta(hours=3))
+
+
+A, B, C = a_module("A", 1), a_module("B", 2), a_module("C", 3)
+
+
+def after(*states: list[Module]) -> Session:
+    """A session that had these séances, one state after the other."""
+    known: Session | None = None
+    for version, modules in enumerate(states, start=1):
+        event = a_session(version=version, modules=[module.model_dump() for module in modules])
+        known = known_as(event, known)
+    assert known is not None
+    return known
+
+
+def numbers(session: Session) -> dict[str | None, int]:
+    return {one.title: one.number for one in session.occasions}
+
+
+def test_seances_are_numbered_by_their_place_at_first() -> None:
+    assert numbers(after([A, B, C])) == {"A": 1, "B": 2, "C": 3}
+
+
+def test_a_seance_keeps_its_number_when_it_is_moved_renamed_or_both() -> None:
+    assert numbers(after([A, B], [a_module("A", 9), B])) == {"A": 1, "B": 2}
+    assert numbers(after([A, B], [A, a_module("Bis", 2)])) == {"A": 1, "Bis": 2}
+    assert numbers(after([A, B], [A, a_module("Bis", 9)])) == {"A": 1, "Bis": 2}
+
+
+def test_a_seance_put_in_the_middle_shifts_no_other() -> None:
+    assert numbers(after([A, C], [A, B, C])) == {"A": 1, "B": 3, "C": 2}
+
+
+def test_two_seances_that_change_places_keep_their_numbers() -> None:
+    assert numbers(after([A, B], [a_module("B", 1), a_module("A", 2)])) == {"A": 1, "B": 2}
+
+
+def test_the_number_of_a_dropped_seance_is_never_given_again() -> None:
+    assert numbers(after([A, B, C], [A, B], [A, B, C])) == {"A": 1, "B": 2, "C": 4}
+
+
+def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
+    assert numbers(after([])) == {None: 0}
+    assert numbers(after([], [A, B])) == {"A": 0, "B": 1}
+    assert numbers(after([A, B], [])) == {None: 1}
+
+
+def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
+    stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number"})
+    assert [one.number for one in Session.model_validate(stored).occasions] == [1, 2, 3]
+
+
+STATES = st.lists(
+    st.lists(st.builds(a_module, st.sampled_from("ABCD"), st.integers(0, 4)), max_size=5),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(STATES)
+def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -> None:
+    gone: set[int] = set()
+    known: Session | None = None
+    for version, modules in enumerate(states, start=1):
+        event = a_session(version=version, modules=[module.model_dump() for module in modules])
+        before, known = known, known_as(event, known)
+        found = [one.number for one in known.occasions]
+        assert len(set(found)) == len(found) == max(1, len(modules))
+        assert not gone & set(found)
+        if before is not None:
+            gone |= {one.number for one in letters.dropped(before, known)}
+
+
+# ------------------------------------------------------------------- what is told of it
+
+NOW = at("2025-03-12T10:00+01:00")
+
+
+def told(*states: list[Module]) -> dict[Template, object]:
+    before, now = after(*states[:-1]), after(*states)
+    return {one.template: one.facts["modules"] for one in letters.change_of(before, now, NOW).letters}
+
+
+def test_a_dropped_seance_alone_is_told_by_the_letter_that_cancels_it() -> None:
+    gone = {"title": "B", "number": 2, "starts_at": B.starts_at.isoformat(), "ends_at": B.ends_at.isoformat()}
+    assert told([A, B, C], [A, C]) == {Template.MODULE_CANCELLED: [gone]}
+
+
+def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
+    found = told([A, B, C], [a_module("A", 7), C])
+    assert set(found) == {Template.SESSION_CHANGED, Template.MODULE_CANCELLED}
+    assert found[Template.SESSION_CHANGED] == [
+        {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
+    ]
+
+
+def test_a_new_seance_is_told() -> None:
+    assert told([A, C], [A, B, C]) == {Template.SESSION_CHANGED: [{"number": 3}]}
