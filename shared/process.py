@@ -30,6 +30,7 @@ from shared.http import Probes, add_operations
 from shared.messaging import dead_letters, inbox, outbox
 from shared.messaging.broker import new_broker
 from shared.messaging.consumer import Intake, Subscriptions, router_for
+from shared.messaging.projections import Projections
 from shared.messaging.reading import Reading
 from shared.messaging.relay import Relay
 from shared.settings import ServiceSettings
@@ -74,6 +75,7 @@ class Process:
     settings: ServiceSettings
     database: Database
     subscriptions: Subscriptions
+    projections: Projections
     revisions: Path
     api: FastAPI
     jobs: Sequence[Job] = ()

@@ -35,6 +35,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         subscriptions=handlers.subscriptions,
+        projections=handlers.projections,
         revisions=REVISIONS,
         api=web,
         jobs=jobs.all_jobs(database, bespoke_kept=timedelta(days=settings.catalogue_bespoke_kept_days)),

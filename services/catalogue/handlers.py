@@ -10,6 +10,7 @@ from shared.events.portal import BespokeTrainingRequested
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
+from shared.messaging.projections import Projections, Words
 
 subscriptions = Subscriptions("catalogue")
 
@@ -44,3 +45,10 @@ async def on_bespoke_requests(
 async def on_occupancy(tx: Transaction, received: Sequence[Received[SessionOccupancyChanged]]) -> None:
     """Remember how full each session is; older news than what is known is dropped."""
     await sessions.record_occupancy(tx, [one.event for one in received])
+
+
+async def _restore(tx: Transaction, words: Words) -> None:
+    await sessions.record_occupancy(tx, [one.event for one in words[Topic.ENROLMENT_OCCUPANCY]])
+
+
+projections = Projections((Topic.ENROLMENT_OCCUPANCY,), _restore, sessions.compare_occupancy)

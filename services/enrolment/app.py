@@ -22,6 +22,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         subscriptions=handlers.listening(settings.policy),
+        projections=handlers.projections(settings.policy),
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),

@@ -7,6 +7,7 @@ each, which the caller commits.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,9 +16,12 @@ from services.enrolment.rules import Answer, Book, Policy, Request
 from services.enrolment.store import Needs
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Reason
 
 T = TypeVar("T")
+
+NOTHING_TOLD: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
 
 
 async def answer(
@@ -35,12 +39,20 @@ async def answer(
 
 
 async def take_over(
-    tx: Transaction, newest: Mapping[UUID, SessionState], policy: Policy, now: datetime
+    tx: Transaction,
+    newest: Mapping[UUID, SessionState],
+    policy: Policy,
+    now: datetime,
+    told: Mapping[UUID, SessionOccupancyChanged] = NOTHING_TOLD,
 ) -> None:
-    """Take over newer states of sessions, with all that follows for those enrolled, waiting or asking."""
-    desk = await store.open_books_for_sessions(tx, newest, policy, now)
+    """Take over newer states of sessions, with all that follows for those enrolled, waiting or asking.
+
+    ``told``: the occupancy that others heard of last, where it may not be known here any more.
+    """
+    desk = await store.open_books_for_sessions(tx, newest, policy, now, told)
     for session_id, book in desk.books.items():
-        book.change(newest[session_id])
+        if book.is_begun or book.session.version < newest[session_id].version:
+            book.change(newest[session_id])
     await _decide(tx, desk)
 
 

@@ -1,6 +1,7 @@
 """Kafka in: what portals ask, what the catalogue says of its sessions, and whose mails come back."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from services.enrolment import desk, store
 from services.enrolment.rules import Policy
@@ -13,6 +14,7 @@ from shared.events.notifier import BounceKind, EmailBounced, EmailSent
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
+from shared.messaging.projections import Projections, Words
 
 
 def listening(policy: Policy) -> Subscriptions:
@@ -59,6 +61,20 @@ def listening(policy: Policy) -> Subscriptions:
 
     subscriptions.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
     return subscriptions
+
+
+def projections(policy: Policy) -> Projections:
+    """The sessions. Taken over once more they cause nothing: what follows is decided by how things stand."""
+
+    async def restore(tx: Transaction, words: Words) -> None:
+        newest: dict[UUID, SessionState] = {
+            one.event.session_id: one.event for one in words[Topic.CATALOGUE_SESSIONS]
+        }
+        told = {one.event.session_id: one.event for one in words[Topic.ENROLMENT_OCCUPANCY]}
+        told |= await store.unsent_occupancy(tx)
+        await desk.take_over(tx, newest, policy, clock.now(), told)
+
+    return Projections((Topic.CATALOGUE_SESSIONS, Topic.ENROLMENT_OCCUPANCY), restore, store.compare)
 
 
 subscriptions = listening(Policy())

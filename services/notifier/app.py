@@ -38,6 +38,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         subscriptions=handlers.subscriptions,
+        projections=handlers.projections,
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(

@@ -18,6 +18,7 @@ from shared.events.enrolment import DECISIONS, AgentEnrolled, Decision
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
+from shared.messaging.projections import Projections, Words
 
 subscriptions = Subscriptions("notifier")
 
@@ -118,3 +119,41 @@ async def on_agents(tx: Transaction, received: list[Received[portal.Subscription
     """Keep what agents want news of, in the order in which they said so."""
     for one in received:
         await store.subscriptions.change(tx, one.event)
+
+
+async def _restore(tx: Transaction, words: Words) -> None:
+    """Know the sessions, replays and news again, and tell nobody: they were told.
+
+    Who enrolled while a session was not known had no letters to come; they are planned now.
+    """
+    sessions = words[Topic.CATALOGUE_SESSIONS]
+    ids = {one.event.session_id for one in sessions}
+    await store.lock_sessions(tx, ids, alone=True)
+    before = await store.known_sessions(tx, ids)
+    await store.remember_sessions(
+        tx, [letters.known_as(one.event, before.get(one.event.session_id)) for one in sessions]
+    )
+    for one in sessions:
+        item = letters.news_of_session(one.event, clock.now())
+        if item is not None and one.event.session_id not in before:
+            await store.remember_news(tx, one.id, item)
+    resources = words[Topic.CATALOGUE_RESOURCES]
+    replays = [one for one in resources if _is_replay(one)]
+    await store.remember_replays(
+        tx, [(one, letter) for one in replays if (letter := letters.letter_about(one.event)) is not None]
+    )
+    for one in resources:
+        await store.remember_news(tx, one.id, letters.news_of(one.event))
+    unknown = [one for one in sessions if one.event.session_id not in before]
+    plan = partial(store.FanOut, task=store.Task.SCHEDULE, facts={"first": False})
+    await store.begin(
+        tx,
+        [
+            plan(one.id, subject_id=one.event.session_id, called_for_at=one.received_at)
+            for one in unknown
+            if letters.change_of(None, letters.known_as(one.event, None), clock.now()).reschedule
+        ],
+    )
+
+
+projections = Projections((Topic.CATALOGUE_SESSIONS, Topic.CATALOGUE_RESOURCES), _restore, store.compare)

@@ -18,7 +18,9 @@ from shared.auth import UnreadableTokens
 from shared.cli.dead_letters import dead_letter_commands
 from shared.cli.definition import Definition, in_process, load, stop
 from shared.cli.messaging import outbox_commands, topics_commands
+from shared.cli.projections import projections_commands
 from shared.database import DatabaseUnreachable, is_temporary
+from shared.messaging.history import HistoryCut
 from shared.messaging.topics import TopicsDiffer
 from shared.observability import configure_logging
 from shared.process import CannotRun, Process
@@ -59,6 +61,7 @@ def service_cli(definition: Definition) -> typer.Typer:
     app.add_typer(topics_commands(definition), name="topics")
     app.add_typer(dead_letter_commands(definition), name="dead-letters")
     app.add_typer(outbox_commands(definition), name="outbox")
+    app.add_typer(projections_commands(definition), name="projections")
     return app
 
 
@@ -68,7 +71,7 @@ def run(app: typer.Typer) -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
-    except (CannotRun, DatabaseUnreachable, TopicsDiffer, UnreadableTokens) as error:
+    except (CannotRun, DatabaseUnreachable, HistoryCut, TopicsDiffer, UnreadableTokens) as error:
         stop(str(error))
     except KafkaError as error:
         stop(f"Kafka cannot be used ({error}). Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right.")

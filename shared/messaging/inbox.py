@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -37,6 +38,15 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
             fresh.discard(one.id)
             first.append(one)
     return first
+
+
+async def seen(tx: Transaction, event_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these events that have had their effect within :data:`KEPT`."""
+    result = await tx.execute(
+        text("SELECT event_id FROM inbox WHERE event_id = ANY(CAST(:ids AS uuid[]))"),
+        {"ids": list(event_ids)},
+    )
+    return set(result.scalars())
 
 
 async def purge(tx: Transaction) -> int:

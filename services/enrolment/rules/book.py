@@ -80,6 +80,8 @@ class Book:
     changes: list[Change] = field(default_factory=list)
     marked: dict[tuple[UUID, int], str] = field(default_factory=dict)
     session_is_new: bool = False
+    is_begun: bool = False
+    """Nothing was known of the session until now, or is any more: ``session`` is the first that is heard."""
     because: Request | None = None
     """What is being answered: the moves that follow from it are told with it."""
     _told: tuple[int | None, int, int, int] | None = None
@@ -133,6 +135,12 @@ class Book:
             offered=offered,
         )
 
+    def was_told(self, last: SessionOccupancyChanged) -> None:
+        """Go on from the occupancy that was told last, where that is not known here any more."""
+        if last.version > self.occupancy_version:
+            self.occupancy_version = last.version
+            self._told = last.capacity, last.enrolled, last.waiting, last.offered
+
     # -------------------------------------------------------------------------------- what time and others do
 
     def expire(self, until: datetime) -> None:
@@ -162,8 +170,9 @@ class Book:
 
         A cancellation is final: nothing that is told after it changes anything. Needs every offer in
         ``latest``; for a cancellation, or when nobody's word is needed any more, every live enrolment.
+        A book that is begun anew has enrolments already, and what they were never told is made up for.
         """
-        if self.session.status is Status.CANCELLED:
+        if self.session.status is Status.CANCELLED and not self.is_begun:
             return
         before, self.session = self.session, session
         self.session_is_new = True
@@ -172,7 +181,8 @@ class Book:
         else:
             self._shorten_offers()
             self.give_away()
-            if session.approval is ApprovalPolicy.NONE and before.approval is not session.approval:
+            changed = self.is_begun or before.approval is not session.approval
+            if session.approval is ApprovalPolicy.NONE and changed:
                 self._place_the_pending()
 
     def place(

@@ -11,6 +11,7 @@ from services.enrolment.store.books import (
     sessions_due,
 )
 from services.enrolment.store.facts import Needs
+from services.enrolment.store.projections import compare, unsent_occupancy
 from services.enrolment.store.reading import note_read, read_until
 from services.enrolment.store.requests import (
     PortalRequest,
@@ -26,6 +27,7 @@ __all__ = [
     "Desk",
     "Needs",
     "PortalRequest",
+    "compare",
     "keep_for_later",
     "mark_addresses",
     "note_read",
@@ -42,5 +44,6 @@ __all__ = [
     "save_refusals",
     "sessions_due",
     "undecided_since",
+    "unsent_occupancy",
     "why_unreadable",
 ]

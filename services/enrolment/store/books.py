@@ -32,7 +32,8 @@ from services.enrolment.store import requests as kept
 from services.enrolment.store.facts import Needs
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import LATEST, Status
+from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.vocabulary import LATEST, ApprovalPolicy, Status
 
 
 @dataclass(slots=True)
@@ -127,14 +128,19 @@ async def open_book(
 
 
 async def open_books_for_sessions(
-    tx: Transaction, newest: Mapping[UUID, SessionState], policy: Policy, now: datetime
+    tx: Transaction,
+    newest: Mapping[UUID, SessionState],
+    policy: Policy,
+    now: datetime,
+    told: Mapping[UUID, SessionOccupancyChanged],
 ) -> Desk:
     """The books of the sessions that ``newest`` tells more of than we knew, locked; new ones are begun.
 
     A book of a session that is cancelled holds all its live enrolments; another holds its offers, and as much
-    of the line as seats may be given away.
+    of the line as seats may be given away. Of sessions whose last occupancy that was ``told`` is not known
+    any more, too.
     """
-    await insert_many(
+    inserted = await insert_many(
         tx,
         tables.session,
         [
@@ -151,16 +157,21 @@ async def open_books_for_sessions(
             }
             for session_id, state in sorted(newest.items())
         ],
-        then="ON CONFLICT (session_id) DO NOTHING",
+        then="ON CONFLICT (session_id) DO NOTHING RETURNING session_id",
     )
+    # Of a session that is new there are none; of one whose row was lost, as many as there were.
+    await tx.execute(_COUNT_ENROLMENTS, {"ids": list(inserted.scalars())})
     rows = {
         session_id: row
         for session_id, row in (await _lock_sessions(tx, newest)).items()
         if row.version < newest[session_id].version
+        or (session_id in told and row.occupancy_version < told[session_id].version)
     }
     desk = Desk(policy, now)
     desk.ask(await kept.undecided(tx, list(rows)), rows)
     await _fill(tx, desk, rows, newest=newest)
+    for session_id in desk.books.keys() & told.keys():
+        desk.books[session_id].was_told(told[session_id])
     return desk
 
 
@@ -218,6 +229,7 @@ async def _fill(
             next_ticket=row.next_ticket,
             occupancy_version=row.occupancy_version,
             latest=latest[session_id],
+            is_begun=row.version == 0,
         )
     counted = [session_id for session_id in by_employer if rows[session_id].taken_by is None]
     for session_id, employer, number in await facts.seats_by_employer(tx, counted):
@@ -246,6 +258,8 @@ def _needs(row: Row[Any], desk: Desk, newest: SessionState | None, latest: Mappi
         needs.everybody |= newest.status is Status.CANCELLED
         if newest.approval is not facts.session_of(row).approval:
             needs.whole_line = needs.everybody = True
+        if row.version == 0 and newest.approval is ApprovalPolicy.NONE:
+            needs.whole_line = needs.pending = True
     if newest is not None or released:
         capacity = facts.session_of(row).capacity if newest is None else newest.capacity
         free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
@@ -267,6 +281,15 @@ def _counts_by_employer(row: Row[Any], newest: SessionState | None) -> bool:
 
 _LOCK_SESSIONS = text(
     "SELECT * FROM session WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
+)
+_COUNT_ENROLMENTS = text(
+    f"""
+    UPDATE session SET enrolled = counted.enrolled, offered = counted.offered, waiting = counted.waiting,
+        next_ticket = counted.next_ticket, seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
+            THEN greatest(seat_ceiling, counted.enrolled + counted.offered) END
+    FROM ({facts.COUNTED} WHERE session_id = ANY(CAST(:ids AS uuid[])) GROUP BY session_id) AS counted
+    WHERE session.session_id = counted.session_id
+    """  # noqa: S608 our own words
 )
 _WAITED_FOR = text(
     "SELECT DISTINCT session_id FROM request JOIN session USING (session_id) WHERE decided_at IS NULL"

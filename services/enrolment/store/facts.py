@@ -158,6 +158,15 @@ def enrolment_from(row: Row[Any]) -> Enrolment:
     )
 
 
+_SEATED_SQL = ", ".join(f"'{state}'" for state in State if state.has_seat)
+COUNTED = (
+    f"SELECT session_id, CAST(count(*) FILTER (WHERE state IN ({_SEATED_SQL})) AS integer) AS enrolled, "  # noqa: S608
+    "CAST(count(*) FILTER (WHERE state = 'offered') AS integer) AS offered, "
+    "CAST(count(*) FILTER (WHERE state = 'waitlisted') AS integer) AS waiting, "
+    "coalesce(max(ticket), 0) + 1 AS next_ticket FROM enrolment"
+)
+"""The counts in a row of ``session``, from its enrolments: to be narrowed and grouped."""
+
 _LATEST = text(
     "SELECT DISTINCT ON (session_id, agent_id) enrolment.* "
     "FROM unnest(CAST(:sessions AS uuid[]), CAST(:agents AS text[])) AS asked (session_id, agent_id) "

@@ -17,6 +17,8 @@ from services.notifier.store.fan_out import (
     news_items,
     next_slice,
     publish_news,
+    remember_news,
+    remember_replays,
 )
 from services.notifier.store.fan_out import purge as purge_fan_outs
 from services.notifier.store.knowledge import (
@@ -38,6 +40,7 @@ from services.notifier.store.lookup import (
     resend,
     resolve,
 )
+from services.notifier.store.projections import compare
 from services.notifier.store.queueing import Addressee, drop_letters_to_come, queue, queue_letter
 from services.notifier.store.sending import (
     Claim,
@@ -51,10 +54,10 @@ from services.notifier.store.sending import (
 )
 
 __all__ = [
+    "TASKS",
     "About",
     "Addressee",
     "AuditLine",
-    "TASKS",
     "Claim",
     "Claimed",
     "FanOut",
@@ -66,6 +69,7 @@ __all__ = [
     "audit_of",
     "begin",
     "claim",
+    "compare",
     "count_open",
     "counts",
     "drop_letters_to_come",
@@ -84,6 +88,8 @@ __all__ = [
     "queue_letter",
     "release",
     "remember_enrolments",
+    "remember_news",
+    "remember_replays",
     "remember_sessions",
     "resend",
     "resolve",

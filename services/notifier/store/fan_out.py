@@ -117,8 +117,22 @@ async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPubli
 
     A replay is announced by its first event; a later version of it (a corrected title) mails nobody again.
     """
+    new = await remember_replays(tx, replays)
+    await begin(
+        tx,
+        [
+            FanOut(row.event_id, Task.REPLAY, row.session_id, json.loads(row.facts), row.announced_at)
+            for row in new
+        ],
+    )
+
+
+async def remember_replays(
+    tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]
+) -> Sequence[Row[Any]]:
+    """Know these replays, and tell nobody. Returns those that are new."""
     if not replays:
-        return
+        return []
     rows = {
         received.event.resource_id: {
             "resource_id": received.event.resource_id,
@@ -136,13 +150,7 @@ async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPubli
         then="ON CONFLICT (resource_id) DO NOTHING "
         "RETURNING event_id, session_id, facts::text AS facts, announced_at",
     )
-    await begin(
-        tx,
-        [
-            FanOut(row.event_id, Task.REPLAY, row.session_id, json.loads(row.facts), row.announced_at)
-            for row in new
-        ],
-    )
+    return new.all()
 
 
 async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
@@ -156,7 +164,13 @@ async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
 
 async def publish_news(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
     """Tell all who follow it, once; a later version corrects what is still to be sent."""
-    is_new = await tx.scalar(
+    if await remember_news(tx, event_id, item):
+        await begin(tx, [FanOut(event_id, Task.NEWS, item.item_id, {}, called_for_at)])
+
+
+async def remember_news(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
+    """Know an item, and tell nobody. Returns whether it is new."""
+    is_new: bool | None = await tx.scalar(
         _REMEMBER_NEWS,
         {
             "item_id": item.item_id,
@@ -170,8 +184,7 @@ async def publish_news(tx: Transaction, event_id: UUID, item: NewsItem, *, calle
             "published_at": item.published_at,
         },
     )
-    if is_new:
-        await begin(tx, [FanOut(event_id, Task.NEWS, item.item_id, {}, called_for_at)])
+    return bool(is_new)
 
 
 async def news_items(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:

@@ -21,7 +21,7 @@ from services.catalogue.store.sessions.facts import (
     Wanted,
 )
 from services.catalogue.store.sessions.listing import addresses, count, page, page_query, shown, titles
-from services.catalogue.store.sessions.occupancy import record_occupancy
+from services.catalogue.store.sessions.occupancy import compare_occupancy, record_occupancy
 
 __all__ = [
     "PUBLIC",
@@ -35,6 +35,7 @@ __all__ = [
     "add",
     "addresses",
     "claim_due",
+    "compare_occupancy",
     "count",
     "for_update",
     "loaded_for_update",

@@ -1,0 +1,34 @@
+"""What is known from the catalogue alone, beside what the catalogue says."""
+
+from sqlalchemy import select
+
+from services.notifier import tables
+from services.notifier.letters import letter_about
+from shared.database import Transaction
+from shared.events.catalogue import ReplayPublished
+from shared.events.topics import Topic
+from shared.messaging.projections import Compared, Words
+
+
+async def compare(tx: Transaction, words: Words) -> list[Compared]:
+    """Sessions by their last word; replays by the session recorded: of the rest, the first word is told.
+
+    News is no projection: it is what subscribers were told, and when.
+    """
+    states = [one.event for one in words[Topic.CATALOGUE_SESSIONS]]
+    sessions = {str(state.session_id): state.model_dump(mode="json") for state in states}
+    known = await tx.execute(select(tables.session.c.session_id, tables.session.c.state))
+    replays = {
+        str(one.event.resource_id): {"version": 0, "session_id": one.event.session_id}
+        for one in words[Topic.CATALOGUE_RESOURCES]
+        if isinstance(one.event, ReplayPublished) and letter_about(one.event) is not None
+    }
+    told = await tx.execute(select(tables.replay.c.resource_id, tables.replay.c.session_id))
+    return [
+        Compared("session", sessions, {str(row.session_id): row.state for row in known}),
+        Compared(
+            "replay",
+            replays,
+            {str(row.resource_id): {"version": 0, "session_id": row.session_id} for row in told},
+        ),
+    ]

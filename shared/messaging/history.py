@@ -1,0 +1,61 @@
+"""What compacted topics still say: from their beginning to where they end now, read by nobody's group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.events.topics import TOPICS, Topic
+from shared.messaging import header_names
+from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.decoding import Delivery, decode, record_of
+
+PATIENCE_SECONDS = 30.0
+_POLL_MS = 500
+
+
+class HistoryCut(Exception):
+    """A topic could not be read to its end; the message says which."""
+
+
+async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncIterator[list[Delivery]]:
+    """All that these topics held at the start, in the order of each partition, some at a time.
+
+    It is read long after it was told: an event counts as received when it was published. Raises
+    ``KafkaError``, and :class:`HistoryCut` when the broker has nothing more to say before the end.
+    """
+    header_names.tolerate()
+    consumer = AIOKafkaConsumer(
+        **client_options(settings, "parcours-history"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # a seek would race with the default
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    try:
+        partitions = [
+            TopicPartition(topic.value, number)
+            for topic in topics
+            for number in range(TOPICS[topic].partitions)
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        loop = asyncio.get_running_loop()
+        heard_at = loop.time()
+        # By position, not by the last record: the end may be the marker of a transaction.
+        while behind := [one for one in partitions if await consumer.position(one) < ends[one]]:
+            found = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
+            if found:
+                heard_at = loop.time()
+                yield [
+                    decode(record_of(raw, datetime.fromtimestamp(raw.timestamp / 1000, UTC)))
+                    for partition, records in found.items()
+                    for raw in records
+                    if raw.offset < ends[partition]
+                ]
+            elif loop.time() - heard_at > PATIENCE_SECONDS:
+                topic, number = behind[0].topic, behind[0].partition
+                raise HistoryCut(f"{topic}/{number} could not be read to its end. Run the command again.")
+    finally:
+        await consumer.stop()
