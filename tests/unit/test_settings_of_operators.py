@@ -1,0 +1,43 @@
+"""Every setting reaches a container and is explained to operators; what is set there exists."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from services.catalogue.settings import Settings as Catalogue
+from services.enrolment.settings import Settings as Enrolment
+from services.notifier.settings import Settings as Notifier
+
+ROOT = Path(__file__).parents[2]
+SERVICES = [("catalogue", Catalogue), ("enrolment", Enrolment), ("notifier", Notifier)]
+NOT_IN_COMPOSE = {
+    "HTTP_HOST",  # the image's own
+    "PUBLIC_BASE_URL",  # each service has an address of its own there
+    "KAFKA_GROUP_INSTANCE_ID",  # must differ from replica to replica
+    # Its broker is the one beside it, on a network of their own.
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_CA_FILE",
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), SERVICES)
+def test_compose_hands_on_every_setting_of_a_service_and_no_other(
+    name: str, settings: type[BaseSettings]
+) -> None:
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
+    assert set(service["environment"]) == _names(settings) - NOT_IN_COMPOSE
+
+
+@pytest.mark.parametrize(("name", "settings"), SERVICES)
+def test_the_operators_guide_explains_every_setting(name: str, settings: type[BaseSettings]) -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    assert {setting for setting in _names(settings) if f"`{setting}`" not in guide} == set()
+
+
+def _names(settings: type[BaseSettings]) -> set[str]:
+    return {field.upper() for field in settings.model_fields}
