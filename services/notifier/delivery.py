@@ -22,7 +22,7 @@ from services.notifier.domains import Domains, Entry, Later
 from services.notifier.mailer import Mailer, Outcome, Verdict
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
-from services.notifier.store import Claim, Claimed, Settlement
+from services.notifier.store import Claim, Claimed, Settlement, turns
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Database, is_temporary
@@ -153,7 +153,8 @@ class Deliverer:
         self._lanes = lanes
         self._message_domain = message_domain
         self._stop_seconds = stop_seconds
-        self._domains: Domains[_Job] = Domains(most=per_domain, rate=domain_rate)
+        self._domains: Domains[_Job] = Domains(most=per_domain)
+        self._domain_rate = domain_rate
         self._woken = asyncio.Event()
         self._sessions: dict[UUID, letters.Session] = {}
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
@@ -248,14 +249,19 @@ class Deliverer:
         woken.cancel()
 
     async def _claim(self, most: int) -> list[_Job]:
-        async with self._database.quiet_transaction() as tx:
-            claimed = await store.claim(
-                tx, self.owner, most=most, lease=CLAIM_LEASE, message_domain=self._message_domain
-            )
-            if not claimed:
-                return []
-            about = await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
-        return [_Job(one, what) for one, what in zip(claimed, about, strict=True)]
+        """Mails to send now; none when none is due, or none may be sent yet."""
+        while True:
+            async with self._database.quiet_transaction() as tx:
+                claimed = await store.claim(
+                    tx, self.owner, most=most, lease=CLAIM_LEASE, message_domain=self._message_domain
+                )
+                if not claimed:
+                    return []
+                if self._domain_rate:
+                    claimed = await turns.take(tx, claimed, rate=self._domain_rate)
+                about = await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
+            if claimed:
+                return [_Job(one, what) for one, what in zip(claimed, about, strict=True)]
 
     # ------------------------------------------------------------------------------------- one lane
 
@@ -268,11 +274,11 @@ class Deliverer:
         while (job := await jobs.get()) is not None:
             mine: _Job | None = job
             domain = _domain(job)
-            match self._domains.enter(domain, job.claimed.mail.mail_id, job):
+            match self._domains.enter(domain, job):
                 case Entry.HELD:
                     continue
                 case Later(seconds):
-                    self._ends.put(_not_yet(job, "its domain has had its share", timedelta(seconds=seconds)))
+                    self._ends.put(_not_yet(job, "its domain is slow", timedelta(seconds=seconds)))
                     continue
             while mine is not None:
                 if self._mailer.pause():

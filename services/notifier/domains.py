@@ -1,7 +1,7 @@
-"""No domain gets more of our connections, or more mails a second, than it may have.
+"""No domain gets more of a process's connections to the relay than it may have.
 
-One slow or strict mail host must not hold up the others, nor take offence at a fan-out. Known to one process
-only: with several, each counts for itself. Nothing is known here of the queue or of SMTP.
+A slow mail host must not hold up the others. What is shared out are the connections of this process, so each
+process counts for itself. Nothing is known here of the queue or of SMTP.
 """
 
 import time
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
-from uuid import UUID
 
 Job = TypeVar("Job")
 
@@ -18,7 +17,8 @@ MOST_HELD = 200
 """Jobs of one domain that wait here for their turn; more would be for too long."""
 SLOW_SECONDS = 1.0
 """Who has waited so long shows that their domain is slow: nobody else of it is held or waited for."""
-TURN_AWAY_SECONDS = 30.0
+TURN_AWAY_SECONDS = (1.0, 30.0)
+"""How long who is turned away stays away, the first of a domain and the many after them."""
 
 
 class Entry(Enum):
@@ -31,35 +31,27 @@ class Entry(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Come back in so many seconds; the place is kept."""
+    """Come back in so many seconds."""
 
     seconds: float
 
 
 class Domains(Generic[Job]):
-    """``most`` mails of one domain under way at once, ``rate`` begun each second; 0 is no limit."""
+    """``most`` mails of one domain under way at once; 0 is no limit."""
 
-    def __init__(
-        self, *, most: int = 0, rate: float = 0, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, most: int = 0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most
-        self._rate = rate
         self._monotonic = monotonic
         self._under_way: dict[str, int] = defaultdict(int)
         self._held: dict[str, deque[tuple[float, Job]]] = defaultdict(deque)
-        self._free_at: dict[str, float] = {}
-        self._places: dict[UUID, float] = {}
+        self._turned_away: dict[str, int] = defaultdict(int)
 
-    def enter(self, domain: str, mail_id: UUID, job: Job) -> Entry | Later:
+    def enter(self, domain: str, job: Job) -> Entry | Later:
         """Ask for a turn. After ``NOW``, :meth:`leave` must follow."""
-        if self._rate:
-            wait = self._wait(domain, mail_id)
-            if wait > 0:
-                return Later(wait)
         if self._most and self._under_way[domain] >= self._most:
             held = self._held[domain]
             if len(held) >= MOST_HELD or self._is_slow(held):
-                return Later(TURN_AWAY_SECONDS)  # or their leases would run out here
+                return self._turn_away(domain)  # or their leases would run out here
             held.append((self._monotonic(), job))
             return Entry.HELD
         self._under_way[domain] += 1
@@ -71,6 +63,7 @@ class Domains(Generic[Job]):
         if held:
             return held.popleft()[1]
         self._held.pop(domain, None)
+        self._turned_away.pop(domain, None)
         self._under_way[domain] -= 1
         if not self._under_way[domain]:
             del self._under_way[domain]
@@ -87,23 +80,8 @@ class Domains(Generic[Job]):
         """Forget who is held: somebody else gives them back."""
         self._held.clear()
 
-    def _wait(self, domain: str, mail_id: UUID) -> float:
-        """Seconds until this mail's turn by the rate, 0 when it is now. A place that was given is kept."""
-        now = self._monotonic()
-        place = self._places.get(mail_id)
-        if place is None:
-            place = max(now, self._free_at.get(domain, 0.0))
-            self._free_at[domain] = place + 1 / self._rate
-            if place > now:
-                self._places[mail_id] = place
-        if place > now:
-            return place - now
-        self._places.pop(mail_id, None)
-        if len(self._free_at) > 10_000:
-            self._forget(now)
-        return 0.0
-
-    def _forget(self, now: float) -> None:
-        """What is an hour old belongs to mails that another process has sent."""
-        self._free_at = {domain: at for domain, at in self._free_at.items() if at > now}
-        self._places = {mail_id: at for mail_id, at in self._places.items() if at > now - 3600}
+    def _turn_away(self, domain: str) -> Later:
+        """Longer the more there are: a few come back at once, a hundred thousand do not all the time."""
+        least, most = TURN_AWAY_SECONDS
+        self._turned_away[domain] += 1
+        return Later(min(most, least + self._turned_away[domain] / 20))

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 from services.notifier import returns, store
 from services.notifier.bounces import ReturnPath
 from services.notifier.returns import Letterbox
-from services.notifier.store import logins
+from services.notifier.store import logins, turns
 from shared.database import Database
 from shared.process import Job
 
@@ -46,6 +46,7 @@ def all_jobs(
             await store.purge_fan_outs(tx)
             await store.subscriptions.purge(tx)
             await logins.purge(tx)
+            await turns.purge(tx)
 
     async def returned() -> None:
         if letterbox is not None:

@@ -80,7 +80,9 @@ class Settings(ServiceSettings, LinkSettings):
         default=28, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."
     )
     smtp_domain_rate: float = Field(
-        default=0, ge=0, description="Mails a second for one domain, from each process; 0: no limit."
+        default=0,
+        ge=0,
+        description="Mails a second for one domain, from all processes together; 0: no limit.",
     )
 
     @property

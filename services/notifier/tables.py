@@ -232,6 +232,11 @@ class QueuedMail(_Base, table=True):
     smtp_code: int | None
     smtp_answer: str | None
     settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
+    turn_at: datetime | None = Field(
+        default=None,
+        sa_type=Timestamp,
+        description="When its domain may have it, where it must wait for that.",
+    )
     bounced_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When a report came that it did not arrive."
     )
@@ -256,6 +261,14 @@ class Suppression(_Base, table=True):
     kind: str
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
     mail_id: UUID = Field(description="The mail that came back last before.")
+
+
+class DomainTurn(_Base, table=True):
+    """When a domain that may get so many mails a second can have its next."""
+
+    __tablename__ = "domain_turn"
+    domain: str = Field(primary_key=True)
+    free_at: datetime = Field(sa_type=Timestamp)
 
 
 class Login(_Base, table=True):

@@ -191,6 +191,7 @@ _SETTLE = text(
        SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
            attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
            due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
+           turn_at = NULL,
            settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded') THEN clock_timestamp() END
       FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
                   CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]))

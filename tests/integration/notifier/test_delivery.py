@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -100,6 +101,35 @@ async def test_a_domain_gets_no_more_than_its_rate_and_nothing_is_an_attempt_bef
     waiting = sorted((row for row in rows if row.state == "pending"), key=lambda row: row.due_at)
     assert [row.attempts for row in waiting] == [0, 0]
     assert timedelta(seconds=900) < waiting[1].due_at - waiting[0].due_at < timedelta(seconds=1100)
+
+
+async def test_a_domain_gets_its_rate_once_however_many_processes_send(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "CLAIM", 2)  # so that each process claims some
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 8)
+    deliverers = [notifier.deliverer(domain_rate=0.001) for _ in range(3)]
+    for _ in range(2):
+        await asyncio.gather(*(deliverer.deliver_due() for deliverer in deliverers))
+    assert sorted(await notifier.states()) == ["pending"] * 7 + ["sent"]
+    turns = sorted(row.turn_at for row in await notifier.rows(where="state = 'pending'"))
+    assert {round((later - turn).total_seconds()) for turn, later in pairwise(turns)} == {1000}
+    await notifier.change("UPDATE mail SET due_at = now(), turn_at = now() WHERE recipient = 'A-7'")
+    await deliverers[0].deliver_due()
+    assert (await notifier.rows(where="recipient = 'A-7'"))[0].state == "sent", "it had kept its turn"
+
+
+async def test_turns_that_nobody_could_use_are_lost_not_used_all_at_once(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 5)
+    deliverer = notifier.deliverer(domain_rate=0.001)
+    await deliverer.deliver_due()
+    hours = "interval '9 hours'"
+    await notifier.change(f"UPDATE mail SET due_at = due_at - {hours}, turn_at = turn_at - {hours}")
+    await notifier.change(f"UPDATE domain_turn SET free_at = free_at - {hours}")
+    await deliverer.deliver_due()
+    assert sorted(await notifier.states()) == ["pending"] * 3 + ["sent"] * 2
 
 
 @pytest.fixture
