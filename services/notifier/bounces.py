@@ -1,8 +1,11 @@
 """Mails that come back: what a delivery report says, and which of our mails it is about. Pure.
 
 Sources: RFC 3464 (reports), RFC 3463 (status codes). Reports come from anywhere and may hold anything: what
-cannot be read is no report. A report is about the mail whose return path it was sent to (VERP): that address
-holds the mail's id and a code that only we can make, so nobody can send back a mail that they did not get.
+cannot be read is no report, and a body is only taken apart when its head says that it is a report about a
+mail of ours, and when it has no more parts than one can have.
+
+A report is about the mail whose return path it was sent to (VERP): that address holds the mail's id and a
+code that only we can make, so nobody can send back a mail that they did not get.
 """
 
 import email
@@ -12,20 +15,32 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
+from email.parser import BytesHeaderParser
 from uuid import UUID
 
 from shared.events.notifier import BounceKind
 
-LARGEST = 1_000_000
+LARGEST = 200_000
 """Bytes of a report that are looked at; one that quotes a whole mail of ours is far below."""
+LARGEST_HEAD = 64_000
+MOST_PARTS = 20
+"""Multiparts in a message; a report that quotes a mail of ours has three. Python's parser goes down one level
+for each, and does it for every line."""
 
-_STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
+_STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
+_STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 _OUR_ID = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@[^<>\s]+>")
+LONGEST_RETURN = 18
+"""Characters before the @ of the mailbox: with ``+``, the id and its code a local part of 64 octets at most
+(RFC 5321, 4.5.3.1.1); a longer one would make every mail's envelope illegal."""
 _SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 
-_THE_ADDRESS_IS_BAD = re.compile(r"5\.(1\.\d+|2\.1|4\.4)")
-"""No such address, a closed mailbox, a domain that is not there. Other refusals (a full mailbox, 5.2.2; a
-policy, 5.7.x; a size, 5.3.4) say nothing of the address, however final they are for that mail."""
+_THE_ADDRESS_IS_BAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"}
+"""No such address, one that moved, a closed mailbox, a domain that is not there. Other refusals say nothing
+of the address, however final for that mail: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), and
+above all a fault of the sender (5.1.7, 5.1.8): a day without our domain must not end every address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ class ReturnPath:
         )
 
     def of(self, mail_id: UUID) -> str:
-        """The envelope's sender of a mail; its local part stays under 64 octets (RFC 5321, 4.5.3.1.1)."""
+        """The envelope's sender of a mail; with `LONGEST_RETURN` its local part has 64 octets at most."""
         return f"{self._local}+{mail_id.hex}-{self._codes(mail_id.hex)[-1]}@{self._domain}"
 
     def read(self, text: str) -> UUID | None:
@@ -74,12 +89,20 @@ def read(raw: bytes, path: ReturnPath | None) -> Bounce | None:
 
     Without ``path`` the mail is known by the Message-ID that the report quotes.
     """
-    report = email.message_from_bytes(raw[:LARGEST])
-    failure = _failure(report)
-    if failure is None:
+    raw = raw[:LARGEST]
+    end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
+    if end is None:
         return None
-    mail_id = _by_return_path(report, path) if path is not None else _by_message_id(report)
-    if mail_id is None:
+    head = BytesHeaderParser().parsebytes(raw[: end.start()])
+    mail_id = None if path is None else _by_return_path(head, path)
+    if head.get_content_type() != "multipart/report" or (mail_id is None and path is not None):
+        return None
+    if len(_BOUNDARY.findall(raw)) > MOST_PARTS:
+        return None
+    report = email.message_from_bytes(raw)
+    failure = _failure(report)
+    mail_id = mail_id or _by_message_id(report)
+    if failure is None or mail_id is None:
         return None
     kind, status = failure
     return Bounce(mail_id, kind, status)
@@ -90,13 +113,18 @@ def _failure(report: Message) -> tuple[BounceKind, str | None] | None:
     for fields in _recipients(report):
         if _header(fields, "Action").strip().lower() != "failed":
             continue  # delayed, delivered, relayed: nothing has come back
-        found = _STATUS.search(_header(fields, "Status")) or _STATUS.search(
-            _header(fields, "Diagnostic-Code")
-        )
-        status = found[0] if found else None
-        bad = status is not None and _THE_ADDRESS_IS_BAD.fullmatch(status) is not None
-        return (BounceKind.HARD if bad else BounceKind.SOFT), status
+        status = _status(fields)
+        return (BounceKind.HARD if status in _THE_ADDRESS_IS_BAD else BounceKind.SOFT), status
     return None
+
+
+def _status(fields: Message) -> str | None:
+    """The field's, else the one that the other server's answer begins with; never digits of its words."""
+    found = _STATUS.search(_header(fields, "Status"))
+    if found is not None:
+        return found[0]
+    answered = _STATUS_IN_AN_ANSWER.match(_header(fields, "Diagnostic-Code"))
+    return None if answered is None else answered[1]
 
 
 def _recipients(report: Message) -> Iterator[Message]:
@@ -108,9 +136,9 @@ def _recipients(report: Message) -> Iterator[Message]:
                 yield from (group for group in groups if isinstance(group, Message))
 
 
-def _by_return_path(report: Message, path: ReturnPath) -> UUID | None:
+def _by_return_path(head: Message, path: ReturnPath) -> UUID | None:
     for name in _SENT_TO:
-        for value in report.get_all(name, []):
+        for value in head.get_all(name, []):
             mail_id = path.read(str(value))
             if mail_id is not None:
                 return mail_id

@@ -4,6 +4,7 @@ A report is marked as seen after what it says is stored: a process that ends bet
 and the store knows it. What is no report is left for people, seen.
 """
 
+import asyncio
 import imaplib
 import logging
 import ssl
@@ -29,7 +30,8 @@ SECONDS = 30
 
 async def take(database: Database, raw: bytes, path: ReturnPath | None) -> str:
     """Do what a message to the return path says. Returns ``taken``, ``known`` or ``no report``."""
-    bounce = bounces.read(raw, path)
+    # In a thread: taking a message apart may take a while, and here every mail and every lease waits for us.
+    bounce = await asyncio.to_thread(bounces.read, raw, path)
     outcome = "no report"
     if bounce is not None:
         async with database.transaction() as tx:

@@ -1,5 +1,6 @@
 """What a delivery report says, whoever wrote it; and that nobody can send back what they did not get."""
 
+import time
 from uuid import UUID, uuid4
 
 import pytest
@@ -51,6 +52,9 @@ def test_a_return_path_that_we_did_not_make_names_nothing(address: str) -> None:
         ("5.4.4", BounceKind.HARD),
         ("5.2.2", BounceKind.SOFT),
         ("5.7.1", BounceKind.SOFT),
+        ("5.1.0", BounceKind.SOFT),
+        ("5.1.7", BounceKind.SOFT),  # it is the sender's address that is bad: ours
+        ("5.1.8", BounceKind.SOFT),
         ("5.3.4", BounceKind.SOFT),
         ("4.4.7", BounceKind.SOFT),
         ("5.0.0", BounceKind.SOFT),
@@ -58,6 +62,35 @@ def test_a_return_path_that_we_did_not_make_names_nothing(address: str) -> None:
 )
 def test_a_return_is_hard_when_it_is_the_addresss_fault(status: str, kind: BounceKind) -> None:
     assert bounces.read(a_report(PATH.of(MAIL_ID), status=status), PATH) == Bounce(MAIL_ID, kind, status)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("550 5.1.1 user unknown", "5.1.1"), ("550-5.1.1 no", "5.1.1"), ("550 mx[5.1.20.3] full", None)],
+)
+def test_without_a_status_the_answers_own_code_counts_and_no_digits_of_its_words(
+    answer: str, status: str | None
+) -> None:
+    report = a_report(PATH.of(MAIL_ID)).replace(b"Status: 5.1.1\r\n", b"")
+    report = report.replace(b"550 5.1.1 user unknown", answer.encode())
+    found = bounces.read(report, PATH)
+    assert found is not None
+    assert (found.status, found.kind is BounceKind.HARD) == (status, status is not None)
+
+
+def test_a_message_that_is_made_to_be_hard_to_take_apart_is_no_report() -> None:
+    """Python's parser goes down a level for each multipart, and does it for every line."""
+    head = a_report(PATH.of(MAIL_ID)).partition(b"\r\n\r\n")[0]
+    nested = b"".join(
+        b'--B%d\r\nContent-Type: multipart/mixed; BOUNDARY*0="B%d"\r\n\r\n' % (n, n + 1)
+        for n in range(1, 1_200)
+    )
+    begun = time.monotonic()
+    for body in (nested, nested + b"x\r\n" * 150_000, b"Content-Type: multipart/report; " * 50_000):
+        for path in (PATH, None):
+            assert bounces.read(head + b"\r\n\r\n" + body, path) is None
+            assert bounces.read(head + b"\r\n" + body, path) is None
+    assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize("action", ["delayed", "delivered", "relayed", "expanded", "rubbish"])
