@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+
+SHORTEST_KEY = 32
 
 
 class Purpose(StrEnum):
@@ -59,12 +61,27 @@ class LinkSettings(BaseSettings):
         return (own or self.public_base_url).rstrip("/")
 
     @property
+    def link_keys(self) -> list[str]:
+        """The secrets, none of them empty."""
+        return _keys(self.link_signing_key)
+
+    @property
     def links(self) -> "Links | None":
         """What signs and reads links, or None without a key."""
-        keys = [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
-        if not keys:
+        if not self.link_keys:
             return None
-        return Links(keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
+        return Links(self.link_keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
+
+    @field_validator("link_signing_key")
+    @classmethod
+    def _hard_to_guess(cls, value: str) -> str:
+        if any(len(key) < SHORTEST_KEY for key in _keys(value)):
+            raise ValueError(f"a key has at least {SHORTEST_KEY} characters: whoever guesses it signs for us")
+        return value
+
+
+def _keys(value: str) -> list[str]:
+    return [key.strip() for key in value.split(",") if key.strip()]
 
 
 class Links:

@@ -55,7 +55,7 @@ def settings_of(service: str, database_url: str, kafka: str) -> dict[str, str]:
             "SMTP_TLS": "none",
             "SMTP_SENDER": "Parcours <ne-pas-repondre@parcours.example>",
             "PUBLIC_BASE_URL": "https://parcours.example",
-            "LINK_SIGNING_KEY": "a key for tests only, thirty-two characters",
+            "LINK_SIGNING_KEY": "a key of thirty-two characters for tests only",
         }
     return environment
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from services.notifier.bounces import ReturnPath
+from services.notifier.bounces import LONGEST_RETURN, ReturnPath
 from shared.links import LinkSettings
 from shared.settings import ServiceSettings
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Tls(StrEnum):
@@ -128,11 +131,6 @@ class Settings(ServiceSettings, LinkSettings):
         keys = self.link_keys
         return ReturnPath(parseaddr(self.bounce_address)[1], keys) if self.bounce_address and keys else None
 
-    @property
-    def link_keys(self) -> list[str]:
-        """What links and return paths are signed with: the last signs, all are accepted."""
-        return [key.strip() for key in self.link_signing_key.split(",") if key.strip()]
-
     @field_validator("smtp_sender", "smtp_contact", "bounce_address")
     @classmethod
     def _has_an_address(cls, value: str, info: ValidationInfo) -> str:
@@ -142,4 +140,16 @@ class Settings(ServiceSettings, LinkSettings):
         local, _, domain = address.rpartition("@")
         if not local or not domain or not address.isascii():
             raise ValueError("is not a sender such as Formations <formations@example.fr>")
+        if info.field_name == "bounce_address" and len(local) > LONGEST_RETURN:
+            raise ValueError(f"has more than {LONGEST_RETURN} characters before the @: ours come behind them")
         return value
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> Self:  # noqa: N804 called on what was built
+        for host, tls, password, name in (
+            (self.smtp_host, self.smtp_tls, self.smtp_password, "SMTP"),
+            (self.bounce_imap_host, self.bounce_imap_tls, self.bounce_imap_password, "BOUNCE_IMAP"),
+        ):
+            if password and tls is Tls.NONE and host not in LOOPBACK:
+                raise ValueError(f"{name}_PASSWORD would travel in the clear: set {name}_TLS")
+        return self

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from shared.links import Expired, Forged, Links, LinkSettings, Purpose
 
@@ -10,7 +11,10 @@ NOW = datetime(2025, 3, 17, 8, 30, tzinfo=UTC)
 TOMORROW = NOW + timedelta(days=1)
 
 
-def links(key: str = "a key") -> Links:
+OLD, NEW = "o" * 32, "n" * 32
+
+
+def links(key: str = OLD) -> Links:
     made = LinkSettings(link_signing_key=key, public_base_url="https://parcours.example/").links
     assert made is not None
     return made
@@ -24,7 +28,7 @@ def test_a_link_leads_to_its_page_and_says_what_it_is_about() -> None:
 
 
 def test_a_service_may_have_an_address_of_its_own() -> None:
-    settings = LinkSettings(link_signing_key="k", enrolment_public_url="https://inscriptions.example")
+    settings = LinkSettings(link_signing_key=OLD, enrolment_public_url="https://inscriptions.example")
     assert settings.links is not None
     assert settings.links.url(Purpose.OFFER, until=NOW).startswith(
         "https://inscriptions.example/inscriptions/"
@@ -53,14 +57,20 @@ def test_rubbish_is_forged(token: str) -> None:
 
 def test_a_link_signed_with_another_key_is_forged() -> None:
     with pytest.raises(Forged):
-        links("one").read(Purpose.OFFER, links("another").token(Purpose.OFFER, until=TOMORROW), NOW)
+        links(NEW).read(Purpose.OFFER, links(OLD).token(Purpose.OFFER, until=TOMORROW), NOW)
 
 
 def test_a_key_that_is_replaced_is_accepted_until_it_is_removed() -> None:
-    old = links("old").token(Purpose.OFFER, "4f", until=TOMORROW)
-    assert links("old, new").read(Purpose.OFFER, old, NOW) == ("4f",)
+    old = links(OLD).token(Purpose.OFFER, "4f", until=TOMORROW)
+    assert links(f"{OLD}, {NEW}").read(Purpose.OFFER, old, NOW) == ("4f",)
     with pytest.raises(Forged):
-        links("old").read(Purpose.OFFER, links("old, new").token(Purpose.OFFER, until=TOMORROW), NOW)
+        links(OLD).read(Purpose.OFFER, links(f"{OLD}, {NEW}").token(Purpose.OFFER, until=TOMORROW), NOW)
+
+
+@pytest.mark.parametrize("key", ["k", "k" * 31, f"{OLD}, k"])
+def test_a_key_that_can_be_guessed_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match="at least 32 characters"):
+        LinkSettings(link_signing_key=key)
 
 
 def test_without_a_key_there_are_no_links() -> None:

@@ -18,7 +18,7 @@ from shared.links import Links, LinkSettings, Purpose
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.support.builders import an_agent, open_now
 
-KEY = "a key for tests only, thirty-two characters"
+KEY = "a key of thirty-two characters for tests only"
 LATER = datetime.now(UTC) + timedelta(days=60)
 
 
@@ -318,7 +318,7 @@ async def test_a_forged_link_is_not_found(ask: Ask, purpose: Purpose) -> None:
     another = next(other for other in ABOUT if other is not purpose)
     token_of_another = path(another, *ABOUT[another]).rpartition("/")[2]
     for forged in (
-        path(purpose, *ABOUT[purpose], key="another key"),
+        path(purpose, *ABOUT[purpose], key="another key of thirty-two characters for tests"),
         mine[:-1],
         f"{purpose.value}/{token_of_another}",
         f"{purpose.value}/é",

@@ -25,7 +25,7 @@ from tests.support.processes import ROOT, run_cli
 from tests.unit.notifier.builders import SENDER, a_decision, a_session
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
 
-PATH = ReturnPath("retours@cnfpt.example", ["a key for tests only"])
+PATH = ReturnPath("retours@cnfpt.example", ["a key of thirty-two characters for tests only"])
 
 
 async def send(notifier: Notifier) -> str:
@@ -118,7 +118,7 @@ async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_
     notifier, path = sent
     environment = settings_of("notifier", notifier_url, "localhost:1") | {
         "BOUNCE_ADDRESS": "retours@cnfpt.example",
-        "LINK_SIGNING_KEY": "a key for tests only",
+        "LINK_SIGNING_KEY": "a key of thirty-two characters for tests only",
     }
     away = environment | {"NOTIFIER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
 

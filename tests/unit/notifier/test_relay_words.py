@@ -1,5 +1,7 @@
 """What a relay says is kept for operators, and never an address; a wrong contact is found at the start."""
 
+from uuid import uuid4
+
 import pytest
 from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
@@ -14,10 +16,8 @@ def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
     assert "@" not in _words(ConnectionError("lost while writing to zoe@ville.fr"))
 
 
-@pytest.mark.parametrize("contact", ["service formation", "@cnfpt.example", "x@"])
-def test_a_contact_without_an_address_is_refused_at_the_start(
-    contact: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
         "NOTIFIER_DATABASE_URL": "postgresql://x@y/z",
@@ -25,7 +25,43 @@ def test_a_contact_without_an_address_is_refused_at_the_start(
         "SMTP_SENDER": "Formations <formations@cnfpt.example>",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("contact", ["service formation", "@cnfpt.example", "x@"])
+def test_a_contact_without_an_address_is_refused_at_the_start(
+    contact: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert Settings().contact == "formations@cnfpt.example"
     monkeypatch.setenv("SMTP_CONTACT", contact)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_a_return_path_that_would_be_too_long_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 5321, 4.5.3.1.1: 64 octets before the @; a relay that keeps to it would refuse every mail."""
+    monkeypatch.setenv("LINK_SIGNING_KEY", "k" * 32)
+    monkeypatch.setenv("BOUNCE_ADDRESS", f"{'r' * 18}@cnfpt.example")
+    path = Settings().return_path
+    assert path is not None
+    assert len(path.of(uuid4()).rpartition("@")[0]) == 64
+    monkeypatch.setenv("BOUNCE_ADDRESS", f"{'r' * 19}@cnfpt.example")
+    with pytest.raises(ValidationError, match="more than 18 characters"):
+        Settings()
+
+
+@pytest.mark.parametrize(("prefix", "host"), [("SMTP", "SMTP_HOST"), ("BOUNCE_IMAP", "BOUNCE_IMAP_HOST")])
+def test_a_password_never_travels_in_the_clear(
+    prefix: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(host, "relay")
+    monkeypatch.setenv(f"{prefix}_TLS", "none")
+    monkeypatch.setenv(f"{prefix}_PASSWORD", "secret")
+    with pytest.raises(ValidationError, match=f"{prefix}_PASSWORD would travel in the clear"):
+        Settings()
+    monkeypatch.setenv(f"{prefix}_TLS", "starttls")
+    Settings()
+    monkeypatch.setenv(f"{prefix}_TLS", "none")
+    monkeypatch.setenv(host, "localhost")
+    Settings()
