@@ -10,7 +10,7 @@ from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
 from services.notifier.calendar import Attendee, CalendarWriter, Own, Part
 from services.notifier.render.views import NEWS, SessionView, changes_of, explanation_of, gone_from
-from services.notifier.render.writing import THEME, squeeze, templates_of
+from services.notifier.render.writing import THEME, squeeze, templates_of, typeset
 from shared import clock, french
 from shared.events.enrolment import WithdrawnBy
 from shared.links import Links, Purpose
@@ -223,7 +223,7 @@ class Renderer:
         items = [
             {
                 "kind": NEWS[item.kind],
-                "title": item.title,
+                "title": typeset(item.title),
                 "summary": item.summary,
                 "url": item.url or f"{self._sender.catalogue}/sessions/{item.item_id}",
             }

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters, reasons
-from services.notifier.render.writing import quoted
+from services.notifier.render.writing import quoted, typeset
 from shared import french
 from shared.events.vocabulary import Format, Reason, WaitingList
 
@@ -43,11 +43,11 @@ class SessionView:
     def of(cls, session: letters.Session) -> "SessionView":
         zone = session.timezone
         return cls(
-            title=session.title,
+            title=typeset(session.title),
             when=french.period(session.starts_at, session.ends_at, zone),
             when_label="Dates" if len(session.modules) > 1 or _lasts_days(session) else "Date",
             modules=tuple(
-                (module.title, french.period(module.starts_at, module.ends_at, zone))
+                (typeset(module.title), french.period(module.starts_at, module.ends_at, zone))
                 for module in session.modules
             ),
             opens=french.moment(session.enrolment_opens_at, zone),
@@ -109,7 +109,7 @@ def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView
 def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
-        (str(row["title"]), _period(row, "starts_at", "ends_at", session.timezone))
+        (typeset(str(row["title"])), _period(row, "starts_at", "ends_at", session.timezone))
         for row in letters.rows_of(facts, "modules")
     ]
 

@@ -36,10 +36,18 @@ def squeeze(text: str) -> str:
     return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
 
 
+def typeset(text: str) -> str:
+    """Text from outside whose lines begin with no punctuation: no break before ``: ; ? !`` and inside « »."""
+    return _BREAKS.sub(NBSP, text)
+
+
+_BREAKS = re.compile(r" (?=[:;?!»])|(?<=«) ")
+
+
 @functools.lru_cache(maxsize=1_000)
 def quoted(text: str) -> str:
     """Between guillemets; those that it has itself become “ ” (Lexique de l’Imprimerie nationale)."""
-    return f"«{NBSP}{_CLOSING.sub('”', _OPENING.sub('“', text))}{NBSP}»"
+    return f"«{NBSP}{typeset(_CLOSING.sub('”', _OPENING.sub('“', text)))}{NBSP}»"
 
 
 _OPENING, _CLOSING = re.compile(r"«\s*"), re.compile(r"\s*»")

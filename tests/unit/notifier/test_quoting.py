@@ -201,7 +201,7 @@ def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
     return [(str(one.name), *sorted(one)) for one in calendar.walk()]
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(list(Template)), OUTSIDE)
 def test_nothing_that_any_letter_quotes_breaks_it(template: Template, text: str) -> None:
     checked_everywhere(template, text)

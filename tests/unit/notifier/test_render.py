@@ -225,6 +225,12 @@ def test_guillemets_inside_guillemets_become_curly_quotes() -> None:
         assert "la session «\u00a0L’IA, “pour de bon”\u00a0» est confirmée" in words
 
 
+def test_no_line_of_a_title_begins_with_its_punctuation() -> None:
+    text = body(rendered(Template.CONFIRMED, a_session(title="L’IA : pour « quoi » ?")), "text/plain")
+    assert "«\u00a0L’IA\u00a0: pour “quoi”\u00a0?\u00a0»" in text
+    assert "\nL’IA\u00a0: pour «\u00a0quoi\u00a0»\u00a0?\n" in text
+
+
 def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
     def says(now: str) -> str:
         renderer = Renderer(SENDER, now=lambda: at(now))
