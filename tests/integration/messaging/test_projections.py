@@ -116,13 +116,10 @@ ENROLMENTS = "SELECT * FROM enrolment ORDER BY enrolment_id"
 EVENTS = "SELECT count(*) FROM outbox"
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["whole", "compacted"])
 async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     kafka_of_its_own: TansuBroker,
     enrolment_url: str,
     open_database: Callable[[str], Database],
-    *,
-    compacted: bool,
 ) -> None:
     database, broker = open_database(enrolment_url), kafka_of_its_own
     on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
@@ -150,7 +147,7 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
         occupancy: list[Told] = [
             (SessionOccupancyChanged.model_validate_json(row.data), row.event_id) for row in rows
         ]
-    await publish(broker, [*said, *later, *occupancy], compacted=compacted)
+    await publish(broker, [*said, *later, *occupancy], compacted=True)
     await run_in(database, "UPDATE outbox SET sent_at = now()")
     verified = projections("enrolment", enrolment_url, broker, "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -216,13 +213,10 @@ KNOWN = (
 )
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["whole", "compacted"])
 async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to_nobody_twice(
     kafka_of_its_own: TansuBroker,
     notifier_url: str,
     open_database: Callable[[str], Database],
-    *,
-    compacted: bool,
 ) -> None:
     database, broker = open_database(notifier_url), kafka_of_its_own
     topics = notifier.subscriptions.by_topic
@@ -255,7 +249,7 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
     await hear(database, topics[SessionState.TOPIC], said[3:])
     await hear(database, topics[ReplayPublished.TOPIC], resources)
     await fan_out(database)
-    await publish(broker, [*said, *resources], compacted=compacted)
+    await publish(broker, [*said, *resources], compacted=True)
     mails = "SELECT mail_id, event_id, template, recipient, state, due_at FROM mail ORDER BY mail_id"
     tellings = "SELECT task, count(*) FROM fan_out WHERE task <> 'schedule' GROUP BY task ORDER BY task"
     before = [await dump(database, one) for one in (*KNOWN, mails, tellings)]
