@@ -1,0 +1,109 @@
+"""The OpenAPI document tells the truth: whatever is asked by it, no answer is a 5xx or outside of it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    ignored_auth,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
+
+from services.notifier.app import compose
+from services.notifier.settings import Settings
+from shared.database import Database
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.serving import serving
+from tests.support.smtp import ScriptedRelay
+from tests.unit.notifier.builders import a_decision, a_session
+
+TOKEN = "assistance"
+
+
+def settings_for(url: str, **changes: Any) -> Settings:
+    given = {name.lower(): value for name, value in settings_of("notifier", url, "localhost:1").items()}
+    return Settings.model_validate(given | changes)
+
+
+def a_token(folder: Path) -> Path:
+    """The file of one token, of support staff."""
+    file = folder / "tokens.json"
+    entry = {"name": TOKEN, "role": "support", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
+    file.write_text(json.dumps([entry]))
+    return file
+
+
+async def one_mail(url: str) -> str:
+    """The id of a mail that waits."""
+    database = Database(url, application_name="test")
+    notifier = Notifier(database, ScriptedRelay())
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    mail_id = str((await notifier.row()).mail_id)
+    await database.close()
+    return mail_id
+
+
+@pytest.fixture(scope="module")
+def served(
+    migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
+    """The address of the service's HTTP, and the one mail that it has."""
+    url = migrated("notifier")
+    mail_id = asyncio.run(one_mail(url))
+
+    @asynccontextmanager
+    async def notifier(_address: str) -> AsyncIterator[object]:
+        tokens = a_token(tmp_path_factory.mktemp("openapi"))
+        process = compose(settings_for(url, api_tokens_file=tokens))
+        yield process.api
+        await process.database.close()
+
+    with serving(notifier) as address:
+        yield address, mail_id
+
+
+DOCUMENT = schemathesis.openapi.from_dict(
+    compose(settings_for("postgresql://nobody@localhost/nothing")).api.openapi()
+)
+OPERATIONS = {one.ok().label: one.ok() for one in DOCUMENT.get_all_operations() if isinstance(one, Ok)}
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_no_answer_is_outside_of_the_document(served: tuple[str, str], label: str) -> None:
+    operation = OPERATIONS[label]
+    address, mail_id = served
+
+    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+        st.booleans(),
+    )
+    def ask(case: Case[Any], about_the_mail_there_is: bool) -> None:
+        if about_the_mail_there_is and "mail_id" in case.path_parameters:
+            case.path_parameters["mail_id"] = mail_id
+        case.call_and_validate(
+            base_url=address,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            excluded_checks=[
+                positive_data_acceptance,  # what is well-formed may still be unknown
+                negative_data_rejection,  # what was wrong may have been mended above
+                ignored_auth,  # which it would try where everybody may look, too
+            ],
+        )
+
+    ask()
