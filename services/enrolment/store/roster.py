@@ -120,21 +120,25 @@ def _entry(row: Row[Any]) -> Entry:
 
 _SESSION = text("SELECT * FROM session WHERE session_id = :id")
 _ROSTER = (
-    "WITH line AS (SELECT enrolment_id, row_number() OVER (ORDER BY priority DESC, ticket) AS position "
-    "FROM enrolment WHERE session_id = :id AND state = 'waitlisted'), "
-    "roster AS (SELECT enrolment.*, position, bad_address.agent_id IS NOT NULL AS address_is_bad, "
-    "CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "
+    "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "
     "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
-    "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before, "
+    "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
+    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))), "
+    "line AS (SELECT enrolment_id, row_number() OVER (ORDER BY priority DESC, ticket) AS position "
+    "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
+)
+_ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
+# What is looked up for each entry, only for those of the page.
+_DETAILS = (
+    "SELECT page.*, position, bad_address.agent_id IS NOT NULL AS address_is_bad, "
     "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
-    "WHERE attendance.enrolment_id = enrolment.enrolment_id) AS marks "
-    "FROM enrolment LEFT JOIN line USING (enrolment_id) "
-    "LEFT JOIN bad_address ON bad_address.agent_id = enrolment.agent_id "
-    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))) "
+    "WHERE attendance.enrolment_id = page.enrolment_id) AS marks "
+    "FROM page LEFT JOIN line USING (enrolment_id) "
+    "LEFT JOIN bad_address ON bad_address.agent_id = page.agent_id "
 )
 _PAGE = text(
-    f"{_ROSTER} SELECT * FROM roster WHERE (part, before, coalesce(ticket, 0), received_at, enrolment_id) "  # noqa: S608 our own words
+    f"{_ROSTER}, page AS (SELECT * FROM roster WHERE ({_ORDER}) "  # noqa: S608 our own words
     "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
-    "ORDER BY part, before, coalesce(ticket, 0), received_at, enrolment_id LIMIT :limit"
+    f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
 )
-_ONE = text(f"{_ROSTER} SELECT * FROM roster WHERE enrolment_id = :enrolment")  # noqa: S608 as above
+_ONE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608
