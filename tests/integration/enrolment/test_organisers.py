@@ -9,7 +9,6 @@ import httpx
 import pytest
 from sqlalchemy import Row, text
 
-from services.enrolment.store import roster
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent, Status
@@ -485,15 +484,3 @@ async def test_where_there_is_one_module_or_none_it_need_not_be_said(front: Fron
     answer = await send(ask, "POST", of(session, "attendance.csv"), "agent_id,attendance\nA-0,attended\n")
     assert answer.json() == {"records": 1}, answer.text
     assert [one["state"] for one in await listed(ask, session)] == ["certified", "enrolled"]
-
-
-async def test_a_page_of_a_roster_looks_up_only_its_own_entries(
-    front: Front, rows: Callable[..., Awaitable[list[Row[Any]]]]
-) -> None:
-    session = open_now(capacity=20)
-    await front.publish(session)
-    await front.enrol(session, *(an_agent() for _ in range(40)))
-    asked = roster._parameters(session.session_id, ()) | roster._beginning(None) | {"limit": 5}
-    plan = [row[0] for row in await rows(f"EXPLAIN (ANALYZE, COSTS OFF) {roster._PAGE.text}", **asked)]
-    [marks] = [plan[place + 1] for place, line in enumerate(plan) if "SubPlan" in line]
-    assert "loops=5)" in marks, plan
