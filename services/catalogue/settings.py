@@ -18,7 +18,7 @@ class Settings(ServiceSettings, LinkSettings):
     )
     portal_url: str | None = Field(
         default=None,
-        description="Where “S'inscrire” leads; {session_id} in it is replaced by the session's.",
+        description="Where “S’inscrire” leads; {session_id} in it is replaced by the session's.",
     )
 
     @property

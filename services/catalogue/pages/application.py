@@ -77,7 +77,7 @@ _SAID = {
     413: ("Envoi trop volumineux", "Ce que vous avez envoyé est trop volumineux."),
     500: (
         "Erreur interne",
-        "Le service a rencontré une erreur. Elle est enregistrée ; vous pouvez réessayer.",
+        "Le service a rencontré une erreur. Elle est enregistrée\u00a0; vous pouvez réessayer.",
     ),
 }
 

@@ -12,53 +12,53 @@ from services.catalogue.desk.failures import Impossible, Invalid
 from services.catalogue.rules import Refusal
 
 REFUSALS = {
-    Refusal.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas : une fin est avant son début, ou la clôture "
-    "des inscriptions après la fin de la session.",
+    Refusal.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas\u00a0: une fin est avant son début, ou la "
+    "clôture des inscriptions après la fin de la session.",
     Refusal.NOT_THIS_CENTURY: "Cette date, ou une autre qui en dépend, n’est pas entre 2000 et 2100.",
     Refusal.MODULE_OUTSIDE_SESSION: "La séance n’est pas entre le début et la fin de la session.",
     Refusal.TOO_MANY_RESERVED_SEATS: "Il y a plus de places réservées que de places, ou la session est sans "
     "limite de places.",
     Refusal.DELEGATION_RESERVED_TWICE: "Cette délégation a déjà une réservation.",
     Refusal.UNKNOWN_DELEGATION: "Cette délégation n’existe pas.",
-    Refusal.NO_PLACE: "Indiquez un lieu ou une adresse de connexion : sans cela, une session ne peut être "
-    "publiée.",
+    Refusal.NO_PLACE: "Indiquez un lieu ou une adresse de connexion\u00a0: sans cela, une session ne peut "
+    "être publiée.",
     Refusal.ALREADY_PUBLISHED: "La session est déjà publiée.",
     Refusal.NOT_PUBLISHED: "La session n’est pas publiée.",
     Refusal.ALREADY_CANCELLED: "La session est annulée, et le reste.",
-    Refusal.SESSION_OVER: "La session est terminée : plus rien n’en peut changer.",
-    Refusal.IN_THE_PAST: "Ce moment est passé, ou le serait : on ne change pas le passé.",
+    Refusal.SESSION_OVER: "La session est terminée\u00a0: plus rien n’en peut changer.",
+    Refusal.IN_THE_PAST: "Ce moment est passé, ou le serait\u00a0: on ne change pas le passé.",
     Refusal.FIXED_ONCE_OPEN: "Cette règle ne change plus une fois les inscriptions ouvertes.",
-    Refusal.NOT_STARTED: "La session n’a pas commencé : il n’y a encore rien à revoir.",
+    Refusal.NOT_STARTED: "La session n’a pas commencé\u00a0: il n’y a encore rien à revoir.",
     Refusal.NOT_ANSWERABLE: "Cette réponse n’est plus possible.",
     Refusal.NO_SESSION: "Un accord va avec une session, et lui seul.",
 }
 WRONG = "Cette valeur n’est pas valide."
 NEEDED = "Ce champ est obligatoire."
 _BY_FIELD = {
-    "capacity": "Indiquez un nombre entier de places, de 0 à 1 000 000.",
+    "capacity": "Indiquez un nombre entier de places, de 0 à 1\u202f000\u202f000.",
     "quota_per_authority": "Indiquez un nombre entier, au moins 1.",
-    "offer_hold_hours": "Indiquez un nombre entier d’heures, de 1 à 1 440.",
+    "offer_hold_hours": "Indiquez un nombre entier d’heures, de 1 à 1\u202f440.",
     "title": "Le titre a de 1 à 300 caractères, sur une ligne.",
     "venue": "Le lieu a au plus 300 caractères, sur une ligne.",
     "join_url": "Indiquez une adresse complète, qui commence par https://.",
     "url": "Indiquez une adresse complète, qui commence par https://.",
-    "summary": "La présentation a au plus 4 000 caractères.",
+    "summary": "La présentation a au plus 4\u202f000 caractères.",
     "offer_id": "Cette offre n’existe pas.",
     "organiser": "Choisissez la délégation qui organise.",
     "timezone": "Ce fuseau horaire n’existe pas.",
     "answer": "Choisissez une réponse.",
-    "message": "Le message a au plus 4 000 caractères.",
+    "message": "Le message a au plus 4\u202f000 caractères.",
     "themes": "Ce thème n’existe pas.",
     "starts_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "ends_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "enrolment_opens_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "enrolment_closes_at": "Indiquez une date et une heure, entre 2000 et 2100.",
     "release_at": "Indiquez une date et une heure, entre 2000 et 2100.",
-    "seats": "Indiquez un nombre entier de places, de 1 à 1 000 000.",
+    "seats": "Indiquez un nombre entier de places, de 1 à 1\u202f000\u202f000.",
     "delegation": "Choisissez une délégation.",
     "modules": "Une session a au plus 100 séances.",
     "reserved_seats": "Une session a au plus 100 réservations.",
-    "sirets": "Indiquez au plus 5 000 SIRET, un par ligne.",
+    "sirets": "Indiquez au plus 5\u202f000 SIRET, un par ligne.",
 }
 
 
@@ -75,7 +75,8 @@ def _said(path: Sequence[str], kind: str, typed: Any) -> str:
     if kind == "missing":
         return NEEDED
     if path[:2] == ["audience", "sirets"] and len(path) > 2:
-        return f"« {str(typed)[:40]} » n’est pas un SIRET : il a 14 chiffres, dont une clé de contrôle."
+        wrong = str(typed)[:40]
+        return f"«\u00a0{wrong}\u00a0» n’est pas un SIRET\u00a0: il a 14 chiffres, dont une clé de contrôle."
     return of_field(path[-1]) if path else WRONG
 
 

@@ -80,11 +80,11 @@ def read(query: Mapping[str, str]) -> Filters:
     errors: dict[str, str] = {}
     since, until = _date(query, "du", errors), _date(query, "au", errors)
     if since is not None and until is not None and until < since:
-        errors["au"] = "La fin de la période est avant son début : elle n’a pas été prise en compte."
+        errors["au"] = "La fin de la période est avant son début\u00a0: elle n’a pas été prise en compte."
         until = None
     theme = query.get("theme") or None
     if theme is not None and not is_slug(theme):
-        errors["theme"] = "Ce thème n’existe pas : il n’a pas été pris en compte."
+        errors["theme"] = "Ce thème n’existe pas\u00a0: il n’a pas été pris en compte."
         theme = None
     return Filters(
         text=searched(query.get("recherche", "")),
@@ -132,7 +132,7 @@ def _date(query: Mapping[str, str], name: str, errors: dict[str, str]) -> date |
     except ValueError:
         day = None
     if day is None or not 2000 <= day.year < 2100:
-        errors[name] = "Cette date n’est pas valide : elle n’a pas été prise en compte."
+        errors[name] = "Cette date n’est pas valide\u00a0: elle n’a pas été prise en compte."
         return None
     return day
 
@@ -144,7 +144,7 @@ def _code(query: Mapping[str, str], name: str, codes: type[Code], errors: dict[s
     try:
         return codes(text)
     except ValueError:
-        errors[name] = "Cette valeur n’existe pas : elle n’a pas été prise en compte."
+        errors[name] = "Cette valeur n’existe pas\u00a0: elle n’a pas été prise en compte."
         return None
 
 

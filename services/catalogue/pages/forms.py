@@ -180,7 +180,7 @@ def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Ty
         else:
             typed.fields.pop("capacity", None)
     elif before and "capacity" in form and not form["capacity"].strip():
-        typed.wrong["capacity"] = "Indiquez le nombre de places, ou cochez « Sans limite »."
+        typed.wrong["capacity"] = "Indiquez le nombre de places, ou cochez «\u00a0Sans limite\u00a0»."
 
 
 def _read_row(

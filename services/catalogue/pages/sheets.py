@@ -20,12 +20,12 @@ SHOWN = 200
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
 FAULTS: Mapping[str, str] = {
-    Code.TOO_LARGE: "Le fichier est trop volumineux : divisez-le.",
-    Code.NOT_CSV: "Ce fichier est un classeur : enregistrez-le au format CSV.",
-    Code.NOT_TEXT: "Ce fichier n’est pas du texte : enregistrez-le au format CSV (UTF-8).",
-    Code.EMPTY: "La première ligne est vide : elle doit nommer les colonnes.",
+    Code.TOO_LARGE: "Le fichier est trop volumineux\u00a0: divisez-le.",
+    Code.NOT_CSV: "Ce fichier est un classeur\u00a0: enregistrez-le au format CSV.",
+    Code.NOT_TEXT: "Ce fichier n’est pas du texte\u00a0: enregistrez-le au format CSV (UTF-8).",
+    Code.EMPTY: "La première ligne est vide\u00a0: elle doit nommer les colonnes.",
     Code.TOO_MANY_COLUMNS: "Le fichier a trop de colonnes.",
-    Code.TOO_MANY_ROWS: "Le fichier a trop de lignes : divisez-le.",
+    Code.TOO_MANY_ROWS: "Le fichier a trop de lignes\u00a0: divisez-le.",
     Code.COLUMN_MISSING: "Cette colonne manque.",
     Code.COLUMN_TWICE: "Cette colonne est présente deux fois.",
     Code.COLUMN_UNKNOWN: "Cette colonne est inconnue.",

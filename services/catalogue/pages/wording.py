@@ -57,7 +57,7 @@ DEMANDS = {
 ANSWERS = {
     "qualified": "La demande est recevable et nous préparons une proposition",
     "proposed": "Voici notre proposition",
-    "agreed": "Nous sommes d’accord : voici la session",
+    "agreed": "Nous sommes d’accord\u00a0: voici la session",
     "declined": "Nous ne pouvons pas répondre favorablement",
 }
 ZONES = {

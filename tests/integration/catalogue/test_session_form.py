@@ -113,7 +113,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
         (
             {"audience-sirets": f"{RENNES}\n{RENNES[:-1]}0"},
             "audience-sirets",
-            f"« {RENNES[:-1]}0 » n’est pas",
+            f"«\u00a0{RENNES[:-1]}0\u00a0» n’est pas",
         ),
     ],
 )

@@ -32,7 +32,7 @@ DONE = {
     "copiee": "La copie est enregistrée comme brouillon.",
     "modifiee": "La session est modifiée.",
     "publiee": "La session est publiée.",
-    "annulee": "La session est annulée : les personnes inscrites sont prévenues.",
+    "annulee": "La session est annulée\u00a0: les personnes inscrites sont prévenues.",
     "replay": "Le replay est en ligne.",
 }
 """What a page says first, by what was just done."""
