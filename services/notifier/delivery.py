@@ -296,7 +296,7 @@ class Deliverer:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
         now = clock.now()
-        match letters.look_again(mail, job.about.session, job.about.known, now):
+        match letters.look_again(mail, job.about.session, job.about.known, now, job.about.news):
             case letters.Superseded(why):
                 SUPERSEDED.labels(mail.template).inc()
                 return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)

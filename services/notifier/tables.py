@@ -117,13 +117,29 @@ class Subscriber(_Base, table=True):
     """Somebody who wants news, by agent (a portal said so) or by address alone (our page)."""
 
     __tablename__ = "subscriber"
-    __table_args__ = (Index("uq_subscriber_address", func.lower(text("address")), unique=True),)
+    __table_args__ = (
+        Index("ix_subscriber_address", func.lower(text("address"))),
+        Index(
+            "uq_subscriber_address",
+            func.lower(text("address")),
+            unique=True,
+            postgresql_where=text("agent_id IS NULL"),
+        ),
+    )
     subscriber_id: UUID = Field(primary_key=True)
     agent_id: str | None = Field(unique=True)
     address: str
     given_name: str
     family_name: str
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
+class FormerSubscriber(_Base, table=True):
+    """One who was known by address alone until a portal named the agent: links in old letters still work."""
+
+    __tablename__ = "former_subscriber"
+    subscriber_id: UUID = Field(primary_key=True)
+    became: UUID = Field(foreign_key="subscriber.subscriber_id", ondelete="CASCADE", index=True)
 
 
 class Subscription(_Base, table=True):

@@ -4,6 +4,7 @@ Everything that falls between two editions goes into one letter: a day has one e
 letters on a day on which three replays open, and a letter for one is the same letter with one item.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
@@ -86,6 +87,17 @@ def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
         tuple(interests),
         event.published_at,
         session_id,
+    )
+
+
+def is_worth_telling(
+    item: NewsItem, followed: Collection[Interest], session: SessionState | None, now: datetime
+) -> bool:
+    """Whether who follows these still wants to hear of it. ``session`` is the event that it announces."""
+    if not set(item.interests) & set(followed):
+        return False
+    return item.kind is not NewsKind.SESSION or (
+        session is not None and news_of_session(session, now) is not None
     )
 
 

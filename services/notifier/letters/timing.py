@@ -5,11 +5,13 @@ enrolment stand side by side, a session has moved. So each is looked at once mor
 moment, before it is written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from services.notifier.letters.kinds import KINDS, Known, Mail, Standing, Template
+from services.notifier.letters.news import NewsItem
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format, Status
 
@@ -105,11 +107,15 @@ class Postponed:
 
 
 def look_again(
-    mail: Mail, session: SessionState | None, known: Known | None, now: datetime
+    mail: Mail,
+    session: SessionState | None,
+    known: Known | None,
+    now: datetime,
+    news: Sequence[NewsItem] = (),
 ) -> Superseded | Postponed | None:
     """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
 
-    ``known`` is where its reader stands now, None where that is not known.
+    ``known`` is where its reader stands now, None where that is not known; ``news`` what is left to tell.
     """
     says = KINDS[mail.template].says
     if says is not None and known is not None and known.version > mail.version and known.standing != says:
@@ -120,6 +126,8 @@ def look_again(
         str(mail.facts["hold_until"])
     ):
         return Superseded("the offer has ended")
+    if mail.template is Template.NEWS and not news:
+        return Superseded("nothing of it is followed, or open, any more")
     if mail.template in SCHEDULED and session is not None:
         return _in_time(mail.template, session, now)
     return None

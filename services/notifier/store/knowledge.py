@@ -91,7 +91,8 @@ async def open_alternatives(
 ) -> dict[UUID, list[Session]]:
     """For each of these sessions, others of its offer that are open to enrolment now.
 
-    Those of the same organiser first, then the next to begin. Whether they have seats left is not known here.
+    Those of the same organiser first, then the next to begin; never one that is for some only, which would
+    tell one authority of another's training. Whether they have seats left is not known here.
     """
     found: dict[UUID, list[Session]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
@@ -120,6 +121,8 @@ _ALTERNATIVES = text(
             WHERE session_id <> wanted.session_id AND state ->> 'offer_id' = wanted.state ->> 'offer_id'
               AND state ->> 'status' = 'published' AND (state ->> 'enrolment_opens_at')::timestamptz <= now()
               AND (state ->> 'enrolment_closes_at')::timestamptz > now()
+              AND state ->> 'format' <> 'bespoke' AND coalesce((state ->> 'capacity')::int, 1) > 0
+              AND jsonb_path_match(state, 'exists($.audience.*[*])') IS NOT TRUE
             ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
                      (state ->> 'starts_at')::timestamptz, session_id
             LIMIT :most) AS other

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier.interests import written
+from services.notifier.interests import read, written
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.store.queueing import Addressee, queue_letter
 from shared.database import Transaction
@@ -63,9 +63,16 @@ async def of(tx: Transaction, subscriber_id: UUID) -> Subscribed | None:
     return Subscribed(subscriber_id, frozenset(found)) if found else None
 
 
+async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
+    """What these follow now; who follows nothing, or is not known any more, is left out."""
+    rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
+    return {row.subscriber_id: tuple(read(interest) for interest in row.interests) for row in rows}
+
+
 async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscribed | None:
     """Let a subscriber follow exactly these. None when nothing is left, or they were none."""
     await _take_turns(tx)
+    subscriber_id = await tx.scalar(_BECAME, {"subscriber_id": subscriber_id}) or subscriber_id
     if await of(tx, subscriber_id) is None:
         return None
     await tx.execute(_REMOVE, {"subscriber_id": subscriber_id, "interests": None})
@@ -120,13 +127,18 @@ async def _take_turns(tx: Transaction) -> None:
 
 
 async def _subscriber(tx: Transaction, agent_id: str | None, address: str, name: tuple[str, str]) -> UUID:
-    """The one subscriber of this agent and this address; two become one."""
+    """The one subscriber of this agent, or of this address; who was known by address alone becomes the agent.
+
+    Links in letters to the one that is no more lead to the other. Several agents may have one address.
+    """
     given_name, family_name = name
     who = {"agent_id": agent_id, "address": address, "given_name": given_name, "family_name": family_name}
     found: list[UUID] = list((await tx.execute(_FIND, who)).scalars())
     subscriber_id = found[0] if found else uuid4()
-    for other in found[1:]:
+    for other in found[1:] if agent_id is not None else ():
         await tx.execute(_TAKE_OVER, {"subscriber_id": subscriber_id, "other": other})
+        await tx.execute(_LEAD_ON, {"subscriber_id": subscriber_id, "other": other})
+        await tx.execute(_LEAVE_A_TRACE, {"subscriber_id": subscriber_id, "other": other})
         await tx.execute(_FORGET, {"subscriber_id": other})
     await tx.execute(_KEEP, who | {"subscriber_id": subscriber_id})
     return subscriber_id
@@ -140,13 +152,15 @@ async def _forget_if_nothing_is_left(tx: Transaction, subscriber_id: UUID) -> No
 
 
 _BY_AGENT = text(
-    "SELECT subscriber_id FROM subscriber WHERE agent_id = :agent_id OR lower(address) = lower(:address) "
+    "SELECT subscriber_id FROM subscriber "
+    "WHERE agent_id = :agent_id OR (agent_id IS NULL AND lower(address) = lower(:address)) "
     "ORDER BY agent_id = :agent_id DESC NULLS LAST LIMIT 1"
 )
 _FIND = text(
     "SELECT subscriber_id FROM subscriber "
     "WHERE agent_id = CAST(:agent_id AS varchar) OR lower(address) = lower(:address) "
-    "ORDER BY agent_id = CAST(:agent_id AS varchar) DESC NULLS LAST"
+    "AND (agent_id IS NULL OR CAST(:agent_id AS varchar) IS NULL) "
+    "ORDER BY agent_id = CAST(:agent_id AS varchar) DESC NULLS LAST, agent_id NULLS LAST"
 )
 _KEEP = text(
     "INSERT INTO subscriber (subscriber_id, agent_id, address, given_name, family_name) "
@@ -161,6 +175,9 @@ _TAKE_OVER = text(
     "SELECT :subscriber_id, interest, since FROM subscription WHERE subscriber_id = :other "
     "ON CONFLICT DO NOTHING"
 )
+_LEAD_ON = text("UPDATE former_subscriber SET became = :subscriber_id WHERE became = :other")
+_LEAVE_A_TRACE = text("INSERT INTO former_subscriber (subscriber_id, became) VALUES (:other, :subscriber_id)")
+_BECAME = text("SELECT became FROM former_subscriber WHERE subscriber_id = :subscriber_id")
 _FORGET = text("DELETE FROM subscriber WHERE subscriber_id = :subscriber_id")
 _ADD = text(
     "INSERT INTO subscription (subscriber_id, interest) "
@@ -171,7 +188,17 @@ _REMOVE = text(
     "DELETE FROM subscription WHERE subscriber_id = :subscriber_id "
     "AND (CAST(:interests AS varchar[]) IS NULL OR interest = ANY(CAST(:interests AS varchar[])))"
 )
-_OF = text("SELECT interest FROM subscription WHERE subscriber_id = :subscriber_id")
+_OF = text(
+    "SELECT interest FROM subscription WHERE subscriber_id = coalesce("
+    "(SELECT became FROM former_subscriber WHERE subscriber_id = :subscriber_id), :subscriber_id)"
+)
+_FOLLOWED = text(
+    "SELECT asked.subscriber_id, array_agg(interest) AS interests "
+    "FROM unnest(CAST(:ids AS uuid[])) AS asked (subscriber_id) "
+    "LEFT JOIN former_subscriber AS former ON former.subscriber_id = asked.subscriber_id "
+    "JOIN subscription ON subscription.subscriber_id = coalesce(former.became, asked.subscriber_id) "
+    "GROUP BY asked.subscriber_id"
+)
 _ASKED_TODAY = text(
     "SELECT count(*) FROM subscription_request "
     "WHERE lower(address) = lower(:address) AND asked_at > now() - interval '1 day'"

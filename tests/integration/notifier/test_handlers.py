@@ -232,6 +232,9 @@ async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifie
         scheduled(session_id=uuid4(), title="Trop tard", **closed),
         scheduled(session_id=uuid4(), title="Annulée", status="cancelled", **window),
         scheduled(session_id=uuid4(), title="Autre offre", offer_id="autre", **window),
+        scheduled(session_id=uuid4(), title="Sans place", capacity=0, **window),
+        scheduled(session_id=uuid4(), title="Sur mesure", format="bespoke", **window),
+        scheduled(session_id=uuid4(), title="Nantes", audience={"sirets": ["21440109300015"]}, **window),
     )
     await notifier.hear(a_decision(EnrolmentRefused, reason="session_full"))
     await notifier.deliverer().deliver_due()
@@ -239,4 +242,5 @@ async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifie
     assert body is not None
     text = body.get_content()
     assert text.index("Ici aussi") < text.index("Ailleurs")
-    assert not any(title in text for title in ("Trop tard", "Annulée", "Autre offre"))
+    assert not any(title in text for title in ("Trop tard", "Annulée", "Autre offre", "Sans place"))
+    assert not any(title in text for title in ("Sur mesure", "Nantes")), "told one authority of another's"

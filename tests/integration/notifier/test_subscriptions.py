@@ -16,6 +16,7 @@ from shared.events.catalogue import (
     BespokeRequestAnswered,
     ReplayPublished,
     ResourcePublished,
+    SessionCancelled,
     SessionScheduled,
 )
 from shared.events.enrolment import AgentEnrolled
@@ -111,11 +112,72 @@ async def test_an_agent_who_stops_gets_nothing_more_and_is_not_kept(notifier: No
     await notifier.hear(changed(theme="enjeux-ia", delegation="bretagne"))
     await notifier.hear(a_dossier())
     await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
-    assert await news(notifier) == {"A-1": 1}
     await notifier.hear(changed(subscribed=False))
     assert await notifier.states() == ["superseded"]
     async with notifier.database.quiet_transaction() as tx:
         assert (await tx.exec_driver_sql("SELECT count(*) FROM subscriber")).scalar() == 0
+
+
+async def at_the_hour(notifier: Notifier) -> list[str]:
+    """What goes out when the hour of the edition has come, as the body of each letter."""
+    await notifier.deliverer().deliver_due()
+    before = len(notifier.relay.taken)
+    await notifier.change("UPDATE mail SET due_at = now() WHERE template = 'news'")
+    await notifier.deliverer().deliver_due()
+    bodies = [mail.message.get_body(("plain",)) for mail in notifier.relay.taken[before:]]
+    return [body.get_content() for body in bodies if body is not None]
+
+
+async def test_a_letter_tells_what_is_followed_when_it_leaves(notifier: Notifier) -> None:
+    await notifier.hear(changed(theme="enjeux-ia", delegation="bretagne"))
+    await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=["autre"]))
+    await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
+    (body,) = await at_the_hour(notifier)
+    assert "Un replay" in body
+    assert "Un dossier" not in body
+
+
+async def test_a_letter_of_which_nothing_is_followed_any_more_does_not_leave(notifier: Notifier) -> None:
+    await notifier.hear(changed(theme="enjeux-ia", delegation="bretagne"))
+    await notifier.hear(a_dossier())
+    await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
+    assert await at_the_hour(notifier) == []
+    assert await notifier.states() == ["superseded"]
+
+
+async def test_an_event_that_was_cancelled_is_no_news(notifier: Notifier) -> None:
+    await notifier.hear(changed(delegation="bretagne"))
+    window = {"enrolment_opens_at": clock.now(), "enrolment_closes_at": clock.now() + timedelta(days=3)}
+    event = a_session(organiser="bretagne", format="local_event").model_dump() | window
+    await notifier.hear(SessionScheduled.model_validate(event))
+    assert await news(notifier) == {"A-1": 1}
+    await notifier.hear(SessionCancelled.model_validate(event | {"version": 9, "status": "cancelled"}))
+    assert await at_the_hour(notifier) == []
+
+
+async def test_two_agents_of_one_address_are_two_subscribers(notifier: Notifier) -> None:
+    desk = "accueil@mairie.example"
+    for agent in ("A-1", "A-2"):
+        await notifier.hear(changed(agent, email=desk, theme="enjeux-ia"))
+    await notifier.hear(changed("A-1", subscribed=False, email=desk))
+    await notifier.hear(a_dossier())
+    assert await news(notifier) == {"A-2": 1}
+
+
+async def test_a_link_of_who_became_an_agent_ends_what_the_agent_follows(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await notifier.hear(changed(theme="transition-ecologique", email="other@ville.example"))
+    await confirm(notifier, client, "A-1@Ville.example", ["theme:enjeux-ia"])
+    async with notifier.database.quiet_transaction() as tx:
+        query = "SELECT subscriber_id FROM subscriber WHERE agent_id IS NULL"
+        old = str((await tx.exec_driver_sql(query)).scalar())
+    await notifier.hear(a_dossier())  # queued for the address alone
+    await notifier.hear(changed(theme="transition-ecologique"))
+    assert (await client.get(link(Purpose.PREFERENCES, old))).text.count(" checked") == 2
+    assert (await client.post(link(Purpose.UNSUBSCRIBE, old))).status_code == 200
+    assert await at_the_hour(notifier) == []
+    assert (await client.get(link(Purpose.PREFERENCES, old))).status_code == 410
 
 
 async def test_an_agent_and_their_address_are_one_subscriber(
