@@ -35,9 +35,11 @@ demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check 
 run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
 	$(PY) -m shared.local run $(stack-options)
 
+# Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all.
 .PHONY: up
 up: ## The same with Docker: Apache Kafka, Postgres, a mailbox, all services
-	$(COMPOSE) up --build --detach
+	$(COMPOSE) build
+	$(COMPOSE) up --detach
 	@$(COMPOSE) ps
 
 .PHONY: down
