@@ -34,7 +34,12 @@ def tokens(tmp_path: Path) -> Tokens:
     file.write_text(
         json.dumps(
             [
-                {"name": f"{role}-name", "role": role, "sha256": hashlib.sha256(role.encode()).hexdigest()}
+                {
+                    "name": f"{role}-name",
+                    "role": role,
+                    "delegation": None,
+                    "sha256": hashlib.sha256(role.encode()).hexdigest(),
+                }
                 for role in ("support", "organiser")
             ]
         )
