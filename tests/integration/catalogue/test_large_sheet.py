@@ -7,7 +7,7 @@ import httpx
 from sqlalchemy import text
 
 from shared.database import Database
-from tests.integration.catalogue.test_management_pages import Told, desk, upload
+from tests.integration.catalogue.desk import Told, desk, upload
 
 __all__ = ["desk"]
 

@@ -3,13 +3,13 @@
 import re
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.integration.catalogue.conftest import Ask, in_days, time_is
-from tests.integration.catalogue.test_api import BRETAGNE, published
-from tests.integration.catalogue.test_management_pages import (
+from tests.integration.catalogue.desk import (
     Told,
     a_form,
     created,
@@ -18,6 +18,7 @@ from tests.integration.catalogue.test_management_pages import (
     hidden,
     send,
 )
+from tests.integration.catalogue.test_api import BRETAGNE, published
 
 __all__ = ["desk"]
 
@@ -29,6 +30,9 @@ def local(days: float) -> str:
 
 
 WHOLE = {
+    # All of one instant, else a minute that passes between them puts a séance outside the session.
+    "starts_at": local(40),
+    "ends_at": local(40.3),
     "modules-0-title": "Matin",
     "modules-0-starts_at": local(40),
     "modules-0-ends_at": local(40.1),
@@ -65,8 +69,8 @@ def fields_of(page: str) -> dict[str, str]:
     return fields
 
 
-async def shown(ask: Ask, path: str) -> dict[str, object]:
-    body: dict[str, object] = (await ask("GET", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE)).json()
+async def shown(ask: Ask, path: str) -> dict[str, Any]:
+    body: dict[str, Any] = (await ask("GET", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE)).json()
     return body
 
 

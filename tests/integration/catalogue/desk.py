@@ -1,0 +1,75 @@
+"""Somebody of a delegation at its pages: logs in, fills in forms, reads what stands beside a field."""
+
+import re
+from collections.abc import Awaitable, Callable
+from html import unescape
+
+import httpx
+import pytest
+
+from shared.events import Event
+from tests.integration.catalogue.conftest import in_days
+from tests.integration.catalogue.test_api import BRETAGNE
+
+Told = Callable[..., Awaitable[list[Event]]]
+Browser = httpx.AsyncClient
+
+
+async def log_in(browser: Browser, token: str = BRETAGNE) -> httpx.Response:
+    return await browser.post("/gestion/connexion", data={"jeton": token})
+
+
+@pytest.fixture
+async def desk(visit: Browser) -> Browser:
+    """Somebody of Bretagne, logged in."""
+    assert (await log_in(visit)).status_code == 303
+    return visit
+
+
+def hidden(page: str, name: str) -> str:
+    match = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert match, page
+    return unescape(match[1])
+
+
+async def send(browser: Browser, page: str, to: str = "", **fields: str) -> httpx.Response:
+    """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
+    body = (await browser.get(page)).text
+    form = {"cle": hidden(body, "cle")}
+    if 'name="version"' in body:
+        form["version"] = hidden(body, "version")
+    return await browser.post(to or page, data=form | fields)
+
+
+def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:
+    def local(days: float) -> str:
+        return in_days(days).strftime("%Y-%m-%dT%H:%M")
+
+    fields = {
+        "offer_id": offer_id,
+        "title": "L'IA à Brest",
+        "starts_at": local(40),
+        "ends_at": local(40.3),
+        "enrolment_opens_at": local(-1),
+        "venue": "Brest",
+    }
+    return fields | changes
+
+
+async def created(desk: Browser, offer_id: str, /, **changes: str) -> str:
+    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(offer_id, **changes))
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"].split("?")[0]
+
+
+def error_of(page: httpx.Response, field: str) -> str:
+    match = re.search(rf'id="{field}-erreur">([^<]*)<', page.text)
+    assert match, page.text
+    assert re.search(rf'name="{field}"[^>]*aria-describedby="[^"]*{field}-erreur"', page.text)
+    return unescape(match[1])
+
+
+async def upload(desk: Browser, content: bytes, *, key: str | None = None, **fields: str) -> httpx.Response:
+    path = "/gestion/sessions/importer"
+    form = {"cle": hidden((await desk.get(path)).text, "cle") if key is None else key} | fields
+    return await desk.post(path, data=form, files={"fichier": ("sessions.csv", content, "text/csv")})

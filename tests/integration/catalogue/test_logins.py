@@ -1,0 +1,164 @@
+"""Who gets into the pages of a delegation, and whose forms are taken."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import api, jobs, pages
+from shared import clock
+from shared.auth import Tokens
+from shared.database import Database
+from tests.integration.catalogue.conftest import PUBLIC_URL, Ask, time_is
+from tests.integration.catalogue.desk import Browser, Told, created, desk, hidden, log_in, send
+from tests.integration.catalogue.test_api import BRETAGNE, CORSE, published
+
+__all__ = ["desk"]
+
+
+async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: Browser) -> None:
+    assert (await visit.get("/gestion")).headers["location"] == "/gestion/connexion"
+    answer = await log_in(visit)
+    cookie = answer.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
+    assert BRETAGNE not in cookie
+    assert answer.headers["location"] == "/gestion"
+    page = await visit.get("/gestion")
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert "Sessions · Bretagne" in page.text
+
+
+async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(visit: Browser) -> None:
+    cookie = (await log_in(visit)).headers["set-cookie"]
+    assert cookie.startswith("__Host-gestion=")
+    assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+
+
+async def test_on_ones_own_machine_http_will_do(database: Database, tokens_file: Path) -> None:
+    async with on(database, Tokens.load(tokens_file), "http://127.0.0.1:8001") as browser:
+        assert "Secure" not in (await log_in(browser)).headers["set-cookie"]
+        assert (await browser.get("/gestion")).status_code == 200
+
+
+@asynccontextmanager
+async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[Browser]:
+    """A browser on the pages of a site with these tokens, at this address."""
+    web = api.build(database, tokens)
+    pages.beside(web, pages.build(pages.Site(database=database, tokens=tokens, address=address)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=address) as browser:
+        yield browser
+
+
+async def test_no_other_token_opens_them(visitor: Browser) -> None:
+    for token in ("", "nobody", "portail", "é" * 1000):
+        answer = await log_in(visitor, token)
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+        assert "Ce jeton n’ouvre pas cet espace" in answer.text
+
+
+async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(desk: Browser) -> None:
+    cookies = dict(desk.cookies)
+    await send(desk, "/gestion", "/gestion/deconnexion")
+    desk.cookies.clear()
+    desk.cookies.update(cookies)
+    assert (await desk.get("/gestion")).status_code == 303
+
+
+async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
+    desk: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hours, status in ((7.9, 200), (8.1, 303)):
+        async with time_is(monkeypatch, clock.now() + timedelta(hours=hours)):
+            assert (await desk.get("/gestion")).status_code == status
+    async with on(database, Tokens([]), PUBLIC_URL) as without_token:
+        without_token.cookies.update(desk.cookies)
+        assert (await without_token.get("/gestion")).status_code == 303
+    async with time_is(monkeypatch, clock.now() + timedelta(hours=9)):
+        await jobs.forget(database, timedelta(days=365))
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM login")) == 0
+
+
+def in_the_role(role: str, tokens_file: Path) -> Tokens:
+    """The tokens, of which the one of Bretagne has this role."""
+    entries = json.loads(tokens_file.read_text())
+    changed = [entry | {"role": role} if entry["name"] == BRETAGNE else entry for entry in entries]
+    tokens_file.write_text(json.dumps(changed))
+    return Tokens.load(tokens_file)
+
+
+async def test_a_login_ends_with_the_role_of_its_token(
+    desk: Browser, database: Database, tokens_file: Path
+) -> None:
+    for role, status in (("organiser", 200), ("support", 303)):
+        async with on(database, in_the_role(role, tokens_file), PUBLIC_URL) as browser:
+            browser.cookies.update(desk.cookies)
+            assert (await browser.get("/gestion")).status_code == status
+
+
+async def test_a_form_without_the_key_of_the_login_is_refused(
+    desk: Browser, an_empty_offer: str, told: Told
+) -> None:
+    path = await created(desk, an_empty_offer)
+    for fields in ({"x": ""}, {"cle": ""}, {"cle": "autre"}, {"cle": "é"}):
+        for action in ("", "/publier", "/annuler", "/copier", "/replay"):
+            assert (await desk.post(path + action, data=fields | {"title": "Autre"})).status_code == 403
+        assert (await desk.post("/gestion/deconnexion", data=fields)).status_code == 403
+    assert await told() == []
+
+
+async def test_a_form_from_elsewhere_is_refused_even_with_the_key(desk: Browser, an_empty_offer: str) -> None:
+    path = await created(desk, an_empty_offer)
+    key = hidden((await desk.get(path)).text, "cle")
+    for headers in (
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://ailleurs.example"},
+        {"origin": "http://[bad"},
+    ):
+        assert (await desk.post(f"{path}/publier", data={"cle": key}, headers=headers)).status_code == 403
+        login = await desk.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)
+        assert login.status_code == 403
+
+
+async def test_a_proxy_may_call_the_service_by_another_name(visitor: Browser) -> None:
+    for origin, status in (
+        (PUBLIC_URL, 303),
+        ("http://catalogue:8001", 303),
+        ("https://ailleurs.example", 403),
+    ):
+        headers = {"host": "catalogue:8001", "origin": origin}
+        login = await visitor.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)
+        assert login.status_code == status, origin
+
+
+async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
+    path = "/gestion/connexion"
+    assert (await visitor.post(path, json={"jeton": BRETAGNE})).status_code == 400
+    assert (await visitor.post(path, data={"jeton": "a" * 300_000})).status_code == 413
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await visitor.post(path, content=b"jeton=%ff", headers=form)).status_code == 400
+    assert (await visitor.post(path, content=b"\xff", headers=form)).status_code == 400
+
+
+async def test_a_delegation_sees_nothing_of_another(ask: Ask, desk: Browser, an_empty_offer: str) -> None:
+    theirs = await published(ask, an_empty_offer)
+    await desk.post("/gestion/deconnexion", data={"cle": hidden((await desk.get("/gestion")).text, "cle")})
+    await log_in(desk, CORSE)
+    listed = await desk.get("/gestion?passees=oui")
+    assert theirs not in listed.text
+    key = {"cle": hidden(listed.text, "cle")}
+    for session_id in (theirs, uuid4()):
+        path = f"/gestion/sessions/{session_id}"
+        assert (await desk.get(path)).status_code == 404
+        assert (await desk.get(f"{path}/annuler")).status_code == 404
+        for action in ("", "/publier", "/annuler", "/copier", "/replay"):
+            assert (await desk.post(path + action, data=key)).status_code == 404

@@ -1,0 +1,64 @@
+"""What authorities ask of a delegation, answered by its pages."""
+
+from shared.database import Database
+from shared.events.catalogue import (
+    BespokeRequestAnswered,
+    SessionScheduled,
+)
+from tests.integration.catalogue.desk import Browser, Told, a_form, desk, error_of, hidden, send
+from tests.integration.catalogue.test_bespoke import asked, hear
+
+__all__ = ["desk"]
+
+
+async def test_a_delegation_answers_an_authority_by_forms(
+    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+) -> None:
+    request_id = await hear(database, asked(authority="Ville <b>de</b> Rennes"))
+    path = f"/gestion/demandes/{request_id}"
+    assert path in (await desk.get("/gestion/demandes")).text
+    page = (await desk.get(path)).text
+    assert "Ville &lt;b&gt;de&lt;/b&gt; Rennes" in page
+    assert "Plutôt au printemps." in page
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+    assert error_of(await send(desk, path, **advisor), "answer") == "Choisissez une réponse."
+    wrong = await send(desk, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
+    assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse de courriel")
+    done = await send(desk, path, answer="proposed", message="Une journée en mars.", **advisor)
+    assert done.headers["location"] == f"{path}?fait=oui"
+
+    empty = await send(desk, path, answer="agreed", **advisor)
+    assert error_of(empty, "starts_at") == "Ce champ est obligatoire."
+    dates = {name: a_form("")[name] for name in ("starts_at", "ends_at")}
+    session = {"offer_id": a_bespoke_offer, "capacity": "15"} | dates
+    nowhere = await send(desk, path, answer="agreed", **advisor, **session)
+    assert error_of(nowhere, "venue").startswith("Indiquez un lieu")
+    assert (await send(desk, path, answer="agreed", venue="Rennes", **advisor, **session)).status_code == 303
+
+    answered = [event for event in await told() if isinstance(event, BespokeRequestAnswered)]
+    assert [event.answer for event in answered] == ["proposed", "agreed"]
+    (scheduled,) = [event for event in await told() if isinstance(event, SessionScheduled)]
+    assert (scheduled.capacity, scheduled.audience.sirets) == (15, ("21350238800019",))
+    page = (await desk.get(path)).text
+    assert f"/gestion/sessions/{scheduled.session_id}" in page
+    assert "Envoyer la réponse" not in page
+
+
+async def test_the_requests_of_another_delegation_are_not_there(desk: Browser, database: Database) -> None:
+    path = f"/gestion/demandes/{await hear(database, asked(delegation='corse'))}"
+    listed = await desk.get("/gestion/demandes")
+    assert path not in listed.text
+    assert (await desk.get(path)).status_code == 404
+    assert (await desk.post(path, data={"cle": hidden(listed.text, "cle")})).status_code == 404
+
+
+async def test_an_answer_over_somebody_elses_is_not_given(
+    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, asked())}"
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+    page = (await desk.get(path)).text
+    assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
+    stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
+    assert (await desk.post(path, data=stale)).status_code == 409
+    assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1

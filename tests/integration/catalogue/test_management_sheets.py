@@ -1,0 +1,66 @@
+"""Sessions in and out by the pages of a delegation."""
+
+import re
+
+from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.desk import (
+    Browser,
+    Told,
+    desk,
+    hidden,
+    upload,
+)
+from tests.integration.catalogue.test_api import BRETAGNE
+
+__all__ = ["desk"]
+
+
+async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
+    desk: Browser, an_empty_offer: str, ask: Ask
+) -> None:
+    content = (
+        "Offre;Début;Fin;Ouverture des inscriptions;Lieu\r\n"
+        f"{an_empty_offer};30/03/2027 09:30;30/03/2027 17:00;01/03/2027 09:00;Rennes\r\n"
+    ).encode("cp1252")
+    tried = await upload(desk, content, essai="oui")
+    assert "Le fichier est bon\u00a0: 1 session." in tried.text
+    assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
+    assert "1 session en brouillon" in (await upload(desk, content)).text
+    (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
+    assert (item["organiser"], item["starts_at"]) == ("bretagne", "2027-03-30T07:30:00Z")
+    exported = await desk.get("/gestion/sessions.csv")
+    assert exported.headers["content-disposition"] == 'attachment; filename="sessions.csv"'
+    assert item["session_id"] in exported.text
+
+
+async def test_every_line_that_is_wrong_is_told_in_french(
+    desk: Browser, an_empty_offer: str, told: Told
+) -> None:
+    good = f"{an_empty_offer};2027-03-30 09:30;2027-03-30 17:00;2027-03-01 09:00;<b>Rennes</b>\n"
+    lines = [
+        good,
+        good.replace("17:00", "08:00"),
+        good.replace("essai", "rien"),
+        good.replace("2027-03-30 09", "x"),
+    ]
+    answer = await upload(
+        desk, ("Offre;Début;Fin;Ouverture des inscriptions;Lieu\n" + "".join(lines)).encode()
+    )
+    assert answer.status_code == 422
+    rows = re.findall(r"</span>(\d+)</th><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", answer.text)
+    assert [(line, column) for line, column, _ in rows] == [("3", "Fin"), ("4", "Offre"), ("5", "Début")]
+    assert rows[1][2] == "Cette offre n’existe pas."
+    assert "<b>Rennes" not in answer.text
+    assert "Ce fichier est un classeur" in (await upload(desk, b"PK\x03\x04...")).text
+    assert await told() == []
+
+
+async def test_a_file_comes_with_the_key_of_the_login_too(desk: Browser, an_empty_offer: str) -> None:
+    assert (await upload(desk, b"Offre", key="autre")).status_code == 403
+    key = hidden((await desk.get("/gestion/sessions/importer")).text, "cle")
+    without = await desk.post("/gestion/sessions/importer", data={"cle": key})
+    assert without.status_code == 400
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    for rubbish in (b"", b"--x\r\n\r\n", b"\xff" * 100, b"--x--"):
+        answer = await desk.post("/gestion/sessions/importer", content=rubbish, headers=form)
+        assert answer.status_code in (400, 403)
