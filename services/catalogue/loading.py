@@ -124,7 +124,7 @@ def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> Change | 
             raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
     before, given = known.given or Given(session.plan, known.presentation), _given(planned)
     plan = _moved(session.plan, before.plan, given.plan)
-    for problem in rules.unpublishable(plan):
+    for problem in rules.unpublishable(plan, session.format):
         raise OfferError(f"{planned.where}: with what was changed since the last load, {problem.detail}")
     done = rules.amend(session, plan, now) if plan != session.plan else Done(session)
     shown = _moved(known.presentation, before.presentation, given.presentation)

@@ -392,6 +392,6 @@ def _resource(entry: ResourceEntry, shift: timedelta) -> PlannedResource:
 
 def _impossible(planned: PlannedOffer) -> Iterator[str]:
     for session in planned.sessions:
-        for problem in rules.unpublishable(session.plan):
+        for problem in rules.unpublishable(session.plan, session.format):
             field = f"{problem.field}: " if problem.field else ""
             yield f"{session.where}: {field}{problem.detail}"

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.catalogue.api.access import Database, IfMatch, Organiser, found
 from services.catalogue.desk import bespoke as desk
-from services.catalogue.desk.requests import BespokeAnswerRequest, Moment
+from services.catalogue.desk.requests import BespokeAnswerRequest
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.rules import BespokeRequest, BespokeState
 from services.catalogue.store import bespoke
@@ -17,7 +17,7 @@ from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"])
 
-_KEY = TypeAdapter(tuple[Moment, UUID])
+_KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class BespokeBody(BaseModel):

@@ -15,19 +15,18 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
-from services.catalogue.desk.requests import Moment
 from services.catalogue.desk.sessions import tag_of
 from services.catalogue.offer_files import Kind
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.sessions import Viewer, Wanted
 from shared import clock
-from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Slug, Status
+from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
 from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1")
 
 _OFFER_KEY = TypeAdapter(Slug)
-_DATED_KEY = TypeAdapter(tuple[Moment, UUID])
+_DATED_KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class _PageQuery(BaseModel):
@@ -47,8 +46,8 @@ class SessionFilter(BaseModel):
     offer_id: Slug | None = None
     status: Status | None = None
     enrolment: EnrolmentWindow | None = None
-    starts_after: Moment | None = None
-    starts_before: Moment | None = None
+    starts_after: Instant | None = None
+    starts_before: Instant | None = None
 
 
 class SessionQuery(SessionFilter, _PageQuery):

@@ -1,11 +1,11 @@
 """What may be asked of the desk: JSON, forms and sheets all become these."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from stdnum.fr import siret
 
 from services.catalogue import rules
@@ -17,6 +17,7 @@ from shared.events.vocabulary import (
     ApprovalPolicy,
     Contact,
     Delegation,
+    Instant,
     Line,
     Paragraph,
     Siret,
@@ -25,16 +26,6 @@ from shared.events.vocabulary import (
     Url,
     WaitingList,
 )
-
-
-def _this_century(moment: datetime) -> datetime:
-    if not 2000 <= moment.year < 2100:
-        raise ValueError("is not a year of this century")
-    return moment.astimezone(UTC)
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_this_century)]
-"""A date that somebody typed: with an offset, and of this century."""
 
 Seats = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -47,8 +38,8 @@ class ModuleRequest(_Request):
     """A séance."""
 
     title: Line
-    starts_at: Moment
-    ends_at: Moment
+    starts_at: Instant
+    ends_at: Instant
 
 
 class ReservedSeatsRequest(_Request):
@@ -56,7 +47,7 @@ class ReservedSeatsRequest(_Request):
 
     delegation: Delegation
     seats: int = Field(ge=1, le=1_000_000)
-    release_at: Moment
+    release_at: Instant
 
 
 def _with_its_check_digit(typed: str) -> str:
@@ -81,10 +72,10 @@ class SessionChange(_Request):
     """
 
     title: Line | None = None
-    enrolment_opens_at: Moment | None = None
-    enrolment_closes_at: Moment | None = None
-    starts_at: Moment | None = None
-    ends_at: Moment | None = None
+    enrolment_opens_at: Instant | None = None
+    enrolment_closes_at: Instant | None = None
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
     timezone: Timezone | None = None
     modules: tuple[ModuleRequest, ...] | None = Field(default=None, max_length=100)
     capacity: Seats | None = None
@@ -137,8 +128,8 @@ _PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts"}
 
 class _NewSession(SessionChange):
     offer_id: Slug
-    starts_at: Moment
-    ends_at: Moment
+    starts_at: Instant
+    ends_at: Instant
 
     def under(self, offer: Offer, *, opens_at: datetime) -> Plan:
         """The plan: the request's fields over the offer's terms."""
@@ -156,7 +147,7 @@ class SessionDraft(_NewSession):
     """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
 
     organiser: Delegation | None = None
-    enrolment_opens_at: Moment
+    enrolment_opens_at: Instant
 
     def plan_under(self, offer: Offer) -> Plan:
         """The plan: the request's fields over the offer's terms."""
@@ -182,7 +173,7 @@ class BespokeAnswerRequest(_Request):
 class SessionCopy(_Request):
     """A new draft with all that a session has; its dates move with ``starts_at``, as clocks show them."""
 
-    starts_at: Moment
+    starts_at: Instant
     title: Line | None = None
 
 

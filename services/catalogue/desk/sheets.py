@@ -145,9 +145,7 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> tuple[Done, 
             Fault(row.line, "unknown_offer", f"there is no offer {row.cells['offer_id'][:100]!r}", "offer_id")
         )
     zone = _zone(fields.get("timezone") or (offer.terms.timezone if offer else "Europe/Paris"))
-    for name in _DATES:
-        if name in fields and zone is not None:
-            fields[name] = rules.instant(fields[name], zone)
+    faults += [Fault(row.line, "invalid", why, name) for name, why in _set_by(zone, fields)]
     if faults:
         return faults
     try:
@@ -163,6 +161,16 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> tuple[Done, 
         return [Fault(row.line, "invalid", one.message, one.field) for one in error.wrong]
     except NotYours as error:
         return [Fault(row.line, "not_yours", str(error), "organiser")]
+
+
+def _set_by(zone: str | None, fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Make instants of the wall clock's dates; yields the columns where there is none, and why."""
+    for name in _DATES:
+        if name in fields and zone is not None:
+            try:
+                fields[name] = rules.instant(fields[name], zone)
+            except ValueError as error:
+                yield name, str(error)
 
 
 def _zone(name: str) -> str | None:

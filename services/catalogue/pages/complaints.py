@@ -22,6 +22,8 @@ REFUSALS = {
     Refusal.UNKNOWN_DELEGATION: "Cette délégation n’existe pas.",
     Refusal.NO_PLACE: "Indiquez un lieu ou une adresse de connexion\u00a0: sans cela, une session ne peut "
     "être publiée.",
+    Refusal.NOT_PRIVATE: "Une session sur mesure est pour une seule collectivité\u00a0: indiquez son "
+    "SIRET, et rien d’autre.",
     Refusal.ALREADY_PUBLISHED: "La session est déjà publiée.",
     Refusal.NOT_PUBLISHED: "La session n’est pas publiée.",
     Refusal.ALREADY_CANCELLED: "La session est annulée, et le reste.",

@@ -14,7 +14,7 @@ from services.catalogue.rules.facts import (
     Refused,
     Session,
 )
-from services.catalogue.rules.plans import inconsistencies, nowhere, unpublishable
+from services.catalogue.rules.plans import inconsistencies, nowhere, too_public, unpublishable
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.vocabulary import (
     Phase,
@@ -31,7 +31,7 @@ def publish(session: Session, now: datetime) -> Done | Refused:
         return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if session.status is Status.PUBLISHED:
         return _refused(Refusal.ALREADY_PUBLISHED, "the session is published already")
-    problems = list(unpublishable(session.plan))
+    problems = list(unpublishable(session.plan, session.format))
     if phase_at(session.plan, now) is Phase.OVER:
         problems.append(Problem(Refusal.SESSION_OVER, "ends_at", "the session would be over already"))
     return Refused(tuple(problems)) if problems else schedule(session, now)
@@ -49,18 +49,24 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
 
     A draft may become anything that is consistent, and nobody is told. Once published, the past stays:
     a date that has passed cannot move, no date can move into the past, a module that has begun cannot
-    change, nor how approval is given once enrolment is open, nor anything once the session is over or
-    cancelled. Capacity may go down: enrolment evicts nobody. The same plan again changes nothing.
+    change, nor seats that were released, nor how approval is given once enrolment is open, nor anything once
+    the session is over or cancelled. Capacity may go down: enrolment evicts nobody. The same plan again
+    changes nothing.
     """
     if session.status is Status.CANCELLED:
         return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if plan == session.plan:
         return Done(session)
-    problems = list(inconsistencies(plan))
+    problems = list(inconsistencies(plan, now))
     if session.status is Status.PUBLISHED:
         if phase_at(session.plan, now) is Phase.OVER:
             return _refused(Refusal.SESSION_OVER, "the session is over: nothing of it can change")
-        problems += [*nowhere(plan), *_rewritten_past(session.plan, plan, now)]
+        problems += [
+            *nowhere(plan),
+            *too_public(plan, session.format),
+            *_rewritten_past(session.plan, plan, now),
+            *_taken_back(session.plan, plan, now),
+        ]
     return Refused(tuple(problems)) if problems else amend(session, plan, now)
 
 
@@ -71,7 +77,8 @@ def settled(session: Session, now: datetime) -> frozenset[str]:
     plan = session.plan
     passed = {field for field in _DATES if getattr(plan, field) <= now}
     begun = {f"modules.{number}" for number, one in enumerate(plan.modules) if one.starts_at <= now}
-    return frozenset(passed | begun | ({"approval"} if now >= plan.enrolment_opens_at else set()))
+    released = {f"reserved_seats.{n}" for n, one in enumerate(plan.reserved_seats) if one.release_at <= now}
+    return frozenset(passed | begun | released | ({"approval"} if now >= plan.enrolment_opens_at else set()))
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
@@ -85,7 +92,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
     before = announce(session, now)
     session = before.session
     session = replace(
-        session, plan=plan, version=session.version + 1, announced=_still_true(session.announced, plan, now)
+        session, plan=plan, version=session.version + 1, announced=_still_true(session, plan, now)
     )
     after = announce(session, now)
     return Done(after.session, (*before.events, event_of(session, SessionChanged, now), *after.events))
@@ -144,12 +151,27 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
         yield Problem(Refusal.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
 
 
-def _still_true(announced: Announcement, plan: Plan, now: datetime) -> Announcement:
-    """The part of what was announced that the new plan has behind it."""
+def _taken_back(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
+    for one in old.reserved_seats:
+        if one.release_at <= now and one not in new.reserved_seats:
+            detail = f"the seats of {one.delegation} are released: that cannot change any more"
+            yield Problem(Refusal.IN_THE_PAST, "reserved_seats", detail)
+    for number, one in enumerate(new.reserved_seats):
+        if one.release_at <= now and one not in old.reserved_seats:
+            path = f"reserved_seats.{number}.release_at"
+            yield Problem(Refusal.IN_THE_PAST, path, "they would be released in the past")
+
+
+def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
+    """The part of what was announced that the new plan does not move into the future.
+
+    What it leaves where it was stays announced, were this clock behind the one that announced it.
+    """
     true = Announcement.NOTHING
     for announcement in Announcement:
         due_at = instant_of(plan, announcement)
-        if due_at is not None and (announcement > announced or due_at > now):
+        moved = due_at != instant_of(session.plan, announcement)
+        if due_at is not None and (announcement > session.announced or (moved and due_at > now)):
             break
         true = announcement
     return true

@@ -1,7 +1,7 @@
 """What the dates and the clock say of a session, and what the clock owes it."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,10 @@ def instant(wall_clock: datetime, timezone: str) -> datetime:
     """The UTC instant at which the clocks of ``timezone`` show ``wall_clock``, a naive datetime.
 
     Of an hour that comes twice, the first; an hour that a clock change skips is read as if it had not.
+    Raises ValueError for a year that has no such instant.
     """
+    if not MINYEAR < wall_clock.year < MAXYEAR:
+        raise ValueError(f"no instant of the year {wall_clock.year} can be told")
     return wall_clock.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 

@@ -111,6 +111,7 @@ class Refusal(StrEnum):
     DELEGATION_RESERVED_TWICE = "delegation_reserved_twice"
     UNKNOWN_DELEGATION = "unknown_delegation"
     NO_PLACE = "no_place"
+    NOT_PRIVATE = "not_private"
     ALREADY_PUBLISHED = "already_published"
     NOT_PUBLISHED = "not_published"
     ALREADY_CANCELLED = "already_cancelled"

@@ -4,22 +4,31 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from services.catalogue.rules.facts import Plan, Problem, Refusal
-from shared.events.vocabulary import EARLIEST, LATEST, Delegation
+from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
-def inconsistencies(plan: Plan) -> tuple[Problem, ...]:
-    """What makes a plan impossible, whatever the time."""
-    return tuple(_inconsistencies(plan))
+def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Problem, ...]:
+    """What makes a plan impossible. Reserved seats that are released by ``now`` bind nothing."""
+    return tuple(_inconsistencies(plan, now))
 
 
-def unpublishable(plan: Plan) -> tuple[Problem, ...]:
+def unpublishable(plan: Plan, format: Format) -> tuple[Problem, ...]:  # noqa: A002 a session's
     """What keeps a plan from being published, whatever the time: nobody could go there, for one."""
-    return (*_inconsistencies(plan), *nowhere(plan))
+    return (*_inconsistencies(plan, EARLIEST), *nowhere(plan), *too_public(plan, format))
 
 
-def _inconsistencies(plan: Plan) -> Iterator[Problem]:
+def too_public(plan: Plan, format: Format) -> Iterator[Problem]:  # noqa: A002
+    """A bespoke session is private: for the agents of the one authority that asked for it."""
+    audience = plan.audience
+    alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
+    if format is Format.BESPOKE and not alone:
+        detail = "a bespoke session is for one authority: the audience names its SIRET and nothing else"
+        yield Problem(Refusal.NOT_PRIVATE, "audience", detail)
+
+
+def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Problem]:
     if plan.enrolment_opens_at >= plan.enrolment_closes_at:
         yield _out_of_order("enrolment_closes_at", "enrolment closes before it opens")
     if plan.starts_at >= plan.ends_at:
@@ -27,7 +36,7 @@ def _inconsistencies(plan: Plan) -> Iterator[Problem]:
     if plan.enrolment_closes_at > plan.ends_at:
         yield _out_of_order("enrolment_closes_at", "enrolment closes after the session's end")
     yield from _impossible_modules(plan)
-    yield from _impossible_reservations(plan)
+    yield from _impossible_reservations(plan, now)
     for path, code in _named_delegations(plan):
         if code not in _DELEGATIONS:
             yield Problem(Refusal.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
@@ -48,14 +57,14 @@ def _impossible_modules(plan: Plan) -> Iterator[Problem]:
             yield Problem(Refusal.MODULE_OUTSIDE_SESSION, f"{path}.ends_at", outside)
 
 
-def _impossible_reservations(plan: Plan) -> Iterator[Problem]:
+def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, one in enumerate(plan.reserved_seats):
         if one.delegation in seen:
             path = f"reserved_seats.{number}.delegation"
             yield Problem(Refusal.DELEGATION_RESERVED_TWICE, path, "the delegation has a reservation already")
         seen.add(one.delegation)
-    reserved = sum(one.seats for one in plan.reserved_seats)
+    reserved = sum(one.seats for one in plan.reserved_seats if one.release_at > now)
     if reserved and (plan.capacity is None or reserved > plan.capacity):
         limit = "no limit of seats" if plan.capacity is None else f"{plan.capacity} seats"
         detail = f"{reserved} seats are reserved out of {limit}"

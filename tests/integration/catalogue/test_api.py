@@ -184,7 +184,8 @@ async def test_a_draft_is_seen_by_its_delegation_and_by_admins_alone(an_empty_of
 
 
 async def test_a_bespoke_session_is_never_shown_to_the_public(offer: object, ask: Ask) -> None:
-    session_id = await published(ask, "sur-mesure-enjeux-ia")
+    alone = {"sirets": ["21350238800019"]}
+    session_id = await published(ask, "sur-mesure-enjeux-ia", audience=alone)
     problem(await ask("GET", f"/sessions/{session_id}"), 404)
     assert (await ask("GET", "/sessions", format="bespoke")).json()["items"] == []
     assert len((await ask("GET", "/sessions", format="bespoke", by=BRETAGNE)).json()["items"]) == 1
@@ -286,7 +287,15 @@ async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
         ({"join_url": "javascript:alert(1)"}, "body.join_url"),
         ({"couleur": "bleu"}, "body.couleur"),
         ({"audience": {"sirets": ["123"]}}, "body.audience.sirets.0"),
-        ({"audience": {"delegations": ["atlantide"]}}, ""),
+        ({"audience": {"delegations": ["atlantide"]}}, "body.audience.delegations.0"),
+        (
+            {
+                "modules": [
+                    {"title": "M", "starts_at": "1999-12-31T23:30:00Z", "ends_at": "2027-01-01T00:00:00Z"}
+                ]
+            },
+            "body.modules.0.starts_at",
+        ),
     ],
 )
 async def test_a_draft_that_is_not_valid_is_refused_by_field(

@@ -306,7 +306,7 @@ async def test_html_in_a_title_is_shown_as_the_text_it_is(
 
 async def test_drafts_and_bespoke_sessions_are_on_no_page(offer: object, ask: Ask, visit: Browser) -> None:
     draft = await ask("POST", "/sessions", by="advisor-bretagne", **a_draft_of("ia-et-territoires"))
-    bespoke = await published(ask, "sur-mesure-enjeux-ia")
+    bespoke = await published(ask, "sur-mesure-enjeux-ia", audience={"sirets": ["21350238800019"]})
     for session_id in (draft.json()["session_id"], bespoke):
         assert (await visit.get(f"/sessions/{session_id}")).status_code == 404
         assert (await visit.get(f"/sessions/{session_id}.ics")).status_code == 404

@@ -20,7 +20,15 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
+from shared.events.vocabulary import (
+    ApprovalPolicy,
+    EnrolmentWindow,
+    Format,
+    Function,
+    Phase,
+    Status,
+    WaitingList,
+)
 from tests.unit.catalogue.builders import (
     AFTER,
     BEFORE,
@@ -496,3 +504,65 @@ def test_a_quota_may_come_go_and_shrink_while_enrolment_is_open() -> None:
         (event,) = changed.events
         assert isinstance(event, SessionChanged)
         assert event.quota_per_authority == quota
+
+
+# ------------------------------------------------------------------------------------------- bespoke
+
+ALONE = Audience(sirets=("21350238800019",))
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        Audience(),
+        Audience(sirets=("21350238800019", "21440109300015")),
+        Audience(sirets=ALONE.sirets, delegations=("bretagne",)),
+        Audience(sirets=ALONE.sirets, functions=(Function.DIRIGEANT,)),
+    ],
+)
+def test_a_bespoke_session_is_for_one_authority_alone_from_its_publication_on(audience: Audience) -> None:
+    draft = a_draft(audience=audience)
+    assert kinds(rules.publish(draft, BEFORE)), "other formats may be for whom they like"
+    refused = [(Refusal.NOT_PRIVATE, "audience")]
+    assert refusals(rules.publish(replace(draft, format=Format.BESPOKE), BEFORE)) == refused
+    private = replace(a_published_session(audience=ALONE), format=Format.BESPOKE)
+    assert refusals(rules.change(private, replace(private.plan, audience=audience), BEFORE)) == refused
+    assert kinds(rules.change(private, replace(private.plan, capacity=14), BEFORE)) == [SessionChanged]
+
+
+# ------------------------------------------------------------------------------------------- what is released
+
+RELEASED = ReservedSeats(delegation="corse", seats=10, release_at=OPENS + SOON)
+
+
+def test_seats_that_were_released_neither_change_nor_bind() -> None:
+    session = a_published_session(capacity=20, reserved_seats=(RELEASED,))
+    before, after = OPENS, OPENS + 2 * SOON
+    again = RELEASED.model_copy(update={"release_at": CLOSES, "seats": 20})
+    for kept in ((), (again,)):
+        plan = replace(session.plan, reserved_seats=kept)
+        assert kinds(rules.change(session, plan, before))
+        assert (Refusal.IN_THE_PAST, "reserved_seats") in refusals(rules.change(session, plan, after))
+    late = replace(
+        session.plan,
+        reserved_seats=(RELEASED, ReservedSeats(delegation="bretagne", seats=1, release_at=OPENS)),
+    )
+    assert refusals(rules.change(session, late, after)) == [
+        (Refusal.IN_THE_PAST, "reserved_seats.1.release_at")
+    ]
+    for capacity in (5, None):
+        smaller = replace(session.plan, capacity=capacity)
+        assert kinds(rules.change(session, smaller, after))[-1:] == [SessionChanged]
+        assert refusals(rules.change(session, smaller, before)) == [
+            (Refusal.TOO_MANY_RESERVED_SEATS, "reserved_seats")
+        ]
+
+
+def test_a_clock_that_is_behind_announces_nothing_again() -> None:
+    opened = replace(a_published_session(), announced=OPENED)
+    changed = done(
+        rules.change(opened, replace(opened.plan, title="Autre titre"), OPENS - timedelta(seconds=1))
+    )
+    assert kinds(changed) == [SessionChanged]
+    assert changed.session.announced is OPENED
+    assert rules.owed(changed.session, OPENS) == ()
