@@ -33,6 +33,7 @@ from shared.messaging.decoding import (
 
 log = logging.getLogger(__name__)
 
+FETCH_WAIT_MS = 50
 BATCH = 500
 """Records in one transaction."""
 MAX_BACKOFF_SECONDS = 30.0
@@ -261,6 +262,9 @@ def router_for(
             # What a portal took back by aborting its transaction was never asked.
             isolation_level="read_committed",
             max_records=BATCH,
+            # aiokafka has one fetch at a time in the hands of a broker, and does not ask for partitions whose
+            # records it still held when that one left: they wait for it to come back, at most so long.
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             # FastStream sleeps as long again after an empty poll: short, or every hop waits.
             batch_timeout_ms=25,
             session_timeout_ms=10_000,
