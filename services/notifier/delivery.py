@@ -296,15 +296,15 @@ class Deliverer:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
         mail = job.claimed.mail
         now = clock.now()
-        match letters.look_again(mail, job.about.session, job.about.known, now, job.about.news):
-            case letters.Superseded(why):
-                SUPERSEDED.labels(mail.template).inc()
-                return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
-            case letters.Postponed(until):
-                return _not_yet(job, "its time has not come", until - now)
-        if job.about.suppressed:
-            return Settlement(job.claimed.claim, MailState.FAILED, None, RETURNED)
         try:
+            match letters.look_again(mail, job.about.session, job.about.known, now, job.about.news):
+                case letters.Superseded(why):
+                    SUPERSEDED.labels(mail.template).inc()
+                    return Settlement(job.claimed.claim, MailState.SUPERSEDED, None, why)
+                case letters.Postponed(until):
+                    return _not_yet(job, "its time has not come", until - now)
+            if job.about.suppressed:
+                return Settlement(job.claimed.claim, MailState.FAILED, None, RETURNED)
             outgoing = self._renderer.render(mail, job.about.session, job.about.others, job.about.news)
         except UnsendableAddress as error:
             return self._settlement(job, Outcome(Verdict.FAILED, None, str(error)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import aiosmtplib
-from aiosmtplib import SMTPException
+from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Counter, Gauge
 
 from services.notifier.render import Outgoing
@@ -243,30 +243,11 @@ class _Connection:
             self.drop()
 
     async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
-        """One transaction. Raises :class:`_Stale` when the connection ends before DATA."""
-        begun = False
-        try:
-            refused = await self._envelope(mail)
-            if refused is not None:
-                return refused
-            if not await begin():
-                await self._reset()
-                return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
-            begun = True
-            return await self._data(mail.content)
-        except (SMTPException, OSError) as error:
-            self.drop()
-            if begun:
-                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {_words(error)}")
-            raise _Stale(_words(error)) from error
-        except BaseException:
-            self.drop()  # cancelled, or the mark could not be stored: who knows where the dialogue stands
-            raise
-        finally:
-            self._used_at = time.monotonic()
+        """One transaction. Raises :class:`_Stale` when the connection had ended before it.
 
-    async def _envelope(self, mail: Outgoing) -> Outcome | None:
-        """MAIL and RCPT; what the relay has against them."""
+        A relay that answers MAIL and then hangs, or hangs at it, has something against this mail: on another
+        connection it would do so again.
+        """
         parameters = b""
         if not mail.recipient.isascii():
             if not self._client.supports_extension("smtputf8"):
@@ -274,17 +255,45 @@ class _Connection:
                     Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
                 )
             parameters = b" SMTPUTF8"
-        for command in (
-            b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters,
-            b"RCPT TO:<" + mail.recipient.encode() + b">",
-        ):
-            response = await self._client.execute_command(command, timeout=self._patience.command)
-            if response.code == 421:
-                raise _Stale(_answer(response), response.code)
-            if not 200 <= response.code < 300:
+        answered = begun = False
+        try:
+            refused = await self._say(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
+            answered = True
+            refused = refused or await self._say(b"RCPT TO:<" + mail.recipient.encode() + b">")
+            if refused is not None:
+                return refused
+            if not await begin():
                 await self._reset()
-                return _negative(response)
-        return None
+                return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+            begun = True
+            return await self._data(mail.content)
+        except _Stale as error:
+            self.drop()
+            if not answered:
+                raise
+            return Outcome(Verdict.RETRY, error.code, str(error))
+        except (SMTPException, OSError) as error:
+            self.drop()
+            if begun:
+                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {_words(error)}")
+            if answered or isinstance(error, SMTPTimeoutError):
+                return Outcome(Verdict.RETRY, None, _words(error))
+            raise _Stale(_words(error)) from error
+        except BaseException:
+            self.drop()  # cancelled, or the mark could not be stored: who knows where the dialogue stands
+            raise
+        finally:
+            self._used_at = time.monotonic()
+
+    async def _say(self, command: bytes) -> Outcome | None:
+        """MAIL or RCPT; what the relay has against it. Raises :class:`_Stale` when it says goodbye."""
+        response = await self._client.execute_command(command, timeout=self._patience.command)
+        if response.code == 421:
+            raise _Stale(_answer(response), response.code)
+        if 200 <= response.code < 300:
+            return None
+        await self._reset()
+        return _negative(response)
 
     async def _data(self, content: bytes) -> Outcome:
         """DATA, the message, the final dot; what the relay says of them."""

@@ -17,6 +17,7 @@ from shared.events.notifier import EmailFailed, EmailSent
 from shared.messaging.outbox import Outbox
 
 outbox = Outbox("notifier")
+_TEMPLATES = [template.value for template in Template]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,13 @@ async def claim(
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
 
     Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
-    Two processes never get the same one. The Message-ID is given here, once.
+    A letter that only a newer version knows is left to a process that has it. Two processes never get the
+    same one. The Message-ID is given here, once.
     """
-    rows = await tx.execute(_CLAIM, {"owner": owner, "most": most, "lease": lease, "domain": message_domain})
+    rows = await tx.execute(
+        _CLAIM,
+        {"owner": owner, "most": most, "lease": lease, "domain": message_domain, "templates": _TEMPLATES},
+    )
     return [_claimed(row) for row in sorted(rows, key=lambda row: (row.priority, row.due_at))]
 
 
@@ -166,6 +171,7 @@ _CLAIM = text(
           FROM (VALUES (0), (1), (2)) AS first (priority) CROSS JOIN LATERAL (
                SELECT mail_id FROM mail
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
+                  AND template = ANY(CAST(:templates AS varchar[]))
                   AND (NOT needs_session
                        OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id))
                 ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS one
@@ -191,6 +197,8 @@ _SETTLE = text(
        SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
            attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
            due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
+           give_up_at = CASE WHEN end_.state = 'pending' AND end_.delay > interval '1 hour'
+                        THEN greatest(give_up_at, now() + end_.delay + interval '4 days') ELSE give_up_at END,
            turn_at = NULL,
            settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded') THEN clock_timestamp() END
       FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),

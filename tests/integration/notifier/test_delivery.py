@@ -219,6 +219,22 @@ async def test_a_letter_that_cannot_be_written_holds_up_no_other(notifier: Notif
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
 
+async def test_a_letter_whose_facts_are_odd_holds_up_no_other(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 3)
+    await notifier.change("UPDATE mail SET template = 'seat-offered' WHERE recipient = 'A-1'")  # until when?
+    await notifier.deliverer().deliver_due()
+    assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
+
+
+async def test_a_letter_of_a_newer_version_is_left_to_a_process_that_knows_it(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 3)
+    await notifier.change("UPDATE mail SET template = 'of-next-year' WHERE recipient = 'A-1'")
+    assert await notifier.deliverer().deliver_due() == 2
+    assert sorted(await notifier.states()) == ["pending", "sent", "sent"]
+
+
 async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "CLAIM", 2)  # so that the order is the queue's, not that of one claim
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
@@ -267,4 +283,10 @@ async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> No
     assert "ix_mail_due" in plan
 
 
-_CLAIM_VALUES = {"owner": uuid4(), "most": 200, "lease": timedelta(minutes=1), "domain": "x.example"}
+_CLAIM_VALUES = {
+    "owner": uuid4(),
+    "most": 200,
+    "lease": timedelta(minutes=1),
+    "domain": "x.example",
+    "templates": sending._TEMPLATES,
+}

@@ -156,6 +156,26 @@ async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(not
     assert await notifier.states() == ["sent"] * 3
 
 
+async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 4)
+    deliverer = notifier.deliverer(lanes=4, patience=Patience(command=0.2))
+    await deliverer.deliver_due()
+
+    def recipients() -> int:
+        return sum(command.startswith("RCPT") for command in notifier.relay.commands)
+
+    asked = recipients()
+    hangs = [Hang() for _ in range(4)]
+    notifier.relay.script("RCPT", *hangs)
+    await queue_many(notifier, 1)
+    await deliverer.deliver_due()
+    for hang in hangs:
+        hang.release.set()
+    assert sorted(await notifier.states()) == ["retry", *["sent"] * 4]
+    assert recipients() == asked + 1
+
+
 async def test_a_relay_too_slow_before_data_is_tried_again(queued: Notifier) -> None:
     hang = Hang()
     queued.relay.script("RCPT", hang)
