@@ -84,7 +84,7 @@ async def next_slice(tx: Transaction, *, most: int) -> int | None:
 
     Two processes never work on the same fan-out at once.
     """
-    fan_out = (await tx.execute(_OLDEST)).one_or_none()
+    fan_out = (await tx.execute(_OLDEST, {"tasks": [task.value for task in Task]})).one_or_none()
     if fan_out is None:
         return None
     task = Task(fan_out.task)
@@ -304,7 +304,8 @@ _BEGIN = text(
 )
 _OLDEST = text(
     "SELECT fan_out_id, event_id, task, subject_id, facts::text AS facts, called_for_at, after "
-    "FROM fan_out WHERE done_at IS NULL ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+    "FROM fan_out WHERE done_at IS NULL AND task = ANY(CAST(:tasks AS varchar[])) "
+    "ORDER BY task = 'news', created_at LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
 _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
@@ -355,9 +356,12 @@ _PLANNED = (
     "CAST(:untils AS timestamptz[])) AS planned (template, moment, due_at, until)"
 )
 _MOVE = text(
-    "UPDATE mail SET due_at = planned.due_at, give_up_at = planned.due_at + :patience "  # noqa: S608
+    "UPDATE mail SET due_at = planned.due_at, give_up_at = planned.due_at + :patience, "  # noqa: S608
+    "state = CASE WHEN late THEN 'superseded' ELSE state END, settled_at = CASE WHEN late THEN now() END, "
+    "smtp_answer = CASE WHEN late THEN 'its moment had passed when the session moved' ELSE smtp_answer END "
+    "FROM (SELECT *, template <> 'joining-instructions' AND moment <= now() AS late "
     "FROM unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), "
-    "CAST(:dues AS timestamptz[])) AS planned (template, moment, due_at) "
+    "CAST(:dues AS timestamptz[])) AS each (template, moment, due_at)) AS planned "
     "WHERE mail.enrolment_id = ANY(CAST(:ids AS uuid[])) AND mail.template = planned.template "
     f"AND mail.state = 'pending' AND mail.{tables.SCHEDULED}"
 )

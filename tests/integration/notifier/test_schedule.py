@@ -85,6 +85,27 @@ async def test_letters_move_with_their_session(notifier: Notifier) -> None:
     assert len(await notifier.rows(where="template = 'session-changed'")) == 1
 
 
+async def test_a_reminder_whose_moment_has_passed_when_the_session_moves_is_dropped(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(session(40))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(changed(4))
+    states = {row.template: row.state for row in await notifier.rows()}
+    assert states["reminder-week"] == "superseded"
+    assert (states["joining-instructions"], states["reminder-day"]) == ("pending", "pending")
+
+
+async def test_a_letter_that_goes_back_for_weeks_may_then_be_tried_for_days(notifier: Notifier) -> None:
+    await notifier.hear(session(16))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.change("UPDATE mail SET state = 'retry', due_at = now() WHERE template = 'reminder-day'")
+    await notifier.hear(changed(60))
+    await notifier.deliverer().deliver_due()
+    (row,) = await notifier.rows(where="template = 'reminder-day' AND state = 'pending'")
+    assert row.give_up_at - row.due_at == pytest.approx(timedelta(days=4), abs=timedelta(seconds=5))
+
+
 async def test_a_reminder_that_was_sent_is_sent_again_for_the_new_dates(notifier: Notifier) -> None:
     await notifier.hear(session(40))
     await notifier.hear(a_decision(AgentEnrolled))
