@@ -114,7 +114,7 @@ def resend(
 
     new = in_process(DEFINITION, again)
     if new is None:
-        stop(f"There is no mail {mail_id}.")
+        stop(f"There is no mail {mail_id}, or it has not come to an end yet: 'mails show {mail_id}' tells.")
     typer.echo(f"{mail_id}: will be sent again as {new}, unless what it says is not so any more")
 
 

@@ -119,8 +119,11 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     async def resend(staff: Staff, mail_id: UUID) -> MailResent:
         async with database.transaction() as tx:
             again = await store.resend(tx, mail_id, actor=staff.name)
-        if again is None:
+            known = again is not None or await store.mails(tx, mail_id=mail_id)
+        if not known:
             raise _no_mail(mail_id)
+        if again is None:
+            raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")
         return MailResent(mail_id=again)
 
     return api

@@ -200,30 +200,36 @@ class _Pages:
             async with request.form(max_files=0, max_fields=5) as sent:
                 if not self._ours(visit, sent, request):
                     return _to_the_door()
-                return await self._decide(mail_id, _text(sent, "decision"), visit.who.name)
+                seen = _text(sent, "vues")
+                after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
+                return await self._decide(mail_id, _text(sent, "decision"), after, visit.who.name)
         async with self.database.quiet_transaction() as tx:
             records = await store.mails(tx, mail_id=mail_id)
             letter = await store.letter(tx, mail_id)
             audit = await store.audit_of(tx, mail_id)
             about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
+            waits = await store.waits_for_its_session(tx, mail_id)
         if letter is None or about is None:
             return self.rendering.page("no-mail.html", status=404, log=LOG)
+        text = "" if waits else self.renderer.text(letter, about.session, about.others, about.news)
         return self.rendering.page(
             "one-mail.html",
             visit=visit,
             mail=_shown(records[0]),
             to=f"{letter.given_name} {letter.family_name}".strip(),
-            text=self.renderer.text(letter, about.session, about.others, about.news),
+            text=text,
+            can_be_sent_again=records[0].state in store.ENDED,
             audit=[(_moment(line.at), line.actor, _in_french(line.action)) for line in audit],
             log=LOG,
         )
 
-    async def _decide(self, mail_id: UUID, decision: str, actor: str) -> Response:
+    async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> Response:
+        """Do what was decided by somebody who had seen ``after`` decisions before."""
         to = mail_id
         async with self.database.transaction() as tx:
             match decision:
                 case "renvoyer":
-                    to = await store.resend(tx, mail_id, actor=actor) or mail_id
+                    to = await store.resend(tx, mail_id, actor=actor, after=after) or mail_id
                 case "arrive":
                     await store.resolve(tx, mail_id, sent=True, actor=actor)
                 case _:
@@ -237,7 +243,8 @@ class _Pages:
         async with self.database.quiet_transaction() as tx:
             letter = await store.letter(tx, request.path_params["mail_id"])
             about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
-        if letter is None or about is None:
+            waits = await store.waits_for_its_session(tx, request.path_params["mail_id"])
+        if letter is None or about is None or waits:
             return self.rendering.page("no-mail.html", status=404, log=LOG)
         page = self.renderer.page(letter, about.session, about.others, about.news)
         policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"

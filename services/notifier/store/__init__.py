@@ -30,6 +30,7 @@ from services.notifier.store.knowledge import (
     standings,
 )
 from services.notifier.store.lookup import (
+    ENDED,
     AuditLine,
     MailRecord,
     audit_of,
@@ -39,6 +40,7 @@ from services.notifier.store.lookup import (
     mails,
     resend,
     resolve,
+    waits_for_its_session,
 )
 from services.notifier.store.projections import compare
 from services.notifier.store.queueing import Addressee, drop_letters_to_come, queue, queue_letter
@@ -54,6 +56,7 @@ from services.notifier.store.sending import (
 )
 
 __all__ = [
+    "ENDED",
     "TASKS",
     "About",
     "Addressee",
@@ -98,5 +101,6 @@ __all__ = [
     "standings",
     "start_data",
     "subscriptions",
+    "waits_for_its_session",
     "what_is_known",
 ]

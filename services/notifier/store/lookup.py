@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import TextClause, text
 
@@ -82,6 +82,15 @@ async def letter(tx: Transaction, mail_id: UUID) -> Mail | None:
     return mail_of(row) if row is not None else None
 
 
+ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
+"""The states after which a letter may be sent once more."""
+
+
+async def waits_for_its_session(tx: Transaction, mail_id: UUID) -> bool:
+    """Whether a letter cannot be written yet, because nothing is known of its session."""
+    return bool(await tx.scalar(_WAITS, {"mail_id": mail_id}))
+
+
 SENT_AGAIN_AS = "sent again as"
 SENT_AGAIN_AFTER = "sent again on purpose, after"
 RESOLVED_AS_SENT = "resolved as sent"
@@ -104,15 +113,21 @@ async def audit_of(tx: Transaction, mail_id: UUID) -> list[AuditLine]:
     ]
 
 
-async def resend(tx: Transaction, mail_id: UUID, *, actor: str) -> UUID | None:
+async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
     """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
 
     Whatever became of the first one, it stays as it is. What is not so any more is not sent again either: the
-    new mail is superseded when its turn comes. Returns its id, None where there is no such mail.
+    new mail is superseded when its turn comes. ``after`` is how many decisions whoever asks had seen: asked
+    twice from one page, it is sent once. Returns its id, None where there is no such mail or where it is
+    still on its way.
     """
-    again = await tx.scalar(_RESEND, {"mail_id": mail_id})
+    key = uuid4() if after is None else uuid5(mail_id, f"after {after} decisions")
+    again = await tx.scalar(
+        _RESEND, {"mail_id": mail_id, "key": key, "ended": [state.value for state in ENDED]}
+    )
     if again is None:
-        return None
+        earlier: UUID | None = await tx.scalar(_BY_KEY, {"key": key})
+        return earlier
     await insert_many(
         tx,
         tables.mail_audit,
@@ -171,15 +186,22 @@ _LETTER = text(
     "SELECT mail_id, template, facts::text AS facts, message_id, recipient, address, given_name, "
     "family_name, session_id, enrolment_id, version, called_for_at FROM mail WHERE mail_id = :mail_id"
 )
+_WAITS = text(
+    "SELECT needs_session AND NOT EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id) "
+    "FROM mail WHERE mail_id = :mail_id"
+)
 _AUDIT_OF = text("SELECT at, actor, action FROM mail_audit WHERE mail_id = :mail_id ORDER BY id")
 _RESEND = text(
     "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "
     "enrolment_id, version, facts, needs_session, priority, called_for_at) "
-    "SELECT gen_random_uuid(), template, recipient, address, given_name, family_name, session_id, "
+    "SELECT :key, template, recipient, address, given_name, family_name, session_id, "
     "enrolment_id, version, "
     "facts || jsonb_build_object('cause_id', coalesce(facts ->> 'cause_id', event_id::text)), "
-    "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id RETURNING mail_id"
+    "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
+    "AND state = ANY(CAST(:ended AS varchar[])) "
+    "ON CONFLICT (event_id, template, recipient) DO NOTHING RETURNING mail_id"
 )
+_BY_KEY = text("SELECT mail_id FROM mail WHERE event_id = :key")
 _TOLD = (
     "RETURNING mail_id, recipient, template, "
     "coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id, "

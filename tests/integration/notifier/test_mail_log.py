@@ -207,6 +207,36 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert line.actor == "support-name"
 
 
+async def test_a_button_pressed_twice_sends_one_more(sent: Notifier, browser: httpx.AsyncClient) -> None:
+    key = await come_in(browser)
+    path = f"/courriels/suivi/{(await sent.row()).mail_id}"
+    shown = await browser.get(path)
+    assert 'name="vues" value="0"' in shown.text
+    again = {"cle": key, "decision": "renvoyer", "vues": "0"}
+    first, second = await browser.post(path, data=again), await browser.post(path, data=again)
+    assert first.url == second.url != path
+    assert len(await sent.rows()) == 2
+    await browser.post(path, data=again | {"vues": "1"})  # on purpose, having seen the first
+    assert len(await sent.rows()) == 3
+
+
+async def test_a_mail_that_waits_for_its_session_is_shown_and_not_sent_again(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled))
+    row = await notifier.row()
+    key = await come_in(browser)
+    path = f"/courriels/suivi/{row.mail_id}"
+    shown = await browser.get(path)
+    assert "Elle attend que sa session soit connue" in shown.text
+    assert "Envoyer de nouveau" not in shown.text
+    assert (await browser.get(f"{path}/lettre")).status_code == 404
+    await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": "0"})
+    assert len(await notifier.rows()) == 1
+    headers = {"authorization": "Bearer support"}
+    assert (await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)).status_code == 409
+
+
 async def test_what_is_not_so_any_more_is_not_sent_again_either(sent: Notifier) -> None:
     first = await sent.row()
     await sent.hear(a_decision(EnrolmentWithdrawn, version=2))

@@ -61,7 +61,17 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "before": "2025-03-10 1",
         },
     ),
-    ("one-mail.html", LOG | {"mail": MAIL, "to": EVIL, "text": EVIL, "audit": [("lundi", EVIL, "renvoyé")]}),
+    (
+        "one-mail.html",
+        LOG
+        | {
+            "mail": MAIL,
+            "to": EVIL,
+            "text": EVIL,
+            "can_be_sent_again": True,
+            "audit": [("lundi", EVIL, "renvoyé")],
+        },
+    ),
 ]
 
 
