@@ -176,19 +176,24 @@ async def test_what_can_change_no_more_is_shown_as_such(
         {"title": "Matin", "starts_at": in_days(40).isoformat(), "ends_at": in_days(40.1).isoformat()},
         {"title": "Après-midi", "starts_at": in_days(40.2).isoformat(), "ends_at": in_days(40.3).isoformat()},
     ]
-    path = f"/gestion/sessions/{await published(ask, an_empty_offer, modules=modules)}"
+    kept = [{"delegation": "corse", "seats": 5, "release_at": in_days(20).isoformat()}]
+    session_id = await published(ask, an_empty_offer, modules=modules, reserved_seats=kept, capacity=30)
+    path = f"/gestion/sessions/{session_id}"
     async with time_is(monkeypatch, in_days(40) + timedelta(minutes=5)):
         # The login has run out by then.
         await desk.post("/gestion/connexion", data={"jeton": BRETAGNE})
         page = (await desk.get(path)).text
         readonly = set(re.findall(r'<input id="([^"]+)"[^>]* readonly', page))
-        assert {"starts_at", "modules-0-title", "modules-0-ends_at"} <= readonly
+        assert {"starts_at", "modules-0-title", "modules-0-ends_at", "reserved_seats-0-seats"} <= readonly
         assert not {"ends_at", "modules-1-title"} & readonly
         assert "Séance 1 (commencée" in page
+        assert "Réservation 1 (libérée" in page
         assert 'id="approval"' not in page
         fields = fields_of(page)
         later = fields | {"modules-1-title": "Soirée"}
         assert (await send(desk, path, **later)).status_code == 303
         refused = await send(desk, path, **later | {"modules-0-title": "Aube"})
         assert "Ce moment est passé" in refused.text
+        more = await send(desk, path, **later | {"reserved_seats-0-seats": "6"})
+        assert "Ce moment est passé" in more.text
         assert [module["title"] for module in (await shown(ask, path))["modules"]] == ["Matin", "Soirée"]
