@@ -15,7 +15,7 @@ from services.catalogue.desk import bespoke as desk
 from services.catalogue.desk.failures import Impossible, Invalid, Missing, Stale
 from services.catalogue.desk.requests import BespokeAnswerRequest
 from services.catalogue.desk.sessions import viewer_of
-from services.catalogue.pages import answers, complaints, filters, forms
+from services.catalogue.pages import answers, complaints, filters, forms, wording
 from services.catalogue.pages.logins import Visit, guarded
 from services.catalogue.rules import BespokeRequest
 from services.catalogue.store import bespoke, offers
@@ -23,9 +23,18 @@ from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
 
 PAGE = 30
-PARIS = "Europe/Paris"
 
-_SESSION = ("offer_id", "title", "starts_at", "ends_at", "venue", "join_url", "capacity")
+_SESSION = (
+    "offer_id",
+    "title",
+    "timezone",
+    "starts_at",
+    "ends_at",
+    "enrolment_closes_at",
+    "venue",
+    "join_url",
+    "capacity",
+)
 _FIELDS = frozenset(("answer", "advisor_name", "advisor_email", "message", *_SESSION))
 
 
@@ -81,7 +90,7 @@ def _asked(form: Mapping[str, str]) -> tuple[BespokeAnswerRequest | None, dict[s
     }
     said: dict[str, str] = {}
     if fields["answer"] == BespokeAnswer.AGREED:
-        typed = forms.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=PARIS)
+        typed = forms.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=wording.PARIS)
         fields["session"], said = typed.fields, dict(typed.wrong)
     try:
         asked = BespokeAnswerRequest.model_validate(fields)
@@ -128,6 +137,7 @@ async def _page(
         themes = await offers.themes(tx)
         every = [one for one in await offers.page(tx, None, 100) if one.format is Format.BESPOKE]
     values = {name: visit.form.get(name, "") for name in _FIELDS}
+    values["timezone"] = values["timezone"] or wording.zone_of(request.delegation)
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
     return visit.page(

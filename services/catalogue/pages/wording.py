@@ -8,7 +8,7 @@ from services.catalogue.rules import Access, Availability, Plan, Session
 from shared import french
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
 
-_PARIS = ZoneInfo("Europe/Paris")
+PARIS = "Europe/Paris"
 
 FORMATS = {
     Format.MOOC: "Mooc",
@@ -67,6 +67,13 @@ ZONES = {
     "America/Cayenne": "la Guyane",
     "Indian/Reunion": "La Réunion",
     "Indian/Mayotte": "Mayotte",
+}
+_OVERSEAS = {
+    "guadeloupe": "America/Guadeloupe",
+    "martinique": "America/Martinique",
+    "guyane": "America/Cayenne",
+    "la-reunion": "Indian/Reunion",
+    "mayotte": "Indian/Mayotte",
 }
 _ACTIONS = {
     "created": "brouillon créé",
@@ -217,7 +224,7 @@ def sessions(number: int) -> str:
 
 def published_on(moment: datetime) -> str:
     """``mardi 11 mars 2025``, in Paris."""
-    return french.day(moment.astimezone(_PARIS))
+    return french.day(moment.astimezone(ZoneInfo(PARIS)))
 
 
 def done(action: str) -> str:
@@ -228,6 +235,11 @@ def done(action: str) -> str:
 def changed(changes: Iterable[str]) -> str:
     """Which fields somebody changed."""
     return listed([_FIELDS.get(name, name) for name in changes])
+
+
+def zone_of(delegation: str) -> str:
+    """The time zone of a delegation's own sessions."""
+    return _OVERSEAS.get(delegation, PARIS)
 
 
 def zones(current: str) -> Mapping[str, str]:

@@ -1,10 +1,13 @@
 """What authorities ask of a delegation, answered by its pages."""
 
+from datetime import timedelta
+
 from shared.database import Database
 from shared.events.catalogue import (
     BespokeRequestAnswered,
     SessionScheduled,
 )
+from tests.integration.catalogue.conftest import in_days
 from tests.integration.catalogue.desk import Browser, Told, a_form, desk, error_of, hidden, send
 from tests.integration.catalogue.test_bespoke import asked, hear
 
@@ -42,6 +45,30 @@ async def test_a_delegation_answers_an_authority_by_forms(
     page = (await desk.get(path)).text
     assert f"/gestion/sessions/{scheduled.session_id}" in page
     assert "Envoyer la réponse" not in page
+
+
+async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_list_closes(
+    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, asked())}"
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+    await send(desk, path, answer="proposed", message="Une journée.", **advisor)
+    assert '<option value="Europe/Paris" selected>' in (await desk.get(path)).text
+    day = in_days(40).date()
+    session = advisor | {
+        "answer": "agreed",
+        "offer_id": a_bespoke_offer,
+        "timezone": "Indian/Reunion",
+        "starts_at": f"{day}T09:00",
+        "ends_at": f"{day}T17:00",
+        "enrolment_closes_at": f"{day - timedelta(days=3)}T12:00",
+        "venue": "Saint-Denis",
+    }
+    assert (await send(desk, path, **session)).status_code == 303
+    (scheduled,) = [event for event in await told() if isinstance(event, SessionScheduled)]
+    assert scheduled.timezone == "Indian/Reunion"
+    assert scheduled.starts_at.isoformat() == f"{day}T05:00:00+00:00"
+    assert scheduled.enrolment_closes_at.isoformat() == f"{day - timedelta(days=3)}T08:00:00+00:00"
 
 
 async def test_the_requests_of_another_delegation_are_not_there(desk: Browser, database: Database) -> None:

@@ -138,6 +138,11 @@ def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
     )
 
 
+def test_a_delegation_overseas_has_its_own_hours() -> None:
+    assert {wording.zone_of(code) for code in Delegation} == set(wording.ZONES)
+    assert wording.zone_of("bretagne") == "Europe/Paris"
+
+
 def test_every_code_has_a_name() -> None:
     assert len(set(wording.DELEGATIONS.values())) == len(Delegation)
     assert wording.DELEGATIONS["inset-angers"] == "INSET d’Angers"
