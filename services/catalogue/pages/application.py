@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from services.catalogue.desk.failures import Missing, NotYours
 from services.catalogue.pages import answers, browse, demands, feeds, logins, manage, sheets
 from services.catalogue.pages.site import BUILT, Site, fingerprint, render, static_file
 
@@ -34,7 +35,12 @@ def build(site: Site) -> Starlette:
     pages = Starlette(
         routes=routes,
         middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
-        exception_handlers={HTTPException: _on_http_exception, Exception: _on_error},
+        exception_handlers={
+            HTTPException: _on_http_exception,
+            Missing: _on_missing,
+            NotYours: _on_not_yours,
+            Exception: _on_error,
+        },
     )
     pages.state.site = site
     # It would name the host that a proxy calls; ours below does without.
@@ -95,6 +101,14 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     response = answers.private(_failure(request, error.status_code), status=error.status_code)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _on_missing(request: Request, _error: Exception) -> Response:
+    return answers.private(_failure(request, 404), status=404)
+
+
+async def _on_not_yours(request: Request, _error: Exception) -> Response:
+    return answers.private(_failure(request, 403), status=403)
 
 
 async def _on_error(request: Request, _error: Exception) -> Response:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from services.catalogue import rules
 from services.catalogue.desk import bespoke as desk
-from services.catalogue.desk.failures import Impossible, Invalid, Missing, Stale
+from services.catalogue.desk.failures import Impossible, Invalid, Stale
 from services.catalogue.desk.requests import BespokeAnswerRequest
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.pages import answers, complaints, filters, forms, wording
@@ -75,8 +75,6 @@ async def one_demand(visit: Visit) -> Response:
         return await _page(visit, request, said=named)
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
-    except Missing as error:
-        raise HTTPException(404) from error
     address = f"/gestion/demandes/{request.request_id}?{urlencode({'fait': 'oui'})}"
     return RedirectResponse(address, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
 

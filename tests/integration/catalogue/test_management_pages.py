@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.catalogue.desk.failures import Missing, NotYours
 from shared.events.catalogue import (
     ReplayPublished,
     SessionCancelled,
@@ -186,3 +187,22 @@ async def test_a_replay_is_published_from_the_page_of_its_session(
     not_begun = await created(desk, an_empty_offer)
     refused = await send(desk, not_begun, f"{not_begun}/replay", **fields)
     assert (refused.status_code, "La session n’est pas publiée." in refused.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(Missing("session"), 404), (NotYours("It is Corse's."), 403)],
+    ids=["gone", "not theirs"],
+)
+async def test_what_went_away_between_the_look_and_the_act_is_a_page_and_no_fault(
+    desk: Browser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
+) -> None:
+    path = await created(desk, an_empty_offer)
+
+    async def too_late(*_args: object, **_named: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("services.catalogue.desk.resources.publish", too_late)
+    answer = await send(desk, path, f"{path}/replay", replay_title="T", replay_url="https://video.example/1")
+    assert answer.status_code == status
+    assert "<h1>" in answer.text

@@ -3,12 +3,11 @@
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.catalogue.desk import resources as resource_desk
 from services.catalogue.desk import sessions as desk
-from services.catalogue.desk.failures import Impossible, Invalid, Missing, PublishedDifferently
+from services.catalogue.desk.failures import Impossible, Invalid, PublishedDifferently
 from services.catalogue.desk.requests import ReplayRequest, SessionCopy
 from services.catalogue.pages import complaints, forms
 from services.catalogue.pages.logins import Visit
@@ -51,8 +50,6 @@ async def copy(visit: Visit) -> Response:
         said = {"copie": complaints.of_field("starts_at")}
     except Impossible as error:
         said = {"copie": " ".join(dict.fromkeys(complaints.of_rules(error).values()))}
-    except Missing as error:
-        raise HTTPException(404) from error
     else:
         return one.to(made.session.session_id, "copiee")
     return await one.page(visit, listed, said=said, keep=False)

@@ -1,11 +1,10 @@
 """The form of a session: a new draft, or a change of one that is there."""
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.catalogue.desk import sessions as desk
-from services.catalogue.desk.failures import Impossible, Invalid, NotYours
+from services.catalogue.desk.failures import Impossible, Invalid
 from services.catalogue.desk.requests import SessionChange, SessionDraft
 from services.catalogue.pages import complaints, forms, rows
 from services.catalogue.pages.logins import Visit
@@ -54,8 +53,6 @@ async def _draft(visit: Visit, every: list[Offer]) -> Listed | dict[str, str]:
         return await desk.draft(visit.database, visit.who, asked)
     except (Impossible, Invalid) as error:
         return complaints.of_rules(error)
-    except NotYours as error:
-        raise HTTPException(403) from error
 
 
 async def one_session(visit: Visit) -> Response:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from services.catalogue import rules
-from services.catalogue.desk.failures import Impossible, Invalid, Missing, Stale
+from services.catalogue.desk.failures import Impossible, Invalid, Stale
 from services.catalogue.desk.sessions import tag_of, viewer_of
 from services.catalogue.pages import answers, complaints, forms, rows
 from services.catalogue.pages.logins import Visit
@@ -56,8 +56,6 @@ async def doing(visit: Visit, listed: Listed, do: Callable[[], Awaitable[Listed]
         return await page(visit, listed, said=complaints.of_rules(error))
     except Stale:
         return await page(visit, await own(visit), stale=True)
-    except Missing as error:
-        raise HTTPException(404) from error
     return to(listed.session.session_id, done)
 
 
