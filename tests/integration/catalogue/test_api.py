@@ -48,9 +48,9 @@ async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any
     return session
 
 
-async def published(ask: Ask, offer_id: str, **changes: Any) -> str:
-    session_id = (await drafted(ask, offer_id, **changes))["session_id"]
-    answer = await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE)
+async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> str:
+    session_id = (await drafted(ask, offer_id, by=by, **changes))["session_id"]
+    answer = await ask("POST", f"/sessions/{session_id}/publish", by=by)
     assert answer.status_code == 200, answer.text
     return str(session_id)
 

@@ -199,6 +199,22 @@ async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receip
         assert await requester(unread) == known
 
 
+async def test_an_answer_and_a_resource_leave_their_line(
+    a_bespoke_offer: str, ask: Ask, database: Database
+) -> None:
+    request_id = await hear(database, asked())
+    await reply(ask, request_id, "declined")
+    resource = {"kind": "dossier", "title": "Un dossier", "url": "https://dossier.example/1"}
+    published = (await ask("POST", "/resources", by=BRETAGNE, **resource)).json()
+    async with database.quiet_transaction() as tx:
+        query = "SELECT subject::text, actor, action, changes FROM audit ORDER BY id"
+        answered, told = (await tx.execute(text(query))).all()
+    assert (answered.subject, answered.actor, answered.action) == (str(request_id), BRETAGNE, "answered")
+    assert answered.changes == {"state": ["received", "declined"]}
+    assert (told.subject, told.actor, told.action) == (published["resource_id"], BRETAGNE, "published")
+    assert OFFICER["email"] not in str(answered.changes)
+
+
 async def test_an_audience_names_real_sirets(look: Ask) -> None:
     draft = {
         "offer_id": "ia-et-territoires",

@@ -10,7 +10,7 @@ from tests.integration.catalogue.desk import (
     hidden,
     upload,
 )
-from tests.integration.catalogue.test_api import BRETAGNE
+from tests.integration.catalogue.test_api import BRETAGNE, CORSE, published
 
 __all__ = ["desk"]
 
@@ -31,6 +31,14 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
     exported = await desk.get("/gestion/sessions.csv")
     assert exported.headers["content-disposition"] == 'attachment; filename="sessions.csv"'
     assert item["session_id"] in exported.text
+
+
+async def test_what_comes_out_is_the_delegations_own(desk: Browser, an_empty_offer: str, ask: Ask) -> None:
+    theirs = await published(ask, an_empty_offer, by=CORSE)
+    ours = await published(ask, an_empty_offer)
+    exported = (await desk.get("/gestion/sessions.csv")).text
+    assert ours in exported
+    assert theirs not in exported
 
 
 async def test_every_line_that_is_wrong_is_told_in_french(

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 from icalendar import Calendar
+from sqlalchemy import text
 
 from services.catalogue import offer_files
 from services.catalogue.pages import feeds, filters
@@ -397,11 +398,23 @@ async def test_a_calendar_is_not_new_because_somebody_enrolled(
     an_empty_offer: str, ask: Ask, visit: Browser, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
+    async with database.transaction() as tx:  # long ago: stamps are of whole seconds
+        await tx.execute(text("ALTER TABLE session DISABLE TRIGGER USER"))
+        await tx.execute(text("UPDATE session SET changed_at = now() - interval '1 hour'"))
     validators = {"if-none-match": (await visit.get("/agenda.ics")).headers["etag"]}
     said = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
     async with database.transaction() as tx:
         await record_occupancy(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **said)])
     assert (await visit.get("/agenda.ics", headers=validators)).status_code == 304
+
+
+async def test_a_session_stays_in_the_calendars_for_ninety_days_after_it(
+    an_empty_offer: str, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await published(ask, an_empty_offer)
+    for days, found in ((130, 1), (131, 0)):  # it ends after 40.3
+        async with time_is(monkeypatch, clock.now() + timedelta(days=days)):
+            assert len(entries(await visit.get("/agenda.ics"))) == found
 
 
 async def test_a_calendar_that_would_be_too_long_has_what_is_to_come(
@@ -499,3 +512,25 @@ async def published(ask: Ask, offer_id: str, **changes: Any) -> str:
     answer = await ask("POST", f"/sessions/{session_id}/publish", by="advisor-bretagne")
     assert answer.status_code == 200, answer.text
     return session_id
+
+
+async def test_resources_are_found_by_theme_and_name_no_private_session(
+    offer: object, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = {"sirets": ["21350238800019"]}
+    private = await published(ask, "sur-mesure-enjeux-ia", audience=alone, title="Formation de Rennes")
+    replay = {"session_id": private, "title": "Ce qui se dit", "url": "https://video.example/9"}
+    async with time_is(monkeypatch, clock.now() + timedelta(days=41)):
+        answer = await ask("POST", "/replays", by="advisor-bretagne", themes=["enjeux-ia"], **replay)
+        assert answer.status_code == 201, answer.text
+        page = await visit.get("/ressources?theme=enjeux-ia")
+        assert "Ce qui se dit" in page.text
+        assert "Formation de Rennes" not in page.text
+        other = next(theme for theme in await themes(visit) if theme != "enjeux-ia")
+        assert "Ce qui se dit" not in (await visit.get(f"/ressources?theme={other}")).text
+
+
+async def themes(visit: Browser) -> list[str]:
+    return re.findall(
+        r'<option value="([a-z-]+)"', (await visit.get("/ressources")).text.partition('name="theme"')[2]
+    )
