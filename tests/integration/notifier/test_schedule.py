@@ -18,9 +18,13 @@ from tests.unit.notifier.builders import a_decision, a_session, an_agent
 ALL = {"joining-instructions", "reminder-week", "reminder-day"}
 
 
+TODAY = clock.now()
+"""Fixed once: a test that runs across midnight still speaks of one day."""
+
+
 def noon(days: int) -> datetime:
-    """So many days from now, in the middle of the day."""
-    return (clock.now() + timedelta(days=days)).replace(hour=11, minute=0, second=0, microsecond=0)
+    """So many days from today, in the middle of the day."""
+    return (TODAY + timedelta(days=days)).replace(hour=11, minute=0, second=0, microsecond=0)
 
 
 def session(days: int = 40, **changes: Any) -> SessionScheduled:
