@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from services.notifier.letters import Mail, Template
+from services.notifier.letters import Mail, Priority, Template
 from services.notifier.tables import MailState
 from shared.database import Transaction
 from shared.events import Event
@@ -37,12 +37,19 @@ class Claimed:
 
     mail: Mail
     claim: Claim
+    priority: Priority
     attempts: int
     patience: timedelta
 
 
 async def claim(
-    tx: Transaction, owner: UUID, *, most: int, lease: timedelta, message_domain: str
+    tx: Transaction,
+    owner: UUID,
+    priorities: Sequence[Priority],
+    *,
+    most: int,
+    lease: timedelta,
+    message_domain: str,
 ) -> list[Claimed]:
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
 
@@ -52,7 +59,14 @@ async def claim(
     """
     rows = await tx.execute(
         _CLAIM,
-        {"owner": owner, "most": most, "lease": lease, "domain": message_domain, "templates": _TEMPLATES},
+        {
+            "owner": owner,
+            "priorities": sorted(priorities),
+            "most": most,
+            "lease": lease,
+            "domain": message_domain,
+            "templates": _TEMPLATES,
+        },
     )
     return [_claimed(row) for row in sorted(rows, key=lambda row: (row.priority, row.due_at))]
 
@@ -142,6 +156,7 @@ def _claimed(row: Row[Any]) -> Claimed:
     return Claimed(
         mail_of(row),
         claim=Claim(row.mail_id, row.claims),
+        priority=Priority(row.priority),
         attempts=row.attempts,
         patience=row.patience,
     )
@@ -168,7 +183,7 @@ _CLAIM = text(
     """
     WITH due AS (
         SELECT one.mail_id
-          FROM (VALUES (0), (1), (2)) AS first (priority) CROSS JOIN LATERAL (
+          FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
                SELECT mail_id FROM mail
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
                   AND template = ANY(CAST(:templates AS varchar[]))

@@ -13,7 +13,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from services.notifier import delivery, store
+from services.notifier import store
+from services.notifier.delivery import deliverer as claiming
+from services.notifier.letters import Priority
 from services.notifier.store import lookup, sending
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
@@ -106,7 +108,7 @@ async def test_a_domain_gets_no_more_than_its_rate_and_nothing_is_an_attempt_bef
 async def test_a_domain_gets_its_rate_once_however_many_processes_send(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "CLAIM", 2)  # so that each process claims some
+    monkeypatch.setattr(claiming, "CLAIM", 2)  # so that each process claims some
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 8)
     deliverers = [notifier.deliverer(domain_rate=0.001) for _ in range(3)]
@@ -236,7 +238,7 @@ async def test_a_letter_of_a_newer_version_is_left_to_a_process_that_knows_it(no
 
 
 async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "CLAIM", 2)  # so that the order is the queue's, not that of one claim
+    monkeypatch.setattr(claiming, "CLAIM", 2)  # so that the order is the queue's, not that of one claim
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 6)
     await notifier.change(
@@ -262,6 +264,34 @@ async def test_what_is_due_in_weeks_costs_a_claim_nothing(notifier: Notifier) ->
     assert "Rows Removed" not in plan
 
 
+async def test_an_answer_passes_the_letters_that_a_process_has_in_hand_already(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    async def claimed(number: int) -> bool:
+        return (await notifier.states()).count("claimed") == number
+
+    async def all_taken() -> bool:
+        return len(notifier.relay.taken) == 81
+
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 80)
+    await notifier.change("UPDATE mail SET priority = 2")
+    hang = Hang()
+    notifier.relay.script("DOT", hang)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(notifier.deliverer(lanes=1).run(stopping))
+    await notifier.relay.reached("DOT")
+    await eventually(lambda: claimed(79), "all but the first wait in the lane")
+    late = an_agent(agent_id="LATE", email="late@ville.example")
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=late))
+    await eventually(lambda: claimed(80), "the answer too")
+    hang.release.set()
+    await eventually(all_taken, "all mails taken")
+    stopping.set()
+    await work
+    assert notifier.relay.taken[1].recipient == "late@ville.example"
+
+
 @pytest.mark.parametrize("where", ["true", "recipient = 'A-1'", "state = 'failed'"])
 async def test_the_newest_mails_are_listed_without_sorting_them_all(notifier: Notifier, where: str) -> None:
     await queue_many(notifier, 400)
@@ -285,6 +315,7 @@ async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> No
 
 _CLAIM_VALUES = {
     "owner": uuid4(),
+    "priorities": list(Priority),
     "most": 200,
     "lease": timedelta(minutes=1),
     "domain": "x.example",

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier import delivery, jobs, store
+from services.notifier import jobs, store
+from services.notifier.delivery import deliverer as claiming
+from services.notifier.letters import Priority
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
@@ -195,7 +197,7 @@ async def test_a_relay_that_was_down_for_a_day_gets_every_mail_once_and_answers_
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock is moved: everything is a day older when the relay comes back."""
-    monkeypatch.setattr(delivery, "CLAIM", 10)
+    monkeypatch.setattr(claiming, "CLAIM", 10)
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 40)
     await notifier.change("UPDATE mail SET priority = 2 WHERE recipient < 'A-2'")
@@ -273,7 +275,9 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
 
     async def claim() -> store.Claim:
         async with notifier.database.quiet_transaction() as tx:
-            [claimed] = await store.claim(tx, owner, most=10, lease=minute, message_domain="x.example")
+            [claimed] = await store.claim(
+                tx, owner, list(Priority), most=10, lease=minute, message_domain="x.example"
+            )
         return claimed.claim
 
     first = await claim()

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.delivery import RETRY_MOST, retry_delay
-from services.notifier.domains import MOST_HELD, Domains, Entry, Later
+from services.notifier.delivery.domains import MOST_HELD, Domains, Entry, Later
+from services.notifier.delivery.endings import RETRY_MOST, retry_delay
 
 
 def test_whoever_leaves_takes_the_one_that_was_held() -> None:

@@ -1,0 +1,54 @@
+"""Many small writes as few statements. Nothing is known here of what is written."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batcher(Generic[T, R]):
+    """What comes while one write is under way goes together in the next.
+
+    ``linger`` is how many seconds to wait for company before each.
+    """
+
+    def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
+        self._write = write
+        self._linger = linger
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def put(self, item: T) -> "asyncio.Future[R]":
+        """Have ``item`` written. The future is done after the commit and holds what its batch returned."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        return future
+
+    async def flush(self) -> None:
+        """Wait until everything put so far is written."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                if self._linger:
+                    await asyncio.sleep(self._linger)
+                batch, self._waiting = self._waiting, []
+                try:
+                    result = await self._write([item for item, _ in batch])
+                except Exception as error:  # noqa: BLE001 whoever waits for it is told
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                            future.exception()  # a future that nobody awaits is no fault
+                else:
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_result(result)
+        finally:
+            self._writing = None

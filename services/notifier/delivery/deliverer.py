@@ -1,0 +1,169 @@
+"""From the queue into the lanes: claim what is due and may be sent, and give back at the end what was not."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from services.notifier import letters, store
+from services.notifier.delivery.lanes import Job, Lanes
+from services.notifier.letters import Priority
+from services.notifier.mailer import Mailer
+from services.notifier.render import Renderer
+from services.notifier.store import turns
+from shared.database import Database, is_temporary
+
+log = logging.getLogger(__name__)
+
+CLAIM = 100
+"""Mails claimed in one statement."""
+CLAIM_LEASE = timedelta(minutes=1)
+"""Short, so that what a killed process had claimed is not held up; running out of it costs a second claim."""
+POLL_SECONDS = 0.1
+STOP_SECONDS = 8.0
+"""How long a stop waits for mails that the relay has in hand."""
+
+
+class Deliverer:
+    """Sends what is due. Any number may share a queue; each has an ``owner`` of its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        mailer: Mailer,
+        renderer: Renderer,
+        *,
+        lanes: int,
+        message_domain: str,
+        stop_seconds: float = STOP_SECONDS,
+        per_domain: int = 0,
+        domain_rate: float = 0,
+    ) -> None:
+        self.owner: UUID = uuid4()
+        self._database = database
+        self._mailer = mailer
+        self._message_domain = message_domain
+        self._stop_seconds = stop_seconds
+        self._domain_rate = domain_rate
+        self._woken = asyncio.Event()
+        self._sessions: dict[UUID, letters.Session] = {}
+        self._lanes = Lanes(
+            database,
+            self.owner,
+            mailer,
+            renderer,
+            number=lanes,
+            per_domain=per_domain,
+            on_room=self._woken.set,
+            on_settled=self._tell_relay,
+        )
+        self._after_settling: Callable[[], None] | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Deliver until told to stop; then finish what the relay has in hand and give back the rest."""
+        before = self._after_settling = self._database.after_commit
+
+        def after_commit() -> None:
+            before()
+            self._woken.set()
+
+        self._database.after_commit = after_commit
+        self._lanes.open()
+        try:
+            await self._fill(stopping)
+        finally:
+            await self._stop()
+
+    async def deliver_due(self) -> int:
+        """Send all that is due now, then return how many mails were tried."""
+        tried = 0
+        while not self._mailer.pause() and (claimed := await self._claim(list(Priority))):
+            tried += len(claimed)
+            self._lanes.open()
+            self._lanes.give(claimed)
+            await self._lanes.finish()
+        return tried
+
+    async def _fill(self, stopping: asyncio.Event) -> None:
+        """Keep the lanes busy: claim what would soon have its turn. Ends early if a lane dies."""
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set() and not self._lanes.have_died():
+                self._woken.clear()
+                if pause := self._mailer.pause():
+                    await asyncio.wait([stop], timeout=pause)
+                    continue
+                if not await self._relay_answers(stop):
+                    continue
+                try:
+                    claimed = await self._claim([one for one in Priority if self._lanes.has_room_for(one)])
+                except Exception as error:
+                    if not is_temporary(error):
+                        raise
+                    log.warning("The queue cannot be read (%s): tried again", type(error).__name__)
+                    await asyncio.wait([stop], timeout=random.uniform(0.5, 1.5))  # noqa: S311 jitter
+                    continue
+                self._lanes.give(claimed)
+                if not claimed:
+                    await self._wait_for_work(stop)
+        finally:
+            stop.cancel()
+
+    async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
+        """Whether to claim: after an outage one connection is tried first, which costs no mail an attempt."""
+        if not self._mailer.has_failed():
+            return True
+        trial = asyncio.create_task(self._mailer.try_relay())
+        await asyncio.wait([stop, trial], return_when=asyncio.FIRST_COMPLETED)
+        if not trial.done():
+            trial.cancel()
+            await asyncio.wait([trial])
+            return False
+        return trial.result()
+
+    async def _wait_for_work(self, stop: "asyncio.Task[bool]") -> None:
+        woken = asyncio.create_task(self._woken.wait())
+        await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        woken.cancel()
+
+    async def _claim(self, priorities: Sequence[Priority]) -> list[Job]:
+        """Mails of these priorities to send now; none when none is due, or none may be sent yet."""
+        while priorities:
+            async with self._database.quiet_transaction() as tx:
+                claimed = await store.claim(
+                    tx,
+                    self.owner,
+                    priorities,
+                    most=CLAIM,
+                    lease=CLAIM_LEASE,
+                    message_domain=self._message_domain,
+                )
+                if not claimed:
+                    break
+                if self._domain_rate:
+                    claimed = await turns.take(tx, claimed, rate=self._domain_rate)
+                about = await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
+            if claimed:
+                return [Job(one, what) for one, what in zip(claimed, about, strict=True)]
+        return []
+
+    def _tell_relay(self) -> None:
+        """What was settled is to be published; it makes no mail due, and is no reason to claim."""
+        (self._after_settling or self._database.after_commit)()
+
+    async def _stop(self) -> None:
+        try:
+            await self._lanes.close(self._stop_seconds)
+        finally:
+            try:
+                async with self._database.quiet_transaction() as tx:
+                    # In this order: what is left of the claims goes back, what had begun is nobody's to send.
+                    await store.release(tx, self.owner)
+                    await store.expire_leases(tx, self.owner)
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                log.warning("Claims stay until their leases run out (%s)", type(error).__name__)
+            await self._mailer.close()

@@ -1,0 +1,248 @@
+"""The lanes: each sends one mail after the other, the most urgent first.
+
+Marks and outcomes of many mails go to the database in one statement; the mark of each is durable before its
+DATA. Nothing is known here of where mails come from.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from services.notifier import letters, store
+from services.notifier.delivery import endings
+from services.notifier.delivery.batching import Batcher
+from services.notifier.delivery.domains import Domains, Entry, Later
+from services.notifier.mailer import Mailer, Outcome, Verdict
+from services.notifier.mime import UnsendableAddress
+from services.notifier.render import Outgoing, Renderer
+from services.notifier.store import Claim, Claimed, Settlement
+from shared import clock
+from shared.database import Database, is_temporary
+
+log = logging.getLogger(__name__)
+
+DATA_LEASE = timedelta(minutes=15)
+"""Longer than the relay may take to answer DATA and the final dot together."""
+END_LINGER_SECONDS = 0.005
+"""Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
+ENOUGH = 50
+"""With so many before it, a mail is better left in the queue: another process may have time for it."""
+
+RENDER_FAILURES = Counter(
+    "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed mail and what its letter tells beside its own facts."""
+
+    claimed: Claimed
+    about: store.About
+
+    @property
+    def domain(self) -> str:
+        """Where the mail goes."""
+        return self.claimed.mail.address.rpartition("@")[2].lower()
+
+
+class Lanes:
+    """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
+
+    ``on_room`` is called when there is room again for what :meth:`has_room_for` refused, ``on_settled`` after
+    outcomes were committed, and what tells of them stands in the outbox.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owner: UUID,
+        mailer: Mailer,
+        renderer: Renderer,
+        *,
+        number: int,
+        per_domain: int,
+        on_room: Callable[[], None],
+        on_settled: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._owner = owner
+        self._mailer = mailer
+        self._renderer = renderer
+        self._number = number
+        self._domains: Domains[Job] = Domains(most=per_domain)
+        self._on_room = on_room
+        self._on_settled = on_settled
+        self._refused = False
+        self._jobs: asyncio.PriorityQueue[tuple[int, int, Job | None]] = asyncio.PriorityQueue()
+        self._places = itertools.count()
+        self._waiting = dict.fromkeys(letters.Priority, 0)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
+        self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
+
+    def open(self) -> None:
+        """Begin to take jobs."""
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
+
+    def give(self, jobs: Sequence[Job]) -> None:
+        """Have these sent, the more urgent before those that wait already."""
+        for job in jobs:
+            self._waiting[job.claimed.priority] += 1
+            self._jobs.put_nowait((job.claimed.priority, next(self._places), job))
+
+    def has_room_for(self, priority: letters.Priority) -> bool:
+        """Whether a mail of this priority would soon have its turn."""
+        ahead = sum(waiting for other, waiting in self._waiting.items() if other <= priority)
+        has_room = ahead + self._domains.waiting() <= ENOUGH
+        self._refused = self._refused or not has_room
+        return has_room
+
+    def have_died(self) -> bool:
+        """Whether one has ended by a fault: :meth:`close` raises it."""
+        return any(task.done() for task in self._tasks)
+
+    async def finish(self) -> None:
+        """Send all that was given, write it down, and end."""
+        self._end_when_idle()
+        await asyncio.gather(*self._tasks)
+        await self._ends.flush()
+
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
+        self._domains.let_go()
+        while not self._jobs.empty():
+            self._jobs.get_nowait()
+        self._end_when_idle()
+        done, pending = await asyncio.wait(self._tasks, timeout=seconds)
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(self._marks.flush(), self._ends.flush()), 5)
+        for task in done:
+            task.result()
+
+    def _end_when_idle(self) -> None:
+        for _ in self._tasks:
+            self._jobs.put_nowait((len(letters.Priority), next(self._places), None))
+
+    # ------------------------------------------------------------------------------------- one lane
+
+    async def _work(self) -> None:
+        """Send one mail after the other; the outcome of one is written while the next is sent.
+
+        So a kill leaves at most two mails of a lane ambiguous.
+        """
+        written: asyncio.Future[None] | None = None
+        while (job := await self._next()) is not None:
+            mine: Job | None = job
+            match self._domains.enter(job.domain, job):
+                case Entry.HELD:
+                    continue
+                case Later(seconds):
+                    self._ends.put(
+                        endings.not_yet(job.claimed, "its domain is slow", timedelta(seconds=seconds))
+                    )
+                    continue
+            while mine is not None:
+                if self._mailer.pause():
+                    await self._give_back(mine)
+                else:
+                    settlement = await self._attempt(mine)
+                    if written is not None:
+                        await written
+                    written = self._ends.put(settlement) if settlement is not None else None
+                mine = self._domains.leave(job.domain)
+                self._tell_of_room()
+        if written is not None:
+            await written
+
+    async def _next(self) -> Job | None:
+        _, _, job = await self._jobs.get()
+        if job is not None:
+            self._waiting[job.claimed.priority] -= 1
+            self._tell_of_room()
+        return job
+
+    def _tell_of_room(self) -> None:
+        if self._refused and self.has_room_for(letters.Priority.NEWS):
+            self._refused = False
+            self._on_room()
+
+    async def _attempt(self, job: Job) -> Settlement | None:
+        """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
+        claimed, about = job.claimed, job.about
+        mail = claimed.mail
+        now = clock.now()
+        try:
+            match letters.look_again(mail, about.session, about.known, now, about.news):
+                case letters.Superseded(why):
+                    return endings.superseded(claimed, why)
+                case letters.Postponed(until):
+                    return endings.not_yet(claimed, "its time has not come", until - now)
+            if about.suppressed:
+                return endings.suppressed(claimed)
+            outgoing = self._renderer.render(mail, about.session, about.others, about.news)
+        except UnsendableAddress as error:
+            return endings.settled(claimed, Outcome(Verdict.FAILED, None, str(error)))
+        except Exception:
+            # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
+            RENDER_FAILURES.labels(mail.template).inc()
+            log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
+            return endings.settled(claimed, Outcome(Verdict.RETRY, None, "the letter could not be written"))
+        outcome = await self._send(claimed.claim, outgoing)
+        return endings.settled(claimed, outcome) if outcome is not None else None
+
+    async def _send(self, claim: Claim, outgoing: Outgoing) -> Outcome | None:
+        async def begin() -> bool:
+            return claim in await self._marks.put(claim)
+
+        try:
+            return await self._mailer.send(outgoing, begin)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            # The mark may or may not be stored; nothing was sent. When the lease runs out, it is told apart.
+            log.warning("The mark of mail %s cannot be stored (%s)", claim.mail_id, type(error).__name__)
+            return None
+
+    # ------------------------------------------------------------------------------------- writing down
+
+    async def _write_marks(self, claims: Sequence[Claim]) -> set[Claim]:
+        async with self._database.quiet_transaction() as tx:
+            return await store.start_data(tx, self._owner, claims, lease=DATA_LEASE)
+
+    async def _write_ends(self, settlements: Sequence[Settlement]) -> None:
+        """Write outcomes, however long the database is away: only this process knows them."""
+        failures = 0
+        while True:
+            try:
+                async with self._database.quiet_transaction() as tx:
+                    await store.settle(tx, self._owner, settlements)
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                failures += 1
+                log.warning(
+                    "What became of %d mails cannot be stored (%s): tried again",
+                    len(settlements),
+                    type(error).__name__,
+                )
+                await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 10)))
+            else:
+                self._on_settled()
+                return
+
+    async def _give_back(self, job: Job) -> None:
+        with contextlib.suppress(Exception):  # its lease gives it back as well
+            async with self._database.quiet_transaction() as tx:
+                await store.release(tx, self._owner, [job.claimed.claim])
