@@ -1,24 +1,26 @@
 """No domain gets more of a process's connections to the relay than it may have.
 
-A slow mail host must not hold up the others. What is shared out are the connections of this process, so each
-process counts for itself. Nothing is known here of the queue or of SMTP.
+A slow mail host must not hold up the others, and must itself never wait for work. What is shared out are the
+connections of this process, so each process counts for itself. Nothing is known here of the queue or of SMTP.
 """
 
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
 
 MOST_HELD = 200
-"""Jobs of one domain that wait here for their turn; more would be for too long."""
-SLOW_SECONDS = 1.0
-"""Who has waited so long shows that their domain is slow: nobody else of it is held or waited for."""
-TURN_AWAY_SECONDS = (1.0, 30.0)
-"""How long who is turned away stays away, the first of a domain and the many after them."""
+"""Jobs of one domain that wait here for their turn."""
+HOLD_SECONDS = 2.0
+"""Nobody is held who would wait longer: their lease would run out here, and they would be in the way."""
+REMEMBERED_TURNS = 100
+"""After so many, older ones count half: a domain that has become slower or faster is soon known as such."""
+AWAY_SECONDS = (0.5, 600.0)
+"""How long who is turned away stays away, at least and at most; the domain may be faster by then."""
 
 
 class Entry(Enum):
@@ -36,52 +38,85 @@ class Later:
     seconds: float
 
 
+@dataclass(slots=True)
+class _Domain(Generic[Job]):
+    """What one domain has in hand, and how fast it has been while somebody waited for it."""
+
+    under_way: int = 0
+    held: deque[Job] = field(default_factory=deque)
+    seconds: float = 0.0
+    turns: float = 0.0
+    last: float = 0.0
+    """When somebody left, or began to wait, last."""
+    free_at: float = 0.0
+    """When all who were turned away will have had their turn."""
+
+    def pace(self, now: float) -> float:
+        """Seconds from one turn to the next; while nobody has left, as long as that has taken."""
+        waited = now - self.last if self.held else 0.0
+        return (self.seconds + waited) / max(self.turns, 1.0)
+
+    def is_slow(self, now: float) -> bool:
+        return len(self.held) * self.pace(now) > HOLD_SECONDS
+
+    def hold(self, job: Job, now: float) -> None:
+        if not self.held:
+            self.last = now
+        self.held.append(job)
+
+    def take(self, now: float) -> Job:
+        self.seconds += now - self.last
+        self.turns += 1
+        self.last = now
+        if self.turns > REMEMBERED_TURNS:
+            self.seconds /= 2
+            self.turns /= 2
+        return self.held.popleft()
+
+
 class Domains(Generic[Job]):
     """``most`` mails of one domain under way at once; 0 is no limit."""
 
     def __init__(self, *, most: int = 0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._monotonic = monotonic
-        self._under_way: dict[str, int] = defaultdict(int)
-        self._held: dict[str, deque[tuple[float, Job]]] = defaultdict(deque)
-        self._turned_away: dict[str, int] = defaultdict(int)
+        self._domains: dict[str, _Domain[Job]] = {}
 
-    def enter(self, domain: str, job: Job) -> Entry | Later:
+    def enter(self, name: str, job: Job) -> Entry | Later:
         """Ask for a turn. After ``NOW``, :meth:`leave` must follow."""
-        if self._most and self._under_way[domain] >= self._most:
-            held = self._held[domain]
-            if len(held) >= MOST_HELD or self._is_slow(held):
-                return self._turn_away(domain)  # or their leases would run out here
-            held.append((self._monotonic(), job))
+        domain = self._domains.setdefault(name, _Domain())
+        if not self._most or domain.under_way < self._most:
+            domain.under_way += 1
+            return Entry.NOW
+        now = self._monotonic()
+        if len(domain.held) < MOST_HELD and not domain.is_slow(now):
+            domain.hold(job, now)
             return Entry.HELD
-        self._under_way[domain] += 1
-        return Entry.NOW
+        return self._turn_away(domain, now)
 
-    def leave(self, domain: str) -> Job | None:
+    def leave(self, name: str) -> Job | None:
         """End a turn. The job that has it now, if one was held."""
-        held = self._held.get(domain)
-        if held:
-            return held.popleft()[1]
-        self._held.pop(domain, None)
-        self._turned_away.pop(domain, None)
-        self._under_way[domain] -= 1
-        if not self._under_way[domain]:
-            del self._under_way[domain]
+        domain = self._domains[name]
+        if domain.held:
+            return domain.take(self._monotonic())
+        domain.under_way -= 1
+        if not domain.under_way:
+            del self._domains[name]
         return None
 
     def waiting(self) -> int:
         """How many are held and will soon be gone: those of slow domains do not count."""
-        return sum(len(held) for held in self._held.values() if not self._is_slow(held))
-
-    def _is_slow(self, held: "deque[tuple[float, Job]]") -> bool:
-        return bool(held) and self._monotonic() - held[0][0] > SLOW_SECONDS
+        now = self._monotonic()
+        return sum(len(one.held) for one in self._domains.values() if one.held and not one.is_slow(now))
 
     def let_go(self) -> None:
         """Forget who is held: somebody else gives them back."""
-        self._held.clear()
+        for domain in self._domains.values():
+            domain.held.clear()
 
-    def _turn_away(self, domain: str) -> Later:
-        """Longer the more there are: a few come back at once, a hundred thousand do not all the time."""
-        least, most = TURN_AWAY_SECONDS
-        self._turned_away[domain] += 1
-        return Later(min(most, least + self._turned_away[domain] / 20))
+    def _turn_away(self, domain: _Domain[Job], now: float) -> Later:
+        """Until those before it have had their turn: so the domain has work, and nobody comes in vain."""
+        pace = domain.pace(now)
+        domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace
+        least, most = AWAY_SECONDS
+        return Later(min(max(least, domain.free_at - now), most))

@@ -1,10 +1,11 @@
 """What one domain may have: so many at once, and the longer waits after a refusal."""
 
 from datetime import timedelta
+from heapq import heappop, heappush
 
 import pytest
 
-from services.notifier.delivery.domains import MOST_HELD, Domains, Entry, Later
+from services.notifier.delivery.domains import AWAY_SECONDS, MOST_HELD, Domains, Entry, Later
 from services.notifier.delivery.endings import RETRY_MOST, retry_delay
 
 
@@ -28,28 +29,98 @@ def test_more_than_can_be_held_come_back_later() -> None:
     assert isinstance(entries[-1], Later)
 
 
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def full(most: int, *names: str) -> tuple[Domains[int], Clock]:
+    """Domains that have all that they may have, and a clock."""
+    clock = Clock()
+    domains: Domains[int] = Domains(most=most, monotonic=clock)
+    for name in names:
+        assert {domains.enter(name, n) for n in range(most)} == {Entry.NOW}
+    return domains, clock
+
+
 def test_nobody_waits_for_a_slow_domain_and_everybody_for_a_fast_one() -> None:
-    now = [100.0]
-    domains: Domains[int] = Domains(most=1, monotonic=lambda: now[0])
-    for domain in ("fast.example", "slow.example"):
-        for number in range(4):
-            domains.enter(domain, number)
-    assert domains.waiting() == 6
-    now[0] = 101.5
-    for _ in range(3):
+    domains, clock = full(1, "fast.example", "slow.example")
+    for name in ("fast.example", "slow.example"):
+        assert {domains.enter(name, n) for n in range(4)} == {Entry.HELD}
+    assert domains.waiting() == 8
+    for _ in range(2):
+        clock.now += 0.5
         domains.leave("fast.example")
     assert domains.enter("fast.example", 5) is Entry.HELD
-    assert isinstance(domains.enter("slow.example", 5), Later)
-    assert domains.waiting() == 1
+    assert isinstance(domains.enter("slow.example", 5), Later), "four wait for one that has taken a second"
+    assert domains.waiting() == 3
 
 
-def test_a_few_who_are_turned_away_come_back_soon_and_many_do_not_all_the_time() -> None:
-    domains: Domains[int] = Domains(most=1)
-    for number in range(1 + MOST_HELD):
-        domains.enter("a.example", number)
-    waits = [domains.enter("a.example", number) for number in range(1000)]
-    assert waits[0] == Later(1.05)
-    assert waits[-1] == Later(30.0)
+def test_who_is_turned_away_comes_back_when_those_before_have_had_their_turn() -> None:
+    domains, clock = full(2, "a.example")
+    for _ in range(100):  # four a second leave
+        assert domains.enter("a.example", 0) is Entry.HELD
+        clock.now += 0.25
+        domains.leave("a.example")
+    held = 0
+    while domains.enter("a.example", held) is Entry.HELD:
+        held += 1
+    assert held == 9, "two seconds' worth"
+    waits = [wait.seconds for n in range(5_000) if isinstance(wait := domains.enter("a.example", n), Later)]
+    assert waits[0] == pytest.approx((held + 2) / 4), "one was turned away already"
+    assert waits[3] == pytest.approx((held + 5) / 4)
+    assert waits[-1] == AWAY_SECONDS[1], "it may be faster by then"
+
+
+def test_a_slow_domain_always_has_work_and_its_mails_are_seldom_looked_at_in_vain() -> None:
+    """A thousand mails, two at once, each a quarter of a second: played with a queue and a clock."""
+    domains, clock = full(2)
+    number, seconds = 1_000, 0.25
+    to_come = [(clock.now, n, "due") for n in range(number)]
+    in_vain = done = 0
+    while to_come:
+        clock.now, mail, what = heappop(to_come)
+        begun: int | None = mail
+        if what == "due":
+            entry = domains.enter("slow.example", mail)
+            if isinstance(entry, Later):
+                in_vain += 1
+                heappush(to_come, (clock.now + entry.seconds, mail, "due"))
+            if entry is not Entry.NOW:
+                continue
+        else:
+            done += 1
+            begun = domains.leave("slow.example")
+        if begun is not None:
+            heappush(to_come, (clock.now + seconds, begun, "sent"))
+    assert done == number
+    assert clock.now - 100.0 < 1.1 * number * seconds / 2
+    assert in_vain < 2 * number
+
+
+def test_a_domain_that_has_become_faster_is_soon_known_as_such() -> None:
+    domains, clock = full(1, "a.example")
+    for seconds, turns in ((1.0, 150), (0.01, 700)):
+        for _ in range(turns):
+            assert domains.enter("a.example", 0) is Entry.HELD
+            clock.now += seconds
+            domains.leave("a.example")
+    assert {domains.enter("a.example", n) for n in range(100)} == {Entry.HELD}
+
+
+def test_time_in_which_nobody_waited_makes_no_domain_slow() -> None:
+    domains, clock = full(1, "a.example")
+    for _ in range(3):
+        assert domains.enter("a.example", 0) is Entry.HELD
+        clock.now += 0.01
+        domains.leave("a.example")
+        clock.now += 60
+    assert {domains.enter("a.example", n) for n in range(100)} == {Entry.HELD}
 
 
 def test_without_limits_everybody_enters() -> None:
