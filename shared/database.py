@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import DateTime, MetaData, Table, TextClause, text
+from sqlalchemy import DateTime, MetaData, Table, TextClause, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -54,6 +54,8 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
+            # The connection used last first: its statements are prepared, and no more are opened than needed.
+            pool_use_lifo=True,
             hide_parameters=True,  # they are names and addresses, and errors end in logs
             pool_timeout=30,
             pool_recycle=1800,
@@ -70,6 +72,8 @@ class Database:
                 },
             },
         )
+
+        event.listen(self._engine.sync_engine, "connect", _know_arrays)
 
     async def check(self) -> None:
         """Connect once. Raises :class:`DatabaseUnreachable`."""
@@ -109,6 +113,16 @@ class Database:
     async def close(self) -> None:
         """Close every pooled connection."""
         await self._engine.dispose()
+
+
+def _know_arrays(connection: Any, _record: Any) -> None:
+    """Have a new connection look up our array types at once, in one query.
+
+    asyncpg does it for each as it is first used: 7 ms each time, on each connection, in the middle of work.
+    """
+    types = "bool", "bytea", "int2", "int4", "int8", "varchar", "timestamptz", "interval", "uuid", "jsonb"
+    columns = ", ".join(f"CAST(${number} AS {name}[])" for number, name in enumerate(types, 1))
+    connection.run_async(lambda driver: driver.prepare(f"SELECT {columns}"))
 
 
 def async_url(url: str) -> URL:

@@ -79,7 +79,9 @@ class Deliverer:
     async def deliver_due(self) -> int:
         """Send all that is due now, then return how many mails were tried."""
         tried = 0
-        while not self._mailer.pause() and (claimed := await self._claim(list(Priority))):
+        is_all = False
+        while not is_all and not self._mailer.pause():
+            claimed, is_all = await self._claim(list(Priority))
             tried += len(claimed)
             self._lanes.open()
             self._lanes.give(claimed)
@@ -98,7 +100,8 @@ class Deliverer:
                 if not await self._relay_answers(stop):
                     continue
                 try:
-                    claimed = await self._claim([one for one in Priority if self._lanes.has_room_for(one)])
+                    room = [one for one in Priority if self._lanes.has_room_for(one)]
+                    claimed, is_all = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):
                         raise
@@ -106,7 +109,7 @@ class Deliverer:
                     await asyncio.wait([stop], timeout=random.uniform(0.5, 1.5))  # noqa: S311 jitter
                     continue
                 self._lanes.give(claimed)
-                if not claimed:
+                if is_all:
                     await self._wait_for_work(stop)
         finally:
             stop.cancel()
@@ -128,26 +131,26 @@ class Deliverer:
         await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
 
-    async def _claim(self, priorities: Sequence[Priority]) -> list[Job]:
-        """Mails of these priorities to send now; none when none is due, or none may be sent yet."""
-        while priorities:
-            async with self._database.quiet_transaction() as tx:
-                claimed = await store.claim(
-                    tx,
-                    self.owner,
-                    priorities,
-                    most=CLAIM,
-                    lease=CLAIM_LEASE,
-                    message_domain=self._message_domain,
-                )
-                if not claimed:
-                    break
-                if self._domain_rate:
-                    claimed = await turns.take(tx, claimed, rate=self._domain_rate)
-                about = await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
-            if claimed:
-                return [Job(one, what) for one, what in zip(claimed, about, strict=True)]
-        return []
+    async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Job], bool]:
+        """Mails of these priorities to send now, and whether no more of them are due."""
+        async with self._database.quiet_transaction() as tx:
+            claimed = await store.claim(
+                tx,
+                self.owner,
+                priorities,
+                most=CLAIM,
+                lease=CLAIM_LEASE,
+                message_domain=self._message_domain,
+            )
+            is_all = len(claimed) < CLAIM
+            if claimed and self._domain_rate:
+                claimed = await turns.take(tx, claimed, rate=self._domain_rate)
+            about = (
+                await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
+                if claimed
+                else []
+            )
+        return [Job(one, what) for one, what in zip(claimed, about, strict=True)], is_all
 
     def _tell_relay(self) -> None:
         """What was settled is to be published; it makes no mail due, and is no reason to claim."""
