@@ -20,10 +20,12 @@ class HistoryCut(Exception):
 
 
 async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncIterator[list[Delivery]]:
-    """All that these topics held at the start, in the order of each partition, some at a time.
+    """All that these topics held at the start, and what came with it, in the order of each partition.
 
-    It is read long after it was told: an event counts as received when it was published. Raises
-    ``KafkaError``, and :class:`HistoryCut` when the broker has nothing more to say before the end.
+    Everything that is found is handed on, behind the end too: the embedded broker takes the first record of
+    the last batch for the end. It is read long after it was told: an event counts as received when it was
+    published. Raises ``KafkaError``, and :class:`HistoryCut` when the broker has nothing more to say before
+    the end.
     """
     header_names.tolerate()
     consumer = AIOKafkaConsumer(
@@ -50,9 +52,8 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
                 heard_at = loop.time()
                 yield [
                     decode(record_of(raw, datetime.fromtimestamp(raw.timestamp / 1000, UTC)))
-                    for partition, records in found.items()
+                    for records in found.values()
                     for raw in records
-                    if raw.offset < ends[partition]
                 ]
             elif loop.time() - heard_at > PATIENCE_SECONDS:
                 topic, number = behind[0].topic, behind[0].partition

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from shared.events.catalogue import (
 )
 from shared.events.enrolment import AgentEnrolled, SessionOccupancyChanged
 from shared.events.vocabulary import Agent
+from shared.local.kafka import KafkaBroker
 from shared.local.tansu import TansuBroker
 from shared.messaging.consumer import Intake, Subscription
 from shared.messaging.decoding import Record, decode
@@ -38,12 +40,13 @@ from tests.support.kafka import Portal
 from tests.support.processes import run_cli
 
 POLICY = Policy()
+Broker = TansuBroker | KafkaBroker
 
 
 @pytest.fixture
-def kafka_of_its_own() -> Any:
+def kafka_of_its_own(request: pytest.FixtureRequest) -> Any:
     """A broker that holds nothing but what the test tells: extra sessions would be differences."""
-    with TansuBroker.start() as broker:
+    with getattr(request, "param", TansuBroker.start)() as broker:
         create_topics(broker)
         yield broker
 
@@ -63,13 +66,16 @@ async def hear(database: Database, subscription: Subscription, said: Sequence[To
         await Intake(subscription, database).take([decode(record)])
 
 
-async def publish(broker: TansuBroker, said: Sequence[Told], *, compacted: bool) -> None:
-    """Onto the topics; compacted: only the last word on each subject."""
+async def publish(broker: Broker, said: Sequence[Told], *, compacted: bool) -> None:
+    """Onto the topics, in batches as a relay does; compacted: only the last word on each subject."""
     last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in said}
+    records = defaultdict(list)
+    for event, event_id in last.values() if compacted else said:
+        head = headers(event.TYPE, event_id=event_id, source="/services/catalogue")
+        records[event.TOPIC.value].append((event.key, head, event.model_dump_json().encode()))
     async with Portal(broker.bootstrap_servers) as portal:
-        for event, event_id in last.values() if compacted else said:
-            head = headers(event.TYPE, event_id=event_id, source="/services/catalogue")
-            await portal.send(event.TOPIC.value, [(event.key, head, event.model_dump_json().encode())])
+        for topic, batch in records.items():
+            await portal.send(topic, batch)
 
 
 async def dump(database: Database, query: str) -> list[Any]:
@@ -82,9 +88,7 @@ async def run_in(database: Database, statement: str) -> None:
         await tx.execute(text(statement))
 
 
-def projections(
-    service: str, url: str, broker: TansuBroker, command: str
-) -> subprocess.CompletedProcess[str]:
+def projections(service: str, url: str, broker: Broker, command: str) -> subprocess.CompletedProcess[str]:
     environment = settings_of(service, url, broker.bootstrap_servers)
     return run_cli(service, "projections", command, environment=environment)
 
@@ -117,7 +121,7 @@ EVENTS = "SELECT count(*) FROM outbox"
 
 
 async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
-    kafka_of_its_own: TansuBroker,
+    kafka_of_its_own: Broker,
     enrolment_url: str,
     open_database: Callable[[str], Database],
 ) -> None:
@@ -180,7 +184,7 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
 
 
 async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_rebuilt(
-    kafka_of_its_own: TansuBroker, enrolment_url: str, open_database: Callable[[str], Database]
+    kafka_of_its_own: Broker, enrolment_url: str, open_database: Callable[[str], Database]
 ) -> None:
     database, broker = open_database(enrolment_url), kafka_of_its_own
     on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
@@ -214,7 +218,7 @@ KNOWN = (
 
 
 async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to_nobody_twice(
-    kafka_of_its_own: TansuBroker,
+    kafka_of_its_own: Broker,
     notifier_url: str,
     open_database: Callable[[str], Database],
 ) -> None:
@@ -281,8 +285,14 @@ async def fan_out(database: Database) -> None:
 OCCUPANCY = "SELECT session_id, version, capacity, enrolled, waiting, offered FROM occupancy ORDER BY 1"
 
 
+@pytest.mark.parametrize(
+    "kafka_of_its_own",
+    [TansuBroker.start, pytest.param(KafkaBroker.temporary, marks=pytest.mark.kafka)],
+    ids=["embedded", "kafka"],
+    indirect=True,
+)
 async def test_the_catalogue_knows_again_how_full_its_sessions_are(
-    kafka_of_its_own: TansuBroker, catalogue_url: str, open_database: Callable[[str], Database]
+    kafka_of_its_own: Broker, catalogue_url: str, open_database: Callable[[str], Database]
 ) -> None:
     database, broker = open_database(catalogue_url), kafka_of_its_own
     ids = [uuid.uuid4() for _ in range(150)]  # more than one transaction
