@@ -1,8 +1,6 @@
-"""Processes killed, stopped or doubled, relays that are away: nothing is lost, nothing sent twice."""
+"""Leases that run out, stops, relays that are away: nothing is lost, nothing sent twice."""
 
 import asyncio
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -15,7 +13,6 @@ from services.notifier.letters import Priority
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
-from tests.support.processes import ROOT
 from tests.support.smtp import Hang
 from tests.unit.notifier.builders import a_session
 
@@ -64,51 +61,6 @@ async def test_an_owner_that_hung_after_data_still_settles_what_it_knows(queued:
     hang.release.set()
     await work
     assert await queued.states() == ["sent"]
-
-
-@pytest.mark.parametrize(
-    ("point", "left", "then"),
-    [
-        ("CONNECT", "claimed", "pending"),
-        ("MAIL", "claimed", "pending"),
-        ("RCPT", "claimed", "pending"),
-        ("DATA", "data_started", "ambiguous"),
-        ("BODY", "data_started", "ambiguous"),
-        ("DOT", "data_started", "ambiguous"),
-    ],
-)
-async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
-    queued: Notifier, point: str, left: str, then: str
-) -> None:
-    hang = Hang()
-    queued.relay.script(point, hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
-    await queued.relay.reached(point)
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
-    hang.release.set()
-    assert await queued.states() == [left]
-    assert await queued.deliverer().deliver_due() == 0  # the lease protects it
-    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-    await jobs.expire_leases(queued.database)
-    assert await queued.states() == [then]
-    await queued.deliverer().deliver_due()
-    assert all(count == 1 for count in queued.relay.per_message_id().values())
-    assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
-
-
-async def test_two_deliverers_on_one_queue_never_send_twice(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 450)
-    tried = await asyncio.gather(*(notifier.deliverer(lanes=6).deliver_due() for _ in range(3)))
-    assert sum(tried) == 450
-    assert sum(count > 0 for count in tried) > 1, "they did not work at the same time: this proves nothing"
-    counts = notifier.relay.per_message_id()
-    assert len(counts) == 450
-    assert set(counts.values()) == {1}
-    assert set(await notifier.states()) == {"sent"}
-    assert len(await notifier.told()) == 450
 
 
 async def test_a_stop_finishes_what_the_relay_has_and_gives_back_the_rest(notifier: Notifier) -> None:
@@ -219,52 +171,6 @@ async def test_a_relay_that_was_down_for_a_day_gets_every_mail_once_and_answers_
     assert order == sorted(order)
     assert any(order)
     assert not all(order)
-
-
-HANGING = """
-import asyncio, sys
-from services.notifier.delivery import Deliverer
-from services.notifier.mailer import Mailer
-from services.notifier.settings import Relay
-from shared.database import Database
-from tests.unit.notifier.builders import a_renderer
-
-async def main(url, port):
-    database = Database(url, application_name="stopped")
-    mailer = Mailer(Relay("127.0.0.1", int(port)), size=1)
-    await Deliverer(database, mailer, a_renderer(), lanes=1, message_domain="x.example").deliver_due()
-    await database.close()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize(("point", "ends"), [("RCPT", "sent"), ("DOT", "sent")])
-async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
-    queued: Notifier, notifier_url: str, point: str, ends: str
-) -> None:
-    """A real process under SIGSTOP: before DATA somebody else sends its mail, after DATA nobody does."""
-    hang = Hang()
-    queued.relay.script(point, hang)
-    stopped = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HANGING, notifier_url, str(queued.relay.port), cwd=ROOT
-    )
-    try:
-        await queued.relay.reached(point, seconds=30)
-        stopped.send_signal(signal.SIGSTOP)
-        await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
-        await jobs.expire_leases(queued.database)
-        assert await queued.deliverer().deliver_due() == (1 if point == "RCPT" else 0)
-        assert await queued.states() == ["sent" if point == "RCPT" else "ambiguous"]
-        hang.release.set()
-        stopped.send_signal(signal.SIGCONT)
-        assert await asyncio.wait_for(stopped.wait(), 30) == 0
-    finally:
-        if stopped.returncode is None:
-            stopped.kill()
-            await stopped.wait()
-    assert await queued.states() == [ends]
-    assert list(queued.relay.per_message_id().values()) == [1]
 
 
 async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_process_claimed_again(

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier import jobs, store
+from services.notifier import store
 from services.notifier.letters import Template
 from shared import clock
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
@@ -164,28 +164,6 @@ async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(
     rows = await notifier.rows(where="template = 'session-changed'")
     assert [row.recipient for row in rows] == ["A-1"]
     assert rows[0].facts["venue_before"].startswith("Le Couvent")
-
-
-async def test_a_fan_out_ended_in_the_middle_reaches_everyone_once(
-    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "SLICE", 4)
-    await notifier.hear(session())
-    await notifier.hear(*(enrolled(n) for n in range(10)))
-    async with notifier.database.transaction() as tx:
-        facts = {"venue_before": "Salle vieille"}
-        await store.begin(
-            tx,
-            [store.FanOut(uuid4(), store.Task.CHANGE, a_session().session_id, facts, clock.now())],
-        )
-    await jobs.fan_out(notifier.database)
-    async with notifier.database.quiet_transaction() as tx:
-        assert await store.next_slice(tx, most=4) == 4
-        await tx.rollback()  # killed before the commit
-    assert len(await notifier.rows(where="template = 'session-changed'")) == 4
-    await notifier.fan_out()
-    rows = await notifier.rows(where="template = 'session-changed'")
-    assert sorted(row.recipient for row in rows) == [f"A-{n}" for n in range(10)]
 
 
 async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> None:

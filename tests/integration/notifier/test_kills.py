@@ -1,0 +1,218 @@
+"""Real processes killed, stopped and doubled at every step: nothing is lost, nothing is sent twice."""
+
+import multiprocessing
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from multiprocessing.context import ForkServerContext
+
+import pytest
+from sqlalchemy import text
+
+from services.notifier import jobs
+from shared.database import Transaction
+from shared.events.catalogue import SessionScheduled
+from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.integration.notifier.test_schedule import changed, session
+from tests.integration.notifier.workers import NAME, Start, Work, Worker, deliver, fan_out
+from tests.support.smtp import Hang
+from tests.unit.notifier.builders import a_session
+
+Eventually = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def forking() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([deliver.__module__])
+    return context
+
+
+@pytest.fixture
+async def start(forking: ForkServerContext) -> AsyncIterator[Start]:
+    """Start a process that does a work of this module; whatever still runs at the end is killed."""
+    started: list[Worker] = []
+
+    def one(work: Work, *arguments: object) -> Worker:
+        process = forking.Process(target=work, args=arguments)
+        process.start()
+        started.append(Worker(process))
+        return started[-1]
+
+    yield one
+    for worker in started:
+        worker.clear_away()
+
+
+async def run_out_of_leases(notifier: Notifier) -> None:
+    await notifier.change(
+        "UPDATE mail SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL"
+    )
+    await jobs.expire_leases(notifier.database)
+
+
+async def connections(notifier: Notifier, condition: str = "true") -> int:
+    """How many connections workers have to the database."""
+    query = text(f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{NAME}' AND {condition}")
+    async with notifier.database.quiet_transaction() as tx:
+        return int(await tx.scalar(query) or 0)
+
+
+@asynccontextmanager
+async def holding_up(notifier: Notifier, eventually: Eventually, lock: str) -> AsyncIterator[Transaction]:
+    """Inside, whoever writes to the queue waits, and all that it had sent is undone once it is killed."""
+
+    async def they_are_gone() -> bool:
+        return not await connections(notifier)
+
+    async with notifier.database.quiet_transaction() as tx:
+        await tx.execute(text(lock))
+        yield tx
+    await eventually(they_are_gone, "the database has noticed the kill")
+
+
+@pytest.mark.parametrize(
+    ("point", "left", "then"),
+    [
+        ("CONNECT", "claimed", "pending"),
+        ("EHLO", "claimed", "pending"),
+        ("MAIL", "claimed", "pending"),
+        ("RCPT", "claimed", "pending"),
+        ("DATA", "data_started", "ambiguous"),
+        ("BODY", "data_started", "ambiguous"),
+        ("DOT", "data_started", "ambiguous"),
+    ],
+)
+async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
+    *, queued: Notifier, notifier_url: str, start: Start, point: str, left: str, then: str
+) -> None:
+    hang = Hang()
+    queued.relay.script(point, hang)
+    worker = start(deliver, notifier_url, queued.relay.port)
+    await queued.relay.reached(point, seconds=30)
+    await worker.kill()
+    hang.release.set()
+    assert await queued.states() == [left]
+    assert await queued.deliverer().deliver_due() == 0  # the lease protects it
+    await run_out_of_leases(queued)
+    assert await queued.states() == [then]
+    await queued.deliverer().deliver_due()
+    assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
+    taken = list(queued.relay.per_message_id().values())
+    assert taken == ([] if point == "DATA" else [1])
+
+
+@pytest.mark.parametrize(
+    ("what", "point", "left", "then"),
+    [
+        ("the mark that DATA begins", "RCPT", "claimed", "pending"),
+        ("the outcome, after 250", "DOT", "data_started", "ambiguous"),
+    ],
+)
+async def test_a_kill_while_something_is_written_down_loses_nothing_and_doubles_nothing(
+    *,
+    queued: Notifier,
+    notifier_url: str,
+    start: Start,
+    eventually: Eventually,
+    what: str,
+    point: str,
+    left: str,
+    then: str,
+) -> None:
+    hang = Hang()
+    queued.relay.script(point, hang)
+    worker = start(deliver, notifier_url, queued.relay.port)
+    await queued.relay.reached(point, seconds=30)
+
+    async def it_writes() -> bool:
+        return await connections(queued, "wait_event_type = 'Lock'") > 0
+
+    async with holding_up(queued, eventually, "SELECT FROM mail FOR UPDATE"):
+        hang.release.set()
+        await eventually(it_writes, what)
+        await worker.kill()
+    assert await queued.states() == [left]
+    await run_out_of_leases(queued)
+    assert await queued.states() == [then]
+    await queued.deliverer().deliver_due()
+    assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
+    assert list(queued.relay.per_message_id().values()) == [1]
+
+
+@pytest.mark.parametrize("point", ["RCPT", "DOT"])
+async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
+    queued: Notifier, notifier_url: str, start: Start, point: str
+) -> None:
+    """Under SIGSTOP: before DATA somebody else sends its mail, after DATA nobody does."""
+    hang = Hang()
+    queued.relay.script(point, hang)
+    worker = start(deliver, notifier_url, queued.relay.port)
+    await queued.relay.reached(point, seconds=30)
+    worker.send(signal.SIGSTOP)
+    await run_out_of_leases(queued)
+    assert await queued.deliverer().deliver_due() == (1 if point == "RCPT" else 0)
+    assert await queued.states() == ["sent" if point == "RCPT" else "ambiguous"]
+    hang.release.set()
+    worker.send(signal.SIGCONT)
+    assert await worker.end() == 0
+    assert await queued.states() == ["sent"]
+    assert list(queued.relay.per_message_id().values()) == [1]
+
+
+async def test_two_processes_on_one_queue_never_send_twice(
+    notifier: Notifier, notifier_url: str, start: Start, eventually: Eventually
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 250)
+    hangs = [Hang(), Hang()]
+    notifier.relay.script("CONNECT", *hangs)
+    workers = [start(deliver, notifier_url, notifier.relay.port) for _ in hangs]
+
+    async def both_have_claimed() -> bool:
+        return notifier.relay.connections == 2
+
+    await eventually(both_have_claimed, "both at work at the same time")
+    for hang in hangs:
+        hang.release.set()
+    assert [await worker.end() for worker in workers] == [0, 0]
+    counts = notifier.relay.per_message_id()
+    assert len(counts) == 250
+    assert set(counts.values()) == {1}
+    assert {one.connection for one in notifier.relay.taken} == {1, 2}
+    assert set(await notifier.states()) == {"sent"}
+    assert len(await notifier.told()) == 250
+
+
+async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches_everyone_once(
+    notifier: Notifier, notifier_url: str, start: Start, eventually: Eventually
+) -> None:
+    agents, slice_, reached = 600, 10, 0
+    await notifier.hear(session())
+    await queue_many(notifier, agents)
+    await notifier.take(changed(venue="Salle neuve"))
+    query = "SELECT count(*) FROM mail WHERE template = 'session-changed'"
+
+    async def told() -> int:
+        async with notifier.database.quiet_transaction() as tx:
+            return int(await tx.scalar(text(query)) or 0)
+
+    async def some_more_are_told() -> bool:
+        return await told() > reached
+
+    async def it_writes() -> bool:
+        return await connections(notifier, "wait_event = 'relation'") > 0
+
+    for _ in range(3):
+        worker = start(fan_out, notifier_url, slice_)
+        await eventually(some_more_are_told, "a slice")
+        async with holding_up(notifier, eventually, "LOCK TABLE mail IN SHARE MODE") as tx:
+            await eventually(it_writes, "the next slice")
+            reached = int(await tx.scalar(text(query)) or 0)
+            await worker.kill()
+        assert await told() == reached, "half a slice"
+        assert reached % slice_ == 0
+        assert reached < agents, "it had finished before: this proves nothing"
+    assert await start(fan_out, notifier_url, slice_).end() == 0
+    rows = await notifier.rows("recipient, created_at, mail_id", "template = 'session-changed'")
+    assert len(rows) == len({row.recipient for row in rows}) == agents
