@@ -6,11 +6,18 @@ from datetime import timedelta
 import pytest
 
 from services.notifier import delivery
-from services.notifier.mailer import Patience
+from services.notifier.mailer import Mailer, Patience, Verdict
+from services.notifier.settings import Relay
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
-from tests.support.smtp import Drop, Hang, Reply
+from tests.integration.notifier.test_tls import MAIL, yes
+from tests.support.smtp import Action, Drop, Hang, Reply, ScriptedRelay
 from tests.unit.notifier.builders import a_session
+
+
+def impatient(relay: ScriptedRelay) -> Mailer:
+    """A mailer by itself, which waits 0.2 s for every answer."""
+    return Mailer(Relay("127.0.0.1", relay.port), size=1, patience=Patience(0.2, 0.2, 0.2, 0.2))
 
 
 async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
@@ -176,21 +183,46 @@ async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(notifie
     assert recipients() == asked + 1
 
 
-async def test_a_relay_too_slow_before_data_is_tried_again(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("RCPT", hang)
-    await queued.deliverer(patience=Patience(command=0.2)).deliver_due()
-    hang.release.set()
-    assert await queued.states() == ["retry"]
+@pytest.mark.parametrize(
+    ("point", "verdict"),
+    [
+        ("CONNECT", Verdict.RETRY),
+        ("EHLO", Verdict.RETRY),
+        ("MAIL", Verdict.RETRY),
+        ("RCPT", Verdict.RETRY),
+        ("DATA", Verdict.AMBIGUOUS),
+        ("BODY", Verdict.AMBIGUOUS),
+        ("DOT", Verdict.AMBIGUOUS),
+    ],
+)
+async def test_a_relay_too_slow_is_tried_again_before_data_and_ambiguous_after(
+    relay: ScriptedRelay, point: str, verdict: Verdict
+) -> None:
+    hangs = [Hang(), Hang()]  # EHLO is followed by HELO
+    relay.script(point, *hangs)
+    mailer = impatient(relay)
+    assert (await mailer.send(MAIL, yes)).verdict is verdict
+    for hang in hangs:
+        hang.release.set()
+    await mailer.close()
 
 
-async def test_a_relay_too_slow_after_the_final_dot_is_ambiguous(queued: Notifier) -> None:
-    hang = Hang()
-    queued.relay.script("DOT", hang)
-    await queued.deliverer(patience=Patience(final=0.2)).deliver_due()
-    hang.release.set()
-    assert await queued.states() == ["ambiguous"]
-    assert len(queued.relay.taken) == 1
+@pytest.mark.parametrize(
+    "action", [Reply("421 x"), Reply("451 x"), Reply("550 x"), Reply("252 x"), Drop(), Hang()], ids=str
+)
+async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_another_connection(
+    relay: ScriptedRelay, action: Action
+) -> None:
+    relay.script("RCPT", Reply("550 no"))
+    relay.script("RSET", action)
+    mailer = impatient(relay)
+    assert (await mailer.send(MAIL, yes)).verdict is Verdict.FAILED
+    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
+    if isinstance(action, Hang):
+        action.release.set()
+    await mailer.close()
+    assert len(relay.taken) == 1
+    assert relay.connections == 2
 
 
 async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:

@@ -1,12 +1,17 @@
 """The connection is protected as the settings say, never as the relay happens to offer."""
 
 import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from services.notifier.mailer import Mailer, Patience, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import Relay, Tls
+from shared.local.ports import free_port
 from tests.support.certificates import Authority
 from tests.support.smtp import scripted_relay
 
@@ -53,6 +58,66 @@ async def test_a_relay_that_says_no_to_starttls_gets_nothing() -> None:
         assert await send(relay.port, Tls.STARTTLS) is Verdict.RETRY
     assert "STARTTLS" in relay.commands
     assert relay.taken == []
+
+
+@dataclass
+class Submission:
+    """A relay that takes mails after STARTTLS and AUTH alone."""
+
+    port: int
+    taken: list[bytes] = field(default_factory=list)
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 aiosmtpd's name
+        assert session.ssl is not None
+        assert session.authenticated
+        assert isinstance(envelope.content, bytes)
+        self.taken.append(envelope.content)
+        return "250 taken"
+
+
+def knows(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: object) -> AuthResult:
+    return AuthResult(success=data == LoginPassword(b"parcours", b"right"))
+
+
+@pytest.fixture
+def submission(certificate: ssl.SSLContext) -> Iterator[Submission]:
+    taker = Submission(free_port())
+    controller = Controller(
+        taker,
+        hostname="127.0.0.1",
+        port=taker.port,
+        tls_context=certificate,
+        require_starttls=True,
+        authenticator=knows,
+        auth_required=True,
+    )
+    controller.start()
+    yield taker
+    controller.stop()
+
+
+@pytest.mark.parametrize(
+    ("known", "password", "verdict"),
+    [
+        (True, "right", Verdict.SENT),
+        (True, "wrong", Verdict.RETRY),
+        (False, "right", Verdict.RETRY),
+    ],
+)
+async def test_starttls_and_authentication_go_to_a_relay_whose_certificate_is_known(
+    *,
+    submission: Submission,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
+    password: str,
+    verdict: Verdict,
+) -> None:
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    login = {"username": "parcours", "password": password} if password else {}
+    assert await send(submission.port, Tls.STARTTLS, **login) is verdict
+    assert submission.taken == ([MAIL.content] if verdict is Verdict.SENT else [])
 
 
 async def test_a_certificate_that_nobody_vouched_for_is_refused(certificate: ssl.SSLContext) -> None:
