@@ -24,7 +24,9 @@ from services.notifier.settings import Relay, Tls
 log = logging.getLogger(__name__)
 
 CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
-CONNECT_FAILURES = Counter("parcours_smtp_connect_failures_total", "Times the relay could not be reached.")
+CONNECT_FAILURES = Counter(
+    "parcours_smtp_connect_failures_total", "Times the relay could not be reached, or took no mail of ours."
+)
 
 
 class Verdict(StrEnum):
@@ -62,8 +64,16 @@ class Patience:
     """A connection unused for longer is not trusted any more: a firewall may have forgotten it."""
 
 
+_ABOUT_THE_CONNECTION = {530, 534, 535, 538}
+"""Authentication is wanted, or failed (RFC 4954, 6): nothing is wrong with the mail."""
+
+
 class RelayUnreachable(Exception):
-    """No usable connection to the relay; says why."""
+    """No usable connection to the relay; says why, with the relay's code if it gave one."""
+
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 Begin = Callable[[], Awaitable[bool]]
@@ -79,6 +89,8 @@ class Mailer:
         self._slots = asyncio.Semaphore(size)
         self._idle: list[_Connection] = []
         self._outage = _Outage()
+        self._turned_away = False
+        """Whether the relay let us in and then took no mail: an open connection proves nothing then."""
 
     def pause(self) -> float:
         """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
@@ -104,12 +116,18 @@ class Mailer:
         """
         async with self._slots:
             while True:
+                begun = time.monotonic()
                 try:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
-                    return Outcome(Verdict.RETRY, None, str(error))
+                    return Outcome(Verdict.RETRY, error.code, str(error))
                 try:
                     return await connection.send(mail, begin)
+                except RelayUnreachable as error:
+                    self._turned_away = True
+                    self._drop_idle()
+                    self._failed(begun)
+                    return Outcome(Verdict.RETRY, error.code, str(error))
                 except _Stale as error:
                     # A connection that the relay closed while it lay idle says nothing about the mail.
                     if not reused:
@@ -132,12 +150,22 @@ class Mailer:
         begun = time.monotonic()
         try:
             await connection.open()
+            if self._turned_away:
+                await connection.knock()
         except RelayUnreachable:
-            CONNECT_FAILURES.inc()
-            self._outage.failed(begun)
+            self._failed(begun)
             raise
+        self._turned_away = False
         self._outage.over()
         return connection, False
+
+    def _failed(self, begun: float) -> None:
+        CONNECT_FAILURES.inc()
+        self._outage.failed(begun)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().drop()
 
     def _take_back(self, connection: "_Connection") -> None:
         if connection.is_fresh():
@@ -242,8 +270,23 @@ class _Connection:
         finally:
             self.drop()
 
+    async def knock(self) -> None:
+        """Ask whether the relay takes mails at all, with none in hand. Raises :class:`RelayUnreachable`."""
+        try:
+            if await self._say(b"MAIL FROM:<>") is None:
+                await self._reset()
+        except (_Stale, SMTPException, OSError) as error:
+            self.drop()
+            raise RelayUnreachable(_words(error)) from error
+        except BaseException:
+            self.drop()
+            raise
+
     async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
-        """One transaction. Raises :class:`_Stale` when the connection had ended before it.
+        """One transaction.
+
+        Raises :class:`_Stale` when the connection had ended before it, and :class:`RelayUnreachable` when the
+        relay takes no mail of ours, nothing having been sent.
 
         A relay that answers MAIL and then hangs, or hangs at it, has something against this mail: on another
         connection it would do so again.
@@ -286,12 +329,17 @@ class _Connection:
             self._used_at = time.monotonic()
 
     async def _say(self, command: bytes) -> Outcome | None:
-        """MAIL or RCPT; what the relay has against it. Raises :class:`_Stale` when it says goodbye."""
+        """MAIL or RCPT; what the relay has against it.
+
+        Raises :class:`_Stale` when it says goodbye, :class:`RelayUnreachable` when it has nothing against the
+        mail but takes none of ours.
+        """
         response = await self._client.execute_command(command, timeout=self._patience.command)
         if response.code == 421:
             raise _Stale(_answer(response), response.code)
         if 200 <= response.code < 300:
             return None
+        _about_the_mail(response)
         await self._reset()
         return _negative(response)
 
@@ -302,6 +350,7 @@ class _Connection:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
                 return Outcome(Verdict.RETRY, response.code, _answer(response))
+            _about_the_mail(response)
             await self._reset()
             return _negative(response)
         protocol = self._client.protocol
@@ -326,6 +375,12 @@ class _Connection:
                 self.drop()
         except (SMTPException, OSError):
             self.drop()
+
+
+def _about_the_mail(response: aiosmtplib.SMTPResponse) -> None:
+    """A refusal is about the mail, or this raises :class:`RelayUnreachable`."""
+    if response.code in _ABOUT_THE_CONNECTION:
+        raise RelayUnreachable(_answer(response), response.code)
 
 
 def _negative(response: aiosmtplib.SMTPResponse) -> Outcome:

@@ -1,6 +1,8 @@
 """What the relay says, or does not say, at each command; and what becomes of the mail."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -120,6 +122,47 @@ async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> 
     assert json.loads(data)["smtp_code"] == 550
     await queued.change("UPDATE mail SET due_at = now()")
     assert await queued.deliverer().deliver_due() == 0
+
+
+@pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("code", [530, 534, 535, 538])
+async def test_a_relay_that_wants_another_login_says_nothing_of_the_mail(
+    queued: Notifier, point: str, code: int
+) -> None:
+    queued.relay.script(point, Reply(f"{code} 5.7.0 Authentication required"))
+    await queued.deliverer().deliver_due()
+    row = await queued.row()
+    assert (row.state, row.smtp_code) == ("retry", code)
+    assert await queued.told() == []
+    await queued.change("UPDATE mail SET due_at = now()")
+    await queued.deliverer().deliver_due()
+    assert await queued.states() == ["sent"]
+    assert list(queued.relay.per_message_id().values()) == [1]
+
+
+async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mails_that_wait_no_attempt(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 20)
+    notifier.relay.script("MAIL", *[Reply("530 5.7.0 Authentication required")] * 4)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(notifier.deliverer(lanes=2).run(stopping))
+
+    async def it_has_been_asked_again() -> bool:
+        return notifier.relay.commands.count("MAIL FROM:<>") >= 1
+
+    await eventually(it_has_been_asked_again, "a knock with no mail in hand")
+    assert sum(row.attempts for row in await notifier.rows()) <= 2, "one for each lane that found out"
+    assert set(await notifier.states()) <= {"retry", "pending"}
+
+    async def those_that_waited_are_sent() -> bool:
+        return (await notifier.states()).count("sent") >= 18
+
+    await eventually(those_that_waited_are_sent, "the relay lets us in again")
+    stopping.set()
+    await work
+    assert set(notifier.relay.per_message_id().values()) == {1}
 
 
 async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connection(notifier: Notifier) -> None:

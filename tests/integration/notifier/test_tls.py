@@ -101,6 +101,7 @@ def submission(certificate: ssl.SSLContext) -> Iterator[Submission]:
     [
         (True, "right", Verdict.SENT),
         (True, "wrong", Verdict.RETRY),
+        (True, "", Verdict.RETRY),
         (False, "right", Verdict.RETRY),
     ],
 )
