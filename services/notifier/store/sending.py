@@ -125,7 +125,7 @@ def _columns(claims: Sequence[Claim]) -> dict[str, Any]:
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
-    """Leases that have run out: not begun goes back to the queue, begun is ambiguous.
+    """Leases that have run out: not begun goes back to the queue and was no attempt, begun is ambiguous.
 
     With ``owner``: all of that process, which is ending. Returns how many of each.
     """
@@ -234,7 +234,9 @@ _RELEASE = text(
 _EXPIRE = text(
     """
     UPDATE mail
-       SET state = CASE state WHEN 'claimed' THEN 'pending' ELSE 'ambiguous' END,
+       SET state = CASE WHEN state <> 'claimed' THEN 'ambiguous'
+                        WHEN attempts > 1 THEN 'retry' ELSE 'pending' END,
+           attempts = CASE state WHEN 'claimed' THEN attempts - 1 ELSE attempts END,
            smtp_answer = CASE state WHEN 'claimed' THEN smtp_answer
                          ELSE 'The process that was sending it ended or hung before the relay answered.' END,
            owner = CASE state WHEN 'claimed' THEN NULL ELSE owner END,

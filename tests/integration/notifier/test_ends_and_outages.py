@@ -11,9 +11,10 @@ from services.notifier import jobs, store
 from services.notifier.delivery import deliverer as claiming
 from services.notifier.letters import Priority
 from services.notifier.tables import MailState
+from shared import clock
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
-from tests.support.smtp import Hang
+from tests.support.smtp import Hang, Reply
 from tests.unit.notifier.builders import a_session
 
 
@@ -200,3 +201,25 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
         await store.settle(tx, owner, [store.Settlement(second, MailState.SENT, 250, "ok")])
         counts = await store.counts(tx)
     assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)
+
+
+async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(queued: Notifier) -> None:
+    """Or the first real 4xx of a mail would wait for hours."""
+    for _ in range(6):
+        async with queued.database.quiet_transaction() as tx:
+            await store.claim(
+                tx,
+                uuid4(),
+                list(Priority),
+                most=10,
+                lease=timedelta(minutes=1),
+                message_domain="x.example",
+            )
+        await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+        await jobs.expire_leases(queued.database)
+    assert (await queued.row()).attempts == 0
+    queued.relay.script("RCPT", Reply("451 later"))
+    await queued.deliverer().deliver_due()
+    row = await queued.row()
+    assert (row.state, row.attempts) == ("retry", 1)
+    assert row.due_at - clock.now() < timedelta(minutes=6)
