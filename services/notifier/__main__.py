@@ -12,7 +12,7 @@ import typer
 from services.notifier import bounces, preview, returns, store
 from services.notifier.app import DEFINITION
 from services.notifier.settings import Settings
-from services.notifier.store import MailRecord
+from services.notifier.store import AuditLine, MailRecord
 from services.notifier.store.returned import Suppression
 from services.notifier.tables import MailState
 from shared.cli import in_process, load, run, service_cli, stop
@@ -54,26 +54,35 @@ def list_(
     typer.echo(", ".join(f"{number} {name.value}" for name, number in counts.items() if number) or "no mails")
 
 
-@mails.command("show", help="One mail, whole: it holds personal data.")
+@mails.command("show", help="One mail, whole, and what was decided about it: it holds personal data.")
 def show(mail_id: UUID) -> None:
     """Print everything that is known of one mail but its text."""
 
-    async def find(process: Process) -> list[MailRecord]:
+    async def find(process: Process) -> tuple[list[MailRecord], list[AuditLine]]:
         async with process.database.quiet_transaction() as tx:
-            return await store.mails(tx, mail_id=mail_id)
+            return await store.mails(tx, mail_id=mail_id), await store.audit_of(tx, mail_id)
 
-    records = in_process(DEFINITION, find)
+    records, audit = in_process(DEFINITION, find)
     if not records:
         stop(f"There is no mail {mail_id}.")
     record = records[0]
     for name in record.__slots__:
         typer.echo(f"{name:<13} {getattr(record, name)}")
+    for line in audit:
+        typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}Z\t{line.actor}\t{line.action}")
 
 
-@mails.command("resolve", help="Decide about an ambiguous mail, or send a failed one again.")
+@mails.command(
+    "resolve",
+    help="Decide about an ambiguous mail, or send a failed one again; or all that failed with one answer.",
+)
 def resolve(
-    mail_id: UUID,
+    mail_id: Annotated[UUID | None, typer.Argument()] = None,
     *,
+    state: Annotated[
+        MailState | None, typer.Option(help="Instead of one mail: all that are 'failed', with --code.")
+    ] = None,
+    code: Annotated[int | None, typer.Option(help="The relay's code that they failed with.")] = None,
     sent: Annotated[bool, typer.Option("--sent", help="It arrived.")] = False,
     resend: Annotated[
         bool, typer.Option("--resend", help="Send it again; it may then arrive twice.")
@@ -85,7 +94,15 @@ def resolve(
     """Write down an operator's word."""
     if sent == resend:
         stop("Say what became of it: --sent or --resend.", 2)
+    if mail_id is not None and state is None and code is None:
+        _resolve_one(mail_id, sent=sent, by=by)
+    elif mail_id is None and state is MailState.FAILED and code is not None and resend:
+        _resend_failed(code, by)
+    else:
+        stop("Say which: the id of one mail, or '--state failed --code 530 --resend' for all of these.", 2)
 
+
+def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
     async def decide(process: Process) -> MailState | None:
         async with process.database.transaction() as tx:
             return await store.resolve(tx, mail_id, sent=sent, actor=by)
@@ -93,10 +110,19 @@ def resolve(
     before = in_process(DEFINITION, decide)
     if before is None:
         stop(f"There is no mail {mail_id}.")
-    if before is MailState.AMBIGUOUS or (resend and before is MailState.FAILED):
+    if before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent):
         typer.echo(f"{mail_id}: {'sent' if sent else 'will be sent again'}")
     else:
         stop(f"The mail {mail_id} is {before.value if before else '?'}: there is nothing to decide.")
+
+
+def _resend_failed(code: int, by: str) -> None:
+    async def again(process: Process) -> int:
+        async with process.database.transaction() as tx:
+            return await store.resend_failed(tx, code, actor=by)
+
+    number = in_process(DEFINITION, again)
+    typer.echo(f"{number} will be sent again, unless what they say is not so any more")
 
 
 @mails.command("resend", help="Send a letter once more on purpose, as a new mail.")

@@ -39,6 +39,7 @@ from services.notifier.store.lookup import (
     letter,
     mails,
     resend,
+    resend_failed,
     resolve,
     waits_for_its_session,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "remember_replays",
     "remember_sessions",
     "resend",
+    "resend_failed",
     "resolve",
     "returned",
     "settle",

@@ -171,6 +171,11 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
     return MailState(before)
 
 
+async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:
+    """An operator's word about every mail that failed with this code: send them again. How many it is."""
+    return (await tx.execute(_RESEND_FAILED, {"code": code, "actor": actor, "action": RESENT})).rowcount
+
+
 _RECORD = (
     "mail_id, event_id, template, recipient AS agent_id, address, session_id, enrolment_id, state, attempts, "
     "message_id, smtp_code, smtp_answer, created_at, due_at, settled_at, bounced_at, "
@@ -208,7 +213,12 @@ _TOLD = (
     "session_id, enrolment_id, state, message_id, settled_at, smtp_code"
 )
 _RESOLVE_SENT = text(f"UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id {_TOLD}")  # noqa: S608
-_RESOLVE_RESEND = text(
-    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "  # noqa: S608
-    f"give_up_at = now() + interval '4 days' WHERE mail_id = :mail_id {_TOLD}"
+_AGAIN = (
+    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "
+    "give_up_at = now() + interval '4 days'"
+)
+_RESOLVE_RESEND = text(f"{_AGAIN} WHERE mail_id = :mail_id {_TOLD}")
+_RESEND_FAILED = text(
+    f"WITH again AS ({_AGAIN} WHERE state = 'failed' AND smtp_code = :code RETURNING mail_id) "  # noqa: S608
+    "INSERT INTO mail_audit (mail_id, actor, action) SELECT mail_id, :actor, :action FROM again"
 )

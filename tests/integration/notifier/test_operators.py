@@ -5,12 +5,13 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
-from services.notifier import api, jobs
+from services.notifier import __main__, api, jobs, store
 from shared.auth import Tokens
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
@@ -19,6 +20,8 @@ from tests.integration.notifier.conftest import Notifier
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
+
+ONE = str(UUID(int=1))
 
 
 @pytest.fixture
@@ -116,8 +119,6 @@ async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: 
     assert "zoe.durand" not in listed.stdout
     shown = run_cli("notifier", "mails", "show", str(row.mail_id), environment=environment)
     assert "zoe.durand@ville-exemple.fr" in shown.stdout
-    neither = run_cli("notifier", "mails", "resolve", str(row.mail_id), environment=environment)
-    assert neither.returncode == 2
     done = run_cli(
         "notifier", "mails", "resolve", str(row.mail_id), "--resend", "--by", "ops", environment=environment
     )
@@ -126,6 +127,47 @@ async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: 
     assert again.returncode == 1
     assert "nothing to decide" in again.stderr
     assert (await history.rows(where=f"mail_id = '{row.mail_id}'"))[0].state == "pending"
+    shown = run_cli("notifier", "mails", "show", str(row.mail_id), environment=environment)
+    assert "\tops\tresent\n" in shown.stdout
+
+
+async def test_operators_send_again_all_that_failed_with_one_code(
+    history: Notifier, notifier_url: str
+) -> None:
+    await history.change("UPDATE mail SET state = 'failed', smtp_code = 530, attempts = 1")
+    await history.change("UPDATE mail SET smtp_code = 550 WHERE recipient = 'OTHER'")
+    arguments = ("--state", "failed", "--code", "530", "--resend", "--by", "ops")
+    environment = settings_of("notifier", notifier_url, "localhost:1")
+    done = run_cli("notifier", "mails", "resolve", *arguments, environment=environment)
+    assert done.stdout.startswith("2 will be sent again"), done.stderr
+    rows = {(row.recipient, row.state, row.attempts) for row in await history.rows()}
+    assert rows == {("IEL-0048151", "pending", 0), ("OTHER", "failed", 1)}
+    async with history.database.quiet_transaction() as tx:
+        audit = [await store.audit_of(tx, row.mail_id) for row in await history.rows()]
+    assert sorted([(line.actor, line.action) for line in lines] for lines in audit) == [
+        [],
+        [("ops", "resent")],
+        [("ops", "resent")],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ONE,
+        f"{ONE} --sent --resend",
+        f"{ONE} --code 530 --resend",
+        f"{ONE} --state failed --resend",
+        "--state failed --resend",
+        "--code 530 --resend",
+        "--state ambiguous --code 530 --resend",
+        "--state failed --code 530 --sent",
+    ],
+)
+def test_a_decision_that_is_not_clear_is_none(arguments: str) -> None:
+    said = CliRunner().invoke(__main__.app, ["mails", "resolve", *arguments.split()])
+    assert said.exit_code == 2
+    assert "Say w" in said.stderr
 
 
 async def test_an_agent_id_that_is_none_is_refused_before_the_database_sees_it(
