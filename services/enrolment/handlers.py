@@ -10,11 +10,13 @@ from shared import clock
 from shared.database import Transaction
 from shared.events import portal
 from shared.events.catalogue import SESSION_EVENTS, SessionState
-from shared.events.notifier import BounceKind, EmailBounced, EmailSent
+from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from shared.events.topics import Topic
 from shared.messaging.consumer import Subscriptions
 from shared.messaging.decoding import Received
 from shared.messaging.projections import Projections, Words
+
+EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
 def listening(policy: Policy) -> Subscriptions:
@@ -49,18 +51,31 @@ def listening(policy: Policy) -> Subscriptions:
         ordered = sorted((one.event for one in received), key=lambda event: event.version)
         await desk.take_over(tx, {event.session_id: event for event in ordered}, policy, clock.now())
 
-    @subscriptions.on(Topic.NOTIFIER_DELIVERIES, EmailBounced, EmailSent)
-    async def on_deliveries(tx: Transaction, received: list[Received[EmailBounced | EmailSent]]) -> None:
+    @subscriptions.on(Topic.NOTIFIER_DELIVERIES, EmailBounced, EmailFailed, EmailSent)
+    async def on_deliveries(tx: Transaction, received: list[Received[EmailDelivery]]) -> None:
         """Keep whose address is bad, so that organisers see it, and forget it when a mail arrives again."""
-        is_bad = {
-            one.event.agent_id: isinstance(one.event, EmailBounced)
-            for one in received
-            if isinstance(one.event, EmailSent) or one.event.kind is BounceKind.HARD
-        }
-        await store.mark_addresses(tx, is_bad, clock.now())
+        told = [one.event for one in received if _tells_of_an_address(one.event)]
+        last = {event.agent_id: event for event in told}
+        arrived = {agent: event.enrolment_id for agent, event in last.items() if isinstance(event, EmailSent)}
+        bad = {event.agent_id for event in told if not isinstance(event, EmailSent)}
+        await store.mark_addresses(tx, bad, clock.now())
+        await store.clear_addresses(tx, arrived)
 
     subscriptions.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
     return subscriptions
+
+
+def _tells_of_an_address(event: EmailDelivery) -> bool:
+    """Whether it says that an agent's address is bad, or good.
+
+    A mail about no enrolment may go to another address: that it arrived says nothing of those of enrolments.
+    """
+    match event:
+        case EmailSent():
+            return event.enrolment_id is not None
+        case EmailBounced():
+            return event.suppressed or event.kind is BounceKind.HARD
+    return event.suppressed
 
 
 def projections(policy: Policy) -> Projections:

@@ -13,7 +13,7 @@ from services.notifier import bounces, preview, returns, store
 from services.notifier.app import DEFINITION
 from services.notifier.settings import Settings
 from services.notifier.store import AuditLine, MailRecord
-from services.notifier.store.returned import Suppression
+from services.notifier.store.suppression import Suppression
 from services.notifier.tables import MailState
 from shared.cli import in_process, load, run, service_cli, stop
 from shared.database import is_temporary
@@ -167,7 +167,7 @@ def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
 
     async def find(process: Process) -> list[Suppression]:
         async with process.database.quiet_transaction() as tx:
-            return await store.returned.suppressions(tx, limit=limit)
+            return await store.suppression.suppressions(tx, limit=limit)
 
     found = in_process(DEFINITION, find)
     for one in found:
@@ -181,7 +181,7 @@ def lift(address: str) -> None:
 
     async def forgive(process: Process) -> bool:
         async with process.database.transaction() as tx:
-            return await store.returned.lift(tx, address)
+            return await store.suppression.lift(tx, address)
 
     if not in_process(DEFINITION, forgive):
         stop("This address is not on the list.")

@@ -108,6 +108,12 @@ def read(raw: bytes, path: ReturnPath | None) -> Bounce | None:
     return Bounce(mail_id, kind, status)
 
 
+def bad_address_in(answer: str) -> str | None:
+    """The RFC 3463 code that a refusal of a recipient begins with, where it says that the address is bad."""
+    found = _STATUS.match(answer)
+    return found[0] if found is not None and found[0] in _THE_ADDRESS_IS_BAD else None
+
+
 def _failure(report: Message) -> tuple[BounceKind, str | None] | None:
     """What the report says of its first recipient that was failed: ours have one each."""
     for fields in _recipients(report):

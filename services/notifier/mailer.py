@@ -11,13 +11,14 @@ import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Counter, Gauge
 
+from services.notifier import bounces
 from services.notifier.render import Outgoing
 from services.notifier.settings import Relay, Tls
 
@@ -45,11 +46,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, the relay's code if it gave one, and its words or ours. Never an address."""
+    """A verdict, the relay's code if it gave one, and its words or ours. Never an address.
+
+    ``bad_address`` is the RFC 3463 code with which the relay refused the recipient, where that says that the
+    address is bad, and not that this mail is.
+    """
 
     verdict: Verdict
     code: int | None
     answer: str
+    bad_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +308,11 @@ class _Connection:
         try:
             refused = await self._say(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
             answered = True
-            refused = refused or await self._say(b"RCPT TO:<" + mail.recipient.encode() + b">")
             if refused is not None:
                 return refused
+            refused = await self._say(b"RCPT TO:<" + mail.recipient.encode() + b">")
+            if refused is not None:
+                return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
             if not await begin():
                 await self._reset()
                 return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")

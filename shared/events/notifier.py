@@ -40,13 +40,20 @@ class BounceKind(StrEnum):
 
 
 class EmailBounced(_Delivery):
-    """A mail that had been accepted came back."""
+    """A mail came back that had been accepted, or its address was refused as such.
+
+    An address that is refused at once is told of by EmailFailed too.
+    """
 
     TYPE: ClassVar[str] = "fr.cnfpt.notifier.EmailBounced.v1"
     message_id: Line
     kind: BounceKind
     status: Line | None = Field(default=None, description="RFC 3463 code, for example 5.1.1.")
     bounced_at: Instant
+    suppressed: bool = Field(
+        default=False,
+        description="The address is written to no more: it is bad, or mails came back from it too often.",
+    )
 
 
 class EmailFailed(_Delivery):
@@ -55,6 +62,9 @@ class EmailFailed(_Delivery):
     TYPE: ClassVar[str] = "fr.cnfpt.notifier.EmailFailed.v1"
     smtp_code: int | None = Field(default=None, description="Null: the relay was never reached.")
     failed_at: Instant
+    suppressed: bool = Field(
+        default=False, description="The address is bad, or is written to no more for an earlier return."
+    )
 
 
 EVENTS: tuple[type[Event], ...] = (EmailSent, EmailBounced, EmailFailed)

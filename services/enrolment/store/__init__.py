@@ -1,6 +1,6 @@
 """Every query of the enrolment service, by what it is about."""
 
-from services.enrolment.store.addresses import mark_addresses
+from services.enrolment.store.addresses import clear_addresses, mark_addresses
 from services.enrolment.store.books import (
     Desk,
     open_book,
@@ -27,6 +27,7 @@ __all__ = [
     "Desk",
     "Needs",
     "PortalRequest",
+    "clear_addresses",
     "compare",
     "keep_for_later",
     "mark_addresses",

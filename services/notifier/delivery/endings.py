@@ -52,7 +52,13 @@ def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
                 delay * random.uniform(0.9, 1.1),  # noqa: S311 jitter
             )
         case verdict:
-            return Settlement(claimed.claim, MailState(verdict.value), outcome.code, outcome.answer)
+            return Settlement(
+                claimed.claim,
+                MailState(verdict.value),
+                outcome.code,
+                outcome.answer,
+                bad_address=outcome.bad_address,
+            )
 
 
 def superseded(claimed: Claimed, why: str) -> Settlement:
@@ -63,7 +69,7 @@ def superseded(claimed: Claimed, why: str) -> Settlement:
 
 def suppressed(claimed: Claimed) -> Settlement:
     """Not sent, because mails to that address came back."""
-    return Settlement(claimed.claim, MailState.FAILED, None, RETURNED)
+    return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
 
 
 def not_yet(claimed: Claimed, why: str, delay: timedelta) -> Settlement:

@@ -4,7 +4,7 @@ Leases and due times are judged by the database's clock, which all replicas shar
 transaction across the network.
 """
 
-from services.notifier.store import returned, subscriptions
+from services.notifier.store import returned, subscriptions, suppression
 from services.notifier.store.about import About, what_is_known
 from services.notifier.store.fan_out import (
     TASKS,
@@ -103,6 +103,7 @@ __all__ = [
     "standings",
     "start_data",
     "subscriptions",
+    "suppression",
     "waits_for_its_session",
     "what_is_known",
 ]

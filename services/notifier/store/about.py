@@ -15,7 +15,7 @@ from services.notifier.letters import (
     items_of,
     suggests_others,
 )
-from services.notifier.store import returned, subscriptions
+from services.notifier.store import subscriptions, suppression
 from services.notifier.store.fan_out import news_items
 from services.notifier.store.knowledge import known_sessions, open_alternatives, standings
 from shared import clock
@@ -47,7 +47,7 @@ async def what_is_known(
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
     others = await open_alternatives(tx, refused) if refused else {}
     news = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS], cache)
-    suppressed = await returned.suppressed(tx, {mail.address for mail in mails})
+    suppressed = await suppression.suppressed(tx, {mail.address for mail in mails})
     return [
         About(
             sessions.get(mail.session_id) if mail.session_id is not None else None,

@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.notifier.letters import Mail, Priority, Template
+from services.notifier.store.suppression import suppress
 from services.notifier.tables import MailState
 from shared.database import Transaction
 from shared.events import Event
-from shared.events.notifier import EmailFailed, EmailSent
+from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from shared.messaging.outbox import Outbox
 
 outbox = Outbox("notifier")
@@ -83,7 +84,8 @@ async def start_data(
 class Settlement:
     """What became of a claim. ``answer`` is the relay's, or why there is none.
 
-    ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt.
+    ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt. ``bad_address`` is
+    the RFC 3463 code by which the relay refused the address itself; ``suppressed``: it was not even asked.
     """
 
     claim: Claim
@@ -91,10 +93,14 @@ class Settlement:
     code: int | None
     answer: str
     delay: timedelta = timedelta(0)
+    bad_address: str | None = None
+    suppressed: bool = False
 
 
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
     """Write what became of attempts, and tell of those sent or failed, in this transaction.
+
+    An address that was refused as such is written to no more, and that is told as well.
 
     A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
     One that was claimed again since, or that somebody has decided about, is not.
@@ -110,7 +116,27 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
             "delays": [one.delay for one in settlements],
         },
     )
-    await outbox.publish(tx, [event for row in rows if (event := told_of(row)) is not None])
+    by_mail = {one.claim.mail_id: one for one in settlements}
+    events: list[Event | None] = []
+    for row in rows:
+        one = by_mail[row.mail_id]
+        if one.bad_address is not None:
+            events.append(await _end(tx, row, one.bad_address))
+        events.append(told_of(row, suppressed=one.suppressed or one.bad_address is not None))
+    await outbox.publish(tx, [event for event in events if event is not None])
+
+
+async def _end(tx: Transaction, row: Row[Any], status: str) -> EmailBounced:
+    """Write to an address no more that the relay does not know; what tells of it, as a report would."""
+    await suppress(tx, row.address, row.mail_id, BounceKind.HARD)
+    return EmailBounced(
+        **about(row),
+        message_id=row.message_id,
+        kind=BounceKind.HARD,
+        status=status,
+        bounced_at=row.settled_at,
+        suppressed=True,
+    )
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
@@ -162,9 +188,9 @@ def _claimed(row: Row[Any]) -> Claimed:
     )
 
 
-def told_of(row: Row[Any]) -> Event | None:
-    """The event that tells of a mail's end, if it has come to one."""
-    about = {
+def about(row: Row[Any]) -> dict[str, Any]:
+    """What every event about a mail says of it."""
+    return {
         "mail_id": row.mail_id,
         "agent_id": row.recipient,
         "template": row.template,
@@ -172,10 +198,16 @@ def told_of(row: Row[Any]) -> Event | None:
         "session_id": row.session_id,
         "enrolment_id": row.enrolment_id,
     }
+
+
+def told_of(row: Row[Any], *, suppressed: bool = False) -> Event | None:
+    """The event that tells of a mail's end, if it has come to one."""
     if row.state == MailState.SENT:
-        return EmailSent(**about, message_id=row.message_id, sent_at=row.settled_at)
+        return EmailSent(**about(row), message_id=row.message_id, sent_at=row.settled_at)
     if row.state == MailState.FAILED:
-        return EmailFailed(**about, smtp_code=row.smtp_code, failed_at=row.settled_at)
+        return EmailFailed(
+            **about(row), smtp_code=row.smtp_code, failed_at=row.settled_at, suppressed=suppressed
+        )
     return None
 
 
@@ -221,7 +253,7 @@ _SETTLE = text(
            AS end_ (mail_id, number, state, code, answer, delay)
      WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING mail.mail_id, recipient, template,
+    RETURNING mail.mail_id, recipient, address, template,
               coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id,
               session_id, enrolment_id, mail.state, message_id, settled_at, smtp_code"""
 )

@@ -1,20 +1,22 @@
 """Whose mails come back is known to organisers, until one arrives."""
 
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.enrolment.handlers import subscriptions
+from services.enrolment.handlers import EmailDelivery, subscriptions
 from shared import clock
 from shared.database import Database
-from shared.events.notifier import BounceKind, EmailBounced, EmailSent
+from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from shared.events.topics import Topic
 from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Record, decode
-from tests.support.builders import headers
+from tests.integration.enrolment.conftest import Front
+from tests.support.builders import an_agent, headers, open_now
 
 
-async def hear(database: Database, *events: EmailBounced | EmailSent) -> list[str]:
+async def hear(database: Database, *events: EmailDelivery) -> list[str]:
     """Whose address is bad, after these events."""
     intake = Intake(subscriptions.by_topic[Topic.NOTIFIER_DELIVERIES], database)
     await intake.take(
@@ -37,31 +39,42 @@ async def hear(database: Database, *events: EmailBounced | EmailSent) -> list[st
         return list((await tx.execute(text("SELECT agent_id FROM bad_address ORDER BY 1"))).scalars())
 
 
-def bounced(agent_id: str, kind: BounceKind = BounceKind.HARD) -> EmailBounced:
+def about(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
+    return {
+        "mail_id": uuid4(),
+        "agent_id": agent_id,
+        "template": "enrolment-confirmed",
+        "cause_id": uuid4(),
+        "enrolment_id": enrolment_id,
+    }
+
+
+def bounced(agent_id: str, kind: BounceKind = BounceKind.HARD, *, suppressed: bool = False) -> EmailBounced:
     return EmailBounced(
-        mail_id=uuid4(),
-        agent_id=agent_id,
-        template="enrolment-confirmed",
-        cause_id=uuid4(),
-        message_id="<1@x.fr>",
-        kind=kind,
-        bounced_at=clock.now(),
+        **about(agent_id), message_id="<1@x.fr>", kind=kind, bounced_at=clock.now(), suppressed=suppressed
     )
 
 
-def sent(agent_id: str) -> EmailSent:
-    return EmailSent(
-        mail_id=uuid4(),
-        agent_id=agent_id,
-        template="enrolment-confirmed",
-        cause_id=uuid4(),
-        message_id="<2@x.fr>",
-        sent_at=clock.now(),
-    )
+def failed(agent_id: str, *, suppressed: bool) -> EmailFailed:
+    return EmailFailed(**about(agent_id), failed_at=clock.now(), suppressed=suppressed)
+
+
+def sent(agent_id: str, enrolment_id: UUID | None = None) -> EmailSent:
+    return EmailSent(**about(agent_id, enrolment_id or uuid4()), message_id="<2@x.fr>", sent_at=clock.now())
+
+
+def news_sent(agent_id: str) -> EmailSent:
+    return sent(agent_id).model_copy(update={"enrolment_id": None})
 
 
 async def test_a_hard_bounce_marks_an_address_and_a_soft_one_does_not(database: Database) -> None:
     assert await hear(database, bounced("A-1"), bounced("A-2", BounceKind.SOFT)) == ["A-1"]
+
+
+async def test_an_address_that_is_written_to_no_more_is_marked_however_that_came(database: Database) -> None:
+    too_often = bounced("A-1", BounceKind.SOFT, suppressed=True)
+    of_another = failed("A-2", suppressed=True)
+    assert await hear(database, too_often, of_another, failed("A-3", suppressed=False)) == ["A-1", "A-2"]
 
 
 async def test_a_mark_is_kept_once_and_goes_when_a_mail_is_accepted_again(database: Database) -> None:
@@ -72,3 +85,25 @@ async def test_a_mark_is_kept_once_and_goes_when_a_mail_is_accepted_again(databa
 async def test_within_one_batch_the_last_word_counts(database: Database) -> None:
     assert await hear(database, bounced("A-1"), sent("A-1")) == []
     assert await hear(database, sent("A-1"), bounced("A-1")) == ["A-1"]
+
+
+async def test_news_that_arrive_say_nothing_of_the_address_of_an_enrolment(database: Database) -> None:
+    """A subscription may have another."""
+    assert await hear(database, bounced("A-1")) == ["A-1"]
+    assert await hear(database, news_sent("A-1")) == ["A-1"]
+    assert await hear(database, bounced("A-2"), news_sent("A-2")) == ["A-1", "A-2"]
+
+
+async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
+    database: Database, front: Front
+) -> None:
+    here, elsewhere = open_now(), open_now()
+    work = an_agent(email="a@ville.example")
+    home = work.model_copy(update={"email": "a@perso.example"})
+    await front.publish(here, elsewhere)
+    await front.enrol(here, work)
+    await front.enrol(elsewhere, home)
+    arrived = sent(work.agent_id, (await front.of(elsewhere, home)).enrolment_id)
+    assert await hear(database, bounced(work.agent_id), arrived) == [work.agent_id]
+    await front.withdraw(here, work)
+    assert await hear(database, arrived) == []

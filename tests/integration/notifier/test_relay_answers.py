@@ -113,10 +113,10 @@ async def test_an_answer_to_the_final_dot_that_smtp_does_not_know_is_ambiguous(
 
 @pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
 async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> None:
-    queued.relay.script(point, Reply("550 5.1.1 no such user"))
+    queued.relay.script(point, Reply("550 5.7.1 not here"))
     await queued.deliverer().deliver_due()
     row = await queued.row()
-    assert (row.state, row.smtp_code, row.smtp_answer) == ("failed", 550, "5.1.1 no such user")
+    assert (row.state, row.smtp_code, row.smtp_answer) == ("failed", 550, "5.7.1 not here")
     ((event_type, data),) = await queued.told()
     assert event_type == "fr.cnfpt.notifier.EmailFailed.v1"
     assert json.loads(data)["smtp_code"] == 550

@@ -22,6 +22,7 @@ from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.imap import mailbox
 from tests.support.processes import ROOT, run_cli
+from tests.support.smtp import Reply
 from tests.unit.notifier.builders import SENDER, a_decision, a_session
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
 
@@ -53,6 +54,10 @@ async def bounced(notifier: Notifier) -> list[dict[str, Any]]:
     return [json.loads(data) for name, data in await notifier.told() if name.endswith("EmailBounced.v1")]
 
 
+async def failed(notifier: Notifier) -> list[dict[str, Any]]:
+    return [json.loads(data) for name, data in await notifier.told() if name.endswith("EmailFailed.v1")]
+
+
 async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_written_to_again(
     sent: tuple[Notifier, str],
 ) -> None:
@@ -63,14 +68,56 @@ async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_writte
     (told,) = await bounced(notifier)
     row = await notifier.row()
     assert (told["mail_id"], told["kind"], told["status"]) == (str(row.mail_id), "hard", "5.1.1")
+    assert told["suppressed"]
     assert (told["agent_id"], told["cause_id"]) == (row.recipient, str(row.event_id))
     assert (row.state, row.bounce_status) == ("sent", "5.1.1")
     assert "zoe" not in json.dumps(told).lower()
     assert await send(notifier) == ""
     assert sorted(await notifier.states()) == ["failed", "sent"]
     async with notifier.database.transaction() as tx:
-        assert await store.returned.lift(tx, "ZOE.durand@ville-exemple.fr")
-        assert not await store.returned.lift(tx, "zoe.durand@ville-exemple.fr")
+        assert await store.suppression.lift(tx, "ZOE.durand@ville-exemple.fr")
+        assert not await store.suppression.lift(tx, "zoe.durand@ville-exemple.fr")
+    assert await send(notifier) != ""
+
+
+async def test_an_address_that_the_relay_does_not_know_is_told_as_bad_and_not_written_to_again(
+    sent: tuple[Notifier, str],
+) -> None:
+    notifier, _ = sent
+    refusal = "5.1.1 <zoe.durand@ville-exemple.fr>: Recipient address rejected: User unknown"
+    notifier.relay.script("RCPT", Reply(f"550 {refusal}"))
+    assert await send(notifier) == ""
+    (refused,) = await notifier.rows(where="state = 'failed'")
+    (told,) = await bounced(notifier)
+    assert (told["mail_id"], told["agent_id"]) == (str(refused.mail_id), refused.recipient)
+    assert (told["kind"], told["status"], told["suppressed"]) == ("hard", "5.1.1", True)
+    assert "zoe" not in json.dumps(told).lower()
+    asked = notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>")
+    assert await send(notifier) == ""
+    assert notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>") == asked
+    assert len(await bounced(notifier)) == 1
+    assert [one["suppressed"] for one in await failed(notifier)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("point", "answer"),
+    [
+        ("MAIL", "550 5.1.1 who are you"),
+        ("DOT", "550 5.1.1 too late"),
+        ("RCPT", "450 5.1.1 try later"),
+        ("RCPT", "550 5.7.1 relay access denied"),
+        ("RCPT", "553 5.1.8 sender address rejected"),
+        ("RCPT", "550 no such user, says who"),
+    ],
+)
+async def test_a_refusal_that_says_nothing_of_the_address_ends_no_address(
+    sent: tuple[Notifier, str], point: str, answer: str
+) -> None:
+    notifier, _ = sent
+    notifier.relay.script(point, Reply(answer))
+    assert await send(notifier) == ""
+    assert await bounced(notifier) == []
+    assert [one["suppressed"] for one in await failed(notifier)] == ([] if answer[0] == "4" else [False])
     assert await send(notifier) != ""
 
 
@@ -81,7 +128,8 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
         await returns.take(notifier.database, a_report(path, status="5.2.2", number=number), PATH)
         path = await send(notifier)
     assert path == ""
-    assert [one["kind"] for one in await bounced(notifier)] == ["soft"] * 3
+    told = [(one["kind"], one["suppressed"]) for one in await bounced(notifier)]
+    assert told == [("soft", False), ("soft", False), ("soft", True)]
 
 
 async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:

@@ -78,6 +78,26 @@ def test_without_a_status_the_answers_own_code_counts_and_no_digits_of_its_words
     assert (found.status, found.kind is BounceKind.HARD) == (status, status is not None)
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("5.1.1 (address): Recipient address rejected: User unknown", "5.1.1"),
+        ("5.2.1 mailbox disabled", "5.2.1"),
+        ("5.7.1 Relay access denied", None),
+        ("5.1.8 Sender address rejected", None),
+        ("5.2.2 mailbox full", None),
+        ("5.1.11 no such code", None),
+        ("4.1.1 later", None),
+        ("mx 5.1.1 said so", None),
+        ("no such user", None),
+    ],
+)
+def test_a_refused_recipient_is_bad_only_where_the_relays_code_says_so(
+    answer: str, status: str | None
+) -> None:
+    assert bounces.bad_address_in(answer) == status
+
+
 def test_a_message_that_is_made_to_be_hard_to_take_apart_is_no_report() -> None:
     """Python's parser goes down a level for each multipart, and does it for every line."""
     head = a_report(PATH.of(MAIL_ID)).partition(b"\r\n\r\n")[0]
