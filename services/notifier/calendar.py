@@ -81,8 +81,11 @@ class CalendarWriter:
         return self._part(session, occasions, "PUBLISH" if published else "REQUEST", own)
 
     def cancellation(self, session: Session, own: Own) -> Part:
-        """Takes back what :meth:`invitation` put in; its sequence must be higher than that one's."""
-        return self._part(session, session.occasions, "CANCEL", own)
+        """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
+
+        The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
+        """
+        return self._part(session, [*session.occasions, *session.gone], "CANCEL", own)
 
     def removal(self, session: Session, gone: Sequence[Occasion], own: Own) -> Part:
         """Takes these out, which the session had before, and leaves the others."""

@@ -31,6 +31,9 @@ class Session(SessionState):
         default=(), description="Empty where nothing has changed yet: each has that of its place."
     )
     last_number: int = Field(default=0, description="The highest that was ever given: none is used twice.")
+    gone: tuple[Occasion, ...] = Field(
+        default=(), description="What was dropped: some calendars may hold it still, so it is cancelled too."
+    )
 
     @property
     def occasions(self) -> tuple[Occasion, ...]:
@@ -65,7 +68,8 @@ def known_as(event: SessionState, before: Session | None) -> Session:
             last += 1
             numbers[place] = last
     ordered = tuple(numbers[place] for place in range(len(occasions)))
-    return fresh.model_copy(update={"numbers": ordered, "last_number": last})
+    gone = (*before.gone, *left)
+    return fresh.model_copy(update={"numbers": ordered, "last_number": last, "gone": gone})
 
 
 _ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (

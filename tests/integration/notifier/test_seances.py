@@ -6,9 +6,10 @@ from email.message import EmailMessage
 from typing import Any
 
 import icalendar
+import pytest
 
 from services.notifier.letters import Template
-from shared.events.catalogue import SessionChanged, SessionScheduled
+from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_schedule import noon
@@ -47,19 +48,20 @@ def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, Entry]:
     return {uid: entry for uid, (_, entry) in entries.items() if entry is not None}
 
 
-async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> None:
-    async def mails() -> list[EmailMessage]:
-        await notifier.deliverer().deliver_due()
-        return [taken.message for taken in notifier.relay.taken]
+async def all_mails(notifier: Notifier) -> list[EmailMessage]:
+    await notifier.deliverer().deliver_due()
+    return [taken.message for taken in notifier.relay.taken]
 
+
+async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(facts(1, FIRST, SECOND, THIRD)))
     await notifier.hear(a_decision(AgentEnrolled))
-    invited = calendar_after(await mails())
+    invited = calendar_after(await all_mails(notifier))
     uids = {summary: uid for uid, (summary, _) in invited.items()}
     assert sorted(uids) == ["IA : A", "IA : B", "IA : C"]
 
     await notifier.hear(SessionChanged.model_validate(facts(2, FIRST, THIRD)))
-    after_one_less = await mails()
+    after_one_less = await all_mails(notifier)
     assert [row.template for row in await notifier.rows(where="state = 'sent'")] == [
         Template.CONFIRMED,
         Template.MODULE_CANCELLED,
@@ -69,7 +71,7 @@ async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> 
     assert calendar_after(after_one_less) == invited
 
     await notifier.hear(SessionChanged.model_validate(facts(3, a_seance("A", 45), SECOND, a_seance("C", 43))))
-    at_last = calendar_after(await mails())
+    at_last = calendar_after(await all_mails(notifier))
     assert dict(at_last.values()) == {
         "IA : A": noon(45),
         "IA : B": noon(41),
@@ -79,4 +81,22 @@ async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> 
     assert uids["IA : B"] not in at_last
 
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2))
-    assert calendar_after(await mails()) == {}
+    assert calendar_after(await all_mails(notifier)) == {}
+
+
+@pytest.mark.parametrize("by", ["session_cancelled", "agent"])
+async def test_a_dropped_seance_is_cancelled_with_the_rest_when_its_own_letter_did_not_leave(
+    notifier: Notifier, by: str
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(facts(1, FIRST, SECOND, THIRD)))
+    await notifier.hear(a_decision(AgentEnrolled))
+    assert len(calendar_after(await all_mails(notifier))) == 3
+
+    await notifier.hear(SessionChanged.model_validate(facts(2, FIRST, SECOND)))
+    if by == "session_cancelled":
+        cancelled = facts(3, FIRST, SECOND) | {"status": "cancelled"}
+        await notifier.hear(SessionCancelled.model_validate(cancelled))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, version=2, by=by))
+    assert calendar_after(await all_mails(notifier)) == {}
+    (row,) = await notifier.rows(where=f"template = '{Template.MODULE_CANCELLED}'")
+    assert row.state == "superseded"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.calendar import Attendee, CalendarWriter, Own, Part, vtimezone
-from services.notifier.letters import Session
+from services.notifier.letters import Session, known_as
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 
 OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Attendee("Zoé Durand", "zoe@ville.example"))
@@ -88,6 +88,16 @@ def test_a_cancellation_names_what_the_invitation_named() -> None:
         assert [event["UID"] for event in cancelled] == [event["UID"] for event in invited]
         assert all(str(event["STATUS"]) == "CANCELLED" for event in cancelled)
         assert all(event["SEQUENCE"] > invited[0]["SEQUENCE"] for event in cancelled)
+
+
+def test_a_cancellation_takes_out_what_was_dropped_before_too() -> None:
+    before = the_mooc()
+    modules = [before.modules[0].model_dump(), before.modules[2].model_dump()]
+    session = known_as(the_mooc(version=2, modules=modules), before)
+    found = events(CalendarWriter("formations@cnfpt.example").cancellation(session, OWN))
+    assert [str(event["UID"]) for event in found] == [f"{ENROLMENT_ID}-{n}" for n in (1, 3, 2)]
+    assert found[2]["DTSTART"].dt == before.modules[1].starts_at
+    assert [str(event["UID"]) for event in events(invite(session))] == [f"{ENROLMENT_ID}-{n}" for n in (1, 3)]
 
 
 def test_a_module_keeps_its_uid_when_its_title_and_dates_change() -> None:

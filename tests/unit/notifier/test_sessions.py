@@ -62,8 +62,19 @@ def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
 
 
 def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
-    stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number"})
-    assert [one.number for one in Session.model_validate(stored).occasions] == [1, 2, 3]
+    stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number", "gone"})
+    session = Session.model_validate(stored)
+    assert [one.number for one in session.occasions] == [1, 2, 3]
+    assert session.gone == ()
+
+
+def test_what_is_dropped_is_kept_with_its_number_and_dates_also_when_stored() -> None:
+    session = after([A, B, C], [A, C], [a_module("A", 9)])
+    assert [(one.number, one.title, one.starts_at) for one in session.gone] == [
+        (2, "B", B.starts_at),
+        (3, "C", C.starts_at),
+    ]
+    assert Session.model_validate_json(session.model_dump_json()) == session
 
 
 STATES = st.lists(
@@ -85,6 +96,7 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
         assert not gone & set(found)
         if before is not None:
             gone |= {one.number for one in letters.dropped(before, known)}
+        assert {one.number for one in known.gone} == gone
 
 
 # ------------------------------------------------------------------- what is told of it
