@@ -1,5 +1,6 @@
 """Letters as their reader has them: rendered, parsed, and the elements of their page."""
 
+import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -84,21 +85,48 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 class Page(HTMLParser):
-    """The elements, in order, and the text of a page."""
+    """The elements, in order, and the text of a page; ``seen`` are its lines with the places of its links."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, tuple[str, ...]]] = []
         self.attributes: list[tuple[str, dict[str, str | None]]] = []
         self.words = ""
+        self._lines = [""]
+        self._href = ""
         self.feed(html)
+
+    @property
+    def seen(self) -> str:
+        lines = (re.sub(r"[ \n]+", " ", line).strip() for line in self._lines)
+        return "".join(f"{line}\n" for line in lines if line.strip("# -"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, tuple(name for name, _ in attrs)))
         self.attributes.append((tag, dict(attrs)))
+        if tag in _BEGIN_A_LINE:
+            self._lines.append(_BEGIN_A_LINE[tag])
+        elif tag == "a":
+            self._href = dict(attrs)["href"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _BEGIN_A_LINE:
+            self._lines.append("")
+        elif tag == "a":
+            self._lines[-1] += f" <{self._href}>"
 
     def handle_data(self, data: str) -> None:
         self.words += data
+        if self.elements and self.elements[-1][0] != "style":
+            self._lines[-1] += data
+
+
+_BEGIN_A_LINE = dict.fromkeys(("title", "style", "body", "p", "br", "ul", "blockquote", "footer"), "") | {
+    "h1": "# ",
+    "h2": "## ",
+    "li": "- ",
+}
+"""What sets text apart from the line before, and how that is shown."""
 
 
 LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "https://parcours.example"))

@@ -12,15 +12,16 @@ import pytest
 from services.notifier import preview
 from services.notifier.letters import Template
 from services.notifier.preview import Sample, show
+from tests.unit.notifier.reading import Page
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = preview.samples()
 
 
 def golden(sample: Sample) -> str:
-    """All that the reader sees; the links of the HTML part, not its style."""
+    """All that the reader sees; of the HTML part the words and links, not the style."""
     letter = show(sample)
-    parts = [f"Subject: {letter.subject}", letter.text]
+    parts = [f"Subject: {letter.subject}", letter.text, "HTML:", Page(letter.page).seen]
     if letter.calendar is not None:
         parts.append(letter.calendar)
     return "\n".join(parts)

@@ -1,0 +1,131 @@
+"""Letters as their reader gets them, written to files, and the page to leaf through them."""
+
+import email.policy
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from services.notifier.letters import Mail, Template
+from services.notifier.preview.samples import Sample, samples
+from services.notifier.render import Renderer, Sender
+from shared.links import Links, Purpose
+
+_ENROLMENT = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")
+_MAIL = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A letter as its reader gets it. ``calendar`` is None where it has none."""
+
+    subject: str
+    text: str
+    page: str
+    calendar: str | None
+    message: bytes
+
+
+def show(sample: Sample) -> Shown:
+    """The letter, rendered as the queue would."""
+    sender = Sender(
+        "CNFPT", "formations@cnfpt.example", "formations@cnfpt.example", "https://parcours.example"
+    )
+    links = Links(["a key for samples only"], dict.fromkeys(Purpose, "https://parcours.example"))
+    about_enrolment = sample.session is not None and sample.template is not Template.BESPOKE_ANSWERED
+    mail = Mail(
+        mail_id=_MAIL,
+        template=sample.template,
+        facts=sample.facts,
+        message_id=f"<{_MAIL}@cnfpt.example>",
+        agent_id="IEL-0048151",
+        address="zoe.durand@ville-exemple.fr",
+        given_name="Zoé" if sample.named else "",
+        family_name="Durand" if sample.named else "",
+        session_id=sample.session.session_id if sample.session is not None else None,
+        enrolment_id=_ENROLMENT if about_enrolment or sample.template is Template.REFUSED else None,
+        version=3,
+        called_for_at=sample.now,
+    )
+    renderer = Renderer(sender, links, now=lambda: sample.now)
+    outgoing = renderer.render(mail, sample.session, sample.others, sample.news)
+    message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
+    bodies = {part.get_content_type(): _content(part) for part in message.iter_parts()}
+    return Shown(
+        str(message["Subject"]),
+        bodies["text/plain"],
+        bodies["text/html"],
+        bodies.get("text/calendar"),
+        outgoing.content,
+    )
+
+
+def _content(part: Any) -> str:
+    content = part.get_content()
+    text: str = content if isinstance(content, str) else content.decode()
+    return text.replace("\r\n", "\n")
+
+
+def write(directory: Path) -> int:
+    """Write every letter and the page to leaf through; how many letters."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shown = [(sample, show(sample)) for sample in samples()]
+    for sample, letter in shown:
+        (directory / f"{sample.name}.txt").write_text(letter.text)
+        (directory / f"{sample.name}.html").write_text(letter.page)
+        (directory / f"{sample.name}.eml").write_bytes(letter.message)
+        if letter.calendar is not None:
+            # iCalendar's lines end with CRLF (RFC 5545, 3.1).
+            calendar = letter.calendar.replace("\n", "\r\n")
+            (directory / f"{sample.name}.ics").write_bytes(calendar.encode())
+    (directory / "index.html").write_text(_index(shown))
+    return len(shown)
+
+
+def _index(shown: Sequence[tuple[Sample, Shown]]) -> str:
+    entries = "\n".join(
+        f'<li><a href="{sample.name}.html" target="large">{html.escape(letter.subject)}</a><br>'
+        f'<small><a href="{sample.name}.html" target="narrow">étroit</a> · '
+        f'<a href="{sample.name}.txt" target="large">texte</a> · <a href="{sample.name}.eml">.eml</a>'
+        + (f' · <a href="{sample.name}.ics">.ics</a>' if letter.calendar is not None else "")
+        + f" – {sample.name}</small></li>"
+        for sample, letter in shown
+    )
+    return _PAGE.format(entries=entries, first=shown[0][0].name, number=len(shown))
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="fr">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Les lettres de Parcours</title>
+<style>
+body {{ margin: 0; font: 1rem/1.4 sans-serif; }}
+body {{ display: grid; grid-template-columns: 22rem 1fr 24rem; height: 100vh; }}
+nav {{ overflow: auto; padding: 0 1rem; }}
+ul {{ padding: 0; list-style: none; }}
+li {{ margin-bottom: .75rem; }}
+iframe {{ width: 100%; height: 100%; border: 0; border-left: 1px solid #c4c8cf; }}
+@media (max-width: 70rem) {{
+body {{ grid-template-columns: 1fr; height: auto; }}
+iframe {{ height: 90vh; }}
+}}
+</style>
+</head>
+<body>
+<nav aria-label="Lettres">
+<h1>{number} lettres</h1>
+<ul>
+{entries}
+</ul>
+</nav>
+<iframe name="large" title="La lettre" src="{first}.html"></iframe>
+<iframe name="narrow" title="La lettre sur un écran étroit" src="{first}.html"></iframe>
+</body>
+</html>
+"""

@@ -1,0 +1,209 @@
+"""Every letter, and what it says in each case that has words of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.notifier.letters import (
+    Interest,
+    InterestKind,
+    NewsItem,
+    NewsKind,
+    Session,
+    Template,
+)
+from services.notifier.preview.sessions import event, inet, mooc, webinar
+from shared.events.vocabulary import Reason
+
+NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
+_EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()
+_ELSEWHERE = event(session_id=_WEBINAR.session_id, organiser="normandie", venue="Le Dôme, Caen")
+_ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A letter to show: its name is that of its files."""
+
+    name: str
+    template: Template
+    facts: dict[str, Any] = field(default_factory=dict)
+    session: Session | None = None
+    others: Sequence[Session] = ()
+    news: Sequence[NewsItem] = ()
+    named: bool = True
+    now: datetime = NOW
+
+
+def samples() -> list[Sample]:
+    """Every letter, those about one enrolment in the order in which an agent could get them."""
+    return [*_answers(), *_refusals(), *_to_come(), *_changes(), *_ends(), *_news(), *_bespoke()]
+
+
+def _answers() -> list[Sample]:
+    hold = {"hold_until": "2025-03-17T11:00:00+00:00"}
+    automatic = event(waiting_list="automatic")
+    return [
+        Sample("accuse-employeur", Template.PENDING, {"awaiting": "employer_approval"}, _EVENT),
+        Sample("accuse-selection", Template.PENDING, {"awaiting": "selection"}, _INET),
+        Sample("inscription-confirmee", Template.CONFIRMED, {}, _EVENT),
+        Sample("inscription-confirmee-mooc", Template.CONFIRMED, {}, _MOOC),
+        Sample("inscription-confirmee-mooc-ouvert", Template.CONFIRMED, {}, _MOOC, now=_during(_MOOC)),
+        Sample("inscription-confirmee-inet", Template.CONFIRMED, {}, _INET),
+        Sample("inscription-confirmee-webinaire", Template.CONFIRMED, {}, _WEBINAR),
+        Sample("liste-d-attente-offre", Template.WAITLISTED, {"position": 3}, _EVENT),
+        Sample("liste-d-attente-automatique", Template.WAITLISTED, {"position": 1}, automatic),
+        Sample("place-liberee", Template.SEAT_OFFERED, hold, _EVENT),
+        Sample("place-attribuee", Template.SEAT_ASSIGNED, {}, _EVENT),
+        Sample("offre-expiree", Template.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
+        Sample("offre-refusee", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
+    ]
+
+
+def _refusals() -> list[Sample]:
+    refused = [
+        Sample(
+            f"refus-{_slug(reason)}",
+            Template.REFUSED,
+            {"reason": reason.value},
+            _where_refused(reason),
+            [_ELSEWHERE],
+        )
+        for reason in Reason
+        if reason not in (Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED, Reason.NO_OFFER)
+    ]
+    answers = [
+        Sample(f"reponse-refusee-{_slug(reason)}", Template.OFFER_REFUSED, {"reason": reason.value}, _EVENT)
+        for reason in (Reason.DEADLINE_PASSED, Reason.NO_OFFER, Reason.ALREADY_ENROLLED)
+    ]
+    late = {"reason": "deadline_passed"}
+    return [
+        *refused,
+        Sample("refus-webinaire-complet", Template.REFUSED, {"reason": "session_full"}, _WEBINAR),
+        Sample("deja-inscrit", Template.ALREADY_ENROLLED, {}, _EVENT),
+        *answers,
+        Sample("desistement-refuse", Template.WITHDRAWAL_REFUSED, late, _EVENT, now=_during(_EVENT)),
+    ]
+
+
+def _slug(reason: Reason) -> str:
+    return reason.value.replace("_", "-")
+
+
+def _where_refused(reason: Reason) -> Session | None:
+    match reason:
+        case Reason.UNKNOWN_SESSION:
+            return None
+        case Reason.NOT_OPEN_YET:
+            return event(enrolment_opens_at="2025-03-17T09:00:00+01:00")
+        case Reason.DEADLINE_PASSED:
+            return event(enrolment_closes_at="2025-03-09T00:00:00+01:00")
+        case Reason.NOT_SELECTED:
+            return _INET
+        case _:
+            return _EVENT
+
+
+def _to_come() -> list[Sample]:
+    return [
+        Sample("convocation", Template.JOINING, {}, _EVENT),
+        Sample("convocation-mooc", Template.JOINING, {}, _MOOC, now=_MOOC.starts_at),
+        Sample("convocation-webinaire", Template.JOINING, {}, _WEBINAR),
+        Sample("rappel-une-semaine", Template.REMINDER_WEEK, {}, _EVENT),
+        Sample("rappel-un-jour", Template.REMINDER_DAY, {}, _WEBINAR),
+    ]
+
+
+def _changes() -> list[Sample]:
+    moved = {
+        "starts_before": "2025-04-02T07:30:00+00:00",
+        "ends_before": "2025-04-02T15:00:00+00:00",
+        "timezone_before": "Europe/Paris",
+    }
+    place = {"venue_before": "Salle des fêtes, Rennes"}
+    second_day = {
+        "number": 2,
+        "starts_at": "2025-05-15T07:30:00+00:00",
+        "ends_at": "2025-05-15T15:00:00+00:00",
+    }
+    days = {"modules": [second_day, {"number": 3}]}
+    gone = [
+        {
+            "number": number,
+            "title": f"Atelier {number - 3}",
+            "starts_at": f"2025-05-{number + 11}T07:30:00+00:00",
+            "ends_at": f"2025-05-{number + 11}T10:00:00+00:00",
+        }
+        for number in (4, 5)
+    ]
+    return [
+        Sample("modification-dates-et-lieu", Template.SESSION_CHANGED, moved | place, _EVENT),
+        Sample("modification-seances", Template.SESSION_CHANGED, days, _INET),
+        Sample("seance-annulee", Template.MODULE_CANCELLED, {"modules": gone[:1]}, _INET),
+        Sample("seances-annulees", Template.MODULE_CANCELLED, {"modules": gone}, _INET),
+        Sample("modification-lien", Template.SESSION_CHANGED, {"link_changed": True}, _WEBINAR),
+    ]
+
+
+def _ends() -> list[Sample]:
+    cancelled = event(status="cancelled")
+    sat, waited = {"had_seat": True}, {"had_seat": False}
+    by_employer = sat | {"by": "employer"}
+    replay = {
+        "replay_title": "IA et droit : les bases",
+        "replay_url": "https://replays.example.org/ia-et-droit",
+    }
+    return [
+        Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE]),
+        Sample("annulation-sans-place", Template.SESSION_CANCELLED, waited, cancelled),
+        Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT),
+        Sample("desistement-sans-place", Template.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
+        Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT),
+        Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
+        Sample("attestation", Template.CERTIFICATE, {}, _EVENT),
+    ]
+
+
+def _news() -> list[Sample]:
+    items = [
+        _item(1, NewsKind.REPLAY, "IA et droit : les bases", "L’enregistrement du webinaire du 6 mars."),
+        _item(2, NewsKind.DOSSIER, "L’IA et l’action publique locale"),
+        _item(3, NewsKind.SESSION, "IA et territoires : le CNFPT s’engage pour développer les compétences"),
+    ]
+    follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_ID)}
+    asked = {"request": str(_ID), "interests": ["theme:enjeux-ia", "delegation:bretagne"]}
+    return [
+        Sample("nouveaute", Template.NEWS, follows, news=items[:1]),
+        Sample("nouveautes", Template.NEWS, follows, news=items, named=False),
+        Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, asked, named=False),
+    ]
+
+
+def _item(number: int, kind: NewsKind, title: str, summary: str | None = None) -> NewsItem:
+    url = None if kind is NewsKind.SESSION else f"https://ressources.example.org/{number}"
+    interest = Interest(InterestKind.THEME, "enjeux-ia")
+    return NewsItem(UUID(int=number), kind, title, summary, url, (interest,), NOW)
+
+
+def _bespoke() -> list[Sample]:
+    said = {
+        "message": "Deux journées à Rennes, pour quinze agentes et agents.\n\nLes dates restent à convenir.",
+        "advisor": "Yann Le Goff",
+        "advisor_address": "yann.legoff@cnfpt.example",
+        "reference": str(_ID),
+    }
+    return [
+        Sample(
+            f"sur-mesure-{answer}",
+            Template.BESPOKE_ANSWERED,
+            said | {"answer": answer},
+            _EVENT if answer == "agreed" else None,
+        )
+        for answer in ("qualified", "proposed", "declined", "agreed")
+    ]
+
+
+def _during(session: Session) -> datetime:
+    return session.starts_at + timedelta(hours=1)
