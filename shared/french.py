@@ -86,6 +86,12 @@ def moment(instant: datetime, timezone: str) -> str:
     return f"{day(local)} à {clock_time(local)}, {zone(timezone)}"
 
 
+def beginning(instant: datetime, timezone: str) -> str:
+    """The first moment of something: the day alone where it begins at midnight."""
+    local = instant.astimezone(ZoneInfo(timezone))
+    return day(local) if _is_midnight(local) else moment(instant, timezone)
+
+
 @functools.lru_cache(maxsize=10_000)
 def period(start: datetime, end: datetime, timezone: str) -> str:
     """When something takes place; ``end`` is exclusive.

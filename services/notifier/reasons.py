@@ -11,14 +11,16 @@ from shared.events.vocabulary import Format, Reason
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why, in one sentence, and the one thing to do."""
+    """Why, in one sentence, and the one thing to do; ``once_closed`` instead when enrolment is over."""
 
     sentence: str
     advice: str
+    once_closed: str | None = None
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
-_REPLAY = "Le replay sera en accès libre, sans inscription, après le webinaire."
+_CLOSED = f"Les inscriptions à cette session sont closes. {_OTHER_SESSIONS}"
+_REPLAY = "Le replay du webinaire est en accès libre, sans inscription, dès sa mise en ligne."
 
 ENROLMENT: Mapping[Reason, Explanation] = {
     Reason.UNKNOWN_SESSION: Explanation(
@@ -26,8 +28,9 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "Vérifiez la session sur votre portail, puis refaites votre demande.",
     ),
     Reason.NOT_OPEN_YET: Explanation(
-        "Les inscriptions ne sont pas encore ouvertes : elles ouvrent le {opens}.",
+        "Votre demande est arrivée avant l’ouverture des inscriptions, fixée au {opens}.",
         "Refaites votre demande à partir de cette date.",
+        once_closed=_CLOSED,
     ),
     Reason.DEADLINE_PASSED: Explanation(
         "Les inscriptions sont closes : elles étaient ouvertes jusqu’au {closes}.",
@@ -40,6 +43,7 @@ ENROLMENT: Mapping[Reason, Explanation] = {
     Reason.NOT_ELIGIBLE: Explanation(
         "Cette session s’adresse à un autre public, défini par la fonction, l’employeur ou la délégation.",
         "Si votre situation a changé, signalez-le sur votre portail, puis refaites votre demande.",
+        once_closed=_CLOSED,
     ),
     Reason.ALREADY_ENROLLED: Explanation(
         "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
@@ -56,7 +60,9 @@ ENROLMENT: Mapping[Reason, Explanation] = {
     ),
     Reason.OVERLAPPING_SESSION: Explanation(
         "Vous avez déjà une place dans une autre session, qui se tient en même temps.",
-        "Pour changer de session, désistez-vous d’abord de l’autre sur votre portail.",
+        "Pour changer de session, désistez-vous d’abord de cette autre session sur votre portail, puis "
+        "refaites votre demande.",
+        once_closed=_CLOSED,
     ),
     Reason.QUOTA_REACHED: Explanation(
         "Le nombre de places prévu pour votre collectivité dans cette session est atteint.",
@@ -66,6 +72,7 @@ ENROLMENT: Mapping[Reason, Explanation] = {
         "La demande portait sur un groupe entier, dont vous faites partie, et il ne restait pas assez de "
         "places pour tous ses membres.",
         "Rapprochez-vous de votre service formation, qui peut refaire une demande.",
+        once_closed=_CLOSED,
     ),
     Reason.NOT_ENROLLED: Explanation(
         "Vous n’avez ni place ni demande en cours pour cette session.", "Vous n’avez rien à faire."
@@ -97,6 +104,7 @@ OFFER: Mapping[Reason, Explanation] = {
         "Pour participer malgré tout, refaites une demande sur votre portail tant que les inscriptions sont "
         "ouvertes (jusqu’au {closes}). Si la session est complète, vous prendrez rang à la fin de la liste "
         "d’attente.",
+        once_closed=_CLOSED,
     ),
     Reason.NO_OFFER: Explanation(
         "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, ou l’échéance est passée.",
@@ -111,16 +119,19 @@ OFFER: Mapping[Reason, Explanation] = {
 """Why an answer to an offered seat was refused; other reasons read as for an enrolment."""
 
 
-def explanation(reason: Reason, *, asked: str, session_format: Format | None) -> Explanation:
+def explanation(
+    reason: Reason, *, asked: str, session_format: Format | None, enrolment_is_over: bool = False
+) -> Explanation:
     """The sentence and the advice for a refusal of what was ``asked``.
 
     ``asked`` is ``enrolment``, ``withdrawal`` or ``offer`` (an answer to an offered seat).
     """
-    if asked in _OTHERWISE:
-        return _OTHERWISE[asked].get(reason) or ENROLMENT[reason]
-    found = ENROLMENT[reason]
+    found = _OTHERWISE.get(asked, ENROLMENT).get(reason) or ENROLMENT[reason]
+    if enrolment_is_over and found.once_closed is not None:
+        return Explanation(found.sentence, found.once_closed)
     # DOMAIN.md, webinar: when full, the refusal promises the replay; so does a late request.
-    if session_format is Format.WEBINAR and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
+    for_all = asked == "enrolment" and session_format is Format.WEBINAR
+    if for_all and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
         return Explanation(found.sentence, _REPLAY)
     return found
 

@@ -61,6 +61,13 @@ def test_a_period_is_written_as_one_reads_it(start: str, end: str, written: str)
     assert spaced(french.period(at(start), at(end), "Europe/Paris")) == written
 
 
+def test_what_begins_at_midnight_begins_with_its_day() -> None:
+    assert french.beginning(at("2025-03-16T23:00+00:00"), "Europe/Paris") == "lundi 17 mars 2025"
+    assert spaced(french.beginning(at("2025-03-16T23:00+00:00"), "Indian/Reunion")) == (
+        "lundi 17 mars 2025 à 3 h, heure de La Réunion"
+    )
+
+
 def test_a_deadline_at_midnight_is_the_day_before_inclusive() -> None:
     assert french.deadline(at("2025-03-28T23:00+00:00"), "Europe/Paris") == "vendredi 28 mars 2025 inclus"
 

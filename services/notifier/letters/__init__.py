@@ -43,9 +43,18 @@ from services.notifier.letters.news import (
     next_edition,
 )
 from services.notifier.letters.sessions import Occasion, Session, dropped, known_as
-from services.notifier.letters.timing import SCHEDULED, Planned, Postponed, Superseded, look_again, plan
+from services.notifier.letters.timing import (
+    CONFIRM_FOR,
+    SCHEDULED,
+    Planned,
+    Postponed,
+    Superseded,
+    look_again,
+    plan,
+)
 
 __all__ = [
+    "CONFIRM_FOR",
     "KINDS",
     "SCHEDULED",
     "Calendar",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from services.notifier.letters.kinds import KINDS, Known, Mail, Standing, Template
 from services.notifier.letters.news import NewsItem
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
 
 MORNING, NIGHT = time(8), time(20)
@@ -23,7 +24,12 @@ EVENING = time(19)
 SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
 """The letters that time calls for."""
 
+_CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED})
+_WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
+CONFIRM_FOR = timedelta(hours=48)
+"""How long a subscription can be confirmed, from when it was asked for."""
+
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """What is due by the database's clock is not sent back for a moment that ours has not reached yet."""
 
@@ -120,8 +126,12 @@ def look_again(
     says = KINDS[mail.template].says
     if says is not None and known is not None and known.version > mail.version and known.standing != says:
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
-    if says in _LIVE and session is not None and session.status is Status.CANCELLED:
-        return Superseded("the session is cancelled")
+    if mail.template is Template.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
+        return Superseded(f"the agent has no seat or request any more: {known.standing}")
+    if session is not None and (why := _is_past(mail, session, now)) is not None:
+        return Superseded(why)
+    if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
+        return Superseded("its link has expired")
     if mail.template is Template.SEAT_OFFERED and now >= datetime.fromisoformat(
         str(mail.facts["hold_until"])
     ):
@@ -130,6 +140,22 @@ def look_again(
         return Superseded("nothing of it is followed, or open, any more")
     if mail.template in SCHEDULED and session is not None:
         return _in_time(mail.template, session, now)
+    return None
+
+
+def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
+    """Why nothing of what a letter announces can happen any more."""
+    says = KINDS[mail.template].says
+    is_live = says in _LIVE or mail.template is Template.ALREADY_ENROLLED
+    if is_live and session.status is Status.CANCELLED:
+        return "the session is cancelled"
+    if mail.template in _CHANGES and now >= session.ends_at:
+        return "the session is over"
+    if says in _WAITING:
+        by_employer = mail.facts.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
+        closes = session.enrolment_closes_at
+        if now >= (closes if by_employer else max(closes, session.starts_at)):
+            return "there is nothing to wait for any more"
     return None
 
 

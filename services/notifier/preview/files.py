@@ -48,7 +48,7 @@ def show(sample: Sample) -> Shown:
         family_name="Durand" if sample.named else "",
         session_id=sample.session.session_id if sample.session is not None else None,
         enrolment_id=_ENROLMENT if about_enrolment or sample.template is Template.REFUSED else None,
-        version=3,
+        version=sample.version,
         called_for_at=sample.now,
     )
     renderer = Renderer(sender, links, now=lambda: sample.now)

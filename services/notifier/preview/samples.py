@@ -20,6 +20,7 @@ from shared.events.vocabulary import Reason
 NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
 _EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()
 _ELSEWHERE = event(session_id=_WEBINAR.session_id, organiser="normandie", venue="Le Dôme, Caen")
+_CLOSED = _EVENT.enrolment_closes_at + timedelta(days=1)
 _ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
 
@@ -35,6 +36,7 @@ class Sample:
     news: Sequence[NewsItem] = ()
     named: bool = True
     now: datetime = NOW
+    version: int = 3
 
 
 def samples() -> list[Sample]:
@@ -59,6 +61,8 @@ def _answers() -> list[Sample]:
         Sample("place-attribuee", Template.SEAT_ASSIGNED, {}, _EVENT),
         Sample("offre-expiree", Template.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
         Sample("offre-refusee", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
+        Sample("offre-refusee-tard", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
+        Sample("inscription-confirmee-tard", Template.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),
     ]
 
 
@@ -78,13 +82,18 @@ def _refusals() -> list[Sample]:
         Sample(f"reponse-refusee-{_slug(reason)}", Template.OFFER_REFUSED, {"reason": reason.value}, _EVENT)
         for reason in (Reason.DEADLINE_PASSED, Reason.NO_OFFER, Reason.ALREADY_ENROLLED)
     ]
-    late = {"reason": "deadline_passed"}
+    late, early = {"reason": "deadline_passed"}, {"reason": "not_open_yet"}
+    at_midnight = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     return [
         *refused,
+        Sample("refus-ouverture-a-minuit", Template.REFUSED, early, at_midnight),
+        Sample("refus-ouverture-lu-tard", Template.REFUSED, early, _EVENT, now=_CLOSED),
         Sample("refus-webinaire-complet", Template.REFUSED, {"reason": "session_full"}, _WEBINAR),
         Sample("deja-inscrit", Template.ALREADY_ENROLLED, {}, _EVENT),
         *answers,
+        Sample("reponse-refusee-tard", Template.OFFER_REFUSED, late, _EVENT, now=_CLOSED),
         Sample("desistement-refuse", Template.WITHDRAWAL_REFUSED, late, _EVENT, now=_during(_EVENT)),
+        Sample("desistement-refuse-mooc", Template.WITHDRAWAL_REFUSED, late, _MOOC, now=_during(_MOOC)),
     ]
 
 
@@ -111,8 +120,17 @@ def _to_come() -> list[Sample]:
         Sample("convocation", Template.JOINING, {}, _EVENT),
         Sample("convocation-mooc", Template.JOINING, {}, _MOOC, now=_MOOC.starts_at),
         Sample("convocation-webinaire", Template.JOINING, {}, _WEBINAR),
-        Sample("rappel-une-semaine", Template.REMINDER_WEEK, {}, _EVENT),
-        Sample("rappel-un-jour", Template.REMINDER_DAY, {}, _WEBINAR),
+        *(
+            Sample(name, template, {}, session, now=session.starts_at - timedelta(days=days))
+            for name, template, session, days in (
+                ("rappel-une-semaine", Template.REMINDER_WEEK, _EVENT, 7),
+                ("rappel-une-semaine-mooc", Template.REMINDER_WEEK, _MOOC, 7),
+                ("rappel-un-jour", Template.REMINDER_DAY, _EVENT, 1),
+                ("rappel-un-jour-webinaire", Template.REMINDER_DAY, _WEBINAR, 1),
+                ("rappel-un-jour-mooc", Template.REMINDER_DAY, _MOOC, 1),
+            )
+        ),
+        Sample("rappel-le-jour-meme", Template.REMINDER_DAY, {}, _EVENT, now=_morning_of(_EVENT)),
     ]
 
 
@@ -159,6 +177,8 @@ def _ends() -> list[Sample]:
         Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE]),
         Sample("annulation-sans-place", Template.SESSION_CANCELLED, waited, cancelled),
         Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT),
+        Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED),
+        Sample("desistement-mooc", Template.WITHDRAWN, sat | {"by": "agent"}, _MOOC),
         Sample("desistement-sans-place", Template.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
         Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT),
         Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
@@ -203,6 +223,10 @@ def _bespoke() -> list[Sample]:
         )
         for answer in ("qualified", "proposed", "declined", "agreed")
     ]
+
+
+def _morning_of(session: Session) -> datetime:
+    return session.starts_at - timedelta(hours=1)
 
 
 def _during(session: Session) -> datetime:

@@ -4,7 +4,6 @@ Does no I/O but reading the templates, once.
 """
 
 from services.notifier.render.renderer import (
-    CONFIRM_FOR,
     SUBSCRIBER_FOR,
     Outgoing,
     Renderer,
@@ -12,4 +11,4 @@ from services.notifier.render.renderer import (
 )
 from services.notifier.render.writing import THEME
 
-__all__ = ["CONFIRM_FOR", "SUBSCRIBER_FOR", "THEME", "Outgoing", "Renderer", "Sender"]
+__all__ = ["SUBSCRIBER_FOR", "THEME", "Outgoing", "Renderer", "Sender"]

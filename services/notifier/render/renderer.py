@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
@@ -13,14 +14,11 @@ from services.notifier.render.views import NEWS, SessionView, changes_of, explan
 from services.notifier.render.writing import THEME, squeeze, templates_of, typeset
 from shared import clock, french
 from shared.events.enrolment import WithdrawnBy
+from shared.events.vocabulary import Status
 from shared.links import Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
-
-
-CONFIRM_FOR = timedelta(hours=48)
-"""How long a subscription can be confirmed."""
 
 
 SUBSCRIBER_FOR = timedelta(days=365)
@@ -164,15 +162,10 @@ class Renderer:
             "contact": str(facts.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
-            # Also for who enrols too late for joining instructions.
-            "accommodates": mail.template in _ACCOMMODATES,
-            "begun": session is not None and self._now() >= session.starts_at,
-            # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
-            "withdrawable": kind.link is letters.Link.WITHDRAW
-            and kind.says is letters.Standing.ENROLLED
-            and session is not None
-            and self._now() < session.starts_at,
         }
+        context |= self._phase(mail, session)
+        if session is not None and view is not None:
+            context["begins"] = _begins(session, view, self._now())
         zone = view.timezone if view else "Europe/Paris"
         context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
         if kind.subscribed:
@@ -186,8 +179,29 @@ class Renderer:
         if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
             context["gone"] = gone_from(facts, session)
         if "reason" in facts:
-            context["explanation"] = explanation_of(mail, session, view)
+            context["explanation"] = explanation_of(
+                mail, session, view, enrolment_is_over=context["enrolment_is_over"]
+            )
         return context
+
+    def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool]:
+        """What can be done now and what cannot any more: a letter may leave days after its fact."""
+        now, kind = self._now(), letters.KINDS[mail.template]
+        begun = session is not None and now >= session.starts_at
+        over = session is not None and now >= session.ends_at
+        return {
+            "begun": begun,
+            "over": over,
+            "enrolment_is_over": session is not None
+            and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
+            # Also for who enrols too late for joining instructions.
+            "accommodates": mail.template in _ACCOMMODATES and not over,
+            # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
+            "withdrawable": kind.link is letters.Link.WITHDRAW
+            and kind.says is letters.Standing.ENROLLED
+            and session is not None
+            and not begun,
+        }
 
     def _reply_to(self, address: str) -> str:
         """The address in a form that every relay takes; our own where it has none."""
@@ -215,7 +229,7 @@ class Renderer:
                 until = mail.called_for_at + CERTIFICATE_FOR
                 return self._links.url(Purpose.CERTIFICATE, enrolment, until=until)
             case letters.Link.CONFIRM:
-                until = mail.called_for_at + CONFIRM_FOR
+                until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.facts["request"]), until=until)
 
     def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
@@ -304,6 +318,13 @@ def _sequence(enrolment_version: int, session_version: int) -> int:
     changed, must not outdo the cancellation that was decided after it.
     """
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
+
+
+def _begins(session: letters.Session, view: SessionView, now: datetime) -> str:
+    """``demain, jeudi 3 avril 2025 à 9 h 30, heure de Paris``, as long as it is true."""
+    zone = ZoneInfo(view.timezone)
+    days = (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
+    return {0: "aujourd’hui, ", 1: "demain, "}.get(days, "le ") + view.starts
 
 
 _ACCOMMODATES = frozenset(

@@ -34,6 +34,7 @@ class SessionView:
     venue: str | None
     join_url: str | None
     organiser: str
+    essentials: str
     is_mooc: bool
     is_limited: bool
     waiting_list: WaitingList
@@ -50,18 +51,28 @@ class SessionView:
                 (typeset(module.title), french.period(module.starts_at, module.ends_at, zone))
                 for module in session.modules
             ),
-            opens=french.moment(session.enrolment_opens_at, zone),
+            opens=french.beginning(session.enrolment_opens_at, zone),
             closes=french.deadline(session.enrolment_closes_at, zone),
-            starts=french.moment(session.starts_at, zone),
+            starts=french.beginning(session.starts_at, zone),
             timezone=zone,
             venue=session.venue,
             join_url=session.join_url,
             organiser=french.organiser(session.organiser),
+            essentials=_essentials(session),
             is_mooc=session.format is Format.MOOC,
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,
             offer_hold_hours=session.offer_hold_hours,
         )
+
+
+def _essentials(session: letters.Session) -> str:
+    """What one needs on the day, and finds in the letter."""
+    if session.format is Format.MOOC:
+        return "les dates et le lien de connexion" if session.join_url else "les dates"
+    if session.venue:
+        return "le lieu et les horaires"
+    return "les horaires et le lien de connexion" if session.join_url else "les horaires"
 
 
 def _lasts_days(session: letters.Session) -> bool:
@@ -121,13 +132,14 @@ def _period(facts: Mapping[str, Any], start: str, end: str, zone: str) -> str:
 
 
 def explanation_of(
-    mail: letters.Mail, session: letters.Session | None, view: SessionView | None
+    mail: letters.Mail, session: letters.Session | None, view: SessionView | None, *, enrolment_is_over: bool
 ) -> reasons.Explanation:
     """Why something was refused, with the dates of its session."""
     found = reasons.explanation(
         Reason(str(mail.facts["reason"])),
         asked=_ASKED.get(mail.template, "enrolment"),
         session_format=session.format if session else None,
+        enrolment_is_over=enrolment_is_over,
     )
     if view is None:
         return found

@@ -9,7 +9,7 @@ import icalendar
 import pytest
 
 from services.notifier import reasons
-from services.notifier.letters import KINDS, Calendar, NewsItem, Template
+from services.notifier.letters import KINDS, Calendar, NewsItem, Session, Template
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import THEME, Renderer
 from shared.events.vocabulary import Reason
@@ -149,7 +149,7 @@ def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> Non
     text = body(rendered(Template.REFUSED, facts={"reason": reason.value}), "text/plain")
     assert "{" not in text
     if reason is Reason.NOT_OPEN_YET:
-        assert "elles ouvrent le mercredi 26 février 2025 à 0\u00a0h, heure de Paris" in text
+        assert "avant l’ouverture des inscriptions, fixée au mercredi 26 février 2025." in text
     if reason is Reason.DEADLINE_PASSED:
         assert "vendredi 28 mars 2025 inclus" in text
 
@@ -238,6 +238,83 @@ def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
 
     assert "La formation est ouverte" in says("2025-03-17T00:00+01:00")
     assert "La formation est ouverte" not in says("2025-03-16T23:59+01:00")
+
+
+CLOSES = "2025-03-29T00:00+01:00"
+
+
+def says_at(now: str, template: Template, session: Session | None = None, **changes: Any) -> str:
+    """The text of a letter that leaves at that moment."""
+    changes.setdefault("facts", FACTS.get(template, {}))
+    outgoing = Renderer(SENDER, now=lambda: at(now)).render(
+        a_mail(template, **changes), session or a_session()
+    )
+    return body(parsed(outgoing.content), "text/plain").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("template", "facts"),
+    [
+        (Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
+        (Template.OFFER_LAPSED, {"cause": "expired"}),
+        (Template.OFFER_REFUSED, {"reason": "deadline_passed"}),
+        (Template.REFUSED, {"reason": "not_open_yet"}),
+        (Template.REFUSED, {"reason": "not_eligible"}),
+        (Template.REFUSED, {"reason": "overlapping_session"}),
+        (Template.REFUSED, {"reason": "group_does_not_fit"}),
+    ],
+)
+def test_nobody_is_told_to_ask_again_once_enrolment_is_over(
+    template: Template, facts: dict[str, Any]
+) -> None:
+    again = re.compile("refai(tes|re) (votre|une) demande", re.IGNORECASE)
+    closed = "Les inscriptions à cette session sont closes"
+    in_time = says_at("2025-03-28T23:59+01:00", template, facts=facts)
+    assert again.search(in_time)
+    assert closed not in in_time
+    cancelled = a_session(status="cancelled")
+    for late in (
+        says_at(CLOSES, template, facts=facts),
+        says_at("2025-03-10T09:00+01:00", template, cancelled, facts=facts),
+    ):
+        assert closed in late
+        assert not again.search(late.replace("il n’est plus possible de refaire une demande", ""))
+
+
+def test_a_confirmation_that_leaves_after_the_session_announces_nothing() -> None:
+    late = says_at("2025-04-03T17:00+02:00", Template.CONFIRMED)
+    assert "Cette session est terminée." in late
+    assert "AMÉNAGEMENT" not in late
+    assert "terminée" not in says_at("2025-04-03T16:59+02:00", Template.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    ("now", "begins"),
+    [
+        ("2025-04-01T23:59+02:00", "commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
+        ("2025-04-02T00:00+02:00", "commence demain, jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
+        ("2025-04-02T23:59+02:00", "commence demain, jeudi 3 avril"),
+        ("2025-04-03T08:00+02:00", "commence aujourd’hui, jeudi 3 avril"),
+    ],
+)
+def test_a_reminder_says_tomorrow_where_it_is_true(now: str, begins: str) -> None:
+    assert begins in says_at(now, Template.REMINDER_DAY)
+
+
+def test_nothing_begins_at_zero_hours() -> None:
+    for template in (Template.REMINDER_WEEK, Template.REMINDER_DAY, Template.WITHDRAWAL_REFUSED):
+        assert "0 h" not in says_at("2025-03-16T08:00+01:00", template, the_mooc(modules=[]))
+    mooc = the_mooc(modules=[])
+    assert "commence demain, lundi 17 mars 2025." in says_at(
+        "2025-03-16T08:00+01:00", Template.REMINDER_DAY, mooc
+    )
+
+
+def test_a_place_is_freed_only_where_places_are_limited() -> None:
+    facts = {"by": "agent", "had_seat": True}
+    assert "Votre place est libérée" in says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, facts=facts)
+    of_the_mooc = says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, the_mooc(), facts=facts)
+    assert "libérée" not in of_the_mooc
 
 
 def test_a_change_names_the_seances_that_moved_or_are_new() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import Known, Postponed, Standing, Superseded, Template
+from services.notifier.letters import KINDS, Known, Postponed, Standing, Superseded, Template
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, the_mooc
 
@@ -117,6 +117,52 @@ def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
         assert seen == Postponed(found)
     else:
         assert seen is None if found is None else isinstance(seen, found)
+
+
+CLOSES, STARTS, ENDS = "2025-03-29T00:00+01:00", "2025-04-03T09:30+02:00", "2025-04-03T17:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("template", "facts", "until"),
+    [
+        (Template.PENDING, {"awaiting": "employer_approval"}, CLOSES),
+        (Template.PENDING, {"awaiting": "selection"}, STARTS),
+        (Template.WAITLISTED, {"position": 3}, STARTS),
+        (Template.SESSION_CHANGED, {"venue_before": "Salle des fêtes"}, ENDS),
+        (Template.MODULE_CANCELLED, {}, ENDS),
+    ],
+)
+def test_what_can_happen_no_more_is_not_announced(
+    template: Template, facts: dict[str, Any], until: str
+) -> None:
+    def seen(now: datetime) -> Any:
+        known = Known(1, KINDS[template].says or Standing.ENROLLED)
+        return letters.look_again(a_mail(template, facts=facts), a_session(), known, now)
+
+    assert seen(at(until) - timedelta(seconds=1)) is None
+    assert isinstance(seen(at(until)), Superseded)
+
+
+def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
+    mooc, waits = the_mooc(), Known(1, Standing.WAITLISTED)
+    mail = a_mail(Template.WAITLISTED, facts={"position": 1})
+    assert letters.look_again(mail, mooc, waits, mooc.starts_at) is None
+    assert isinstance(letters.look_again(mail, mooc, waits, mooc.enrolment_closes_at), Superseded)
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
+    now = at("2025-03-12T10:00+01:00")
+    seen = letters.look_again(a_mail(Template.ALREADY_ENROLLED), a_session(), Known(2, standing), now)
+    has_ended = standing in (Standing.LAPSED, Standing.REFUSED, Standing.WITHDRAWN)
+    assert isinstance(seen, Superseded) is has_ended
+
+
+def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
+    mail = a_mail(Template.CONFIRM_SUBSCRIPTION)
+    end = mail.called_for_at + letters.CONFIRM_FOR
+    assert letters.look_again(mail, None, None, end - timedelta(seconds=1)) is None
+    assert isinstance(letters.look_again(mail, None, None, end), Superseded)
 
 
 # ------------------------------------------------------------------- what changed
