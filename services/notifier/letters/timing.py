@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import KINDS, Known, Mail, Standing, Template
+from services.notifier.letters.kinds import KINDS, Known, Mail, Priority, Standing, Template
 from services.notifier.letters.news import NewsItem
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting
@@ -18,6 +18,8 @@ from shared.events.vocabulary import Format, Status
 
 MORNING, NIGHT = time(8), time(20)
 """Letters that nobody is waiting for go out between these hours of the session's zone."""
+HOME = "Europe/Paris"
+"""Whose night it is where no session says."""
 EVENING = time(19)
 """When a letter goes out whose moment lies in the night after."""
 
@@ -140,6 +142,9 @@ def look_again(
         return Superseded("nothing of it is followed, or open, any more")
     if mail.template in SCHEDULED and session is not None:
         return _in_time(mail.template, session, now)
+    if KINDS[mail.template].priority is Priority.NEWS:
+        morning = next_morning(now, session.timezone if session is not None else HOME)
+        return Postponed(morning) if morning is not None else None
     return None
 
 

@@ -1,6 +1,7 @@
 """A migrated database, a relay that does as it is told, and deliverers between them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from services.notifier import handlers, jobs
 from services.notifier.delivery import Deliverer
+from services.notifier.letters import timing
 from services.notifier.mailer import Mailer, Patience
 from services.notifier.settings import Relay, Tls
 from shared import clock
@@ -34,6 +36,13 @@ async def database(notifier_url: str) -> AsyncIterator[Database]:
 async def relay() -> AsyncIterator[ScriptedRelay]:
     async with scripted_relay() as relay:
         yield relay
+
+
+@pytest.fixture(autouse=True)
+def by_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No letter waits for the morning, at whatever hour the tests run."""
+    monkeypatch.setattr(timing, "MORNING", time.min)
+    monkeypatch.setattr(timing, "NIGHT", time.max)
 
 
 class Notifier:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import KINDS, Known, Postponed, Standing, Superseded, Template
+from services.notifier.letters import KINDS, Known, Postponed, Priority, Standing, Superseded, Template
 from services.notifier.letters.timing import next_morning
-from tests.unit.notifier.builders import a_mail, a_session, at, the_mooc
+from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
 
 ZONES = ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
 MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+00:00") + timedelta(minutes=n))
@@ -117,6 +117,37 @@ def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
         assert seen == Postponed(found)
     else:
         assert seen is None if found is None else isinstance(seen, found)
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "until"),
+    [
+        ("2025-03-11T03:00+01:00", "Europe/Paris", "2025-03-11T08:00+01:00"),
+        ("2025-03-11T20:00+01:00", "Europe/Paris", "2025-03-12T08:00+01:00"),
+        ("2025-03-11T19:59+01:00", "Europe/Paris", None),
+        ("2025-03-11T18:00+01:00", "Indian/Reunion", "2025-03-12T08:00+04:00"),  # 21:00 there
+    ],
+)
+def test_a_replay_is_not_told_in_the_night_of_its_session(now: str, zone: str, until: str | None) -> None:
+    seen = look(Template.REPLAY_AVAILABLE, now, timezone=zone)
+    assert seen == (Postponed(at(until)) if until is not None else None)
+
+
+def test_news_waits_for_the_morning_in_paris() -> None:
+    item, news = some_news(), a_mail(Template.NEWS)
+    seen = letters.look_again(news, None, None, at("2025-03-11T03:00+01:00"), [item])
+    assert seen == Postponed(at("2025-03-11T08:00+01:00"))
+    assert letters.look_again(news, None, None, at("2025-03-11T16:00+01:00"), [item]) is None
+
+
+URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} - letters.SCHEDULED
+
+
+@pytest.mark.parametrize("template", sorted(URGENT))
+def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
+    facts = {"hold_until": "2025-03-17T08:30:00+00:00"}
+    seen = letters.look_again(a_mail(template, facts=facts), a_session(), None, at("2025-03-11T03:00+01:00"))
+    assert seen is None
 
 
 CLOSES, STARTS, ENDS = "2025-03-29T00:00+01:00", "2025-04-03T09:30+02:00", "2025-04-03T17:00+02:00"
