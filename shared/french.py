@@ -1,6 +1,7 @@
 """How dates, times and organisers are written in French, in letters, pages and certificates. Pure."""
 
 import functools
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -51,6 +52,14 @@ _ORGANISERS = {
 def organiser(code: str) -> str:
     """Who organises, with its article: ``la délégation Bretagne du CNFPT``. Unknown codes: ``le CNFPT``."""
     return _ORGANISERS.get(code, "le CNFPT")
+
+
+def organisation(code: str) -> str:
+    """Who organises, as a name on a line of its own: ``Délégation Bretagne du CNFPT``."""
+    name = organiser(code)
+    for article in ("la ", "le ", "l’"):
+        name = name.removeprefix(article)
+    return name[:1].upper() + name[1:]
 
 
 def zone(timezone: str) -> str:
@@ -120,6 +129,19 @@ def deadline(instant: datetime, timezone: str) -> str:
     if _is_midnight(local):
         return f"{day(local - timedelta(days=1))} inclus"
     return moment(instant, timezone)
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b et c``."""
+    return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def spelt(number: int) -> str:
+    """A number in words up to ten, as in running text: ``trois``, then ``11``."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+_NUMBERS = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix")
 
 
 def ordinal(number: int) -> str:

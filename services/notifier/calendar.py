@@ -123,7 +123,7 @@ class CalendarWriter:
         last = max(occasion.ends_at for occasion in occasions).astimezone(zone)
         calendar.add_component(vtimezone(session.timezone, first.year, last.year))
         organiser = vCalAddress(f"mailto:{self._organiser_address}")
-        organiser.params["CN"] = _quotable(french.organiser(session.organiser))
+        organiser.params["CN"] = _quotable(french.organisation(session.organiser))
         for occasion in occasions:
             event = Event()
             event.add("uid", f"{_UID}-{occasion.number}" if occasion.number else _UID)

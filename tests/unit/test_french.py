@@ -88,5 +88,29 @@ def test_every_organiser_has_a_name(code: Delegation) -> None:
     assert french.organiser(code) != "le CNFPT"
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("bretagne", "Délégation Bretagne du CNFPT"),
+        ("inet", "Inet, école du CNFPT"),
+        ("inset-angers", "INSET d’Angers, école du CNFPT"),
+        ("antarctique", "CNFPT"),
+    ],
+)
+def test_on_a_line_of_its_own_an_organiser_has_no_article(code: str, name: str) -> None:
+    assert french.organisation(code) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a et b"), (["a", "b", "c"], "a, b et c")]
+)
+def test_words_are_listed(words: list[str], said: str) -> None:
+    assert french.listed(words) == said
+
+
+def test_small_numbers_are_spelt() -> None:
+    assert [french.spelt(number) for number in (2, 10, 11)] == ["deux", "dix", "11"]
+
+
 def test_an_organiser_that_a_later_version_adds_is_still_the_cnfpt() -> None:
     assert french.organiser("antarctique") == "le CNFPT"

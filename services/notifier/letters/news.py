@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
+from services.notifier.letters.sessions import Session
 from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionState
 from shared.events.vocabulary import Format, Status
 
@@ -53,7 +54,8 @@ class NewsKind(StrEnum):
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is the session that a replay recorded: who was enrolled in it is told apart.
+    ``session_id`` is the session that a replay recorded: who was enrolled in it is told apart. ``event`` is
+    the session that is announced, as it is when the letter is written.
     """
 
     item_id: UUID
@@ -64,6 +66,7 @@ class NewsItem:
     interests: tuple[Interest, ...]
     published_at: datetime
     session_id: UUID | None = None
+    event: Session | None = None
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:

@@ -40,7 +40,7 @@ class Message(Enum):
     NO_LONGER = Text(
         410,
         "Vous n’avez plus d’abonnement",
-        "Aucun abonnement ne correspond à ce lien\u00a0: vous ne recevez plus rien par lui.",
+        "Aucun abonnement ne correspond plus à ce lien\u00a0: il ne vous vaut plus aucun courriel.",
     )
     ASKED = Text(
         200,

@@ -1,7 +1,7 @@
 """Every letter, and what it says in each case that has words of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from services.notifier.letters import (
     InterestKind,
     NewsItem,
     NewsKind,
+    Occasion,
     Session,
     Template,
 )
@@ -37,6 +38,7 @@ class Sample:
     named: bool = True
     now: datetime = NOW
     version: int = 3
+    """The enrolment's: what ends it has a higher one than what confirmed it."""
 
 
 def samples() -> list[Sample]:
@@ -157,16 +159,25 @@ def _changes() -> list[Sample]:
         for number in (4, 5)
     ]
     return [
-        Sample("modification-dates-et-lieu", Template.SESSION_CHANGED, moved | place, _EVENT),
-        Sample("modification-seances", Template.SESSION_CHANGED, days, _INET),
-        Sample("seance-annulee", Template.MODULE_CANCELLED, {"modules": gone[:1]}, _INET),
-        Sample("seances-annulees", Template.MODULE_CANCELLED, {"modules": gone}, _INET),
-        Sample("modification-lien", Template.SESSION_CHANGED, {"link_changed": True}, _WEBINAR),
+        Sample("modification-dates-et-lieu", Template.SESSION_CHANGED, moved | place, _next(_EVENT)),
+        Sample("modification-lieu", Template.SESSION_CHANGED, place, _next(_EVENT)),
+        Sample("modification-seance", Template.SESSION_CHANGED, {"modules": [second_day]}, _next(_INET)),
+        Sample("modification-seances", Template.SESSION_CHANGED, days, _next(_INET)),
+        Sample("modification-lien", Template.SESSION_CHANGED, {"link_changed": True}, _next(_WEBINAR)),
+        Sample("seance-annulee", Template.MODULE_CANCELLED, {"modules": gone[:1]}, _next(_INET)),
+        Sample("seances-annulees", Template.MODULE_CANCELLED, {"modules": gone}, _next(_INET)),
     ]
 
 
+def _next(session: Session, **changes: Any) -> Session:
+    """Its next version."""
+    return Session.model_validate(session.model_dump() | {"version": session.version + 1} | changes)
+
+
 def _ends() -> list[Sample]:
-    cancelled = event(status="cancelled")
+    cancelled = _next(_EVENT, status="cancelled")
+    dropped = Occasion(4, "Atelier", _INET.ends_at, _INET.ends_at + timedelta(hours=2))
+    one_less = _next(_INET, status="cancelled", gone=(dropped,))
     sat, waited = {"had_seat": True}, {"had_seat": False}
     by_employer = sat | {"by": "employer"}
     replay = {
@@ -174,13 +185,14 @@ def _ends() -> list[Sample]:
         "replay_url": "https://replays.example.org/ia-et-droit",
     }
     return [
-        Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE]),
+        Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE], version=4),
+        Sample("annulation-avec-seance-annulee", Template.SESSION_CANCELLED, sat, one_less, version=4),
         Sample("annulation-sans-place", Template.SESSION_CANCELLED, waited, cancelled),
-        Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT),
-        Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED),
-        Sample("desistement-mooc", Template.WITHDRAWN, sat | {"by": "agent"}, _MOOC),
+        Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, version=4),
+        Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED, version=4),
+        Sample("desistement-mooc", Template.WITHDRAWN, sat | {"by": "agent"}, _MOOC, version=4),
         Sample("desistement-sans-place", Template.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
-        Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT),
+        Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT, version=4),
         Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
         Sample("attestation", Template.CERTIFICATE, {}, _EVENT),
     ]
@@ -190,38 +202,55 @@ def _news() -> list[Sample]:
     items = [
         _item(1, NewsKind.REPLAY, "IA et droit : les bases", "L’enregistrement du webinaire du 6 mars."),
         _item(2, NewsKind.DOSSIER, "L’IA et l’action publique locale"),
-        _item(3, NewsKind.SESSION, "IA et territoires : le CNFPT s’engage pour développer les compétences"),
+        _item(3, NewsKind.SESSION, _EVENT.title, event=_EVENT),
+        _item(4, NewsKind.COMMUNITY, "Les métiers et l’IA"),
     ]
+    not_yet = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_ID)}
     asked = {"request": str(_ID), "interests": ["theme:enjeux-ia", "delegation:bretagne"]}
     return [
-        Sample("nouveaute", Template.NEWS, follows, news=items[:1]),
-        Sample("nouveautes", Template.NEWS, follows, news=items, named=False),
+        Sample("nouveau-replay", Template.NEWS, follows, news=items[:1]),
+        Sample("nouveau-dossier", Template.NEWS, follows, news=items[1:2]),
+        Sample("nouvel-evenement", Template.NEWS, follows, news=[replace(items[2], event=not_yet)]),
+        Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:]),
+        Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, asked, named=False),
     ]
 
 
-def _item(number: int, kind: NewsKind, title: str, summary: str | None = None) -> NewsItem:
+def _item(
+    number: int, kind: NewsKind, title: str, summary: str | None = None, event: Session | None = None
+) -> NewsItem:
     url = None if kind is NewsKind.SESSION else f"https://ressources.example.org/{number}"
     interest = Interest(InterestKind.THEME, "enjeux-ia")
-    return NewsItem(UUID(int=number), kind, title, summary, url, (interest,), NOW)
+    return NewsItem(UUID(int=number), kind, title, summary, url, (interest,), NOW, event=event)
 
 
 def _bespoke() -> list[Sample]:
     said = {
-        "message": "Deux journées à Rennes, pour quinze agentes et agents.\n\nLes dates restent à convenir.",
+        "message": "Deux jours à Rennes, pour quinze agentes et agents.\n\nPrévoyez un ordinateur pour deux.",
         "advisor": "Yann Le Goff",
         "advisor_address": "yann.legoff@cnfpt.example",
         "reference": str(_ID),
     }
+    agreed = event(
+        format="bespoke",
+        title="Management de la transition numérique",
+        enrolment_closes_at="2025-03-19T00:00:00+01:00",
+        capacity=15,
+        waiting_list="none",
+        venue="Hôtel de ville, Rennes",
+    )
     return [
-        Sample(
-            f"sur-mesure-{answer}",
-            Template.BESPOKE_ANSWERED,
-            said | {"answer": answer},
-            _EVENT if answer == "agreed" else None,
+        Sample(name, Template.BESPOKE_ANSWERED, said | {"answer": answer}, session, now=now)
+        for name, answer, session, now in (
+            ("sur-mesure-recevable", "qualified", None, NOW),
+            ("sur-mesure-proposition", "proposed", None, NOW),
+            ("sur-mesure-refusee", "declined", None, NOW),
+            ("sur-mesure-convenue", "agreed", agreed, NOW),
+            ("sur-mesure-convenue-sans-session", "agreed", None, NOW),
+            ("sur-mesure-convenue-tard", "agreed", agreed, agreed.enrolment_closes_at),
         )
-        for answer in ("qualified", "proposed", "declined", "agreed")
     ]
 
 

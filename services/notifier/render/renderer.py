@@ -10,8 +10,15 @@ from zoneinfo import ZoneInfo
 from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
 from services.notifier.calendar import Attendee, CalendarWriter, Own, Part
-from services.notifier.render.views import NEWS, SessionView, changes_of, explanation_of, gone_from
-from services.notifier.render.writing import THEME, squeeze, templates_of, typeset
+from services.notifier.render.views import (
+    ItemView,
+    SessionView,
+    changed_in,
+    changes_of,
+    explanation_of,
+    gone_from,
+)
+from services.notifier.render.writing import THEME, quoted, squeeze, templates_of
 from shared import clock, french
 from shared.events.enrolment import WithdrawnBy
 from shared.events.vocabulary import Status
@@ -156,9 +163,11 @@ class Renderer:
             "session": view,
             "facts": facts,
             "headline": headline,
-            "subject": f"{headline} : {title}" if title else headline,
+            "subject": f"{headline} : {quoted(str(title))}" if title else headline,
             "show_access": kind.access,
             "reference": str(facts.get("reference") or mail.enrolment_id or mail.mail_id),
+            "advisor": facts.get("advisor"),
+            "catalogue": self._sender.catalogue,
             "contact": str(facts.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
@@ -172,10 +181,12 @@ class Renderer:
             context |= self._news(mail, news)
         if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
             context["interests"] = interests.titles(_texts(facts["interests"]))
+            context["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
         if "hold_until" in facts:
             context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
         if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
             context["changes"] = changes_of(facts, session, view)
+            context["changed_in"] = changed_in(context["changes"])
         if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
             context["gone"] = gone_from(facts, session)
         if "reason" in facts:
@@ -234,21 +245,15 @@ class Renderer:
 
     def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
         """What a letter to a subscriber names: a single item makes its subject, several are counted."""
-        items = [
-            {
-                "kind": NEWS[item.kind],
-                "title": typeset(item.title),
-                "summary": item.summary,
-                "url": item.url or f"{self._sender.catalogue}/sessions/{item.item_id}",
-            }
-            for item in news
-        ]
+        items = [ItemView.of(item, self._sender.catalogue, self._now()) for item in news]
+        number = french.spelt(len(items))
         if len(items) == 1:
-            headline, subject = items[0]["kind"], f"{items[0]['kind']} : {items[0]['title']}"
+            headline, subject = items[0].kind, f"{items[0].kind} : {quoted(items[0].title)}"
         else:
-            headline = subject = f"{len(items)} nouveautés dans vos abonnements"
+            headline = subject = f"{number.capitalize()} nouveautés dans vos abonnements"
         return {
             "items": items,
+            "number": number,
             "headline": headline,
             "subject": subject,
             "links": self._subscriber_links(mail),

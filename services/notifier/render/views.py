@@ -1,9 +1,10 @@
 """What templates name: a session, a refusal, an item of news, in French."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters, reasons
@@ -11,18 +12,23 @@ from services.notifier.render.writing import quoted, typeset
 from shared import french
 from shared.events.vocabulary import Format, Reason, WaitingList
 
-NEWS = {
-    letters.NewsKind.REPLAY: "Nouveau replay",
-    letters.NewsKind.DOSSIER: "Nouveau dossier documentaire",
-    letters.NewsKind.COMMUNITY: "Nouvelle e-communauté",
-    letters.NewsKind.SESSION: "Nouvel événement",
+_NEWS = {
+    letters.NewsKind.REPLAY: ("Nouveau replay", "Le replay {title} est en ligne."),
+    letters.NewsKind.DOSSIER: (
+        "Nouveau dossier documentaire",
+        "Le dossier documentaire {title} est en ligne.",
+    ),
+    letters.NewsKind.COMMUNITY: ("Nouvelle e-communauté", "L’e-communauté {title} est ouverte."),
+    letters.NewsKind.SESSION: ("Nouvel événement", "L’événement {title} est annoncé{date}."),
 }
+"""What each is called, and what a letter about it alone says first."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
     """A session as letters tell it: dates in its own zone, in French."""
 
+    session_id: UUID
     title: str
     when: str
     when_label: str
@@ -34,6 +40,7 @@ class SessionView:
     venue: str | None
     join_url: str | None
     organiser: str
+    organisation: str
     essentials: str
     is_mooc: bool
     is_limited: bool
@@ -44,6 +51,7 @@ class SessionView:
     def of(cls, session: letters.Session) -> "SessionView":
         zone = session.timezone
         return cls(
+            session_id=session.session_id,
             title=typeset(session.title),
             when=french.period(session.starts_at, session.ends_at, zone),
             when_label="Dates" if len(session.modules) > 1 or _lasts_days(session) else "Date",
@@ -58,6 +66,7 @@ class SessionView:
             venue=session.venue,
             join_url=session.join_url,
             organiser=french.organiser(session.organiser),
+            organisation=french.organisation(session.organiser),
             essentials=_essentials(session),
             is_mooc=session.format is Format.MOOC,
             is_limited=session.capacity is not None,
@@ -83,8 +92,12 @@ def _lasts_days(session: letters.Session) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """One line of what changed: ``before`` is None where there is nothing to compare with."""
+    """One line of what changed: ``before`` is None where there is nothing to compare with.
 
+    ``of`` is how the first sentence names it: *a changé* ``de date``.
+    """
+
+    of: str
     what: str
     now: str
     before: str | None = None
@@ -92,11 +105,11 @@ class ChangeView:
 
 
 def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView) -> list[ChangeView]:
-    """What a letter says has changed, as the session is now."""
+    """What a letter says has changed, as the session is now; not what has changed back since."""
     changes = []
     if "starts_before" in facts:
         before = _period(facts, "starts_before", "ends_before", str(facts["timezone_before"]))
-        changes.append(ChangeView(view.when_label, view.when, before))
+        changes.append(ChangeView(f"de {view.when_label.lower()}", view.when_label, view.when, before))
     rows = {row["number"]: row for row in letters.rows_of(facts, "modules")}
     for occasion in session.occasions:
         if (row := rows.get(occasion.number)) is not None:
@@ -104,17 +117,36 @@ def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView
             now = french.period(occasion.starts_at, occasion.ends_at, session.timezone)
             if "starts_at" in row:
                 before = _period(row, "starts_at", "ends_at", session.timezone)
-                changes.append(ChangeView(f"Séance {title}", now, before))
+                changes.append(ChangeView("de calendrier", f"Séance {title}", now, before))
             else:
-                changes.append(ChangeView(f"Nouvelle séance {title}", now))
+                changes.append(ChangeView("de calendrier", f"Nouvelle séance {title}", now))
     if "venue_before" in facts:
         elsewhere = "en ligne" if view.join_url else "à préciser"
         old = facts["venue_before"]
-        changes.append(ChangeView("Lieu", view.venue or elsewhere, str(old) if old else None))
+        changes.append(ChangeView("de lieu", "Lieu", view.venue or elsewhere, str(old) if old else None))
     if "link_changed" in facts:
-        link = ChangeView("Lien de connexion", view.join_url or "supprimé", is_link=bool(view.join_url))
-        changes.append(link)
-    return changes
+        now = view.join_url or "supprimé"
+        changes.append(ChangeView(_OF_LINK, "Lien de connexion", now, is_link=bool(view.join_url)))
+    return [change for change in changes if change.now != change.before]
+
+
+_OF_LINK = "de lien de connexion"
+
+
+def changed_in(changes: Sequence[ChangeView]) -> str:
+    """What changed, to go on from *a changé*: ``de date (jeudi 3 avril 2025 …) et de lieu (Rennes)``."""
+    told: dict[str, list[ChangeView]] = {}
+    for change in changes:
+        told.setdefault(change.of, []).append(change)
+    return french.listed([_in_short(of, alike) for of, alike in told.items()])
+
+
+def _in_short(of: str, alike: Sequence[ChangeView]) -> str:
+    if len(alike) > 1 or of == _OF_LINK:
+        return of  # the list below has them
+    (one,) = alike
+    new = f"{one.what[0].lower()}{one.what[1:]}, {one.now}" if of == "de calendrier" else one.now
+    return f"{of} ({new})"
 
 
 def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str, str]]:
@@ -123,6 +155,45 @@ def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str,
         (typeset(str(row["title"])), _period(row, "starts_at", "ends_at", session.timezone))
         for row in letters.rows_of(facts, "modules")
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """An item of news: ``sentence`` says it alone, ``details`` are the date, the place and when to enrol."""
+
+    kind: str
+    title: str
+    sentence: str
+    summary: str | None
+    url: str
+    details: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, item: letters.NewsItem, catalogue: str, now: datetime) -> "ItemView":
+        session, view = item.event, None
+        if session is not None:
+            view = SessionView.of(session)
+        kind, sentence = _NEWS[item.kind]
+        title = view.title if view else typeset(item.title)
+        date = f" pour le {view.starts}" if view else ""
+        return cls(
+            kind=kind,
+            title=title,
+            sentence=sentence.format(title=quoted(title), date=date),
+            summary=item.summary,
+            url=item.url or f"{catalogue}/sessions/{item.item_id}",
+            details=_details(session, view, now) if session and view else (),
+        )
+
+
+def _details(session: letters.Session, view: SessionView, now: datetime) -> tuple[tuple[str, str], ...]:
+    is_open = now >= session.enrolment_opens_at
+    return (
+        (view.when_label, view.when),
+        ("Lieu", view.venue or "en ligne"),
+        ("Inscriptions", f"jusqu’au {view.closes}" if is_open else f"à partir du {view.opens}"),
+        ("Organisation", view.organisation),
+    )
 
 
 def _period(facts: Mapping[str, Any], start: str, end: str, zone: str) -> str:

@@ -1,7 +1,7 @@
 """What letters tell beside their own facts, as it is now."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.notifier.letters import (
@@ -74,7 +74,7 @@ async def _news(
     now = clock.now()
     return {
         mail.mail_id: [
-            items[one]
+            replace(items[one], event=sessions.get(one))
             for one in items_of(mail)
             if one in items
             and is_worth_telling(items[one], followed.get(readers[mail.mail_id], ()), sessions.get(one), now)

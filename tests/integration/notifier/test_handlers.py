@@ -138,7 +138,7 @@ async def test_a_replay_is_mailed_to_everyone_enrolled_and_to_nobody_else(notifi
     await notifier.deliverer().deliver_due()
     (row,) = await notifier.rows(where="template = 'replay-available' AND recipient = 'A-1'")
     (mail,) = [taken for taken in notifier.relay.taken if taken.message_id == row.message_id]
-    assert mail.message["Subject"] == "Le replay est disponible : Replay : IA et droit"
+    assert mail.message["Subject"] == "Le replay est disponible : « Replay : IA et droit »"
     assert "https://replay.example/1" in mail.content.decode().replace("=\r\n", "")
 
 

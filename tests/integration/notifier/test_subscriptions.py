@@ -90,7 +90,7 @@ async def test_what_falls_in_one_day_is_one_letter(notifier: Notifier) -> None:
     await notifier.change("UPDATE mail SET due_at = now()")
     assert await notifier.deliverer().deliver_due() == 1
     (mail,) = notifier.relay.taken
-    assert mail.message["Subject"] == "2 nouveautés dans vos abonnements"
+    assert mail.message["Subject"] == "Deux nouveautés dans vos abonnements"
     body = mail.message.get_body(("plain",))
     assert body is not None
     assert "Dossier corrigé" in body.get_content()

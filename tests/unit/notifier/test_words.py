@@ -1,0 +1,259 @@
+"""What letters say: only what is so when they leave, and by name what they tell of."""
+
+import re
+from typing import Any
+
+import pytest
+
+from services.notifier import preview
+from services.notifier.letters import NewsItem, NewsKind, Session, Template
+from services.notifier.preview import show
+from services.notifier.render import Renderer, Sender
+from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
+from tests.unit.notifier.reading import FACTS, body, parsed, rendered
+
+CLOSES = "2025-03-29T00:00+01:00"
+
+
+def says_at(now: str, template: Template, session: Session | None = None, **changes: Any) -> str:
+    """The text of a letter that leaves at that moment."""
+    changes.setdefault("facts", FACTS.get(template, {}))
+    outgoing = Renderer(SENDER, now=lambda: at(now)).render(
+        a_mail(template, **changes), session or a_session()
+    )
+    return body(parsed(outgoing.content), "text/plain").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("template", "facts"),
+    [
+        (Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
+        (Template.OFFER_LAPSED, {"cause": "expired"}),
+        (Template.OFFER_REFUSED, {"reason": "deadline_passed"}),
+        (Template.REFUSED, {"reason": "not_open_yet"}),
+        (Template.REFUSED, {"reason": "not_eligible"}),
+        (Template.REFUSED, {"reason": "overlapping_session"}),
+        (Template.REFUSED, {"reason": "group_does_not_fit"}),
+    ],
+)
+def test_nobody_is_told_to_ask_again_once_enrolment_is_over(
+    template: Template, facts: dict[str, Any]
+) -> None:
+    again = re.compile("refai(tes|re) (votre|une) demande", re.IGNORECASE)
+    closed = "Les inscriptions à cette session sont closes"
+    in_time = says_at("2025-03-28T23:59+01:00", template, facts=facts)
+    assert again.search(in_time)
+    assert closed not in in_time
+    cancelled = a_session(status="cancelled")
+    for late in (
+        says_at(CLOSES, template, facts=facts),
+        says_at("2025-03-10T09:00+01:00", template, cancelled, facts=facts),
+    ):
+        assert closed in late
+        assert not again.search(late.replace("il n’est plus possible de refaire une demande", ""))
+
+
+def test_a_confirmation_that_leaves_after_the_session_announces_nothing() -> None:
+    late = says_at("2025-04-03T17:00+02:00", Template.CONFIRMED)
+    assert "Cette session est terminée." in late
+    assert "AMÉNAGEMENT" not in late
+    assert "terminée" not in says_at("2025-04-03T16:59+02:00", Template.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    ("now", "begins"),
+    [
+        ("2025-04-01T23:59+02:00", "commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
+        ("2025-04-02T00:00+02:00", "commence demain, jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
+        ("2025-04-02T23:59+02:00", "commence demain, jeudi 3 avril"),
+        ("2025-04-03T08:00+02:00", "commence aujourd’hui, jeudi 3 avril"),
+    ],
+)
+def test_a_reminder_says_tomorrow_where_it_is_true(now: str, begins: str) -> None:
+    assert begins in says_at(now, Template.REMINDER_DAY)
+
+
+def test_nothing_begins_at_zero_hours() -> None:
+    for template in (Template.REMINDER_WEEK, Template.REMINDER_DAY, Template.WITHDRAWAL_REFUSED):
+        assert "0 h" not in says_at("2025-03-16T08:00+01:00", template, the_mooc(modules=[]))
+    mooc = the_mooc(modules=[])
+    assert "commence demain, lundi 17 mars 2025." in says_at(
+        "2025-03-16T08:00+01:00", Template.REMINDER_DAY, mooc
+    )
+
+
+def test_a_place_is_freed_only_where_places_are_limited() -> None:
+    facts = {"by": "agent", "had_seat": True}
+    assert "Votre place est libérée" in says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, facts=facts)
+    of_the_mooc = says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, the_mooc(), facts=facts)
+    assert "libérée" not in of_the_mooc
+
+
+# ------------------------------------------------------------------- what changed
+
+
+def test_a_change_names_the_seances_that_moved_or_are_new() -> None:
+    moved = {"number": 2, "starts_at": "2025-03-25T08:00:00+00:00", "ends_at": "2025-03-25T11:00:00+00:00"}
+    facts = {"modules": [moved, {"number": 3}]}
+    text = body(rendered(Template.SESSION_CHANGED, the_mooc(), facts=facts), "text/plain")
+    lines = text.replace("\u00a0", " ").splitlines()
+    assert (
+        "- Séance « Séance 2 » : lundi 24 mars 2025 de 9 h à 12 h, heure de Paris "
+        "(au lieu de : mardi 25 mars 2025 de 9 h à 12 h, heure de Paris)" in lines
+    )
+    assert "- Nouvelle séance « Séance 3 » : mardi 1er avril 2025 de 9 h à 12 h, heure de Paris" in lines
+    assert not [line for line in lines if "« Séance 1 »" in line]
+
+
+def test_a_change_says_what_was_and_what_is() -> None:
+    text = body(rendered(Template.SESSION_CHANGED), "text/plain").replace("\u00a0", " ")
+    assert (
+        "- Date : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris (au lieu de : mercredi 2 avril" in text
+    )
+    assert (
+        "- Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes (au lieu de : Salle des fêtes)"
+        in text
+    )
+    only = body(rendered(Template.SESSION_CHANGED, facts={"venue_before": None}), "text/plain")
+    assert "Date\u00a0: jeudi 3 avril" in only
+    assert "au lieu de" not in only
+
+
+MOVED = {
+    "starts_before": "2025-04-02T07:30:00+00:00",
+    "ends_before": "2025-04-02T15:00:00+00:00",
+    "timezone_before": "Europe/Paris",
+}
+PLACE, LINK = {"venue_before": "Salle des fêtes"}, {"link_changed": True}
+TO_DATE, TO_PLACE = (
+    "de date (jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris)",
+    "de lieu (Salle B, Rennes)",
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (MOVED, TO_DATE),
+        (PLACE, TO_PLACE),
+        (LINK, "de lien de connexion"),
+        (MOVED | PLACE | LINK, f"{TO_DATE}, {TO_PLACE} et de lien de connexion"),
+    ],
+)
+def test_the_first_sentence_says_what_changed_and_into_what(facts: dict[str, Any], says: str) -> None:
+    session = a_session(venue="Salle B, Rennes")
+    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, session, facts=facts)
+    assert f"» a changé {says} : vous y gardez votre place." in text
+
+
+def test_one_seance_that_changes_is_named_in_the_first_sentence_and_several_are_listed() -> None:
+    def first_line(*numbers: int) -> str:
+        facts = {"modules": [{"number": number} for number in numbers]}
+        text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, the_mooc(), facts=facts)
+        return text.splitlines()[2]
+
+    assert "a changé de calendrier (nouvelle séance « Séance 3 », mardi 1er avril 2025 de 9 h" in first_line(
+        3
+    )
+    assert "a changé de calendrier : vous" in first_line(2, 3)
+
+
+def test_what_has_changed_back_is_no_change() -> None:
+    session = a_session()
+    facts = {
+        "starts_before": session.starts_at.isoformat(),
+        "ends_before": session.ends_at.isoformat(),
+        "timezone_before": session.timezone,
+        "venue_before": session.venue,
+    }
+    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, facts=facts)
+    assert "» a changé : vous y gardez votre place." in text
+    assert "au lieu de" not in text
+
+
+# ------------------------------------------------------------------- news, other sessions, who organises
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (NewsKind.REPLAY, "Le replay « L’IA » est en ligne."),
+        (NewsKind.DOSSIER, "Le dossier documentaire « L’IA » est en ligne."),
+        (NewsKind.COMMUNITY, "L’e-communauté « L’IA » est ouverte."),
+        (NewsKind.SESSION, "L’événement « L’IA » est annoncé."),
+    ],
+)
+def test_a_letter_about_one_thing_names_it_first(kind: NewsKind, says: str) -> None:
+    assert f"\n\n{says}\n" in news_of(some_news(kind=kind, title="L’IA"))
+
+
+def news_of(*items: NewsItem, now: str = "2025-03-10T16:00+01:00") -> str:
+    renderer = Renderer(
+        Sender("CNFPT", "f@cnfpt.example", "f@cnfpt.example", "https://p.example"), now=lambda: at(now)
+    )
+    mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
+    return body(parsed(renderer.render(mail, None, news=items).content), "text/plain").replace("\u00a0", " ")
+
+
+def test_an_event_has_its_date_its_place_and_when_to_enrol() -> None:
+    session = a_session(title="L’IA à Rennes")
+    item = some_news(kind=NewsKind.SESSION, title="Un titre d’avant", url=None, event=session)
+    for now, enrolment in (
+        ("2025-03-10T16:00+01:00", "jusqu’au vendredi 28 mars 2025 inclus"),
+        ("2025-02-25T16:00+01:00", "à partir du mercredi 26 février 2025"),
+    ):
+        text = news_of(item, now=now)
+        for words in (
+            "« L’IA à Rennes » est annoncé pour le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
+            "Date : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris",
+            "Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
+            f"Inscriptions : {enrolment}",
+            f"https://p.example/sessions/{item.item_id}",
+        ):
+            assert words in text
+
+
+def test_other_sessions_are_proposed_with_the_place_where_one_finds_them() -> None:
+    (sample,) = [one for one in preview.samples() if one.name == "annulation"]
+    letter = show(sample)
+    address = f"https://parcours.example/sessions/{sample.others[0].session_id}"
+    assert f"  {address}\n" in letter.text
+    assert f'<a href="{address}">' in letter.page
+
+
+def test_who_organises_is_named_without_an_article() -> None:
+    message = rendered(Template.CONFIRMED)
+    assert "\nOrganisation\u00a0: Délégation Bretagne du CNFPT\n" in body(message, "text/plain")
+    assert 'ORGANIZER;CN="Délégation Bretagne' in body(message, "text/calendar")
+
+
+def test_a_subject_has_the_title_between_guillemets() -> None:
+    title = "L’IA : « du cap au cadre »"
+    subject = str(rendered(Template.CONFIRMED, a_session(title=title))["Subject"]).replace("\u00a0", " ")
+    assert subject == "Votre inscription est confirmée : « L’IA : “du cap au cadre” »"
+
+
+# ------------------------------------------------------------------- training of one's own
+
+
+def test_trainees_are_named_until_the_list_closes() -> None:
+    facts = FACTS[Template.BESPOKE_ANSWERED] | {"answer": "agreed"}
+    session = a_session(format="bespoke")
+    open_ = says_at("2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, session, facts=facts)
+    assert "depuis votre portail, jusqu’au vendredi 28 mars 2025 inclus." in open_
+    closed = says_at("2025-03-29T00:00+01:00", Template.BESPOKE_ANSWERED, session, facts=facts)
+    assert "Désignez" not in closed
+    assert "est close" in closed
+
+
+def test_the_advisor_is_said_once() -> None:
+    text = body(rendered(Template.BESPOKE_ANSWERED), "text/plain")
+    assert text.count("yann.legoff@cnfpt.example") == 1
+    assert f"Écrivez à Yann Le Goff, yann.legoff@cnfpt.example, en rappelant la référence {MAIL_ID}" in text
+
+
+def test_a_subscription_is_confirmed_until_a_moment_that_is_named() -> None:
+    text = body(rendered(Template.CONFIRM_SUBSCRIPTION), "text/plain")
+    assert "mercredi 12 mars 2025" not in text  # without a key there is no link
+    (sample,) = [one for one in preview.samples() if one.template is Template.CONFIRM_SUBSCRIPTION]
+    assert "jusqu’au mercredi 12 mars 2025 à 14\u00a0h\u00a005, heure de Paris" in show(sample).text
