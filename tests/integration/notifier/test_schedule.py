@@ -68,6 +68,46 @@ async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned
     assert set(await to_come(notifier)) == ALL
 
 
+async def planned(notifier: Notifier) -> set[str]:
+    """The letters that time calls for which are still to be sent, those due by now too."""
+    rows = await notifier.rows(where="state = 'pending'")
+    return {row.template for row in rows} & ALL
+
+
+async def test_who_enrolled_three_days_before_a_session_that_comes_late_is_reminded_once(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(session(3))
+    assert await planned(notifier) == {"reminder-day"}
+
+
+async def test_who_enrolled_in_time_for_a_session_that_comes_late_has_its_joining_instructions(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.change("UPDATE enrolment SET since = now() - interval '60 days'")
+    await notifier.hear(session(10))
+    assert await planned(notifier) == ALL
+
+
+async def test_nobody_is_reminded_of_next_week_on_the_day_before(notifier: Notifier) -> None:
+    start = clock.now() + timedelta(hours=20)
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.change("UPDATE enrolment SET since = now() - interval '60 days'")
+    await notifier.hear(session(starts_at=start, ends_at=start + timedelta(hours=3)))
+    assert await planned(notifier) == ALL - {"reminder-week"}
+
+
+async def test_a_move_past_a_moment_plans_nothing_for_it(notifier: Notifier) -> None:
+    await notifier.hear(session(40))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.change("UPDATE mail SET state = 'sent'")
+    await notifier.change("UPDATE enrolment SET since = now() - interval '60 days'")
+    await notifier.hear(changed(10))
+    assert await planned(notifier) == {"reminder-week", "reminder-day"}
+
+
 @pytest.mark.parametrize("waits", [False, True])
 async def test_only_who_has_a_seat_has_letters_to_come(notifier: Notifier, *, waits: bool) -> None:
     if not waits:

@@ -17,6 +17,7 @@ from shared.events.catalogue import (
     ReplayPublished,
     ResourcePublished,
     SessionCancelled,
+    SessionChanged,
     SessionScheduled,
 )
 from shared.events.enrolment import AgentEnrolled
@@ -143,6 +144,18 @@ async def test_a_letter_of_which_nothing_is_followed_any_more_does_not_leave(not
     await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
     assert await at_the_hour(notifier) == []
     assert await notifier.states() == ["superseded"]
+
+
+async def test_an_event_is_told_as_it_is_when_the_letter_leaves(notifier: Notifier) -> None:
+    await notifier.hear(changed(delegation="bretagne"))
+    window = {"enrolment_closes_at": clock.now() + timedelta(days=2)}
+    event = a_session(organiser="bretagne", format="local_event").model_dump() | window
+    await notifier.hear(SessionScheduled.model_validate(event))
+    moved = {"version": 2, "title": "IA à Brest", "venue": "Le Quartz, Brest"}
+    await notifier.hear(SessionChanged.model_validate(event | moved))
+    (body,) = await at_the_hour(notifier)
+    assert "IA à Brest" in body
+    assert "Le Quartz, Brest" in body
 
 
 async def test_an_event_that_was_cancelled_is_no_news(notifier: Notifier) -> None:
