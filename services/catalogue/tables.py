@@ -37,15 +37,21 @@ def _changed_at() -> Any:
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-def french_words(of: str) -> ColumnElement[str]:
-    """``of`` without case and accents, by the database's own function: *metiers* finds *métiers*."""
-    return func.french_words(of)
+def _words() -> Any:
+    """What French full text search finds the row by; a trigger keeps it."""
+    return Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
+
+
+def found_by(words: Column[Any], sought: str) -> ColumnElement[bool]:
+    """Rows that have what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*."""
+    return words.bool_op("@@")(func.websearch_to_tsquery("french", func.french_words(sought)))
 
 
 class OfferRow(_Row, table=True):
     """An offer. ``terms`` are what its sessions have unless they say otherwise."""
 
     __tablename__ = "offer"
+    __table_args__ = (Index("ix_offer_words", "words", postgresql_using="gin"),)
 
     offer_id: str = Field(primary_key=True)
     format: str
@@ -56,6 +62,7 @@ class OfferRow(_Row, table=True):
     source: str
     choices: list[str] = _json()
     changed_at: datetime = _changed_at()
+    words: str = _words()
 
 
 class ThemeRow(_Row, table=True):
@@ -71,8 +78,8 @@ class SessionRow(_Row, table=True):
     """A session: its plan, its one decision (``status``) and what the clock has announced of it.
 
     Phase and enrolment are never stored. ``loaded`` is the plan as the offer's files last gave it, so that
-    a load applies what changed in the files and undoes nothing that an organiser changed since. ``words`` are
-    what French full text search finds it by, its offer's too; a trigger keeps them.
+    a load applies what changed in the files and undoes nothing that an organiser changed since. ``words`` has
+    those of its offer too: its format and its themes.
     """
 
     __tablename__ = "session"
@@ -126,7 +133,7 @@ class SessionRow(_Row, table=True):
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
     loaded_presentation: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
-    words: str = Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
+    words: str = _words()
 
 
 class OccupancyRow(_Row, table=True):
@@ -150,6 +157,7 @@ class ResourceRow(_Row, table=True):
     __table_args__ = (
         Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
         Index("ix_resource_session_id", "session_id", postgresql_where=text("session_id IS NOT NULL")),
+        Index("ix_resource_words", "words", postgresql_using="gin"),
     )
 
     resource_id: UUID = Field(primary_key=True)
@@ -164,6 +172,7 @@ class ResourceRow(_Row, table=True):
     session_id: UUID | None
     source: str | None
     changed_at: datetime = _changed_at()
+    words: str = _words()
 
 
 class BespokeRequestRow(_Row, table=True):
@@ -248,3 +257,8 @@ resource = _table("resource")
 bespoke_request = _table("bespoke_request")
 login = _table("login")
 audit = _table("audit")
+
+
+def columns_of(table: Table) -> tuple[Column[Any], ...]:
+    """All that is ever read of a row: its words are only searched."""
+    return tuple(column for column in table.c if column.name != "words")

@@ -1,6 +1,7 @@
 """What everyone may see: the formats, the sessions, the offers, the resources."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
@@ -10,10 +11,12 @@ from starlette.routing import Route
 
 from services.catalogue import rules
 from services.catalogue.pages import answers, filters, structured, wording
+from services.catalogue.pages.filters import Filters
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.offers import Offer
-from services.catalogue.store.sessions import PUBLIC, Wanted
+from services.catalogue.store.resources import Resource
+from services.catalogue.store.sessions import PUBLIC, Listed, Wanted
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
@@ -23,6 +26,14 @@ PAGE = 20
 SOON = 5
 """Sessions and replays that the first page shows."""
 _MOST_OFFERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What answers a search besides sessions: offers of which none is listed, and resources."""
+
+    offers: Sequence[Offer] = ()
+    resources: Sequence[Resource] = ()
 
 
 def routes() -> list[Route]:
@@ -61,7 +72,9 @@ async def session_list(request: Request) -> Response:
         themes = await offers.themes(tx)
         total = await sessions.count(tx, wanted)
         found = await sessions.page(tx, wanted, after, PAGE + 1)
-    shown = found[:PAGE]
+        shown = found[:PAGE]
+        beside = Beside() if len(found) > PAGE else await _beside(tx, asked, shown)
+        over = 0 if total else await sessions.count(tx, replace(asked, past_too=True).wanted(wanted.now))
     following = None
     if len(found) > PAGE:
         last = shown[-1].session
@@ -75,6 +88,8 @@ async def session_list(request: Request) -> Response:
         sessions=shown,
         following=following,
         first=after is None,
+        beside=beside,
+        over=over,
     )
     return answers.cacheable(request, body)
 
@@ -167,6 +182,19 @@ async def resource_list(request: Request) -> Response:
 async def accessibility(request: Request) -> Response:
     """The statement that the law asks for."""
     return answers.cacheable(request, render(request, "accessibilite.html"), modified=BUILT)
+
+
+async def _beside(tx: Transaction, asked: Filters, shown: Sequence[Listed]) -> Beside:
+    """What a list ends with: the offers and resources with its words; of bespoke training, the offers."""
+    listed = {one.session.offer_id for one in shown}
+    text, bespoke = asked.text or None, asked.format is Format.BESPOKE
+    if text is None and not bespoke:
+        return Beside()
+    found = await offers.found(tx, _MOST_OFFERS, text=text, kind=asked.format, theme=asked.theme)
+    return Beside(
+        [offer for offer in found if offer.offer_id not in listed],
+        await resources.page(tx, None, SOON, kind=None, theme=asked.theme, text=text) if text else [],
+    )
 
 
 async def _recorded(tx: Transaction, found: Sequence[resources.Resource]) -> dict[UUID, str]:

@@ -222,6 +222,13 @@ def sessions(number: int) -> str:
     return f"{counted(number)} {_plural(number, 'session')}" if number else "aucune session"
 
 
+def ended(number: int) -> str:
+    """``la session terminée qui correspond``, ``les 37 sessions terminées qui correspondent``."""
+    if number == 1:
+        return "la session terminée qui correspond"
+    return f"les {counted(number)} sessions terminées qui correspondent"
+
+
 def published_on(moment: datetime) -> str:
     """``mardi 11 mars 2025``, in Paris."""
     return french.day(moment.astimezone(ZoneInfo(PARIS)))

@@ -15,6 +15,7 @@ from shared.events.vocabulary import Format
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """When something was stored that never was."""
+_COLUMNS = tables.columns_of(tables.offer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Offer:
 async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
     """At most ``limit`` offers by id, that come after ``after``."""
     columns = tables.offer.c
-    query = select(tables.offer).order_by(columns.offer_id).limit(limit)
+    query = select(*_COLUMNS).order_by(columns.offer_id).limit(limit)
     if after is not None:
         query = query.where(columns.offer_id > after)
     return [_offer(row) for row in await tx.execute(query)]
@@ -46,14 +47,29 @@ async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
     """The offer, if there is one."""
-    row = (await tx.execute(select(tables.offer).where(tables.offer.c.offer_id == offer_id))).one_or_none()
+    row = (await tx.execute(select(*_COLUMNS).where(tables.offer.c.offer_id == offer_id))).one_or_none()
     return None if row is None else _offer(row)
+
+
+async def found(
+    tx: Transaction, limit: int, *, text: str | None, kind: Format | None, theme: str | None
+) -> list[Offer]:
+    """At most ``limit`` offers by id with these words, of this format and theme; None: any."""
+    columns = tables.offer.c
+    query = select(*_COLUMNS).order_by(columns.offer_id).limit(limit)
+    if text is not None:
+        query = query.where(tables.found_by(columns.words, text))
+    if kind is not None:
+        query = query.where(columns.format == kind.value)
+    if theme is not None:
+        query = query.where(columns.themes.contains([theme]))
+    return [_offer(row) for row in await tx.execute(query)]
 
 
 async def all_for_load(tx: Transaction) -> dict[str, Offer]:
     """Every offer, for a load; a second load waits until the first has ended."""
     await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING})
-    return {row.offer_id: _offer(row) for row in await tx.execute(select(tables.offer))}
+    return {row.offer_id: _offer(row) for row in await tx.execute(select(*_COLUMNS))}
 
 
 _LOADING = 0x6F66666572  # "offer"

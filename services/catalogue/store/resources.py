@@ -17,6 +17,7 @@ from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished, ResourceKind, ResourcePublished
 
 REPLAY = "replay"
+_COLUMNS = tables.columns_of(tables.resource)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +42,23 @@ class Resource:
 
 
 async def page(
-    tx: Transaction, after: tuple[datetime, UUID] | None, limit: int, *, kind: str | None, theme: str | None
+    tx: Transaction,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    *,
+    kind: str | None,
+    theme: str | None,
+    text: str | None = None,
 ) -> list[Resource]:
     """At most ``limit`` resources, the newest first, that come after ``after``."""
     columns = tables.resource.c
-    query = select(tables.resource).order_by(columns.published_at.desc(), columns.resource_id).limit(limit)
+    query = select(*_COLUMNS).order_by(columns.published_at.desc(), columns.resource_id).limit(limit)
     if kind is not None:
         query = query.where(columns.kind == kind)
     if theme is not None:
         query = query.where(columns.themes.contains([theme]))
+    if text is not None:
+        query = query.where(tables.found_by(columns.words, text))
     if after is not None:
         moment, resource_id = after
         later = columns.published_at < moment
@@ -62,14 +71,14 @@ async def page(
 async def by_ids(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
     """Those of the resources that exist, locked until the transaction ends."""
     columns = tables.resource.c
-    query = select(tables.resource).where(columns.resource_id.in_(ids)).order_by(columns.resource_id)
+    query = select(*_COLUMNS).where(columns.resource_id.in_(ids)).order_by(columns.resource_id)
     return {row.resource_id: _resource(row) for row in await tx.execute(query.with_for_update())}
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
     """The replays of a session, the newest first."""
     columns = tables.resource.c
-    query = select(tables.resource).where(columns.session_id == session_id)
+    query = select(*_COLUMNS).where(columns.session_id == session_id)
     query = query.order_by(columns.published_at.desc(), columns.resource_id)
     return [_resource(row) for row in await tx.execute(query)]
 

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Select, and_, any_, func, literal, or_, se
 from services.catalogue import tables
 from services.catalogue.store.sessions import rows
 from services.catalogue.store.sessions.facts import Listed, Viewer, Wanted
-from services.catalogue.tables import french_words
 from shared.database import Timestamp, Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 
@@ -109,8 +108,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.theme is not None:
         conditions.append(_of_offers(tables.offer.c.themes.contains([wanted.theme])))
     if wanted.text is not None:
-        sought = func.websearch_to_tsquery("french", french_words(wanted.text))
-        conditions.append(columns.words.bool_op("@@")(sought))
+        conditions.append(tables.found_by(columns.words, wanted.text))
     return conditions
 
 

@@ -13,8 +13,7 @@ from services.catalogue.store.sessions.facts import Given, Listed, Loaded, Prese
 from services.catalogue.store.trail import Line
 from shared.events.vocabulary import Format, Status
 
-COLUMNS = tuple(column for column in tables.session.c if column.name != "words")
-"""All that is ever read of a session: the words are only searched."""
+COLUMNS = tables.columns_of(tables.session)
 
 _PLAN = TypeAdapter(Plan)
 _PRESENTATION = TypeAdapter(Presentation)

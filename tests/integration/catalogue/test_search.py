@@ -1,0 +1,126 @@
+"""What a visitor finds with the words that come to mind first, and what a search without sessions offers."""
+
+import asyncio
+import re
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from services.catalogue import tables
+from services.catalogue.app import REVISIONS
+from services.catalogue.store import offers
+from shared import migrations
+from shared.database import Database
+from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.test_pages import MOOC, Browser, found, published, read
+
+BESPOKE = {
+    f"/offres/sur-mesure-{which}" for which in ("enjeux-ia", "transition-numerique", "evolution-des-metiers")
+}
+
+
+@pytest.mark.parametrize(
+    "words", ["intelligence artificielle", "l’Intelligence Artificielle", "IA", "formation"]
+)
+async def test_the_subject_of_the_site_finds_every_session(visitor: Browser, words: str) -> None:
+    assert await found(visitor, recherche=words, passees="oui") == await found(visitor, passees="oui")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("mooc", "mooc"),
+        ("webinaire", "webinar"),
+        ("webinaires", "webinar"),
+        ("rendez-vous local", "local_event"),
+        ("Inet", "inet"),
+    ],
+)
+async def test_a_format_is_found_by_what_it_is_called(visitor: Browser, words: str, kind: str) -> None:
+    every = await found(visitor, format=kind, passees="oui")
+    assert every
+    assert await found(visitor, recherche=words, passees="oui") >= every
+
+
+async def test_a_session_is_found_by_the_themes_of_its_offer(visitor: Browser) -> None:
+    inet = await found(visitor, format="inet", passees="oui")
+    assert await found(visitor, recherche="management", passees="oui") == inet
+    assert str(MOOC) in await found(visitor, recherche="éthique", passees="oui")
+
+
+async def test_a_search_finds_offers_without_sessions_and_resources(visitor: Browser) -> None:
+    bespoke = await read(visitor, "/sessions?recherche=sur+mesure+pratiques")
+    assert "Aucune session à venir ou en cours" in bespoke.said
+    assert "/offres/sur-mesure-evolution-des-metiers" in bespoke.links
+    dossier = await read(visitor, "/sessions?recherche=dossier")
+    assert "https://ressources.example.org/dossiers/usage-responsable" in dossier.links
+    community = await read(visitor, "/sessions?recherche=communauté")
+    assert "https://ressources.example.org/communautes/environnement" in community.links
+
+
+async def test_an_offer_whose_session_is_listed_is_not_listed_beside_it(visitor: Browser) -> None:
+    page = await read(visitor, "/sessions?recherche=rennes+territoires")
+    assert "/offres/ia-et-territoires" not in page.links
+
+
+async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: Browser) -> None:
+    page = await read(visitor, "/sessions?recherche=zzz")
+    assert {"/sessions?format=bespoke", "/ressources", "/sessions"} <= set(page.links)
+    assert "terminée" not in page.said.replace("Thème, dates, sessions terminées", "").replace(
+        "Avec les sessions terminées", ""
+    )
+
+
+async def test_what_is_over_is_offered_as_such_and_counted(visitor: Browser) -> None:
+    page = await read(visitor, "/sessions?recherche=empreinte+environnementale+mesurer")
+    assert "Voir la session terminée qui correspond" in page.said
+    (link,) = {link for link in page.links if "passees=oui" in link}
+    assert "Aucune session" not in (await read(visitor, link)).said
+
+
+async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_for(visitor: Browser) -> None:
+    answer = await visitor.get("/sessions?format=bespoke")
+    assert '<option value="bespoke" selected>' in answer.text
+    assert set(re.findall(r'href="(/offres/[^"]+)"', answer.text)) == BESPOKE
+    assert "une collectivité la demande" in answer.text
+
+
+async def test_a_title_that_changes_is_found_at_once_by_whatever_it_stands_over(
+    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    replay = {"title": "À revoir", "url": "https://video.example/1", "themes": ["enjeux-ia"]}
+    assert (await ask("POST", "/replays", by="siege", organiser="corse", **replay)).status_code == 201
+    await do(database, 'UPDATE offer SET themes = \'["enjeux-ia", "eau"]\'')
+    assert await found(visit, recherche="enjeux") == {session_id}
+    await do(database, "INSERT INTO theme VALUES ('eau', 'Hydrologie')")
+    assert await found(visit, recherche="hydrologie") == {session_id}
+    async with database.quiet_transaction() as tx:
+        await offers.save_themes(tx, {"enjeux-ia": "Perspectives"})
+    assert await found(visit, recherche="enjeux") == set()
+    assert await found(visit, recherche="perspectives") == {session_id}
+    assert replay["url"] in (await read(visit, "/sessions?recherche=perspectives+revoir")).links
+
+
+async def do(database: Database, statement: str) -> None:
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text(statement))
+
+
+async def test_what_was_stored_before_is_found_too(
+    offer: object, database: Database, catalogue_url: str
+) -> None:
+    async def words() -> dict[str, list[str]]:
+        async with database.quiet_transaction() as tx:
+            return {
+                table: list(await tx.scalars(text(f"SELECT CAST(words AS text) FROM {table} ORDER BY 1")))
+                for table in ("offer", "session", "resource")
+            }
+
+    before = await words()
+    assert all("intelligent" in one for one in before["session"])
+    config = migrations._config(catalogue_url, REVISIONS, tables.metadata)
+    await asyncio.to_thread(command.downgrade, config, "0007")
+    await asyncio.to_thread(command.upgrade, config, "head")
+    assert await words() == before
