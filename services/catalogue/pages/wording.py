@@ -1,6 +1,6 @@
 """The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -129,6 +129,11 @@ def where(plan: Plan) -> str:
 
 def door(session: Session, known: Availability) -> str:
     """How the door of a session stands: ``12 places restantes``, ``Complet, liste d’attente ouverte``."""
+    said = _door(session, known)
+    return f"Session en cours, {said[:1].lower()}{said[1:]}" if known.running else said
+
+
+def _door(session: Session, known: Availability) -> str:
     plan = session.plan
     match known.access:
         case Access.CANCELLED:
@@ -145,17 +150,40 @@ def door(session: Session, known: Availability) -> str:
         case Access.UNLIMITED:
             return "Inscriptions ouvertes, sans limite de places"
         case Access.SEATS:
-            return f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}"
+            return f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}{_kept(known)}"
         case Access.RESERVED:
-            return (
-                f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}, liste d’attente ouverte"
-            )
+            kept = f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}"
+            return f"{kept} {_to(known.delegations)}, liste d’attente ouverte"
         case Access.QUEUE:
             waiting = f" ({known.waiting} {_plural(known.waiting, 'personne')})" if known.waiting else ""
             return f"Complet, liste d’attente ouverte{waiting}"
         case Access.FULL if session.format is Format.WEBINAR:
             return "Complet, le replay sera accessible à tous"
     return "Complet"
+
+
+def _kept(known: Availability) -> str:
+    """What of the seats left is not for everyone: ``, dont 60 au plus réservées aux …``."""
+    if not known.reserved:
+        return ""
+    reserved = f"{_plural(known.reserved, 'réservée')} {_to(known.delegations)}"
+    if known.reserved != known.seats:
+        at_most = "" if known.surely == known.reserved else " au plus"
+        return f", dont {counted(known.reserved)}{at_most} {reserved}"
+    every = "toutes " if known.reserved > 1 else ""
+    return f", {every}{reserved}" if known.surely == known.seats else f", peut-être {every}{reserved}"
+
+
+def _to(delegations: Sequence[str]) -> str:
+    """``aux agentes et agents de la délégation Bretagne``, ``des délégations Bretagne et Corse``."""
+    names = [delegation(code) for code in dict.fromkeys(delegations)]
+    if len(names) > _MOST_NAMED:
+        return f"aux agentes et agents de {len(names)} délégations"
+    where_from = "de la délégation" if len(names) == 1 else "des délégations"
+    return f"aux agentes et agents {where_from} {listed(names)}"
+
+
+_MOST_NAMED = 3
 
 
 def since(plan: Plan) -> str:
@@ -177,11 +205,18 @@ def _closed(plan: Plan) -> str:
 def reserved(plan: Plan, now: datetime) -> list[str]:
     """A sentence for each reservation that is not released yet."""
     return [
-        f"{_seats(one.seats)} {_plural(one.seats, 'réservée')} aux agentes et agents de la délégation "
-        f"{delegation(one.delegation)} jusqu’au {french.deadline(one.release_at, plan.timezone)}"
+        f"{_seats(one.seats)} {_plural(one.seats, 'réservée')} {_to((one.delegation,))} "
+        f"jusqu’au {french.deadline(one.release_at, plan.timezone)}"
         for one in plan.reserved_seats
         if one.release_at > now
     ]
+
+
+def without_reservation(plan: Plan) -> str:
+    """What awaits the others where every seat left may be reserved."""
+    refused = plan.waiting_list is WaitingList.NONE
+    others = "sont refusées" if refused else "entrent en liste d’attente"
+    return f"S’il ne reste que des places réservées, les autres demandes {others}."
 
 
 def audience(plan: Plan) -> str:

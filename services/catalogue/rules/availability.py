@@ -1,7 +1,7 @@
 """What somebody who wants a seat should know: whether there is one, a line, or neither."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -33,11 +33,24 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """``seats`` left, None where they are not counted; how many are ``waiting``."""
+    """``seats`` left, None where they are not counted; how many are ``waiting``; whether the session runs.
+
+    Of the seats left, ``reserved`` at most are for agents of ``delegations`` alone, ``surely`` at least: who
+    sits on which, the enrolment service does not say.
+    """
 
     access: Access
     seats: int | None = None
     waiting: int = 0
+    reserved: int = 0
+    surely: int = 0
+    delegations: tuple[str, ...] = ()
+    running: bool = False
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether every seat that is left may be reserved, and nobody waits to prove it."""
+        return self.access is Access.SEATS and self.reserved == self.seats
 
 
 def availability(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
@@ -47,6 +60,12 @@ def availability(session: Session, occupancy: Occupancy | None, now: datetime) -
     is offered to somebody is not free. While people wait beside free seats, these are reserved ones; whoever
     they are not reserved for stands in line.
     """
+    known = _door(session, occupancy, now)
+    running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING
+    return replace(known, running=running)
+
+
+def _door(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
     plan = session.plan
     if session.status is Status.CANCELLED:
         return Availability(Access.CANCELLED)
@@ -62,10 +81,14 @@ def availability(session: Session, occupancy: Occupancy | None, now: datetime) -
         return Availability(Access.UNLIMITED)
     taken = occupancy or Occupancy(0, plan.capacity, 0, 0, 0)
     left = max(0, plan.capacity - taken.enrolled - taken.offered)
+    kept = list(reserved_at(plan, now))
+    held = sum(one.seats for one in kept)
+    delegations = tuple(one.delegation for one in kept)
     if left and not taken.waiting:
-        return Availability(Access.SEATS, left)
-    if left and any(reserved_at(plan, now)):
-        return Availability(Access.RESERVED, left, taken.waiting)
+        surely = max(0, held - (plan.capacity - left))
+        return Availability(Access.SEATS, left, 0, min(left, held), surely, delegations)
+    if left and kept:
+        return Availability(Access.RESERVED, left, taken.waiting, left, left, delegations)
     queue = plan.waiting_list is not WaitingList.NONE
     return Availability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
 

@@ -338,6 +338,21 @@ async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
     assert "12 places restantes" in (await read(visit, "/sessions")).said
 
 
+async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
+    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+) -> None:
+    kept = [{"delegation": "bretagne", "seats": 1, "release_at": in_days(20).isoformat()}]
+    session_id = await published(ask, an_empty_offer, capacity=2, reserved_seats=kept)
+    async with database.transaction() as tx:
+        seen = {"version": 1, "capacity": 2, "enrolled": 1, "waiting": 0, "offered": 0}
+        await record_occupancy(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **seen)])
+    said = "1 place restante, peut-être réservée aux agentes et agents de la délégation Bretagne"
+    assert said in (await read(visit, "/sessions")).said
+    page = await read(visit, f"/sessions/{session_id}")
+    assert said in page.said
+    assert "les autres demandes entrent en liste d’attente" in page.said
+
+
 @pytest.mark.parametrize(
     "path", [*PAGES, "/agenda.ics", "/replays.atom", "/sitemap.xml", "/static/parcours.css"]
 )

@@ -25,6 +25,7 @@ from tests.unit.catalogue.builders import (
 )
 
 RELEASED = datetime(2025, 3, 31, 22, tzinfo=UTC)
+TO_AUVERGNE = "aux agentes et agents de la délégation Auvergne-Rhône-Alpes"
 KEPT = (ReservedSeats(delegation="auvergne-rhone-alpes", seats=60, release_at=RELEASED),)
 
 
@@ -56,7 +57,7 @@ def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: 
         (
             taken(70, waiting=3),
             {"waiting_list": WaitingList.OFFER, "reserved_seats": KEPT},
-            "30 places réservées, liste d’attente ouverte",
+            f"30 places réservées {TO_AUVERGNE}, liste d’attente ouverte",
         ),
         # Free seats that are nobody's in particular belong to the line.
         (
@@ -74,13 +75,68 @@ def test_the_door_says_how_many_seats_are_left(occupancy: Occupancy | None, plan
     assert door(occupancy, **plan) == said
 
 
+def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
+    return tuple(ReservedSeats(delegation=code, seats=seats, release_at=RELEASED) for code in delegations)
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "kept", "said"),
+    [
+        (0, KEPT, f"100 places restantes, dont 60 réservées {TO_AUVERGNE}"),
+        (10, KEPT, f"90 places restantes, dont 60 au plus réservées {TO_AUVERGNE}"),
+        (39, KEPT, f"61 places restantes, dont 60 au plus réservées {TO_AUVERGNE}"),
+        (40, KEPT, f"60 places restantes, peut-être toutes réservées {TO_AUVERGNE}"),
+        (99, KEPT, f"1 place restante, peut-être réservée {TO_AUVERGNE}"),
+        (
+            97,
+            kept_for("corse", seats=1),
+            "3 places restantes, dont 1 au plus réservée aux agentes et agents de la délégation Corse",
+        ),
+        (
+            10,
+            kept_for("bretagne", "corse", seats=50),
+            "90 places restantes, toutes réservées aux agentes et agents des délégations Bretagne et Corse",
+        ),
+        (
+            10,
+            kept_for("bretagne", "corse", "guyane", "mayotte", seats=1),
+            "90 places restantes, dont 4 au plus réservées aux agentes et agents de 4 délégations",
+        ),
+        (100, KEPT, "Complet"),
+    ],
+)
+def test_a_seat_that_may_be_reserved_is_not_told_as_free_for_all(
+    enrolled: int, kept: tuple[ReservedSeats, ...], said: str
+) -> None:
+    assert door(taken(enrolled), reserved_seats=kept) == said
+    assert door(taken(enrolled), at=RELEASED, reserved_seats=kept) == door(taken(enrolled), at=RELEASED)
+
+
+def test_what_awaits_the_others_is_said_where_every_seat_may_be_reserved() -> None:
+    for enrolled, doubtful in ((0, False), (39, False), (40, True), (99, True), (100, False)):
+        known = rules.availability(a_published_session(reserved_seats=KEPT), taken(enrolled), WHILE_OPEN)
+        assert known.doubtful is doubtful
+    assert not rules.availability(a_published_session(), taken(40), WHILE_OPEN).doubtful
+    assert "sont refusées" in wording.without_reservation(a_plan())
+    assert "liste d’attente" in wording.without_reservation(a_plan(waiting_list=WaitingList.OFFER))
+
+
+def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> None:
+    mooc: dict[str, Any] = {"capacity": None, "enrolment_closes_at": ENDS}
+    assert door(at=STARTS, **mooc) == "Session en cours, inscriptions ouvertes, sans limite de places"
+    assert door(at=STARTS - timedelta(seconds=1), **mooc) == "Inscriptions ouvertes, sans limite de places"
+    assert door(at=ENDS, **mooc) == "Session terminée"
+    cancelled = replace(a_published_session(), status=Status.CANCELLED)
+    assert wording.door(cancelled, rules.availability(cancelled, None, STARTS)) == "Session annulée"
+
+
 def test_the_door_opens_and_closes_at_the_instant() -> None:
     soon = timedelta(microseconds=1)
     assert door(at=OPENS - soon) == "Inscriptions à partir du lundi 3 mars 2025 à 9 h, heure de Paris"
     assert door(at=OPENS) == "100 places restantes"
     assert door(at=CLOSES - soon) == "100 places restantes"
     assert door(at=CLOSES) == "Inscriptions closes le jeudi 10 avril 2025 à 9 h 30, heure de Paris"
-    assert door(at=ENDS - soon).startswith("Inscriptions closes")
+    assert door(at=ENDS - soon).startswith("Session en cours, inscriptions closes")
     assert door(at=ENDS) == "Session terminée"
 
 
