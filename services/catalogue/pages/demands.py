@@ -140,7 +140,7 @@ async def _page(
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
     return visit.page(
         "gestion-demande.html",
-        status=409 if stale else 422 if said else 200,
+        status=412 if stale else 422 if said else 200,
         demand=request,
         possible=[] if request.requester is None else list(rules.possible_answers(request)),
         offers=every,

@@ -118,7 +118,9 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
     """The fields of a session that a form has otherwise than they are stored."""
     names = [name for name in (*stored, *values) if name in FIELDS | {UNLIMITED}]
     found = [name for name in dict.fromkeys(names) if values.get(name, "") != stored.get(name, "")]
-    found += [group for group in rows.ROWS if rows.used(values, group) != (rows.used(stored, group) or [])]
+    found += [
+        group for group in rows.ROWS if (rows.used(values, group) or []) != (rows.used(stored, group) or [])
+    ]
     return found if _audience(values) == _audience(stored) else [*found, "audience"]
 
 

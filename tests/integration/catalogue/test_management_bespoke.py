@@ -87,5 +87,5 @@ async def test_an_answer_over_somebody_elses_is_not_given(
     page = (await desk.get(path)).text
     assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
     stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
-    assert (await desk.post(path, data=stale)).status_code == 409
+    assert (await desk.post(path, data=stale)).status_code == 412
     assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1

@@ -111,7 +111,7 @@ async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_
     await ask("PATCH", api_path, by=BRETAGNE, venue="Morlaix")
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un autre titre"}
     answer = await desk.post(path, data=form)
-    assert answer.status_code == 409
+    assert answer.status_code == 412
     assert "Cette session a changé depuis" in answer.text
     assert 'value="Un autre titre"' in answer.text
     assert (await ask("GET", api_path, by=BRETAGNE)).json()["title"] == "L'IA à Brest"
@@ -121,13 +121,29 @@ async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_
     assert (shown["title"], shown["venue"]) == ("Un autre titre", "Morlaix")
 
 
+@pytest.mark.parametrize("button", ["publier", "annuler"])
+async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in(
+    desk: Browser, an_empty_offer: str, ask: Ask, button: str
+) -> None:
+    path = await created(desk, an_empty_offer)
+    page = (await desk.get(path)).text
+    await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
+    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    answer = await desk.post(f"{path}/{button}", data=form)
+    assert answer.status_code == 412
+    assert "Cette session a changé depuis" in answer.text
+    assert "vérifiez-la, puis recommencez" in answer.text
+    assert "avez saisi" not in answer.text
+    assert "diffèrent" not in answer.text
+
+
 async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer: str, told: Told) -> None:
     path = await created(desk, an_empty_offer)
     await send(desk, path, f"{path}/publier")
     before = await told()
     answer = await send(desk, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
     assert error_of(answer, "enrolment_opens_at").startswith("Ce moment est passé")
-    assert (await send(desk, path, f"{path}/publier", version="x")).status_code == 409
+    assert (await send(desk, path, f"{path}/publier", version="x")).status_code == 412
     twice = await desk.get(path)
     published_again = await desk.post(
         f"{path}/publier", data={"cle": hidden(twice.text, "cle"), "version": hidden(twice.text, "version")}

@@ -165,7 +165,7 @@ async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
     await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
     more = await desk.post(path, data=form | {"ligne": "ajouter-modules"})
     assert hidden(more.text, "version") == form["version"]
-    assert (await desk.post(path, data=form)).status_code == 409
+    assert (await desk.post(path, data=form)).status_code == 412
     assert (await shown(ask, path))["venue"] == "Morlaix"
 
 

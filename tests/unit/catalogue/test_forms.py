@@ -38,6 +38,14 @@ def test_a_row_that_was_not_touched_keeps_its_seconds() -> None:
     assert moved.fields["modules"][0]["starts_at"] == datetime(2025, 4, 15, 5, 30, tzinfo=UTC)
 
 
+def test_what_a_form_does_not_show_does_not_differ() -> None:
+    assert forms.differing(SHOWN, SHOWN) == []
+    assert forms.differing(forms.kept({"version": "1"}, SHOWN), SHOWN) == []
+    whole = forms.shown(a_plan(modules=(a_module("Matin", WHILE_RUNNING, ENDS),)), Presentation())
+    assert forms.differing(forms.kept({"title": "Autre"}, whole), whole) == ["title"]
+    assert forms.differing(SHOWN, whole) == ["summary", "experts", "modules"]
+
+
 def test_times_are_those_of_the_sessions_clocks() -> None:
     assert SHOWN["starts_at"] == "2025-04-15T09:30"
     typed = forms.read(SHOWN | {"starts_at": "2025-03-29T09:30"}, SHOWN, timezone=PARIS)

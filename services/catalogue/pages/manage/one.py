@@ -78,7 +78,7 @@ async def page(
         themes = await offers.themes(tx)
     return visit.page(
         "gestion-session.html",
-        status=409 if stale else 422 if said else 200,
+        status=412 if stale else 422 if said else 200,
         listed=listed,
         values=values,
         rows=rows.shown(values, typed.get(rows.BUTTON, ""), blank=1 if "title" in typed else rows.BLANK),
@@ -87,6 +87,7 @@ async def page(
         errors=said,
         elsewhere=complaints.elsewhere(said, {*values, *forms.PLACES, "copie", *REPLAY_FIELDS.values()}),
         stale=stale,
+        typed=any(forms.is_field(name) for name in typed),
         differing=forms.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
         done=None if visit.form else DONE.get(visit.request.query_params.get("fait", "")),
