@@ -1,4 +1,4 @@
-"""What organisers do: draft, change, publish, cancel and copy sessions, publish replays and resources.
+"""What organisers do with their sessions, from the draft to its deletion or the end; replays and resources.
 
 A delegation acts for itself alone: what belongs to another does not exist for it (404).
 """
@@ -75,6 +75,14 @@ async def cancel_session(
 ) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone."""
     return shown(await sessions.cancel(database, organiser, session_id, tags=if_match), response)
+
+
+@router.delete("/sessions/{session_id}", status_code=204, summary="Delete a draft")
+async def delete_session(
+    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch
+) -> None:
+    """Only what was never published (else 409). Nobody was told of it; who deleted it stays in the audit."""
+    await sessions.delete(database, organiser, session_id, tags=if_match)
 
 
 @router.post("/sessions/{session_id}/duplicate", status_code=201, summary="Draft a session like this one")

@@ -67,6 +67,7 @@ _OF_THE_MOMENT = frozenset(
         Refusal.ALREADY_PUBLISHED,
         Refusal.NOT_PUBLISHED,
         Refusal.ALREADY_CANCELLED,
+        Refusal.ANNOUNCED,
         Refusal.SESSION_OVER,
         Refusal.IN_THE_PAST,
         Refusal.FIXED_ONCE_OPEN,

@@ -1,4 +1,4 @@
-"""Sessions: draft, change, publish, cancel, copy."""
+"""Sessions: draft, change, publish, cancel, copy, delete."""
 
 import hashlib
 from collections.abc import Callable
@@ -88,6 +88,18 @@ async def cancel(
     return await _decide(database, who, session_id, action="cancelled", rule=rules.cancel, tags=tags)
 
 
+async def delete(
+    database: Database, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
+) -> None:
+    """Delete a draft. What was published stays: it can only be cancelled."""
+    async with database.transaction() as tx:
+        before = await _as_read(tx, session_id, who, tags)
+        refused = rules.announced(before.session)
+        if refused is not None:
+            raise Impossible(refused)
+        await sessions.delete(tx, before, actor=who.name)
+
+
 async def duplicate(database: Database, who: Principal, session_id: UUID, asked: SessionCopy) -> Listed:
     """A draft with all that the session has, at another time; not its history, nor who is in it."""
     async with database.transaction() as tx:
@@ -161,10 +173,7 @@ async def _decide(
 ) -> Listed:
     """Lock the session, ask the rule, store what it decided."""
     async with database.transaction() as tx:
-        before = await own(tx, session_id, who)
-        tag = tag_of(before.session, before.presentation)
-        if tags is not None and tag not in tags:
-            raise Stale("session", tag)
+        before = await _as_read(tx, session_id, who, tags)
         decided = rule(before.session, clock.now())
         if isinstance(decided, Refused):
             raise Impossible(decided)
@@ -172,3 +181,12 @@ async def _decide(
         if decided.session != before.session or presentation != before.presentation:
             await sessions.save(tx, before, decided, presentation, actor=who.name, action=action)
         return await shown(tx, session_id, who)
+
+
+async def _as_read(tx: Transaction, session_id: UUID, who: Principal, tags: frozenset[str] | None) -> Loaded:
+    """Their session, locked, if it still is as they read it."""
+    known = await own(tx, session_id, who)
+    tag = tag_of(known.session, known.presentation)
+    if tags is not None and tag not in tags:
+        raise Stale("session", tag)
+    return known

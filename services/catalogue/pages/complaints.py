@@ -27,6 +27,8 @@ REFUSALS = {
     Refusal.ALREADY_PUBLISHED: "La session est déjà publiée.",
     Refusal.NOT_PUBLISHED: "La session n’est pas publiée.",
     Refusal.ALREADY_CANCELLED: "La session est annulée, et le reste.",
+    Refusal.ANNOUNCED: "Une session qui a été publiée ne se supprime pas\u00a0: elle s’annule, tant qu’elle "
+    "n’est pas terminée.",
     Refusal.SESSION_OVER: "La session est terminée\u00a0: plus rien n’en peut changer.",
     Refusal.IN_THE_PAST: "Ce moment est passé, ou le serait\u00a0: on ne change pas le passé.",
     Refusal.FIXED_ONCE_OPEN: "Cette règle ne change plus une fois les inscriptions ouvertes.",

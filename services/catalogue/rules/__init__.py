@@ -25,6 +25,7 @@ from services.catalogue.rules.bespoke import (
 )
 from services.catalogue.rules.changes import (
     amend,
+    announced,
     cancel,
     change,
     differences,
@@ -74,6 +75,7 @@ __all__ = [
     "Terms",
     "amend",
     "announce",
+    "announced",
     "answer",
     "availability",
     "cancel",

@@ -111,6 +111,15 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
 
 
+def announced(session: Session) -> Refused | None:
+    """Why the session cannot be deleted: others have heard of it. A draft leaves nothing behind."""
+    if session.status is Status.DRAFT:
+        return None
+    return _refused(
+        Refusal.ANNOUNCED, "the session was published: it can be cancelled while it is not over, not deleted"
+    )
+
+
 def unrecorded(session: Session, now: datetime) -> Refused | None:
     """Why there can be no replay of the session yet: nothing has been said that could have been recorded."""
     if session.status is Status.DRAFT:

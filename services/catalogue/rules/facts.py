@@ -115,6 +115,7 @@ class Refusal(StrEnum):
     ALREADY_PUBLISHED = "already_published"
     NOT_PUBLISHED = "not_published"
     ALREADY_CANCELLED = "already_cancelled"
+    ANNOUNCED = "announced"
     SESSION_OVER = "session_over"
     IN_THE_PAST = "in_the_past"
     FIXED_ONCE_OPEN = "fixed_once_open"

@@ -93,6 +93,63 @@ async def test_what_is_shown_of_a_session_can_change_and_is_told_to_no_service(
     assert await told() == before
 
 
+# ----------------------------------------------------------------------------------------- taking back
+
+
+async def test_a_draft_is_deleted_and_the_audit_keeps_what_it_was(
+    database: Database, an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    draft = await drafted(ask, an_empty_offer, title="Un essai", summary="Pour voir.")
+    path = f"/sessions/{draft['session_id']}"
+    answer = await ask("DELETE", path, by=BRETAGNE)
+    assert (answer.status_code, answer.content) == (204, b"")
+    problem(await ask("GET", path, by=BRETAGNE), 404)
+    problem(await ask("DELETE", path, by=BRETAGNE), 404)
+    async with database.quiet_transaction() as tx:
+        query = text("SELECT actor, action, version, changes FROM audit WHERE subject = :id ORDER BY id")
+        created, deleted = (await tx.execute(query, {"id": UUID(draft["session_id"])})).all()
+    assert (created.action, deleted.action, deleted.actor, deleted.version) == (
+        "created",
+        "deleted",
+        BRETAGNE,
+        1,
+    )
+    assert deleted.changes == {name: value[::-1] for name, value in created.changes.items()}
+    assert deleted.changes["title"] == ["Un essai", None]
+    assert await told() == []
+
+
+async def test_a_draft_of_others_is_not_there_to_delete(an_empty_offer: str, ask: Ask) -> None:
+    path = f"/sessions/{(await drafted(ask, an_empty_offer))['session_id']}"
+    problem(await ask("DELETE", path, by=CORSE), 404)
+    problem(await ask("DELETE", path), 401)
+    assert (await ask("GET", path, by=BRETAGNE)).status_code == 200
+    assert (await ask("DELETE", path, by=ADMIN)).status_code == 204
+
+
+async def test_what_was_published_is_not_deleted_not_even_once_cancelled(
+    an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    path = f"/sessions/{await published(ask, an_empty_offer)}"
+    for cancelled in (False, True):
+        if cancelled:
+            await ask("POST", f"{path}/cancel", by=BRETAGNE)
+        before = await told()
+        answer = await ask("DELETE", path, by=BRETAGNE)
+        problem(answer, 409)
+        assert answer.json()["errors"][0]["code"] == "announced"
+        assert await told() == before
+    assert (await ask("GET", path)).json()["status"] == "cancelled"
+
+
+async def test_a_draft_that_changed_since_it_was_read_is_not_deleted(an_empty_offer: str, ask: Ask) -> None:
+    draft = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer))
+    path, read = f"/sessions/{draft.json()['session_id']}", draft.headers["etag"]
+    now = (await ask("PATCH", path, by=ADMIN, capacity=12)).headers["etag"]
+    problem(await ask("DELETE", path, by=BRETAGNE, if_match=read), 412)
+    assert (await ask("DELETE", path, by=BRETAGNE, if_match=now)).status_code == 204
+
+
 # ------------------------------------------------------------------------------------------- the copy
 
 

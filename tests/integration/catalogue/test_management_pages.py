@@ -10,7 +10,7 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from tests.integration.catalogue.conftest import Ask, in_days
+from tests.integration.catalogue.conftest import Ask, in_days, time_is
 from tests.integration.catalogue.desk import (
     Browser,
     Told,
@@ -170,6 +170,53 @@ async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: To
             assert (await desk.request(method, address)).status_code == 200, (method, address)
     assert (await desk.get(f"{path}/publier")).status_code == 405
     assert await told() == before
+
+
+async def test_a_draft_is_deleted_once_it_is_meant(desk: Browser, an_empty_offer: str, told: Told) -> None:
+    path = await created(desk, an_empty_offer)
+    assert f'href="{path}/supprimer"' in (await desk.get(path)).text
+    asked = await desk.get(f"{path}/supprimer")
+    assert (asked.status_code, "C’est définitif" in asked.text) == (200, True)
+    assert (await desk.get(path)).status_code == 200
+    answer = await send(desk, f"{path}/supprimer")
+    assert answer.headers["location"] == "/gestion?fait=supprimee"
+    assert "Le brouillon est supprimé." in (await desk.get(answer.headers["location"])).text
+    assert (await desk.get(path)).status_code == 404
+    assert await told() == []
+
+
+async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
+    desk: Browser, an_empty_offer: str, told: Told
+) -> None:
+    path = await created(desk, an_empty_offer)
+    await _refused(desk, f"{path}/annuler", "La session n’est pas publiée.")
+    page = (await desk.get(path)).text
+    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    await send(desk, path, f"{path}/publier")
+    assert f'href="{path}/supprimer"' not in (await desk.get(path)).text
+    await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
+    assert (await desk.post(f"{path}/supprimer", data=form)).status_code == 412
+    await send(desk, f"{path}/annuler")
+    before = await told()
+    await _refused(desk, f"{path}/annuler", "La session est annulée, et le reste.")
+    await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
+    assert await told() == before
+
+
+async def test_a_session_that_is_over_is_not_offered_for_cancelling(
+    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
+    assert "C’est définitif" in (await desk.get(path)).text
+    async with time_is(monkeypatch, in_days(40.31)):
+        await log_in(desk)
+        await _refused(desk, path, "La session est terminée")
+
+
+async def _refused(desk: Browser, path: str, why: str) -> None:
+    answer = await desk.get(path)
+    assert (answer.status_code, why in answer.text) == (422, True), answer.text
+    assert "C’est définitif" not in answer.text
 
 
 async def test_a_copy_is_a_draft_at_another_time(desk: Browser, an_empty_offer: str, ask: Ask) -> None:

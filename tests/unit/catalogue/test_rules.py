@@ -425,6 +425,14 @@ def test_a_running_session_may_be_cancelled_and_one_that_is_over_may_not() -> No
     assert refusals(rules.cancel(a_published_session(), ENDS)) == [(Refusal.SESSION_OVER, None)]
 
 
+def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
+    assert rules.announced(a_draft()) is None
+    for told in (a_published_session(), done(rules.cancel(a_published_session(), BEFORE)).session):
+        refused = rules.announced(told)
+        assert refused is not None
+        assert refusals(refused) == [(Refusal.ANNOUNCED, None)]
+
+
 def test_a_draft_is_not_cancelled_since_nobody_heard_of_it() -> None:
     assert refusals(rules.cancel(a_draft(), BEFORE)) == [(Refusal.NOT_PUBLISHED, None)]
 

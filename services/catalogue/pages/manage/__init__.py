@@ -1,9 +1,9 @@
-"""What a delegation does with its sessions, by forms: list, draft, change, publish, cancel, copy, replay."""
+"""What a delegation does with its sessions, by forms: from the draft to its deletion, or to the replay."""
 
 from starlette.routing import Route
 
 from services.catalogue.pages.logins import guarded
-from services.catalogue.pages.manage.acts import cancel, copy, publish, replay
+from services.catalogue.pages.manage.acts import cancel, copy, delete, publish, replay
 from services.catalogue.pages.manage.editing import new_session, one_session
 from services.catalogue.pages.manage.listing import own_sessions
 
@@ -19,6 +19,7 @@ def routes() -> list[Route]:
         Route(one, guarded(one_session), methods=["GET", "POST"]),
         Route(f"{one}/publier", guarded(publish), methods=["POST"]),
         Route(f"{one}/annuler", guarded(cancel), methods=["GET", "POST"]),
+        Route(f"{one}/supprimer", guarded(delete), methods=["GET", "POST"]),
         Route(f"{one}/copier", guarded(copy), methods=["POST"]),
         Route(f"{one}/replay", guarded(replay), methods=["POST"]),
     ]

@@ -1,10 +1,11 @@
-"""What is done with a session by a button: publish, cancel, copy, open its replay."""
+"""What is done with a session by a button: publish, cancel, copy, delete, open its replay."""
 
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from services.catalogue import rules
 from services.catalogue.desk import resources as resource_desk
 from services.catalogue.desk import sessions as desk
 from services.catalogue.desk.failures import Impossible, Invalid, PublishedDifferently
@@ -12,7 +13,9 @@ from services.catalogue.desk.requests import ReplayRequest, SessionCopy
 from services.catalogue.pages import complaints, forms
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
+from services.catalogue.rules import Refused
 from services.catalogue.store.sessions import Listed
+from shared import clock
 
 
 async def publish(visit: Visit) -> Response:
@@ -30,13 +33,33 @@ async def cancel(visit: Visit) -> Response:
     """Ask whether it is meant, then cancel."""
     listed = await one.own(visit)
     if visit.request.method != "POST":
-        return visit.page("gestion-annuler.html", listed=listed, tag=one.tag(listed))
+        return await _meant(visit, listed, rules.cancel(listed.session, clock.now()), "gestion-annuler.html")
 
     async def do() -> Listed:
         session_id = listed.session.session_id
         return await desk.cancel(visit.database, visit.who, session_id, tags=one.tags(visit))
 
     return await one.doing(visit, listed, do, "annulee")
+
+
+async def delete(visit: Visit) -> Response:
+    """Ask whether it is meant, then delete a draft."""
+    listed = await one.own(visit)
+    if visit.request.method != "POST":
+        return await _meant(visit, listed, rules.announced(listed.session), "gestion-supprimer.html")
+    session_id = listed.session.session_id
+
+    async def do() -> None:
+        await desk.delete(visit.database, visit.who, session_id, tags=one.tags(visit))
+
+    return await one.doing(visit, listed, do, "supprimee", leads_to="/gestion")
+
+
+async def _meant(visit: Visit, listed: Listed, decided: object, template: str) -> Response:
+    """Ask whether it is meant; or say why it is not possible, rather than promise it."""
+    if isinstance(decided, Refused):
+        return await one.page(visit, listed, said=complaints.of_rules(Impossible(decided)))
+    return visit.page(template, listed=listed, tag=one.tag(listed))
 
 
 async def copy(visit: Visit) -> Response:

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.pages import filters
 from services.catalogue.pages.logins import Visit
+from services.catalogue.pages.manage import one
 from services.catalogue.store import sessions
 from services.catalogue.store.sessions import Wanted
 from shared import clock
@@ -41,4 +42,5 @@ async def own_sessions(visit: Visit) -> Response:
         following=following,
         past=past,
         text=wanted.text or "",
+        done=one.done_before(visit),
     )

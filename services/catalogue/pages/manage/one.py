@@ -33,6 +33,7 @@ DONE = {
     "modifiee": "La session est modifiée.",
     "publiee": "La session est publiée.",
     "annulee": "La session est annulée\u00a0: les personnes inscrites sont prévenues.",
+    "supprimee": "Le brouillon est supprimé.",
     "replay": "Le replay est en ligne.",
 }
 """What a page says first, by what was just done."""
@@ -48,15 +49,22 @@ async def own(visit: Visit) -> Listed:
     return listed
 
 
-async def doing(visit: Visit, listed: Listed, do: Callable[[], Awaitable[Listed]], done: str) -> Response:
-    """Do it and show the session; or show why not, with what was typed."""
+async def doing(
+    visit: Visit,
+    listed: Listed,
+    do: Callable[[], Awaitable[object]],
+    done: str,
+    *,
+    leads_to: str | None = None,
+) -> Response:
+    """Do it and show the session, or what ``leads_to`` shows; or show why not, with what was typed."""
     try:
         await do()
     except (Impossible, Invalid) as error:
         return await page(visit, listed, said=complaints.of_rules(error))
     except Stale:
         return await page(visit, await own(visit), stale=True)
-    return to(listed.session.session_id, done)
+    return to(listed.session.session_id, done) if leads_to is None else lead(leads_to, done)
 
 
 async def page(
@@ -90,7 +98,7 @@ async def page(
         typed=any(forms.is_field(name) for name in typed),
         differing=forms.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
-        done=None if visit.form else DONE.get(visit.request.query_params.get("fait", "")),
+        done=done_before(visit),
         history=lines,
         replays=recorded,
         themes=themes,
@@ -109,5 +117,15 @@ def tags(visit: Visit) -> frozenset[str]:
 
 def to(session_id: UUID, done: str) -> Response:
     """Lead to a session's page, which says what was done."""
-    address = f"/gestion/sessions/{session_id}?{urlencode({'fait': done})}"
-    return RedirectResponse(address, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+    return lead(f"/gestion/sessions/{session_id}", done)
+
+
+def lead(address: str, done: str) -> Response:
+    """Lead to a page of these, which says what was done."""
+    headers = answers.SECURITY | {"Cache-Control": "no-store"}
+    return RedirectResponse(f"{address}?{urlencode({'fait': done})}", 303, headers=headers)
+
+
+def done_before(visit: Visit) -> str | None:
+    """What was just done, if the page was led to by that."""
+    return None if visit.form else DONE.get(visit.request.query_params.get("fait", ""))

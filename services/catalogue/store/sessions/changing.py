@@ -80,6 +80,12 @@ async def save(
     await trail.record(tx, [rows.line(actor, action, before, after)])
 
 
+async def delete(tx: Transaction, before: Loaded, *, actor: str) -> None:
+    """Delete a session of which nobody was told; the audit line keeps what it was."""
+    await tx.execute(tables.session.delete().where(tables.session.c.session_id == before.session.session_id))
+    await trail.record(tx, [rows.last_line(actor, before)])
+
+
 async def add(
     tx: Transaction, added: Sequence[tuple[Done, Presentation]], *, actor: str, action: str = "created"
 ) -> None:

@@ -103,6 +103,12 @@ def line(actor: str, action: str, before: Loaded | None, after: Loaded) -> Line:
     return Line(actor, action, after.session.session_id, after.session.version, changes)
 
 
+def last_line(actor: str, one: Loaded) -> Line:
+    """The audit line of a session that is no more: all that it was."""
+    changes = {name: [value, None] for name, value in _audited(one).items()}
+    return Line(actor, "deleted", one.session.session_id, one.session.version, changes)
+
+
 def _audited(one: Loaded) -> dict[str, Any]:
     plan: dict[str, Any] = _PLAN.dump_python(one.session.plan, mode="json")
     shown = {"summary": one.presentation.summary, "experts": list(one.presentation.experts)}
