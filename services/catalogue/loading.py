@@ -17,7 +17,7 @@ from services.catalogue.offer_files import PARIS, OfferEntry, OfferError, Planne
 from services.catalogue.rules import Done, Plan, Session, Terms
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.offers import Offer
-from services.catalogue.store.resources import Resource
+from services.catalogue.store.resources import Resource, Told
 from services.catalogue.store.sessions import Change, Given, Loaded, Presentation
 from shared import clock
 from shared.database import Database, Transaction
@@ -176,14 +176,14 @@ async def _publish_resources(
     """
     due = [one for one in planned if one.published_at <= now]
     known = await resources.by_ids(tx, [one.resource_id for one in due])
-    to_publish = []
+    to_publish: list[Told] = []
     for one in due:
         before = known.get(one.resource_id)
         wanted = _resource(one)
         if before is None:
-            to_publish.append(wanted)
+            to_publish.append((None, wanted))
         elif before != (again := replace(wanted, published_at=before.published_at, version=before.version)):
-            to_publish.append(replace(again, version=before.version + 1))
+            to_publish.append((before, replace(again, version=before.version + 1)))
     await resources.publish(tx, to_publish, actor=ACTOR)
     return len(to_publish), len(planned) - len(due)
 

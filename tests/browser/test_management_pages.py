@@ -121,3 +121,45 @@ def test_a_file_with_faults_is_told_line_by_line(desk: Page) -> None:
     expect(desk.get_by_role("alert")).to_contain_text("4 erreurs sont à corriger")
     expect(desk.get_by_role("row")).to_have_count(5)
     looks_right(desk)
+
+
+def test_a_draft_is_deleted_and_a_replay_corrected_by_clicks(desk: Page) -> None:
+    now = datetime.now(UTC)
+    drafted(desk, "Un essai", now - timedelta(hours=3))
+    desk.get_by_role("link", name="Supprimer le brouillon").click()
+    looks_right(desk)
+    desk.get_by_role("button", name="Supprimer le brouillon").click()
+    expect(desk.get_by_role("status")).to_contain_text("Le brouillon est supprimé")
+    expect(desk.get_by_role("link", name="Un essai")).to_have_count(0)
+
+    drafted(desk, "Rencontre de Vannes", now - timedelta(hours=3))
+    desk.get_by_role("button", name="Publier").click()
+    desk.get_by_label("Titre du replay").fill("Replay : Vanes")
+    desk.get_by_label("Adresse du replay").fill("https://replays.example.org/vannes")
+    desk.get_by_role("button", name="Mettre en ligne le replay").click()
+    looks_right(desk)
+    desk.get_by_role("link", name="corriger").click()
+    looks_right(desk)
+    desk.get_by_label("Titre", exact=True).fill("")
+    desk.get_by_role("button", name="Enregistrer les corrections").click()
+    expect(desk.get_by_label("Titre", exact=True)).to_have_accessible_description(re.compile("caractères"))
+    looks_right(desk)
+    desk.get_by_label("Titre", exact=True).fill("Replay : Vannes")
+    desk.get_by_role("button", name="Enregistrer les corrections").click()
+    expect(desk.get_by_role("status")).to_contain_text("La ressource est corrigée")
+    desk.get_by_role("link", name="Mes ressources").click()
+    expect(desk.get_by_role("link", name="Replay : Vannes")).to_be_visible()
+    looks_right(desk)
+
+
+def drafted(desk: Page, title: str, start: datetime) -> None:
+    """A draft of a day, by its form."""
+    desk.get_by_role("link", name="Nouvelle session").first.click()
+    desk.get_by_label("Offre").select_option(value="ia-et-territoires")
+    desk.get_by_label("Titre", exact=True).fill(title)
+    for label, day in (("Début", 0), ("Fin", 1), ("Ouverture des inscriptions", -30)):
+        moment = (start + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M")
+        desk.get_by_label(label, exact=True).fill(moment)
+    desk.get_by_label("Lieu", exact=True).fill("Vannes")
+    desk.get_by_role("button", name="Enregistrer le brouillon").click()
+    expect(desk.get_by_role("status")).to_contain_text("Le brouillon est enregistré")

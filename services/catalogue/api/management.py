@@ -21,12 +21,14 @@ from services.catalogue.api.bodies import (
 from services.catalogue.desk import resources, sessions
 from services.catalogue.desk.requests import (
     ReplayRequest,
+    ResourceChange,
     ResourceRequest,
     SessionChange,
     SessionCopy,
     SessionDraft,
 )
 from services.catalogue.store import trail
+from services.catalogue.store.resources import Resource
 from services.catalogue.store.sessions import Listed
 from shared import clock
 from shared.paging import Cursor, Limit, Page, page_of, position
@@ -116,7 +118,7 @@ async def publish_replay(
     """A replay is known by its address: asked for again, it is not published again."""
     resource, is_new = await resources.publish(database, organiser, replay)
     response.status_code = 201 if is_new else 200
-    return resource_body(resource)
+    return known(resource, response)
 
 
 @router.post("/resources", status_code=201, summary="Publish a dossier or a community", responses=_KNOWN)
@@ -126,7 +128,30 @@ async def publish_resource(
     """Open to everyone at once. Known by its address: asked for again, it is not published again."""
     published, is_new = await resources.publish(database, organiser, resource)
     response.status_code = 201 if is_new else 200
-    return resource_body(published)
+    return known(published, response)
+
+
+@router.patch("/resources/{resource_id}", summary="Correct a replay, a dossier or a community")
+async def correct_resource(
+    resource_id: UUID,
+    change: ResourceChange,
+    *,
+    database: Database,
+    organiser: Organiser,
+    if_match: IfMatch,
+    response: Response,
+) -> ResourceBody:
+    """A new version of the same resource, for a typo or an address that is wrong: nobody is mailed again.
+
+    What comes with the offer's files is corrected there (409).
+    """
+    return known(await resources.correct(database, organiser, resource_id, change, tags=if_match), response)
+
+
+def known(resource: Resource, response: Response) -> ResourceBody:
+    """The resource, with the tag that ``If-Match`` takes."""
+    response.headers["ETag"] = f'"{resources.tag_of(resource)}"'
+    return resource_body(resource)
 
 
 def shown(listed: Listed, response: Response) -> SessionBody:

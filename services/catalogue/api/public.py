@@ -15,6 +15,7 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
+from services.catalogue.desk.resources import tag_of as tag_of_resource
 from services.catalogue.desk.sessions import tag_of
 from services.catalogue.offer_files import Kind
 from services.catalogue.store import offers, resources, sessions
@@ -117,6 +118,15 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], database: Dat
         show=resource_body,
         key=lambda resource: (resource.published_at.isoformat(), str(resource.resource_id)),
     )
+
+
+@router.get("/resources/{resource_id}", tags=["resources"], summary="One replay, dossier or community")
+async def show_resource(resource_id: UUID, database: Database, response: Response) -> ResourceBody:
+    """What is told of it, with the tag that `If-Match` takes."""
+    async with database.quiet_transaction() as tx:
+        resource = found(await resources.by_id(tx, resource_id), f"resource {resource_id}")
+    response.headers["ETag"] = f'"{tag_of_resource(resource)}"'
+    return resource_body(resource)
 
 
 def wanted_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> Wanted:

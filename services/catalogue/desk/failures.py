@@ -58,7 +58,8 @@ class PublishedDifferently(Exception):
 
     def __init__(self, url: str) -> None:
         super().__init__(
-            f"What is at {url} is published already, with another session, title, summary or themes."
+            f"What is at {url} is published already, with another session, title, summary or themes: "
+            "correct that one."
         )
 
 
@@ -73,5 +74,6 @@ _OF_THE_MOMENT = frozenset(
         Refusal.FIXED_ONCE_OPEN,
         Refusal.NOT_STARTED,
         Refusal.NOT_ANSWERABLE,
+        Refusal.OF_THE_FILES,
     )
 )

@@ -11,6 +11,7 @@ from stdnum.fr import siret
 from services.catalogue import rules
 from services.catalogue.rules import Plan, Terms
 from services.catalogue.store.offers import Offer
+from services.catalogue.store.resources import Resource
 from services.catalogue.store.sessions import Presentation
 from shared.events.catalogue import Audience, BespokeAnswer, Module, ReservedSeats, ResourceKind
 from shared.events.vocabulary import (
@@ -56,6 +57,12 @@ def _with_its_check_digit(typed: str) -> str:
     return typed
 
 
+def _not_null(value: object) -> object:
+    if value is None:
+        raise ValueError("may be left out, but not null")
+    return value
+
+
 class AudienceRequest(Audience, extra="forbid"):
     """Who may enrol. An empty list restricts nothing."""
 
@@ -97,9 +104,7 @@ class SessionChange(_Request):
     )  # fmt: skip
     @classmethod
     def _left_out_or_given(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("may be left out, but not null")
-        return value
+        return _not_null(value)
 
     def given(self) -> dict[str, Any]:
         """The fields of the plan that the request names, as the plan has them."""
@@ -185,6 +190,23 @@ class _ResourceRequest(_Request):
     organiser: Delegation | None = Field(
         default=None, description="Only for those who act everywhere, and without a session."
     )
+
+
+class ResourceChange(_Request):
+    """What is to be corrected of a resource; what is left out stays. Only ``summary`` (none) may be null."""
+
+    title: Line | None = None
+    url: Url | None = None
+    summary: Paragraph | None = None
+
+    @field_validator("title", "url", mode="before")
+    @classmethod
+    def _left_out_or_given(cls, value: object) -> object:
+        return _not_null(value)
+
+    def apply_to(self, resource: Resource) -> Resource:
+        """The resource with what the request names."""
+        return replace(resource, **{name: getattr(self, name) for name in self.model_fields_set})
 
 
 class ReplayRequest(_ResourceRequest):

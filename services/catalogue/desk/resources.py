@@ -1,12 +1,21 @@
-"""Replays, dossiers and communities: opened to everyone, once."""
+"""Replays, dossiers and communities: opened to everyone, once, and corrected."""
 
+from dataclasses import replace
 from uuid import UUID, uuid5
 
 from services.catalogue import rules
-from services.catalogue.desk.failures import Impossible, Invalid, PublishedDifferently, Wrong
-from services.catalogue.desk.requests import ReplayRequest, ResourceRequest
+from services.catalogue.desk.failures import (
+    Impossible,
+    Invalid,
+    Missing,
+    PublishedDifferently,
+    Stale,
+    Wrong,
+)
+from services.catalogue.desk.requests import ReplayRequest, ResourceChange, ResourceRequest
 from services.catalogue.desk.sessions import acting_for, own
 from services.catalogue.offer_files import NAMESPACE
+from services.catalogue.rules import Problem, Refusal, Refused
 from services.catalogue.store import offers, resources
 from services.catalogue.store.resources import REPLAY, Resource
 from shared import clock
@@ -20,12 +29,54 @@ async def publish(
     """The resource, and whether it is new: known by its address, it is not published again."""
     async with database.transaction() as tx:
         resource = await _resource(tx, who, asked)
-        if await resources.publish(tx, [resource], actor=who.name):
+        known = await resources.at(tx, resource.kind, resource.organiser or "", resource.url)
+        if known is None and await resources.publish(tx, [(None, resource)], actor=who.name):
             return resource, True
-        known = (await resources.by_ids(tx, [resource.resource_id]))[resource.resource_id]
+        known = known or (await resources.by_ids(tx, [resource.resource_id]))[resource.resource_id]
     if _told(known) != _told(resource):
         raise PublishedDifferently(resource.url)
     return known, False
+
+
+async def correct(
+    database: Database,
+    who: Principal,
+    resource_id: UUID,
+    asked: ResourceChange,
+    *,
+    tags: frozenset[str] | None,
+) -> Resource:
+    """The resource with what was asked, as a new version: readers find it right, and nobody is told again.
+
+    ``tags``: it is corrected only as one of these; None as whatever it is.
+    """
+    async with database.transaction() as tx:
+        before = (await resources.by_ids(tx, [resource_id])).get(resource_id)
+        if before is None or not who.may_act_for(before.organiser or ""):
+            raise Missing(f"resource {resource_id}")
+        if tags is not None and tag_of(before) not in tags:
+            raise Stale("resource", tag_of(before))
+        if before.source is not None:
+            raise Impossible(Refused((_OF_THE_FILES,)))
+        after = asked.apply_to(before)
+        if after == before:
+            return before
+        if after.url != before.url and await resources.at(tx, after.kind, after.organiser or "", after.url):
+            raise PublishedDifferently(after.url)
+        after = replace(after, version=before.version + 1)
+        await resources.publish(tx, [(before, after)], actor=who.name)
+        return after
+
+
+_OF_THE_FILES = Problem(
+    Refusal.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
+)
+"""A load would take back what is corrected here."""
+
+
+def tag_of(resource: Resource) -> str:
+    """What changes with all that is told of a resource."""
+    return str(resource.version)
 
 
 async def _resource(tx: Transaction, who: Principal, asked: ReplayRequest | ResourceRequest) -> Resource:
@@ -45,7 +96,7 @@ async def _resource(tx: Transaction, who: Principal, asked: ReplayRequest | Reso
         organiser = acting_for(who, asked.organiser)
     kind = REPLAY if isinstance(asked, ReplayRequest) else asked.kind.value
     return Resource(
-        resource_id=uuid5(NAMESPACE, f"{kind}/{organiser}/{asked.url}"),
+        resource_id=await _id_for(tx, uuid5(NAMESPACE, f"{kind}/{organiser}/{asked.url}"), asked.url),
         kind=kind,
         title=asked.title,
         summary=asked.summary,
@@ -55,6 +106,16 @@ async def _resource(tx: Transaction, who: Principal, asked: ReplayRequest | Reso
         organiser=organiser,
         session_id=session_id,
     )
+
+
+async def _id_for(tx: Transaction, made_of_url: UUID, url: str) -> UUID:
+    """The same for the same address, so that who asks twice at once publishes once.
+
+    Another one where what was published at this address has been corrected to another since.
+    """
+    while (known := await resources.by_id(tx, made_of_url)) is not None and known.url != url:
+        made_of_url = uuid5(made_of_url, url)
+    return made_of_url
 
 
 def _told(resource: Resource) -> tuple[object, ...]:

@@ -35,6 +35,8 @@ REFUSALS = {
     Refusal.NOT_STARTED: "La session n’a pas commencé\u00a0: il n’y a encore rien à revoir.",
     Refusal.NOT_ANSWERABLE: "Cette réponse n’est plus possible.",
     Refusal.NO_SESSION: "Un accord va avec une session, et lui seul.",
+    Refusal.OF_THE_FILES: "Cette ressource vient de l’offre nationale\u00a0: elle se corrige dans les "
+    "fichiers de celle-ci.",
 }
 WRONG = "Cette valeur n’est pas valide."
 NEEDED = "Ce champ est obligatoire."

@@ -104,6 +104,7 @@ _FIELDS = {
     "quota_per_authority": "places par collectivité",
     "venue": "lieu",
     "join_url": "adresse de connexion",
+    "url": "adresse",
     "illimite": "limite de places",
 }
 

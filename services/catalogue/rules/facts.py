@@ -102,7 +102,7 @@ class Terms(Fact):
 
 
 class Refusal(StrEnum):
-    """Why something may not be done to a session."""
+    """Why something may not be done to a session, a request or a resource."""
 
     DATES_OUT_OF_ORDER = "dates_out_of_order"
     NOT_THIS_CENTURY = "not_this_century"
@@ -122,6 +122,7 @@ class Refusal(StrEnum):
     NOT_STARTED = "not_started"
     NOT_ANSWERABLE = "not_answerable"
     NO_SESSION = "no_session"
+    OF_THE_FILES = "of_the_files"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,15 +46,18 @@ async def page(
     after: tuple[datetime, UUID] | None,
     limit: int,
     *,
-    kind: str | None,
-    theme: str | None,
+    kind: str | None = None,
+    theme: str | None = None,
+    organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources, the newest first, that come after ``after``."""
+    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
     columns = tables.resource.c
     query = select(*_COLUMNS).order_by(columns.published_at.desc(), columns.resource_id).limit(limit)
     if kind is not None:
         query = query.where(columns.kind == kind)
+    if organiser is not None:
+        query = query.where(columns.organiser == organiser)
     if theme is not None:
         query = query.where(columns.themes.contains([theme]))
     if text is not None:
@@ -83,26 +86,48 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
     return [_resource(row) for row in await tx.execute(query)]
 
 
-async def publish(tx: Transaction, resources: Sequence[Resource], *, actor: str) -> bool:
+async def at(tx: Transaction, kind: str, organiser: str, url: str) -> Resource | None:
+    """The resource of ``organiser`` at this address, locked until the transaction ends."""
+    columns = tables.resource.c
+    query = select(*_COLUMNS).where(columns.url == url, columns.kind == kind, columns.organiser == organiser)
+    row = (await tx.execute(query.order_by(columns.published_at).limit(1).with_for_update())).one_or_none()
+    return None if row is None else _resource(row)
+
+
+async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
+    """The resource, if there is one."""
+    query = select(*_COLUMNS).where(tables.resource.c.resource_id == resource_id)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _resource(row)
+
+
+Told = tuple[Resource | None, Resource]
+"""A resource before (None: it is new), and as everyone is told of it."""
+
+
+async def publish(tx: Transaction, changes: Sequence[Told], *, actor: str) -> bool:
     """Insert or replace resources, and tell of them. False if a replica was faster: then tell nothing."""
-    if not resources:
+    if not changes:
         return False
-    rows = [_columns(resource) for resource in resources]
+    rows = [_columns(resource) for _, resource in changes]
     stored = set((await insert_many(tx, tables.resource, rows, then=_NEWER)).scalars())
-    told = [resource for resource in resources if resource.resource_id in stored]
-    await outbox.publish(tx, [_event(resource) for resource in told])
-    lines = [
-        Line(
-            actor,
-            "published",
-            one.resource_id,
-            one.version,
-            {"url": [None, one.url], "title": [None, one.title]},
-        )
-        for one in told
-    ]
-    await trail.record(tx, lines)
+    told = [(before, resource) for before, resource in changes if resource.resource_id in stored]
+    await outbox.publish(tx, [_event(resource) for _, resource in told])
+    await trail.record(tx, [_line(actor, before, resource) for before, resource in told])
     return bool(told)
+
+
+def _line(actor: str, before: Resource | None, after: Resource) -> Line:
+    """The audit line: what was published, or each field that was corrected."""
+    if before is None:
+        said = {"url": [None, after.url], "title": [None, after.title]}
+        return Line(actor, "published", after.resource_id, after.version, said)
+    old, new = (_columns(one) for one in (before, after))
+    changes = {name: [old[name], new[name]] for name in _CORRECTABLE if old[name] != new[name]}
+    return Line(actor, "changed", after.resource_id, after.version, changes)
+
+
+_CORRECTABLE = ("title", "summary", "url", "themes", "organiser", "source")
 
 
 _NEWER = (

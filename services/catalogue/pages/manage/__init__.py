@@ -6,6 +6,7 @@ from services.catalogue.pages.logins import guarded
 from services.catalogue.pages.manage.acts import cancel, copy, delete, publish, replay
 from services.catalogue.pages.manage.editing import new_session, one_session
 from services.catalogue.pages.manage.listing import own_sessions
+from services.catalogue.pages.manage.resources import one_resource, own_resources
 
 __all__ = ["routes"]
 
@@ -22,4 +23,6 @@ def routes() -> list[Route]:
         Route(f"{one}/supprimer", guarded(delete), methods=["GET", "POST"]),
         Route(f"{one}/copier", guarded(copy), methods=["POST"]),
         Route(f"{one}/replay", guarded(replay), methods=["POST"]),
+        Route("/gestion/ressources", guarded(own_resources)),
+        Route("/gestion/ressources/{resource_id:uuid}", guarded(one_resource), methods=["GET", "POST"]),
     ]

@@ -97,7 +97,10 @@ async def replay(visit: Visit) -> Response:
     except (Impossible, Invalid) as error:
         said = complaints.of_rules(error)
     except PublishedDifferently:
-        said = {"url": "Un replay est en ligne à cette adresse, avec un autre titre ou une autre session."}
+        said = {
+            "url": "Un replay est en ligne à cette adresse, avec un autre titre ou une autre session\u00a0: "
+            "corrigez-le."
+        }
     else:
         return one.to(listed.session.session_id, "replay")
     named = {one.REPLAY_FIELDS.get(field, ""): text for field, text in said.items()}

@@ -35,6 +35,7 @@ DONE = {
     "annulee": "La session est annulée\u00a0: les personnes inscrites sont prévenues.",
     "supprimee": "Le brouillon est supprimé.",
     "replay": "Le replay est en ligne.",
+    "corrigee": "La ressource est corrigée. Personne n’est prévenu de nouveau.",
 }
 """What a page says first, by what was just done."""
 

@@ -1,0 +1,90 @@
+"""The replays, dossiers and communities of a delegation: listed, and corrected by a form."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.catalogue.desk import resources as desk
+from services.catalogue.desk.failures import Impossible, PublishedDifferently, Stale
+from services.catalogue.desk.requests import ResourceChange
+from services.catalogue.pages import complaints, filters
+from services.catalogue.pages.logins import Visit
+from services.catalogue.pages.manage import one
+from services.catalogue.store import resources, trail
+from services.catalogue.store.resources import Resource
+
+PAGE = 30
+FIELDS = ("title", "url", "summary")
+
+
+async def own_resources(visit: Visit) -> Response:
+    """What the delegation has put online, the newest first."""
+    after = filters.place(visit.request.query_params.get("apres"))
+    async with visit.database.quiet_transaction() as tx:
+        found = await resources.page(tx, after, PAGE + 1, organiser=visit.who.delegation)
+    following = None
+    if len(found) > PAGE:
+        following = {"apres": filters.place_of(found[PAGE - 1].published_at, found[PAGE - 1].resource_id)}
+    return visit.page(
+        "gestion-ressources.html", resources=found[:PAGE], first=after is None, following=following
+    )
+
+
+async def one_resource(visit: Visit) -> Response:
+    """A resource with its form, and its history."""
+    resource = await _own(visit)
+    if visit.request.method != "POST":
+        return await _page(visit, resource)
+    try:
+        asked = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
+        await desk.correct(visit.database, visit.who, resource.resource_id, asked, tags=one.tags(visit))
+    except ValidationError as error:
+        return await _page(visit, resource, said=complaints.of_request(error))
+    except Impossible as error:
+        return await _page(visit, resource, said=complaints.of_rules(error))
+    except PublishedDifferently:
+        said = {"url": "Une autre de vos ressources est en ligne à cette adresse."}
+        return await _page(visit, resource, said=said)
+    except Stale:
+        return await _page(visit, await _own(visit), stale=True)
+    return one.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
+
+
+def _typed(visit: Visit, name: str) -> str | None:
+    """What was typed; no summary rather than an empty one."""
+    typed = visit.form.get(name, "").strip()
+    return None if name == "summary" and not typed else typed
+
+
+async def _own(visit: Visit) -> Resource:
+    """The resource of the address. Raises a 404: what belongs to others does not exist."""
+    resource_id: UUID = visit.request.path_params["resource_id"]
+    async with visit.database.quiet_transaction() as tx:
+        resource = await resources.by_id(tx, resource_id)
+    if resource is None or not visit.who.may_act_for(resource.organiser or ""):
+        raise HTTPException(404)
+    return resource
+
+
+async def _page(
+    visit: Visit, resource: Resource, *, said: Mapping[str, str] | None = None, stale: bool = False
+) -> Response:
+    said = said or {}
+    tag = desk.tag_of(resource)
+    async with visit.database.quiet_transaction() as tx:
+        history = await trail.of(tx, resource.resource_id, None, one.HISTORY)
+    return visit.page(
+        "gestion-ressource.html",
+        status=409 if stale else 422 if said else 200,
+        resource=resource,
+        values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
+        errors=said,
+        elsewhere=complaints.elsewhere(said, FIELDS),
+        stale=stale,
+        tag=tag if stale else visit.form.get("version", tag),
+        done=one.done_before(visit),
+        history=history,
+    )

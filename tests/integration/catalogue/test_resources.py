@@ -1,0 +1,182 @@
+"""Replays and resources are corrected: by whom, as a new version of the same, and told to nobody twice."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue import offer_files
+from shared.database import Database
+from shared.events.catalogue import ReplayPublished, ResourcePublished
+from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.desk import Browser, Told, desk, error_of, hidden, log_in, send
+from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, REPLAY, problem, recorded
+
+__all__ = ["desk", "recorded"]
+
+OTHER_URL = "https://replays.example.org/brest"
+
+
+async def published(ask: Ask, **fields: str) -> str:
+    answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | fields)
+    assert answer.status_code == 201, answer.text
+    resource_id: str = answer.json()["resource_id"]
+    return resource_id
+
+
+async def test_a_replay_is_corrected_as_a_new_version_of_the_same(
+    recorded: str, ask: Ask, told: Told, database: Database
+) -> None:
+    resource_id = await published(ask, session_id=recorded, summary="Une journé.")
+    right = {"title": "Replay : l'IA à Brest", "url": OTHER_URL, "summary": None}
+    answer = await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, **right)
+    assert answer.status_code == 200, answer.text
+    first, second = await told(resource_id)
+    assert isinstance(first, ReplayPublished)
+    assert isinstance(second, ReplayPublished)
+    assert second == first.model_copy(update=right | {"version": 2})
+    shown = (await ask("GET", f"/resources/{resource_id}")).json()
+    assert shown == answer.json()
+    assert (shown["version"], shown["published_at"]) == (2, answer.json()["published_at"])
+    assert (await ask("GET", "/resources")).json()["items"] == [shown]
+    async with database.quiet_transaction() as tx:
+        query = text("SELECT actor, action, version, changes FROM audit WHERE subject = :id ORDER BY id")
+        _, line = (await tx.execute(query, {"id": UUID(resource_id)})).all()
+    assert (line.actor, line.action, line.version) == (BRETAGNE, "changed", 2)
+    assert line.changes == {
+        "title": [REPLAY["title"], right["title"]],
+        "url": [REPLAY["url"], OTHER_URL],
+        "summary": ["Une journé.", None],
+    }
+
+
+async def test_what_is_left_out_stays_and_the_same_again_is_no_version(ask: Ask, told: Told) -> None:
+    resource_id = await published(ask, summary="Une journée.")
+    for fields in ({}, {"summary": "Une journée."}):
+        answer = await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, **fields)
+        assert (answer.json()["version"], answer.json()["summary"]) == (1, "Une journée.")
+    assert len(await told(resource_id)) == 1
+
+
+async def test_what_somebody_else_corrected_meanwhile_is_not_overwritten(ask: Ask) -> None:
+    made = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
+    path, read = f"/resources/{made.json()['resource_id']}", made.headers["etag"]
+    assert (await ask("GET", path)).headers["etag"] == read
+    first = await ask("PATCH", path, by=ADMIN, if_match=read, title="A")
+    stale = await ask("PATCH", path, by=BRETAGNE, if_match=read, title="B")
+    problem(stale, 412)
+    assert stale.headers["etag"] == first.headers["etag"] != read
+    again = await ask("PATCH", path, by=BRETAGNE, if_match=first.headers["etag"], title="B")
+    assert (again.status_code, again.json()["version"]) == (200, 3)
+
+
+async def test_a_resource_of_others_is_not_there_to_correct(ask: Ask) -> None:
+    path = f"/resources/{await published(ask)}"
+    problem(await ask("PATCH", path, by=CORSE, title="A"), 404)
+    problem(await ask("PATCH", path, title="A"), 401)
+    problem(await ask("PATCH", f"/resources/{uuid4()}", by=ADMIN, title="A"), 404)
+    problem(await ask("GET", f"/resources/{uuid4()}"), 404)
+    assert (await ask("PATCH", path, by=ADMIN, title="A")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"title": None}, "title"), ({"url": "ftp://x"}, "url"), ({"kind": "dossier"}, "kind")],
+)
+async def test_a_correction_that_is_not_valid_is_refused_by_field(
+    ask: Ask, change: dict[str, str], field: str
+) -> None:
+    path = f"/resources/{await published(ask)}"
+    assert problem(await ask("PATCH", path, by=BRETAGNE, **change), 422) == [f"body.{field}"]
+
+
+async def test_a_corrected_address_is_the_one_that_a_resource_is_known_by(ask: Ask, told: Told) -> None:
+    wrong, right = REPLAY["url"], OTHER_URL
+    resource_id = await published(ask)
+    await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, url=right)
+    same = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"url": right})
+    assert (same.status_code, same.json()["resource_id"]) == (200, resource_id)
+    # What is really at the address that was wrong can be published, once.
+    both = await asyncio.gather(*(ask("POST", "/replays", by=BRETAGNE, **REPLAY) for _ in range(4)))
+    assert sorted(answer.status_code for answer in both) == [200, 200, 200, 201]
+    (other,) = {answer.json()["resource_id"] for answer in both}
+    assert other != resource_id
+    assert [event.url for event in await told(other) if isinstance(event, ReplayPublished)] == [wrong]
+    problem(await ask("PATCH", f"/resources/{other}", by=BRETAGNE, url=right), 409)
+
+
+async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, ask: Ask, told: Told) -> None:
+    resource_id = offer_files.resource_id("dossier-ia-et-action-publique-locale")
+    answer = await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, title="A")
+    problem(answer, 409)
+    assert answer.json()["errors"][0]["code"] == "of_the_files"
+    assert [type(event) for event in await told(resource_id)] == [ResourcePublished]
+
+
+# --------------------------------------------------------------------------------------------- by a form
+
+
+async def test_a_replay_is_corrected_from_the_page_of_its_session(
+    desk: Browser, recorded: str, ask: Ask, told: Told
+) -> None:
+    resource_id = await published(ask, session_id=recorded)
+    path = f"/gestion/ressources/{resource_id}"
+    assert f'href="{path}"' in (await desk.get(f"/gestion/sessions/{recorded}")).text
+    assert f'href="{path}"' in (await desk.get("/gestion/ressources")).text
+    fields = {"title": "Revoir <b>l’IA</b>", "url": OTHER_URL, "summary": ""}
+    answer = await send(desk, path, **fields)
+    assert answer.headers["location"] == f"{path}?fait=corrigee"
+    page = (await desk.get(answer.headers["location"])).text
+    assert "La ressource est corrigée." in page
+    assert "modifiée par advisor-bretagne (adresse et titre)" in page
+    assert "<b>" not in page
+    last = (await told(resource_id))[-1]
+    assert isinstance(last, ReplayPublished)
+    assert (last.title, last.url, last.summary, last.version) == (fields["title"], OTHER_URL, None, 2)
+    assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await desk.get("/ressources")).text
+
+
+async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
+    desk: Browser, ask: Ask
+) -> None:
+    path = f"/gestion/ressources/{await published(ask)}"
+    await published(ask, url=OTHER_URL)
+    for fields, field, said in (
+        ({"title": " ", "url": OTHER_URL, "summary": ""}, "title", "Le titre"),
+        ({"title": "Autre", "url": "ici", "summary": ""}, "url", "Indiquez une adresse"),
+        ({"title": "Autre", "url": OTHER_URL, "summary": ""}, "url", "Une autre de vos ressources"),
+    ):
+        answer = await send(desk, path, **fields)
+        assert (answer.status_code, error_of(answer, field).startswith(said)) == (422, True)
+        assert f'value="{fields["url"]}"' in answer.text
+
+
+async def test_a_correction_over_somebody_elses_is_kept_for_another_look(desk: Browser, ask: Ask) -> None:
+    resource_id = await published(ask)
+    path = f"/gestion/ressources/{resource_id}"
+    page = (await desk.get(path)).text
+    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
+    form = {name: hidden(page, name) for name in ("cle", "version")}
+    form |= {"title": "Mien", "url": REPLAY["url"], "summary": ""}
+    answer = await desk.post(path, data=form)
+    assert (answer.status_code, "a changé depuis" in answer.text) == (409, True)
+    assert 'value="Mien"' in answer.text
+    again = await desk.post(path, data=form | {"version": hidden(answer.text, "version")})
+    assert again.status_code == 303
+
+
+async def test_the_resources_of_others_are_neither_listed_nor_shown(
+    visit: Browser, offer: object, ask: Ask
+) -> None:
+    resource_id = await published(ask)
+    await log_in(visit, CORSE)
+    assert resource_id not in (await visit.get("/gestion/ressources")).text
+    assert (await visit.get(f"/gestion/ressources/{resource_id}")).status_code == 404
+    await log_in(visit, ADMIN)
+    dossier = offer_files.resource_id("dossier-ia-et-action-publique-locale")
+    listed = (await visit.get("/gestion/ressources")).text
+    assert all(str(one) in listed for one in (resource_id, dossier))
+    shown = (await visit.get(f"/gestion/ressources/{dossier}")).text
+    assert "se corrige dans les fichiers" in shown
+    assert "Enregistrer les corrections" not in shown
