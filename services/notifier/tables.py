@@ -153,13 +153,14 @@ class Subscription(_Base, table=True):
 
 
 class SubscriptionRequest(_Base, table=True):
-    """A subscription asked for on our page, until the owner of the address has confirmed it."""
+    """A subscription asked for on our page, and when the owner of the address confirmed it."""
 
     __tablename__ = "subscription_request"
     request_id: UUID = Field(primary_key=True)
     address: str
     interests: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     asked_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()}, index=True)
+    confirmed_at: datetime | None = Field(default=None, sa_type=Timestamp)
 
 
 class FanOut(_Base, table=True):

@@ -165,8 +165,9 @@ class _Pages:
             return self.rendering.page("confirm.html", interests=interests.titles(asked))
         async with self.database.transaction() as tx:
             subscribed = await store.subscriptions.confirm(tx, request_id)
+            asked = await store.subscriptions.asked(tx, request_id)
         if subscribed is None:
-            raise _Closed(Message.EXPIRED)
+            raise _Closed(Message.EXPIRED if asked is None else Message.NO_LONGER)
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",

@@ -107,11 +107,15 @@ async def asked(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
 
 
 async def confirm(tx: Transaction, request_id: UUID) -> Subscribed | None:
-    """The owner of the address wants it. None when it is not known (any more); twice is once."""
+    """The owner of the address wants it. None when it is not known (any more), or has ended since.
+
+    Twice is once: what was confirmed before adds nothing, or a link would undo what its reader ended later.
+    """
     await _take_turns(tx)
-    request = (await tx.execute(_REQUEST, {"request_id": request_id})).one_or_none()
+    request = (await tx.execute(_CONFIRM, {"request_id": request_id})).one_or_none()
     if request is None:
-        return None
+        found = await tx.scalar(_CONFIRMED_BY, {"request_id": request_id})
+        return None if found is None else await of(tx, found)
     subscriber_id = await _subscriber(tx, None, request.address, ("", ""))
     await tx.execute(_ADD, {"subscriber_id": subscriber_id, "interests": request.interests})
     return await of(tx, subscriber_id)
@@ -208,7 +212,15 @@ _ASK = text(
     "VALUES (:request_id, :address, :interests)"
 )
 _ASKED = text("SELECT interests FROM subscription_request WHERE request_id = :request_id")
-_REQUEST = text("SELECT address, interests FROM subscription_request WHERE request_id = :request_id")
+_CONFIRM = text(
+    "UPDATE subscription_request SET confirmed_at = now() "
+    "WHERE request_id = :request_id AND confirmed_at IS NULL RETURNING address, interests"
+)
+_CONFIRMED_BY = text(
+    "SELECT subscriber_id FROM subscription_request AS request JOIN subscriber "
+    "ON lower(subscriber.address) = lower(request.address) "
+    "WHERE request_id = :request_id ORDER BY agent_id NULLS LAST LIMIT 1"
+)
 _PURGE = text("DELETE FROM subscription_request WHERE asked_at < now() - interval '3 days'")
 _DROP_NEWS = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "

@@ -238,6 +238,27 @@ async def test_nobody_is_subscribed_before_the_owner_of_the_address_has_said_yes
     assert list((await news(notifier)).values()) == [1]
 
 
+async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client: httpx.AsyncClient) -> None:
+    """It stays in a mailbox for longer than a subscription may last."""
+    first = await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia", "delegation:bretagne"])
+    (row,) = await notifier.rows(where="template = 'confirm-subscription'")
+    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    again = await client.post(f"/courriels/confirmation/{token}")
+    assert (first.status_code, again.status_code) == (200, 200)
+    who = await subscriber_id(notifier)
+    await client.post(link(Purpose.PREFERENCES, who), data={"interet": ["delegation:bretagne"]})
+    again = await client.post(f"/courriels/confirmation/{token}")
+    assert "Événements" in again.text
+    assert "Enjeux" not in again.text
+    await client.post(link(Purpose.UNSUBSCRIBE, who))
+    again = await client.post(f"/courriels/confirmation/{token}")
+    assert again.status_code == 410
+    assert "Vous n’avez plus d’abonnement" in again.text
+    await notifier.hear(a_replay())
+    assert await news(notifier) == {}
+    assert (await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia"])).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
