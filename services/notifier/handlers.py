@@ -96,6 +96,8 @@ async def on_resources(
         item = letters.news_of(one.event)
         if letters.is_fresh(item, now):
             await store.publish_news(tx, one.id, item, called_for_at=one.received_at)
+        else:  # a community that opened long ago may still be followed
+            await store.remember_news(tx, one.id, item)
 
 
 def _is_replay(one: Received[ReplayPublished | ResourcePublished]) -> bool:

@@ -4,7 +4,8 @@ Events name themes by slug alone; the titles are those of the catalogue's offer,
 ``themes.yaml``; a test holds them together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from services.notifier.letters import Interest, InterestKind
 from shared import french
@@ -24,7 +25,11 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.THEME, theme) for theme in THEMES),
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
 )
-"""What our page lets choose. Portals may name more."""
+"""What our page lets choose, beside the communities that the catalogue has told of. Portals may name more."""
+
+Names = Mapping[str, str]
+"""Titles of communities by their interests as they are written, since only events know them."""
+NO_NAMES: Names = MappingProxyType({})
 
 
 def written(interest: Interest) -> str:
@@ -38,21 +43,21 @@ def read(text: str) -> Interest:
     return Interest(InterestKind(kind), value)
 
 
-def title(interest: Interest) -> str:
+def title(interest: Interest, names: Names = NO_NAMES) -> str:
     """An interest as its reader knows it."""
     words = THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
     match interest.kind:
         case InterestKind.THEME:
             return words
         case InterestKind.COMMUNITY:
-            return f"E-communauté «\u00a0{words}\u00a0»"
+            return names.get(written(interest)) or f"E-communauté «\u00a0{words}\u00a0»"
         case InterestKind.DELEGATION:
             name = french.organiser(interest.value)
             return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({words})"
 
 
-def titles(written_ones: Iterable[str]) -> list[str]:
+def titles(written_ones: Iterable[str], names: Names = NO_NAMES) -> list[str]:
     """The titles of interests as they are stored, in the order of the page."""
     order = {one: place for place, one in enumerate(OFFERED)}
     found = sorted((read(one) for one in written_ones), key=lambda one: (order.get(one, 999), one))
-    return [title(one) for one in found]
+    return [title(one, names) for one in found]

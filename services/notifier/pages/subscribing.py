@@ -5,6 +5,7 @@ address is subscribed, and no page shows one: links are forwarded.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.notifier import interests, store
+from services.notifier.interests import Names
 from services.notifier.letters import InterestKind
 from services.notifier.render import SUBSCRIBER_FOR
 from shared import clock
@@ -124,10 +126,11 @@ class _Pages:
         """What one may follow, and where to write."""
         if self.links is None:
             raise _Closed(Message.CLOSED)
+        names = await self._names()
         if request.method != "POST":
-            return self._form("", frozenset())
-        async with request.form(max_files=0, max_fields=60) as sent:
-            address, chosen = str(sent.get("adresse", "")).strip(), _offered(sent.getlist("interet"))
+            return self._form("", frozenset(), names)
+        async with request.form(max_files=0, max_fields=200) as sent:
+            address, chosen = str(sent.get("adresse", "")).strip(), _offered(sent.getlist("interet"), names)
         errors = {}
         try:
             _EMAIL.validate_python(address)
@@ -136,19 +139,26 @@ class _Pages:
         if not chosen:
             errors["interet"] = "Choisissez au moins un abonnement."
         if errors:
-            return self._form(address, chosen, errors)
+            return self._form(address, chosen, names, errors)
         if not self.allowance.take():
             raise _Closed(Message.TOO_MANY)
         async with self.database.transaction() as tx:
-            await store.subscriptions.ask(tx, address, sorted(chosen))
+            await store.subscriptions.ask(tx, address, sorted(chosen), interests.titles(chosen, names))
         return self._message(Message.ASKED)
 
-    def _form(self, address: str, chosen: frozenset[str], errors: dict[str, str] | None = None) -> Response:
+    async def _names(self) -> Names:
+        """The communities that one may follow."""
+        async with self.database.quiet_transaction() as tx:
+            return await store.subscriptions.communities(tx)
+
+    def _form(
+        self, address: str, chosen: frozenset[str], names: Names, errors: dict[str, str] | None = None
+    ) -> Response:
         return self.rendering.page(
             "subscribe.html",
             status=422 if errors else 200,
             address=address,
-            groups=_groups(chosen),
+            groups=_groups(chosen, names),
             errors=errors or {},
         )
 
@@ -162,7 +172,7 @@ class _Pages:
                 asked = await store.subscriptions.asked(tx, request_id)
             if asked is None:
                 raise _Closed(Message.EXPIRED)
-            return self.rendering.page("confirm.html", interests=interests.titles(asked))
+            return self.rendering.page("confirm.html", interests=interests.titles(asked, await self._names()))
         async with self.database.transaction() as tx:
             subscribed = await store.subscriptions.confirm(tx, request_id)
             asked = await store.subscriptions.asked(tx, request_id)
@@ -171,19 +181,20 @@ class _Pages:
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
-            interests=interests.titles(subscribed.interests),
+            interests=interests.titles(subscribed.interests, await self._names()),
             preferences=self.links.url(Purpose.PREFERENCES, str(subscribed.subscriber_id), until=until),
         )
 
     async def preferences(self, request: Request) -> Response:
         """What one follows, and on POST what one follows from now on."""
         subscriber_id = self._about(request, Purpose.PREFERENCES)
+        names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 subscribed = await store.subscriptions.of(tx, subscriber_id)
             if subscribed is None:
                 raise _Closed(Message.NO_LONGER)
-            return self.rendering.page("preferences.html", groups=_groups(subscribed.interests))
+            return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         async with request.form(max_files=0, max_fields=200) as sent:
             ends, wanted = "arreter" in sent, set(map(str, sent.getlist("interet")))
         async with self.database.transaction() as tx:
@@ -191,7 +202,7 @@ class _Pages:
             if before is None:
                 raise _Closed(Message.NO_LONGER)
             # What portals have named and our list has not may be kept, but not made up.
-            chosen = set() if ends else _offered(wanted) | (wanted & before.interests)
+            chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
             left = await store.subscriptions.choose(tx, subscriber_id, chosen)
         return self._message(Message.SAVED if left is not None else Message.UNSUBSCRIBED)
 
@@ -213,10 +224,10 @@ class _Pages:
         return self.rendering.message(message.value)
 
 
-def _offered(chosen: object) -> frozenset[str]:
+def _offered(chosen: Iterable[object], names: Names) -> frozenset[str]:
     """Those of the values of a form that are on our list."""
-    known = {interests.written(one) for one in interests.OFFERED}
-    return frozenset(known.intersection(map(str, chosen))) if isinstance(chosen, list | set) else frozenset()
+    known = {interests.written(one) for one in interests.OFFERED} | names.keys()
+    return frozenset(known.intersection(map(str, chosen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +237,20 @@ class _Choice:
     chosen: bool
 
 
-def _groups(chosen: frozenset[str]) -> list[tuple[str, list[_Choice]]]:
-    """The list as a form shows it: themes, delegations, and what a portal has named beside."""
+def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[tuple[str, list[_Choice]]]:
+    """The list as a form shows it: themes, delegations, communities, and what a portal has named beside."""
     offered = {interests.written(one): one for one in interests.OFFERED}
-    others = sorted(chosen - offered.keys())
     groups = [
         ("Thèmes", [value for value, one in offered.items() if one.kind is InterestKind.THEME]),
+        ("E-communautés", sorted(names, key=lambda value: names[value])),
         (
             "Événements d’une délégation",
             [v for v, one in offered.items() if one.kind is InterestKind.DELEGATION],
         ),
-        ("Autres abonnements", others),
+        ("Autres abonnements", sorted(chosen - offered.keys() - names.keys())),
     ]
     return [
-        (legend, [_Choice(v, interests.title(interests.read(v)), v in chosen) for v in values])
+        (legend, [_Choice(v, interests.title(interests.read(v), names), v in chosen) for v in values])
         for legend, values in groups
         if values
     ]

@@ -180,7 +180,7 @@ class Renderer:
         if kind.subscribed:
             context |= self._news(mail, news)
         if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
-            context["interests"] = interests.titles(_texts(facts["interests"]))
+            context["interests"] = _texts(facts.get("titles")) or interests.titles(_texts(facts["interests"]))
             context["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
         if "hold_until" in facts:
             context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)

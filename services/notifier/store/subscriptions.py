@@ -81,9 +81,18 @@ async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str
     return await of(tx, subscriber_id)
 
 
-async def ask(tx: Transaction, address: str, interests: Sequence[str]) -> bool:
+async def communities(tx: Transaction) -> dict[str, str]:
+    """The communities that the catalogue has told of: the interest of each, as it is written, and its title.
+
+    A community is followed by the first of its themes, which it has the name of (`letters.news_of`).
+    """
+    return {row.interest: row.title for row in await tx.execute(_COMMUNITIES)}
+
+
+async def ask(tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str]) -> bool:
     """Send a letter to the address, to ask whether its owner wants this. Whether one goes out.
 
+    ``titles`` are those of the interests, as the letter names them.
     An address that was asked often enough today is left alone, whoever types it.
     """
     await _take_turns(tx)
@@ -93,7 +102,7 @@ async def ask(tx: Transaction, address: str, interests: Sequence[str]) -> bool:
     await tx.execute(_ASK, {"request_id": request_id, "address": address, "interests": list(interests)})
     letter = Letter(
         Template.CONFIRM_SUBSCRIPTION,
-        {"request": str(request_id), "interests": list(interests)},
+        {"request": str(request_id), "interests": list(interests), "titles": list(titles)},
         needs_session=False,
     )
     await queue_letter(tx, request_id, letter, Addressee(f"abonnement-{request_id}", address, "", ""))
@@ -202,6 +211,12 @@ _FOLLOWED = text(
     "LEFT JOIN former_subscriber AS former ON former.subscriber_id = asked.subscriber_id "
     "JOIN subscription ON subscription.subscriber_id = coalesce(former.became, asked.subscriber_id) "
     "GROUP BY asked.subscriber_id"
+)
+_COMMUNITIES = text(
+    "SELECT DISTINCT ON (interest) interest, title FROM news CROSS JOIN LATERAL ("
+    "SELECT interest FROM unnest(interests) WITH ORDINALITY AS one (interest, place) "
+    "WHERE interest LIKE 'community:%' ORDER BY place LIMIT 1) AS named "
+    "WHERE kind = 'community' ORDER BY interest, published_at, item_id"
 )
 _ASKED_TODAY = text(
     "SELECT count(*) FROM subscription_request "

@@ -1,5 +1,6 @@
 """Who wants news, says so, and stops: by a portal, by our page, by one click in a mail program."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -257,6 +258,32 @@ async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client
     await notifier.hear(a_replay())
     assert await news(notifier) == {}
     assert (await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia"])).status_code == 200
+
+
+async def test_communities_that_the_catalogue_told_of_can_be_followed_by_their_names(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    community = {
+        "kind": "community",
+        "title": "E-communauté : ressources humaines",
+        "themes": ["evolution-des-metiers", "enjeux-ia"],
+        "published_at": clock.now() - timedelta(days=300),
+    }
+    await notifier.hear(a_dossier(**community), a_dossier(themes=["souverainete-des-donnees"]))
+    form = (await client.get("/courriels/abonnement")).text
+    assert re.findall('value="(community:[^"]*)"', form) == ["community:evolution-des-metiers"]
+    name = str(community["title"])
+    assert name in form
+    await confirm(notifier, client, "a@b.example", ["community:evolution-des-metiers"])
+    assert await notifier.deliverer().deliver_due() == 1
+    body = notifier.relay.taken[0].message.get_body(("plain",))
+    assert body is not None
+    assert name in body.get_content().replace("\u00a0", " ")
+    preferences = await client.get(link(Purpose.PREFERENCES, await subscriber_id(notifier)))
+    assert name in preferences.text
+    assert "Autres abonnements" not in preferences.text
+    await notifier.hear(a_dossier(themes=["evolution-des-metiers"]))
+    assert list((await news(notifier)).values()) == [1]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ MAIL = {
 LOG: dict[str, Any] = {"visit": VISIT, "log": "/courriels/suivi"}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     *(("message.html", {"message": message.value, "form": FORM}) for message in Message),
-    ("subscribe.html", {"address": "", "groups": _groups(frozenset()), "errors": {}}),
+    ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "errors": {}}),
     (
         "subscribe.html",
         {
