@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.notifier import store
 from services.notifier.store import MailRecord
@@ -67,6 +67,16 @@ class MailPage(BaseModel):
     next: str | None
 
 
+class MailSearch(BaseModel):
+    """Which mails to list. In a body, since an agent's id in a URL would stay in the logs of proxies."""
+
+    model_config = ConfigDict(extra="forbid")
+    agent_id: AgentId | None = None
+    state: MailState | None = None
+    cursor: str | None = Field(default=None, description="``next`` of the page before.")
+    limit: int = Field(default=100, ge=1, le=500)
+
+
 class MailCounts(BaseModel):
     """How many mails are in each state."""
 
@@ -78,22 +88,39 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     api = new_api("notifier", "Mails: what was sent to whom, when, and what is still to send.")
     api.state.tokens = tokens
 
-    @api.get("/api/v1/mails", tags=["mails"], summary="The mails of an agent, or those in a state")
+    async def page_of(search: MailSearch) -> MailPage:
+        before = _read_cursor(search.cursor)
+        async with database.quiet_transaction() as tx:
+            found = await store.mails(
+                tx, agent_id=search.agent_id, state=search.state, before=before, limit=search.limit + 1
+            )
+        page = found[: search.limit]
+        return MailPage(
+            items=[_item(record) for record in page],
+            next=_cursor(page[-1]) if len(found) > search.limit else None,
+        )
+
+    @api.get("/api/v1/mails", tags=["mails"], summary="All mails, or those in a state")
     async def mails(
         _staff: Staff,
-        agent_id: AgentId | None = None,
+        agent_id: Annotated[
+            str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
+        ] = None,
         state: MailState | None = None,
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> MailPage:
-        before = _read_cursor(cursor)
-        async with database.quiet_transaction() as tx:
-            found = await store.mails(tx, agent_id=agent_id, state=state, before=before, limit=limit + 1)
-        page = found[:limit]
-        return MailPage(
-            items=[_item(record) for record in page],
-            next=_cursor(page[-1]) if len(found) > limit else None,
-        )
+        if agent_id is not None:
+            raise Problem(
+                400,
+                "An agent's id has no place in a URL",
+                'Ask with POST /api/v1/mails/search and the body {"agent_id": "…"}: URLs stay in logs.',
+            )
+        return await page_of(MailSearch(state=state, cursor=cursor, limit=limit))
+
+    @api.post("/api/v1/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
+    async def search(_staff: Staff, search: MailSearch) -> MailPage:
+        return await page_of(search)
 
     @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
     async def counts(_staff: Staff) -> MailCounts:

@@ -62,7 +62,7 @@ async def history(notifier: Notifier) -> Notifier:
 async def test_support_staff_see_what_became_of_an_agents_mails(
     history: Notifier, client: httpx.AsyncClient
 ) -> None:
-    response = await client.get("/api/v1/mails", params={"agent_id": "IEL-0048151"})
+    response = await client.post("/api/v1/mails/search", json={"agent_id": "IEL-0048151"})
     found = response.json()
     assert response.status_code == 200
     assert [(item["template"], item["state"]) for item in found["items"]] == [
@@ -71,6 +71,28 @@ async def test_support_staff_see_what_became_of_an_agents_mails(
     ]
     assert found["next"] is None
     assert "zoe.durand" not in response.text
+
+
+async def test_an_agents_id_stays_out_of_urls(history: Notifier, client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/v1/mails", params={"agent_id": "IEL-0048151"})
+    assert response.status_code == 400
+    assert "POST /api/v1/mails/search" in response.json()["detail"]
+    misspelt = await client.post("/api/v1/mails/search", json={"agent": "IEL-0048151"})
+    assert misspelt.status_code == 422, "or it would list everybody's"
+
+
+async def test_a_search_is_by_agent_and_state_and_page_by_page(
+    history: Notifier, client: httpx.AsyncClient
+) -> None:
+    async def search(**asked: object) -> tuple[list[str], str | None]:
+        found = (await client.post("/api/v1/mails/search", json=asked)).json()
+        return [item["template"] for item in found["items"]], found["next"]
+
+    assert await search(agent_id="IEL-0048151", state="sent") == (["enrolment-confirmed"], None)
+    first, following = await search(agent_id="IEL-0048151", limit=1)
+    assert first == ["withdrawn"]
+    assert await search(agent_id="IEL-0048151", cursor=following) == (["enrolment-confirmed"], None)
+    assert len((await search())[0]) == 3
 
 
 async def test_pages_follow_each_other(history: Notifier, client: httpx.AsyncClient) -> None:
@@ -99,8 +121,9 @@ async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncCli
 
 @pytest.mark.parametrize(("token", "status"), [("portal", 403), ("nobody", 401)])
 async def test_mails_are_for_support_staff_alone(client: httpx.AsyncClient, token: str, status: int) -> None:
-    for path in ("/api/v1/mails", "/api/v1/mails/counts"):
-        response = await client.get(path, headers={"authorization": f"Bearer {token}"})
+    for method, path in (("GET", ""), ("GET", "/counts"), ("POST", "/search")):
+        headers = {"authorization": f"Bearer {token}"}
+        response = await client.request(method, f"/api/v1/mails{path}", headers=headers, json={})
         assert response.status_code == status
 
 
@@ -173,6 +196,6 @@ def test_a_decision_that_is_not_clear_is_none(arguments: str) -> None:
 async def test_an_agent_id_that_is_none_is_refused_before_the_database_sees_it(
     client: httpx.AsyncClient,
 ) -> None:
-    response = await client.get("/api/v1/mails", params={"agent_id": "secret\0"})
+    response = await client.post("/api/v1/mails/search", json={"agent_id": "secret\0"})
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
