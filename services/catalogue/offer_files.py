@@ -5,7 +5,8 @@ shifted offer still starts at 9 h 30 and the MOOC still ends at midnight. Nothin
 
 Every entry says where it comes from: ``communique`` (the CNFPT's announcement of 26 February 2025 says
 so) or ``illustrative`` (made up to show the format). In an entry of the first kind, ``choices`` names the
-fields that the announcement does not state and that are ours.
+fields that the announcement does not state and that are ours; the dates are among them once they are shifted.
+Titles and summaries name no date, which would stay where it was.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -369,9 +370,20 @@ def _session(file: str, offer: OfferEntry, entry: SessionEntry, shift: timedelta
         summary=entry.summary,
         experts=entry.experts,
         source=entry.source,
-        choices=entry.choices,
+        choices=_choices(entry, shift),
         where=f"{file}, offer {offer.offer_id}, session {entry.key}",
     )
+
+
+_DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "modules")
+
+
+def _choices(entry: SessionEntry, shift: timedelta) -> tuple[str, ...]:
+    """What the announcement does not state: no date that was moved, if it states anything at all."""
+    if not shift or entry.source is not Source.COMMUNIQUE:
+        return entry.choices
+    moved = [name for name in _DATES if getattr(entry, name)]
+    return tuple(dict.fromkeys((*moved, *entry.choices)))
 
 
 def _resource(entry: ResourceEntry, shift: timedelta) -> PlannedResource:

@@ -39,6 +39,8 @@ FUNCTIONS = {
 _CHOICES = {
     "title": "le titre",
     "terms": "les conditions d’inscription",
+    "starts_at": "les dates de la session",
+    "ends_at": "les dates de la session",
     "enrolment_opens_at": "l’ouverture des inscriptions",
     "enrolment_closes_at": "la clôture des inscriptions",
     "modules": "les dates des séances",
@@ -232,7 +234,7 @@ def audience(plan: Plan) -> str:
 
 def not_stated(choices: tuple[str, ...]) -> str:
     """What the announcement does not say of an entry that it announces."""
-    return listed([_CHOICES.get(name, name) for name in choices])
+    return listed(list(dict.fromkeys(_CHOICES.get(name, name) for name in choices)))
 
 
 def listed(words: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The offer in files: what the announcement says, said truly; what an editor gets wrong, said clearly."""
 
+import re
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ def sessions_of(offer: PlannedOffer, format_: Format) -> list[PlannedSession]:
     return [session for session in offer.sessions if session.format is format_]
 
 
+MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
+
 # ------------------------------------------------------------------------- what the announcement says
 
 
@@ -55,6 +58,24 @@ def test_the_moocs_three_seances_fill_it_without_a_gap(offer: PlannedOffer) -> N
     assert [module.starts_at for module in mooc.plan.modules] == bounds[:3]
     assert bounds[3] == mooc.plan.ends_at
     assert {bound.astimezone(PARIS).time() for bound in bounds} == {time(0)}
+
+
+def test_a_date_that_was_moved_is_not_presented_as_the_announcements(offer: PlannedOffer) -> None:
+    moved = offer_files.read(offer_files.OFFER, shift=timedelta(weeks=88))
+    (mooc,) = sessions_of(moved, Format.MOOC)
+    dates = {"starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "modules"}
+    assert dates | {"organiser", "join_url"} == set(mooc.choices)
+    (unmoved,) = sessions_of(offer, Format.MOOC)
+    assert not {"starts_at", "ends_at", "enrolment_closes_at"} & set(unmoved.choices)
+
+
+def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: PlannedOffer) -> None:
+    texts = [session.plan.title for session in offer.sessions]
+    texts += [text for one in offer.offers for text in (one.title, one.summary)]
+    texts += [text for one in offer.resources for text in (one.title, one.summary or "")]
+    texts += [session.summary or "" for session in offer.sessions]
+    dated = re.compile(rf"\b(?:{MONTHS}|20\d\d)\b", re.IGNORECASE)
+    assert [text for text in texts if dated.search(text)] == []
 
 
 def test_what_the_announcement_does_not_say_is_not_presented_as_said(offer: PlannedOffer) -> None:
