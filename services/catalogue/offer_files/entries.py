@@ -1,0 +1,120 @@
+"""What an entry of the offer's files may say. Nothing here knows another entry, or a time zone."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
+
+from services.catalogue.rules import Terms
+from shared.events.catalogue import Audience
+from shared.events.vocabulary import Delegation, Format, Line, Paragraph, Slug, Url
+
+
+class Source(StrEnum):
+    """Where an entry comes from."""
+
+    COMMUNIQUE = "communique"
+    ILLUSTRATIVE = "illustrative"
+
+
+class Kind(StrEnum):
+    """What a resource is."""
+
+    REPLAY = "replay"
+    DOSSIER = "dossier"
+    COMMUNITY = "community"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sourced(_Strict):
+    """Where an entry comes from, and what of it is ours."""
+
+    source: Source
+    choices: tuple[str, ...] = ()
+
+
+class AudienceEntry(Audience, extra="forbid"):
+    """Who may enrol."""
+
+
+class TermsEntry(Terms, extra="forbid"):
+    """What the offer's sessions have unless they say otherwise."""
+
+    audience: AudienceEntry = AudienceEntry()
+
+
+class ModuleEntry(_Strict):
+    """A séance."""
+
+    title: Line
+    starts_at: NaiveDatetime
+    ends_at: NaiveDatetime
+
+
+class ReservedSeatsEntry(_Strict):
+    """Seats for one delegation's agents, until ``release_at``."""
+
+    delegation: Delegation
+    seats: int = Field(ge=1)
+    release_at: NaiveDatetime
+
+
+class SessionEntry(Sourced, TermsEntry, extra="forbid"):
+    """A session. ``key`` tells it from the offer's others, for ever: its id is made of it."""
+
+    key: Slug
+    organiser: Delegation
+    title: Line | None = None
+    summary: Paragraph | None = None
+    experts: tuple[Line, ...] = ()
+    enrolment_opens_at: NaiveDatetime
+    enrolment_closes_at: NaiveDatetime | None = None
+    starts_at: NaiveDatetime
+    ends_at: NaiveDatetime
+    modules: tuple[ModuleEntry, ...] = ()
+    reserved_seats: tuple[ReservedSeatsEntry, ...] = ()
+    venue: Line | None = None
+    join_url: Url | None = None
+
+
+class OfferEntry(Sourced):
+    """An offer and its sessions."""
+
+    offer_id: Slug
+    format: Format
+    title: Line
+    summary: Paragraph
+    themes: tuple[Slug, ...] = ()
+    terms: TermsEntry = TermsEntry()
+    sessions: tuple[SessionEntry, ...] = ()
+
+
+class ResourceEntry(Sourced):
+    """A resource open to everyone. A replay says who organised what was recorded, and of which session."""
+
+    key: Slug
+    kind: Kind
+    title: Line
+    summary: Paragraph | None = None
+    url: Url
+    themes: tuple[Slug, ...] = ()
+    published_at: NaiveDatetime
+    organiser: Delegation | None = None
+    session: str | None = Field(default=None, description="offer_id/key of the session it recorded.")
+
+
+class ThemeEntry(_Strict):
+    """A word that offers and resources share."""
+
+    theme: Slug
+    title: Line
+
+
+class OfferFile(_Strict):
+    """One file. Any of the three lists may be missing."""
+
+    themes: tuple[ThemeEntry, ...] = ()
+    offers: tuple[OfferEntry, ...] = ()
+    resources: tuple[ResourceEntry, ...] = ()

@@ -1,0 +1,148 @@
+"""The folder of the offer read, or every fault found in it, in the words of the file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from services.catalogue import rules
+from services.catalogue.offer_files import planning
+from services.catalogue.offer_files.entries import Kind, OfferFile, Sourced
+from services.catalogue.offer_files.planning import PlannedOffer
+
+OFFER = Path(__file__).parents[1] / "offer"
+"""The offer that comes with the service."""
+
+
+class OfferError(Exception):
+    """The offer's files cannot be loaded; one line per fault, each naming file and entry."""
+
+
+def read(directory: Path, *, shift: timedelta = timedelta(0)) -> PlannedOffer:
+    """Read every ``*.yaml`` of ``directory``, with all its dates moved by ``shift``, whole days.
+
+    Raises :class:`OfferError` with every fault found, or when there is nothing to read.
+    """
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        raise OfferError(f"{directory} has no *.yaml file: name the offer's folder with --directory")
+    faults: list[str] = []
+    files: list[tuple[str, OfferFile]] = []
+    for path in paths:
+        file, found = _parse(path)
+        faults += found
+        if file is not None:
+            files.append((path.name, file))
+    if not faults:
+        faults += _contradictions(files)
+    planned = planning.planned(files, shift) if not faults else None
+    if planned is not None:
+        faults += _impossible(planned)
+    if planned is None or faults:
+        raise OfferError("\n".join(faults))
+    return planned
+
+
+def _parse(path: Path) -> tuple[OfferFile | None, list[str]]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return None, [f"{path.name}: is not readable YAML: {' '.join(str(error).split())}"]
+    if not isinstance(raw, dict):
+        return None, [f"{path.name}: has no lists “offers”, “resources” or “themes”"]
+    try:
+        return OfferFile.model_validate(raw), []
+    except ValidationError as error:
+        return None, [
+            f"{path.name}{_entry(raw, fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        ]
+
+
+_NAMED_BY = {
+    "offers": ("offer", "offer_id"),
+    "sessions": ("session", "key"),
+    "resources": ("resource", "key"),
+    "themes": ("theme", "theme"),
+}
+
+
+def _entry(raw: Any, location: Sequence[str | int]) -> str:
+    """Where a fault is, in the words of the file: ``, offer x, session y: field``."""
+    names, fields = "", []
+    list_name = None
+    for step in location:
+        if isinstance(step, int) and list_name in _NAMED_BY and isinstance(raw, list) and step < len(raw):
+            word, key = _NAMED_BY[list_name]
+            name = raw[step].get(key) if isinstance(raw[step], dict) else None
+            names += f", {word} {name or f'number {step + 1}'}"
+            fields.clear()
+        else:
+            fields.append(str(step))
+        list_name = step if isinstance(step, str) else None
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            raw = None
+    return names + (f": {'.'.join(fields)}" if fields else "")
+
+
+def _contradictions(files: Sequence[tuple[str, OfferFile]]) -> Iterator[str]:
+    """What one entry says against another or against itself."""
+    themes = {entry.theme for _, file in files for entry in file.themes}
+    sessions = {
+        f"{offer.offer_id}/{session.key}"
+        for _, file in files
+        for offer in file.offers
+        for session in offer.sessions
+    }
+    seen: set[str] = set()
+    for name, file in files:
+        for offer in file.offers:
+            where = f"{name}, offer {offer.offer_id}"
+            yield from _twice(f"offer {offer.offer_id}", where, seen)
+            yield from _unknown_themes(offer.themes, themes, where)
+            yield from _unknown_choices(offer, where)
+            for session in offer.sessions:
+                within = f"{where}, session {session.key}"
+                yield from _twice(f"session {offer.offer_id}/{session.key}", within, seen)
+                yield from _unknown_choices(session, within)
+        for resource in file.resources:
+            where = f"{name}, resource {resource.key}"
+            yield from _twice(f"resource {resource.key}", where, seen)
+            yield from _unknown_themes(resource.themes, themes, where)
+            yield from _unknown_choices(resource, where)
+            if resource.kind is Kind.REPLAY and resource.organiser is None:
+                yield f"{where}: organiser: a replay needs the organiser of what it recorded"
+            if resource.kind is not Kind.REPLAY and resource.session is not None:
+                yield f"{where}: session: only a replay records a session"
+            elif resource.session is not None and resource.session not in sessions:
+                yield f"{where}: session: {resource.session} is in no file"
+
+
+def _unknown_choices(entry: Sourced, where: str) -> Iterator[str]:
+    for name in entry.choices:
+        if name not in type(entry).model_fields:
+            yield f"{where}: choices: {name!r} is not a field of this entry"
+
+
+def _twice(what: str, where: str, seen: set[str]) -> Iterator[str]:
+    if what in seen:
+        yield f"{where}: is there twice"
+    seen.add(what)
+
+
+def _unknown_themes(themes: Iterable[str], known: set[str], where: str) -> Iterator[str]:
+    for theme in themes:
+        if theme not in known:
+            yield f"{where}: themes: {theme} is not in any list of themes"
+
+
+def _impossible(planned: PlannedOffer) -> Iterator[str]:
+    for session in planned.sessions:
+        for problem in rules.unpublishable(session.plan, session.format):
+            field = f"{problem.field}: " if problem.field else ""
+            yield f"{session.where}: {field}{problem.detail}"
