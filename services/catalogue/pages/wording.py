@@ -38,16 +38,25 @@ FUNCTIONS = {
 }
 _CHOICES = {
     "title": "le titre",
+    "summary": "la présentation",
+    "experts": "les intervenants",
     "terms": "les conditions d’inscription",
     "starts_at": "les dates de la session",
     "ends_at": "les dates de la session",
     "enrolment_opens_at": "l’ouverture des inscriptions",
     "enrolment_closes_at": "la clôture des inscriptions",
     "modules": "les dates des séances",
+    "timezone": "le fuseau horaire",
     "organiser": "l’organisateur",
     "join_url": "l’adresse de connexion",
     "venue": "le lieu",
     "capacity": "le nombre de places",
+    "waiting_list": "la liste d’attente",
+    "offer_hold_hours": "le délai de réponse",
+    "approval": "l’accord préalable",
+    "audience": "le public",
+    "reserved_seats": "les places réservées",
+    "quota_per_authority": "les places par collectivité",
 }
 DEMANDS = {
     "received": "À traiter",

@@ -159,6 +159,20 @@ async def test_a_cancelled_session_stays_cancelled(
     assert (await ask("GET", f"/sessions/{RENNES}")).json() == shown
 
 
+async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_after_a_load(
+    offer: loading.Summary, database: Database, ask: Ask
+) -> None:
+    path, change = f"/sessions/{MOOC}", {"capacity": 500, "summary": "Un autre propos."}
+    announced = (await ask("GET", path)).json()["choices"]
+    assert not change.keys() & set(announced)
+    changed = (await ask("PATCH", path, by="siege", **change)).json()
+    assert changed["choices"] == [*announced, "capacity", "summary"]
+    await loading.load(database, OFFER, as_of=AS_OF)
+    assert (await ask("GET", path)).json()["choices"] == changed["choices"]
+    rennes = (await ask("PATCH", f"/sessions/{RENNES}", by="siege", **change)).json()
+    assert (rennes["source"], rennes["choices"]) == ("illustrative", [])
+
+
 async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_replay(
     offer: loading.Summary, database: Database, told: Told
 ) -> None:

@@ -1,6 +1,6 @@
 """What somebody who wants a seat is told: the door of a session, and the sentence on it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 
 from services.catalogue import rules
 from services.catalogue.pages import wording
-from services.catalogue.rules import Access, Availability, Occupancy
+from services.catalogue.rules import Access, Availability, Occupancy, Plan
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from tests.unit.catalogue.builders import (
@@ -208,3 +208,8 @@ def test_every_code_has_a_name() -> None:
     assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"
     assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]
+
+
+def test_whatever_the_announcement_does_not_state_has_words() -> None:
+    shown = ("summary", "experts", "organiser", "terms", *(field.name for field in fields(Plan)))
+    assert [name for name in shown if wording.not_stated((name,)) == name] == []
