@@ -32,6 +32,7 @@ class Summary:
 
     shifted_by: int
     offers: int
+    offers_changed: int
     new: int
     changed: int
     unchanged: int
@@ -41,9 +42,10 @@ class Summary:
     resources_held_back: int
 
     def __str__(self) -> str:
+        changed = f" ({self.offers_changed} changed)" if self.offers_changed else ""
         shift = f", dates moved by {self.shifted_by:+} days" if self.shifted_by else ""
         lines = [
-            f"Offers: {self.offers}{shift}",
+            f"Offers: {self.offers}{changed}{shift}",
             f"Sessions: {self.new} new, {self.changed} changed, {self.unchanged} unchanged"
             + (f", {self.cancelled} cancelled and left alone" if self.cancelled else ""),
             f"Resources: {self.resources_published} published, {self.resources_unchanged} unchanged"
@@ -66,7 +68,10 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
     async with database.transaction() as tx:
         known_offers = await offers.all_for_load(tx)
         wanted = [_offer(entry) for entry in planned.offers]
-        await offers.save(tx, [offer for offer in wanted if known_offers.get(offer.offer_id) != offer])
+        differing = [
+            (before, offer) for offer in wanted if (before := known_offers.get(offer.offer_id)) != offer
+        ]
+        await offers.save(tx, differing, actor=ACTOR)
         known = await sessions.loaded_for_update(tx, [one.session_id for one in planned.sessions])
         await offers.save_themes(tx, planned.themes)
         now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
@@ -79,6 +84,7 @@ async def load(database: Database, directory: Path, *, as_of: date | None = None
     return Summary(
         shifted_by=shift.days,
         offers=len(planned.offers),
+        offers_changed=sum(before is not None for before, _ in differing),
         new=new,
         changed=changed,
         unchanged=len(planned.sessions) - new - changed - cancelled,

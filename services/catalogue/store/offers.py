@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid5
 
 from sqlalchemy import Row, select, text
 
 from services.catalogue import tables
 from services.catalogue.rules import Terms
+from services.catalogue.store import trail
+from services.catalogue.store.trail import Line
 from shared.database import Transaction, insert_many
 from shared.events.vocabulary import Format
 
@@ -90,10 +93,29 @@ async def themes(tx: Transaction) -> dict[str, str]:
     return {row.theme: row.title for row in await tx.execute(query)}
 
 
-async def save(tx: Transaction, offers: Sequence[Offer]) -> None:
-    """Insert or update offers."""
-    if offers:
-        await insert_many(tx, tables.offer, [_columns(offer) for offer in offers], then=_REPLACE)
+async def save(tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str) -> None:
+    """Insert or update offers, from what each was (None: it is new), and an audit line of each."""
+    if changes:
+        await insert_many(tx, tables.offer, [_columns(offer) for _, offer in changes], then=_REPLACE)
+        await trail.record(tx, [_line(actor, before, offer) for before, offer in changes])
+
+
+def _line(actor: str, before: Offer | None, after: Offer) -> Line:
+    """The audit line of an offer: which it is, and each field that differs. An offer has no version."""
+    old, new = ({} if one is None else _audited(one) for one in (before, after))
+    changes = {name: [old.get(name), value] for name, value in new.items() if old.get(name) != value}
+    changes["offer_id"] = [old.get("offer_id"), after.offer_id]
+    return Line(actor, "loaded", uuid5(_SUBJECTS, after.offer_id), 0, changes)
+
+
+def _audited(offer: Offer) -> dict[str, Any]:
+    lists = {"themes": list(offer.themes), "choices": list(offer.choices)}
+    terms = {"terms": offer.terms.model_dump(mode="json")}
+    return _columns(offer) | lists | terms
+
+
+_SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")
+"""Audit lines are found by the id of their subject; an offer's is made of its slug."""
 
 
 _REPLACE = (

@@ -106,6 +106,28 @@ async def test_what_changed_in_the_files_is_told_and_the_rest_is_not(
     assert (event.session_id, event.capacity) == (RENNES, 100)
 
 
+async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
+    offer: loading.Summary, database: Database, ask: Ask, tmp_path: Path
+) -> None:
+    assert str(offer).startswith("Offers: 7, ")
+    changed = edited(tmp_path, "mooc.yaml", "les impacts et la gestion", "la gestion")
+    summary = await loading.load(database, changed, as_of=AS_OF)
+    assert str(summary).startswith("Offers: 7 (1 changed), ")
+    assert (await loading.load(database, changed, as_of=AS_OF)).offers_changed == 0
+    listed = (await ask("GET", "/offers")).json()["items"]
+    (said,) = (one["summary"] for one in listed if one["offer_id"] == "mooc-fondamentaux-ia")
+    async with database.quiet_transaction() as tx:
+        query = text("SELECT * FROM audit WHERE changes ? 'offer_id' ORDER BY id")
+        lines = (await tx.execute(query)).all()
+    assert len(lines) == 8
+    assert {(line.actor, line.action) for line in lines} == {("load-offer", "loaded")}
+    mooc = "mooc-fondamentaux-ia"
+    first, second = [line for line in lines if line.changes["offer_id"][1] == mooc]
+    assert first.subject == second.subject
+    assert first.changes["summary"][0] is None
+    assert second.changes == {"offer_id": [mooc, mooc], "summary": [first.changes["summary"][1], said]}
+
+
 async def test_what_an_organiser_changed_survives_a_load_that_changes_something_else(
     offer: loading.Summary, database: Database, ask: Ask, tmp_path: Path
 ) -> None:
