@@ -26,6 +26,7 @@ def compose(settings: Settings) -> Process:
                 tokens=tokens,
                 address=settings.public_url("catalogue"),
                 portal=settings.portal_url,
+                contact=settings.public_contact,
                 subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
             )
         ),

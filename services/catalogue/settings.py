@@ -1,7 +1,8 @@
 """Settings of the catalogue, from the environment."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from shared.events.vocabulary import Email
 from shared.links import LinkSettings
 from shared.settings import ServiceSettings
 
@@ -20,6 +21,15 @@ class Settings(ServiceSettings, LinkSettings):
         default=None,
         description="Where “S’inscrire” leads; {session_id} in it is replaced by the session's.",
     )
+
+    public_contact: Email | None = Field(
+        default=None, description="Whom readers of the pages write to when one keeps them out; an address."
+    )
+
+    @field_validator("public_contact", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
 
     @property
     def database_url(self) -> str:

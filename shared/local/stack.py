@@ -48,7 +48,8 @@ class Part(Protocol):
     def restart(self) -> None: ...
 
 
-SENDER = "CNFPT Formations <formations@cnfpt.example>"
+CONTACT = "formations@cnfpt.example"
+SENDER = f"CNFPT Formations <{CONTACT}>"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class Stack:
         defaults = {
             "LOG_FORMAT": "console",
             "SMTP_SENDER": SENDER,
+            "PUBLIC_CONTACT": CONTACT,
             "API_TOKENS_FILE": str(credentials.api_tokens_file(self.directory)),
             "LINK_SIGNING_KEY": credentials.link_signing_key(self.directory),
         }

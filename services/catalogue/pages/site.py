@@ -31,7 +31,8 @@ BUILT = datetime.fromtimestamp(
 class Site:
     """What the pages are made from. ``address`` has no slash at its end.
 
-    ``subscriptions`` is the page of another service where anybody subscribes to news by mail.
+    ``subscriptions`` is the page of another service where anybody subscribes to news by mail; ``contact`` the
+    address to write to when a page keeps somebody out.
     """
 
     database: Database
@@ -39,6 +40,7 @@ class Site:
     address: str
     portal: str | None = None
     subscriptions: str | None = None
+    contact: str | None = None
 
     def enrol_at(self, session: Session) -> str | None:
         """Where somebody asks for a seat; None where no portal is known."""

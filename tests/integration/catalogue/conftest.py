@@ -91,6 +91,7 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
 PUBLIC_URL = "https://parcours.example.org"
 PORTAL_URL = "https://portail.example.org/inscription?session={session_id}"
+CONTACT = "formations@cnfpt.example"
 NEWS_URL = "https://courriels.example.org/courriels/abonnement"
 
 
@@ -100,7 +101,12 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
     tokens = Tokens.load(tokens_file)
     web = api.build(database, tokens)
     site = pages.Site(
-        database=database, tokens=tokens, address=PUBLIC_URL, portal=PORTAL_URL, subscriptions=NEWS_URL
+        database=database,
+        tokens=tokens,
+        address=PUBLIC_URL,
+        portal=PORTAL_URL,
+        subscriptions=NEWS_URL,
+        contact=CONTACT,
     )
     pages.beside(web, pages.build(site))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:

@@ -21,7 +21,15 @@ from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import NEWS_URL, PUBLIC_URL, Ask, a_draft_of, in_days, time_is
+from tests.integration.catalogue.conftest import (
+    CONTACT,
+    NEWS_URL,
+    PUBLIC_URL,
+    Ask,
+    a_draft_of,
+    in_days,
+    time_is,
+)
 
 Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
@@ -155,6 +163,12 @@ async def test_what_the_announcement_does_not_say_is_marked_as_an_example(visito
     ) in mooc.said
     assert "Exemple." not in mooc.said
     assert "Exemple." in rennes.said
+
+
+async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor: Browser) -> None:
+    page = await read(visitor, "/accessibilite")
+    assert f"mailto:{CONTACT}" in page.links
+    assert f"écrivez à {CONTACT}" in page.said
 
 
 async def test_the_link_to_a_meeting_is_for_those_who_enrolled(visitor: Browser) -> None:
