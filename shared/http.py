@@ -90,7 +90,33 @@ def new_api(service: str, description: str) -> FastAPI:
     api.add_exception_handler(RequestValidationError, _on_invalid_request)
     api.add_exception_handler(Exception, _on_error)
     api.add_middleware(_BoundedBodies)
+    api.add_middleware(_HeadIsGet)
     return api
+
+
+def has_it(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has what ``etag`` stands for: then 304. Compared as weak tags (RFC 9110, 13.1.2)."""
+    known = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
+    return "*" in known or etag.removeprefix("W/") in known
+
+
+class _HeadIsGet:
+    """Answers HEAD as GET, without the body: whoever routes by method need not think of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 class _BoundedBodies:

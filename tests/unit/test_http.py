@@ -1,4 +1,4 @@
-"""HTTP at the edge: what every service answers to a body that is too large."""
+"""HTTP at the edge: what every service answers to a body that is too large, and to HEAD."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
+from starlette.types import Message
 
 from shared import http
 from shared.http import PROBLEM_JSON, new_api
@@ -76,3 +77,26 @@ async def test_a_file_may_be_larger(client: httpx.AsyncClient) -> None:
     csv = {"content-type": "text/csv; charset=utf-8"}
     assert (await client.post("/file", content=b" " * 4096, headers=csv)).json() == 4096
     refused(await client.post("/file", content=b" " * 4097, headers=csv))
+
+
+async def test_head_is_answered_as_get_and_never_with_a_body() -> None:
+    api = new_api("test", "Tests.")
+
+    @api.get("/number")
+    async def number() -> int:
+        return 1000
+
+    sent: list[Message] = []
+
+    async def nothing_more() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "HEAD", "path": "/number", "headers": [], "query_string": b""}
+    await api(scope, nothing_more, keep)
+    start, *bodies = sent
+    assert start["status"] == 200
+    assert (b"content-length", b"4") in start["headers"]
+    assert {body["body"] for body in bodies} == {b""}
