@@ -1,7 +1,7 @@
 """Who asks, what they may see and touch, and where the answers are."""
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -43,18 +43,27 @@ def _viewer(request: Request, _documented: _Documented) -> Viewer:
 
 def _if_match(
     if_match: Annotated[
-        str | None, Header(description="The ETag of what was read: 412 when it has changed since.")
+        str | None, Header(description="The ETag of what was read: 412 when it was decided otherwise since.")
     ] = None,
 ) -> frozenset[str] | None:
-    """The tags that are asked for; None where any will do. A weak tag matches nothing (RFC 9110, 13.1.1)."""
+    """The tags that are asked for; None where any will do. A weak tag matches nothing (RFC 9110, 13.1.1).
+
+    Of a tag, what is behind the dot tells bodies apart that no decision does: how full a session is, what the
+    clock says. It keeps nobody from deciding.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
     return frozenset(_TAG.findall(if_match))
 
 
-_TAG = re.compile(r'(?:^|,)\s*"([^"]*)"')
+_TAG = re.compile(r'(?:^|,)\s*"([^".]*)(?:\.[^"]*)?"')
 
 IfMatch = Annotated[frozenset[str] | None, Depends(_if_match)]
+IfNoneMatch = Annotated[
+    str | None, Header(description="The ETag of what you have: 304 while nothing of it has changed.")
+]
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is what there is."}}
+"""In the ``responses=`` of what takes ``If-None-Match``."""
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

@@ -9,14 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, TypeAdapter
 
+from services.catalogue.api import tags
 from services.catalogue.api.access import Database, IfMatch, Organiser
 from services.catalogue.api.bodies import (
     HistoryBody,
     ResourceBody,
     SessionBody,
     history_body,
-    resource_body,
-    session_body,
 )
 from services.catalogue.desk import resources, sessions
 from services.catalogue.desk.requests import (
@@ -28,9 +27,7 @@ from services.catalogue.desk.requests import (
     SessionDraft,
 )
 from services.catalogue.store import trail
-from services.catalogue.store.resources import Resource
 from services.catalogue.store.sessions import Listed
-from shared import clock
 from shared.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
@@ -60,7 +57,8 @@ async def change_session(
     response: Response,
 ) -> SessionBody:
     """A published session that changes is told to everyone, as a new version. The past stays as it was."""
-    return shown(await sessions.change(database, organiser, session_id, change, tags=if_match), response)
+    changed = await sessions.change(database, organiser, session_id, change, tags=if_match)
+    return tags.session(changed, response)
 
 
 @router.post("/sessions/{session_id}/publish", summary="Publish a draft")
@@ -68,7 +66,7 @@ async def publish_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
 ) -> SessionBody:
     """Final: a published session can only be cancelled."""
-    return shown(await sessions.publish(database, organiser, session_id, tags=if_match), response)
+    return tags.session(await sessions.publish(database, organiser, session_id, tags=if_match), response)
 
 
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
@@ -76,7 +74,7 @@ async def cancel_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
 ) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone."""
-    return shown(await sessions.cancel(database, organiser, session_id, tags=if_match), response)
+    return tags.session(await sessions.cancel(database, organiser, session_id, tags=if_match), response)
 
 
 @router.delete("/sessions/{session_id}", status_code=204, summary="Delete a draft")
@@ -118,7 +116,7 @@ async def publish_replay(
     """A replay is known by its address: asked for again, it is not published again."""
     resource, is_new = await resources.publish(database, organiser, replay)
     response.status_code = 201 if is_new else 200
-    return known(resource, response)
+    return tags.resource(resource, response)
 
 
 @router.post("/resources", status_code=201, summary="Publish a dossier or a community", responses=_KNOWN)
@@ -128,7 +126,7 @@ async def publish_resource(
     """Open to everyone at once. Known by its address: asked for again, it is not published again."""
     published, is_new = await resources.publish(database, organiser, resource)
     response.status_code = 201 if is_new else 200
-    return known(published, response)
+    return tags.resource(published, response)
 
 
 @router.patch("/resources/{resource_id}", summary="Correct a replay, a dossier or a community")
@@ -145,21 +143,10 @@ async def correct_resource(
 
     What comes with the offer's files is corrected there (409).
     """
-    return known(await resources.correct(database, organiser, resource_id, change, tags=if_match), response)
-
-
-def known(resource: Resource, response: Response) -> ResourceBody:
-    """The resource, with the tag that ``If-Match`` takes."""
-    response.headers["ETag"] = f'"{resources.tag_of(resource)}"'
-    return resource_body(resource)
-
-
-def shown(listed: Listed, response: Response) -> SessionBody:
-    """The session, with the tag that ``If-Match`` takes."""
-    response.headers["ETag"] = f'"{sessions.tag_of(listed.session, listed.presentation)}"'
-    return session_body(listed, clock.now())
+    corrected = await resources.correct(database, organiser, resource_id, change, tags=if_match)
+    return tags.resource(corrected, response)
 
 
 def _made(listed: Listed, response: Response) -> SessionBody:
     response.headers["Location"] = f"/api/v1/sessions/{listed.session.session_id}"
-    return shown(listed, response)
+    return tags.session(listed, response)

@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from services.catalogue.api.access import AnyViewer, Database, found
+from services.catalogue.api import tags
+from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch, found
 from services.catalogue.api.bodies import (
     OfferBody,
     ResourceBody,
@@ -15,8 +16,6 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
-from services.catalogue.desk.resources import tag_of as tag_of_resource
-from services.catalogue.desk.sessions import tag_of
 from services.catalogue.offer_files import Kind
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.sessions import Viewer, Wanted
@@ -91,19 +90,28 @@ async def list_sessions(
     )
 
 
-@router.get("/sessions/{session_id}", tags=["sessions"], summary="One session")
+@router.get(
+    "/sessions/{session_id}",
+    tags=["sessions"],
+    summary="One session",
+    response_model=SessionBody,
+    responses=NOT_MODIFIED,
+)
 async def show_session(
-    session_id: UUID, database: Database, viewer: AnyViewer, response: Response
-) -> SessionBody:
+    session_id: UUID,
+    database: Database,
+    viewer: AnyViewer,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> SessionBody | Response:
     """Its whole state, phase and enrolment as of now, and how full it is.
 
-    The ETag is for `If-Match`: it stands for what somebody decided and the clock announced, not for how full
-    the session is.
+    The ETag is the whole body's. `If-Match` takes it too, and looks only at what is before its dot: what
+    somebody decided and the clock announced. So no change is refused because an agent enrolled meanwhile.
     """
     async with database.quiet_transaction() as tx:
         listed = found(await sessions.shown(tx, session_id, viewer), f"session {session_id}")
-    response.headers["ETag"] = f'"{tag_of(listed.session, listed.presentation)}"'
-    return session_body(listed, clock.now())
+    return tags.unless_known(tags.session(listed, response), response, if_none_match)
 
 
 @router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
@@ -120,13 +128,20 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], database: Dat
     )
 
 
-@router.get("/resources/{resource_id}", tags=["resources"], summary="One replay, dossier or community")
-async def show_resource(resource_id: UUID, database: Database, response: Response) -> ResourceBody:
+@router.get(
+    "/resources/{resource_id}",
+    tags=["resources"],
+    summary="One replay, dossier or community",
+    response_model=ResourceBody,
+    responses=NOT_MODIFIED,
+)
+async def show_resource(
+    resource_id: UUID, database: Database, response: Response, if_none_match: IfNoneMatch = None
+) -> ResourceBody | Response:
     """What is told of it, with the tag that `If-Match` takes."""
     async with database.quiet_transaction() as tx:
         resource = found(await resources.by_id(tx, resource_id), f"resource {resource_id}")
-    response.headers["ETag"] = f'"{tag_of_resource(resource)}"'
-    return resource_body(resource)
+    return tags.unless_known(tags.resource(resource, response), response, if_none_match)
 
 
 def wanted_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> Wanted:

@@ -67,12 +67,13 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
             *,
             by: str | None = None,
             if_match: str | None = None,
+            if_none_match: str | None = None,
             content: bytes | None = None,
             **fields: Any,
         ) -> httpx.Response:
             headers = {} if by is None else {"authorization": f"Bearer {by}"}
-            if if_match is not None:
-                headers["if-match"] = if_match
+            conditions = {"if-match": if_match, "if-none-match": if_none_match}
+            headers |= {name: tags for name, tags in conditions.items() if tags is not None}
             if content is not None:
                 headers["content-type"] = "text/csv"
             if method == "GET" or content is not None:

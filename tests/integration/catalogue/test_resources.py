@@ -63,6 +63,7 @@ async def test_what_somebody_else_corrected_meanwhile_is_not_overwritten(ask: As
     made = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
     path, read = f"/resources/{made.json()['resource_id']}", made.headers["etag"]
     assert (await ask("GET", path)).headers["etag"] == read
+    assert (await ask("GET", path, if_none_match=read)).status_code == 304
     first = await ask("PATCH", path, by=ADMIN, if_match=read, title="A")
     stale = await ask("PATCH", path, by=BRETAGNE, if_match=read, title="B")
     problem(stale, 412)

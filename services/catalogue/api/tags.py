@@ -1,0 +1,39 @@
+"""The tags of what is answered, by which ``If-Match`` and ``If-None-Match`` are judged."""
+
+import hashlib
+from typing import TypeVar
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from services.catalogue.api.bodies import ResourceBody, SessionBody, resource_body, session_body
+from services.catalogue.desk import resources, sessions
+from services.catalogue.store.resources import Resource
+from services.catalogue.store.sessions import Listed
+from shared import clock
+from shared.http import has_it
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def session(listed: Listed, response: Response) -> SessionBody:
+    """The session and its tag: what was decided, and after a dot what else the body tells."""
+    body = session_body(listed, clock.now())
+    told = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
+    response.headers["ETag"] = f'"{sessions.tag_of(listed.session, listed.presentation)}.{told}"'
+    return body
+
+
+def resource(resource: Resource, response: Response) -> ResourceBody:
+    """The resource and its tag: nothing of it changes but by a decision."""
+    response.headers["ETag"] = f'"{resources.tag_of(resource)}"'
+    return resource_body(resource)
+
+
+def unless_known(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
+    """The body, to be kept and asked for again each time; or 304 for who has it."""
+    response.headers["Cache-Control"] = "no-cache"
+    if not has_it(if_none_match, response.headers["etag"]):
+        return body
+    kept = {name: response.headers[name] for name in ("etag", "cache-control")}
+    return Response(status_code=304, headers=kept)
