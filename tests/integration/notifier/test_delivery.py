@@ -214,9 +214,7 @@ async def test_an_operator_cannot_resend_what_was_sent(queued: Notifier) -> None
 async def test_a_letter_that_cannot_be_written_holds_up_no_other(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
-    await notifier.change(
-        "UPDATE mail SET template = 'waitlisted' WHERE recipient = 'A-1'"
-    )  # lacks its position
+    await notifier.change("UPDATE mail SET template = 'refused' WHERE recipient = 'A-1'")  # lacks its reason
     await notifier.deliverer().deliver_due()
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
