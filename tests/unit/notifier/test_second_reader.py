@@ -1,0 +1,92 @@
+"""The calendars of letters, read by libraries that had no part in writing them."""
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+import ics
+import pytest
+from dateutil.tz import tzical
+from pydantic import TypeAdapter
+
+from services.notifier.letters import KINDS, Calendar, Occasion, Template
+from services.notifier.preview import Sample, samples, show
+
+WITH_CALENDAR = [
+    one for one in samples() if KINDS[one.template].calendar and one.facts.get("had_seat") is not False
+]
+IDS = [one.name for one in WITH_CALENDAR]
+ROWS = TypeAdapter(list[Occasion])
+EVENTS = {
+    "inscription-confirmee": ("REQUEST", 1),
+    "inscription-confirmee-mooc": ("PUBLISH", 3),
+    "inscription-confirmee-inet": ("PUBLISH", 3),
+    "place-attribuee": ("REQUEST", 1),
+    "convocation-mooc": ("PUBLISH", 3),
+    "modification-dates-et-lieu": ("REQUEST", 1),
+    "modification-seances": ("PUBLISH", 3),
+    "seance-annulee": ("CANCEL", 1),
+    "seances-annulees": ("CANCEL", 2),
+    "annulation": ("CANCEL", 1),
+    "annulation-avec-seance-annulee": ("CANCEL", 4),
+    "desistement-enregistre": ("CANCEL", 1),
+    "desistement-mooc": ("CANCEL", 3),
+}
+
+
+def read(sample: Sample) -> Any:
+    return ics.Calendar(of(sample))
+
+
+def of(sample: Sample) -> str:
+    written = show(sample).calendar
+    assert written is not None
+    return written.replace("\n", "\r\n")
+
+
+def value(event: Any, name: str) -> str:
+    """Of a property that this library only keeps."""
+    (line,) = [line for line in event.extra if line.name == name]
+    return str(line.value)
+
+
+@pytest.mark.parametrize(("name", "expected"), EVENTS.items())
+def test_each_kind_of_letter_does_its_one_thing_to_a_calendar(name: str, expected: tuple[str, int]) -> None:
+    (sample,) = [one for one in WITH_CALENDAR if one.name == name]
+    calendar = read(sample)
+    assert (calendar.method, len(calendar.events)) == expected
+
+
+@pytest.mark.parametrize("sample", WITH_CALENDAR, ids=IDS)
+def test_dates_are_read_in_the_zone_that_the_calendar_explains(sample: Sample) -> None:
+    assert sample.session is not None
+    explained = tzical(StringIO(of(sample))).get(sample.session.timezone)
+    events = [(event.begin.naive, event.end.naive) for event in read(sample).events]
+    found = sorted((begin.replace(tzinfo=explained), end.replace(tzinfo=explained)) for begin, end in events)
+    assert found == sorted((one.starts_at, one.ends_at) for one in occasions(sample))
+
+
+def occasions(sample: Sample) -> Sequence[Occasion]:
+    assert sample.session is not None
+    match KINDS[sample.template].calendar:
+        case Calendar.INVITE:
+            return sample.session.occasions
+        case Calendar.CANCEL:
+            return [*sample.session.occasions, *sample.session.gone]
+        case _:
+            return ROWS.validate_python(sample.facts["modules"])
+
+
+@pytest.mark.parametrize("sample", WITH_CALENDAR, ids=IDS)
+def test_what_ends_a_seat_has_its_uids_and_a_higher_sequence(sample: Sample) -> None:
+    assert sample.session is not None
+    events = read(sample).events
+    numbers = {one.number for one in occasions(sample)}
+    (enrolment,) = {event.uid[:36] for event in events}
+    assert {event.uid for event in events} == {f"{enrolment}-{n}" if n else enrolment for n in numbers}
+    (sequence,) = {int(value(event, "SEQUENCE")) for event in events}
+    ends = sample.template in (Template.WITHDRAWN, Template.SESSION_CANCELLED)
+    assert (sequence > 40_000) is ends
+    assert {event.status for event in events} == {
+        "CANCELLED" if KINDS[sample.template].calendar is not Calendar.INVITE else "CONFIRMED"
+    }
