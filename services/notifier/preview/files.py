@@ -105,14 +105,16 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Les lettres de Parcours</title>
 <style>
+* {{ box-sizing: border-box; }}
 body {{ margin: 0; font: 1rem/1.4 sans-serif; }}
-body {{ display: grid; grid-template-columns: 22rem 1fr 24rem; height: 100vh; }}
+body {{ display: grid; grid-template-columns: 22rem minmax(0, 1fr); height: 100vh; }}
 nav {{ overflow: auto; padding: 0 1rem; }}
+main {{ display: grid; grid-template-columns: minmax(0, 1fr) 24rem; }}
 ul {{ padding: 0; list-style: none; }}
 li {{ margin-bottom: .75rem; }}
 iframe {{ width: 100%; height: 100%; border: 0; border-left: 1px solid #c4c8cf; }}
 @media (max-width: 70rem) {{
-body {{ grid-template-columns: 1fr; height: auto; }}
+body, main {{ grid-template-columns: minmax(0, 1fr); height: auto; }}
 iframe {{ height: 90vh; }}
 }}
 </style>
@@ -124,8 +126,10 @@ iframe {{ height: 90vh; }}
 {entries}
 </ul>
 </nav>
+<main>
 <iframe name="large" title="La lettre" src="{first}.html"></iframe>
 <iframe name="narrow" title="La lettre sur un écran étroit" src="{first}.html"></iframe>
+</main>
 </body>
 </html>
 """

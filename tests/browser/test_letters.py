@@ -1,0 +1,47 @@
+"""Letters as a phone shows them: nothing to push aside, and nothing for axe to report."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from services.notifier import preview
+from tests.browser.conftest import violations
+
+pytestmark = pytest.mark.browser
+
+NARROW = 360
+SAMPLES = preview.samples()
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Iterator[Page]:
+    """One for all letters: they have no script, and leave nothing behind."""
+    page = chromium.new_page(viewport={"width": NARROW, "height": 740}, locale="fr-FR")
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_letter_fits_a_narrow_screen_and_axe_finds_nothing(tab: Page, sample: preview.Sample) -> None:
+    tab.set_content(preview.show(sample).page)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW
+    assert violations(tab) == []
+
+
+def test_a_fault_in_a_letter_would_be_found(tab: Page) -> None:
+    page = preview.show(SAMPLES[0]).page.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
+    tab.set_content(page.replace("<p>", f"<p>{'W' * 60}", 1))
+    assert tab.evaluate("document.documentElement.scrollWidth") > NARROW
+    assert any(one.startswith("heading-order: ") for one in violations(tab))
+
+
+def test_the_page_to_leaf_through_letters_is_accessible_and_fits(tab: Page, tmp_path: Path) -> None:
+    preview.write(tmp_path)
+    tab.goto((tmp_path / "index.html").as_uri())
+    assert tab.locator("main iframe").count() == 2
+    for width in (NARROW, 1600):
+        tab.set_viewport_size({"width": width, "height": 740})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(tab) == []
