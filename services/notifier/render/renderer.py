@@ -183,7 +183,7 @@ class Renderer:
             context["interests"] = _texts(facts.get("titles")) or interests.titles(_texts(facts["interests"]))
             context["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
         if "hold_until" in facts:
-            context["hold_until"] = french.moment(datetime.fromisoformat(str(facts["hold_until"])), zone)
+            context["hold_until"] = french.deadline(datetime.fromisoformat(str(facts["hold_until"])), zone)
         if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
             context["changes"] = changes_of(facts, session, view)
             context["changed_in"] = changed_in(context["changes"])
@@ -245,7 +245,12 @@ class Renderer:
 
     def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
         """What a letter to a subscriber names: a single item makes its subject, several are counted."""
-        items = [ItemView.of(item, self._sender.catalogue, self._now()) for item in news]
+        items = [
+            ItemView.of(
+                item, self._view(item.event) if item.event else None, self._sender.catalogue, self._now()
+            )
+            for item in news
+        ]
         number = french.spelt(len(items))
         if len(items) == 1:
             headline, subject = items[0].kind, f"{items[0].kind} : {quoted(items[0].title)}"

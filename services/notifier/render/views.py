@@ -159,7 +159,7 @@ def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str,
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item of news: ``sentence`` says it alone, ``details`` are the date, the place and when to enrol."""
+    """An item of news: ``sentence`` says it alone; ``details`` are the date and place of an event."""
 
     kind: str
     title: str
@@ -169,10 +169,9 @@ class ItemView:
     details: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, item: letters.NewsItem, catalogue: str, now: datetime) -> "ItemView":
-        session, view = item.event, None
-        if session is not None:
-            view = SessionView.of(session)
+    def of(
+        cls, item: letters.NewsItem, view: SessionView | None, catalogue: str, now: datetime
+    ) -> "ItemView":
         kind, sentence = _NEWS[item.kind]
         title = view.title if view else typeset(item.title)
         date = f" pour le {view.starts}" if view else ""
@@ -182,7 +181,7 @@ class ItemView:
             sentence=sentence.format(title=quoted(title), date=date),
             summary=item.summary,
             url=item.url or f"{catalogue}/sessions/{item.item_id}",
-            details=_details(session, view, now) if session and view else (),
+            details=_details(item.event, view, now) if item.event and view else (),
         )
 
 

@@ -82,6 +82,12 @@ def test_nothing_begins_at_zero_hours() -> None:
     )
 
 
+def test_a_seat_that_is_held_until_midnight_is_held_for_the_day_before() -> None:
+    facts = {"hold_until": "2025-03-16T23:00:00+00:00"}
+    text = says_at("2025-03-10T09:00+01:00", Template.SEAT_OFFERED, facts=facts)
+    assert "elle vous est réservée jusqu’au dimanche 16 mars 2025 inclus." in text
+
+
 def test_a_place_is_freed_only_where_places_are_limited() -> None:
     facts = {"by": "agent", "had_seat": True}
     assert "Votre place est libérée" in says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, facts=facts)
