@@ -3,7 +3,7 @@
 A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -106,6 +106,16 @@ def of_rules(error: Impossible | Invalid) -> dict[str, str]:
     return complaints
 
 
-def elsewhere(complaints: Mapping[str, str], fields: Collection[str]) -> list[str]:
-    """What is to be said above the form, because no field of it is meant."""
-    return [said for field, said in complaints.items() if field not in fields]
+def listed(complaints: Mapping[str, str], order: Sequence[str]) -> list[tuple[str | None, str]]:
+    """Each of them to be said above the form, in the ``order`` of its fields; first what is no field's.
+
+    A row's field stands where its rows do.
+    """
+    places = {name: number for number, name in enumerate(order)}
+
+    def place(field: str) -> int:
+        return places.get(field.partition("-")[0], -1)
+
+    return [
+        (field if place(field) >= 0 else None, complaints[field]) for field in sorted(complaints, key=place)
+    ]

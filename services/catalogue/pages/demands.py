@@ -35,7 +35,7 @@ _SESSION = (
     "join_url",
     "capacity",
 )
-_FIELDS = frozenset(("answer", "advisor_name", "advisor_email", "message", *_SESSION))
+_FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
 def routes() -> list[Route]:
@@ -147,7 +147,7 @@ async def _page(
         themes=themes,
         values=values,
         errors=said,
-        elsewhere=complaints.elsewhere(said, _FIELDS),
+        listed_errors=complaints.listed(said, _FIELDS),
         stale=stale,
         done=not visit.form and visit.request.query_params.get("fait") == "oui",
         tag=desk.tag_of(request),

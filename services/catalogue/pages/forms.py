@@ -5,7 +5,7 @@ never rounds a date or rewrites the past.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,8 +44,23 @@ BOXES = frozenset(
     + [f"audience-delegations-{one.value}" for one in Delegation]
 )
 """Who may enrol, by boxes to tick; unticked, a browser does not send them."""
-PLACES = frozenset((*rows.ROWS, "audience-functions", "audience-delegations", SIRETS))
-"""Where a form says what is wrong with several fields together."""
+ORDER = (
+    *(
+        "offer_id",
+        "organiser",
+        "title",
+        "summary",
+        "experts",
+        *DATES,
+        "timezone",
+        "modules",
+        "venue",
+        "join_url",
+    ),
+    *("capacity", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval", "reserved_seats"),
+    "audience",
+)
+"""The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url", "summary"))
 """Empty means none; an empty field of the others is left out."""
@@ -122,6 +137,14 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
         group for group in rows.ROWS if (rows.used(values, group) or []) != (rows.used(stored, group) or [])
     ]
     return found if _audience(values) == _audience(stored) else [*found, "audience"]
+
+
+def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) -> frozenset[str]:
+    """The parts of a form to show at once: those in use, wrong, or by whose ``button`` it was sent."""
+    used = {group for group in rows.ROWS if rows.used(values, group) or group in button}
+    if any(_audience(values).values()):
+        used.add("audience")
+    return frozenset(used | {name.partition("-")[0] for name in errors})
 
 
 def is_field(name: str) -> bool:

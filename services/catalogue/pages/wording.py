@@ -118,6 +118,27 @@ _FIELDS = {
     "url": "adresse",
     "illimite": "limite de places",
 }
+_ROWS = {"modules": "Séance", "reserved_seats": "Réservation"}
+_LABELS = {
+    "offer_id": "offre",
+    "organiser": "délégation qui organise",
+    "timezone": "heures de",
+    "delegation": "délégation",
+    "seats": "places pour elle",
+    "release_at": "réservées jusqu’au",
+    "audience-functions": "fonctions",
+    "audience-delegations": "délégations",
+    "audience-sirets": "collectivités, par leur SIRET",
+    "answer": "réponse",
+    "message": "message",
+    "advisor_name": "votre nom",
+    "advisor_email": "votre courriel",
+    "copie": "début de la copie",
+    "replay_title": "titre du replay",
+    "replay_url": "adresse du replay",
+    "replay_summary": "présentation du replay",
+    "replay_theme": "thème",
+}
 
 
 def delegation(code: str) -> str:
@@ -289,6 +310,15 @@ def done(action: str) -> str:
 def changed(changes: Iterable[str]) -> str:
     """Which fields somebody changed."""
     return listed([_FIELDS.get(name, name) for name in changes])
+
+
+def field(name: str) -> str:
+    """What a form calls a field, a row's with its row: ``Séance 2, fin``."""
+    group, _, rest = name.partition("-")
+    number, _, part = rest.partition("-")
+    row = f"{_ROWS[group]} {int(number) + 1}, " if group in _ROWS and number.isdigit() else ""
+    label = _LABELS.get(name) or _LABELS.get(part or name) or _FIELDS.get(part or name, name)
+    return row + (label if row else label[:1].upper() + label[1:])
 
 
 def zone_of(delegation: str) -> str:

@@ -63,8 +63,11 @@ async def created(desk: Browser, offer_id: str, /, **changes: str) -> str:
 
 
 def error_of(page: httpx.Response, field: str) -> str:
+    """What stands beside the field; the list above the form leads there and says the same."""
     match = re.search(rf'id="{field}-erreur">([^<]*)<', page.text)
     assert match, page.text
+    assert re.search(rf'<li><a href="#{field}">[^<]+\u00a0: {re.escape(match[1])}</a>', page.text), page.text
+    assert f' id="{field}"' in page.text
     assert re.search(rf'name="{field}"[^>]*aria-describedby="[^"]*{field}-erreur"', page.text)
     return unescape(match[1])
 

@@ -1,5 +1,7 @@
 """The pages of a delegation: what can be done with sessions, and what is told beside a field."""
 
+import re
+
 import pytest
 
 from services.catalogue.desk.failures import Missing, NotYours
@@ -87,6 +89,29 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
     assert error_of(answer, field).startswith(said)
     assert "Rien n’a été enregistré" in answer.text
     assert 'value="Brest"' in answer.text
+
+
+async def test_every_error_is_listed_above_the_form_in_a_place_that_takes_the_focus(
+    desk: Browser, an_empty_offer: str
+) -> None:
+    changes = {"starts_at": "", "capacity": "x", "organiser": "atlantide"}
+    changes |= {"modules-0-title": "", "modules-0-starts_at": "demain", "modules-0-ends_at": ""}
+    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **changes))
+    (above,) = re.findall(
+        r'<div class="notice bad" role="alert" tabindex="-1" autofocus>.*?</div>', answer.text, re.DOTALL
+    )
+    targets = re.findall(r'<a href="#([^"]+)">([^:]+)\u00a0: ', above)
+    assert targets == [  # as they stand in the form
+        ("starts_at", "Début"),
+        ("modules-0-title", "Séance 1, titre"),
+        ("modules-0-starts_at", "Séance 1, début"),
+        ("modules-0-ends_at", "Séance 1, fin"),
+        ("capacity", "Places"),
+    ]
+    for target, _ in targets:
+        assert f' id="{target}"' in answer.text
+    # A delegation's form does not ask which one, so that this leads nowhere.
+    assert "<li>Choisissez la délégation qui organise.</li>" in above
 
 
 async def test_html_that_was_typed_comes_back_as_text(desk: Browser, an_empty_offer: str) -> None:

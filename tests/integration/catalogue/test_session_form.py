@@ -136,7 +136,30 @@ async def test_more_reserved_seats_than_seats_is_told_above_the_rows(
 ) -> None:
     answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **WHOLE), capacity="11")
     assert "Il y a plus de places réservées" in answer.text
-    assert '<fieldset id="reserved_seats" aria-describedby="reserved_seats-erreur">' in answer.text
+    assert '<details class="part" id="reserved_seats" open>' in answer.text
+    assert 'aria-labelledby="reserved_seats-nom" aria-describedby="reserved_seats-erreur"' in answer.text
+    assert '<a href="#reserved_seats">Places réservées\u00a0: Il y a plus' in answer.text
+
+
+def folded(page: str) -> list[str]:
+    return re.findall(r'<details class="part" id="(\w+)">', page)
+
+
+async def test_what_a_session_has_not_is_folded_away_until_it_is_used_or_wrong(
+    desk: httpx.AsyncClient, an_empty_offer: str
+) -> None:
+    parts = ["modules", "reserved_seats", "audience"]
+    new = "/gestion/sessions/nouvelle"
+    assert folded((await desk.get(new)).text) == parts
+    more = await send(desk, new, ligne="ajouter-modules")
+    assert folded(more.text) == parts[1:]
+    fewer = await send(desk, new, **fields_of(more.text), ligne="retirer-modules-0")
+    assert folded(fewer.text) == parts[1:]
+    wrong = await send(desk, new, **a_form(an_empty_offer, **{"audience-sirets": "12"}))
+    assert folded(wrong.text) == parts[:2]
+    path = await created(desk, an_empty_offer, **WHOLE)
+    assert folded((await desk.get(path)).text) == []
+    assert folded((await desk.get(await created(desk, an_empty_offer))).text) == parts
 
 
 async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_it(

@@ -27,15 +27,19 @@ async def new_session(visit: Visit) -> Response:
             return one.to(drafted.session.session_id, "creee")
         said = drafted
     values = dict.fromkeys((*forms.FIELDS, forms.SIRETS), "") | forms.kept(visit.form, {})
+    # Whose token is a delegation's is not asked for which one.
+    order = [name for name in forms.ORDER if name != "organiser" or not visit.who.delegation]
+    button = visit.form.get(rows.BUTTON, "")
     return visit.page(
         "gestion-nouvelle.html",
         status=422 if said else 200,
         offers=every,
         values=values,
-        rows=rows.shown(values, visit.form.get(rows.BUTTON, ""), blank=1 if visit.form else rows.BLANK),
+        rows=rows.shown(values, button, blank=1 if visit.form else rows.BLANK),
         settled=frozenset(),
+        unfolded=forms.unfolded(values, said, button),
         errors=said,
-        elsewhere=complaints.elsewhere(said, {*values, *forms.PLACES}),
+        listed_errors=complaints.listed(said, order),
     )
 
 
