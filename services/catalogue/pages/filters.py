@@ -13,7 +13,7 @@ from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Forma
 
 PARIS = "Europe/Paris"
 LONGEST_SEARCH = 200
-"""Characters that are searched; what follows is left out, and the page says so by showing what it sought."""
+"""Characters that are searched; what follows is left out, and the page says so."""
 
 _CONTROLS = re.compile(f"[{CONTROL}]+")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -22,7 +22,10 @@ Code = TypeVar("Code", Format, Delegation)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The list's form. ``errors`` tells by field what was asked and makes no sense; it is not applied."""
+    """The list's form. ``errors`` tells by field what was asked and makes no sense; it is not applied.
+
+    A session is in the period from ``since`` to ``until`` as soon as a part of it is.
+    """
 
     text: str = ""
     format: Format | None = None
@@ -44,9 +47,8 @@ class Filters:
             theme=self.theme,
             text=self.text or None,
             enrolment=EnrolmentWindow.OPEN if self.open_only else None,
-            starts_after=None if self.since is None else _midnight(self.since),
             starts_before=None if self.until is None else _midnight(self.until + timedelta(days=1)),
-            ends_after=now if hide_past else None,
+            ends_after=_midnight(self.since) if self.since else now if hide_past else None,
         )
 
     def address(self, **more: str) -> dict[str, str | None]:
@@ -86,8 +88,11 @@ def read(query: Mapping[str, str]) -> Filters:
     if theme is not None and not is_slug(theme):
         errors["theme"] = "Ce thème n’existe pas\u00a0: il n’a pas été pris en compte."
         theme = None
+    text = query.get("recherche", "")
+    if len(" ".join(text.split())) > LONGEST_SEARCH:
+        errors["recherche"] = f"Seuls les {LONGEST_SEARCH} premiers caractères ont été cherchés."
     return Filters(
-        text=searched(query.get("recherche", "")),
+        text=searched(text),
         format=_code(query, "format", Format, errors),
         delegation=_code(query, "delegation", Delegation, errors),
         theme=theme,

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID, uuid4
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -227,7 +228,34 @@ async def test_the_dates_of_the_list_are_days_of_paris_both_included(visitor: Br
     day = next(item for item in whole if item["session_id"] == str(RENNES))["starts_at"][:10]
     on_that_day = await found(visitor, du=day, au=day)
     assert str(RENNES) in on_that_day
-    assert on_that_day == {item["session_id"] for item in whole if item["starts_at"][:10] == day}
+    assert on_that_day == {
+        item["session_id"] for item in whole if item["starts_at"][:10] <= day <= item["ends_at"][:10]
+    }
+
+
+async def test_a_period_finds_what_runs_through_it_or_into_it_and_nothing_that_ended_before(
+    visitor: Browser, look: Ask
+) -> None:
+    mooc = (await look("GET", f"/sessions/{MOOC}")).json()
+    first, last = (
+        datetime.fromisoformat(mooc[name]).astimezone(ZoneInfo("Europe/Paris")).date()
+        for name in ("starts_at", "ends_at")
+    )
+    last -= timedelta(days=1)  # it ends at midnight
+    for begin, end, inside in (
+        (first + timedelta(days=5), last - timedelta(days=5), True),
+        (last, last, True),
+        (last + timedelta(days=1), last + timedelta(days=9), False),
+        (first - timedelta(days=9), first - timedelta(days=1), False),
+    ):
+        period = {"du": begin.isoformat(), "au": end.isoformat()}
+        assert (str(MOOC) in await found(visitor, **period)) is inside, period
+
+
+async def test_a_search_that_is_cut_says_so(visitor: Browser) -> None:
+    said = "Seuls les 200 premiers caractères ont été cherchés."
+    assert said in (await read(visitor, "/sessions?recherche=" + "a" * 201)).said
+    assert said not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).said
 
 
 @pytest.mark.parametrize(
