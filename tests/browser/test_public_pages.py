@@ -110,11 +110,31 @@ def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, se
     context.close()
 
 
+def test_the_way_back_is_short_on_a_phone_and_no_line_of_it_ends_with_its_sign(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(PAGES["local-event"])
+    trail = page.get_by_role("navigation", name="Fil d’Ariane")
+    box = trail.bounding_box()
+    assert box is not None
+    assert box["height"] < 90  # three lines
+    title = page.get_by_role("heading", level=1).inner_text()
+    assert title not in trail.inner_text()
+    expect(page.get_by_text("Pour s’inscrire :")).to_be_hidden()
+    # The sign begins the entry: it is on the line where the entry's text begins.
+    sign, text = (
+        trail.get_by_role("listitem")
+        .nth(1)
+        .evaluate("one => [one, one.querySelector('a')].map(it => it.getClientRects()[0].bottom)")
+    )
+    assert abs(sign - text) < 10
+
+
 def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
     page.set_viewport_size({"width": 1000, "height": 1400})
     page.emulate_media(media="print", color_scheme="dark")
     page.goto(PAGES["local-event"])
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text("Pour s’inscrire : https://portail.example.org")).to_be_visible()
     for hidden in (
         page.get_by_role("navigation", name="Principale"),
         page.locator("footer"),

@@ -19,11 +19,12 @@ FORMATS = {
 }
 KINDS = {"replay": "Replay", "dossier": "Dossier documentaire", "community": "E-communauté"}
 KINDS_OF = {"replay": "Replays", "dossier": "Dossiers documentaires", "community": "E-communautés"}
+OPENED = {"replay": "Mis en ligne", "dossier": "Publié", "community": "Ouverte"}
 STATUSES = {"draft": "Brouillon", "published": "Publiée", "cancelled": "Annulée"}
 WAITING_LISTS = {
     WaitingList.NONE: "sans liste d’attente",
-    WaitingList.AUTOMATIC: "liste d’attente, places attribuées d’office",
-    WaitingList.OFFER: "liste d’attente, places proposées",
+    WaitingList.AUTOMATIC: "avec liste d’attente, une place libérée étant attribuée d’office",
+    WaitingList.OFFER: "avec liste d’attente, une place libérée étant proposée à la personne suivante",
 }
 APPROVALS = {
     ApprovalPolicy.NONE: "sans accord préalable",
@@ -178,14 +179,14 @@ def _door(session: Session, known: Availability) -> str:
         case Access.CLOSED:
             return f"Inscriptions closes le {_closed(plan)}"
         case Access.APPLICATION:
-            seats = "" if known.seats is None else f", {_seats(known.seats)} au total"
-            return f"Candidatures ouvertes{seats}"
+            total = "" if known.seats is None else f", {seats(known.seats)} au total"
+            return f"Candidatures ouvertes{total}"
         case Access.UNLIMITED:
             return "Inscriptions ouvertes, sans limite de places"
         case Access.SEATS:
-            return f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}{_kept(known)}"
+            return f"{seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}{_kept(known)}"
         case Access.RESERVED:
-            kept = f"{_seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}"
+            kept = f"{seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}"
             return f"{kept} {_to(known.delegations)}, liste d’attente ouverte"
         case Access.QUEUE:
             waiting = f" ({known.waiting} {_plural(known.waiting, 'personne')})" if known.waiting else ""
@@ -238,7 +239,7 @@ def _closed(plan: Plan) -> str:
 def reserved(plan: Plan, now: datetime) -> list[str]:
     """A sentence for each reservation that is not released yet."""
     return [
-        f"{_seats(one.seats)} {_plural(one.seats, 'réservée')} {_to((one.delegation,))} "
+        f"{seats(one.seats)} {_plural(one.seats, 'réservée')} {_to((one.delegation,))} "
         f"jusqu’au {french.deadline(one.release_at, plan.timezone)}"
         for one in plan.reserved_seats
         if one.release_at > now
@@ -272,7 +273,8 @@ def listed(words: list[str]) -> str:
     return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def _seats(number: int) -> str:
+def seats(number: int) -> str:
+    """``1 place``, ``120 places``."""
     return f"{counted(number)}{french.NBSP}{_plural(number, 'place')}"
 
 

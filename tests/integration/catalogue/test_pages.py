@@ -258,6 +258,13 @@ async def test_a_search_that_is_cut_says_so(visitor: Browser) -> None:
     assert said not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).said
 
 
+async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: Browser) -> None:
+    text = (await visitor.get(f"/sessions/{RENNES}")).text
+    printed = re.findall(r'<p class="print">[^<]*?(https://[^<]+)</p>', text)
+    portal = f"https://portail.example.org/inscription?session={RENNES}"
+    assert printed == [portal, f"{PUBLIC_URL}/sessions/{RENNES}"]
+
+
 @pytest.mark.parametrize(
     ("text", "session"),
     [

@@ -204,6 +204,7 @@ def test_every_code_has_a_name() -> None:
     assert wording.DELEGATIONS["inset-angers"] == "INSET d’Angers"
     assert wording.DELEGATIONS["bretagne"] == "Bretagne"
     assert set(wording.FORMATS) == set(Format)
+    assert set(wording.OPENED) == set(wording.KINDS) == set(wording.KINDS_OF)
     assert set(wording.DEMANDS) == set(rules.BespokeState)
     assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"
