@@ -12,6 +12,7 @@ from starlette.routing import Route
 from services.catalogue import rules
 from services.catalogue.pages import answers, filters, structured, wording
 from services.catalogue.pages.filters import Filters
+from services.catalogue.pages.parts import part
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.offers import Offer
@@ -66,28 +67,20 @@ async def home(request: Request) -> Response:
 async def session_list(request: Request) -> Response:
     """Sessions by start, as the address filters them."""
     asked = filters.read(request.query_params)
-    after = filters.place(request.query_params.get("apres"))
     wanted = asked.wanted(clock.now())
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         total = await sessions.count(tx, wanted)
-        found = await sessions.page(tx, wanted, after, PAGE + 1)
-        shown = found[:PAGE]
-        beside = Beside() if len(found) > PAGE else await _beside(tx, asked, shown)
+        found = await part(tx, wanted, request.query_params, PAGE)
+        beside = Beside() if found.following else await _beside(tx, asked, found.shown)
         over = 0 if total else await sessions.count(tx, replace(asked, past_too=True).wanted(wanted.now))
-    following = None
-    if len(found) > PAGE:
-        last = shown[-1].session
-        following = asked.address(apres=filters.place_of(last.plan.starts_at, last.session_id))
     body = render(
         request,
         "sessions.html",
         filters=asked,
         themes=themes,
         total=total,
-        sessions=shown,
-        following=following,
-        first=after is None,
+        part=found,
         beside=beside,
         over=over,
     )

@@ -1,6 +1,6 @@
 """The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -338,7 +338,13 @@ def stamp(moment: datetime) -> str:
     return french.moment(moment, "Europe/Paris")
 
 
-def used_filters(text: str, past: bool) -> str:
-    """Which filters of a delegation's list are in use: ``« Rennes », sessions terminées comprises``."""
-    used = [f"«\u00a0{text}\u00a0»"] if text else []
-    return ", ".join([*used, "sessions terminées comprises"] if past else used)
+def used_filters(used: Mapping[str, str | None]) -> list[str]:
+    """Which filters of a delegation's list are in use: ``« Rennes »``, ``Brouillon``, ``Webinaire``."""
+    names: dict[str, Callable[[str], str]] = {
+        "recherche": lambda text: f"«\u00a0{text}\u00a0»",
+        "etat": STATUSES.__getitem__,
+        "format": lambda code: FORMATS[Format(code)],
+        "delegation": delegation,
+        "passees": lambda _: "sessions terminées comprises",
+    }
+    return [said(value) for name, said in names.items() if (value := used.get(name))]

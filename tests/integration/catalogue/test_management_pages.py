@@ -1,6 +1,7 @@
 """The pages of a delegation: what can be done with sessions, and what is told beside a field."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -184,6 +185,57 @@ async def test_a_session_keeps_a_zone_that_no_delegation_has(
     page = (await desk.get(f"/gestion/sessions/{session_id}")).text
     assert '<option value="America/New_York" selected>' in page
     assert page.count(" selected>") == 2  # zone, waiting list
+
+
+async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
+    desk: Browser, an_empty_offer: str, ask: Ask
+) -> None:
+    draft = await created(desk, an_empty_offer)
+    public = f"/gestion/sessions/{await published(ask, an_empty_offer)}"
+
+    async def listed(query: str) -> set[str]:
+        page = (await desk.get(f"/gestion?{query}")).text
+        return set(re.findall(r'href="(/gestion/sessions/[0-9a-f-]{36})"', page))
+
+    assert await listed("") == {draft, public}
+    assert await listed("etat=draft") == {draft}
+    assert await listed("etat=published&format=local_event") == {public}
+    assert await listed("format=webinar") == set()
+    assert await listed("delegation=corse") == {draft, public}  # all are this delegation's
+    assert await listed("etat=perdue&format=cours") == {draft, public}
+    page = (await desk.get("/gestion?etat=draft&format=local_event&passees=oui")).text
+    assert "Filtre\u00a0: Brouillon, Rendez-vous local, sessions terminées comprises." in page
+    assert 'name="delegation"' not in page
+
+
+async def test_who_sees_every_delegation_chooses_one(visit: Browser, an_empty_offer: str, ask: Ask) -> None:
+    await published(ask, an_empty_offer)
+    await log_in(visit, "siege")
+    assert "1 session" in (await visit.get("/gestion?delegation=bretagne")).text
+    assert "Aucune session ne correspond" in (await visit.get("/gestion?delegation=corse")).text
+
+
+async def test_a_long_list_of_a_delegation_is_walked_in_both_directions(
+    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.catalogue.pages.manage.listing.PAGE", 1)
+    for _ in range(3):
+        await published(ask, an_empty_offer)
+    first = (await desk.get("/gestion?etat=published")).text
+    second = (await desk.get(way(first, "next"))).text
+    third = (await desk.get(way(second, "next"))).text
+    assert 'rel="next"' not in third
+    back = (await desk.get(way(third, "prev"))).text
+    one = re.compile(r'href="(/gestion/sessions/[0-9a-f-]{36})"')
+    assert one.findall(back) == one.findall(second)
+    assert one.findall((await desk.get(way(back, "prev"))).text) == one.findall(first)
+    assert "etat=published" in way(back, "prev")
+
+
+def way(page: str, rel: str) -> str:
+    match = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    assert match, page
+    return unescape(match[1])
 
 
 async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: Told) -> None:

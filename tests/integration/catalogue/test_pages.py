@@ -338,6 +338,24 @@ async def test_filters_out_of_sight_are_shown_when_they_are_used_or_wrong(visito
     assert "<details>" in (await visitor.get("/sessions?format=webinar&recherche=ia")).text
 
 
+async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor: Browser) -> None:
+    async def walk(path: str, way: str) -> tuple[list[list[str]], str]:
+        parts, following = [], path
+        while following:
+            path = following
+            page = await read(visitor, path)
+            parts.append(list(session_links(page)))
+            following = next((link for link in page.links if f"{way}=" in link), "")
+        return parts, path
+
+    forward, last = await walk("/sessions?passees=oui", "apres")
+    backward, _ = await walk(last, "avant")
+    assert len(forward) > 1
+    assert backward[::-1] == forward
+    first = await read(visitor, f"/sessions?avant=0~{UUID(int=0)}")  # before everything: the beginning
+    assert list(session_links(first)) == list(session_links(await read(visitor, "/sessions")))
+
+
 def test_a_place_in_the_list_is_read_to_the_microsecond() -> None:
     moment, session_id = datetime(2026, 3, 1, 8, 0, 0, 123_457, tzinfo=UTC), uuid4()
     assert filters.place(filters.place_of(moment, session_id)) == (moment, session_id)

@@ -1,46 +1,59 @@
 """The list of a delegation's sessions."""
 
+from contextlib import suppress
+
 from starlette.responses import Response
 
 from services.catalogue.desk.sessions import viewer_of
-from services.catalogue.pages import filters
+from services.catalogue.pages import filters, wording
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
+from services.catalogue.pages.parts import part
 from services.catalogue.store import sessions
 from services.catalogue.store.sessions import Wanted
 from shared import clock
+from shared.events.vocabulary import Status
 
 PAGE = 30
 
 
 async def own_sessions(visit: Visit) -> Response:
-    """The delegation's sessions by start; those that are over where they are asked for."""
-    query = visit.request.query_params
-    past, now = bool(query.get("passees")), clock.now()
-    after = filters.place(query.get("apres"))
+    """The delegation's sessions by start, filtered; those that are over where they are asked for."""
+    query, now = visit.request.query_params, clock.now()
+    asked, status = filters.read(query), _status(query.get("etat", ""))
     wanted = Wanted(
         now=now,
         viewer=viewer_of(visit.who),
         own=True,
-        text=filters.searched(query.get("recherche", "")) or None,
-        ends_after=None if past else now,
+        text=asked.text or None,
+        format=asked.format,
+        organiser=None if visit.who.delegation else asked.delegation,
+        status=status,
+        ends_after=None if asked.past_too else now,
     )
     async with visit.database.quiet_transaction() as tx:
         total = await sessions.count(tx, wanted)
-        found = await sessions.page(tx, wanted, after, PAGE + 1)
-    used = {"recherche": wanted.text, "passees": "oui" if past else None}
-    following = None
-    if len(found) > PAGE:
-        last = found[PAGE - 1].session
-        following = used | {"apres": filters.place_of(last.plan.starts_at, last.session_id)}
+        found = await part(tx, wanted, query, PAGE)
+    used = {
+        "recherche": wanted.text,
+        "etat": status,
+        "format": wanted.format,
+        "delegation": wanted.organiser,
+        "passees": "oui" if asked.past_too else None,
+    }
     return visit.page(
         "gestion.html",
-        sessions=found[:PAGE],
-        total=total,
+        filters=asked,
+        state=status,
         used=used,
-        first=after is None,
-        following=following,
-        past=past,
-        text=wanted.text or "",
+        filtered=wording.used_filters(used),
+        total=total,
+        part=found,
         done=one.done_before(visit),
     )
+
+
+def _status(text: str) -> Status | None:
+    with suppress(ValueError):
+        return Status(text)
+    return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, any_, func, literal, or_, select, true, tuple_
@@ -21,19 +21,29 @@ async def shown(tx: Transaction, session_id: UUID, viewer: Viewer) -> Listed | N
     return None if row is None else rows.listed(row)
 
 
+Place: TypeAlias = tuple[datetime, UUID]
+"""A session's place in the lists: its start, then its id."""
+
+
 async def page(
-    tx: Transaction, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int
+    tx: Transaction, wanted: Wanted, after: Place | None, limit: int, *, before: Place | None = None
 ) -> list[Listed]:
-    """At most ``limit`` sessions by start, then id, that come after ``after``."""
-    return [rows.listed(row) for row in await tx.execute(page_query(wanted, after, limit))]
+    """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
+    found = [rows.listed(row) for row in await tx.execute(page_query(wanted, after, limit, before=before))]
+    return found if before is None else found[::-1]
 
 
-def page_query(wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int) -> Select[Any]:
-    """What :func:`page` asks."""
+def page_query(
+    wanted: Wanted, after: Place | None, limit: int, *, before: Place | None = None
+) -> Select[Any]:
+    """What :func:`page` asks; backwards from ``before``."""
     columns = tables.session.c
     query = _LISTING.where(_visible_to(wanted.viewer), *_conditions(wanted))
     if after is not None:
         query = query.where(tuple_(columns.starts_at, columns.session_id) > tuple_(*after))
+    if before is not None:
+        query = query.where(tuple_(columns.starts_at, columns.session_id) < tuple_(*before))
+        return query.order_by(columns.starts_at.desc(), columns.session_id.desc()).limit(limit)
     return query.order_by(columns.starts_at, columns.session_id).limit(limit)
 
 
