@@ -162,10 +162,10 @@ def read(
 ) -> Typed:
     """What a form asks that ``before`` does not say already, which is what it showed of ``plan``.
 
-    ``timezone`` is whose clocks its times are of, where the form does not say.
+    ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
     """
     asked = {name: form[name].strip() for name in FIELDS if name in form}
-    zone = asked.get("timezone") or timezone
+    zone = _known(asked.get("timezone")) or timezone
     moved = "timezone" in asked and asked["timezone"] != before.get("timezone")
     typed = Typed({}, {})
     for name, text in asked.items():
@@ -178,7 +178,7 @@ def read(
             continue
         try:
             typed.fields[name] = _value(name, text, zone)
-        except (ValueError, KeyError, OSError):
+        except ValueError:
             typed.wrong[name] = complaints.of_field(name)
     _read_capacity(form, before, typed)
     for group in rows.ROWS:
@@ -194,6 +194,14 @@ def read(
     if SIRETS in form and _audience(form) != _audience(before):
         typed.fields["audience"] = _audience(form)
     return typed
+
+
+def _known(zone: str | None) -> str | None:
+    """The zone, if there is one of that name: else its dates would be called wrong for it."""
+    try:
+        return zone and ZoneInfo(zone).key
+    except (ValueError, KeyError, OSError):
+        return None
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
@@ -224,7 +232,7 @@ def _read_row(
         try:
             if text:
                 fields[name] = _value(name, text, zone)
-        except (ValueError, KeyError, OSError):
+        except ValueError:
             wrong[f"{place}-{name}"] = complaints.of_field(name)
     return fields
 

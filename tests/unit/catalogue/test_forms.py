@@ -58,6 +58,13 @@ def test_another_zone_means_other_instants_for_the_same_figures() -> None:
     assert typed.fields["starts_at"] == datetime(2025, 4, 15, 5, 30, tzinfo=UTC)
 
 
+def test_a_zone_that_does_not_exist_makes_no_date_wrong() -> None:
+    for zone in ("Europe/Atlantide", "../etc", "Europe"):
+        typed = forms.read(SHOWN | {"timezone": zone}, SHOWN, timezone=PARIS)
+        assert typed.wrong == {}
+        assert typed.fields["timezone"] == zone  # which the request refuses
+
+
 def test_an_emptied_field_means_none_where_there_can_be_none() -> None:
     typed = forms.read(
         SHOWN | {"venue": " ", "summary": "", "title": "", "ends_at": ""}, SHOWN, timezone=PARIS
