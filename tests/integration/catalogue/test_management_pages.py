@@ -178,6 +178,23 @@ async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer
     assert await told() == before
 
 
+async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_api(
+    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    path = f"/gestion/sessions/{session_id}"
+    async with time_is(monkeypatch, in_days(41)):
+        await log_in(desk)
+        page = (await desk.get(path)).text
+        assert "seule sa présentation peut encore changer" in page
+        assert 'name="title"' not in page
+        assert (await send(desk, path, summary="À revoir.", experts="Une juriste")).status_code == 303
+        refused = await send(desk, path, title="Autre")
+        assert "La session est terminée" in refused.text
+    shown = (await ask("GET", f"/sessions/{session_id}", by=BRETAGNE)).json()
+    assert (shown["summary"], shown["experts"]) == ("À revoir.", ["Une juriste"])
+
+
 async def test_a_session_keeps_a_zone_that_no_delegation_has(
     desk: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
