@@ -7,12 +7,13 @@ say here. A token that is no longer in ``API_TOKENS_FILE`` ends its logins.
 
 import functools
 import hashlib
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers
+from services.catalogue.pages import answers, rows, wording
 from services.catalogue.pages.site import Site, render, site_of
 from services.catalogue.store import logins
 from services.catalogue.store.logins import Login
@@ -75,7 +76,7 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         found = await _login_of(request)
         if found is None:
-            return RedirectResponse(LOGIN, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+            return await _asked_to_log_in(request)
         who, login = found
         form: Mapping[str, str] = {}
         file: bytes | None = None
@@ -91,17 +92,17 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 async def log_in(request: Request) -> Response:
     """The form, and what comes of it."""
     if request.method != "POST":
-        return answers.private(render(request, "connexion.html", wrong=False))
+        return _login_page(request, towards=request.query_params.get("vers", ""))
     form, _ = await _form(request)
-    token = form.get("jeton", "").strip()
+    token, towards = form.get("jeton", "").strip(), form.get("vers", "")
     site = site_of(request)
     if _organiser(site, _digest(token)) is None:
-        return answers.private(render(request, "connexion.html", wrong=True), status=403)
+        return _login_page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
     secret = secrets.token_urlsafe(32)
     login = Login(_digest(secret), _digest(token), secrets.token_urlsafe(32), clock.now() + LASTS)
     async with site.database.quiet_transaction() as tx:
         await logins.open_one(tx, login)
-    response = _to("/gestion")
+    response = _to(towards if _OWN_PAGE.fullmatch(towards) else "/gestion")
     response.set_cookie(
         _cookie_of(site),
         secret,
@@ -112,6 +113,38 @@ async def log_in(request: Request) -> Response:
         samesite="lax",
     )
     return response
+
+
+async def _asked_to_log_in(request: Request) -> Response:
+    """The way to the page that was asked for. Of a form that came too late, what was typed comes back."""
+    path = request.url.path
+    if request.method != "POST":
+        towards = f"{path}?{request.url.query}" if request.url.query else path
+        return _to(LOGIN if towards == "/gestion" else f"{LOGIN}?{urlencode({'vers': towards})}")
+    form, _ = await _form(request)
+    told = {name: text.strip() for name, text in form.items() if name not in _UNTYPED}
+    typed = "\n".join(f"{wording.field(name)}\u00a0: {text}" for name, text in told.items() if text)
+    towards = path.removesuffix("/publier").removesuffix("/copier").removesuffix("/replay")
+    return _login_page(request, towards=towards, typed=typed, late=True, status=403)
+
+
+_UNTYPED = frozenset(("cle", "version", rows.BUTTON))
+_OWN_PAGE = re.compile(r"/gestion(/[a-z0-9.-]+)*(\?[\w%&=+.~-]*)?", re.ASCII)
+"""Where a login may lead: pages of this space, and never another host."""
+
+
+def _login_page(
+    request: Request,
+    *,
+    towards: str = "",
+    typed: str = "",
+    wrong: bool = False,
+    late: bool = False,
+    status: int = 200,
+) -> Response:
+    """The form of the login, which keeps where it leads and what was typed before it."""
+    body = render(request, "connexion.html", towards=towards, typed=typed, wrong=wrong, late=late)
+    return answers.private(body, status=status)
 
 
 async def log_out(visit: Visit) -> Response:

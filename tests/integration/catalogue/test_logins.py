@@ -1,9 +1,11 @@
 """Who gets into the pages of a delegation, and whose forms are taken."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +34,54 @@ async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: 
     page = await visit.get("/gestion")
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
     assert "Sessions · Bretagne" in page.text
+
+
+async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
+    visit: Browser, an_empty_offer: str, ask: Ask
+) -> None:
+    path = f"/gestion/sessions/{await published(ask, an_empty_offer)}?fait=creee"
+    way = (await visit.get(path)).headers["location"]
+    page = (await visit.get(way)).text
+    assert hidden(page, "vers") == path
+    mistyped = await visit.post("/gestion/connexion", data={"jeton": "presque", "vers": path})
+    answer = await visit.post(
+        "/gestion/connexion", data={"jeton": BRETAGNE, "vers": hidden(mistyped.text, "vers")}
+    )
+    assert answer.headers["location"] == path
+    for elsewhere in (
+        "https://ailleurs.example/", "//ailleurs.example", "/gestion//ailleurs.example",
+        "/gestion@ailleurs.example",
+        "/gestion/\\ailleurs", "/gestion\r\nx: y", "/gestion.ailleurs.example", "/sessions", "",
+    ):  # fmt: skip
+        answer = await visit.post("/gestion/connexion", data={"jeton": BRETAGNE, "vers": elsewhere})
+        assert answer.headers["location"] == "/gestion", elsewhere
+
+
+async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent(
+    desk: Browser, an_empty_offer: str, ask: Ask, told: Told
+) -> None:
+    path = await created(desk, an_empty_offer)
+    page = (await desk.get(path)).text
+    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un <autre> titre"}
+    await send(desk, "/gestion", "/gestion/deconnexion")
+    late = await desk.post(path, data=form | {"venue": "", "modules-0-title": "Matin"})
+    assert late.status_code == 403
+    assert "Rien n’a été enregistré" in late.text
+    assert "Titre\u00a0: Un &lt;autre&gt; titre\nSéance 1, titre\u00a0: Matin</textarea>" in late.text
+    assert form["cle"] not in late.text
+    typed = re.findall(r'name="saisie"[^>]*>\n([^<]*)<', late.text)
+    assert hidden(late.text, "vers") == path
+    again = await desk.post(
+        "/gestion/connexion", data={"jeton": "x", "vers": path, "saisie": unescape(typed[0])}
+    )
+    assert re.findall(r'name="saisie"[^>]*>\n([^<]*)<', again.text) == typed
+    button = await desk.post(f"{path}/publier", data={"cle": form["cle"]})
+    assert hidden(button.text, "vers") == path
+    assert "saisie" not in button.text
+    assert (
+        await desk.post(path, data=form, headers={"origin": "https://ailleurs.example"})
+    ).status_code == 403
+    assert await told() == []
 
 
 async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(visit: Browser) -> None:
