@@ -115,7 +115,7 @@ async def one_session(request: Request) -> Response:
         offer=offer,
         replays=recorded,
         themes=_named(offer.themes, themes),
-        data=structured.event(site_of(request), listed, now),
+        data=structured.event(site_of(request), listed, offer, now),
     )
     modified = max(moment for moment in moments if moment is not None)
     return answers.cacheable(request, body, modified=modified)

@@ -24,13 +24,16 @@ _CNFPT = {
 }
 
 
-def event(site: Site, listed: Listed, now: datetime) -> Markup:
-    """A session as an event."""
+def event(site: Site, listed: Listed, offer: Offer, now: datetime) -> Markup:
+    """A session as an event, described as on its page.
+
+    That it is free is not told: the offer does not say so.
+    """
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {
         "@type": "EducationEvent",
-        "description": listed.presentation.summary or plan.title,
+        "description": listed.presentation.summary or offer.summary,
         "organizer": _CNFPT | {"department": {"@type": "Organization", "name": _organiser(session)}},
     }
     if plan.capacity is not None:
@@ -51,17 +54,25 @@ def course(site: Site, offer: Offer, sessions: Sequence[Listed]) -> Markup:
         "provider": _CNFPT,
     }
     if sessions:
-        data["hasCourseInstance"] = [
-            _instance(site, one.session) | {"@type": "CourseInstance"} for one in sessions
-        ]
+        data["hasCourseInstance"] = [_course_instance(site, one.session) for one in sessions]
     return _script(data)
+
+
+def _course_instance(site: Site, session: Session) -> dict[str, Any]:
+    mode = "online" if session.plan.venue is None else "onsite"
+    return _instance(site, session) | {"@type": "CourseInstance", "courseMode": mode}
 
 
 def _instance(site: Site, session: Session) -> dict[str, Any]:
     plan, address = session.plan, f"{site.address}/sessions/{session.session_id}"
     zone = ZoneInfo(plan.timezone)
     online = plan.venue is None
-    place = {"@type": "VirtualLocation", "url": address} if online else {"@type": "Place", "name": plan.venue}
+    place = (
+        {"@type": "VirtualLocation", "url": address}
+        if online
+        # The venue is a line that people write, its town included: name and address in one.
+        else {"@type": "Place", "name": plan.venue, "address": plan.venue}
+    )
     cancelled = session.status is Status.CANCELLED
     return {
         "name": plan.title,

@@ -572,10 +572,25 @@ async def test_search_engines_are_told_of_courses_and_events(visitor: Browser) -
     )
     assert event["startDate"].endswith(("T09:30:00+01:00", "T09:30:00+02:00"))
     assert event["url"] == f"{PUBLIC_URL}/sessions/{RENNES}"
-    assert event["location"] == {"@type": "Place", "name": "Délégation Bretagne du CNFPT, Rennes"}
+    venue = "Délégation Bretagne du CNFPT, Rennes"
+    assert event["location"] == {"@type": "Place", "name": venue, "address": venue}
     (course,) = (await read(visitor, "/offres/mooc-fondamentaux-ia")).data
     assert (course["@type"], len(course["hasCourseInstance"])) == ("Course", 1)
-    assert course["hasCourseInstance"][0]["location"]["@type"] == "VirtualLocation"
+    (instance,) = course["hasCourseInstance"]
+    assert (instance["location"]["@type"], instance["courseMode"]) == ("VirtualLocation", "online")
+    (at_the_place, *_) = (await read(visitor, "/offres/ia-et-territoires")).data[0]["hasCourseInstance"]
+    assert (at_the_place["location"]["@type"], at_the_place["courseMode"]) == ("Place", "onsite")
+
+
+@pytest.mark.parametrize(("session_id", "said"), [(MOOC, "Mooc structuré"), (RENNES, "Rendez-vous locaux")])
+async def test_search_engines_are_told_what_the_page_says_of_a_session_and_never_that_it_is_free(
+    visitor: Browser, session_id: UUID, said: str
+) -> None:
+    page = await read(visitor, f"/sessions/{session_id}")
+    (event,) = page.data
+    assert event["description"].startswith(said)
+    assert event["description"] in page.said
+    assert "isAccessibleForFree" not in event
 
 
 async def test_a_replay_is_shown_with_the_session_that_it_recorded(
