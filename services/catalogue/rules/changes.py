@@ -15,7 +15,13 @@ from services.catalogue.rules.facts import (
     Session,
 )
 from services.catalogue.rules.plans import inconsistencies, nowhere, too_public, unpublishable
-from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
+from shared.events.catalogue import (
+    Module,
+    ReservedSeats,
+    SessionCancelled,
+    SessionChanged,
+    SessionScheduled,
+)
 from shared.events.vocabulary import (
     Phase,
     Status,
@@ -65,7 +71,6 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
             *nowhere(plan),
             *too_public(plan, session.format),
             *_rewritten_past(session.plan, plan, now),
-            *_taken_back(session.plan, plan, now),
         ]
     return Refused(tuple(problems)) if problems else amend(session, plan, now)
 
@@ -76,9 +81,13 @@ def settled(session: Session, now: datetime) -> frozenset[str]:
         return frozenset()
     plan = session.plan
     passed = {field for field in _DATES if getattr(plan, field) <= now}
-    begun = {f"modules.{number}" for number, one in enumerate(plan.modules) if one.starts_at <= now}
-    released = {f"reserved_seats.{n}" for n, one in enumerate(plan.reserved_seats) if one.release_at <= now}
-    return frozenset(passed | begun | released | ({"approval"} if now >= plan.enrolment_opens_at else set()))
+    come = {
+        f"{field}.{number}"
+        for field, moment in _ROWS
+        for number, one in enumerate(getattr(plan, field))
+        if getattr(one, moment) <= now
+    }
+    return frozenset(passed | come | ({"approval"} if now >= plan.enrolment_opens_at else set()))
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
@@ -139,6 +148,8 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
 
 
 _DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
+_ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
+"""The lists of a plan, and the moment from which on an entry is settled."""
 
 
 def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
@@ -148,27 +159,27 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
             yield Problem(Refusal.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
         elif was != becomes and becomes < now:
             yield Problem(Refusal.IN_THE_PAST, field, "it cannot move into the past")
-    for module in old.modules:
-        if module.starts_at <= now and module not in new.modules:
-            detail = f"“{module.title}” has begun: it cannot change any more"
-            yield Problem(Refusal.IN_THE_PAST, "modules", detail)
-    for number, module in enumerate(new.modules):
-        if module.starts_at <= now and module not in old.modules:
-            detail = f"“{module.title}” would begin in the past"
-            yield Problem(Refusal.IN_THE_PAST, f"modules.{number}.starts_at", detail)
+    for field, moment in _ROWS:
+        yield from _rewritten_rows(field, moment, old, new, now)
     if old.approval is not new.approval and now >= old.enrolment_opens_at:
         yield Problem(Refusal.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
 
 
-def _taken_back(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
-    for one in old.reserved_seats:
-        if one.release_at <= now and one not in new.reserved_seats:
-            detail = f"the seats of {one.delegation} are released: that cannot change any more"
-            yield Problem(Refusal.IN_THE_PAST, "reserved_seats", detail)
-    for number, one in enumerate(new.reserved_seats):
-        if one.release_at <= now and one not in old.reserved_seats:
-            path = f"reserved_seats.{number}.release_at"
-            yield Problem(Refusal.IN_THE_PAST, path, "they would be released in the past")
+def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
+    """What is wrong with séances or reservations: those whose moment has come stay, and no other has come."""
+    was, becomes = getattr(old, field), getattr(new, field)
+    for one in was:
+        if getattr(one, moment) <= now and one not in becomes:
+            detail = f"{_named(one)}: this moment has passed, so it cannot change any more"
+            yield Problem(Refusal.IN_THE_PAST, field, detail)
+    for number, one in enumerate(becomes):
+        if getattr(one, moment) <= now and one not in was:
+            detail = f"{_named(one)}: it cannot be in the past"
+            yield Problem(Refusal.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
+
+
+def _named(row: Module | ReservedSeats) -> str:
+    return f"“{row.title}”" if isinstance(row, Module) else f"the seats of {row.delegation}"
 
 
 def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
