@@ -13,7 +13,7 @@ from services.catalogue.desk import sheets
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.desk.sheets import Report
 from shared import spreadsheets
-from shared.http import Problem
+from shared.http import PROBLEM_JSON, Problem
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"])
 
@@ -50,7 +50,11 @@ class ImportReport(BaseModel):
     openapi_extra=_CSV_BODY,
     responses={
         200: {"model": ImportReport, "description": "It was only tried: this is what would be wrong."},
-        422: {"model": ImportReport, "description": "Nothing was created: these lines are wrong."},
+        422: {
+            "model": ImportReport,
+            "description": "Nothing was created: these lines are wrong, or the request itself is.",
+            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        },
     },
 )
 async def import_sessions(

@@ -7,16 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from schemathesis import Case, GenerationMode
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import (
-    ignored_auth,
-    negative_data_rejection,
-    positive_data_acceptance,
-)
 
 from services.enrolment import desk
 from services.enrolment.app import compose
@@ -26,6 +16,7 @@ from shared import clock
 from shared.database import Database
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, open_now
+from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 
 SESSION = open_now(approval="selection", organiser="bretagne")
@@ -65,32 +56,9 @@ async def _fill(url: str) -> None:
     await database.close()
 
 
-DOCUMENT = schemathesis.openapi.from_dict(
-    compose(settings_for("postgresql://nobody@localhost/nothing")).api.openapi()
-)
-OPERATIONS = {one.ok().label: one.ok() for one in DOCUMENT.get_all_operations() if isinstance(one, Ok)}
+OPERATIONS = operations_of(compose(settings_for("postgresql://nobody@localhost/nothing")).api)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_outside_of_the_document(served: str, label: str) -> None:
-    operation = OPERATIONS[label]
-
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(
-        operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
-        st.booleans(),
-    )
-    def ask(case: Case[Any], of_the_session_there_is: bool) -> None:
-        if of_the_session_there_is and "session_id" in case.path_parameters:
-            case.path_parameters["session_id"] = str(SESSION.session_id)
-        case.call_and_validate(
-            base_url=served,
-            headers={"Authorization": f"Bearer {TOKEN}"},
-            excluded_checks=[
-                positive_data_acceptance,  # what is well-formed may still be refused
-                negative_data_rejection,  # what was wrong may have been mended above
-                ignored_auth,  # which it would try where everybody may look, too
-            ],
-        )
-
-    ask()
+    ask_anything(OPERATIONS[label], served, token=TOKEN, known={"session_id": str(SESSION.session_id)})

@@ -9,16 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from schemathesis import Case, GenerationMode
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import (
-    ignored_auth,
-    negative_data_rejection,
-    positive_data_acceptance,
-)
 
 from services.notifier.app import compose
 from services.notifier.settings import Settings
@@ -27,6 +17,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
+from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 from tests.support.smtp import ScriptedRelay
 from tests.unit.notifier.builders import a_decision, a_session
@@ -77,33 +68,10 @@ def served(
         yield address, mail_id
 
 
-DOCUMENT = schemathesis.openapi.from_dict(
-    compose(settings_for("postgresql://nobody@localhost/nothing")).api.openapi()
-)
-OPERATIONS = {one.ok().label: one.ok() for one in DOCUMENT.get_all_operations() if isinstance(one, Ok)}
+OPERATIONS = operations_of(compose(settings_for("postgresql://nobody@localhost/nothing")).api)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_outside_of_the_document(served: tuple[str, str], label: str) -> None:
-    operation = OPERATIONS[label]
     address, mail_id = served
-
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(
-        operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
-        st.booleans(),
-    )
-    def ask(case: Case[Any], about_the_mail_there_is: bool) -> None:
-        if about_the_mail_there_is and "mail_id" in case.path_parameters:
-            case.path_parameters["mail_id"] = mail_id
-        case.call_and_validate(
-            base_url=address,
-            headers={"Authorization": f"Bearer {TOKEN}"},
-            excluded_checks=[
-                positive_data_acceptance,  # what is well-formed may still be unknown
-                negative_data_rejection,  # what was wrong may have been mended above
-                ignored_auth,  # which it would try where everybody may look, too
-            ],
-        )
-
-    ask()
+    ask_anything(OPERATIONS[label], address, token=TOKEN, known={"mail_id": mail_id})
