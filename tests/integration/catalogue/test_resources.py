@@ -161,7 +161,7 @@ async def test_a_correction_over_somebody_elses_is_kept_for_another_look(desk: B
     form = {name: hidden(page, name) for name in ("cle", "version")}
     form |= {"title": "Mien", "url": REPLAY["url"], "summary": ""}
     answer = await desk.post(path, data=form)
-    assert (answer.status_code, "a changé depuis" in answer.text) == (409, True)
+    assert (answer.status_code, "a changé depuis" in answer.text) == (412, True)
     assert 'value="Mien"' in answer.text
     again = await desk.post(path, data=form | {"version": hidden(answer.text, "version")})
     assert again.status_code == 303

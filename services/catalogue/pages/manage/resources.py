@@ -78,7 +78,7 @@ async def _page(
         history = await trail.of(tx, resource.resource_id, None, one.HISTORY)
     return visit.page(
         "gestion-ressource.html",
-        status=409 if stale else 422 if said else 200,
+        status=412 if stale else 422 if said else 200,
         resource=resource,
         values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
         errors=said,
