@@ -5,7 +5,6 @@ Writes are rare and take turns under one lock: a person may come by agent and by
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -16,7 +15,6 @@ from services.notifier.store.queueing import Addressee, queue_letter
 from shared.database import Transaction
 from shared.events.portal import SubscriptionChanged
 
-CONFIRM_WITHIN = timedelta(hours=48)
 MOST_REQUESTS = 3
 """Letters that one address can be made to get in a day by typing it into our page."""
 

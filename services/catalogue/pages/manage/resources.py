@@ -82,7 +82,7 @@ async def _page(
         resource=resource,
         values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
         errors=said,
-        elsewhere=complaints.elsewhere(said, FIELDS),
+        listed_errors=complaints.listed(said, FIELDS),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=one.done_before(visit),
