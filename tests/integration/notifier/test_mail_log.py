@@ -89,12 +89,15 @@ async def come_in(browser: httpx.AsyncClient) -> str:
 
 async def test_only_support_staff_come_in(sent: Notifier, browser: httpx.AsyncClient) -> None:
     for path in ("", f"/{uuid4()}", f"/{uuid4()}/lettre"):
-        assert "Votre jeton" in (await browser.get(f"/courriels/suivi{path}")).text
+        door = await browser.get(f"/courriels/suivi{path}")
+        assert "Votre jeton" in door.text
+        # Under no-referrer a browser says "Origin: null" of its form, which is nobody's.
+        assert door.headers["referrer-policy"] == "same-origin"
     for token in ("organiser", "nobody", ""):
         refused = await browser.post("/courriels/suivi/connexion", data={"jeton": token})
         assert refused.status_code == 403
         assert not browser.cookies
-    for origin in ("https://evil.example", "http://[bad"):
+    for origin in ("https://evil.example", "http://[bad", "null"):
         foreign = await browser.post(
             "/courriels/suivi/connexion", data={"jeton": "support"}, headers={"origin": origin}
         )

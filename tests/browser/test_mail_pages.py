@@ -1,0 +1,149 @@
+"""The notifier's pages in a real Chromium: nothing for axe to report, on a phone and on a desk."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import text
+
+from services.notifier.app import compose
+from services.notifier.settings import Settings
+from shared import clock
+from shared.events.catalogue import ResourcePublished, SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from shared.events.portal import SubscriptionChanged
+from shared.links import Purpose
+from tests.browser.conftest import violations
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.serving import serving
+from tests.support.smtp import ScriptedRelay
+from tests.unit.notifier.builders import a_decision, a_session
+
+pytestmark = pytest.mark.browser
+
+TOKEN = "assistance"
+LOG = "/courriels/suivi"
+
+
+@dataclass
+class Mails:
+    """A notifier that answers on a port of its own, and the links that its subscriber has."""
+
+    url: str
+    links: dict[Purpose, str]
+
+
+@pytest.fixture(scope="module")
+def mails(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mails]:
+    """One mail that waits, one subscriber, one community to follow."""
+    tokens_file = tmp_path_factory.mktemp("mails") / "tokens.json"
+    entry = {"name": TOKEN, "role": "support", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
+    tokens_file.write_text(json.dumps([entry]))
+    url, links = migrated("notifier"), dict[Purpose, str]()
+
+    @asynccontextmanager
+    async def notifier(address: str) -> AsyncIterator[object]:
+        given = settings_of("notifier", url, "localhost:1") | {"PUBLIC_BASE_URL": address}
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in given.items()} | {"api_tokens_file": tokens_file}
+        )
+        process = compose(settings)
+        await fill(Notifier(process.database, ScriptedRelay()))
+        async with process.database.quiet_transaction() as tx:
+            subscriber = await tx.scalar(text("SELECT subscriber_id FROM subscriber"))
+            request = await tx.scalar(text("SELECT request_id FROM subscription_request"))
+        assert settings.links is not None
+        about = {Purpose.PREFERENCES: subscriber, Purpose.UNSUBSCRIBE: subscriber, Purpose.CONFIRM: request}
+        until = clock.now() + timedelta(hours=1)
+        for purpose, what in about.items():
+            links[purpose] = f"{purpose.value}/{settings.links.token(purpose, str(what), until=until)}"
+        yield process.api
+        await process.database.close()
+
+    with serving(notifier) as address:
+        yield Mails(address, links)
+
+
+async def fill(notifier: Notifier) -> None:
+    community = {
+        "resource_id": uuid4(),
+        "version": 1,
+        "kind": "community",
+        "title": "E-communauté : ressources humaines",
+        "url": "https://ressources.example/1",
+        "themes": ["evolution-des-metiers"],
+        "published_at": clock.now(),
+    }
+    await notifier.hear(ResourcePublished.model_validate(community))
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(
+        SubscriptionChanged(
+            agent_id="A-1", email="a-1@ville.example", subscribed=True, community="evolution-des-metiers"
+        )
+    )
+    await notifier.change(
+        "INSERT INTO subscription_request (request_id, address, interests) "
+        "VALUES (gen_random_uuid(), 'b@ville.example', '{delegation:bretagne}')"
+    )
+
+
+@pytest.fixture(params=[360, 1200], ids="{} px".format)
+def tab(request: pytest.FixtureRequest, chromium: Browser, mails: Mails) -> Iterator[Page]:
+    context = chromium.new_context(
+        base_url=mails.url, viewport={"width": request.param, "height": 800}, locale="fr-FR"
+    )
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    yield page
+    context.close()
+
+
+def looks_right(page: Page, heading: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    assert violations(page) == []
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_axe_finds_nothing_on_the_pages_of_subscribers(tab: Page, mails: Mails) -> None:
+    tab.goto("/courriels/abonnement")
+    looks_right(tab, "S’abonner aux nouveautés")
+    expect(tab.get_by_role("group", name="E-communautés").get_by_role("checkbox")).to_have_count(1)
+    tab.get_by_role("button", name="M’abonner").click()
+    expect(tab.get_by_label("Votre adresse électronique")).to_have_accessible_description(
+        "De la forme prenom.nom@ville.fr. Elle ne sert qu’à ces envois. "
+        "Saisissez une adresse de la forme prenom.nom@ville.fr."
+    )
+    looks_right(tab, "S’abonner aux nouveautés")
+    for purpose, heading in (
+        (Purpose.CONFIRM, "Confirmer votre abonnement"),
+        (Purpose.PREFERENCES, "Vos abonnements"),
+        (Purpose.UNSUBSCRIBE, "Se désabonner"),
+    ):
+        tab.goto(mails.links[purpose])
+        looks_right(tab, heading)
+
+
+def test_axe_finds_nothing_on_the_pages_of_the_mail_log(tab: Page) -> None:
+    tab.goto(LOG)
+    looks_right(tab, "Suivi des courriels")
+    tab.get_by_label("Votre jeton").fill(TOKEN)
+    tab.get_by_role("button", name="Entrer").click()
+    expect(tab.get_by_role("search")).to_be_visible()
+    looks_right(tab, "Suivi des courriels")
+    tab.get_by_label("Identifiant de l’agent").fill("IEL-0048151")
+    tab.get_by_role("button", name="Chercher").click()
+    looks_right(tab, "Suivi des courriels")
+    tab.get_by_role("link", name="Votre inscription est confirmée").click()
+    looks_right(tab, "Votre inscription est confirmée")
+    tab.goto(LOG)
+    tab.get_by_role("button", name="Quitter (assistance)").click()
+    expect(tab.get_by_label("Votre jeton")).to_be_visible()
