@@ -116,10 +116,10 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
             "delays": [one.delay for one in settlements],
         },
     )
-    by_mail = {one.claim.mail_id: one for one in settlements}
+    by_claim = {one.claim: one for one in settlements}
     events: list[Event | None] = []
     for row in rows:
-        one = by_mail[row.mail_id]
+        one = by_claim[Claim(row.mail_id, row.claims)]
         if one.bad_address is not None:
             events.append(await _end(tx, row, one.bad_address))
         events.append(told_of(row, suppressed=one.suppressed or one.bad_address is not None))
@@ -253,7 +253,7 @@ _SETTLE = text(
            AS end_ (mail_id, number, state, code, answer, delay)
      WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING mail.mail_id, recipient, address, template,
+    RETURNING mail.mail_id, claims, recipient, address, template,
               coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id,
               session_id, enrolment_id, mail.state, message_id, settled_at, smtp_code"""
 )

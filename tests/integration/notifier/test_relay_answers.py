@@ -165,6 +165,26 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     assert set(notifier.relay.per_message_id().values()) == {1}
 
 
+async def test_a_relay_that_wants_another_login_is_not_trusted_for_the_connections_that_lie_idle(
+    relay: ScriptedRelay,
+) -> None:
+    hang = Hang()
+    relay.script("MAIL", hang)
+    mailer = Mailer(Relay("127.0.0.1", relay.port), size=2)
+    first = asyncio.create_task(mailer.send(MAIL, yes))
+    await relay.reached("MAIL")
+    await mailer.send(MAIL, yes)
+    hang.release.set()
+    await first
+    assert relay.connections == 2
+    relay.script("MAIL", Reply("530 login"), Reply("530 login"))
+    assert (await mailer.send(MAIL, yes)).verdict is Verdict.RETRY
+    assert not await mailer.try_relay()
+    assert await mailer.try_relay()
+    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
+    await mailer.close()
+
+
 async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connection(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
