@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -92,6 +93,18 @@ def new_api(service: str, description: str) -> FastAPI:
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
     return api
+
+
+def is_from_here(headers: Headers, address: str) -> bool:
+    """Whether a form was sent from a page of ours, as far as its browser says where from.
+
+    ``address`` is where the public finds us; a proxy may call us by another name. A browser that says nothing
+    is believed: that is what the key in each form is for.
+    """
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] in (headers.get("host"), urlsplit(address).netloc)
 
 
 def has_it(if_none_match: str | None, etag: str) -> bool:

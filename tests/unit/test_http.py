@@ -1,4 +1,4 @@
-"""HTTP at the edge: what every service answers to a body that is too large, and to HEAD."""
+"""HTTP at the edge: bodies that are too large, HEAD, and whose forms are taken."""
 
 from collections.abc import AsyncIterator
 
@@ -6,10 +6,11 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.types import Message
 
 from shared import http
-from shared.http import PROBLEM_JSON, new_api
+from shared.http import PROBLEM_JSON, is_from_here, new_api
 
 
 class _Body(BaseModel):
@@ -100,3 +101,25 @@ async def test_head_is_answered_as_get_and_never_with_a_body() -> None:
     assert start["status"] == 200
     assert (b"content-length", b"4") in start["headers"]
     assert {body["body"] for body in bodies} == {b""}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_ours"),
+    [
+        ({}, True),
+        ({"origin": "https://formations.example.fr"}, True),
+        ({"origin": "http://catalogue:8001"}, True),
+        ({"origin": "https://ailleurs.example"}, False),
+        ({"origin": "https://formations.example.fr.ailleurs.example"}, False),
+        ({"origin": "null"}, False),
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+    ],
+)
+def test_a_form_is_taken_from_our_own_pages_by_either_of_our_names(
+    said: dict[str, str], is_ours: bool
+) -> None:
+    headers = Headers({"host": "catalogue:8001"} | said)
+    assert is_from_here(headers, "https://formations.example.fr/offre") is is_ours

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -28,6 +28,7 @@ from services.catalogue.store.logins import Login
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
+from shared.http import is_from_here
 
 LASTS = timedelta(hours=8)
 """A working day."""
@@ -180,12 +181,7 @@ def _organiser(site: Site, token_digest: str) -> Principal | None:
 
 async def _form(request: Request) -> tuple[Mapping[str, str], bytes | None]:
     """The fields of a form of this site, and its file. Raises a 403 for one of another site, a 400, a 413."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise HTTPException(403)
-    origin = request.headers.get("origin")
-    # A proxy may call the service by another name than the public does.
-    names = (request.headers.get("host"), urlsplit(site_of(request).address).netloc)
-    if origin is not None and origin.partition("://")[2] not in names:
+    if not is_from_here(request.headers, site_of(request).address):
         raise HTTPException(403)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -29,6 +28,7 @@ from shared import french
 from shared.auth import Principal, Role, Tokens
 from shared.database import Database
 from shared.events.vocabulary import AgentId
+from shared.http import is_from_here
 from shared.pages import PRIVATE, Endpoint, Rendering
 
 LOG = "/courriels/suivi"
@@ -69,7 +69,7 @@ def add_to(
     ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
     finds this service.
     """
-    pages = _Pages(database, tokens, renderer, rendering, urlsplit(public_url))
+    pages = _Pages(database, tokens, renderer, rendering, public_url)
     routes: tuple[tuple[str, Endpoint, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (f"{LOG}/connexion", pages.come_in, ["GET", "POST"]),
@@ -111,7 +111,7 @@ class _Pages:
     tokens: Tokens
     renderer: Renderer
     rendering: Rendering
-    public_url: SplitResult
+    public_url: str
 
     # ------------------------------------------------------------------------------------ coming in
 
@@ -122,7 +122,7 @@ class _Pages:
         async with request.form(max_files=0, max_fields=5) as sent:
             token = _text(sent, "jeton")
         who = self.tokens.owner_of(token)
-        if who is None or not _may(who) or not self._from_here(request):
+        if who is None or not _may(who) or not is_from_here(request.headers, self.public_url):
             return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
         async with self.database.quiet_transaction() as tx:
             secret = await logins.begin(tx, hashlib.sha256(token.encode()).hexdigest())
@@ -132,7 +132,7 @@ class _Pages:
             secret,
             max_age=int(logins.LASTS.total_seconds()),
             path=LOG,
-            secure=self.public_url.scheme == "https",
+            secure=self.public_url.startswith("https://"),
             httponly=True,
             samesite="strict",
         )
@@ -158,15 +158,9 @@ class _Pages:
 
     def _ours(self, visit: _Visit, sent: FormData, request: Request) -> bool:
         """Whether a form came from a page that this browser was given."""
-        return self._from_here(request) and hmac.compare_digest(
+        return is_from_here(request.headers, self.public_url) and hmac.compare_digest(
             _text(sent, "cle").encode(), visit.key.encode()
         )
-
-    def _from_here(self, request: Request) -> bool:
-        """A browser that says where a form came from must say here: by our public name or the one it used."""
-        origin = request.headers.get("origin")
-        here = (request.headers.get("host", ""), self.public_url.netloc)
-        return origin is None or origin.partition("://")[2] in here
 
     # ------------------------------------------------------------------------------------ the log
 
