@@ -112,6 +112,7 @@ _ATTENDANCE_FAULTS = {
     OrganisingFault.NOT_ENROLLED: "this agent has no seat in the session",
     OrganisingFault.NO_SUCH_MODULE: "the session has no such module; say which of its modules is meant",
     OrganisingFault.NOT_STARTED: "the module has not begun",
+    OrganisingFault.CONTRADICTION: "another record says otherwise of this agent and module",
 }
 
 

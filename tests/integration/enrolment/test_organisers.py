@@ -419,13 +419,15 @@ async def test_one_record_that_cannot_be_taken_refuses_all(front: Front, ask: As
         seen("A-9", "attended", 1),
         seen("A-1", "absent", 3),
         seen("A-1", "absent"),
+        seen("A-0", "absent", 1),
     ]
     answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json={"records": records})
-    assert problem(answer, 422) == ["body.records.1", "body.records.2", "body.records.3"]
+    assert problem(answer, 422) == [f"body.records.{number}" for number in (1, 2, 3, 4)]
     assert [one["code"] for one in answer.json()["errors"]] == [
         "not_enrolled",
         "no_such_module",
         "no_such_module",
+        "contradiction",
     ]
     assert [one["attendance"] for one in await listed(ask, session)] == [[], []]
 
