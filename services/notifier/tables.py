@@ -86,10 +86,11 @@ class KnownEnrolment(_Base, table=True):
 
 
 class KnownReplay(_Base, table=True):
-    """A replay that was announced, once, by the event ``event_id``."""
+    """A replay that was announced, once, by the event ``event_id``; its facts are of its newest version."""
 
     __tablename__ = "replay"
     resource_id: UUID = Field(primary_key=True)
+    version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     event_id: UUID
     session_id: UUID = Field(index=True)
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

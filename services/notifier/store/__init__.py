@@ -10,15 +10,12 @@ from services.notifier.store.fan_out import (
     TASKS,
     FanOut,
     Task,
-    announce,
-    announce_to,
     begin,
     lock_sessions,
     news_items,
     next_slice,
     publish_news,
     remember_news,
-    remember_replays,
 )
 from services.notifier.store.fan_out import purge as purge_fan_outs
 from services.notifier.store.knowledge import (
@@ -45,6 +42,7 @@ from services.notifier.store.lookup import (
 )
 from services.notifier.store.projections import compare
 from services.notifier.store.queueing import Addressee, drop_letters_to_come, queue, queue_letter
+from services.notifier.store.replays import announce, announce_to, remember_replays
 from services.notifier.store.sending import (
     Claim,
     Claimed,

@@ -17,13 +17,11 @@ from sqlalchemy import Row, text
 
 from services.notifier import letters, tables
 from services.notifier.interests import read, written
-from services.notifier.letters import KINDS, Facts, Letter, NewsItem, NewsKind, Template, next_edition
+from services.notifier.letters import KINDS, Facts, NewsItem, NewsKind, Template, next_edition
 from services.notifier.store.knowledge import known_sessions
 from services.notifier.store.queueing import ONCE, PATIENCE
 from shared import clock
-from shared.database import Transaction, insert_many
-from shared.events.catalogue import ReplayPublished
-from shared.messaging.decoding import Received
+from shared.database import Transaction
 
 
 class Task(StrEnum):
@@ -109,56 +107,6 @@ async def purge(tx: Transaction) -> int:
     return (await tx.execute(_PURGE)).rowcount
 
 
-# ------------------------------------------------------------------------------------------ replays
-
-
-async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]) -> None:
-    """Write to everyone enrolled in the recorded sessions.
-
-    A replay is announced by its first event; a later version of it (a corrected title) mails nobody again.
-    """
-    new = await remember_replays(tx, replays)
-    await begin(
-        tx,
-        [
-            FanOut(row.event_id, Task.REPLAY, row.session_id, json.loads(row.facts), row.announced_at)
-            for row in new
-        ],
-    )
-
-
-async def remember_replays(
-    tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]
-) -> Sequence[Row[Any]]:
-    """Know these replays, and tell nobody. Returns those that are new."""
-    if not replays:
-        return []
-    rows = {
-        received.event.resource_id: {
-            "resource_id": received.event.resource_id,
-            "event_id": received.id,
-            "session_id": received.event.session_id,
-            "facts": json.dumps(letter.facts),
-            "announced_at": received.received_at,
-        }
-        for received, letter in reversed(replays)
-    }
-    new = await insert_many(
-        tx,
-        tables.replay,
-        list(rows.values()),
-        then="ON CONFLICT (resource_id) DO NOTHING "
-        "RETURNING event_id, session_id, facts::text AS facts, announced_at",
-    )
-    return new.all()
-
-
-async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Write to those whose enrolment was told after the replay was: their event was late, not they."""
-    if enrolment_ids:
-        await tx.execute(_REPLAY_LATE, _of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
-
-
 # ------------------------------------------------------------------------------------------ news
 
 
@@ -216,7 +164,7 @@ async def _news(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None
             "due_at": edition.due_at,
             "patience": PATIENCE,
             "called_for_at": fan_out.called_for_at,
-            **_of(Template.NEWS),
+            **of(Template.NEWS),
         },
     )
 
@@ -225,12 +173,12 @@ async def _news(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None
 
 
 async def _replay(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
-    await tx.execute(_TO_ALL, _of(Template.REPLAY_AVAILABLE) | _about(fan_out, ids))
+    await tx.execute(_TO_ALL, of(Template.REPLAY_AVAILABLE) | _about(fan_out, ids))
 
 
 async def _change(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
     """Whoever enrolled after the change was told the session as it is."""
-    await tx.execute(_TO_THOSE_BEFORE, _of(_CHANGES[Task(fan_out.task)]) | _about(fan_out, ids))
+    await tx.execute(_TO_THOSE_BEFORE, of(_CHANGES[Task(fan_out.task)]) | _about(fan_out, ids))
 
 
 async def _schedule(tx: Transaction, fan_out: Row[Any], ids: Sequence[UUID]) -> None:
@@ -270,7 +218,8 @@ _DO = {
 }
 
 
-def _of(template: Template) -> dict[str, Any]:
+def of(template: Template) -> dict[str, Any]:
+    """What all letters of a template have in common, as parameters of a statement."""
     return {"template": template.value, "priority": int(KINDS[template].priority)}
 
 
@@ -331,26 +280,18 @@ _ADVANCE = text(
 )
 _PURGE = text("DELETE FROM fan_out WHERE done_at < now() - interval '30 days'")
 
-_COLUMNS = (
+MAIL_COLUMNS = (
     "event_id, template, recipient, address, given_name, family_name, session_id, enrolment_id, version, "
     "facts, needs_session, priority, called_for_at"
 )
 _WHO = "agent_id, address, given_name, family_name, session_id, enrolment_id, version"
 _TO = f"""
-    INSERT INTO mail ({_COLUMNS})
+    INSERT INTO mail ({MAIL_COLUMNS})
     SELECT :event_id, :template, {_WHO}, CAST(:facts AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608
 _TO_ALL = text(f"{_TO} {ONCE}")
 _TO_THOSE_BEFORE = text(f"{_TO} AND since < :called_for_at {ONCE}")
-_REPLAY_LATE = text(
-    f"""
-    INSERT INTO mail ({_COLUMNS})
-    SELECT replay.event_id, :template, agent_id, address, given_name, family_name, replay.session_id,
-           enrolment_id, enrolment.version, replay.facts, true, :priority, announced_at
-      FROM replay JOIN enrolment ON enrolment.session_id = replay.session_id AND standing = 'enrolled'
-     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608
-)
 _PLANNED = (
     "unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), CAST(:dues AS timestamptz[]), "
     "CAST(:untils AS timestamptz[])) AS planned (template, moment, due_at, until)"
@@ -367,7 +308,7 @@ _MOVE = text(
 )
 _PLAN = text(
     f"""
-    INSERT INTO mail ({_COLUMNS}, due_at, give_up_at)
+    INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)
     SELECT :event_id, planned.template, {_WHO}, '{{}}', true, :priority, :called_for_at, planned.due_at,
            planned.due_at + :patience
       FROM enrolment CROSS JOIN {_PLANNED}
@@ -380,7 +321,7 @@ _PLAN = text(
 )
 _TO_SUBSCRIBERS = text(
     f"""
-    INSERT INTO mail ({_COLUMNS}, due_at, give_up_at)
+    INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)
     SELECT :edition_id, :template, coalesce(agent_id, 'abonnement-' || subscriber_id), address, given_name,
            family_name, NULL, NULL, 0,
            jsonb_build_object('items', jsonb_build_array(item_id), 'subscriber', subscriber_id), false,

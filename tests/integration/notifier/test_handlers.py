@@ -150,6 +150,28 @@ async def test_a_corrected_replay_mails_nobody_again(notifier: Notifier) -> None
     assert await recipients(notifier, "replay-available") == ["A-1"]
 
 
+async def test_letters_still_to_be_sent_have_the_address_that_a_replay_was_corrected_to(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(enrolled(1), enrolled(2))
+    replay = a_replay()
+    await notifier.hear(replay)
+    await notifier.change("UPDATE mail SET state = 'sent' WHERE recipient = 'A-1'")
+    waiting = a_replay(resource_id=uuid4())
+    await notifier.take(waiting)  # its fan-out has not begun
+    right = {"version": 3, "url": "https://replay.example/right"}
+    await notifier.take(replay.model_copy(update=right), waiting.model_copy(update=right))
+    await notifier.take(replay.model_copy(update={"version": 2, "url": "https://replay.example/late"}))
+    await notifier.hear(enrolled(3))
+    rows = await notifier.rows(
+        "recipient, event_id, facts ->> 'replay_url' AS url, created_at, mail_id",
+        where="template = 'replay-available'",
+    )
+    assert len(rows) == 6
+    old = [(row.recipient, row.url) for row in rows if row.url != "https://replay.example/right"]
+    assert old == [("A-1", "https://replay.example/1")], "it has left"
+
+
 async def test_who_is_told_as_enrolled_only_after_the_replay_still_gets_it(notifier: Notifier) -> None:
     """The two topics have no common order."""
     await notifier.hear(a_replay())

@@ -1,4 +1,4 @@
-"""When a subscription was confirmed, so that it is once."""
+"""When a subscription was confirmed, so that it is once; which version of a replay letters tell."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,9 @@ def upgrade() -> None:
     op.add_column(
         "subscription_request", sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True)
     )
+    op.add_column("replay", sa.Column("version", sa.Integer(), server_default="0", nullable=False))
 
 
 def downgrade() -> None:
+    op.drop_column("replay", "version")
     op.drop_column("subscription_request", "confirmed_at")
