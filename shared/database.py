@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from sqlalchemy import DateTime, MetaData, Table, TextClause, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
@@ -80,7 +81,7 @@ class Database:
         try:
             async with self._engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-        except (OSError, TimeoutError, DBAPIError) as error:
+        except (OSError, TimeoutError, DBAPIError, *_DRIVER) as error:
             raise DatabaseUnreachable(
                 f"The database {self.url.render_as_string()} cannot be used ({_first_line(error)}). "
                 "Check that it runs and that the *_DATABASE_URL setting is right."
@@ -220,6 +221,7 @@ def _cast(table: Table, name: str, array: str = "") -> str:
     return f"CAST(:{name} AS {table.c[name].type.compile(dialect)}{array})"
 
 
+_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
 _TEMPORARY_STATES = (
     "08",  # connection
     "25",  # a transaction in the wrong state: the session timeout struck
@@ -240,6 +242,8 @@ def is_temporary(error: BaseException) -> bool:
 
     Source: PostgreSQL, appendix A, classes of SQLSTATE.
     """
+    if isinstance(error, _DRIVER):  # it fell while it was being set up, before SQLAlchemy knew of it
+        return True
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
         if isinstance(state, str):

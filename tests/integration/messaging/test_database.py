@@ -1,8 +1,11 @@
 """A connection is the same wherever the server stands."""
 
+from typing import Any
+
+import pytest
 from sqlalchemy import text
 
-from shared.database import Database
+from shared.database import Database, DatabaseUnreachable, is_temporary
 
 
 async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(database: Database) -> None:
@@ -16,3 +19,22 @@ async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(database
     async with again.quiet_transaction() as tx:
         assert await tx.scalar(text(query)) is True
     await again.close()
+
+
+def _die(connection: Any, _record: Any) -> None:
+    connection.run_async(lambda driver: driver.execute("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+async def test_a_connection_that_falls_while_it_is_made_is_no_fault_of_the_data(
+    notifier_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's own error comes through then; taken for the data's, records would be parked for it."""
+    monkeypatch.setattr("shared.database._know_arrays", _die)
+    database = Database(notifier_url, application_name="test")
+    with pytest.raises(Exception) as fell:  # noqa: PT011 whatever it is, it must be known as temporary
+        async with database.quiet_transaction():
+            pass
+    assert is_temporary(fell.value)
+    with pytest.raises(DatabaseUnreachable):
+        await database.check()
+    await database.close()
