@@ -19,7 +19,7 @@ HOLD_SECONDS = 2.0
 """Nobody is held who would wait longer: their lease would run out here, and they would be in the way."""
 REMEMBERED_TURNS = 100
 """After so many, older ones count half: a domain that has become slower or faster is soon known as such."""
-AWAY_SECONDS = (0.5, 600.0)
+AWAY_SECONDS = (0.5, 120.0)
 """How long who is turned away stays away, at least and at most; the domain may be faster by then."""
 
 
@@ -42,6 +42,7 @@ class Later:
 class _Domain(Generic[Job]):
     """What one domain has in hand, and how fast it has been while somebody waited for it."""
 
+    most: int
     under_way: int = 0
     held: deque[Job] = field(default_factory=deque)
     seconds: float = 0.0
@@ -52,9 +53,9 @@ class _Domain(Generic[Job]):
     """When all who were turned away will have had their turn."""
 
     def pace(self, now: float) -> float:
-        """Seconds from one turn to the next; while nobody has left, as long as that has taken."""
+        """Seconds from one turn to the next; while few have left, as if all under way left by now."""
         waited = now - self.last if self.held else 0.0
-        return (self.seconds + waited) / max(self.turns, 1.0)
+        return (self.seconds + waited) / max(self.turns, self.most)
 
     def is_slow(self, now: float) -> bool:
         return len(self.held) * self.pace(now) > HOLD_SECONDS
@@ -84,7 +85,7 @@ class Domains(Generic[Job]):
 
     def enter(self, name: str, job: Job) -> Entry | Later:
         """Ask for a turn. After ``NOW``, :meth:`leave` must follow."""
-        domain = self._domains.setdefault(name, _Domain())
+        domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
             return Entry.NOW
