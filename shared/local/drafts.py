@@ -17,6 +17,12 @@ _PARIS = ZoneInfo("Europe/Paris")
 _IN_EUROPE = 13  # of the delegations, which come first: the others have clocks of their own
 
 
+def where_it_is_day(now: datetime) -> str:
+    """A zone in whose day news may leave now: the letter of a replay waits for the morning of its session."""
+    zones = ("Europe/Paris", "America/Martinique", "Indian/Reunion", "Pacific/Noumea")
+    return next(zone for zone in zones if 8 <= now.astimezone(ZoneInfo(zone)).hour < 19)
+
+
 def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the sessions to draft, by the part that they play."""
     opened = now - timedelta(days=1)
@@ -50,6 +56,7 @@ def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
                 starts_at=_iso(now - timedelta(minutes=30)),
                 ends_at=_iso(now + timedelta(hours=2)),
                 enrolment_closes_at=_iso(now + timedelta(hours=1)),
+                timezone=where_it_is_day(now),
             )
         ],
         "offers": [event(14, "L’IA au quotidien, atelier local", 3, waiting_list="offer")],
