@@ -71,7 +71,7 @@ class Relay:
                 failures += 1
                 await self._after_failure(error, failures)
                 continue
-            if published < PASS:  # that was all; what is committed meanwhile wakes us
+            if published < PASS:  # the rest is nobody's or another process's; a commit meanwhile wakes us
                 await _either(self._woken.wait(), POLL_SECONDS)
         await self._last_pass()
 

@@ -100,7 +100,7 @@ class Deliverer:
                 if not await self._relay_answers(stop):
                     continue
                 try:
-                    room = [one for one in Priority if self._lanes.has_room_for(one)]
+                    room = self._lanes.with_room()
                     claimed, is_all = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):

@@ -19,6 +19,7 @@ from services.notifier import letters, store
 from services.notifier.delivery import endings
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Domains, Entry, Later
+from services.notifier.letters import Priority
 from services.notifier.mailer import Mailer, Outcome, Verdict
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
@@ -56,7 +57,7 @@ class Job:
 class Lanes:
     """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
 
-    ``on_room`` is called when there is room again for what :meth:`has_room_for` refused, ``on_settled`` after
+    ``on_room`` is called when there is room again for what :meth:`with_room` left out, ``on_settled`` after
     outcomes were committed, and what tells of them stands in the outbox.
     """
 
@@ -80,10 +81,10 @@ class Lanes:
         self._domains: Domains[Job] = Domains(most=per_domain)
         self._on_room = on_room
         self._on_settled = on_settled
-        self._refused = False
+        self._refused: Priority | None = None
         self._jobs: asyncio.PriorityQueue[tuple[int, int, Job | None]] = asyncio.PriorityQueue()
         self._places = itertools.count()
-        self._waiting = dict.fromkeys(letters.Priority, 0)
+        self._waiting = dict.fromkeys(Priority, 0)
         self._tasks: list[asyncio.Task[None]] = []
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
@@ -98,12 +99,15 @@ class Lanes:
             self._waiting[job.claimed.priority] += 1
             self._jobs.put_nowait((job.claimed.priority, next(self._places), job))
 
-    def has_room_for(self, priority: letters.Priority) -> bool:
-        """Whether a mail of this priority would soon have its turn."""
+    def with_room(self) -> list[Priority]:
+        """The priorities of which a mail would soon have its turn; ``on_room`` tells when there are more."""
+        refused = [one for one in Priority if not self._has_room_for(one)]
+        self._refused = refused[0] if refused else None
+        return [one for one in Priority if one not in refused]
+
+    def _has_room_for(self, priority: Priority) -> bool:
         ahead = sum(waiting for other, waiting in self._waiting.items() if other <= priority)
-        has_room = ahead + self._domains.waiting() <= ENOUGH
-        self._refused = self._refused or not has_room
-        return has_room
+        return ahead + self._domains.waiting() <= ENOUGH
 
     def have_died(self) -> bool:
         """Whether one has ended by a fault: :meth:`close` raises it."""
@@ -133,7 +137,7 @@ class Lanes:
 
     def _end_when_idle(self) -> None:
         for _ in self._tasks:
-            self._jobs.put_nowait((len(letters.Priority), next(self._places), None))
+            self._jobs.put_nowait((len(Priority), next(self._places), None))
 
     # ------------------------------------------------------------------------------------- one lane
 
@@ -174,8 +178,8 @@ class Lanes:
         return job
 
     def _tell_of_room(self) -> None:
-        if self._refused and self.has_room_for(letters.Priority.NEWS):
-            self._refused = False
+        if self._refused is not None and self._has_room_for(self._refused):
+            self._refused = None
             self._on_room()
 
     async def _attempt(self, job: Job) -> Settlement | None:
