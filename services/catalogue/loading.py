@@ -134,7 +134,7 @@ def _changed(planned: PlannedSession, known: Loaded, now: datetime) -> Change | 
         raise OfferError(f"{planned.where}: with what was changed since the last load, {problem.detail}")
     done = rules.amend(session, plan, now) if plan != session.plan else Done(session)
     shown = _moved(known.presentation, before.presentation, given.presentation)
-    after = Loaded(done.session, shown, given)
+    after = Loaded(done.session, given.choosing(done.session.plan, shown), given)
     return None if after == known else Change(known, after, tuple(done.events))
 
 

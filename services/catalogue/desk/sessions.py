@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from services.catalogue import offer_files, rules
+from services.catalogue import rules
 from services.catalogue.desk.failures import Impossible, Invalid, Missing, NotYours, Stale, Wrong
 from services.catalogue.desk.requests import SessionChange, SessionCopy, SessionDraft
 from services.catalogue.rules import Done, Refused, Session
@@ -177,8 +177,9 @@ async def _decide(
         decided = rule(before.session, clock.now())
         if isinstance(decided, Refused):
             raise Impossible(decided)
-        changed = rules.differences(before.session.plan, decided.session.plan)
-        presentation = _stating_less(before.presentation, present(before.presentation), changed)
+        presentation = present(before.presentation)
+        if before.given is not None:
+            presentation = before.given.choosing(decided.session.plan, presentation)
         if decided.session != before.session or presentation != before.presentation:
             await sessions.save(tx, before, decided, presentation, actor=who.name, action=action)
         return await shown(tx, session_id, who)
@@ -191,11 +192,3 @@ async def _as_read(tx: Transaction, session_id: UUID, who: Principal, tags: froz
     if tags is not None and tag not in tags:
         raise Stale("session", tag)
     return known
-
-
-def _stating_less(before: Presentation, after: Presentation, changed: tuple[str, ...]) -> Presentation:
-    """What is shown: of a session that was announced, what somebody changed is the announcement's no more."""
-    if after.source != offer_files.Source.COMMUNIQUE:
-        return after
-    shown = tuple(name for name in ("summary", "experts") if getattr(before, name) != getattr(after, name))
-    return replace(after, choices=tuple(dict.fromkeys((*after.choices, *changed, *shown))))

@@ -189,10 +189,28 @@ async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_
     assert not change.keys() & set(announced)
     changed = (await ask("PATCH", path, by="siege", **change)).json()
     assert changed["choices"] == [*announced, "capacity", "summary"]
-    await loading.load(database, OFFER, as_of=AS_OF)
+    assert (await loading.load(database, OFFER, as_of=AS_OF)).changed == 0
     assert (await ask("GET", path)).json()["choices"] == changed["choices"]
+    await loading.load(database, OFFER, as_of=AS_OF - timedelta(weeks=1))
+    assert (await ask("GET", path)).json()["choices"] == changed["choices"]
+    back = (await ask("PATCH", path, by="siege", capacity=None)).json()
+    assert back["choices"] == [*announced, "summary"]
     rennes = (await ask("PATCH", f"/sessions/{RENNES}", by="siege", **change)).json()
     assert (rennes["source"], rennes["choices"]) == ("illustrative", [])
+
+
+async def test_a_load_marks_what_an_organiser_changed_before_changes_were_marked(
+    offer: loading.Summary, database: Database, ask: Ask
+) -> None:
+    path = f"/sessions/{MOOC}"
+    announced = (await ask("GET", path)).json()["choices"]
+    await ask("PATCH", path, by="siege", capacity=500)
+    async with database.quiet_transaction() as tx:
+        query = text("UPDATE session SET choices = loaded_presentation -> 'choices' WHERE session_id = :id")
+        await tx.execute(query, {"id": MOOC})
+    assert (await ask("GET", path)).json()["choices"] == announced
+    await loading.load(database, OFFER, as_of=AS_OF)
+    assert (await ask("GET", path)).json()["choices"] == [*announced, "capacity"]
 
 
 async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_replay(

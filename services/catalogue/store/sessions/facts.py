@@ -1,9 +1,10 @@
 """What the store gives and takes of sessions, besides the rules' own facts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.catalogue.rules import Occupancy, Plan, Session
+from services.catalogue.offer_files import Source
+from services.catalogue.rules import Occupancy, Plan, Session, differences
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
 
 
@@ -41,6 +42,21 @@ class Given:
 
     plan: Plan
     presentation: Presentation
+
+    def choosing(self, plan: Plan, shown: Presentation) -> Presentation:
+        """What is shown, with its ``choices``: the files' own, and all that is not as they gave it.
+
+        So what an organiser changed of a session that was announced is never the announcement's.
+        """
+        if shown.source != Source.COMMUNIQUE:
+            return shown
+        told = [
+            name
+            for name in ("summary", "experts")
+            if getattr(self.presentation, name) != getattr(shown, name)
+        ]
+        choices = dict.fromkeys((*self.presentation.choices, *differences(self.plan, plan), *told))
+        return replace(shown, choices=tuple(choices))
 
 
 @dataclass(frozen=True, slots=True)
