@@ -130,7 +130,7 @@ async def _own(visit: Visit) -> BespokeRequest:
 async def _page(
     visit: Visit, request: BespokeRequest, *, said: Mapping[str, str] | None = None, stale: bool = False
 ) -> Response:
-    said = said or {}
+    said, tag = said or {}, desk.tag_of(request)
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         every = [one for one in await offers.page(tx, None, 100) if one.format is Format.BESPOKE]
@@ -150,5 +150,5 @@ async def _page(
         listed_errors=complaints.listed(said, _FIELDS),
         stale=stale,
         done=not visit.form and visit.request.query_params.get("fait") == "oui",
-        tag=desk.tag_of(request),
+        tag=tag if stale else visit.form.get("version", tag),
     )

@@ -89,3 +89,20 @@ async def test_an_answer_over_somebody_elses_is_not_given(
     stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
     assert (await desk.post(path, data=stale)).status_code == 412
     assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1
+
+
+async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_elses(
+    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, asked())}"
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+    page = (await desk.get(path)).text
+    assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
+    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
+    faulty = await desk.post(path, data=form | {"advisor_email": ""})
+    assert faulty.status_code == 422
+    mended = await desk.post(path, data=form | {"version": hidden(faulty.text, "version")})
+    assert mended.status_code == 412
+    assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1
+    seen = await desk.post(path, data=form | {"version": hidden(mended.text, "version")})
+    assert seen.status_code == 303
