@@ -17,7 +17,7 @@ from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import PUBLIC, Listed, Wanted
+from services.catalogue.store.sessions import PUBLIC, Wanted
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
@@ -72,7 +72,7 @@ async def session_list(request: Request) -> Response:
         themes = await offers.themes(tx)
         total = await sessions.count(tx, wanted)
         found = await part(tx, wanted, request.query_params, PAGE)
-        beside = Beside() if found.following else await _beside(tx, asked, found.shown)
+        beside = Beside() if found.following else await _beside(tx, asked, wanted)
         over = 0 if total else await sessions.count(tx, replace(asked, past_too=True).wanted(wanted.now))
     body = render(
         request,
@@ -177,12 +177,12 @@ async def accessibility(request: Request) -> Response:
     return answers.cacheable(request, render(request, "accessibilite.html"), modified=BUILT)
 
 
-async def _beside(tx: Transaction, asked: Filters, shown: Sequence[Listed]) -> Beside:
+async def _beside(tx: Transaction, asked: Filters, wanted: Wanted) -> Beside:
     """What a list ends with: the offers and resources with its words; of bespoke training, the offers."""
-    listed = {one.session.offer_id for one in shown}
     text, bespoke = asked.text or None, asked.format is Format.BESPOKE
     if text is None and not bespoke:
         return Beside()
+    listed = await sessions.offer_ids(tx, wanted)
     found = await offers.found(tx, _MOST_OFFERS, text=text, kind=asked.format, theme=asked.theme)
     return Beside(
         [offer for offer in found if offer.offer_id not in listed],

@@ -9,11 +9,12 @@ from sqlalchemy import text
 
 from services.catalogue import tables
 from services.catalogue.app import REVISIONS
+from services.catalogue.pages import browse
 from services.catalogue.store import offers
 from shared import migrations
 from shared.database import Database
-from tests.integration.catalogue.conftest import Ask
-from tests.integration.catalogue.test_pages import MOOC, Browser, found, published, read
+from tests.integration.catalogue.conftest import Ask, in_days
+from tests.integration.catalogue.test_pages import MOOC, Browser, found, published, read, session_links
 
 BESPOKE = {
     f"/offres/sur-mesure-{which}" for which in ("enjeux-ia", "transition-numerique", "evolution-des-metiers")
@@ -65,6 +66,30 @@ async def test_an_offer_whose_session_is_listed_is_not_listed_beside_it(visitor:
     assert "/offres/mooc-fondamentaux-ia" not in page.links
     elsewhere = await read(visitor, "/sessions?recherche=fondamentaux&delegation=corse")
     assert "/offres/mooc-fondamentaux-ia" in elsewhere.links
+
+
+async def test_the_end_of_a_list_leads_to_no_offer_whose_sessions_came_before(
+    an_empty_offer: str, ask: Ask, visit: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse, "PAGE", 2)
+    copied = "format, title, summary, themes, terms, source, choices"
+    for other in ("autre", "sans-session"):
+        await do(
+            database, f"INSERT INTO offer (offer_id, {copied}) SELECT '{other}', {copied} FROM offer LIMIT 1"
+        )
+    dates = [
+        {"starts_at": in_days(days).isoformat(), "ends_at": in_days(days + 0.1).isoformat()}
+        for days in (40, 41, 42)
+    ]
+    first, second, last = [
+        await published(ask, offer_id, **on)
+        for offer_id, on in zip((an_empty_offer, an_empty_offer, "autre"), dates, strict=True)
+    ]
+    start = await read(visit, "/sessions?recherche=essai")
+    assert list(session_links(start)) == [first, second]
+    end = await read(visit, next(link for link in start.links if "apres=" in link))
+    assert list(session_links(end)) == [last]
+    assert [link for link in end.links if link.startswith("/offres/")] == ["/offres/sans-session"]
 
 
 async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: Browser) -> None:

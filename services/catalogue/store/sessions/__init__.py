@@ -21,7 +21,15 @@ from services.catalogue.store.sessions.facts import (
     Viewer,
     Wanted,
 )
-from services.catalogue.store.sessions.listing import addresses, count, page, page_query, shown, titles
+from services.catalogue.store.sessions.listing import (
+    addresses,
+    count,
+    offer_ids,
+    page,
+    page_query,
+    shown,
+    titles,
+)
 from services.catalogue.store.sessions.occupancy import compare_occupancy, record_occupancy
 
 __all__ = [
@@ -42,6 +50,7 @@ __all__ = [
     "for_update",
     "loaded_for_update",
     "next_announcement_after",
+    "offer_ids",
     "page",
     "page_query",
     "record_occupancy",

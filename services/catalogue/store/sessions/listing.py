@@ -53,6 +53,12 @@ async def count(tx: Transaction, wanted: Wanted) -> int:
     return await tx.scalar(query.where(_visible_to(wanted.viewer), *_conditions(wanted))) or 0
 
 
+async def offer_ids(tx: Transaction, wanted: Wanted) -> set[str]:
+    """The offers whose sessions :func:`page` would give in all."""
+    query = select(tables.session.c.offer_id).distinct()
+    return set(await tx.scalars(query.where(_visible_to(wanted.viewer), *_conditions(wanted))))
+
+
 async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
     """The titles of those of the sessions that ``viewer`` may see."""
     columns = tables.session.c
