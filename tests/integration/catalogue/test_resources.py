@@ -138,6 +138,20 @@ async def test_a_replay_is_corrected_from_the_page_of_its_session(
     assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await desk.get("/ressources")).text
 
 
+async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
+    desk: Browser, recorded: str, ask: Ask, database: Database
+) -> None:
+    path, way = (
+        f"/gestion/sessions/{recorded}",
+        f"/gestion/ressources/{await published(ask, session_id=recorded)}",
+    )
+    for change in ("organiser = 'corse'", "organiser = 'bretagne', source = 'illustrative'"):
+        async with database.quiet_transaction() as tx:
+            await tx.execute(text(f"UPDATE resource SET {change}"))
+        page = (await desk.get(path)).text
+        assert (REPLAY["url"] in page, way in page) == (True, False)
+
+
 async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
     desk: Browser, ask: Ask
 ) -> None:
