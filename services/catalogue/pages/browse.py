@@ -174,7 +174,7 @@ async def resource_list(request: Request) -> Response:
 
 async def accessibility(request: Request) -> Response:
     """The statement that the law asks for."""
-    return answers.cacheable(request, render(request, "accessibilite.html"), modified=BUILT)
+    return answers.cacheable(request, render(request, "accessibilite.html"))
 
 
 async def _beside(tx: Transaction, asked: Filters, wanted: Wanted) -> Beside:

@@ -438,7 +438,7 @@ async def test_who_has_a_page_already_gets_304(visitor: Browser, path: str) -> N
         assert (await visitor.get(path, headers={"if-none-match": unknown})).status_code == 200
 
 
-@pytest.mark.parametrize("path", [f"/sessions/{MOOC}", "/accessibilite", "/replays.atom"])
+@pytest.mark.parametrize("path", [f"/sessions/{MOOC}", "/replays.atom"])
 async def test_a_date_is_a_validator_where_it_is_exact(
     visitor: Browser, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +450,11 @@ async def test_a_date_is_a_validator_where_it_is_exact(
     assert (await visitor.get(path, headers=both)).status_code == 200
     for earlier in ("Sat, 01 Jan 2000 00:00:00 GMT", "hier"):
         assert (await visitor.get(path, headers={"if-modified-since": earlier})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions", "/accessibilite"])
+async def test_a_date_that_is_not_exact_is_not_told(visitor: Browser, path: str) -> None:
+    assert "last-modified" not in (await visitor.get(path)).headers
 
 
 async def test_a_file_of_this_version_is_kept_for_ever(visitor: Browser) -> None:
