@@ -69,6 +69,7 @@ class Enrolment(EnrolmentTable, table=True):
             postgresql_where=text(f"state IN ({LIVE_SQL})"),
         ),
         Index("ix_enrolment_session_agent", "session_id", "agent_id"),
+        Index("ix_enrolment_agent", "agent_id"),
         Index(
             "ix_enrolment_line",
             "session_id",

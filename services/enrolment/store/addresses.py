@@ -23,18 +23,20 @@ async def clear_addresses(tx: Transaction, arrived: Mapping[str, UUID | None]) -
 
     Not of who is enrolled elsewhere with another address: that one may be the bad one.
     """
-    if arrived:
-        await tx.execute(
-            _CLEAR, {"agents": list(arrived), "enrolments": list(arrived.values()), "live": LIVE}
-        )
+    marked = list((await tx.execute(_MARKED, {"agents": list(arrived)})).scalars())
+    if marked:
+        reached = [arrived[agent_id] for agent_id in marked]
+        await tx.execute(_CLEAR, {"agents": marked, "enrolments": reached, "live": LIVE})
 
 
-# Enrolments are looked through only for the few agents that are marked.
+# Almost every mail arrives, and almost nobody is marked: enrolments are only read for who is.
+_MARKED = text("SELECT agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
 _CLEAR = text(
     "DELETE FROM bad_address "
     "USING unnest(CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) AS arrived (agent_id, enrolment_id) "
+    "LEFT JOIN enrolment AS reached ON reached.enrolment_id = arrived.enrolment_id "
     "WHERE bad_address.agent_id = arrived.agent_id AND NOT EXISTS ("
-    "SELECT FROM enrolment AS reached JOIN enrolment AS other ON other.agent_id = reached.agent_id "
-    "WHERE reached.enrolment_id = arrived.enrolment_id AND other.state = ANY(CAST(:live AS text[])) "
+    "SELECT FROM enrolment AS other "
+    "WHERE other.agent_id = arrived.agent_id AND other.state = ANY(CAST(:live AS text[])) "
     "AND lower(other.agent ->> 'email') <> lower(reached.agent ->> 'email'))"
 )

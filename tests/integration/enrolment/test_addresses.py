@@ -1,11 +1,15 @@
 """Whose mails come back is known to organisers, until one arrives."""
 
+import asyncio
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
 from services.enrolment.handlers import EmailDelivery, subscriptions
+from services.enrolment.store import addresses
+from services.enrolment.store.facts import LIVE
 from shared import clock
 from shared.database import Database
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
@@ -107,3 +111,23 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
     assert await hear(database, bounced(work.agent_id), arrived) == [work.agent_id]
     await front.withdraw(here, work)
     assert await hear(database, arrived) == []
+
+
+async def test_enrolments_are_not_read_while_no_address_is_bad(database: Database) -> None:
+    async with database.quiet_transaction() as other, asyncio.timeout(5):
+        await other.execute(text("LOCK TABLE enrolment"))
+        assert await hear(database, sent("A-1")) == []
+
+
+async def test_of_who_is_marked_only_their_own_enrolments_are_read(database: Database, front: Front) -> None:
+    here, many = open_now(capacity=400), [an_agent() for _ in range(300)]
+    await front.publish(here)
+    await front.enrol(here, *many)
+    marked = {"agents": [many[0].agent_id], "enrolments": [(await front.of(here, many[0])).enrolment_id]}
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("ANALYZE enrolment"))
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = text(f"EXPLAIN {addresses._CLEAR.text}")
+        plan = "\n".join((await tx.execute(explain, marked | {"live": LIVE})).scalars())
+    assert "Index Cond: (enrolment_id = arrived.enrolment_id)" in plan
+    assert re.search(r"ix_enrolment_agent on enrolment other .*\n +Index Cond: .*agent_id", plan), plan
