@@ -66,13 +66,15 @@ def listening(policy: Policy) -> Subscriptions:
 
 
 def _tells_of_an_address(event: EmailDelivery) -> bool:
-    """Whether it says that an agent's address is bad, or good.
+    """Whether it says that the address of an enrolment is bad, or good.
 
-    A mail about no enrolment may go to another address: that it arrived says nothing of those of enrolments.
+    A mail about no enrolment may go to another address, of a subscription, or to who is no agent at all.
     """
+    if event.enrolment_id is None:
+        return False
     match event:
         case EmailSent():
-            return event.enrolment_id is not None
+            return True
         case EmailBounced():
             return event.suppressed or event.kind is BounceKind.HARD
     return event.suppressed

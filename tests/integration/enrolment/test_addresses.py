@@ -44,12 +44,13 @@ async def hear(database: Database, *events: EmailDelivery) -> list[str]:
 
 
 def about(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
+    """Of a mail about an enrolment, whichever."""
     return {
         "mail_id": uuid4(),
         "agent_id": agent_id,
         "template": "enrolment-confirmed",
         "cause_id": uuid4(),
-        "enrolment_id": enrolment_id,
+        "enrolment_id": enrolment_id or uuid4(),
     }
 
 
@@ -64,11 +65,12 @@ def failed(agent_id: str, *, suppressed: bool) -> EmailFailed:
 
 
 def sent(agent_id: str, enrolment_id: UUID | None = None) -> EmailSent:
-    return EmailSent(**about(agent_id, enrolment_id or uuid4()), message_id="<2@x.fr>", sent_at=clock.now())
+    return EmailSent(**about(agent_id, enrolment_id), message_id="<2@x.fr>", sent_at=clock.now())
 
 
-def news_sent(agent_id: str) -> EmailSent:
-    return sent(agent_id).model_copy(update={"enrolment_id": None})
+def of_news(event: EmailDelivery) -> EmailDelivery:
+    """The same of a mail about no enrolment."""
+    return event.model_copy(update={"enrolment_id": None})
 
 
 async def test_a_hard_bounce_marks_an_address_and_a_soft_one_does_not(database: Database) -> None:
@@ -94,8 +96,15 @@ async def test_within_one_batch_the_last_word_counts(database: Database) -> None
 async def test_news_that_arrive_say_nothing_of_the_address_of_an_enrolment(database: Database) -> None:
     """A subscription may have another."""
     assert await hear(database, bounced("A-1")) == ["A-1"]
-    assert await hear(database, news_sent("A-1")) == ["A-1"]
-    assert await hear(database, bounced("A-2"), news_sent("A-2")) == ["A-1", "A-2"]
+    assert await hear(database, of_news(sent("A-1"))) == ["A-1"]
+    assert await hear(database, bounced("A-2"), of_news(sent("A-2"))) == ["A-1", "A-2"]
+
+
+async def test_news_that_come_back_say_nothing_of_the_address_of_an_enrolment(database: Database) -> None:
+    """Nor does what is sent to who is no agent: ``abonnement-…``, ``demandeur-…``."""
+    hard, refused = of_news(bounced("A-1")), of_news(failed("A-2", suppressed=True))
+    too_often = of_news(bounced("abonnement-1", BounceKind.SOFT, suppressed=True))
+    assert await hear(database, hard, refused, too_often) == []
 
 
 async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(

@@ -70,6 +70,7 @@ async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_writte
     assert (told["mail_id"], told["kind"], told["status"]) == (str(row.mail_id), "hard", "5.1.1")
     assert told["suppressed"]
     assert (told["agent_id"], told["cause_id"]) == (row.recipient, str(row.event_id))
+    assert told["enrolment_id"] == str(row.enrolment_id)
     assert (row.state, row.bounce_status) == ("sent", "5.1.1")
     assert "zoe" not in json.dumps(told).lower()
     assert await send(notifier) == ""
@@ -90,6 +91,7 @@ async def test_an_address_that_the_relay_does_not_know_is_told_as_bad_and_not_wr
     (refused,) = await notifier.rows(where="state = 'failed'")
     (told,) = await bounced(notifier)
     assert (told["mail_id"], told["agent_id"]) == (str(refused.mail_id), refused.recipient)
+    assert told["enrolment_id"] == str(refused.enrolment_id)
     assert (told["kind"], told["status"], told["suppressed"]) == ("hard", "5.1.1", True)
     assert "zoe" not in json.dumps(told).lower()
     asked = notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>")
