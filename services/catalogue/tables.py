@@ -157,6 +157,7 @@ class ResourceRow(_Row, table=True):
     __table_args__ = (
         Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
         Index("ix_resource_session_id", "session_id", postgresql_where=text("session_id IS NOT NULL")),
+        Index("ix_resource_url", "url", postgresql_using="hash"),
         Index("ix_resource_words", "words", postgresql_using="gin"),
     )
 

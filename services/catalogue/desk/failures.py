@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.catalogue.rules import Refusal, Refused
+from services.catalogue.store.resources import Resource
 
 
 class Missing(Exception):
@@ -56,10 +57,11 @@ class Impossible(Exception):
 class PublishedDifferently(Exception):
     """A resource with this address is published already, and says something else."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, known: Resource) -> None:
+        files = "" if known.source is None else " in the offer's files"
         super().__init__(
-            f"What is at {url} is published already, with another session, title, summary or themes: "
-            "correct that one."
+            f"What is at {known.url} is published already, with another session, title, summary or themes: "
+            f"correct that one{files}, resource {known.resource_id}."
         )
 
 

@@ -30,11 +30,12 @@ async def publish(
     async with database.transaction() as tx:
         resource = await _resource(tx, who, asked)
         known = await resources.at(tx, resource.kind, resource.organiser or "", resource.url)
-        if known is None and await resources.publish(tx, [(None, resource)], actor=who.name):
+        if known is None:
+            resource = replace(resource, resource_id=await _unused(tx, resource))
+            await resources.publish(tx, [(None, resource)], actor=who.name)
             return resource, True
-        known = known or (await resources.by_ids(tx, [resource.resource_id]))[resource.resource_id]
     if _told(known) != _told(resource):
-        raise PublishedDifferently(resource.url)
+        raise PublishedDifferently(known)
     return known, False
 
 
@@ -61,8 +62,10 @@ async def correct(
         after = asked.apply_to(before)
         if after == before:
             return before
-        if after.url != before.url and await resources.at(tx, after.kind, after.organiser or "", after.url):
-            raise PublishedDifferently(after.url)
+        if after.url != before.url:
+            other = await resources.at(tx, after.kind, after.organiser or "", after.url)
+            if other is not None:
+                raise PublishedDifferently(other)
         after = replace(after, version=before.version + 1)
         await resources.publish(tx, [(before, after)], actor=who.name)
         return after
@@ -96,7 +99,7 @@ async def _resource(tx: Transaction, who: Principal, asked: ReplayRequest | Reso
         organiser = acting_for(who, asked.organiser)
     kind = REPLAY if isinstance(asked, ReplayRequest) else asked.kind.value
     return Resource(
-        resource_id=await _id_for(tx, uuid5(NAMESPACE, f"{kind}/{organiser}/{asked.url}"), asked.url),
+        resource_id=uuid5(NAMESPACE, f"{kind}/{organiser}/{asked.url}"),
         kind=kind,
         title=asked.title,
         summary=asked.summary,
@@ -108,14 +111,12 @@ async def _resource(tx: Transaction, who: Principal, asked: ReplayRequest | Reso
     )
 
 
-async def _id_for(tx: Transaction, made_of_url: UUID, url: str) -> UUID:
-    """The same for the same address, so that who asks twice at once publishes once.
-
-    Another one where what was published at this address has been corrected to another since.
-    """
-    while (known := await resources.by_id(tx, made_of_url)) is not None and known.url != url:
-        made_of_url = uuid5(made_of_url, url)
-    return made_of_url
+async def _unused(tx: Transaction, resource: Resource) -> UUID:
+    """Its id, or another one where what was published at its address has been corrected to another since."""
+    resource_id = resource.resource_id
+    while await resources.by_id(tx, resource_id) is not None:
+        resource_id = uuid5(resource_id, resource.url)
+    return resource_id
 
 
 def _told(resource: Resource) -> tuple[object, ...]:

@@ -110,6 +110,7 @@ CREATE TRIGGER words AFTER UPDATE ON offer FOR EACH ROW
 
 
 def upgrade() -> None:
+    op.create_index("ix_resource_url", "resource", ["url"], unique=False, postgresql_using="hash")
     op.execute("DROP TRIGGER words ON offer")
     op.execute("DROP FUNCTION offer_words()")
     for table in ("offer", "resource"):
@@ -166,6 +167,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION theme_words(jsonb)")
     op.execute("DROP FUNCTION kind_words(text)")
     op.execute("DROP FUNCTION search_words(text)")
+    op.drop_index("ix_resource_url", table_name="resource", postgresql_using="hash")
     for table in ("offer", "resource"):
         op.drop_index(f"ix_{table}_words", table_name=table, postgresql_using="gin")
         op.drop_column(table, "words")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, or_, select, text
 
 from services.catalogue import tables
 from services.catalogue.store import trail
@@ -87,11 +87,19 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 
 
 async def at(tx: Transaction, kind: str, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` at this address, locked until the transaction ends."""
+    """The resource of ``organiser`` at this address. Until the transaction ends, nobody else asks for it.
+
+    The address is locked, not the row: an address that is free is to stay so for who is about to take it, and
+    two that want each other's address do not wait for each other.
+    """
+    await tx.execute(_LOCK_ADDRESS, {"address": f"{kind}/{organiser}/{url}"})
     columns = tables.resource.c
     query = select(*_COLUMNS).where(columns.url == url, columns.kind == kind, columns.organiser == organiser)
-    row = (await tx.execute(query.order_by(columns.published_at).limit(1).with_for_update())).one_or_none()
+    row = (await tx.execute(query.order_by(columns.published_at).limit(1))).one_or_none()
     return None if row is None else _resource(row)
+
+
+_LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))")
 
 
 async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
@@ -105,16 +113,15 @@ Told = tuple[Resource | None, Resource]
 """A resource before (None: it is new), and as everyone is told of it."""
 
 
-async def publish(tx: Transaction, changes: Sequence[Told], *, actor: str) -> bool:
-    """Insert or replace resources, and tell of them. False if a replica was faster: then tell nothing."""
+async def publish(tx: Transaction, changes: Sequence[Told], *, actor: str) -> None:
+    """Insert or replace resources, and tell of them, unless a replica was faster."""
     if not changes:
-        return False
+        return
     rows = [_columns(resource) for _, resource in changes]
     stored = set((await insert_many(tx, tables.resource, rows, then=_NEWER)).scalars())
     told = [(before, resource) for before, resource in changes if resource.resource_id in stored]
     await outbox.publish(tx, [_event(resource) for _, resource in told])
     await trail.record(tx, [_line(actor, before, resource) for before, resource in told])
-    return bool(told)
 
 
 def _line(actor: str, before: Resource | None, after: Resource) -> Line:

@@ -107,6 +107,51 @@ async def test_a_corrected_address_is_the_one_that_a_resource_is_known_by(ask: A
     problem(await ask("PATCH", f"/resources/{other}", by=BRETAGNE, url=right), 409)
 
 
+async def test_of_two_corrections_to_one_address_one_is_told_that_it_is_taken(ask: Ask) -> None:
+    paths = [f"/resources/{await published(ask, url=url)}" for url in (REPLAY["url"], f"{OTHER_URL}/0")]
+    for attempt in range(1, 6):
+        same = f"{OTHER_URL}/{attempt}"
+        answers = await asyncio.gather(*(ask("PATCH", path, by=BRETAGNE, url=same) for path in paths))
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_two_resources_that_want_each_others_address_are_both_told(ask: Ask) -> None:
+    here, there = await published(ask), await published(ask, url=OTHER_URL)
+    answers = await asyncio.gather(
+        ask("PATCH", f"/resources/{here}", by=BRETAGNE, url=OTHER_URL),
+        ask("PATCH", f"/resources/{there}", by=BRETAGNE, url=REPLAY["url"]),
+    )
+    for answer, other in zip(answers, (there, here), strict=True):
+        problem(answer, 409)
+        assert f"correct that one, resource {other}." in answer.json()["detail"]
+
+
+async def test_what_is_published_where_a_resource_is_just_leaving_is_published_there(
+    ask: Ask, database: Database
+) -> None:
+    left = await published(ask)
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("UPDATE resource SET url = :url, version = 2"), {"url": OTHER_URL})
+        asked = asyncio.ensure_future(ask("POST", "/replays", by=BRETAGNE, **REPLAY))
+        meanwhile = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"url": f"{OTHER_URL}/2"})
+        assert meanwhile.status_code == 201
+    answer = await asked
+    assert answer.json()["url"] == REPLAY["url"]
+    again = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
+    assert (again.json()["url"], again.json()["resource_id"] == left) == (REPLAY["url"], False)
+
+
+async def test_what_the_offers_files_give_is_named_to_who_publishes_it_differently(
+    ask: Ask, database: Database
+) -> None:
+    resource_id = await published(ask)
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("UPDATE resource SET source = 'illustrative'"))
+    answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"title": "A"})
+    problem(answer, 409)
+    assert f"in the offer's files, resource {resource_id}." in answer.json()["detail"]
+
+
 async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, ask: Ask, told: Told) -> None:
     resource_id = offer_files.resource_id("dossier-ia-et-action-publique-locale")
     answer = await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, title="A")
