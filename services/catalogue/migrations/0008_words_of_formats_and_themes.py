@@ -105,7 +105,14 @@ END $$
 CREATE TRIGGER words AFTER UPDATE ON offer FOR EACH ROW
     WHEN ((OLD.title, OLD.summary) IS DISTINCT FROM (NEW.title, NEW.summary)) EXECUTE FUNCTION offer_words()
 """,
-    "UPDATE session SET title = title",
+)
+# Only what is written anew was changed: the words of a resource are not what its readers are told of.
+_TOUCH_CHANGED = """
+CREATE TRIGGER touch BEFORE UPDATE ON resource FOR EACH ROW
+    WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION touch()
+"""
+_TOUCH_ALWAYS = (
+    "CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON resource FOR EACH ROW EXECUTE FUNCTION touch()"
 )
 
 
@@ -137,9 +144,9 @@ def upgrade() -> None:
         "CREATE TRIGGER words BEFORE INSERT OR UPDATE OF title, summary, kind, themes, organiser ON resource "
         "FOR EACH ROW EXECUTE FUNCTION resource_words()"
     )
-    op.execute("UPDATE offer SET title = title")
-    op.execute("UPDATE resource SET title = title")
-    op.execute("UPDATE session SET title = title")
+    op.execute("DROP TRIGGER touch ON resource")
+    op.execute(_TOUCH_CHANGED)
+    _find_words_anew("offer", "resource", "session")
     op.execute(
         "CREATE TRIGGER told AFTER UPDATE ON offer FOR EACH ROW "
         "WHEN (OLD.words IS DISTINCT FROM NEW.words) EXECUTE FUNCTION tell_sessions()"
@@ -164,6 +171,9 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {function}()")
     for statement in _BEFORE_0008:
         op.execute(statement)
+    _find_words_anew("session")
+    op.execute("DROP TRIGGER touch ON resource")
+    op.execute(_TOUCH_ALWAYS)
     op.execute("DROP FUNCTION theme_words(jsonb)")
     op.execute("DROP FUNCTION kind_words(text)")
     op.execute("DROP FUNCTION search_words(text)")
@@ -171,3 +181,12 @@ def downgrade() -> None:
     for table in ("offer", "resource"):
         op.drop_index(f"ix_{table}_words", table_name=table, postgresql_using="gin")
         op.drop_column(table, "words")
+
+
+def _find_words_anew(*filled: str) -> None:
+    """Of all rows, which their readers are not to take for changed."""
+    for table in filled:
+        rows = sa.table(table, sa.column("title", sa.String()))
+        op.execute(f"ALTER TABLE {table} DISABLE TRIGGER touch")
+        op.execute(rows.update().values(title=rows.c.title))
+        op.execute(f"ALTER TABLE {table} ENABLE TRIGGER touch")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import datetime
 
 import pytest
 from alembic import command
@@ -131,12 +132,34 @@ async def test_a_title_that_changes_is_found_at_once_by_whatever_it_stands_over(
     assert replay["url"] in (await read(visit, "/sessions?recherche=perspectives+revoir")).links
 
 
+async def test_a_resource_is_not_told_as_changed_because_its_theme_is_renamed(
+    an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    replay = {"title": "À revoir", "url": "https://video.example/1", "themes": ["enjeux-ia"]}
+    made = await ask("POST", "/replays", by="siege", organiser="corse", **replay)
+    before = await changes(database)
+    async with database.quiet_transaction() as tx:
+        await offers.save_themes(tx, {"enjeux-ia": "Perspectives"})
+    assert await changes(database) == before
+    await ask("PATCH", f"/resources/{made.json()['resource_id']}", by="siege", title="À voir")
+    assert (await changes(database))["resource"] > before["resource"]
+
+
+async def changes(database: Database) -> dict[str, list[datetime]]:
+    """When each offer, session and resource was last changed."""
+    async with database.quiet_transaction() as tx:
+        return {
+            table: list(await tx.scalars(text(f"SELECT changed_at FROM {table} ORDER BY 1")))
+            for table in ("offer", "session", "resource")
+        }
+
+
 async def do(database: Database, statement: str) -> None:
     async with database.quiet_transaction() as tx:
         await tx.execute(text(statement))
 
 
-async def test_what_was_stored_before_is_found_too(
+async def test_what_was_stored_before_is_found_too_and_is_no_news(
     offer: object, database: Database, catalogue_url: str
 ) -> None:
     async def words() -> dict[str, list[str]]:
@@ -146,9 +169,10 @@ async def test_what_was_stored_before_is_found_too(
                 for table in ("offer", "session", "resource")
             }
 
-    before = await words()
+    before, last_changed = await words(), await changes(database)
     assert all("intelligent" in one for one in before["session"])
     config = migrations._config(catalogue_url, REVISIONS, tables.metadata)
     await asyncio.to_thread(command.downgrade, config, "0007")
     await asyncio.to_thread(command.upgrade, config, "head")
     assert await words() == before
+    assert await changes(database) == last_changed
