@@ -214,7 +214,7 @@ def _to(delegations: Sequence[str]) -> str:
     if len(names) > _MOST_NAMED:
         return f"aux agentes et agents de {len(names)} délégations"
     where_from = "de la délégation" if len(names) == 1 else "des délégations"
-    return f"aux agentes et agents {where_from} {listed(names)}"
+    return f"aux agentes et agents {where_from} {french.listed(names)}"
 
 
 _MOST_NAMED = 3
@@ -222,9 +222,7 @@ _MOST_NAMED = 3
 
 def since(plan: Plan) -> str:
     """The first moment to ask: a day where it begins at midnight."""
-    local = plan.enrolment_opens_at.astimezone(ZoneInfo(plan.timezone))
-    whole_day = (local.hour, local.minute) == (0, 0)
-    return f"à partir du {french.day(local) if whole_day else french.moment(local, plan.timezone)}"
+    return f"à partir du {french.beginning(plan.enrolment_opens_at, plan.timezone)}"
 
 
 def until(plan: Plan) -> str:
@@ -255,8 +253,8 @@ def without_reservation(plan: Plan) -> str:
 
 def audience(plan: Plan) -> str:
     """Who may enrol."""
-    who = listed([FUNCTIONS[function] for function in plan.audience.functions])
-    where_from = listed([delegation(code) for code in plan.audience.delegations])
+    who = french.listed([FUNCTIONS[function] for function in plan.audience.functions])
+    where_from = french.listed([delegation(code) for code in plan.audience.delegations])
     sentence = (who[:1].upper() + who[1:]) if who else "Toutes les agentes et tous les agents territoriaux"
     if plan.audience.sirets:  # never which: the page is for everyone
         sentence += " des collectivités que la délégation a désignées"
@@ -265,12 +263,7 @@ def audience(plan: Plan) -> str:
 
 def not_stated(choices: tuple[str, ...]) -> str:
     """What the announcement does not say of an entry that it announces."""
-    return listed(list(dict.fromkeys(_CHOICES.get(name, name) for name in choices)))
-
-
-def listed(words: list[str]) -> str:
-    """``a, b et c``."""
-    return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    return french.listed(list(dict.fromkeys(_CHOICES.get(name, name) for name in choices)))
 
 
 def seats(number: int) -> str:
@@ -311,7 +304,7 @@ def done(action: str) -> str:
 
 def changed(changes: Iterable[str]) -> str:
     """Which fields somebody changed."""
-    return listed([_FIELDS.get(name, name) for name in changes])
+    return french.listed([_FIELDS.get(name, name) for name in changes])
 
 
 def field(name: str) -> str:

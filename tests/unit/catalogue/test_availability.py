@@ -133,6 +133,9 @@ def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> Non
 def test_the_door_opens_and_closes_at_the_instant() -> None:
     soon = timedelta(microseconds=1)
     assert door(at=OPENS - soon) == "Inscriptions à partir du lundi 3 mars 2025 à 9 h, heure de Paris"
+    midnight = datetime(2025, 3, 2, 23, tzinfo=UTC)
+    opens_then = door(at=midnight - soon, enrolment_opens_at=midnight)
+    assert opens_then == "Inscriptions à partir du lundi 3 mars 2025"
     assert door(at=OPENS) == "100 places restantes"
     assert door(at=CLOSES - soon) == "100 places restantes"
     assert door(at=CLOSES) == "Inscriptions closes le jeudi 10 avril 2025 à 9 h 30, heure de Paris"
