@@ -117,6 +117,11 @@ _FIELDS = {
     "venue": "lieu",
     "join_url": "adresse de connexion",
     "url": "adresse",
+    "kind": "type",
+    "themes": "thèmes",
+    "organiser": "délégation",
+    "session_id": "session enregistrée",
+    "source": "origine",
     "illimite": "limite de places",
 }
 _ROWS = {"modules": "Séance", "reserved_seats": "Réservation"}

@@ -129,12 +129,23 @@ def _line(actor: str, before: Resource | None, after: Resource) -> Line:
     if before is None:
         said = {"url": [None, after.url], "title": [None, after.title]}
         return Line(actor, "published", after.resource_id, after.version, said)
-    old, new = (_columns(one) for one in (before, after))
-    changes = {name: [old[name], new[name]] for name in _CORRECTABLE if old[name] != new[name]}
+    old, new = (_audited(one) for one in (before, after))
+    changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
     return Line(actor, "changed", after.resource_id, after.version, changes)
 
 
-_CORRECTABLE = ("title", "summary", "url", "themes", "organiser", "source")
+def _audited(resource: Resource) -> dict[str, Any]:
+    session_id = None if resource.session_id is None else str(resource.session_id)
+    said = _columns(resource) | {"themes": list(resource.themes), "session_id": session_id}
+    return {name: said[name] for name in CHANGEABLE}
+
+
+CHANGEABLE = tuple(
+    name
+    for name in Resource.__dataclass_fields__
+    if name not in ("resource_id", "version", "published_at", "changed_at")
+)
+"""What may differ from one version of a resource to the next."""
 
 
 _NEWER = (

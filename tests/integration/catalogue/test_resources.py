@@ -1,17 +1,19 @@
 """Replays and resources are corrected: by whom, as a new version of the same, and told to nobody twice."""
 
 import asyncio
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import offer_files
+from services.catalogue import loading, offer_files
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished
-from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.conftest import AS_OF, Ask
 from tests.integration.catalogue.desk import Browser, Told, desk, error_of, hidden, log_in, send
 from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, REPLAY, problem, recorded
+from tests.integration.catalogue.test_loading import edited
 
 __all__ = ["desk", "recorded"]
 
@@ -158,6 +160,25 @@ async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, as
     problem(answer, 409)
     assert answer.json()["errors"][0]["code"] == "of_the_files"
     assert [type(event) for event in await told(resource_id)] == [ResourcePublished]
+
+
+async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
+    visit: Browser, offer: object, database: Database, tmp_path: Path
+) -> None:
+    resource_id = offer_files.resource_id("replay-enjeux-pour-les-collectivites")
+    session_id = str(offer_files.session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
+    session = "\n    session: webinaires-acculturation-ia/enjeux-pour-les-collectivites"
+    dated = "]\n    published_at: 2025-03-11 10:00\n    organiser: inset-nancy"
+    then = edited(tmp_path, "resources.yaml", dated + session, ", usages-service-public" + dated)
+    await loading.load(database, then, as_of=AS_OF)
+    async with database.quiet_transaction() as tx:
+        query = text("SELECT changes FROM audit WHERE subject = :id AND action = 'changed'")
+        (changes,) = await tx.scalars(query, {"id": resource_id})
+    themes = [["enjeux-ia"], ["enjeux-ia", "usages-service-public"]]
+    assert changes == {"themes": themes, "session_id": [session_id, None]}
+    await log_in(visit, ADMIN)
+    page = (await visit.get(f"/gestion/ressources/{resource_id}")).text
+    assert "modifiée par load-offer (thèmes et session enregistrée)" in page
 
 
 # --------------------------------------------------------------------------------------------- by a form

@@ -9,6 +9,7 @@ import pytest
 from services.catalogue import rules
 from services.catalogue.pages import wording
 from services.catalogue.rules import Access, Availability, Occupancy, Plan
+from services.catalogue.store import resources
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from tests.unit.catalogue.builders import (
@@ -212,6 +213,11 @@ def test_every_code_has_a_name() -> None:
     assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"
     assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]
+
+
+def test_whatever_may_change_of_a_resource_has_words() -> None:
+    assert "session_id" in resources.CHANGEABLE
+    assert [name for name in resources.CHANGEABLE if wording.changed([name]) == name] == []
 
 
 def test_whatever_the_announcement_does_not_state_has_words() -> None:
