@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.notifier.letters import Mail, Priority, Template
-from services.notifier.store.suppression import suppress
+from services.notifier.store.suppression import suppress_bad
 from services.notifier.tables import MailState
 from shared.database import Transaction
 from shared.events import Event
@@ -118,17 +118,19 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
     )
     by_claim = {one.claim: one for one in settlements}
     events: list[Event | None] = []
+    bad: dict[str, UUID] = {}
     for row in rows:
         one = by_claim[Claim(row.mail_id, row.claims)]
         if one.bad_address is not None:
-            events.append(await _end(tx, row, one.bad_address))
+            bad[row.address] = row.mail_id
+            events.append(_refused(row, one.bad_address))
         events.append(told_of(row, suppressed=one.suppressed or one.bad_address is not None))
+    await suppress_bad(tx, bad)
     await outbox.publish(tx, [event for event in events if event is not None])
 
 
-async def _end(tx: Transaction, row: Row[Any], status: str) -> EmailBounced:
-    """Write to an address no more that the relay does not know; what tells of it, as a report would."""
-    await suppress(tx, row.address, row.mail_id, BounceKind.HARD)
+def _refused(row: Row[Any], status: str) -> EmailBounced:
+    """What tells of an address that the relay does not know, as a report would."""
     return EmailBounced(
         **about(row),
         message_id=row.message_id,

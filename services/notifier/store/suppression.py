@@ -1,6 +1,6 @@
 """The addresses that are written to no more, known by their digests."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -34,6 +34,15 @@ async def suppress(tx: Transaction, address: str, mail_id: UUID, kind: BounceKin
             },
         )
     )
+
+
+async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
+    """Write to these addresses no more, each because of a mail."""
+    if bad:
+        digests = [digest_of(address) for address in bad]
+        await tx.execute(
+            _SUPPRESS_BAD, {"addresses": digests, "mails": list(bad.values()), "kind": BounceKind.HARD.value}
+        )
 
 
 async def suppressed(tx: Transaction, addresses: Collection[str]) -> set[str]:
@@ -75,6 +84,12 @@ _SUPPRESS = text(
     "AND bounced_at > now() - CAST(:within AS interval)) >= :most ON CONFLICT (address) DO NOTHING "
     "RETURNING address) "
     "SELECT EXISTS (SELECT FROM new) OR EXISTS (SELECT FROM suppression WHERE address = :address)"
+)
+# In one order: two processes with the same addresses wait for each other and not in a circle.
+_SUPPRESS_BAD = text(
+    "INSERT INTO suppression (address, kind, mail_id) SELECT address, :kind, mail_id "
+    "FROM unnest(CAST(:addresses AS bytea[]), CAST(:mails AS uuid[])) AS bad (address, mail_id) "
+    "ORDER BY address ON CONFLICT (address) DO NOTHING"
 )
 _SUPPRESSED = text("SELECT address FROM suppression WHERE address = ANY(CAST(:addresses AS bytea[]))")
 _LIST = text(

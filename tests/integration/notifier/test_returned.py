@@ -1,31 +1,40 @@
 """Mails that come back: told once, and not written to again, until somebody says so."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier import jobs, returns, store
-from services.notifier.bounces import ReturnPath
+from services.notifier.bounces import ReturnPath, digest_of
 from services.notifier.delivery import Deliverer
+from services.notifier.letters import Priority
 from services.notifier.mailer import Mailer
 from services.notifier.render import Renderer
 from services.notifier.returns import Letterbox
 from services.notifier.settings import Imap, Relay, Tls
+from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from tests.conftest import settings_of
-from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.support.imap import mailbox
 from tests.support.processes import ROOT, run_cli
 from tests.support.smtp import Reply
 from tests.unit.notifier.builders import SENDER, a_decision, a_session
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
 
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 PATH = ReturnPath("retours@cnfpt.example", ["a key of thirty-two characters for tests only"])
 
 
@@ -99,6 +108,37 @@ async def test_an_address_that_the_relay_does_not_know_is_told_as_bad_and_not_wr
     assert notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>") == asked
     assert len(await bounced(notifier)) == 1
     assert [one["suppressed"] for one in await failed(notifier)] == [True, True]
+
+
+async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_each_other_in_a_circle(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 20)
+    owner, minute = uuid4(), timedelta(minutes=1)
+    async with notifier.database.quiet_transaction() as tx:
+        claimed = await store.claim(tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr")
+    refused = [
+        store.Settlement(one.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
+        for one in claimed
+    ]
+
+    async def settle() -> None:
+        async with notifier.database.quiet_transaction() as tx:
+            await store.settle(tx, owner, refused)
+
+    async def it_waits() -> bool:
+        async with notifier.database.quiet_transaction() as tx:
+            return bool(await tx.scalar(WAITING))
+
+    first, *others = sorted((one.mail.address for one in claimed), key=digest_of)
+    async with notifier.database.quiet_transaction() as other:
+        await store.suppression.suppress_bad(other, {first: uuid4()})
+        settling = asyncio.create_task(settle())
+        await eventually(it_waits, "both write to the first no more")
+        await store.suppression.suppress_bad(other, dict.fromkeys(others, uuid4()))
+    await settling
+    assert await notifier.states() == ["failed"] * 20
 
 
 @pytest.mark.parametrize(
