@@ -10,7 +10,8 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -96,14 +97,16 @@ class Mailer:
         self._idle: list[_Connection] = []
         self._outage = _Outage()
         self._turned_away = False
-        """Whether the relay let us in and then took no mail: an open connection proves nothing then."""
+        """Whether the relay let us in and then took no mail: an open connection proves nothing then, nor
+        a yes to MAIL: it is over when the relay has judged a mail."""
+        self._in_turn = asyncio.Lock()
 
     def pause(self) -> float:
         """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
         return self._outage.pause()
 
     def has_failed(self) -> bool:
-        """Whether the last connection that was tried was not to be had."""
+        """Whether the last connection was not to be had, or no mail was judged since the relay took none."""
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
@@ -114,6 +117,19 @@ class Mailer:
             return False
         self._take_back(connection)
         return True
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """To be held around :meth:`send`: one mail at a time, while the relay is known to take none.
+
+        Ask for :meth:`pause` inside: the mail before may have found the relay still closed.
+        """
+        if self._turned_away:
+            async with self._in_turn:
+                if self._turned_away:
+                    yield
+                    return
+        yield
 
     async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
         """Try once.
@@ -127,8 +143,13 @@ class Mailer:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
                     return Outcome(Verdict.RETRY, error.code, str(error))
+                turned_away = self._turned_away
                 try:
-                    return await connection.send(mail, begin)
+                    outcome = await connection.send(mail, begin)
+                    if turned_away and outcome.code not in (None, 421):
+                        self._turned_away = False
+                        self._outage.over()
+                    return outcome
                 except RelayUnreachable as error:
                     self._turned_away = True
                     self._drop_idle()
@@ -161,8 +182,8 @@ class Mailer:
         except RelayUnreachable:
             self._failed(begun)
             raise
-        self._turned_away = False
-        self._outage.over()
+        if not self._turned_away:
+            self._outage.over()
         return connection, False
 
     def _failed(self, begun: float) -> None:

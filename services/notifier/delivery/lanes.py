@@ -158,10 +158,12 @@ class Lanes:
                     )
                     continue
             while mine is not None:
-                if self._mailer.pause():
+                async with self._mailer.turn():
+                    is_tried = not self._mailer.pause()
+                    settlement = await self._attempt(mine) if is_tried else None
+                if not is_tried:
                     await self._give_back(mine)
                 else:
-                    settlement = await self._attempt(mine)
                     if written is not None:
                         await written
                     written = self._ends.put(settlement) if settlement is not None else None

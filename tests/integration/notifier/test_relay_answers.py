@@ -145,7 +145,7 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
 ) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 20)
-    notifier.relay.script("MAIL", *[Reply("530 5.7.0 Authentication required")] * 4)
+    notifier.relay.script("MAIL", *[Reply("530 5.7.0 Authentication required")] * 1000)
     stopping = asyncio.Event()
     work = asyncio.create_task(notifier.deliverer(lanes=2).run(stopping))
 
@@ -155,6 +155,7 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     await eventually(it_has_been_asked_again, "a knock with no mail in hand")
     assert sum(row.attempts for row in await notifier.rows()) <= 2, "one for each lane that found out"
     assert set(await notifier.states()) <= {"retry", "pending"}
+    notifier.relay._script.clear()
 
     async def those_that_waited_are_sent() -> bool:
         return (await notifier.states()).count("sent") >= 18
@@ -163,6 +164,51 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     stopping.set()
     await work
     assert set(notifier.relay.per_message_id().values()) == {1}
+
+
+@pytest.mark.parametrize("point", ["RCPT", "DATA"])
+async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_at_a_time(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]], point: str
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 20)
+    notifier.relay.script(point, *[Reply("535 5.7.8 Credentials invalid")] * 1000)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(notifier.deliverer(lanes=4).run(stopping))
+
+    def knocks() -> int:
+        return notifier.relay.commands.count("MAIL FROM:<>")
+
+    async def it_has_been_asked_twice_again() -> bool:
+        return knocks() >= 2
+
+    await eventually(it_has_been_asked_twice_again, "two knocks")
+    attempts = sum(row.attempts for row in await notifier.rows())
+    assert attempts <= 4 + knocks(), "one for each lane that found out, then one for each knock"
+    notifier.relay._script.clear()
+
+    async def those_that_waited_are_sent() -> bool:
+        return (await notifier.states()).count("sent") >= 20 - 4 - knocks()
+
+    await eventually(those_that_waited_are_sent, "the relay takes mails again")
+    stopping.set()
+    await work
+    assert set(notifier.relay.per_message_id().values()) == {1}
+
+
+@pytest.mark.parametrize("point", ["RCPT", "DATA"])
+async def test_the_pause_grows_until_the_relay_has_taken_a_mail(relay: ScriptedRelay, point: str) -> None:
+    relay.script(point, *[Reply("530 login")] * 5)
+    mailer = Mailer(Relay("127.0.0.1", relay.port), size=1)
+    for _ in range(5):
+        assert (await mailer.send(MAIL, yes)).verdict is Verdict.RETRY
+        assert mailer.has_failed()
+        assert await mailer.try_relay()
+    assert mailer.pause() > 1, "half a second at first, then twice as long each time"
+    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
+    assert not mailer.has_failed()
+    assert mailer.pause() == 0
+    await mailer.close()
 
 
 async def test_a_relay_that_wants_another_login_is_not_trusted_for_the_connections_that_lie_idle(
