@@ -42,7 +42,7 @@ class Message(Enum):
     NO_LONGER = Text(
         410,
         "Vous n’avez plus d’abonnement",
-        "Aucun abonnement ne correspond plus à ce lien\u00a0: il ne vous vaut plus aucun courriel.",
+        "Aucun abonnement ne correspond plus à ce lien\u00a0: vous ne recevez plus de courriel à ce titre.",
     )
     ASKED = Text(
         200,
