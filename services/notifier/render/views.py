@@ -38,6 +38,7 @@ class SessionView:
     starts: str
     timezone: str
     venue: str | None
+    place: str
     join_url: str | None
     organiser: str
     organisation: str
@@ -64,6 +65,7 @@ class SessionView:
             starts=french.beginning(session.starts_at, zone),
             timezone=zone,
             venue=session.venue,
+            place=session.venue or _elsewhere(session),
             join_url=session.join_url,
             organiser=french.organiser(session.organiser),
             organisation=french.organisation(session.organiser),
@@ -73,6 +75,11 @@ class SessionView:
             waiting_list=session.waiting_list,
             offer_hold_hours=session.offer_hold_hours,
         )
+
+
+def _elsewhere(session: letters.Session) -> str:
+    is_online = session.join_url or session.format in (Format.MOOC, Format.WEBINAR)
+    return "en ligne" if is_online else "à préciser"
 
 
 def _essentials(session: letters.Session) -> str:
@@ -121,9 +128,8 @@ def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView
             else:
                 changes.append(ChangeView("de calendrier", f"Nouvelle séance {title}", now))
     if "venue_before" in facts:
-        elsewhere = "en ligne" if view.join_url else "à préciser"
         old = facts["venue_before"]
-        changes.append(ChangeView("de lieu", "Lieu", view.venue or elsewhere, str(old) if old else None))
+        changes.append(ChangeView("de lieu", "Lieu", view.place, str(old) if old else None))
     if "link_changed" in facts:
         now = view.join_url or "supprimé"
         changes.append(ChangeView(_OF_LINK, "Lien de connexion", now, is_link=bool(view.join_url)))
@@ -189,7 +195,7 @@ def _details(session: letters.Session, view: SessionView, now: datetime) -> tupl
     is_open = now >= session.enrolment_opens_at
     return (
         (view.when_label, view.when),
-        ("Lieu", view.venue or "en ligne"),
+        ("Lieu", view.place),
         ("Inscriptions", f"jusqu’au {view.closes}" if is_open else f"à partir du {view.opens}"),
         ("Organisation", view.organisation),
     )

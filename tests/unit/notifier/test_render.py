@@ -9,7 +9,7 @@ import icalendar
 import pytest
 
 from services.notifier import reasons
-from services.notifier.letters import KINDS, Calendar, NewsItem, Template
+from services.notifier.letters import KINDS, Calendar, NewsItem, NewsKind, Template
 from services.notifier.mime import UnsendableAddress
 from services.notifier.render import THEME, Renderer
 from shared.events.vocabulary import Reason
@@ -280,6 +280,28 @@ def test_every_answer_to_a_bespoke_request_has_its_words(answer: str, says: str)
 def test_called_for_is_written_to_the_minute() -> None:
     text = body(rendered(Template.PENDING, called_for_at=at("2025-03-10T14:05:59+01:00")), "text/plain")
     assert "Demande enregistrée le lundi 10 mars 2025 à 14\u00a0h\u00a005, heure de Paris" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"venue": "Le Couvent"}, "Le Couvent"),
+        ({"venue": None}, "À préciser"),
+        ({"venue": None, "join_url": "https://classe.example"}, "En ligne"),
+        ({"venue": None, "format": "webinar"}, "En ligne"),
+    ],
+)
+def test_an_event_is_online_only_where_it_is_known_to_be(changes: dict[str, Any], place: str) -> None:
+    session = a_session(**changes, session_id=MAIL_ID)
+    refused = a_mail(Template.REFUSED, facts={"reason": "session_full"})
+    letter = parsed(a_renderer().render(refused, a_session(), [session]).content)
+    assert f"  {place}, par" in body(letter, "text/plain")
+    assert f"<br>{place}, par" in body(letter, "text/html")
+    item = some_news(kind=NewsKind.SESSION, event=session)
+    news = parsed(
+        a_renderer().render(a_mail(Template.NEWS, facts=FACTS[Template.NEWS]), None, news=[item]).content
+    )
+    assert f"Lieu\u00a0: {place}".lower() in body(news, "text/plain").replace(" :", "\u00a0:").lower()
 
 
 def test_other_sessions_are_proposed_only_where_they_help() -> None:
