@@ -203,6 +203,7 @@ class Renderer:
         return {
             "begun": begun,
             "over": over,
+            "list_is_closed": session is not None and now >= session.enrolment_closes_at,
             "enrolment_is_over": session is not None
             and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
             # Also for who enrols too late for joining instructions.

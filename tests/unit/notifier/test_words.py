@@ -250,6 +250,10 @@ def test_trainees_are_named_until_the_list_closes() -> None:
     closed = says_at("2025-03-29T00:00+01:00", Template.BESPOKE_ANSWERED, session, facts=facts)
     assert "Désignez" not in closed
     assert "est close" in closed
+    cancelled = a_session(format="bespoke", status="cancelled")
+    assert "est close" not in says_at(
+        "2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, cancelled, facts=facts
+    )
 
 
 def test_the_advisor_is_said_once() -> None:
