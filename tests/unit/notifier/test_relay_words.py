@@ -6,14 +6,14 @@ import pytest
 from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
 
-from services.notifier.mailer import _negative, _words
+from services.notifier.mailer.answers import refusal, words
 from services.notifier.settings import Settings
 
 
 def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
-    refusal = SMTPResponse(550, "5.1.1 <zoe.durand@ville-exemple.fr>: User\r\nunknown\0")
-    assert _negative(refusal).answer == "5.1.1 (address) User unknown"
-    assert "@" not in _words(ConnectionError("lost while writing to zoe@ville.fr"))
+    response = SMTPResponse(550, "5.1.1 <zoe.durand@ville-exemple.fr>: User\r\nunknown\0")
+    assert refusal(response).answer == "5.1.1 (address) User unknown"
+    assert "@" not in words(ConnectionError("lost while writing to zoe@ville.fr"))
 
 
 @pytest.fixture(autouse=True)

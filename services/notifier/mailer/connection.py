@@ -1,0 +1,211 @@
+"""One connection to the relay, command by command.
+
+aiosmtplib raises the same error whether a connection fell before or after the final dot, and takes a 2xx
+other than 250 for a failure; so the commands are sent one by one, and the mark that DATA begins is asked for
+between them. Source of the time limits: RFC 5321, 4.5.3.2.
+"""
+
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import aiosmtplib
+from aiosmtplib import SMTPException, SMTPTimeoutError
+from prometheus_client import Gauge
+
+from services.notifier import bounces
+from services.notifier.mailer.answers import (
+    Outcome,
+    Patience,
+    RelayUnreachable,
+    Verdict,
+    about_the_mail,
+    answer_of,
+    refusal,
+    words,
+)
+from services.notifier.render import Outgoing
+from services.notifier.settings import Relay, Tls
+
+CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
+
+Begin = Callable[[], Awaitable[bool]]
+"""Stores durably that DATA is about to be sent; False forbids it."""
+
+
+class Stale(Exception):
+    """The connection ended before DATA began; the mail is untouched."""
+
+    def __init__(self, answer: str, code: int | None = None) -> None:
+        super().__init__(answer)
+        self.code = code
+
+
+class Connection:
+    """One connection, between mails always outside of a transaction."""
+
+    def __init__(self, relay: Relay, patience: Patience) -> None:
+        self._patience = patience
+        self._relay = relay
+        self._client = aiosmtplib.SMTP(
+            hostname=relay.host,
+            port=relay.port,
+            username=relay.username or None,
+            password=relay.password or None,
+            # Named, so that the library does not look it up for seconds; and never opportunistic TLS.
+            local_hostname=socket.gethostname() or "localhost",
+            use_tls=relay.tls is Tls.IMPLICIT,
+            start_tls=relay.tls is Tls.STARTTLS,
+            timeout=patience.command,
+        )
+        self._used_at = 0.0
+        self._open = False
+
+    async def open(self) -> None:
+        """Connect, say hello, start TLS and log in, as the settings say. Raises :class:`RelayUnreachable`."""
+        try:
+            await self._client.connect(timeout=self._patience.connect)
+            if self._client.is_ehlo_or_helo_needed:
+                await self._client.ehlo()
+        except (SMTPException, OSError, ValueError) as error:
+            self._client.close()
+            raise RelayUnreachable(words(error)) from error
+        except BaseException:
+            self._client.close()
+            raise
+        self._open = True
+        CONNECTIONS.inc()
+        self._used_at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        """Whether it can take another mail."""
+        return (
+            self._open
+            and self._client.is_connected
+            and time.monotonic() - self._used_at < self._patience.idle
+        )
+
+    def drop(self) -> None:
+        """Close it without a word."""
+        if self._open:
+            self._open = False
+            CONNECTIONS.dec()
+        self._client.close()
+
+    async def quit(self) -> None:
+        """Close it politely."""
+        try:
+            await self._client.quit(timeout=1)
+        except (SMTPException, OSError):
+            pass
+        finally:
+            self.drop()
+
+    async def knock(self) -> None:
+        """Ask whether the relay takes mails at all, with none in hand. Raises :class:`RelayUnreachable`."""
+        try:
+            if await self._say(b"MAIL FROM:<>") is None:
+                await self._reset()
+        except (Stale, SMTPException, OSError) as error:
+            self.drop()
+            raise RelayUnreachable(words(error)) from error
+        except BaseException:
+            self.drop()
+            raise
+
+    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+        """One transaction.
+
+        Raises :class:`Stale` when the connection had ended before it, and :class:`RelayUnreachable` when the
+        relay takes no mail of ours, nothing having been sent.
+
+        A relay that answers MAIL and then hangs, or hangs at it, has something against this mail: on another
+        connection it would do so again.
+        """
+        parameters = b""
+        if not mail.recipient.isascii():
+            if not self._client.supports_extension("smtputf8"):
+                return Outcome(
+                    Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
+                )
+            parameters = b" SMTPUTF8"
+        answered = begun = False
+        try:
+            refused = await self._say(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
+            answered = True
+            if refused is not None:
+                return refused
+            refused = await self._say(b"RCPT TO:<" + mail.recipient.encode() + b">")
+            if refused is not None:
+                return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
+            if not await begin():
+                await self._reset()
+                return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+            begun = True
+            return await self._data(mail.content)
+        except Stale as error:
+            self.drop()
+            if not answered:
+                raise
+            return Outcome(Verdict.RETRY, error.code, str(error))
+        except (SMTPException, OSError) as error:
+            self.drop()
+            if begun:
+                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {words(error)}")
+            if answered or isinstance(error, SMTPTimeoutError):
+                return Outcome(Verdict.RETRY, None, words(error))
+            raise Stale(words(error)) from error
+        except BaseException:
+            self.drop()  # cancelled, or the mark could not be stored: who knows where the dialogue stands
+            raise
+        finally:
+            self._used_at = time.monotonic()
+
+    async def _say(self, command: bytes) -> Outcome | None:
+        """MAIL or RCPT; what the relay has against it.
+
+        Raises :class:`Stale` when it says goodbye, :class:`RelayUnreachable` when it has nothing against the
+        mail but takes none of ours.
+        """
+        response = await self._client.execute_command(command, timeout=self._patience.command)
+        if response.code == 421:
+            raise Stale(answer_of(response), response.code)
+        if 200 <= response.code < 300:
+            return None
+        about_the_mail(response)
+        await self._reset()
+        return refusal(response)
+
+    async def _data(self, content: bytes) -> Outcome:
+        """DATA, the message, the final dot; what the relay says of them."""
+        response = await self._client.execute_command(b"DATA", timeout=self._patience.data)
+        if response.code != 354:
+            if 200 <= response.code < 400:
+                self.drop()  # it does not speak SMTP, but it has no message either
+                return Outcome(Verdict.RETRY, response.code, answer_of(response))
+            about_the_mail(response)
+            await self._reset()
+            return refusal(response)
+        protocol = self._client.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("the relay closed the connection after 354")
+        protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        response = await protocol.read_response(timeout=self._patience.final)
+        if 200 <= response.code < 300:
+            return Outcome(Verdict.SENT, response.code, answer_of(response))
+        if response.code == 421:
+            self.drop()
+        if 400 <= response.code < 600:
+            return refusal(response)
+        self.drop()
+        return Outcome(Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}")
+
+    async def _reset(self) -> None:
+        """Back to before MAIL; a connection that cannot is closed."""
+        try:
+            response = await self._client.execute_command(b"RSET", timeout=self._patience.command)
+            if response.code != 250:
+                self.drop()
+        except (SMTPException, OSError):
+            self.drop()

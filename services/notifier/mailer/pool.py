@@ -1,0 +1,159 @@
+"""The pool: a connection for each mail under way, and none for a relay that cannot be reached."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import Counter
+
+from services.notifier.mailer.answers import Outcome, Patience, RelayUnreachable, Verdict
+from services.notifier.mailer.connection import Begin, Connection, Stale
+from services.notifier.render import Outgoing
+from services.notifier.settings import Relay
+
+CONNECT_FAILURES = Counter(
+    "parcours_smtp_connect_failures_total", "Times the relay could not be reached, or took no mail of ours."
+)
+
+
+class Mailer:
+    """Hands mails to the relay. Each call of :meth:`send` has a connection to itself while it lasts."""
+
+    def __init__(self, relay: Relay, *, size: int, patience: Patience | None = None) -> None:
+        self._relay = relay
+        self._patience = patience or Patience()
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[Connection] = []
+        self._outage = Outage()
+        self._turned_away = False
+        """Whether the relay let us in and then took no mail: an open connection proves nothing then, nor
+        a yes to MAIL: it is over when the relay has judged a mail."""
+        self._in_turn = asyncio.Lock()
+
+    def pause(self) -> float:
+        """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
+        return self._outage.pause()
+
+    def has_failed(self) -> bool:
+        """Whether the last connection was not to be had, or no mail was judged since the relay took none."""
+        return self._outage.failures > 0
+
+    async def try_relay(self) -> bool:
+        """Open one connection and keep it for the next mail. Whether there is one."""
+        try:
+            connection, _ = await self._connection()
+        except RelayUnreachable:
+            return False
+        self._take_back(connection)
+        return True
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """To be held around :meth:`send`: one mail at a time, while the relay is known to take none.
+
+        Ask for :meth:`pause` inside: the mail before may have found the relay still closed.
+        """
+        if self._turned_away:
+            async with self._in_turn:
+                if self._turned_away:
+                    yield
+                    return
+        yield
+
+    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+        """Try once.
+
+        Raises only what ``begin`` raises, nothing having been sent then, and ``CancelledError``.
+        """
+        async with self._slots:
+            while True:
+                begun = time.monotonic()
+                try:
+                    connection, reused = await self._connection()
+                except RelayUnreachable as error:
+                    return Outcome(Verdict.RETRY, error.code, str(error))
+                turned_away = self._turned_away
+                try:
+                    outcome = await connection.send(mail, begin)
+                    if turned_away and outcome.code not in (None, 421):
+                        self._turned_away = False
+                        self._outage.over()
+                    return outcome
+                except RelayUnreachable as error:
+                    self._turned_away = True
+                    self._drop_idle()
+                    self._failed(begun)
+                    return Outcome(Verdict.RETRY, error.code, str(error))
+                except Stale as error:
+                    # A connection that the relay closed while it lay idle says nothing about the mail.
+                    if not reused:
+                        return Outcome(Verdict.RETRY, error.code, str(error))
+                finally:
+                    self._take_back(connection)
+
+    async def close(self) -> None:
+        """Say goodbye to the relay on every idle connection."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.quit() for connection in idle))
+
+    async def _connection(self) -> tuple["Connection", bool]:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_fresh():
+                return connection, True
+            connection.drop()
+        connection = Connection(self._relay, self._patience)
+        begun = time.monotonic()
+        try:
+            await connection.open()
+            if self._turned_away:
+                await connection.knock()
+        except RelayUnreachable:
+            self._failed(begun)
+            raise
+        if not self._turned_away:
+            self._outage.over()
+        return connection, False
+
+    def _failed(self, begun: float) -> None:
+        CONNECT_FAILURES.inc()
+        self._outage.failed(begun)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().drop()
+
+    def _take_back(self, connection: "Connection") -> None:
+        if connection.is_fresh():
+            self._idle.append(connection)
+        else:
+            connection.drop()
+
+
+class Outage:
+    """How long to leave a relay alone: half a second after the first failure, doubled each time, at most 30.
+
+    Connections that were under way when one failed tell of the same moment: they are not counted again, or
+    many lanes would make a long pause of a short break.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._known_at = 0.0
+        self._not_before = 0.0
+
+    def pause(self) -> float:
+        return max(0.0, self._not_before - time.monotonic())
+
+    def failed(self, begun: float) -> None:
+        """A connection, begun at this monotonic time, was not to be had."""
+        if self.failures and begun <= self._known_at:
+            return
+        self.failures += 1
+        self._known_at = time.monotonic()
+        self._not_before = self._known_at + min(30.0, 0.25 * 2 ** min(self.failures, 10))
+
+    def over(self) -> None:
+        self.failures = 0
+        self._not_before = 0.0
