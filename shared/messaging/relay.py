@@ -102,12 +102,8 @@ class Relay:
         if self._producer is None:  # before a bucket is locked: it may take long
             await self._open_producer()
         async with self._database.quiet_transaction() as tx:
-            waiting = (await tx.execute(_WAITING, {"buckets": BUCKETS, "most": PASS})).all()
-            if not waiting:
-                return 0
             # In a statement of its own, so that the next one sees what the last owner marked.
-            locked = {"space": _LOCK_SPACE, "buckets": _enough(waiting)}
-            buckets = list(await tx.scalars(_TRY_LOCK, locked))
+            buckets = list(await tx.scalars(_LOCK, {"space": _LOCK_SPACE, "buckets": BUCKETS, "most": PASS}))
             return await self._publish_buckets(tx, buckets) if buckets else 0
 
     async def _publish_buckets(self, tx: Transaction, buckets: Sequence[int]) -> int:
@@ -186,18 +182,6 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", _describe(error))
 
 
-def _enough(waiting: Sequence[Row[Any]]) -> list[int]:
-    """Buckets for one pass: all while little waits, else as few as fill it, so that replicas share them."""
-    chosen: list[int] = []
-    events = 0
-    for row in random.sample(waiting, len(waiting)):  # or replicas would queue for the same one
-        chosen.append(row.bucket)
-        events += row.waiting
-        if events >= PASS:
-            break
-    return chosen
-
-
 def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
     return cloudevents.headers(
         event_id=row.event_id,
@@ -221,14 +205,20 @@ def _describe(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
-_WAITING = text(
-    "SELECT bucket, waiting FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL ("
-    "SELECT count(*) AS waiting FROM (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket "
-    "AND sent_at IS NULL LIMIT :most) AS unsent) AS counted WHERE waiting > 0"
-)
-_TRY_LOCK = text(
-    "SELECT bucket FROM unnest(CAST(:buckets AS integer[])) AS bucket "
-    "WHERE pg_try_advisory_xact_lock(:space, bucket)"
+# Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
+# replicas share them; in random order, or replicas would queue for the same one. CASE: no other is locked.
+_LOCK = text(
+    """
+    WITH waiting AS (
+         SELECT bucket, waiting, random() AS place
+           FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL (
+                SELECT count(*) AS waiting
+                  FROM (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL
+                         LIMIT :most) AS unsent) AS counted
+          WHERE waiting > 0),
+         placed AS (SELECT bucket, sum(waiting) OVER (ORDER BY place) - waiting AS before FROM waiting)
+    SELECT bucket FROM placed
+     WHERE CASE WHEN before < :most THEN pg_try_advisory_xact_lock(:space, bucket) ELSE false END"""
 )
 _UNSENT = text(
     "SELECT unsent.* FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL ("

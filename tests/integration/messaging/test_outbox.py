@@ -23,7 +23,7 @@ from shared.events.enrolment import SessionOccupancyChanged
 from shared.local.kafka import KafkaBroker
 from shared.messaging import outbox, relay, topics
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.outbox import Caused, Outbox
+from shared.messaging.outbox import BUCKETS, Caused, Outbox
 from shared.messaging.relay import Relay
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Eventually
@@ -247,6 +247,32 @@ async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
     assert versions == {str(key): list(range(1, committed[key] + 1)) for key in keys}
     assert len({one.id for one in found}) == len(found), "published twice although nothing failed"
     assert await unsent(database) == 0
+
+
+async def test_a_pass_locks_as_few_buckets_as_fill_it_and_another_relay_has_the_others(
+    enrolment_url: str, database: Database
+) -> None:
+    await write(database, *(news(uuid.UUID(int=number)) for number in range(300)))
+    other = Database(enrolment_url, application_name="other")
+    lock = {"space": 1, "buckets": BUCKETS}
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(other.close)
+        tx = await stack.enter_async_context(database.quiet_transaction())
+        other_tx = await stack.enter_async_context(other.quiet_transaction())
+
+        mine = set(await tx.scalars(relay._LOCK, lock | {"most": 50}))
+        theirs = set(await other_tx.scalars(relay._LOCK, lock | {"most": 1_000}))
+        held = set(
+            await tx.scalars(
+                text("SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            )
+        )
+        of_mine = text("SELECT count(*) FROM outbox WHERE bucket = ANY(CAST(:buckets AS smallint[]))")
+        taken = [await tx.scalar(of_mine, {"buckets": sorted(some)}) for some in (mine, theirs)]
+
+    assert held == mine, "locked what it does not serve"
+    assert 50 <= taken[0] < 100
+    assert sum(taken) == 300
 
 
 # ------------------------------------------------------------------------------------------ crashes
