@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from services.notifier import letters, store
+from services.notifier import store
 from services.notifier.delivery.lanes import Job, Lanes
 from services.notifier.letters import Priority
 from services.notifier.mailer import Mailer
@@ -48,7 +48,6 @@ class Deliverer:
         self._stop_seconds = stop_seconds
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
-        self._sessions: dict[UUID, letters.Session] = {}
         self._lanes = Lanes(
             database,
             self.owner,
@@ -145,11 +144,7 @@ class Deliverer:
             is_all = len(claimed) < CLAIM
             if claimed and self._domain_rate:
                 claimed = await turns.take(tx, claimed, rate=self._domain_rate)
-            about = (
-                await store.what_is_known(tx, [one.mail for one in claimed], self._sessions)
-                if claimed
-                else []
-            )
+            about = await store.what_is_known(tx, [one.mail for one in claimed]) if claimed else []
         return [Job(one, what) for one, what in zip(claimed, about, strict=True)], is_all
 
     def _tell_relay(self) -> None:

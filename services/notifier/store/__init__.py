@@ -24,7 +24,6 @@ from services.notifier.store.knowledge import (
     open_alternatives,
     remember_enrolments,
     remember_sessions,
-    standings,
 )
 from services.notifier.store.lookup import (
     ENDED,
@@ -98,7 +97,6 @@ __all__ = [
     "resolve",
     "returned",
     "settle",
-    "standings",
     "start_data",
     "subscriptions",
     "suppression",

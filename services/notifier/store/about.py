@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from sqlalchemy import text
+
+from services.notifier.bounces import digest_of
 from services.notifier.letters import (
     Known,
     Mail,
     NewsItem,
     NewsKind,
     Session,
+    Standing,
     Template,
     is_worth_telling,
     items_of,
     suggests_others,
 )
-from services.notifier.store import subscriptions, suppression
+from services.notifier.store import subscriptions
 from services.notifier.store.fan_out import news_items
-from services.notifier.store.knowledge import known_sessions, open_alternatives, standings
+from services.notifier.store.knowledge import known_sessions, open_alternatives
 from shared import clock
 from shared.database import Transaction
 
@@ -36,39 +40,38 @@ class About:
     suppressed: bool
 
 
-async def what_is_known(
-    tx: Transaction, mails: Sequence[Mail], cache: dict[UUID, Session] | None = None
-) -> list[About]:
-    """For each of these letters, in their order; ``cache`` spares reading sessions again."""
-    sessions = await known_sessions(
-        tx, {mail.session_id for mail in mails if mail.session_id is not None}, cache
+async def what_is_known(tx: Transaction, mails: Sequence[Mail]) -> list[About]:
+    """For each of these letters, in their order."""
+    sessions = await known_sessions(tx, {mail.session_id for mail in mails if mail.session_id is not None})
+    readers = await tx.execute(
+        _READERS,
+        {
+            "enrolments": [mail.enrolment_id for mail in mails],
+            "addresses": [digest_of(mail.address) for mail in mails],
+        },
     )
-    known = await standings(tx, {mail.enrolment_id for mail in mails if mail.enrolment_id is not None})
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
     others = await open_alternatives(tx, refused) if refused else {}
-    news = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS], cache)
-    suppressed = await suppression.suppressed(tx, {mail.address for mail in mails})
+    news = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS])
     return [
         About(
             sessions.get(mail.session_id) if mail.session_id is not None else None,
-            known.get(mail.enrolment_id) if mail.enrolment_id is not None else None,
+            Known(reader.version, Standing(reader.standing)) if reader.standing is not None else None,
             others.get(mail.session_id, ()) if mail.session_id is not None else (),
             news.get(mail.mail_id, ()),
-            mail.address in suppressed,
+            reader.suppressed,
         )
-        for mail in mails
+        for mail, reader in zip(mails, readers, strict=True)
     ]
 
 
-async def _news(
-    tx: Transaction, mails: Sequence[Mail], cache: dict[UUID, Session] | None
-) -> dict[UUID, list[NewsItem]]:
+async def _news(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[NewsItem]]:
     """What each of these letters of news still has to tell its reader, in the order in which it came."""
     if not mails:
         return {}
     items = await news_items(tx, {item for mail in mails for item in items_of(mail)})
     events = {one.item_id for one in items.values() if one.kind is NewsKind.SESSION}
-    sessions = await known_sessions(tx, events, cache)
+    sessions = await known_sessions(tx, events)
     readers = {mail.mail_id: UUID(str(mail.facts["subscriber"])) for mail in mails}
     followed = await subscriptions.followed(tx, set(readers.values()))
     now = clock.now()
@@ -81,3 +84,14 @@ async def _news(
         ]
         for mail in mails
     }
+
+
+_READERS = text(
+    """
+    SELECT version, standing, suppression.address IS NOT NULL AS suppressed
+      FROM unnest(CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
+           WITH ORDINALITY AS mail (enrolment_id, address, place)
+           LEFT JOIN enrolment USING (enrolment_id)
+           LEFT JOIN suppression ON suppression.address = mail.address
+     ORDER BY place"""
+)

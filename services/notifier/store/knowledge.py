@@ -1,5 +1,6 @@
 """What the notifier knows of sessions and enrolments, by their newest version."""
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -34,12 +35,6 @@ async def enrolments(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Known
     return {row.enrolment_id: Known(row.version, Standing(row.standing)) for row in rows}
 
 
-async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Known]:
-    """What is known of these enrolments now, without a lock."""
-    rows = await tx.execute(_STANDINGS, {"ids": list(ids)})
-    return {row.enrolment_id: Known(row.version, Standing(row.standing)) for row in rows}
-
-
 async def remember_enrolments(
     tx: Transaction, changed: Mapping[UUID, tuple[Decision, Standing]], since: Mapping[UUID, datetime]
 ) -> None:
@@ -69,21 +64,16 @@ async def remember_enrolments(
         )
 
 
-async def known_sessions(
-    tx: Transaction, ids: Collection[UUID], cache: dict[UUID, Session] | None = None
-) -> dict[UUID, Session]:
-    """The newest state of these sessions, those that are known; ``cache`` spares reading them again."""
-    found = {}
-    cache = {} if cache is None else cache
-    for row in await tx.execute(_VERSIONS, {"ids": list(ids)}):
-        held = cache.get(row.session_id)
-        if held is not None and held.version == row.version:
-            found[row.session_id] = held
-    lacking = [one for one in ids if one not in found]
-    if lacking:
-        for row in await tx.execute(_STATES, {"ids": lacking}):
-            found[row.session_id] = cache[row.session_id] = Session.model_validate_json(row.state)
-    return found
+async def known_sessions(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+    """The newest state of these sessions, those that are known."""
+    rows = await tx.execute(_SESSIONS, {"ids": list(ids)}) if ids else ()
+    return {row.session_id: _session(row.state) for row in rows}
+
+
+@functools.lru_cache(maxsize=1_024)
+def _session(state: str) -> Session:
+    """A session from its JSON; many letters tell of the same few."""
+    return Session.model_validate_json(state)
 
 
 async def open_alternatives(
@@ -96,7 +86,7 @@ async def open_alternatives(
     """
     found: dict[UUID, list[Session]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
-        found.setdefault(row.instead_of, []).append(Session.model_validate_json(row.state))
+        found.setdefault(row.instead_of, []).append(_session(row.state))
     return found
 
 
@@ -104,15 +94,9 @@ _ENROLMENTS = text(
     "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) "
     "ORDER BY enrolment_id FOR UPDATE"
 )
-_STANDINGS = text(
-    "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
-)
-_VERSIONS = text("SELECT session_id, version FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))")
-_STATES = text(
+_SESSIONS = text(
     "SELECT session_id, state::text AS state FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))"
 )
-
-
 _ALTERNATIVES = text(
     """
     SELECT wanted.session_id AS instead_of, other.state::text AS state

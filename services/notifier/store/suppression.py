@@ -1,6 +1,6 @@
 """The addresses that are written to no more, known by their digests."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -45,13 +45,6 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
         )
 
 
-async def suppressed(tx: Transaction, addresses: Collection[str]) -> set[str]:
-    """Those of these addresses that are written to no more."""
-    digests = {digest_of(address): address for address in addresses}
-    found = await tx.execute(_SUPPRESSED, {"addresses": list(digests)})
-    return {digests[row.address] for row in found}
-
-
 @dataclass(frozen=True, slots=True)
 class Suppression:
     """An address that is written to no more, by the mail that came back."""
@@ -91,7 +84,6 @@ _SUPPRESS_BAD = text(
     "FROM unnest(CAST(:addresses AS bytea[]), CAST(:mails AS uuid[])) AS bad (address, mail_id) "
     "ORDER BY address ON CONFLICT (address) DO NOTHING"
 )
-_SUPPRESSED = text("SELECT address FROM suppression WHERE address = ANY(CAST(:addresses AS bytea[]))")
 _LIST = text(
     "SELECT suppression.mail_id, recipient, kind, since FROM suppression LEFT JOIN mail USING (mail_id) "
     "ORDER BY since DESC LIMIT :limit"
