@@ -187,7 +187,7 @@ async def test_two_processes_on_one_queue_never_send_twice(
 async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches_everyone_once(
     notifier: Notifier, notifier_url: str, start: Start, eventually: Eventually
 ) -> None:
-    agents, slice_, reached = 600, 10, 0
+    agents, slice_, reached = 3_000, 10, 0
     await notifier.hear(session())
     await queue_many(notifier, agents)
     await notifier.take(changed(venue="Salle neuve"))
