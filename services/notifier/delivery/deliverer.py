@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -56,19 +56,13 @@ class Deliverer:
             number=lanes,
             per_domain=per_domain,
             on_room=self._woken.set,
-            on_settled=self._tell_relay,
         )
-        self._after_settling: Callable[[], None] | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until told to stop; then finish what the relay has in hand and give back the rest."""
-        before = self._after_settling = self._database.after_commit
-
-        def after_commit() -> None:
-            before()
-            self._woken.set()
-
-        self._database.after_commit = after_commit
+        # What a commit puts into the queue is to leave at once. What is told of mails that have left, nobody
+        # waits for: the outbox's relay looks by itself, and its rounds are few and full.
+        self._database.after_commit = self._woken.set
         self._lanes.open()
         try:
             await self._fill(stopping)
@@ -146,10 +140,6 @@ class Deliverer:
                 claimed = await turns.take(tx, claimed, rate=self._domain_rate)
             about = await store.what_is_known(tx, [one.mail for one in claimed]) if claimed else []
         return [Job(one, what) for one, what in zip(claimed, about, strict=True)], is_all
-
-    def _tell_relay(self) -> None:
-        """What was settled is to be published; it makes no mail due, and is no reason to claim."""
-        (self._after_settling or self._database.after_commit)()
 
     async def _stop(self) -> None:
         try:

@@ -57,8 +57,7 @@ class Job:
 class Lanes:
     """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
 
-    ``on_room`` is called when there is room again for what :meth:`with_room` left out, ``on_settled`` after
-    outcomes were committed, and what tells of them stands in the outbox.
+    ``on_room`` is called when there is room again for what :meth:`with_room` left out.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Lanes:
         number: int,
         per_domain: int,
         on_room: Callable[[], None],
-        on_settled: Callable[[], None],
     ) -> None:
         self._database = database
         self._owner = owner
@@ -80,7 +78,6 @@ class Lanes:
         self._number = number
         self._domains: Domains[Job] = Domains(most=per_domain)
         self._on_room = on_room
-        self._on_settled = on_settled
         self._refused: Priority | None = None
         self._jobs: asyncio.PriorityQueue[tuple[int, int, Job | None]] = asyncio.PriorityQueue()
         self._places = itertools.count()
@@ -245,7 +242,6 @@ class Lanes:
                 )
                 await asyncio.sleep(min(5.0, 0.1 * 2 ** min(failures, 10)))
             else:
-                self._on_settled()
                 return
 
     async def _give_back(self, job: Job) -> None:
