@@ -35,6 +35,7 @@ def listening(policy: Policy) -> Subscriptions:
         portal.ApprovalDecided,
         portal.SeatOfferAnswered,
         knows_its_events=True,
+        awaited=True,
     )
     async def on_requests(tx: Transaction, received: list[Received[PortalRequest]]) -> int:
         """Answer a batch of portal requests, in the order the broker received them."""

@@ -46,7 +46,7 @@ async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -
     await store.begin(tx, fan_outs)
 
 
-@subscriptions.on(Topic.ENROLMENT_DECISIONS, *DECISIONS)
+@subscriptions.on(Topic.ENROLMENT_DECISIONS, *DECISIONS, awaited=True)
 async def on_decisions(tx: Transaction, received: list[Received[Decision]]) -> None:
     """Queue the letters that decisions call for, now and later, and keep where everyone stands."""
     enrolled = [one.event for one in received if isinstance(one.event, AgentEnrolled)]

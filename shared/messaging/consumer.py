@@ -33,7 +33,23 @@ from shared.messaging.decoding import (
 
 log = logging.getLogger(__name__)
 
-FETCH_WAIT_MS = 50
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a broker that has nothing new is asked, in milliseconds.
+
+    aiokafka has one fetch at a time in the hands of a broker, and does not ask for partitions whose records
+    it still held when that one left: they wait for it to come back, at most ``fetch_wait``. After an empty
+    poll FastStream sleeps ``poll_wait``.
+    """
+
+    fetch_wait: int
+    poll_wait: int
+
+
+AWAITED = Pace(fetch_wait=50, poll_wait=25)
+UNHURRIED = Pace(fetch_wait=500, poll_wait=200)
+"""Each topic has a consumer of its own; asking for all so often cost idle services half as much again."""
 BATCH = 500
 """Records in one transaction."""
 MAX_BACKOFF_SECONDS = 30.0
@@ -57,7 +73,7 @@ class Subscription:
     ``not_yet`` is for requests that must be answered, but only by a later version: a redrive after the
     upgrade answers them. Other types of the topic do not concern the service and are ignored. With
     ``knows_its_events`` the handler itself drops what comes twice, by what it keeps of each, and has no use
-    for the inbox.
+    for the inbox. ``awaited``: somebody waits for the effect, so the broker is asked often.
     """
 
     topic: Topic
@@ -65,6 +81,7 @@ class Subscription:
     not_yet: tuple[type[Event], ...]
     handle: Handler
     knows_its_events: bool = False
+    awaited: bool = False
 
     async def take(self, tx: Transaction, wanted: Sequence[Received[Any]]) -> int:
         """Have events their effect, each once. Returns how many had it now."""
@@ -88,13 +105,16 @@ class Subscriptions:
         *types: type[Event],
         not_yet: Sequence[type[Event]] = (),
         knows_its_events: bool = False,
+        awaited: bool = False,
     ) -> Callable[[H], H]:
         """Register ``on_…(tx, received)``: called with a batch, in order, inside one transaction."""
 
         def register(handle: H) -> H:
             if topic in self.by_topic:
                 raise ValueError(f"{topic} has a handler already: one consumer group per topic")
-            self.by_topic[topic] = Subscription(topic, types, tuple(not_yet), handle, knows_its_events)
+            self.by_topic[topic] = Subscription(
+                topic, types, tuple(not_yet), handle, knows_its_events, awaited
+            )
             return handle
 
         return register
@@ -253,6 +273,7 @@ def router_for(
     for subscription in subscriptions.by_topic.values():
         intake = Intake(subscription, database)
         intakes.append(intake)
+        pace = AWAITED if subscription.awaited else UNHURRIED
         router.subscriber(
             subscription.topic,
             batch=True,
@@ -262,11 +283,8 @@ def router_for(
             # What a portal took back by aborting its transaction was never asked.
             isolation_level="read_committed",
             max_records=BATCH,
-            # aiokafka has one fetch at a time in the hands of a broker, and does not ask for partitions whose
-            # records it still held when that one left: they wait for it to come back, at most so long.
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            # FastStream sleeps as long again after an empty poll: short, or every hop waits.
-            batch_timeout_ms=25,
+            fetch_max_wait_ms=pace.fetch_wait,
+            batch_timeout_ms=pace.poll_wait,
             session_timeout_ms=10_000,
             parser=tolerant_parser,
             decoder=decode_batch,

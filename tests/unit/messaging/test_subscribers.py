@@ -10,9 +10,9 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.database import Database
-from shared.events.topics import TOPICS
+from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import GRACEFUL_SECONDS, KafkaSettings, new_broker
-from shared.messaging.consumer import BATCH, router_for
+from shared.messaging.consumer import AWAITED, BATCH, UNHURRIED, router_for
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
@@ -73,6 +73,16 @@ def test_each_topic_has_a_consumer_group_of_its_own_read_from_the_start(
 def test_records_come_in_batches_to_one_worker(service: str, subscriber: Any) -> None:
     assert isinstance(subscriber, BatchSubscriber)
     assert subscriber.max_records == BATCH == 500
+
+
+def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
+    waits = {
+        (service, topic_of(one)): one._connection_args["fetch_max_wait_ms"] for service, one in SUBSCRIBERS
+    }
+    often = {which for which, wait in waits.items() if wait == AWAITED.fetch_wait}
+
+    assert often == {("enrolment", Topic.PORTAL_ENROLMENTS), ("notifier", Topic.ENROLMENT_DECISIONS)}
+    assert set(waits.values()) == {AWAITED.fetch_wait, UNHURRIED.fetch_wait}
 
 
 @pytest.mark.parametrize("service", SERVICES)
