@@ -17,6 +17,8 @@ from shared.process import Job
 
 SLICE = 1_000
 """Agents in one transaction of a fan-out."""
+REST = 3
+"""A fan-out rests so many times as long as its slice took, so that answers keep moving."""
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +64,14 @@ def all_jobs(
 
 
 async def fan_out(database: Database) -> float | None:
-    """Put one slice of a fan-out into the queue; then rest as long as it took, so that answers keep moving.
-
-    Returns the seconds to rest, None when nothing is left.
-    """
+    """Put one slice of a fan-out into the queue. Returns the seconds to rest, None when nothing is left."""
     begun = time.monotonic()
     async with database.transaction() as tx:
         done = await store.next_slice(tx, most=SLICE)
     if done is None:
         return None
     FANNED_OUT.inc(done)
-    return time.monotonic() - begun
+    return REST * (time.monotonic() - begun)
 
 
 async def read_returns(database: Database, letterbox: Letterbox, path: ReturnPath | None) -> None:

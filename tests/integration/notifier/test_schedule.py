@@ -1,12 +1,13 @@
 """Letters to come and letters to many: planned, moved, dropped, and never doubled by a kill in the middle."""
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from services.notifier import store
+from services.notifier import jobs, store
 from services.notifier.letters import Template
 from shared import clock
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
@@ -216,6 +217,22 @@ async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> N
     async with notifier.database.transaction() as one, notifier.database.transaction() as other:
         assert await store.next_slice(one, most=10) == 1
         assert await store.next_slice(other, most=10) is None
+
+
+async def test_a_fan_out_rests_longer_than_it_works_so_that_answers_keep_moving(notifier: Notifier) -> None:
+    await notifier.hear(session())
+    await notifier.hear(enrolled(1))
+    await notifier.take(changed(venue="Salle neuve"))
+    begun = time.monotonic()
+
+    rest = await jobs.fan_out(notifier.database)
+
+    assert rest is not None
+    took = time.monotonic() - begun
+    assert 2 * took < rest < 4 * took
+    while await jobs.fan_out(notifier.database) is not None:
+        pass
+    assert len(await notifier.rows(where="template = 'session-changed'")) == 1
 
 
 async def test_the_database_and_the_rules_mean_the_same_letters_to_come() -> None:
