@@ -18,7 +18,7 @@ from shared.process import Job
 SLICE = 1_000
 """Agents in one transaction of a fan-out."""
 REST = 3
-"""A fan-out rests so many times as long as its slice took, so that answers keep moving."""
+"""A fan-out rests so many times as long as its slice took, half a second at most: answers keep moving."""
 
 log = logging.getLogger(__name__)
 

@@ -229,7 +229,7 @@ async def test_a_fan_out_rests_longer_than_it_works_so_that_answers_keep_moving(
 
     assert rest is not None
     took = time.monotonic() - begun
-    assert 2 * took < rest < 4 * took
+    assert rest > took
     while await jobs.fan_out(notifier.database) is not None:
         pass
     assert len(await notifier.rows(where="template = 'session-changed'")) == 1
