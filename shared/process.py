@@ -218,25 +218,27 @@ class Process:
         """Tell, each second, until when each partition is read."""
         if self.on_read is None:
             return
-        reading = {intake.subscription.topic: Reading() for intake in self._intakes}
+        subscribers = zip(broker.subscribers, self._intakes, strict=True)
+        followed = [(subscriber, intake, Reading()) for subscriber, intake in subscribers]
         while not self._stopping.is_set():
-            for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
-                topic = intake.subscription.topic
-                consumer = getattr(subscriber, "consumer", None)
-                try:
-                    async with asyncio.timeout(5):
-                        read = (
-                            {}
-                            if consumer is None
-                            else await reading[topic].look(consumer, busy=intake.busy, batches=intake.batches)
-                        )
-                    if read:
-                        await self.on_read(topic, read)
-                except Exception as error:
-                    if not isinstance(error, KafkaError) and not is_temporary(error):
-                        raise
-                    log.warning("How far %s is read cannot be said (%s)", topic, type(error).__name__)
+            # At once: a broker answers none of a consumer's questions while it has nothing for its fetch.
+            await asyncio.gather(*(self._look(self.on_read, *one) for one in followed))
             await _pause(self._stopping, 1.0)
+
+    async def _look(self, on_read: OnRead, subscriber: Any, intake: Intake, reading: Reading) -> None:
+        topic = intake.subscription.topic
+        consumer = getattr(subscriber, "consumer", None)
+        if consumer is None:
+            return
+        try:
+            async with asyncio.timeout(5):
+                read = await reading.look(consumer, busy=intake.busy, batches=intake.batches)
+            if read:
+                await on_read(topic, read)
+        except Exception as error:
+            if not isinstance(error, KafkaError) and not is_temporary(error):
+                raise
+            log.warning("How far %s is read cannot be said (%s)", topic, type(error).__name__)
 
     async def _ready(self) -> str | None:
         if self._stopping.is_set():
