@@ -67,7 +67,7 @@ async def on_decisions(tx: Transaction, received: list[Received[Decision]]) -> N
 
 async def _plan(tx: Transaction, enrolled: list[Received[Decision]]) -> None:
     """Queue what time will call for; where the session is not known yet, its own event will."""
-    sessions = await store.known_sessions(tx, {one.event.session_id for one in enrolled}) if enrolled else {}
+    sessions = await store.known_sessions(tx, {one.event.session_id for one in enrolled})
     now = clock.now()
     await store.queue(
         tx,

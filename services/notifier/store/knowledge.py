@@ -70,7 +70,7 @@ async def known_sessions(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, S
     return {row.session_id: _session(row.state) for row in rows}
 
 
-@functools.lru_cache(maxsize=1_024)
+@functools.lru_cache(maxsize=256)
 def _session(state: str) -> Session:
     """A session from its JSON; many letters tell of the same few."""
     return Session.model_validate_json(state)

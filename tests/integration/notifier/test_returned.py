@@ -16,20 +16,20 @@ from sqlalchemy import text
 from services.notifier import jobs, returns, store
 from services.notifier.bounces import ReturnPath, digest_of
 from services.notifier.delivery import Deliverer
-from services.notifier.letters import Priority
+from services.notifier.letters import Known, Priority, Standing, Template
 from services.notifier.mailer import Mailer
 from services.notifier.render import Renderer
 from services.notifier.returns import Letterbox
 from services.notifier.settings import Imap, Relay, Tls
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentEnrolled
+from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.support.imap import mailbox
 from tests.support.processes import ROOT, run_cli
 from tests.support.smtp import Reply
-from tests.unit.notifier.builders import SENDER, a_decision, a_session
+from tests.unit.notifier.builders import SENDER, a_decision, a_mail, a_session
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
 
 WAITING = text(
@@ -229,3 +229,29 @@ async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_
     listed = run_cli("notifier", "bounces", "suppressed", environment=environment)
     assert str(row.mail_id) in listed.stdout
     assert "zoe" not in listed.stdout
+
+
+async def test_each_letter_is_told_of_its_own_reader_and_address(notifier: Notifier) -> None:
+    one, other = uuid4(), uuid4()
+    await notifier.hear(
+        a_decision(AgentEnrolled, enrolment_id=one),
+        a_decision(AgentWaitlisted, enrolment_id=other, position=1, version=4),
+    )
+    mails = [
+        a_mail(Template.CONFIRMED, enrolment_id=enrolment_id, address=address)
+        for enrolment_id, address in (
+            (other, "good@ville.example"),
+            (one, "Bad@ville.example"),
+            (None, "good@ville.example"),
+            (one, "good@ville.example"),
+            (None, "bad@VILLE.example"),
+            (uuid4(), "good@ville.example"),
+        )
+    ]
+    async with notifier.database.transaction() as tx:
+        await store.suppression.suppress_bad(tx, {"bad@ville.example": uuid4()})
+        about = await store.what_is_known(tx, mails)
+
+    waits, has_a_seat = Known(4, Standing.WAITLISTED), Known(1, Standing.ENROLLED)
+    assert [which.known for which in about] == [waits, has_a_seat, None, has_a_seat, None, None]
+    assert [which.suppressed for which in about] == [False, True, False, False, True, False]
