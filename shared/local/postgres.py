@@ -53,7 +53,12 @@ _SETTINGS = {
     # The passwords are 256 random bits: stretching them protects nothing and costs 5 ms per connection.
     "scram_iterations": "1",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum_naptime": "1min",  # tests make a database each, and a nap is shared out among all of them
+}
 
 
 class PostgresServer:
