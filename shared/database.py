@@ -45,7 +45,7 @@ class DatabaseUnreachable(Exception):
 class Database:
     """One service's database.
 
-    ``after_commit`` is called after each commit (the relay sets it to be woken at once).
+    ``after_commit`` is called after each commit: it wakes the outbox's relay, or the notifier's queue.
     """
 
     def __init__(self, url: str, *, application_name: str, pool_size: int = 10) -> None:

@@ -12,7 +12,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.database import Database
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import GRACEFUL_SECONDS, KafkaSettings, new_broker
-from shared.messaging.consumer import AWAITED, BATCH, UNHURRIED, router_for
+from shared.messaging.consumer import AWAITED, BATCH, UNHURRIED, Pace, router_for
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
@@ -76,13 +76,14 @@ def test_records_come_in_batches_to_one_worker(service: str, subscriber: Any) ->
 
 
 def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
-    waits = {
-        (service, topic_of(one)): one._connection_args["fetch_max_wait_ms"] for service, one in SUBSCRIBERS
+    paces = {
+        (service, topic_of(one)): Pace(one._connection_args["fetch_max_wait_ms"], one.batch_timeout_ms)
+        for service, one in SUBSCRIBERS
     }
-    often = {which for which, wait in waits.items() if wait == AWAITED.fetch_wait}
+    often = {which for which, pace in paces.items() if pace == AWAITED}
 
     assert often == {("enrolment", Topic.PORTAL_ENROLMENTS), ("notifier", Topic.ENROLMENT_DECISIONS)}
-    assert set(waits.values()) == {AWAITED.fetch_wait, UNHURRIED.fetch_wait}
+    assert set(paces.values()) == {AWAITED, UNHURRIED}
 
 
 @pytest.mark.parametrize("service", SERVICES)
