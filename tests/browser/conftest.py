@@ -124,6 +124,7 @@ def page(chromium: Browser, served: Served) -> Iterator[Page]:
 
 def violations(tab: Page) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices."""
+    tab.wait_for_load_state("load")  # a click may have led here a moment ago
     if not tab.evaluate("'axe' in window"):  # it stays where only the content is replaced
         tab.evaluate(AXE)  # not by a script element: the pages' policy forbids them
     found = tab.evaluate("() => axe.run({resultTypes: ['violations']})")

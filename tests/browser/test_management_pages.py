@@ -142,6 +142,7 @@ def test_a_draft_is_deleted_and_a_replay_corrected_by_clicks(desk: Page) -> None
     desk.get_by_label("Titre du replay").fill("Replay : Vanes")
     desk.get_by_label("Adresse du replay").fill("https://replays.example.org/vannes")
     desk.get_by_role("button", name="Mettre en ligne le replay").click()
+    expect(desk.get_by_role("status")).to_contain_text("Le replay est en ligne")
     looks_right(desk)
     desk.get_by_role("link", name="corriger").click()
     looks_right(desk)
