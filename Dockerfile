@@ -25,11 +25,11 @@ COPY requirements/local.txt /requirements.txt
 RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 # ----------------------------------------------------------------------------------------------- code
-# shared/local (the stack without Docker) is set aside here, so that no service carries it.
 FROM packages AS code
 COPY services /code/services
 COPY shared /code/shared
-RUN mv /code/shared/local /code/local && /venv/bin/python -m compileall -q /code
+COPY local /code/local
+RUN /venv/bin/python -m compileall -q /code
 
 # -------------------------------------------------------------------------------------------- runtime
 FROM ${PYTHON_IMAGE} AS runtime
@@ -70,10 +70,10 @@ CMD ["python", "-m", "services.notifier", "serve"]
 
 FROM runtime AS local
 COPY --from=local-packages /venv /venv
-COPY --from=code /code/local shared/local
+COPY --from=code /code/local local
 USER root
 RUN install --directory --owner=parcours /mailbox
 USER parcours
 VOLUME /mailbox
 EXPOSE 1025 8025
-CMD ["python", "-m", "shared.local", "mailbox", "--host", "0.0.0.0", "--directory", "/mailbox"]
+CMD ["python", "-m", "local", "mailbox", "--host", "0.0.0.0", "--directory", "/mailbox"]

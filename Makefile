@@ -29,11 +29,11 @@ help: ## Print this list (the default)
 
 .PHONY: demo
 demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check the books, stop
-	$(PY) -m shared.local demo $(stack-options)
+	$(PY) -m local demo $(stack-options)
 
 .PHONY: run
 run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
-	$(PY) -m shared.local run $(stack-options)
+	$(PY) -m local run $(stack-options)
 
 # Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all.
 .PHONY: up
@@ -85,7 +85,7 @@ bench: $(VENV)/.dev-ready ## Measure the speeds; writes .local/bench.json
 .PHONY: clean
 clean: ## Remove .venv, .local (with the databases of `make run`) and caches
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find services shared tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find services shared local tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # -------------------------------------------------------------------------------------- the environment
 # One .venv, from the hash-pinned lock. The demo needs less of it than the tests, so it waits for less.

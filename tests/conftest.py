@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from local.kafka import KafkaBroker, missing_tools
+from local.postgres import PostgresServer
+from local.tansu import TansuBroker
 from shared.database import Database
-from shared.local.kafka import KafkaBroker, missing_tools
-from shared.local.postgres import PostgresServer
-from shared.local.tansu import TansuBroker
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from tests.support.processes import ServiceProcess, run_cli

@@ -5,6 +5,8 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from local.postgres import PostgresServer
+from local.tansu import TansuBroker
 from services.enrolment import handlers, tables
 from services.enrolment.app import REVISIONS
 from shared import migrations
@@ -12,8 +14,6 @@ from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
-from shared.local.postgres import PostgresServer
-from shared.local.tansu import TansuBroker
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import BATCH, Intake

@@ -18,6 +18,9 @@ from uuid import UUID
 
 import asyncpg
 
+from local.kafka import KafkaBroker
+from local.postgres import PostgresServer
+from local.tansu import TansuBroker
 from services.enrolment import app as enrolment
 from services.enrolment import tables as enrolment_tables
 from services.notifier import app as notifier
@@ -26,9 +29,6 @@ from shared import migrations
 from shared.events.catalogue import SessionChanged, SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
-from shared.local.kafka import KafkaBroker
-from shared.local.postgres import PostgresServer
-from shared.local.tansu import TansuBroker
 from tests.conftest import create_topics, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal

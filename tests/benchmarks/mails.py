@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from local.ports import free_port
+from local.postgres import PostgresServer
 from services.notifier import jobs, store, tables
 from services.notifier.app import REVISIONS
 from services.notifier.delivery import Deliverer
@@ -25,8 +27,6 @@ from shared import clock, migrations
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
-from shared.local.ports import free_port
-from shared.local.postgres import PostgresServer
 from tests.integration.notifier.conftest import Notifier
 from tests.support.smtp import ScriptedRelay
 from tests.unit.notifier.builders import a_decision, a_mail, a_renderer, a_session, an_agent

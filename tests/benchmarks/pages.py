@@ -16,6 +16,7 @@ from sqlalchemy import ClauseElement, Executable, Select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from local.postgres import PostgresServer
 from services.catalogue import api, loading, pages, tables
 from services.catalogue.app import REVISIONS
 from services.catalogue.offer_files import OFFER
@@ -24,7 +25,6 @@ from services.catalogue.store import sessions
 from shared import clock, migrations
 from shared.auth import Tokens
 from shared.database import Database
-from shared.local.postgres import PostgresServer
 from tests.support.serving import serving
 
 SESSIONS = 5_000

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shared.local.kafka import missing_tools
+from local.kafka import missing_tools
 
 LOCAL = Path(".local")
 PAUSE_SECONDS = (2.0, 5.0)
@@ -35,7 +35,7 @@ def main() -> int:
     LOCAL.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="parcours-faults-") as folder:
         directory = Path(folder) / "local"
-        command = ["shared.local", "demo", "--directory", str(directory), "--broker", arguments.broker]
+        command = ["local", "demo", "--directory", str(directory), "--broker", arguments.broker]
         command += ["--scale", "enrolment=2 notifier=2"]
         demo = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
         publishing = threading.Event()

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.local.kafka import missing_tools
-from shared.local.readiness import wait_until
-from shared.local.stack import Stack, StackOptions
+from local.kafka import missing_tools
+from local.readiness import wait_until
+from local.stack import Stack, StackOptions
 from tests.support.builders import an_agent, enrolment_request
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]

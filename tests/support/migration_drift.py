@@ -4,8 +4,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from local.postgres import PostgresServer
 from shared import migrations
-from shared.local.postgres import PostgresServer
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 

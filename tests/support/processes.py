@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.local.ports import free_port
+from local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -53,7 +53,7 @@ def an_empty_project(tmp_path: Path) -> Path:
     """Lay out every room with nothing in it, under the project's own contracts."""
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
     modules += [f"services/notifier/{room}" for room in ("letters", "render", "mailer", "delivery")]
-    modules += [module.replace(".", "/") for module in SHARED]
+    modules += ["local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,18 +77,18 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.enrolment.rules", "sqlalchemy", "Rules and contracts do no I/O"),
         ("services.notifier.letters", "shared.clock", "Rules and contracts do no I/O"),
         ("shared.events.enrolment", "pathlib", "Rules and contracts do no I/O"),
-        ("services.notifier.app", "shared.local", "Only shared.local and tests import shared.local"),
-        ("shared.database", "shared.local", "Only shared.local and tests import shared.local"),
+        ("services.notifier.app", "local", "Only local and tests import local"),
+        ("shared.database", "local", "Only local and tests import local"),
         ("services.notifier.delivery", "services.notifier.mailer", None),
         ("services.catalogue.handlers", "services.catalogue.store, services.catalogue.rules", None),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
-        ("shared.local", "asyncio, services", "shared never imports services"),
+        ("local", "asyncio, shared.clock", None),
     ],
 )
 def test_an_import_against_the_layout_breaks_its_contract(
     an_empty_project: Path, module: str, imported: str, contract: str | None
 ) -> None:
-    path = an_empty_project / f"{module.replace('.', '/')}.py"
+    path = an_empty_project / ("local/__init__.py" if module == "local" else f"{module.replace('.', '/')}.py")
     path.write_text(f"import {imported}\n")
     result = lint_imports(an_empty_project)
     broken = re.findall(r"(?m)^(.+) BROKEN", result.stdout)
@@ -146,7 +146,7 @@ def imported(*folders: Path) -> dict[str, Path]:
                 names = [str(node.value)]
             for name in names:
                 top = name.partition(".")[0]
-                if top not in sys.stdlib_module_names and top not in ("services", "shared", "tests"):
+                if top not in sys.stdlib_module_names and top not in ("services", "shared", "local", "tests"):
                     found.setdefault(top, path)
     return found
 
@@ -172,19 +172,11 @@ def test_a_service_imports_only_what_its_image_holds(service: str) -> None:
 
 
 def test_shared_code_imports_only_what_every_image_holds() -> None:
-    folders = [path for path in (ROOT / "shared").iterdir() if path.name != "local"]
-    found = imported(*folders) | imported_by_files(ROOT / "shared")
-    assert not undeclared(found, declared())
-
-
-def imported_by_files(folder: Path) -> dict[str, Path]:
-    """Like `imported`, for the modules that lie in `folder` itself."""
-    everything = imported(folder)
-    return {module: path for module, path in everything.items() if path.parent == folder}
+    assert not undeclared(imported(ROOT / "shared"), declared())
 
 
 def test_the_local_stack_imports_only_what_it_declares() -> None:
-    assert not undeclared(imported(ROOT / "shared" / "local"), declared("local", *SERVICES))
+    assert not undeclared(imported(ROOT / "local"), declared("local", *SERVICES))
 
 
 def test_tests_import_only_what_is_declared() -> None:
@@ -255,6 +247,7 @@ def test_no_other_lock_is_kept() -> None:
         "docker-compose.yml",
         "services",
         "shared",
+        "local",
         "tests",
         "docs/adr",
         "docs/asyncapi",
@@ -276,7 +269,9 @@ def test_every_service_has_the_same_rooms(service: str, room: str) -> None:
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    names = {path.stem for top in ("services", "shared", "tests") for path in (ROOT / top).rglob("*.py")}
+    names = {
+        path.stem for top in ("services", "shared", "local", "tests") for path in (ROOT / top).rglob("*.py")
+    }
     assert names.isdisjoint({"utils", "util", "helpers", "helper", "manager", "common", "base", "misc"})
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.tansu import TansuBroker
 from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.local.tansu import TansuBroker
 from tests.integration.catalogue.conftest import Ask, a_draft_of
 from tests.support.builders import headers
 from tests.support.kafka import Portal, Published, collect

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import Row, text
 
+from local.tansu import TansuBroker
 from services.enrolment.store import intake
 from shared.database import Database
-from shared.local.tansu import TansuBroker
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.support.builders import an_agent, enrolment_request, open_now
 from tests.support.kafka import collect

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.local.kafka import KafkaBroker, missing_tools
-from shared.local.postgres import PostgresServer
+from local.kafka import KafkaBroker, missing_tools
+from local.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from shared.local.failures import LocalStackError
-from shared.local.kafka import KafkaBroker, broker
-from shared.local.ports import is_free
-from shared.local.readiness import kafka_answers
-from shared.local.tansu import TansuBroker
+from local.failures import LocalStackError
+from local.kafka import KafkaBroker, broker
+from local.ports import is_free
+from local.readiness import kafka_answers
+from local.tansu import TansuBroker
 
 APPEND_TIME = 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.local.places import PROJECT
+from local.places import PROJECT
 
 STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
 FIELDS = {
@@ -31,7 +31,7 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -
         if not name.startswith(("KAFKA_", "SMTP_")) and not name.endswith("_DATABASE_URL")
     }
     played = subprocess.run(
-        [sys.executable, "-m", "shared.local", "demo", "--directory", str(tmp_path / "local")],
+        [sys.executable, "-m", "local", "demo", "--directory", str(tmp_path / "local")],
         cwd=PROJECT,
         env=environment,
         capture_output=True,

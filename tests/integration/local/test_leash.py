@@ -7,15 +7,15 @@ from pathlib import Path
 
 import psutil
 
-from shared.local import unprivileged
-from shared.local.places import PROJECT
-from shared.local.readiness import wait_until
+from local import unprivileged
+from local.places import PROJECT
+from local.readiness import wait_until
 
 SUPERVISOR = """
 import sys, threading
 from pathlib import Path
-from shared.local.postgres import PostgresServer
-from shared.local.tansu import TansuBroker
+from local.postgres import PostgresServer
+from local.tansu import TansuBroker
 
 directory = Path(sys.argv[1])
 started = []

@@ -12,7 +12,7 @@ import aiosmtplib
 import httpx
 import pytest
 
-from shared.local.mailbox import MailboxServer
+from local.mailbox import MailboxServer
 
 HOSTILE = (
     '<html><head><meta http-equiv="refresh" content="0;url=http://127.0.0.1:1/x"></head><body>'

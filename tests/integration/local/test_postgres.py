@@ -11,10 +11,10 @@ import asyncpg
 import psutil
 import pytest
 
-from shared.local import unprivileged
-from shared.local.failures import LocalStackError
-from shared.local.ports import is_free
-from shared.local.postgres import PostgresServer
+from local import unprivileged
+from local.failures import LocalStackError
+from local.ports import is_free
+from local.postgres import PostgresServer
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
 

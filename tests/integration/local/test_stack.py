@@ -18,12 +18,12 @@ import httpx
 import psutil
 import pytest
 
-from shared.local import unprivileged
-from shared.local.failures import LocalStackError
-from shared.local.places import PROJECT
-from shared.local.readiness import kafka_answers, wait_until
-from shared.local.services import STANDARD_PORTS
-from shared.local.stack import Stack, StackOptions
+from local import unprivileged
+from local.failures import LocalStackError
+from local.places import PROJECT
+from local.readiness import kafka_answers, wait_until
+from local.services import STANDARD_PORTS
+from local.stack import Stack, StackOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -78,7 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             [
                 sys.executable,
                 "-m",
-                "shared.local",
+                "local",
                 "run",
                 "--directory",
                 str(directory),

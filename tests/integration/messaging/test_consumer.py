@@ -11,12 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from faststream.exceptions import NackMessage
 from sqlalchemy import make_url, text
 
+from local.postgres import PostgresServer
 from shared import clock
 from shared.database import Database, Transaction
 from shared.events.catalogue import SessionScheduled
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic
-from shared.local.postgres import PostgresServer
 from shared.messaging import consumer, dead_letters
 from shared.messaging.consumer import Intake, Subscription, Subscriptions
 from shared.messaging.dead_letters import DeadLetter

@@ -17,10 +17,10 @@ import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
 from shared.database import Database
 from shared.events.cloudevents import JSON
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.local.kafka import KafkaBroker
 from shared.messaging import outbox, relay, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Caused, Outbox

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
+from local.ports import free_port
+from local.postgres import PostgresServer
 from shared.database import Database
-from shared.local.kafka import KafkaBroker
-from shared.local.ports import free_port
-from shared.local.postgres import PostgresServer
 from tests.conftest import Broker, create_topics, settings_of
 from tests.integration.messaging.conftest import Eventually
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now

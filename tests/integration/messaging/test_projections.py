@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
+from local.tansu import TansuBroker
 from services.catalogue import handlers as catalogue
 from services.enrolment import desk
 from services.enrolment import handlers as enrolment
@@ -30,8 +32,6 @@ from shared.events.catalogue import (
 )
 from shared.events.enrolment import AgentEnrolled, SessionOccupancyChanged
 from shared.events.vocabulary import Agent
-from shared.local.kafka import KafkaBroker
-from shared.local.tansu import TansuBroker
 from shared.messaging.consumer import Intake, Subscription
 from shared.messaging.decoding import Record, decode
 from tests.conftest import create_topics, settings_of

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from local.ports import free_port
 from services.notifier import store
 from services.notifier.delivery import deliverer as claiming
 from services.notifier.letters import Priority
@@ -20,7 +21,6 @@ from services.notifier.store import lookup, sending
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
-from shared.local.ports import free_port
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.support.lacking import lacking
 from tests.support.smtp import Drop, Hang, Reply

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from local.tansu import TansuBroker
 from services.notifier import jobs
 from shared.events import Event
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
-from shared.local.tansu import TansuBroker
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import headers
 from tests.support.kafka import Portal

@@ -8,10 +8,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from local.ports import free_port
 from services.notifier.mailer import Mailer, Patience, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import Relay, Tls
-from shared.local.ports import free_port
 from tests.support.certificates import Authority
 from tests.support.smtp import scripted_relay
 

@@ -5,9 +5,9 @@ from random import Random
 
 from stdnum.fr import siret as official
 
-from shared.local.audit import Decisions, MailFiles, outcome_of
-from shared.local.books import Answer
-from shared.local.people import Population, siret
+from local.audit import Decisions, MailFiles, outcome_of
+from local.books import Answer
+from local.people import Population, siret
 
 
 def a_decision(request_id: str | None = "r", **facts: object) -> dict[str, object]:

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from shared.local.books import Answer, Books, SessionFacts
-from shared.local.people import Agent
-from shared.local.portal import Ask, Kind, Sent
+from local.books import Answer, Books, SessionFacts
+from local.people import Agent
+from local.portal import Ask, Kind, Sent
 
 NOW = datetime(2025, 3, 20, 12, tzinfo=UTC)
 WEBINAR = SessionFacts(

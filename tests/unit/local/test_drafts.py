@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.drafts import drafts
 from services.notifier.letters.timing import next_morning
-from shared.local.drafts import drafts
 
 
 @pytest.mark.parametrize("day", [datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 7, 15, tzinfo=UTC)])

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.local.mailbox.index import Entry
-from shared.local.mailbox.pages import _moment, _sent
+from local.mailbox.index import Entry
+from local.mailbox.pages import _moment, _sent
 
 
 @pytest.fixture(autouse=True)

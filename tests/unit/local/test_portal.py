@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
+from local.people import Population
+from local.portal import Ask, Headers, Kind, Mode, Portal, rubbish
 from shared.events import cloudevents
 from shared.events.portal import EVENTS
-from shared.local.people import Population
-from shared.local.portal import Ask, Headers, Kind, Mode, Portal, rubbish
 
 PORTAL = Portal("essai", {})
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.local import credentials, ports
-from shared.local.failures import LocalStackError
-from shared.local.running import OFFER_DAY, offer_day, settings
-from shared.local.services import SERVICES, parse_scale
+from local import credentials, ports
+from local.failures import LocalStackError
+from local.running import OFFER_DAY, offer_day, settings
+from local.services import SERVICES, parse_scale
 
 
 def test_scale_names_services_and_numbers() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.local.audit import Decided, Decisions, MailFiles, Seats
-from shared.local.books import Answer, Books, SessionFacts
-from shared.local.people import Agent, Population
-from shared.local.portal import Ask, Kind, Sent
-from shared.local.verdict import (
+from local.audit import Decided, Decisions, MailFiles, Seats
+from local.books import Answer, Books, SessionFacts
+from local.people import Agent, Population
+from local.portal import Ask, Kind, Sent
+from local.verdict import (
     Findings,
     answered,
     compare_answers,

@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from local.mailbox.index import Entry, MailIndex
+from local.mailbox.reading import Attachment, Mail, open_mail
 from shared import french
-from shared.local.mailbox.index import Entry, MailIndex
-from shared.local.mailbox.reading import Attachment, Mail, open_mail
 
 PAGE_SIZE = 50
 PARIS = "Europe/Paris"

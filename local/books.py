@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.local.people import Agent
-from shared.local.portal import Ask, Kind, Sent
+from local.people import Agent
+from local.portal import Ask, Kind, Sent
 
 UNKNOWN_FORMAT = "unknown"
 

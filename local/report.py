@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.local.audit import Decisions
-from shared.local.books import UNKNOWN_FORMAT, Books
-from shared.local.verdict import demands_by_session
+from local.audit import Decisions
+from local.books import UNKNOWN_FORMAT, Books
+from local.verdict import demands_by_session
 
 FORMATS = {
     "mooc": "MOOC",

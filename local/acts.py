@@ -10,16 +10,16 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from shared.local import audit
-from shared.local.apis import Api, press
-from shared.local.audit import Decisions, MailFiles
-from shared.local.books import Books, SessionFacts
-from shared.local.drafts import drafts, private_session
-from shared.local.failures import LocalStackError
-from shared.local.people import Population
-from shared.local.portal import Ask, Portal, Sent, officer_of, rubbish
-from shared.local.scenario import Day, Stage, stage
-from shared.local.stack import Stack
+from local import audit
+from local.apis import Api, press
+from local.audit import Decisions, MailFiles
+from local.books import Books, SessionFacts
+from local.drafts import drafts, private_session
+from local.failures import LocalStackError
+from local.people import Population
+from local.portal import Ask, Portal, Sent, officer_of, rubbish
+from local.scenario import Day, Stage, stage
+from local.stack import Stack
 from shared.messaging.broker import KafkaSettings, client_options
 
 DAY_SECONDS = 90.0

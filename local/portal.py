@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from shared.local.people import Agent
+from local.people import Agent
 
 ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
 

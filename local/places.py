@@ -2,5 +2,5 @@
 
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 LOCAL = PROJECT / ".local"

@@ -12,9 +12,9 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.local.books import Books, SessionFacts
-from shared.local.people import Agent, Population
-from shared.local.portal import Ask, Kind, Mode
+from local.books import Books, SessionFacts
+from local.people import Agent, Population
+from local.portal import Ask, Kind, Mode
 
 # How far a session's dates must be from now, so that no clock decides what the books cannot know.
 _CLEAR = timedelta(minutes=10)

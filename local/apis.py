@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from shared.local.failures import LocalStackError
+from local.failures import LocalStackError
 
 
 class Api:

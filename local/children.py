@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from shared.local import leash
+from local import leash
 
 
 @dataclass(frozen=True)

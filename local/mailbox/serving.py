@@ -13,14 +13,14 @@ import httpx
 import uvicorn
 import uvloop
 
-from shared.local.children import Child
-from shared.local.failures import LocalStackError
-from shared.local.mailbox.index import MailIndex
-from shared.local.mailbox.pages import pages
-from shared.local.mailbox.reception import reception
-from shared.local.places import PROJECT
-from shared.local.ports import LOOPBACK, free_port
-from shared.local.readiness import wait_for_port, wait_until
+from local.children import Child
+from local.failures import LocalStackError
+from local.mailbox.index import MailIndex
+from local.mailbox.pages import pages
+from local.mailbox.reception import reception
+from local.places import PROJECT
+from local.ports import LOOPBACK, free_port
+from local.readiness import wait_for_port, wait_until
 
 START_SECONDS = 20.0
 
@@ -107,7 +107,7 @@ class MailboxServer:
         self._child = Child.start(
             "the mailbox",
             [
-                *(sys.executable, "-m", "shared.local", "mailbox"),
+                *(sys.executable, "-m", "local", "mailbox"),
                 f"--host={LOOPBACK}",
                 f"--smtp-port={self.smtp_port}",
                 f"--http-port={self.http_port}",

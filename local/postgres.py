@@ -27,11 +27,11 @@ from typing import IO, Self
 
 import psutil
 
-from shared.local import unprivileged
-from shared.local.children import Account, Child
-from shared.local.failures import LocalStackError
-from shared.local.ports import LOOPBACK, free_port, is_free
-from shared.local.readiness import wait_for_port, wait_until
+from local import unprivileged
+from local.children import Account, Child
+from local.failures import LocalStackError
+from local.ports import LOOPBACK, free_port, is_free
+from local.readiness import wait_for_port, wait_until
 
 SUPERUSER = "postgres"
 START_SECONDS = 60.0  # recovery after a crash included

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.local.people import TOWNS
+from local.people import TOWNS
 
 LOCAL_EVENT_OFFER = "ia-et-territoires"
 WEBINAR_OFFER = "webinaires-acculturation-ia"

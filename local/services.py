@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from shared.local.children import Child
-from shared.local.failures import LocalStackError
-from shared.local.places import PROJECT
-from shared.local.ports import LOOPBACK
-from shared.local.readiness import wait_until
+from local.children import Child
+from local.failures import LocalStackError
+from local.places import PROJECT
+from local.ports import LOOPBACK
+from local.readiness import wait_until
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}

@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shared.local.children import Child
-from shared.local.failures import LocalStackError
-from shared.local.places import LOCAL
-from shared.local.ports import LOOPBACK, free_port, is_free
-from shared.local.readiness import kafka_answers, wait_for_port, wait_until
+from local.children import Child
+from local.failures import LocalStackError
+from local.places import LOCAL
+from local.ports import LOOPBACK, free_port, is_free
+from local.readiness import kafka_answers, wait_for_port, wait_until
 
 LIBRARIES = LOCAL / "kafka" / "libs"
 START_SECONDS = 60.0

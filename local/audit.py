@@ -19,8 +19,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.local.books import Answer, AnswerKey, Event
-from shared.local.mailbox.reading import open_mail
+from local.books import Answer, AnswerKey, Event
+from local.mailbox.reading import open_mail
 
 DECISIONS = "enrolment.decisions"
 GROUPS = {

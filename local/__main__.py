@@ -1,4 +1,4 @@
-"""The commands of the local stack: `python -m shared.local run | demo | settings | mailbox`."""
+"""The commands of the local stack: `python -m local run | demo | settings | mailbox`."""
 
 import functools
 import shlex
@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from shared.local import demo, running
-from shared.local.failures import LocalStackError
-from shared.local.mailbox import serve
-from shared.local.places import LOCAL
-from shared.local.services import parse_scale
-from shared.local.stack import StackOptions
+from local import demo, running
+from local.failures import LocalStackError
+from local.mailbox import serve
+from local.places import LOCAL
+from local.services import parse_scale
+from local.stack import StackOptions
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The whole system on this machine, without Docker."

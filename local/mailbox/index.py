@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.local.mailbox.reading import head_of, header_fields
+from local.mailbox.reading import head_of, header_fields
 
 _NAME = re.compile(r"[\w-][\w.-]*\.eml")
 _HEAD_BYTES = 16_384  # a header block longer than this is listed by its beginning

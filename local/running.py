@@ -10,10 +10,10 @@ from pathlib import Path
 from types import FrameType
 from zoneinfo import ZoneInfo
 
-from shared.local.credentials import write_privately
-from shared.local.failures import LocalStackError
-from shared.local.services import SERVICES
-from shared.local.stack import SENDER, Stack, StackOptions
+from local.credentials import write_privately
+from local.failures import LocalStackError
+from local.services import SERVICES
+from local.stack import SENDER, Stack, StackOptions
 
 # The day of the offer that the first run makes today's: the MOOC and the local events can be asked for, the
 # first webinar is over, most sessions are still to come.

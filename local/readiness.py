@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.local.children import Child
-from shared.local.failures import LocalStackError
-from shared.local.ports import is_free
+from local.children import Child
+from local.failures import LocalStackError
+from local.ports import is_free
 
 T = TypeVar("T")
 

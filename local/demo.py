@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.local import audit, verdict
-from shared.local.acts import Acts, Say
-from shared.local.failures import LocalStackError
-from shared.local.report import summary
-from shared.local.running import OFFER_DAY, signals_interrupt
-from shared.local.stack import Stack, StackOptions, remove_data
+from local import audit, verdict
+from local.acts import Acts, Say
+from local.failures import LocalStackError
+from local.report import summary
+from local.running import OFFER_DAY, signals_interrupt
+from local.stack import Stack, StackOptions, remove_data
 
 # A rehearsal is more impatient than the day it rehearses.
 IMPATIENCE = {
