@@ -7,7 +7,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import DateTime, MetaData, Table, TextClause, event, text
@@ -15,11 +15,24 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import registry
 
-Transaction = AsyncConnection
-"""A connection inside a transaction that somebody else commits."""
+Rows = CursorResult[*tuple[Any, ...]]
+"""What a named SQL statement returns."""
+
+
+class Transaction(AsyncSession):
+    """A session inside a transaction that the edge commits (ADR 0016).
+
+    ``scalars`` runs a statement made from the classes of ``tables.py`` and returns their instances, which are
+    read and never written to; ``execute`` runs a named SQL statement, for many rows at once.
+    """
+
+    async def execute(self, statement: Any, params: Any = None, **options: Any) -> Rows:
+        """Run one SQL statement. Returns its rows, or how many it changed (``rowcount``)."""
+        return cast("Rows", await super().execute(statement, params, **options))
+
 
 Timestamp: Any = DateTime(timezone=True)
 """Column type of every moment. ``Any``: SQLModel's ``sa_type`` wants a class but takes an instance."""
@@ -101,15 +114,16 @@ class Database:
         A task cancelled in the middle drops its connection instead of returning it to the pool inside an
         open transaction (SQLAlchemy issue 13381).
         """
-        connection = await self._engine.connect()
+        tx = Transaction(self._engine, autoflush=False, expire_on_commit=False)
         try:
-            async with connection.begin():
-                yield connection
+            async with tx.begin():
+                await tx.connection()  # now, so that work begins only with a database
+                yield tx
         except asyncio.CancelledError:
-            await asyncio.shield(connection.invalidate())
+            await asyncio.shield(tx.invalidate())
             raise
         finally:
-            await asyncio.shield(connection.close())
+            await asyncio.shield(tx.close())
 
     async def close(self) -> None:
         """Close every pooled connection."""
@@ -148,7 +162,7 @@ async def insert_many(
     rows: Sequence[dict[str, Any]],
     *,
     then: str = "",
-) -> CursorResult[Any]:
+) -> Rows:
     """Insert ``rows`` in one statement, by ``unnest``: about forty times the speed of one by one.
 
     Every row has the same keys, which are column names. JSON columns take text. ``then`` follows the
@@ -159,7 +173,7 @@ async def insert_many(
 
 async def insert_columns(
     tx: Transaction, table: Table, columns: Mapping[str, Any], *, then: str = ""
-) -> CursorResult[Any]:
+) -> Rows:
     """The same from whole columns, for where every microsecond of a row counts.
 
     A column is a list; what is not a list is the same in every row, and travels once.
@@ -175,9 +189,7 @@ def once(values: list[Any]) -> Any:
     return first if all(value is first for value in values) else values
 
 
-async def update_many(
-    tx: Transaction, table: Table, rows: Sequence[dict[str, Any]], *, by: str
-) -> CursorResult[Any]:
+async def update_many(tx: Transaction, table: Table, rows: Sequence[dict[str, Any]], *, by: str) -> Rows:
     """Update one row of ``table`` per row of ``rows``, found by its column ``by``, in one statement."""
     columns = _columns(rows)
     return await tx.execute(_update_statement(table, tuple(columns), by), columns)

@@ -31,7 +31,8 @@ async def missing(database: Database, revisions: Path) -> str | None:
     script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
     newest = script.get_current_head()
     async with database.quiet_transaction() as tx:
-        current = await tx.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+        connection = await tx.connection()
+        current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
     known = {revision.revision for revision in script.walk_revisions()}
     if current == newest or (current is not None and current not in known):
         return None  # a newer version has migrated already: what it added is nothing to this one

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from services.notifier import pages
 from services.notifier.letters import next_edition
@@ -117,7 +118,7 @@ async def test_an_agent_who_stops_gets_nothing_more_and_is_not_kept(notifier: No
     await notifier.hear(changed(subscribed=False))
     assert await notifier.states() == ["superseded"]
     async with notifier.database.quiet_transaction() as tx:
-        assert (await tx.exec_driver_sql("SELECT count(*) FROM subscriber")).scalar() == 0
+        assert (await tx.execute(text("SELECT count(*) FROM subscriber"))).scalar() == 0
 
 
 async def at_the_hour(notifier: Notifier) -> list[str]:
@@ -185,7 +186,7 @@ async def test_a_link_of_who_became_an_agent_ends_what_the_agent_follows(
     await confirm(notifier, client, "A-1@Ville.example", ["theme:enjeux-ia"])
     async with notifier.database.quiet_transaction() as tx:
         query = "SELECT subscriber_id FROM subscriber WHERE agent_id IS NULL"
-        old = str((await tx.exec_driver_sql(query)).scalar())
+        old = str((await tx.execute(text(query))).scalar())
     await notifier.hear(a_dossier())  # queued for the address alone
     await notifier.hear(changed(theme="transition-ecologique"))
     assert (await client.get(link(Purpose.PREFERENCES, old))).text.count(" checked") == 2
@@ -330,7 +331,7 @@ async def test_one_process_sends_only_so_many_confirmations(
 
 async def subscriber_id(notifier: Notifier) -> str:
     async with notifier.database.quiet_transaction() as tx:
-        return str((await tx.exec_driver_sql("SELECT subscriber_id FROM subscriber")).scalar_one())
+        return str((await tx.execute(text("SELECT subscriber_id FROM subscriber"))).scalar_one())
 
 
 def link(purpose: Purpose, about: str) -> str:
@@ -361,7 +362,7 @@ async def test_preferences_show_what_is_followed_and_keep_what_is_chosen(
     chosen = ["delegation:bretagne", "community:ia-et-territoires", "community:made-up", "rubbish"]
     assert (await client.post(url, data={"interet": chosen})).status_code == 200
     async with notifier.database.quiet_transaction() as tx:
-        kept = (await tx.exec_driver_sql("SELECT interest FROM subscription ORDER BY 1")).scalars().all()
+        kept = (await tx.execute(text("SELECT interest FROM subscription ORDER BY 1"))).scalars().all()
     assert kept == ["community:ia-et-territoires", "delegation:bretagne"]
     ended = await client.post(url, data={"interet": chosen, "arreter": "oui"})
     assert "Vous ne recevrez plus rien" in ended.text
