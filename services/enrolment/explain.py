@@ -77,7 +77,7 @@ async def explain(tx: Transaction, about: str) -> list[str] | None:
 
 
 def _request(row: Row[Any]) -> Iterator[str]:
-    yield f"request {row.request_id} ({row.kind or 'of an earlier version'})"
+    yield f"request {row.request_id} ({row.kind})"
     yield f"  session {row.session_id}"
     yield f"  received {_moment(row.received_at)}, by which deadlines are judged"
     if row.decided_at is None:
@@ -107,7 +107,7 @@ def _answers(rows: Sequence[Row[Any]]) -> Iterator[str]:
     yield "answers"
     for row in rows:
         outcome = _outcome(row.outcome, row.reason) if row.outcome else "waits for the session"
-        yield f"  {row.number:6} {row.kind or 'Request'}: {outcome}"
+        yield f"  {row.number:6} {row.kind}: {outcome}"
 
 
 def _moves(rows: Sequence[Row[Any]]) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _told(told: Sequence[Story]) -> Iterator[str]:
 
 def _asked(row: Row[Any]) -> str:
     outcome = _outcome(row.outcome, row.reason) if row.outcome else "waits for its session"
-    return f"  {_moment(row.received_at)} {row.kind or 'Request'} {row.request_id}: {outcome}"
+    return f"  {_moment(row.received_at)} {row.kind} {row.request_id}: {outcome}"
 
 
 def _change(row: Row[Any]) -> str:

@@ -21,9 +21,10 @@ LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 """The states of an enrolment that has not ended, as SQL writes a list."""
 
 
-class Session(EnrolmentTable, table=True):
+class SessionRow(EnrolmentTable, table=True):
     """A session as the catalogue last told it, and its seats. The row is the lock of everything about it."""
 
+    __tablename__ = "session"
     __table_args__ = (
         Index(
             "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
@@ -35,7 +36,7 @@ class Session(EnrolmentTable, table=True):
 
     session_id: UUID = Field(primary_key=True)
     version: int
-    state: str = Field(sa_type=JSONB, description="shared.events.catalogue.SessionState")
+    state: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.catalogue.SessionState")
     enrolled: int = 0
     offered: int = 0
     waiting: int = 0
@@ -44,7 +45,7 @@ class Session(EnrolmentTable, table=True):
     )
     next_ticket: int = Field(default=1, sa_type=BigInteger, description="Order of receipt in this session.")
     occupancy_version: int = 0
-    taken_by: str | None = Field(
+    seats_by_employer: dict[str, dict[str, int]] | None = Field(
         default=None,
         sa_type=JSONB,
         description="Seats taken, by delegation and by SIRET; null where neither matters.",
@@ -57,9 +58,10 @@ class Session(EnrolmentTable, table=True):
     )
 
 
-class Enrolment(EnrolmentTable, table=True):
+class EnrolmentRow(EnrolmentTable, table=True):
     """One agent's enrolment in one session, from the request that began it to its end."""
 
+    __tablename__ = "enrolment"
     __table_args__ = (
         Index(
             "uq_enrolment_live",
@@ -71,7 +73,7 @@ class Enrolment(EnrolmentTable, table=True):
         Index("ix_enrolment_session_agent", "session_id", "agent_id"),
         Index("ix_enrolment_agent", "agent_id"),
         Index(
-            "ix_enrolment_line",
+            "ix_enrolment_waiting",
             "session_id",
             text("priority DESC"),
             "ticket",
@@ -89,7 +91,7 @@ class Enrolment(EnrolmentTable, table=True):
     version: int
     session_id: UUID
     agent_id: str
-    agent: str = Field(sa_type=JSONB, description="shared.events.vocabulary.Agent")
+    agent: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.vocabulary.Agent")
     state: str
     reason: str | None = None
     ticket: int | None = Field(default=None, sa_type=BigInteger, description="Place in line, by receipt.")
@@ -104,9 +106,10 @@ class Enrolment(EnrolmentTable, table=True):
     updated_at: datetime = Field(sa_type=Timestamp)
 
 
-class Request(EnrolmentTable, table=True):
+class RequestRow(EnrolmentTable, table=True):
     """What became of each request, and by which numbers. Undecided while it waits for its session."""
 
+    __tablename__ = "request"
     __table_args__ = (
         Index("ix_request_undecided", "session_id", "number", postgresql_where=text("decided_at IS NULL")),
     )
@@ -115,9 +118,7 @@ class Request(EnrolmentTable, table=True):
     number: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
     )
-    kind: str | None = Field(
-        default=None, description="A class of services.enrolment.rules; null: before there were several."
-    )
+    kind: str = Field(description="The name of a class of services.enrolment.rules.requests.")
     session_id: UUID
     agent_id: str | None = Field(description="Null: it is about several.")
     received_at: datetime = Field(sa_type=Timestamp)
@@ -125,15 +126,17 @@ class Request(EnrolmentTable, table=True):
     decided_at: datetime | None = Field(default=None, sa_type=Timestamp)
     outcome: str | None = None
     reason: str | None = None
-    facts: str | None = Field(
+    facts: dict[str, Any] | None = Field(
         default=None,
         sa_type=JSONB,
         description="Seats and line when it was decided; of several, how many what.",
     )
-    asked: str | None = Field(default=None, sa_type=JSONB, description="The request, while undecided.")
+    body: dict[str, Any] | None = Field(
+        default=None, sa_type=JSONB, description="The request, while undecided."
+    )
 
 
-class EnrolmentChange(EnrolmentTable, table=True):
+class EnrolmentChangeRow(EnrolmentTable, table=True):
     """One move of an enrolment after its beginning: what it came to, why, and by which numbers."""
 
     __tablename__ = "enrolment_change"
@@ -147,10 +150,10 @@ class EnrolmentChange(EnrolmentTable, table=True):
     state: str
     cause: str = Field(description="services.enrolment.rules.Cause")
     request_id: UUID | None = Field(default=None, description="The request it followed from; null: time.")
-    facts: str = Field(sa_type=JSONB)
+    facts: dict[str, Any] = Field(sa_type=JSONB)
 
 
-class BadAddress(EnrolmentTable, table=True):
+class BadAddressRow(EnrolmentTable, table=True):
     """An agent whose mails come back; never the address itself."""
 
     __tablename__ = "bad_address"
@@ -159,15 +162,19 @@ class BadAddress(EnrolmentTable, table=True):
     since: datetime = Field(sa_type=Timestamp)
 
 
-class Reading(EnrolmentTable, table=True):
+class PartitionProgressRow(EnrolmentTable, table=True):
     """Until when each partition of the portals' requests is read, by whichever process reads it."""
+
+    __tablename__ = "partition_progress"
 
     partition: int = Field(primary_key=True)
     read_until: datetime = Field(sa_type=Timestamp)
 
 
-class Attendance(EnrolmentTable, table=True):
+class AttendanceRow(EnrolmentTable, table=True):
     """What was seen of an agent at a module, as it was last recorded; by whom is in the changes."""
+
+    __tablename__ = "attendance"
 
     enrolment_id: UUID = Field(primary_key=True)
     module: int = Field(primary_key=True, description="From 0.")
@@ -175,12 +182,12 @@ class Attendance(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
-class IntakeKey(EnrolmentTable, table=True):
+class IdempotencyKeyRow(EnrolmentTable, table=True):
     """A request that a portal made by HTTP, by the key it made up: sent again, it is the same request."""
 
-    __tablename__ = "intake_key"
+    __tablename__ = "idempotency_key"
     __table_args__ = (
-        Index("ix_intake_key_request_id", "request_id", unique=True),
+        Index("ix_idempotency_key_request_id", "request_id", unique=True),
         Index(None, "created_at", postgresql_using="brin"),
     )
 
@@ -200,11 +207,11 @@ def _table(model: Any) -> Table:
     return table
 
 
-session = _table(Session)
-enrolment = _table(Enrolment)
-request = _table(Request)
-enrolment_change = _table(EnrolmentChange)
-attendance = _table(Attendance)
-bad_address = _table(BadAddress)
-reading = _table(Reading)
-intake_key = _table(IntakeKey)
+session = _table(SessionRow)
+enrolment = _table(EnrolmentRow)
+request = _table(RequestRow)
+enrolment_change = _table(EnrolmentChangeRow)
+attendance = _table(AttendanceRow)
+bad_address = _table(BadAddressRow)
+partition_progress = _table(PartitionProgressRow)
+idempotency_key = _table(IdempotencyKeyRow)

@@ -12,9 +12,27 @@ down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+_LIVE = (
+    "state IN ('absent', 'absent_justified', 'attended', 'certified', 'enrolled', 'offered', "
+    "'pending_approval', 'pending_selection', 'waitlisted')"
+)
+
 
 def upgrade() -> None:
-
+    op.create_table(
+        "attendance",
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("module", sa.Integer(), nullable=False),
+        sa.Column("attendance", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", "module", name=op.f("pk_attendance")),
+    )
+    op.create_table(
+        "bad_address",
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("agent_id", name=op.f("pk_bad_address")),
+    )
     op.create_table(
         "dead_letter",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -83,28 +101,74 @@ def upgrade() -> None:
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("ticket", sa.BigInteger(), nullable=True),
+        sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("hold_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("request_id", sa.Uuid(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
+    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id"], unique=False)
     op.create_index(
-        "ix_enrolment_line",
+        "ix_enrolment_offered",
         "enrolment",
-        ["session_id", "ticket"],
+        ["hold_until"],
+        unique=False,
+        postgresql_where=sa.text("state = 'offered'"),
+    )
+    op.create_index(
+        "ix_enrolment_pending",
+        "enrolment",
+        ["session_id"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('pending_approval', 'pending_selection')"),
+    )
+    op.create_index("ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id"], unique=False)
+    op.create_index(
+        "ix_enrolment_waiting",
+        "enrolment",
+        ["session_id", sa.literal_column("priority DESC"), "ticket"],
         unique=False,
         postgresql_where=sa.text("state = 'waitlisted'"),
     )
-    op.create_index("ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id"], unique=False)
     op.create_index(
         "uq_enrolment_live",
         "enrolment",
         ["session_id", "agent_id"],
         unique=True,
-        postgresql_where=sa.text(
-            "state IN ('enrolled', 'offered', 'pending_approval', 'pending_selection', 'waitlisted')"
-        ),
+        postgresql_where=sa.text(_LIVE),
     )
+    op.create_table(
+        "enrolment_change",
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=True),
+        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", "version", name=op.f("pk_enrolment_change")),
+    )
+    op.create_index("ix_enrolment_change_session", "enrolment_change", ["session_id", "at"], unique=False)
+    op.create_table(
+        "idempotency_key",
+        sa.Column("portal", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("portal", "key", name=op.f("pk_idempotency_key")),
+    )
+    op.create_index(
+        op.f("ix_idempotency_key_created_at"),
+        "idempotency_key",
+        ["created_at"],
+        unique=False,
+        postgresql_using="brin",
+    )
+    op.create_index("ix_idempotency_key_request_id", "idempotency_key", ["request_id"], unique=True)
     op.create_table(
         "inbox",
         sa.Column("event_id", sa.Uuid(), nullable=False),
@@ -139,17 +203,25 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NULL"),
     )
     op.create_table(
+        "partition_progress",
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("partition", name=op.f("pk_partition_progress")),
+    )
+    op.create_table(
         "request",
         sa.Column("request_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
-        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("asked", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_request")),
     )
     op.create_index(
@@ -170,6 +242,9 @@ def upgrade() -> None:
         sa.Column("seat_ceiling", sa.Integer(), nullable=True),
         sa.Column("next_ticket", sa.BigInteger(), nullable=False),
         sa.Column("occupancy_version", sa.Integer(), nullable=False),
+        sa.Column("seats_by_employer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "enrolled + offered <= seat_ceiling", name=op.f("ck_session_seats_are_never_exceeded")
         ),
@@ -178,31 +253,57 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
     )
+    op.create_index(
+        "ix_session_next_release",
+        "session",
+        ["next_release_at"],
+        unique=False,
+        postgresql_where=sa.text("next_release_at IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
-
+    op.drop_index(
+        "ix_session_next_release",
+        table_name="session",
+        postgresql_where=sa.text("next_release_at IS NOT NULL"),
+    )
     op.drop_table("session")
     op.drop_index(
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")
     )
     op.drop_table("request")
+    op.drop_table("partition_progress")
     op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
     op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
     op.drop_table("outbox")
     op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
     op.drop_table("inbox")
+    op.drop_index("ix_idempotency_key_request_id", table_name="idempotency_key")
+    op.drop_index(
+        op.f("ix_idempotency_key_created_at"), table_name="idempotency_key", postgresql_using="brin"
+    )
+    op.drop_table("idempotency_key")
+    op.drop_index("ix_enrolment_change_session", table_name="enrolment_change")
+    op.drop_table("enrolment_change")
     op.drop_index(
         "uq_enrolment_live",
         table_name="enrolment",
-        postgresql_where=sa.text(
-            "state IN ('enrolled', 'offered', 'pending_approval', 'pending_selection', 'waitlisted')"
-        ),
+        postgresql_where=sa.text(_LIVE),
+    )
+    op.drop_index(
+        "ix_enrolment_waiting", table_name="enrolment", postgresql_where=sa.text("state = 'waitlisted'")
     )
     op.drop_index("ix_enrolment_session_agent", table_name="enrolment")
     op.drop_index(
-        "ix_enrolment_line", table_name="enrolment", postgresql_where=sa.text("state = 'waitlisted'")
+        "ix_enrolment_pending",
+        table_name="enrolment",
+        postgresql_where=sa.text("state IN ('pending_approval', 'pending_selection')"),
     )
+    op.drop_index(
+        "ix_enrolment_offered", table_name="enrolment", postgresql_where=sa.text("state = 'offered'")
+    )
+    op.drop_index("ix_enrolment_agent", table_name="enrolment")
     op.drop_table("enrolment")
     op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
     op.drop_table("dead_letter_audit")
@@ -210,3 +311,5 @@ def downgrade() -> None:
         "ix_dead_letter_parked", table_name="dead_letter", postgresql_where=sa.text("state = 'parked'")
     )
     op.drop_table("dead_letter")
+    op.drop_table("bad_address")
+    op.drop_table("attendance")

@@ -231,7 +231,7 @@ async def _fill(
             latest=latest[session_id],
             is_begun=row.version == 0,
         )
-    counted = [session_id for session_id in by_employer if rows[session_id].taken_by is None]
+    counted = [session_id for session_id in by_employer if rows[session_id].seats_by_employer is None]
     for session_id, employer, number in await facts.seats_by_employer(tx, counted):
         desk.books[session_id].seats.take(employer, number)
     if desk.policy.overlap_check and pairs:
@@ -269,9 +269,9 @@ def _needs(row: Row[Any], desk: Desk, newest: SessionState | None, latest: Mappi
 
 def _seats(row: Row[Any]) -> Seats:
     seats = Seats(row.enrolled, row.offered)
-    if row.taken_by is not None:
-        seats.by_delegation.update(row.taken_by["delegation"])
-        seats.by_siret.update(row.taken_by["siret"])
+    if row.seats_by_employer is not None:
+        seats.by_delegation.update(row.seats_by_employer["delegation"])
+        seats.by_siret.update(row.seats_by_employer["siret"])
     return seats
 
 

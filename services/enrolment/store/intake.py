@@ -37,7 +37,7 @@ async def accept(tx: Transaction, asked: Asked) -> UUID | None:
     request_id = uuid4()
     inserted = await insert_many(
         tx,
-        tables.intake_key,
+        tables.idempotency_key,
         [
             {
                 "portal": asked.portal,
@@ -60,7 +60,7 @@ async def accept(tx: Transaction, asked: Asked) -> UUID | None:
 async def accepted_at(tx: Transaction, request_id: UUID) -> datetime | None:
     """When a request came by HTTP, or None if none of this id did in the last 30 days."""
     moment: datetime | None = await tx.scalar(
-        text("SELECT created_at FROM intake_key WHERE request_id = :id"), {"id": request_id}
+        text("SELECT created_at FROM idempotency_key WHERE request_id = :id"), {"id": request_id}
     )
     return moment
 
@@ -68,9 +68,9 @@ async def accepted_at(tx: Transaction, request_id: UUID) -> datetime | None:
 async def forget_keys(tx: Transaction) -> int:
     """Delete the keys older than :data:`KEPT`. Returns how many went."""
     result = await tx.execute(
-        text("DELETE FROM intake_key WHERE created_at < now() - CAST(:kept AS interval)"), {"kept": KEPT}
+        text("DELETE FROM idempotency_key WHERE created_at < now() - CAST(:kept AS interval)"), {"kept": KEPT}
     )
     return result.rowcount
 
 
-_KNOWN = text("SELECT digest, request_id FROM intake_key WHERE portal = :portal AND key = :key")
+_KNOWN = text("SELECT digest, request_id FROM idempotency_key WHERE portal = :portal AND key = :key")

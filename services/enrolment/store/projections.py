@@ -29,7 +29,7 @@ async def compare(tx: Transaction, words: Words) -> list[Compared]:
             **state.model_dump(),
             "closes_for_the_clock": state.enrolment_closes_at,
             **_counts(state, counts),
-            "taken_by": taken.get(state.session_id, _NOBODY) if counts_by_employer(state) else None,
+            "seats_by_employer": taken.get(state.session_id, _NOBODY) if counts_by_employer(state) else None,
         } | _last_told(told.get(state.session_id), rows.get(state.session_id))
     kept = {
         str(row.session_id): {
@@ -39,7 +39,7 @@ async def compare(tx: Transaction, words: Words) -> list[Compared]:
             "offered": row.offered,
             "waiting": row.waiting,
             "seat_ceiling": row.seat_ceiling,
-            "taken_by": row.taken_by,
+            "seats_by_employer": row.seats_by_employer,
             "occupancy_version": row.occupancy_version,
             "told": _numbers(row),
         }

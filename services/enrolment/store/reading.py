@@ -14,10 +14,10 @@ async def note_read(tx: Transaction, read: Mapping[int, datetime]) -> None:
     rows = [{"partition": partition, "read_until": at} for partition, at in sorted(read.items())]
     await insert_many(
         tx,
-        tables.reading,
+        tables.partition_progress,
         rows,
         then="ON CONFLICT (partition) DO UPDATE "
-        "SET read_until = greatest(reading.read_until, excluded.read_until)",
+        "SET read_until = greatest(partition_progress.read_until, excluded.read_until)",
     )
 
 
@@ -27,6 +27,6 @@ async def read_until(tx: Transaction) -> datetime | None:
     One that nobody has read for a day counts for nothing: the topic has fewer partitions than it had.
     """
     moment: datetime | None = await tx.scalar(
-        text("SELECT min(read_until) FROM reading WHERE read_until > now() - interval '1 day'")
+        text("SELECT min(read_until) FROM partition_progress WHERE read_until > now() - interval '1 day'")
     )
     return moment

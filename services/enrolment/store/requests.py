@@ -125,7 +125,7 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
         },
         # What was asked is not kept once it is answered.
         then="ON CONFLICT (request_id) DO UPDATE SET decided_at = excluded.decided_at, kind = excluded.kind, "
-        "outcome = excluded.outcome, reason = excluded.reason, facts = excluded.facts, asked = NULL "
+        "outcome = excluded.outcome, reason = excluded.reason, facts = excluded.facts, body = NULL "
         "WHERE request.decided_at IS NULL",
     )
     if result.rowcount != len(answers):
@@ -166,14 +166,12 @@ def _undecided_row(request: Request) -> dict[str, Any]:
         "session_id": request.session_id,
         "agent_id": request.agent_id,
         "received_at": request.received_at,
-        "asked": _KINDS[kind].dump_json(request).decode(),
+        "body": _KINDS[kind].dump_json(request).decode(),
     }
 
 
 def _request_from(row: Row[Any]) -> Request:
-    # A row of the version before has no kind; it knew these two.
-    kind = row.kind or ("SeatRequest" if "agent" in row.asked else "Withdrawal")
-    return _KINDS[kind].validate_python(row.asked)
+    return _KINDS[row.kind].validate_python(row.body)
 
 
 _UNREADABLE = text(

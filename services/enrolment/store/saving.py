@@ -138,7 +138,7 @@ async def _save_sessions(tx: Transaction, books: Sequence[Book]) -> None:
         "occupancy_version": [book.occupancy_version for book in books],
         "enrolment_closes_at": [book.session.enrolment_closes_at for book in books],
         "next_release_at": [next_release(book.session, book.now) for book in books],
-        "taken_by": [
+        "seats_by_employer": [
             json.dumps(book.seats.by_employer()) if counts_by_employer(book.session) else None
             for book in books
         ],
@@ -151,7 +151,7 @@ _SAVE_SESSIONS = text(
     UPDATE session SET version = new.version, state = coalesce(new.state, session.state),
         enrolled = new.enrolled, offered = new.offered, waiting = new.waiting, next_ticket = new.next_ticket,
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
-        next_release_at = new.next_release_at, taken_by = new.taken_by,
+        next_release_at = new.next_release_at, seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
         -- the ceiling comes down with them, and the CHECK refuses any that are added.
         seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
@@ -160,9 +160,9 @@ _SAVE_SESSIONS = text(
         CAST(:capacity AS integer[]), CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
         CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:next_release_at AS timestamptz[]),
-        CAST(:taken_by AS jsonb[]))
+        CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
-            occupancy_version, enrolment_closes_at, next_release_at, taken_by)
+            occupancy_version, enrolment_closes_at, next_release_at, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

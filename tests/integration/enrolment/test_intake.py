@@ -168,7 +168,7 @@ async def test_what_breaks_the_contract_is_refused_by_field_and_changes_nothing(
     assert named
     assert fields is None or set(named) == fields
     assert await rows(OUTBOX) == []
-    assert await rows("SELECT 1 FROM intake_key") == []
+    assert await rows("SELECT 1 FROM idempotency_key") == []
 
 
 async def test_a_group_of_501_is_refused(ask: Ask) -> None:
@@ -227,13 +227,13 @@ async def test_keys_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, databa
     async with database.transaction() as tx:
         await tx.execute(
             text(
-                "UPDATE intake_key SET created_at = now() - "
+                "UPDATE idempotency_key SET created_at = now() - "
                 "CASE key WHEN 'old' THEN interval '30 days' ELSE interval '29 days' END"
             )
         )
     async with database.transaction() as tx:
         assert await intake.forget_keys(tx) == 1
-    assert [row.key for row in await rows("SELECT key FROM intake_key")] == ["young"]
+    assert [row.key for row in await rows("SELECT key FROM idempotency_key")] == ["young"]
 
 
 async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
