@@ -20,7 +20,6 @@ from typing import Any
 import uvicorn
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
-from faststream.kafka import KafkaBroker
 from prometheus_client import Counter, Gauge
 
 from shared import migrations
@@ -132,8 +131,8 @@ class Process:
         with self._kafka_errors():
             await broker.start()
         watching = [
-            asyncio.create_task(self._guarded("the watchdog", self._watch(broker))),
-            asyncio.create_task(self._guarded("the look at what is read", self._follow(broker))),
+            asyncio.create_task(self._guarded("the watchdog", self._watch())),
+            asyncio.create_task(self._guarded("the look at what is read", self._follow())),
         ]
         try:
             yield
@@ -200,39 +199,36 @@ class Process:
                 "Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right."
             ) from error
 
-    async def _watch(self, broker: KafkaBroker) -> None:
+    async def _watch(self) -> None:
         """End the process when a consumer hangs over a batch, or has records before it and takes none."""
         limit = self.settings.stalled_seconds
         while not self._stopping.is_set():
             await _pause(self._stopping, min(5.0, limit / 4))
-            for subscriber, intake in zip(broker.subscribers, self._intakes, strict=True):
-                consumer = getattr(subscriber, "consumer", None)
-                if not intake.busy and (consumer is None or await _has_caught_up(consumer)):
+            for intake in self._intakes:
+                if not intake.busy and (intake.consumer is None or await _has_caught_up(intake.consumer)):
                     intake.since = time.monotonic()
                 idle = time.monotonic() - intake.since
                 if idle > limit:
                     topic = intake.subscription.topic
                     self._fail(f"the consumer of {topic} has made no progress for {idle:.0f} s")
 
-    async def _follow(self, broker: KafkaBroker) -> None:
+    async def _follow(self) -> None:
         """Tell, each second, until when each partition is read."""
         if self.on_read is None:
             return
-        subscribers = zip(broker.subscribers, self._intakes, strict=True)
-        followed = [(subscriber, intake, Reading()) for subscriber, intake in subscribers]
+        followed = [(intake, Reading()) for intake in self._intakes]
         while not self._stopping.is_set():
             # At once: a broker answers none of a consumer's questions while it has nothing for its fetch.
             await asyncio.gather(*(self._look(self.on_read, *one) for one in followed))
             await _pause(self._stopping, 1.0)
 
-    async def _look(self, on_read: OnRead, subscriber: Any, intake: Intake, reading: Reading) -> None:
+    async def _look(self, on_read: OnRead, intake: Intake, reading: Reading) -> None:
         topic = intake.subscription.topic
-        consumer = getattr(subscriber, "consumer", None)
-        if consumer is None:
+        if intake.consumer is None:
             return
         try:
             async with asyncio.timeout(5):
-                read = await reading.look(consumer, busy=intake.busy, batches=intake.batches)
+                read = await reading.look(intake.consumer, busy=intake.busy, batches=intake.batches)
             if read:
                 await on_read(topic, read)
         except Exception as error:

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaRouter
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from prometheus_client import Counter, Histogram
 
 from shared.database import Database, Transaction, is_temporary
@@ -135,18 +137,24 @@ async def _nothing_to_handle(_tx: Transaction, received: list[Received[Any]]) ->
 class Intake:
     """Takes one topic into one database.
 
-    ``since`` is the monotonic time of the last sign of life, ``busy`` says that a batch is in hand,
-    ``batches`` how many are done: the process looks at them.
+    ``subscriber`` is FastStream's, ``since`` the monotonic time of the last sign of life, ``busy`` says that
+    a batch is in hand, ``batches`` how many are done: the process looks at them.
     """
 
     def __init__(self, subscription: Subscription, database: Database) -> None:
         self.subscription = subscription
         self.database = database
+        self.subscriber: BatchSubscriber | None = None
         self.stopping = asyncio.Event()
         self.since = time.monotonic()
         self.busy = False
         self.batches = 0
         self._failures = 0
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """What fetches the records; none while nothing runs."""
+        return None if self.subscriber is None else self.subscriber.consumer
 
     async def take(self, deliveries: Sequence[Delivery]) -> None:
         """Carry a batch through. Raises ``NackMessage`` when it must come again."""
@@ -274,7 +282,7 @@ def router_for(
         intake = Intake(subscription, database)
         intakes.append(intake)
         pace = AWAITED if subscription.awaited else UNHURRIED
-        router.subscriber(
+        intake.subscriber = router.subscriber(
             subscription.topic,
             batch=True,
             group_id=subscriptions.group_id(subscription.topic),
@@ -288,7 +296,8 @@ def router_for(
             session_timeout_ms=10_000,
             parser=tolerant_parser,
             decoder=decode_batch,
-        )(intake.take)
+        )
+        intake.subscriber(intake.take)
     return router, intakes
 
 

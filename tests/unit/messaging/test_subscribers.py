@@ -87,6 +87,18 @@ def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_an_intake_looks_at_the_consumer_of_its_own_topic(service: str) -> None:
+    """FastStream keeps subscribers in a set without order: by their places they are not to be told apart."""
+    subscriptions = importlib.import_module(f"services.{service}.handlers").subscriptions
+    database = Database("postgresql://x@localhost/x", application_name="test")
+    router, intakes = router_for(subscriptions, database, NOWHERE)
+
+    for intake in intakes:
+        assert topic_of(intake.subscriber) == intake.subscription.topic
+    assert {intake.subscriber for intake in intakes} == set(router.subscribers)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_the_broker_creates_no_topic_and_waits_for_the_batch_in_hand(service: str) -> None:
     broker = broker_of(service)
 
