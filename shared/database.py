@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import DateTime, MetaData, Table, TextClause, event, text
+from sqlalchemy import DateTime, MetaData, Table, TextClause, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
 
 Rows = CursorResult[*tuple[Any, ...]]
 """What a named SQL statement returns."""
@@ -158,21 +159,21 @@ def async_url(url: str) -> URL:
 
 async def insert_many(
     tx: Transaction,
-    table: Table,
+    table: Table | type[SQLModel],
     rows: Sequence[dict[str, Any]],
     *,
     then: str = "",
 ) -> Rows:
     """Insert ``rows`` in one statement, by ``unnest``: about forty times the speed of one by one.
 
-    Every row has the same keys, which are column names. JSON columns take text. ``then`` follows the
-    statement: ``ON CONFLICT …``, ``RETURNING …``.
+    ``table`` is a class of ``tables.py`` or a table. Every row has the same keys, which are column names.
+    JSON columns take text. ``then`` follows the statement: ``ON CONFLICT …``, ``RETURNING …``.
     """
     return await insert_columns(tx, table, _columns(rows), then=then)
 
 
 async def insert_columns(
-    tx: Transaction, table: Table, columns: Mapping[str, Any], *, then: str = ""
+    tx: Transaction, table: Table | type[SQLModel], columns: Mapping[str, Any], *, then: str = ""
 ) -> Rows:
     """The same from whole columns, for where every microsecond of a row counts.
 
@@ -180,7 +181,7 @@ async def insert_columns(
     """
     lists = tuple(name for name, values in columns.items() if isinstance(values, list))
     constants = tuple(name for name in columns if name not in lists)
-    return await tx.execute(_insert_statement(table, lists, then, constants), dict(columns))
+    return await tx.execute(_insert_statement(_table_of(table), lists, then, constants), dict(columns))
 
 
 def once(values: list[Any]) -> Any:
@@ -189,10 +190,16 @@ def once(values: list[Any]) -> Any:
     return first if all(value is first for value in values) else values
 
 
-async def update_many(tx: Transaction, table: Table, rows: Sequence[dict[str, Any]], *, by: str) -> Rows:
+async def update_many(
+    tx: Transaction, table: Table | type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
+) -> Rows:
     """Update one row of ``table`` per row of ``rows``, found by its column ``by``, in one statement."""
     columns = _columns(rows)
-    return await tx.execute(_update_statement(table, tuple(columns), by), columns)
+    return await tx.execute(_update_statement(_table_of(table), tuple(columns), by), columns)
+
+
+def _table_of(table: Table | type[SQLModel]) -> Table:
+    return table if isinstance(table, Table) else cast("Table", inspect(table).local_table)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
