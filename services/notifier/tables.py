@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
-    Table,
     UniqueConstraint,
     func,
     text,
@@ -48,7 +47,7 @@ class _Base(SQLModel, registry=_registry):
     """A table of the notifier."""
 
 
-class KnownSession(_Base, table=True):
+class SessionRow(_Base, table=True):
     """A session as its newest event described it."""
 
     __tablename__ = "session"
@@ -57,7 +56,7 @@ class KnownSession(_Base, table=True):
     state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
-class KnownEnrolment(_Base, table=True):
+class EnrolmentRow(_Base, table=True):
     """Where an agent stands in a session, and how to write to them."""
 
     __tablename__ = "enrolment"
@@ -85,7 +84,7 @@ class KnownEnrolment(_Base, table=True):
     )
 
 
-class KnownReplay(_Base, table=True):
+class ReplayRow(_Base, table=True):
     """A replay that was announced, once, by the event ``event_id``; its facts are of its newest version."""
 
     __tablename__ = "replay"
@@ -97,7 +96,7 @@ class KnownReplay(_Base, table=True):
     announced_at: datetime = Field(sa_type=Timestamp)
 
 
-class KnownNews(_Base, table=True):
+class NewsRow(_Base, table=True):
     """Something that has opened, and was told to subscribers once."""
 
     __tablename__ = "news"
@@ -114,7 +113,7 @@ class KnownNews(_Base, table=True):
     published_at: datetime = Field(sa_type=Timestamp)
 
 
-class Subscriber(_Base, table=True):
+class SubscriberRow(_Base, table=True):
     """Somebody who wants news, by agent (a portal said so) or by address alone (our page)."""
 
     __tablename__ = "subscriber"
@@ -135,15 +134,15 @@ class Subscriber(_Base, table=True):
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-class FormerSubscriber(_Base, table=True):
+class FormerSubscriberRow(_Base, table=True):
     """One who was known by address alone until a portal named the agent: links in old letters still work."""
 
     __tablename__ = "former_subscriber"
     subscriber_id: UUID = Field(primary_key=True)
-    became: UUID = Field(foreign_key="subscriber.subscriber_id", ondelete="CASCADE", index=True)
+    merged_into: UUID = Field(foreign_key="subscriber.subscriber_id", ondelete="CASCADE", index=True)
 
 
-class Subscription(_Base, table=True):
+class SubscriptionRow(_Base, table=True):
     """One thing that a subscriber follows."""
 
     __tablename__ = "subscription"
@@ -153,18 +152,20 @@ class Subscription(_Base, table=True):
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-class SubscriptionRequest(_Base, table=True):
+class SubscriptionRequestRow(_Base, table=True):
     """A subscription asked for on our page, and when the owner of the address confirmed it."""
 
     __tablename__ = "subscription_request"
     request_id: UUID = Field(primary_key=True)
     address: str
     interests: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
-    asked_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()}, index=True)
+    requested_at: datetime = Field(
+        sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()}, index=True
+    )
     confirmed_at: datetime | None = Field(default=None, sa_type=Timestamp)
 
 
-class FanOut(_Base, table=True):
+class FanOutRow(_Base, table=True):
     """One letter to many, on its way into the queue slice by slice: survives whoever works on it."""
 
     __tablename__ = "fan_out"
@@ -185,7 +186,7 @@ SCHEDULED = "template IN ('joining-instructions', 'reminder-day', 'reminder-week
 TO_COME = f"state IN ('pending', 'retry', 'claimed', 'data_started') AND {SCHEDULED}"
 
 
-class QueuedMail(_Base, table=True):
+class MailRow(_Base, table=True):
     """One letter to one person: what it says, and what has become of it.
 
     Unique per fact, template and recipient: an event that is told twice mails once.
@@ -250,7 +251,7 @@ class QueuedMail(_Base, table=True):
     smtp_code: int | None
     smtp_answer: str | None
     settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
-    turn_at: datetime | None = Field(
+    slot_at: datetime | None = Field(
         default=None,
         sa_type=Timestamp,
         description="When its domain may have it, where it must wait for that.",
@@ -261,7 +262,7 @@ class QueuedMail(_Base, table=True):
     bounce_status: str | None = Field(default=None, description="RFC 3463 code of that report.")
 
 
-class Bounce(_Base, table=True):
+class BounceRow(_Base, table=True):
     """A report that a mail came back, known by the digest of its bytes; its address by a digest too."""
 
     __tablename__ = "bounce"
@@ -271,7 +272,7 @@ class Bounce(_Base, table=True):
     bounced_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-class Suppression(_Base, table=True):
+class SuppressionRow(_Base, table=True):
     """An address, by its digest, that is written to no more because mails came back from it."""
 
     __tablename__ = "suppression"
@@ -281,15 +282,15 @@ class Suppression(_Base, table=True):
     mail_id: UUID = Field(description="The mail that came back last before.")
 
 
-class DomainTurn(_Base, table=True):
+class DomainRateRow(_Base, table=True):
     """When a domain that may get so many mails a second can have its next."""
 
-    __tablename__ = "domain_turn"
+    __tablename__ = "domain_rate"
     domain: str = Field(primary_key=True)
     free_at: datetime = Field(sa_type=Timestamp)
 
 
-class Login(_Base, table=True):
+class LoginRow(_Base, table=True):
     """A browser that is logged in to the mail log; digests only."""
 
     __tablename__ = "login"
@@ -299,7 +300,7 @@ class Login(_Base, table=True):
     expires_at: datetime = Field(sa_type=Timestamp)
 
 
-class MailAudit(_Base, table=True):
+class MailAuditRow(_Base, table=True):
     """What an operator decided about a mail."""
 
     __tablename__ = "mail_audit"
@@ -309,21 +310,5 @@ class MailAudit(_Base, table=True):
     actor: str
     action: str
 
-
-def _table(name: str) -> Table:
-    return metadata.tables[name]
-
-
-session = _table("session")
-enrolment = _table("enrolment")
-replay = _table("replay")
-news = _table("news")
-subscriber = _table("subscriber")
-subscription = _table("subscription")
-subscription_request = _table("subscription_request")
-fan_out = _table("fan_out")
-mail = _table("mail")
-bounce = _table("bounce")
-mail_audit = _table("mail_audit")
 
 mechanisms.add_to(metadata)

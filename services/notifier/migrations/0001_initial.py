@@ -1,4 +1,4 @@
-"""What is known of sessions and people, the queue of mails, and the messaging tables."""
+"""What is known of sessions and people, the queue of mails, and the tables of the mechanisms."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,15 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "bounce",
+        sa.Column("report", sa.LargeBinary(), nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("bounced_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("report", name=op.f("pk_bounce")),
+    )
+    op.create_index(op.f("ix_bounce_address"), "bounce", ["address"], unique=False)
     op.create_table(
         "dead_letter",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -72,6 +81,12 @@ def upgrade() -> None:
         op.f("ix_dead_letter_audit_dead_letter_id"), "dead_letter_audit", ["dead_letter_id"], unique=False
     )
     op.create_table(
+        "domain_rate",
+        sa.Column("domain", sa.String(), nullable=False),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("domain", name=op.f("pk_domain_rate")),
+    )
+    op.create_table(
         "enrolment",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -81,15 +96,36 @@ def upgrade() -> None:
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
     op.create_index(op.f("ix_enrolment_agent_id"), "enrolment", ["agent_id"], unique=False)
     op.create_index(
         "ix_enrolment_enrolled",
         "enrolment",
-        ["session_id"],
+        ["session_id", "enrolment_id"],
         unique=False,
         postgresql_where=sa.text("standing = 'enrolled'"),
+    )
+    op.create_table(
+        "fan_out",
+        sa.Column("fan_out_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("task", sa.String(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("called_for_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("after", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("fan_out_id", name=op.f("pk_fan_out")),
+    )
+    op.create_index(
+        "ix_fan_out_open",
+        "fan_out",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("done_at IS NULL"),
     )
     op.create_table(
         "inbox",
@@ -100,6 +136,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_inbox_seen_at"), "inbox", ["seen_at"], unique=False, postgresql_using="brin")
     op.create_table(
+        "login",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("token_digest", sa.String(), nullable=False),
+        sa.Column("form_key", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
+    )
+    op.create_table(
         "mail",
         sa.Column("mail_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
@@ -108,8 +152,8 @@ def upgrade() -> None:
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
-        sa.Column("session_id", sa.Uuid(), nullable=False),
-        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("enrolment_id", sa.Uuid(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("needs_session", sa.Boolean(), nullable=False),
@@ -132,8 +176,12 @@ def upgrade() -> None:
         sa.Column("smtp_code", sa.Integer(), nullable=True),
         sa.Column("smtp_answer", sa.String(), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("slot_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("bounce_status", sa.String(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'claimed', 'data_started', 'sent', 'retry', 'failed', 'ambiguous')",
+            "state IN ('pending', 'claimed', 'data_started', 'sent', 'retry', 'failed', 'ambiguous', "
+            "'superseded')",
             name=op.f("ck_mail_state_is_known"),
         ),
         sa.CheckConstraint(
@@ -145,6 +193,7 @@ def upgrade() -> None:
             "event_id", "template", "recipient", name=op.f("uq_mail_event_id_template_recipient")
         ),
     )
+    op.create_index("ix_mail_created", "mail", ["created_at", "mail_id"], unique=False)
     op.create_index(
         "ix_mail_due",
         "mail",
@@ -159,11 +208,21 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state IN ('claimed', 'data_started')"),
     )
-    op.create_index(op.f("ix_mail_recipient"), "mail", ["recipient"], unique=False)
+    op.create_index("ix_mail_recipient", "mail", ["recipient", "created_at", "mail_id"], unique=False)
+    op.create_index(
+        "ix_mail_to_come",
+        "mail",
+        ["enrolment_id", "template"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state IN ('pending', 'retry', 'claimed', 'data_started') "
+            "AND template IN ('joining-instructions', 'reminder-day', 'reminder-week')"
+        ),
+    )
     op.create_index(
         "ix_mail_troubled",
         "mail",
-        ["state", "created_at"],
+        ["state", "created_at", "mail_id"],
         unique=False,
         postgresql_where=sa.text("state IN ('failed', 'ambiguous')"),
     )
@@ -177,6 +236,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_audit")),
     )
     op.create_index(op.f("ix_mail_audit_mail_id"), "mail_audit", ["mail_id"], unique=False)
+    op.create_table(
+        "news",
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("summary", sa.String(), nullable=True),
+        sa.Column("url", sa.String(), nullable=True),
+        sa.Column("interests", postgresql.ARRAY(sa.String()), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("item_id", name=op.f("pk_news")),
+    )
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -205,6 +277,7 @@ def upgrade() -> None:
     op.create_table(
         "replay",
         sa.Column("resource_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -219,36 +292,75 @@ def upgrade() -> None:
         sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("session")
-    op.drop_index(op.f("ix_replay_session_id"), table_name="replay")
-    op.drop_table("replay")
-    op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
-    op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
-    op.drop_table("outbox")
-    op.drop_index(op.f("ix_mail_audit_mail_id"), table_name="mail_audit")
-    op.drop_table("mail_audit")
-    op.drop_index(
-        "ix_mail_troubled", table_name="mail", postgresql_where=sa.text("state IN ('failed', 'ambiguous')")
+    op.create_table(
+        "subscriber",
+        sa.Column("subscriber_id", sa.Uuid(), nullable=False),
+        sa.Column("agent_id", sa.String(), nullable=True),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("given_name", sa.String(), nullable=False),
+        sa.Column("family_name", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("subscriber_id", name=op.f("pk_subscriber")),
+        sa.UniqueConstraint("agent_id", name=op.f("uq_subscriber_agent_id")),
     )
-    op.drop_index(op.f("ix_mail_recipient"), table_name="mail")
-    op.drop_index(
-        "ix_mail_leased", table_name="mail", postgresql_where=sa.text("state IN ('claimed', 'data_started')")
+    op.create_index(
+        "ix_subscriber_address", "subscriber", [sa.literal_column("lower(address)")], unique=False
     )
-    op.drop_index("ix_mail_due", table_name="mail", postgresql_where=sa.text("state IN ('pending', 'retry')"))
-    op.drop_table("mail")
-    op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
-    op.drop_table("inbox")
-    op.drop_index(
-        "ix_enrolment_enrolled", table_name="enrolment", postgresql_where=sa.text("standing = 'enrolled'")
+    op.create_index(
+        "uq_subscriber_address",
+        "subscriber",
+        [sa.literal_column("lower(address)")],
+        unique=True,
+        postgresql_where=sa.text("agent_id IS NULL"),
     )
-    op.drop_index(op.f("ix_enrolment_agent_id"), table_name="enrolment")
-    op.drop_table("enrolment")
-    op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
-    op.drop_table("dead_letter_audit")
-    op.drop_index(
-        "ix_dead_letter_parked", table_name="dead_letter", postgresql_where=sa.text("state = 'parked'")
+    op.create_table(
+        "subscription_request",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("interests", postgresql.ARRAY(sa.String()), nullable=False),
+        sa.Column(
+            "requested_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_subscription_request")),
     )
-    op.drop_table("dead_letter")
+    op.create_index(
+        op.f("ix_subscription_request_requested_at"), "subscription_request", ["requested_at"], unique=False
+    )
+    op.create_table(
+        "suppression",
+        sa.Column("address", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("mail_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_suppression")),
+    )
+    op.create_table(
+        "former_subscriber",
+        sa.Column("subscriber_id", sa.Uuid(), nullable=False),
+        sa.Column("merged_into", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merged_into"],
+            ["subscriber.subscriber_id"],
+            name=op.f("fk_former_subscriber_merged_into_subscriber"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("subscriber_id", name=op.f("pk_former_subscriber")),
+    )
+    op.create_index(
+        op.f("ix_former_subscriber_merged_into"), "former_subscriber", ["merged_into"], unique=False
+    )
+    op.create_table(
+        "subscription",
+        sa.Column("subscriber_id", sa.Uuid(), nullable=False),
+        sa.Column("interest", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["subscriber_id"],
+            ["subscriber.subscriber_id"],
+            name=op.f("fk_subscription_subscriber_id_subscriber"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("subscriber_id", "interest", name=op.f("pk_subscription")),
+    )
+    op.create_index("ix_subscription_interest", "subscription", ["interest", "subscriber_id"], unique=False)

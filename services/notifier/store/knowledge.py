@@ -19,7 +19,7 @@ async def remember_sessions(tx: Transaction, states: Iterable[Session]) -> None:
     if newest:
         await insert_many(
             tx,
-            tables.session,
+            tables.SessionRow,
             [
                 {"session_id": state.session_id, "version": state.version, "state": state.model_dump_json()}
                 for _, state in sorted(newest.items())
@@ -42,7 +42,7 @@ async def remember_enrolments(
     if changed:
         await insert_many(
             tx,
-            tables.enrolment,
+            tables.EnrolmentRow,
             [
                 {
                     "enrolment_id": enrolment_id,

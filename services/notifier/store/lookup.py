@@ -130,7 +130,7 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
         return earlier
     await insert_many(
         tx,
-        tables.mail_audit,
+        tables.MailAuditRow,
         [
             {"mail_id": mail_id, "actor": actor, "action": f"{SENT_AGAIN_AS} {again}"},
             {"mail_id": again, "actor": actor, "action": f"{SENT_AGAIN_AFTER} {mail_id}"},
@@ -167,7 +167,7 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
     event = told_of(row)
     await outbox.publish(tx, [event] if event is not None else [])
     action = RESOLVED_AS_SENT if sent else RESENT
-    await insert_many(tx, tables.mail_audit, [{"mail_id": mail_id, "actor": actor, "action": action}])
+    await insert_many(tx, tables.MailAuditRow, [{"mail_id": mail_id, "actor": actor, "action": action}])
     return MailState(before)
 
 

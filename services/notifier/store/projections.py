@@ -17,13 +17,13 @@ async def compare(tx: Transaction, words: Words) -> list[Compared]:
     """
     states = [one.event for one in words[Topic.CATALOGUE_SESSIONS]]
     sessions = {str(state.session_id): state.model_dump(mode="json") for state in states}
-    known = await tx.execute(select(tables.session.c.session_id, tables.session.c.state))
+    known = await tx.scalars(select(tables.SessionRow))
     replays = {
         str(one.event.resource_id): {"version": 0, "session_id": one.event.session_id}
         for one in words[Topic.CATALOGUE_RESOURCES]
         if isinstance(one.event, ReplayPublished) and letter_about(one.event) is not None
     }
-    told = await tx.execute(select(tables.replay.c.resource_id, tables.replay.c.session_id))
+    told = await tx.scalars(select(tables.ReplayRow))
     return [
         Compared("session", sessions, {str(row.session_id): row.state for row in known}),
         Compared(

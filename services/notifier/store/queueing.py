@@ -31,7 +31,7 @@ async def queue(tx: Transaction, called_for: Sequence[tuple[Received[Decision], 
     ]
     for rows in (now, later):  # what is due at once takes its time from the database, whose clock all share
         if rows:
-            await insert_many(tx, tables.mail, rows, then=ONCE)
+            await insert_many(tx, tables.MailRow, rows, then=ONCE)
 
 
 def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:

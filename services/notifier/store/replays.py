@@ -69,7 +69,7 @@ async def remember_replays(
             row |= {"version": replay.version, "facts": json.dumps(letter.facts)}
     told = await insert_many(
         tx,
-        tables.replay,
+        tables.ReplayRow,
         list(rows.values()),
         then="ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, facts = excluded.facts "
         "WHERE replay.version < excluded.version "

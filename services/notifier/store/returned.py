@@ -23,7 +23,7 @@ async def take(tx: Transaction, bounce: Bounce, raw: bytes) -> bool:
     address = digest_of(row.address)
     new = await insert_many(
         tx,
-        tables.bounce,
+        tables.BounceRow,
         [{"report": hashlib.sha256(raw).digest(), "address": address, "kind": bounce.kind.value}],
         then="ON CONFLICT (report) DO NOTHING RETURNING bounced_at",
     )

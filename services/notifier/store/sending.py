@@ -248,7 +248,7 @@ _SETTLE = text(
            due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
            give_up_at = CASE WHEN end_.state = 'pending' AND end_.delay > interval '1 hour'
                         THEN greatest(give_up_at, now() + end_.delay + interval '4 days') ELSE give_up_at END,
-           turn_at = NULL,
+           slot_at = NULL,
            settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded') THEN clock_timestamp() END
       FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
                   CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]))

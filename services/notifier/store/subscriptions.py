@@ -186,9 +186,11 @@ _TAKE_OVER = text(
     "SELECT :subscriber_id, interest, since FROM subscription WHERE subscriber_id = :other "
     "ON CONFLICT DO NOTHING"
 )
-_LEAD_ON = text("UPDATE former_subscriber SET became = :subscriber_id WHERE became = :other")
-_LEAVE_A_TRACE = text("INSERT INTO former_subscriber (subscriber_id, became) VALUES (:other, :subscriber_id)")
-_BECAME = text("SELECT became FROM former_subscriber WHERE subscriber_id = :subscriber_id")
+_LEAD_ON = text("UPDATE former_subscriber SET merged_into = :subscriber_id WHERE merged_into = :other")
+_LEAVE_A_TRACE = text(
+    "INSERT INTO former_subscriber (subscriber_id, merged_into) VALUES (:other, :subscriber_id)"
+)
+_BECAME = text("SELECT merged_into FROM former_subscriber WHERE subscriber_id = :subscriber_id")
 _FORGET = text("DELETE FROM subscriber WHERE subscriber_id = :subscriber_id")
 _ADD = text(
     "INSERT INTO subscription (subscriber_id, interest) "
@@ -201,13 +203,13 @@ _REMOVE = text(
 )
 _OF = text(
     "SELECT interest FROM subscription WHERE subscriber_id = coalesce("
-    "(SELECT became FROM former_subscriber WHERE subscriber_id = :subscriber_id), :subscriber_id)"
+    "(SELECT merged_into FROM former_subscriber WHERE subscriber_id = :subscriber_id), :subscriber_id)"
 )
 _FOLLOWED = text(
     "SELECT asked.subscriber_id, array_agg(interest) AS interests "
     "FROM unnest(CAST(:ids AS uuid[])) AS asked (subscriber_id) "
     "LEFT JOIN former_subscriber AS former ON former.subscriber_id = asked.subscriber_id "
-    "JOIN subscription ON subscription.subscriber_id = coalesce(former.became, asked.subscriber_id) "
+    "JOIN subscription ON subscription.subscriber_id = coalesce(former.merged_into, asked.subscriber_id) "
     "GROUP BY asked.subscriber_id"
 )
 _COMMUNITIES = text(
@@ -218,7 +220,7 @@ _COMMUNITIES = text(
 )
 _ASKED_TODAY = text(
     "SELECT count(*) FROM subscription_request "
-    "WHERE lower(address) = lower(:address) AND asked_at > now() - interval '1 day'"
+    "WHERE lower(address) = lower(:address) AND requested_at > now() - interval '1 day'"
 )
 _ASK = text(
     "INSERT INTO subscription_request (request_id, address, interests) "
@@ -234,7 +236,7 @@ _CONFIRMED_BY = text(
     "ON lower(subscriber.address) = lower(request.address) "
     "WHERE request_id = :request_id ORDER BY agent_id NULLS LAST LIMIT 1"
 )
-_PURGE = text("DELETE FROM subscription_request WHERE asked_at < now() - interval '3 days'")
+_PURGE = text("DELETE FROM subscription_request WHERE requested_at < now() - interval '3 days'")
 _DROP_NEWS = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "
     "WHERE template = 'news' AND facts ->> 'subscriber' = :subscriber_id AND state IN ('pending', 'retry') "

@@ -36,7 +36,7 @@ async def take(tx: Transaction, claimed: Sequence[Claimed], *, rate: float) -> l
 
 async def purge(tx: Transaction) -> None:
     """Forget domains whose next turn is free anyway."""
-    await tx.execute(text("DELETE FROM domain_turn WHERE free_at < now()"))
+    await tx.execute(text("DELETE FROM domain_rate WHERE free_at < now()"))
 
 
 # Domains in their order, so that two claims that share some do not lock each other out.
@@ -46,20 +46,20 @@ _TAKE = text(
         SELECT one.mail_id, one.domain, row_number() OVER (PARTITION BY one.domain ORDER BY place) AS place
           FROM unnest(CAST(:ids AS uuid[]), CAST(:domains AS varchar[])) WITH ORDINALITY
                AS one (mail_id, domain, place) JOIN mail USING (mail_id)
-         WHERE turn_at IS NULL OR turn_at < now() - CAST(:lasts AS interval)),
+         WHERE slot_at IS NULL OR slot_at < now() - CAST(:lasts AS interval)),
     taken AS (
-        INSERT INTO domain_turn (domain, free_at)
+        INSERT INTO domain_rate (domain, free_at)
         SELECT domain, now() + count(*) * CAST(:each AS interval) FROM asked GROUP BY domain ORDER BY domain
             ON CONFLICT (domain) DO UPDATE
-               SET free_at = greatest(domain_turn.free_at, now()) + (excluded.free_at - now())
+               SET free_at = greatest(domain_rate.free_at, now()) + (excluded.free_at - now())
         RETURNING domain, free_at),
     turns AS (
         SELECT mail_id, free_at - CAST(:each AS interval)
-                        * (count(*) OVER (PARTITION BY domain) - place + 1) AS turn_at
+                        * (count(*) OVER (PARTITION BY domain) - place + 1) AS slot_at
           FROM asked JOIN taken USING (domain))
     UPDATE mail
-       SET state = 'pending', due_at = turns.turn_at, turn_at = turns.turn_at, attempts = attempts - 1,
+       SET state = 'pending', due_at = turns.slot_at, slot_at = turns.slot_at, attempts = attempts - 1,
            smtp_answer = 'its domain has had its share', owner = NULL, lease_until = NULL
-      FROM turns WHERE mail.mail_id = turns.mail_id AND turns.turn_at > now()
+      FROM turns WHERE mail.mail_id = turns.mail_id AND turns.slot_at > now()
     RETURNING mail.mail_id"""
 )

@@ -115,9 +115,9 @@ async def test_a_domain_gets_its_rate_once_however_many_processes_send(
     for _ in range(2):
         await asyncio.gather(*(deliverer.deliver_due() for deliverer in deliverers))
     assert sorted(await notifier.states()) == ["pending"] * 7 + ["sent"]
-    turns = sorted(row.turn_at for row in await notifier.rows(where="state = 'pending'"))
+    turns = sorted(row.slot_at for row in await notifier.rows(where="state = 'pending'"))
     assert {round((later - turn).total_seconds()) for turn, later in pairwise(turns)} == {1000}
-    await notifier.change("UPDATE mail SET due_at = now(), turn_at = now() WHERE recipient = 'A-7'")
+    await notifier.change("UPDATE mail SET due_at = now(), slot_at = now() WHERE recipient = 'A-7'")
     await deliverers[0].deliver_due()
     assert (await notifier.rows(where="recipient = 'A-7'"))[0].state == "sent", "it had kept its turn"
 
@@ -128,8 +128,8 @@ async def test_turns_that_nobody_could_use_are_lost_not_used_all_at_once(notifie
     deliverer = notifier.deliverer(domain_rate=0.001)
     await deliverer.deliver_due()
     hours = "interval '9 hours'"
-    await notifier.change(f"UPDATE mail SET due_at = due_at - {hours}, turn_at = turn_at - {hours}")
-    await notifier.change(f"UPDATE domain_turn SET free_at = free_at - {hours}")
+    await notifier.change(f"UPDATE mail SET due_at = due_at - {hours}, slot_at = slot_at - {hours}")
+    await notifier.change(f"UPDATE domain_rate SET free_at = free_at - {hours}")
     await deliverer.deliver_due()
     assert sorted(await notifier.states()) == ["pending"] * 3 + ["sent"] * 2
 
