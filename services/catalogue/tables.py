@@ -37,21 +37,21 @@ def _changed_at() -> Any:
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-def _words() -> Any:
+def _search_vector() -> Any:
     """What French full text search finds the row by; a trigger keeps it."""
     return Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
 
 
-def found_by(words: Column[Any], sought: str) -> ColumnElement[bool]:
-    """Rows that have what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*."""
-    return words.bool_op("@@")(func.websearch_to_tsquery("french", func.french_words(sought)))
+def matches(search_vector: Column[Any], query: str) -> ColumnElement[bool]:
+    """Whether a row matches what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*."""
+    return search_vector.bool_op("@@")(func.websearch_to_tsquery("french", func.french_words(query)))
 
 
 class OfferRow(_Row, table=True):
     """An offer. ``terms`` are what its sessions have unless they say otherwise."""
 
     __tablename__ = "offer"
-    __table_args__ = (Index("ix_offer_words", "words", postgresql_using="gin"),)
+    __table_args__ = (Index("ix_offer_search_vector", "search_vector", postgresql_using="gin"),)
 
     offer_id: str = Field(primary_key=True)
     format: str
@@ -62,7 +62,7 @@ class OfferRow(_Row, table=True):
     source: str
     choices: list[str] = _json()
     changed_at: datetime = _changed_at()
-    words: str = _words()
+    search_vector: str = _search_vector()
 
 
 class ThemeRow(_Row, table=True):
@@ -77,9 +77,10 @@ class ThemeRow(_Row, table=True):
 class SessionRow(_Row, table=True):
     """A session: its plan, its one decision (``status``) and what the clock has announced of it.
 
-    Phase and enrolment are never stored. ``loaded`` is the plan as the offer's files last gave it, so that
-    a load applies what changed in the files and undoes nothing that an organiser changed since. ``words`` has
-    those of its offer too: its format and its themes.
+    Phase and enrolment are never stored. ``loaded`` is the plan and the presentation as the offer's files
+    last gave them, so that a load applies what changed in the files and undoes nothing that an organiser
+    changed since.
+    ``search_vector`` has the words of its offer too: its format and its themes.
     """
 
     __tablename__ = "session"
@@ -94,11 +95,11 @@ class SessionRow(_Row, table=True):
         Index("ix_session_format", "format", "starts_at", "session_id"),
         Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
         Index("ix_session_length", text("(ends_at - starts_at)")),
-        Index("ix_session_words", "words", postgresql_using="gin"),
+        Index("ix_session_search_vector", "search_vector", postgresql_using="gin"),
         Index(
-            "ix_session_next_transition_at",
-            "next_transition_at",
-            postgresql_where=text("next_transition_at IS NOT NULL"),
+            "ix_session_next_announcement_at",
+            "next_announcement_at",
+            postgresql_where=text("next_announcement_at IS NOT NULL"),
         ),
     )
 
@@ -109,7 +110,7 @@ class SessionRow(_Row, table=True):
     version: int
     status: str
     announced: int
-    next_transition_at: datetime | None = Field(sa_type=Timestamp)
+    next_announcement_at: datetime | None = Field(sa_type=Timestamp)
     title: str
     enrolment_opens_at: datetime = Field(sa_type=Timestamp)
     enrolment_closes_at: datetime = Field(sa_type=Timestamp)
@@ -131,9 +132,8 @@ class SessionRow(_Row, table=True):
     source: str | None
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
-    loaded_presentation: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
-    words: str = _words()
+    search_vector: str = _search_vector()
 
 
 class OccupancyRow(_Row, table=True):
@@ -158,7 +158,7 @@ class ResourceRow(_Row, table=True):
         Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
         Index("ix_resource_session_id", "session_id", postgresql_where=text("session_id IS NOT NULL")),
         Index("ix_resource_url", "url", postgresql_using="hash"),
-        Index("ix_resource_words", "words", postgresql_using="gin"),
+        Index("ix_resource_search_vector", "search_vector", postgresql_using="gin"),
     )
 
     resource_id: UUID = Field(primary_key=True)
@@ -173,7 +173,7 @@ class ResourceRow(_Row, table=True):
     session_id: UUID | None
     source: str | None
     changed_at: datetime = _changed_at()
-    words: str = _words()
+    search_vector: str = _search_vector()
 
 
 class BespokeRequestRow(_Row, table=True):
@@ -226,10 +226,10 @@ class LoginRow(_Row, table=True):
     expires_at: datetime = Field(sa_type=Timestamp, index=True)
 
 
-class AuditRow(_Row, table=True):
+class AuditLogRow(_Row, table=True):
     """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
 
-    __tablename__ = "audit"
+    __tablename__ = "audit_log"
 
     id: int | None = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
@@ -257,9 +257,9 @@ occupancy = _table("occupancy")
 resource = _table("resource")
 bespoke_request = _table("bespoke_request")
 login = _table("login")
-audit = _table("audit")
+audit_log = _table("audit_log")
 
 
 def columns_of(table: Table) -> tuple[Column[Any], ...]:
-    """All that is ever read of a row: its words are only searched."""
-    return tuple(column for column in table.c if column.name != "words")
+    """All that is ever read of a row: its search vector is only searched."""
+    return tuple(column for column in table.c if column.name != "search_vector")

@@ -42,8 +42,9 @@ PAGES = {
 
 # Copies of the loaded sessions, spread over two years around today; every seat state occurs.
 _MANY = """
-INSERT INTO session (session_id, offer_id, format, organiser, version, status, announced, next_transition_at,
-    title, enrolment_opens_at, enrolment_closes_at, starts_at, ends_at, timezone, modules, capacity,
+INSERT INTO session (session_id, offer_id, format, organiser, version, status, announced,
+    next_announcement_at, title, enrolment_opens_at, enrolment_closes_at, starts_at, ends_at, timezone,
+    modules, capacity,
     waiting_list, offer_hold_hours, approval, audience, reserved_seats, venue, join_url, summary, experts,
     source, choices)
 SELECT gen_random_uuid(), offer_id, format, organiser, version, status, 3, NULL, title || ' – ' || n,

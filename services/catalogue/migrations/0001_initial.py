@@ -1,4 +1,4 @@
-"""Offers, sessions, resources, occupancy and the messaging tables."""
+"""Every table of the catalogue, its search vectors and the triggers that keep them."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,134 @@ down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+# lower() alone would leave accents as they are in a database whose locale is C.
+_FRENCH_WORDS = """
+CREATE FUNCTION french_words(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT lower(replace(replace(replace(replace(translate($1,
+        'ÀÂÄÁÃÅÇÉÈÊËÎÏÍÌÔÖÓÒÕÙÛÜÚŸÑàâäáãåçéèêëîïíìôöóòõùûüúÿñ’',
+        'AAAAAACEEEEIIIIOOOOOUUUUYNaaaaaaceeeeiiiiooooouuuuyn'''),
+        'Œ', 'OE'), 'œ', 'oe'), 'Æ', 'AE'), 'æ', 'ae'))
+$$
+"""
+# What is called by another name in the text is found by this one as well.
+_SEARCH_VECTOR = r"""
+CREATE FUNCTION search_vector(text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT to_tsvector('french', words || coalesce((
+        SELECT string_agg(' ' || synonym, '')
+        FROM (VALUES
+            ('ia', 'intelligence artificielle'),
+            ('intelligence artificielle', 'ia'),
+            ('usage responsable', 'ethique')) AS also (word, synonym)
+        WHERE words ~ ('\m' || word || '\M')), ''))
+    FROM french_words($1) AS words
+$$
+"""
+_KIND_WORDS = """
+CREATE FUNCTION kind_words(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT CASE $1
+        WHEN 'mooc' THEN 'mooc cours formation en ligne'
+        WHEN 'webinar' THEN 'webinaire webinar conférence formation en ligne'
+        WHEN 'local_event' THEN 'rendez-vous local rencontre événement formation'
+        WHEN 'bespoke' THEN 'formation sur mesure intra'
+        WHEN 'inet' THEN 'offre de l’Inet formation'
+        WHEN 'replay' THEN 'replay enregistrement vidéo'
+        WHEN 'dossier' THEN 'dossier documentaire'
+        WHEN 'community' THEN 'e-communauté communauté'
+    END
+$$
+"""
+_THEME_TITLES = """
+CREATE FUNCTION theme_titles(jsonb) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE STRICT AS $$
+    SELECT string_agg(title, ' ') FROM theme WHERE $1 @> to_jsonb(theme)
+$$
+"""
+_INDEX_OFFER = """
+CREATE FUNCTION index_offer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.search_vector := search_vector(concat_ws(' ',
+        NEW.title, NEW.summary, kind_words(NEW.format), theme_titles(NEW.themes)));
+    RETURN NEW;
+END $$
+"""
+_INDEX_RESOURCE = """
+CREATE FUNCTION index_resource() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.search_vector := search_vector(concat_ws(' ',
+        NEW.title, NEW.summary, kind_words(NEW.kind), theme_titles(NEW.themes),
+        replace(NEW.organiser, '-', ' ')));
+    RETURN NEW;
+END $$
+"""
+_INDEX_SESSION = """
+CREATE FUNCTION index_session() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.search_vector := search_vector(concat_ws(' ',
+        NEW.title, NEW.summary, NEW.venue, CAST(NEW.experts AS text), replace(NEW.organiser, '-', ' ')))
+        || coalesce((SELECT offer.search_vector FROM offer WHERE offer_id = NEW.offer_id), '');
+    RETURN NEW;
+END $$
+"""
+_INDEX_SESSIONS_OF_OFFER = """
+CREATE FUNCTION index_sessions_of_offer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE session SET title = title WHERE offer_id = NEW.offer_id;
+    RETURN NULL;
+END $$
+"""
+_INDEX_THEMED = """
+CREATE FUNCTION index_themed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE offer SET themes = themes WHERE themes @> to_jsonb(NEW.theme);
+    UPDATE resource SET themes = themes WHERE themes @> to_jsonb(NEW.theme);
+    RETURN NULL;
+END $$
+"""
+_TOUCH = """
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.changed_at := clock_timestamp();
+    RETURN NEW;
+END $$
+"""
+_FUNCTIONS = (
+    _FRENCH_WORDS,
+    _SEARCH_VECTOR,
+    _KIND_WORDS,
+    _THEME_TITLES,
+    _INDEX_OFFER,
+    _INDEX_RESOURCE,
+    _INDEX_SESSION,
+    _INDEX_SESSIONS_OF_OFFER,
+    _INDEX_THEMED,
+    _TOUCH,
+)
+# A theme that is renamed changes the search vector of a resource, and nothing that its readers see: triggers
+# fire in the order of their names, so "touch" compares before "update_search_vector" has written.
+_TRIGGERS = (
+    "touch BEFORE INSERT OR UPDATE ON offer FOR EACH ROW EXECUTE FUNCTION touch()",
+    "touch BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXECUTE FUNCTION touch()",
+    "touch BEFORE INSERT OR UPDATE ON occupancy FOR EACH ROW EXECUTE FUNCTION touch()",
+    """touch BEFORE UPDATE ON resource
+    FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION touch()""",
+    """update_search_vector BEFORE INSERT OR UPDATE OF title, summary, format, themes ON offer
+    FOR EACH ROW EXECUTE FUNCTION index_offer()""",
+    """update_search_vector BEFORE INSERT OR UPDATE OF title, summary, kind, themes, organiser ON resource
+    FOR EACH ROW EXECUTE FUNCTION index_resource()""",
+    """update_search_vector
+    BEFORE INSERT OR UPDATE OF title, summary, venue, experts, organiser, offer_id ON session
+    FOR EACH ROW EXECUTE FUNCTION index_session()""",
+    """update_sessions AFTER UPDATE ON offer
+    FOR EACH ROW WHEN (OLD.search_vector IS DISTINCT FROM NEW.search_vector)
+    EXECUTE FUNCTION index_sessions_of_offer()""",
+    "update_themed AFTER INSERT ON theme FOR EACH ROW EXECUTE FUNCTION index_themed()",
+    """update_themed_once_renamed AFTER UPDATE ON theme
+    FOR EACH ROW WHEN (OLD.title IS DISTINCT FROM NEW.title) EXECUTE FUNCTION index_themed()""",
+)
+
 
 def upgrade() -> None:
     op.create_table(
-        "audit",
+        "audit_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
@@ -22,9 +146,9 @@ def upgrade() -> None:
         sa.Column("subject", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("changes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
-    op.create_index(op.f("ix_audit_subject"), "audit", ["subject"], unique=False)
+    op.create_index(op.f("ix_audit_log_subject"), "audit_log", ["subject"], unique=False)
     op.create_table(
         "dead_letter",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -92,6 +216,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_inbox_seen_at"), "inbox", ["seen_at"], unique=False, postgresql_using="brin")
     op.create_table(
+        "login",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("token_digest", sa.String(), nullable=False),
+        sa.Column("form_key", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
+    )
+    op.create_index(op.f("ix_login_expires_at"), "login", ["expires_at"], unique=False)
+    op.create_table(
         "occupancy",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -99,6 +232,7 @@ def upgrade() -> None:
         sa.Column("enrolled", sa.Integer(), nullable=False),
         sa.Column("waiting", sa.Integer(), nullable=False),
         sa.Column("offered", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_occupancy")),
     )
     op.create_table(
@@ -111,7 +245,12 @@ def upgrade() -> None:
         sa.Column("terms", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("choices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("search_vector", postgresql.TSVECTOR(), server_default=sa.text("''"), nullable=False),
         sa.PrimaryKeyConstraint("offer_id", name=op.f("pk_offer")),
+    )
+    op.create_index(
+        "ix_offer_search_vector", "offer", ["search_vector"], unique=False, postgresql_using="gin"
     )
     op.create_table(
         "outbox",
@@ -151,6 +290,8 @@ def upgrade() -> None:
         sa.Column("organiser", sa.String(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("source", sa.String(), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("search_vector", postgresql.TSVECTOR(), server_default=sa.text("''"), nullable=False),
         sa.PrimaryKeyConstraint("resource_id", name=op.f("pk_resource")),
     )
     op.create_index(
@@ -158,6 +299,23 @@ def upgrade() -> None:
         "resource",
         [sa.literal_column("published_at DESC"), "resource_id"],
         unique=False,
+    )
+    op.create_index(
+        "ix_resource_search_vector", "resource", ["search_vector"], unique=False, postgresql_using="gin"
+    )
+    op.create_index(
+        "ix_resource_session_id",
+        "resource",
+        ["session_id"],
+        unique=False,
+        postgresql_where=sa.text("session_id IS NOT NULL"),
+    )
+    op.create_index("ix_resource_url", "resource", ["url"], unique=False, postgresql_using="hash")
+    op.create_table(
+        "theme",
+        sa.Column("theme", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("theme", name=op.f("pk_theme")),
     )
     op.create_table(
         "session",
@@ -168,7 +326,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("announced", sa.Integer(), nullable=False),
-        sa.Column("next_transition_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_announcement_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("enrolment_opens_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=False),
@@ -182,6 +340,7 @@ def upgrade() -> None:
         sa.Column("approval", sa.String(), nullable=False),
         sa.Column("audience", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("reserved_seats", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("quota_per_authority", sa.Integer(), nullable=True),
         sa.Column("venue", sa.String(), nullable=True),
         sa.Column("join_url", sa.String(), nullable=True),
         sa.Column("summary", sa.String(), nullable=True),
@@ -189,6 +348,8 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=True),
         sa.Column("choices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("loaded", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("search_vector", postgresql.TSVECTOR(), server_default=sa.text("''"), nullable=False),
         sa.CheckConstraint(
             "status IN ('draft', 'published', 'cancelled')", name=op.f("ck_session_known_status")
         ),
@@ -196,48 +357,82 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "enrolment_opens_at < enrolment_closes_at", name=op.f("ck_session_opens_before_close")
         ),
+        sa.CheckConstraint("quota_per_authority > 0", name=op.f("ck_session_quota_positive")),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_session_starts_before_end")),
         sa.ForeignKeyConstraint(["offer_id"], ["offer.offer_id"], name=op.f("fk_session_offer_id_offer")),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
     )
     op.create_index("ix_session_format", "session", ["format", "starts_at", "session_id"], unique=False)
     op.create_index(
-        "ix_session_next_transition_at",
+        "ix_session_length", "session", [sa.literal_column("(ends_at - starts_at)")], unique=False
+    )
+    op.create_index(
+        "ix_session_next_announcement_at",
         "session",
-        ["next_transition_at"],
+        ["next_announcement_at"],
         unique=False,
-        postgresql_where=sa.text("next_transition_at IS NOT NULL"),
+        postgresql_where=sa.text("next_announcement_at IS NOT NULL"),
     )
     op.create_index("ix_session_offer_id", "session", ["offer_id", "starts_at", "session_id"], unique=False)
     op.create_index("ix_session_organiser", "session", ["organiser", "starts_at", "session_id"], unique=False)
+    op.create_index(
+        "ix_session_search_vector", "session", ["search_vector"], unique=False, postgresql_using="gin"
+    )
     op.create_index("ix_session_starts_at", "session", ["starts_at", "session_id"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index("ix_session_starts_at", table_name="session")
-    op.drop_index("ix_session_organiser", table_name="session")
-    op.drop_index("ix_session_offer_id", table_name="session")
-    op.drop_index(
-        "ix_session_next_transition_at",
-        table_name="session",
-        postgresql_where=sa.text("next_transition_at IS NOT NULL"),
+    op.create_table(
+        "bespoke_request",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("siret", sa.String(), nullable=False),
+        sa.Column("authority", sa.String(), nullable=False),
+        sa.Column("delegation", sa.String(), nullable=False),
+        sa.Column("theme", sa.String(), nullable=False),
+        sa.Column("trainees", sa.Integer(), nullable=False),
+        sa.Column("wished_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("wished_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("requester_name", sa.String(), nullable=True),
+        sa.Column("requester_email", sa.String(), nullable=True),
+        sa.Column("message", sa.String(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("advisor_name", sa.String(), nullable=True),
+        sa.Column("advisor_email", sa.String(), nullable=True),
+        sa.Column("answer", sa.String(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'agreed') = (session_id IS NOT NULL)",
+            name=op.f("ck_bespoke_request_agreed_with_a_session"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('received', 'qualified', 'proposed', 'agreed', 'declined')",
+            name=op.f("ck_bespoke_request_known_state"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.session_id"], name=op.f("fk_bespoke_request_session_id_session")
+        ),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_bespoke_request")),
     )
-    op.drop_index("ix_session_format", table_name="session")
-    op.drop_table("session")
-    op.drop_index("ix_resource_published_at", table_name="resource")
-    op.drop_table("resource")
-    op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
-    op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
-    op.drop_table("outbox")
-    op.drop_table("offer")
-    op.drop_table("occupancy")
-    op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
-    op.drop_table("inbox")
-    op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
-    op.drop_table("dead_letter_audit")
-    op.drop_index(
-        "ix_dead_letter_parked", table_name="dead_letter", postgresql_where=sa.text("state = 'parked'")
+    op.create_index(
+        "ix_bespoke_request_delegation",
+        "bespoke_request",
+        ["delegation", sa.literal_column("received_at DESC"), "request_id"],
+        unique=False,
     )
-    op.drop_table("dead_letter")
-    op.drop_index(op.f("ix_audit_subject"), table_name="audit")
-    op.drop_table("audit")
+    op.create_index(
+        "ix_bespoke_request_last_moved_at",
+        "bespoke_request",
+        [sa.literal_column("coalesce(answered_at, received_at)")],
+        unique=False,
+        postgresql_where=sa.text("requester_email IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_bespoke_request_received_at",
+        "bespoke_request",
+        [sa.literal_column("received_at DESC"), "request_id"],
+        unique=False,
+    )
+    for function in _FUNCTIONS:
+        op.execute(function)
+    for trigger in _TRIGGERS:
+        op.execute(f"CREATE TRIGGER {trigger}")

@@ -61,7 +61,7 @@ async def found(
     columns = tables.offer.c
     query = select(*_COLUMNS).order_by(columns.offer_id).limit(limit)
     if text is not None:
-        query = query.where(tables.found_by(columns.words, text))
+        query = query.where(tables.matches(columns.search_vector, text))
     if kind is not None:
         query = query.where(columns.format == kind.value)
     if theme is not None:

@@ -61,7 +61,7 @@ async def page(
     if theme is not None:
         query = query.where(columns.themes.contains([theme]))
     if text is not None:
-        query = query.where(tables.found_by(columns.words, text))
+        query = query.where(tables.matches(columns.search_vector, text))
     if after is not None:
         moment, resource_id = after
         later = columns.published_at < moment

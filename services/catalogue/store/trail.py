@@ -41,7 +41,7 @@ async def record(tx: Transaction, lines: Sequence[Line]) -> None:
         }
         for line in lines
     ]
-    await insert_many(tx, tables.audit, rows)
+    await insert_many(tx, tables.audit_log, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,10 @@ class Written:
 
 async def of(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[Written]:
     """At most ``limit`` lines about a session or resource, the newest first, older than ``after``."""
-    columns = tables.audit.c
-    query = select(tables.audit).where(columns.subject == subject).order_by(columns.id.desc()).limit(limit)
+    columns = tables.audit_log.c
+    query = (
+        select(tables.audit_log).where(columns.subject == subject).order_by(columns.id.desc()).limit(limit)
+    )
     if after is not None:
         query = query.where(columns.id < after)
     return [

@@ -370,7 +370,7 @@ async def test_a_change_that_changes_nothing_is_told_to_nobody_and_leaves_no_lin
         assert answer.json()["version"] == 3
     assert await told(session_id) == before
     async with database.quiet_transaction() as tx:
-        assert await tx.scalar(text("SELECT count(*) FROM audit WHERE action = 'changed'")) == 0
+        assert await tx.scalar(text("SELECT count(*) FROM audit_log WHERE action = 'changed'")) == 0
 
 
 async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, told: Told) -> None:
@@ -410,7 +410,7 @@ async def test_every_change_leaves_a_line_that_says_who_what_and_when(
     await ask("PATCH", f"/sessions/{session_id}", by=ADMIN, capacity=12)
     await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
     async with database.quiet_transaction() as tx:
-        query = text("SELECT * FROM audit WHERE subject = :subject ORDER BY id")
+        query = text("SELECT * FROM audit_log WHERE subject = :subject ORDER BY id")
         lines = (await tx.execute(query, {"subject": UUID(session_id)})).all()
     assert [(line.actor, line.action) for line in lines] == [
         (BRETAGNE, "created"),

@@ -207,7 +207,7 @@ async def test_an_answer_and_a_resource_leave_their_line(
     resource = {"kind": "dossier", "title": "Un dossier", "url": "https://dossier.example/1"}
     published = (await ask("POST", "/resources", by=BRETAGNE, **resource)).json()
     async with database.quiet_transaction() as tx:
-        query = "SELECT subject::text, actor, action, changes FROM audit ORDER BY id"
+        query = "SELECT subject::text, actor, action, changes FROM audit_log ORDER BY id"
         answered, told = (await tx.execute(text(query))).all()
     assert (answered.subject, answered.actor, answered.action) == (str(request_id), BRETAGNE, "answered")
     assert answered.changes == {"state": ["received", "declined"]}

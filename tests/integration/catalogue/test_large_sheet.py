@@ -55,6 +55,6 @@ async def test_ten_thousand_lines_are_tried_and_drafted_in_one_transaction_in_be
 async def _stored(database: Database) -> tuple[int, int, int]:
     """How many sessions there are, by how many transactions, and how many lines of the trail tell of them."""
     async with database.quiet_transaction() as tx:
-        query = "SELECT count(*), count(DISTINCT xmin::text), (SELECT count(*) FROM audit) FROM session"
+        query = "SELECT count(*), count(DISTINCT xmin::text), (SELECT count(*) FROM audit_log) FROM session"
         row = (await tx.execute(text(query))).one()
     return row[0], row[1], row[2]

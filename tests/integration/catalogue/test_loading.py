@@ -117,7 +117,7 @@ async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
     listed = (await ask("GET", "/offers")).json()["items"]
     (said,) = (one["summary"] for one in listed if one["offer_id"] == "mooc-fondamentaux-ia")
     async with database.quiet_transaction() as tx:
-        query = text("SELECT * FROM audit WHERE changes ? 'offer_id' ORDER BY id")
+        query = text("SELECT * FROM audit_log WHERE changes ? 'offer_id' ORDER BY id")
         lines = (await tx.execute(query)).all()
     assert len(lines) == 8
     assert {(line.actor, line.action) for line in lines} == {("load-offer", "loaded")}
@@ -162,7 +162,8 @@ async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_
     assert await told() == before
     async with database.quiet_transaction() as tx:
         lines = await tx.execute(
-            text("SELECT changes FROM audit WHERE changes -> 'experts' -> 0 ->> 0 = :was"), {"was": expert}
+            text("SELECT changes FROM audit_log WHERE changes -> 'experts' -> 0 ->> 0 = :was"),
+            {"was": expert},
         )
         (line,) = lines.all()
     assert line.changes["experts"][1][0] == "Enseignante-chercheuse en informatique"
@@ -197,20 +198,6 @@ async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_
     assert back["choices"] == [*announced, "summary"]
     rennes = (await ask("PATCH", f"/sessions/{RENNES}", by="siege", **change)).json()
     assert (rennes["source"], rennes["choices"]) == ("illustrative", [])
-
-
-async def test_a_load_marks_what_an_organiser_changed_before_changes_were_marked(
-    offer: loading.Summary, database: Database, ask: Ask
-) -> None:
-    path = f"/sessions/{MOOC}"
-    announced = (await ask("GET", path)).json()["choices"]
-    await ask("PATCH", path, by="siege", capacity=500)
-    async with database.quiet_transaction() as tx:
-        query = text("UPDATE session SET choices = loaded_presentation -> 'choices' WHERE session_id = :id")
-        await tx.execute(query, {"id": MOOC})
-    assert (await ask("GET", path)).json()["choices"] == announced
-    await loading.load(database, OFFER, as_of=AS_OF)
-    assert (await ask("GET", path)).json()["choices"] == [*announced, "capacity"]
 
 
 async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_replay(
@@ -303,6 +290,7 @@ def edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
 async def audit_of(database: Database, subject: UUID) -> list[tuple[str, str]]:
     async with database.quiet_transaction() as tx:
         rows = await tx.execute(
-            text("SELECT actor, action FROM audit WHERE subject = :subject ORDER BY id"), {"subject": subject}
+            text("SELECT actor, action FROM audit_log WHERE subject = :subject ORDER BY id"),
+            {"subject": subject},
         )
         return [(row.actor, row.action) for row in rows]

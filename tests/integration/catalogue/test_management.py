@@ -160,7 +160,7 @@ async def test_a_draft_is_deleted_and_the_audit_keeps_what_it_was(
     problem(await ask("GET", path, by=BRETAGNE), 404)
     problem(await ask("DELETE", path, by=BRETAGNE), 404)
     async with database.quiet_transaction() as tx:
-        query = text("SELECT actor, action, version, changes FROM audit WHERE subject = :id ORDER BY id")
+        query = text("SELECT actor, action, version, changes FROM audit_log WHERE subject = :id ORDER BY id")
         created, deleted = (await tx.execute(query, {"id": UUID(draft["session_id"])})).all()
     assert (created.action, deleted.action, deleted.actor, deleted.version) == (
         "created",

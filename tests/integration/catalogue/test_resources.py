@@ -43,7 +43,7 @@ async def test_a_replay_is_corrected_as_a_new_version_of_the_same(
     assert (shown["version"], shown["published_at"]) == (2, answer.json()["published_at"])
     assert (await ask("GET", "/resources")).json()["items"] == [shown]
     async with database.quiet_transaction() as tx:
-        query = text("SELECT actor, action, version, changes FROM audit WHERE subject = :id ORDER BY id")
+        query = text("SELECT actor, action, version, changes FROM audit_log WHERE subject = :id ORDER BY id")
         _, line = (await tx.execute(query, {"id": UUID(resource_id)})).all()
     assert (line.actor, line.action, line.version) == (BRETAGNE, "changed", 2)
     assert line.changes == {
@@ -172,7 +172,7 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
     then = edited(tmp_path, "resources.yaml", dated + session, ", usages-service-public" + dated)
     await loading.load(database, then, as_of=AS_OF)
     async with database.quiet_transaction() as tx:
-        query = text("SELECT changes FROM audit WHERE subject = :id AND action = 'changed'")
+        query = text("SELECT changes FROM audit_log WHERE subject = :id AND action = 'changed'")
         (changes,) = await tx.scalars(query, {"id": resource_id})
     themes = [["enjeux-ia"], ["enjeux-ia", "usages-service-public"]]
     assert changes == {"themes": themes, "session_id": [session_id, None]}

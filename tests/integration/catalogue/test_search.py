@@ -1,18 +1,13 @@
 """What a visitor finds with the words that come to mind first, and what a search without sessions offers."""
 
-import asyncio
 import re
 from datetime import datetime
 
 import pytest
-from alembic import command
 from sqlalchemy import text
 
-from services.catalogue import tables
-from services.catalogue.app import REVISIONS
 from services.catalogue.pages import browse
 from services.catalogue.store import offers
-from shared import migrations
 from shared.database import Database
 from tests.integration.catalogue.conftest import Ask, in_days
 from tests.integration.catalogue.test_pages import MOOC, Browser, found, published, read, session_links
@@ -157,22 +152,3 @@ async def changes(database: Database) -> dict[str, list[datetime]]:
 async def do(database: Database, statement: str) -> None:
     async with database.quiet_transaction() as tx:
         await tx.execute(text(statement))
-
-
-async def test_what_was_stored_before_is_found_too_and_is_no_news(
-    offer: object, database: Database, catalogue_url: str
-) -> None:
-    async def words() -> dict[str, list[str]]:
-        async with database.quiet_transaction() as tx:
-            return {
-                table: list(await tx.scalars(text(f"SELECT CAST(words AS text) FROM {table} ORDER BY 1")))
-                for table in ("offer", "session", "resource")
-            }
-
-    before, last_changed = await words(), await changes(database)
-    assert all("intelligent" in one for one in before["session"])
-    config = migrations._config(catalogue_url, REVISIONS, tables.metadata)
-    await asyncio.to_thread(command.downgrade, config, "0007")
-    await asyncio.to_thread(command.upgrade, config, "head")
-    assert await words() == before
-    assert await changes(database) == last_changed

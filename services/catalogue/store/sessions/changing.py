@@ -41,14 +41,14 @@ async def for_update(tx: Transaction, session_id: UUID) -> Loaded | None:
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
     """Sessions to which the clock owes something by ``now``, locked; what others have locked is skipped."""
-    due_at = tables.session.c.next_transition_at
+    due_at = tables.session.c.next_announcement_at
     query = select(*rows.COLUMNS).where(due_at <= now).order_by(due_at).limit(most)
     return [rows.session(row) for row in await tx.execute(query.with_for_update(skip_locked=True))]
 
 
 async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
     """When the clock next owes anything to any session."""
-    due_at = tables.session.c.next_transition_at
+    due_at = tables.session.c.next_announcement_at
     moment: datetime | None = await tx.scalar(select(func.min(due_at)).where(due_at > now))
     return moment
 

@@ -124,7 +124,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.theme is not None:
         conditions.append(_of_offers(tables.offer.c.themes.contains([wanted.theme])))
     if wanted.text is not None:
-        conditions.append(tables.found_by(columns.words, wanted.text))
+        conditions.append(tables.matches(columns.search_vector, wanted.text))
     return conditions
 
 

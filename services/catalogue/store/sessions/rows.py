@@ -16,7 +16,7 @@ from shared.events.vocabulary import Format, Status
 COLUMNS = tables.columns_of(tables.session)
 
 _PLAN = TypeAdapter(Plan)
-_PRESENTATION = TypeAdapter(Presentation)
+_GIVEN = TypeAdapter(Given)
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan))
 _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
 
@@ -37,14 +37,7 @@ def session(row: Row[Any]) -> Session:
 
 def loaded(row: Row[Any]) -> Loaded:
     """The session and what the files gave it."""
-    given = None
-    if row.loaded is not None:
-        # Until 0007 nobody kept what the files had given to show: then it is what is shown.
-        shown = row.loaded_presentation
-        given = Given(
-            _PLAN.validate_python(row.loaded),
-            _presentation(row) if shown is None else _PRESENTATION.validate_python(shown),
-        )
+    given = None if row.loaded is None else _GIVEN.validate_python(row.loaded)
     return Loaded(session(row), _presentation(row), given)
 
 
@@ -70,7 +63,7 @@ def changing(session: Session) -> dict[str, Any]:
         "version": session.version,
         "status": session.status.value,
         "announced": int(session.announced),
-        "next_transition_at": rules.next_announcement_at(session),
+        "next_announcement_at": rules.next_announcement_at(session),
     } | {
         name: json.dumps(plan[name], ensure_ascii=False)
         if name in _JSON_FIELDS
@@ -87,10 +80,7 @@ def presenting(one: Loaded) -> dict[str, Any]:
         "experts": json.dumps(one.presentation.experts, ensure_ascii=False),
         "source": one.presentation.source,
         "choices": json.dumps(one.presentation.choices),
-        "loaded": None if given is None else _PLAN.dump_json(given.plan).decode(),
-        "loaded_presentation": None
-        if given is None
-        else _PRESENTATION.dump_json(given.presentation).decode(),
+        "loaded": None if given is None else _GIVEN.dump_json(given).decode(),
     }
 
 
