@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import interests, letters, mime
 from services.notifier.bounces import ReturnPath
-from services.notifier.calendar import Attendee, CalendarWriter, Own, Part
+from services.notifier.calendar import CalendarWriter, Own, Part
 from services.notifier.render.views import (
     ItemView,
     SessionView,
@@ -23,6 +23,7 @@ from shared import clock, french
 from shared.events.enrolment import WithdrawnBy
 from shared.events.vocabulary import Status
 from shared.links import Links, Purpose
+from shared.web.calendars import Person
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
@@ -96,7 +97,7 @@ class Renderer:
         name = _name(mail)
         context = self.context(mail, session, others, news)
         text, html = templates_of(mail.template)
-        attachment = self._attachment(kind, mail, session, Attendee(name, address))
+        attachment = self._attachment(kind, mail, session, Person(name, address))
         headers = [
             ("From", self._from),
             ("To", mime.mailbox(mime.Mailbox(name, address))),
@@ -286,7 +287,7 @@ class Renderer:
         ]
 
     def _attachment(
-        self, kind: letters.Kind, mail: letters.Mail, session: letters.Session | None, attendee: Attendee
+        self, kind: letters.Kind, mail: letters.Mail, session: letters.Session | None, attendee: Person
     ) -> mime.Attachment | None:
         if kind.calendar is None or session is None or mail.facts.get("had_seat") is False:
             return None

@@ -1,19 +1,17 @@
-"""The iCalendar part: RFC 5545 and 5546, as a second reader (icalendar's own parser) sees it."""
+"""The calendar part of a letter: whose it is, and what it puts in or takes out (RFC 5546)."""
 
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import icalendar
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.notifier.calendar import Attendee, CalendarWriter, Own, Part, vtimezone
+from services.notifier.calendar import CalendarWriter, Own, Part
 from services.notifier.letters import Session, known_as
+from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 
-OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Attendee("Zoé Durand", "zoe@ville.example"))
+OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Person("Zoé Durand", "zoe@ville.example"))
 
 
 def invite(session: Session, own: Own = OWN) -> Part:
@@ -108,54 +106,3 @@ def test_a_module_keeps_its_uid_when_its_title_and_dates_change() -> None:
     ]
     after = the_mooc(version=2, modules=modules)
     assert [e["UID"] for e in events(invite(before))] == [e["UID"] for e in events(invite(after))]
-
-
-@pytest.mark.parametrize(
-    "zone", ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
-)
-def test_the_part_carries_the_rules_of_the_sessions_zone(zone: str) -> None:
-    body = invite(a_session(timezone=zone)).body
-    calendar = icalendar.Calendar.from_ical(body)
-    (timezone,) = calendar.walk("VTIMEZONE")
-    assert str(timezone["TZID"]) == zone
-
-
-def test_the_rules_of_a_zone_give_the_offset_of_each_hour() -> None:
-    """Read as RFC 5545 (3.6.5) says: the last observance whose onset, in the time before it, has passed."""
-    zone = ZoneInfo("Europe/Paris")
-    parts: list[Any] = list(vtimezone("Europe/Paris", 2025, 2025).subcomponents)
-    observances = sorted(
-        (part["DTSTART"].dt - part["TZOFFSETFROM"].td, part["TZOFFSETTO"].td) for part in parts
-    )
-    assert len(observances) == 3
-    for hour in range(1, 24 * 365 - 1):
-        instant = at("2025-01-01T00:00+00:00") + timedelta(hours=hour)
-        past = [offset for onset, offset in observances if onset <= instant.replace(tzinfo=None)]
-        assert past[-1] == instant.astimezone(zone).utcoffset(), instant
-
-
-def test_no_line_is_longer_than_75_octets() -> None:
-    long = "é" * 280
-    body = invite(
-        a_session(title=long, venue=long), Own(OWN.enrolment_id, 2, OWN.stamp, Attendee(long, "z@v.example"))
-    ).body
-    assert max(len(line) for line in body.split(b"\r\n")) <= 75
-    assert b"\n" not in body.replace(b"\r\n", b"")
-
-
-@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=120), st.integers(0, 60))
-def test_whatever_their_name_an_attendee_is_read_back(name: str, length: int) -> None:
-    address = f"{'a' * length}z@v.example"
-    body = invite(a_session(), Own(OWN.enrolment_id, 2, OWN.stamp, Attendee(name, address))).body
-    assert max(len(line) for line in body.split(b"\r\n")) <= 75
-    body.decode()
-    (event,) = events(Part("REQUEST", body))
-    assert str(event["ATTENDEE"]) == f"mailto:{address}"
-    assert event["ATTENDEE"].params["CN"] == name.replace('"', "’")
-
-
-def test_text_that_looks_like_what_is_put_in_stays_text() -> None:
-    tricky = "UID:enrolment SEQUENCE:0 DTSTAMP:19700101T000000Z ATTENDEE:mailto:agent"
-    (event,) = events(invite(a_session(title=tricky, venue=tricky)))
-    assert str(event["SUMMARY"]) == tricky
-    assert str(event["LOCATION"]) == tricky
