@@ -49,8 +49,8 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 # ------------------------------------------------------------------------------------------ work on it
 
 .PHONY: test
-test: $(VENV)/.dev-ready ## Run every test (ARGS="-k waiting_list" for some)
-	$(PY) -m pytest $(ARGS)
+test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list" for some)
+	$(PY) -m pytest -n logical --dist worksteal $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and migration drift

@@ -7,7 +7,7 @@ LOOPBACK = "127.0.0.1"
 
 # Below the range that Linux (32768 up) and macOS (49152 up) hand to outgoing connections: a server that
 # is stopped and started again on its port must not find a client's own socket sitting there.
-_FIRST, _LAST = 20_000, 32_000
+FIRST, LAST = 20_000, 32_000
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -27,10 +27,10 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 def free_port() -> int:
     """Return a port that is free at this moment, chosen at random so that parallel test runs rarely meet."""
     for _ in range(500):
-        port = random.randint(_FIRST, _LAST)
+        port = random.randint(FIRST, LAST)
         if is_free(port):
             return port
-    raise OSError(f"no free TCP port between {_FIRST} and {_LAST} on {LOOPBACK}")
+    raise OSError(f"no free TCP port between {FIRST} and {LAST} on {LOOPBACK}")
 
 
 def standard_or_free(standard: int) -> int:

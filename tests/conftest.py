@@ -1,21 +1,33 @@
-"""Real parts: one Postgres per run, a fresh database per test, the brokers that this machine has."""
+"""Real parts, started when first needed: each worker has its Postgres and its brokers to itself."""
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from local import ports
 from local.kafka import KafkaBroker, missing_tools
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
 from shared.database import Database
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
-from tests.support.processes import ServiceProcess, run_cli
+from tests.support.databases import MigratedDatabases, migrated_databases
+from tests.support.processes import ServiceProcess
 
 Broker = TansuBroker | KafkaBroker
+
+
+def pytest_configure() -> None:
+    """Have each worker choose its ports where no other does."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    width = (ports.LAST - ports.FIRST) // count
+    ports.FIRST += number * width
+    ports.LAST = ports.FIRST + width - 1
 
 
 @pytest.fixture(scope="session")
@@ -25,21 +37,15 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: PostgresServer) -> Callable[[str], str]:
-    """A fresh database of a service, by cloning one that its migrations made."""
-    templates: dict[str, str] = {}
+def databases(postgres: PostgresServer) -> Iterator[MigratedDatabases]:
+    with migrated_databases(postgres) as databases:
+        yield databases
 
-    def fresh(service: str) -> str:
-        if service not in templates:
-            name = f"template_{service}"
-            url = postgres.create_database(name)
-            done = run_cli(service, "migrate", environment=settings_of(service, url, "localhost:1"))
-            assert done.returncode == 0, done.stderr
-            templates[service] = name
-        name = templates[service]
-        return postgres.fresh_database(owner=name, template=name)  # whose tables are the template owner's
 
-    return fresh
+@pytest.fixture(scope="session")
+def new_database(databases: MigratedDatabases) -> Callable[[str], str]:
+    """``new_database("enrolment")``: one that no other test sees, for who spoils it or keeps it long."""
+    return databases.new
 
 
 def settings_of(service: str, database_url: str, kafka: str) -> dict[str, str]:
@@ -61,32 +67,47 @@ def settings_of(service: str, database_url: str, kafka: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def enrolment_url(migrated: Callable[[str], str]) -> str:
-    return migrated("enrolment")
+def enrolment_url(databases: MigratedDatabases) -> str:
+    """The worker's database of enrolment, empty; so the two below."""
+    return databases.empty("enrolment")
 
 
 @pytest.fixture
-def catalogue_url(migrated: Callable[[str], str]) -> str:
-    return migrated("catalogue")
+def catalogue_url(databases: MigratedDatabases) -> str:
+    return databases.empty("catalogue")
 
 
 @pytest.fixture
-def notifier_url(migrated: Callable[[str], str]) -> str:
-    return migrated("notifier")
+def notifier_url(databases: MigratedDatabases) -> str:
+    return databases.empty("notifier")
 
 
 @pytest.fixture
-def open_database() -> Iterator[Callable[[str], Database]]:
-    """Databases that are closed when the test ends."""
-    opened: list[Database] = []
+async def enrolment_database(enrolment_url: str) -> AsyncIterator[Database]:
+    async with opened(enrolment_url) as database:
+        yield database
 
-    def open_one(url: str) -> Database:
-        opened.append(Database(url, application_name="test"))
-        return opened[-1]
 
-    yield open_one
-    for database in opened:
-        asyncio.run(database.close())
+@pytest.fixture
+async def catalogue_database(catalogue_url: str) -> AsyncIterator[Database]:
+    async with opened(catalogue_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def notifier_database(notifier_url: str) -> AsyncIterator[Database]:
+    async with opened(notifier_url) as database:
+        yield database
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """A database that is closed at the end."""
+    database = Database(url, application_name="test")
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @pytest.fixture(scope="session")

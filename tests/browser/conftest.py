@@ -71,12 +71,12 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The national offer, some sessions full, served by uvicorn in a thread of its own."""
     tokens_file = tmp_path_factory.mktemp("browser") / "tokens.json"
     entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
     tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
-    url, tokens = migrated("catalogue"), Tokens.load(tokens_file)
+    url, tokens = new_database("catalogue"), Tokens.load(tokens_file)
 
     @asynccontextmanager
     async def catalogue(address: str) -> AsyncIterator[object]:

@@ -41,12 +41,12 @@ class Mails:
 
 
 @pytest.fixture(scope="module")
-def mails(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mails]:
+def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mails]:
     """One mail that waits, one subscriber, one community to follow."""
     tokens_file = tmp_path_factory.mktemp("mails") / "tokens.json"
     entry = {"name": TOKEN, "role": "support", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
     tokens_file.write_text(json.dumps([entry]))
-    url, links = migrated("notifier"), dict[Purpose, str]()
+    url, links = new_database("notifier"), dict[Purpose, str]()
 
     @asynccontextmanager
     async def notifier(address: str) -> AsyncIterator[object]:

@@ -19,6 +19,7 @@ from services.catalogue.offer_files import OFFER
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
+from tests.conftest import opened
 
 AS_OF = date(2025, 3, 20)
 """A day on which the MOOC runs and is open, and most of the offer too."""
@@ -32,10 +33,8 @@ TOKENS = [
 
 
 @pytest.fixture
-async def database(catalogue_url: str) -> AsyncIterator[Database]:
-    database = Database(catalogue_url, application_name="test")
-    yield database
-    await database.close()
+def database(catalogue_database: Database) -> Database:
+    return catalogue_database
 
 
 @pytest.fixture
@@ -117,10 +116,8 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
 @pytest.fixture
 async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Visit the shared catalogue, and leave it as it is."""
-    database = Database(loaded_url, application_name="test")
-    async with visiting(database, tokens_file) as browser:
+    async with opened(loaded_url) as database, visiting(database, tokens_file) as browser:
         yield browser
-    await database.close()
 
 
 @pytest.fixture
@@ -130,15 +127,14 @@ async def visit(database: Database, tokens_file: Path) -> AsyncIterator[httpx.As
         yield browser
 
 
-@pytest.fixture(scope="module")
-def loaded_url(migrated: Callable[[str], str]) -> str:
+@pytest.fixture(scope="session")
+def loaded_url(new_database: Callable[[str], str]) -> str:
     """A catalogue with the national offer, shared by tests that change nothing."""
-    url = migrated("catalogue")
+    url = new_database("catalogue")
 
     async def load() -> None:
-        database = Database(url, application_name="test")
-        await loading.load(database, OFFER, as_of=AS_OF)
-        await database.close()
+        async with opened(url) as database:
+            await loading.load(database, OFFER, as_of=AS_OF)
 
     asyncio.run(load())
     return url
@@ -147,10 +143,8 @@ def loaded_url(migrated: Callable[[str], str]) -> str:
 @pytest.fixture
 async def look(loaded_url: str, tokens_file: Path) -> AsyncIterator[Ask]:
     """Ask the shared catalogue for what leaves it as it is."""
-    database = Database(loaded_url, application_name="test")
-    async with asking(database, tokens_file) as ask:
+    async with opened(loaded_url) as database, asking(database, tokens_file) as ask:
         yield ask
-    await database.close()
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ OPERATIONS = operations_of(
 
 
 @pytest.fixture(scope="module")
-def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A catalogue with the national offer."""
     tokens_file = tmp_path_factory.mktemp("openapi") / "tokens.json"
     tokens_file.write_text(json.dumps([ADMIN | {"sha256": hashlib.sha256(b"siege").hexdigest()}]))
-    url = migrated("catalogue")
+    url = new_database("catalogue")
 
     @asynccontextmanager
     async def catalogue(_address: str) -> AsyncIterator[object]:

@@ -494,6 +494,7 @@ async def test_a_calendar_is_not_new_because_somebody_enrolled(
     async with database.transaction() as tx:  # long ago: stamps are of whole seconds
         await tx.execute(text("ALTER TABLE session DISABLE TRIGGER USER"))
         await tx.execute(text("UPDATE session SET changed_at = now() - interval '1 hour'"))
+        await tx.execute(text("ALTER TABLE session ENABLE TRIGGER USER"))
     validators = {"if-none-match": (await visit.get("/agenda.ics")).headers["etag"]}
     said = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
     async with database.transaction() as tx:

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Row, text
 
-from services.enrolment import desk, tables
+from services.enrolment import desk
 from services.enrolment.app import compose
 from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
 from services.enrolment.settings import Settings
@@ -34,20 +34,9 @@ TOKENS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def shared_url(migrated: Callable[[str], str]) -> str:
-    """One database for a module: to empty it takes a tenth of the time of a new one."""
-    return migrated("enrolment")
-
-
 @pytest.fixture
-async def database(shared_url: str) -> AsyncIterator[Database]:
-    """The module's database, empty."""
-    database = Database(shared_url, application_name="test")
-    async with database.quiet_transaction() as tx:
-        await tx.execute(text(f"TRUNCATE {', '.join(tables.metadata.tables)}"))
-    yield database
-    await database.close()
+def database(enrolment_database: Database) -> Database:
+    return enrolment_database
 
 
 @pytest.fixture
@@ -63,12 +52,12 @@ ToApplication = Callable[..., FastAPI]
 
 
 @pytest.fixture
-async def application(shared_url: str, database: Database, tokens_file: Path) -> AsyncIterator[ToApplication]:
+async def application(enrolment_url: str, tokens_file: Path) -> AsyncIterator[ToApplication]:
     """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
     processes = []
 
     def wired(**settings: Any) -> FastAPI:
-        environment = settings_of("enrolment", shared_url, "localhost:1")
+        environment = settings_of("enrolment", enrolment_url, "localhost:1")
         given = {name.lower(): value for name, value in environment.items()} | settings
         process = compose(Settings(api_tokens_file=tokens_file, **given))
         processes.append(process)

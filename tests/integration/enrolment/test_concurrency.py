@@ -7,6 +7,7 @@ thirty connections.
 import asyncio
 import random
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -54,10 +55,10 @@ CREATE CONSTRAINT TRIGGER count_seats AFTER INSERT OR UPDATE ON enrolment
 )
 @pytest.mark.parametrize("waiting_list", ["automatic", "offer"])
 async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
-    enrolment_url: str, monkeypatch: pytest.MonkeyPatch, lock: TextClause, waiting_list: str
+    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: TextClause, waiting_list: str
 ) -> None:
     monkeypatch.setattr(books, "_LOCK_SESSIONS", lock)
-    database = Database(enrolment_url, application_name="crowd", pool_size=30)
+    database = Database(new_database("enrolment"), application_name="crowd", pool_size=30)
     session = a_session(capacity=SEATS, waiting_list=waiting_list)
     await hear(database, session)
     async with database.quiet_transaction() as tx:

@@ -24,11 +24,10 @@ HELD = timedelta(seconds=2)
 async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_lapse(
     kafka: Broker,
     enrolment_url: str,
-    open_database: Callable[[str], Database],
+    database: Database,
     run_service: Callable[..., ServiceProcess],
     eventually: Callable[..., Awaitable[None]],
 ) -> None:
-    database = open_database(enrolment_url)
     session, seated, waiting = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
     policy = Policy(longest_hold=HELD)
     now = clock.now()

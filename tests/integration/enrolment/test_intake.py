@@ -238,14 +238,16 @@ async def test_keys_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, databa
 
 async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
     tansu: TansuBroker,
-    shared_url: str,
+    enrolment_url: str,
     front: Front,
     tokens_file: Path,
     run_service: Callable[..., ServiceProcess],
 ) -> None:
     session, agent = open_now(capacity=1), an_agent()
     await front.publish(session)
-    service = run_service("enrolment", shared_url, tansu.bootstrap_servers, API_TOKENS_FILE=str(tokens_file))
+    service = run_service(
+        "enrolment", enrolment_url, tansu.bootstrap_servers, API_TOKENS_FILE=str(tokens_file)
+    )
     headers = {"authorization": f"Bearer {PORTAL}", "idempotency-key": "a key"}
     async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
         body = {"data": enrolment_request(session.session_id, agent)}

@@ -23,7 +23,6 @@ from tests.support.processes import ServiceProcess
 pytestmark = pytest.mark.kafka
 
 Run = Callable[..., ServiceProcess]
-Open = Callable[[str], Database]
 
 
 def requests_for(session: SessionState, number: int) -> list[tuple[str, Any, bytes]]:
@@ -118,13 +117,12 @@ async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
     run_service: Run,
     eventually: Any,
     *,
-    open_database: Open,
+    database: Database,
     how: signal.Signals,
 ) -> None:
     sessions = [open_now(capacity=20) for _ in range(10)]
     per_session = [requests_for(session, 300) for session in sessions]
     records = list(itertools.chain.from_iterable(zip(*per_session, strict=True)))
-    database = open_database(enrolment_url)
 
     async def decided() -> int:
         async with database.quiet_transaction() as tx:

@@ -30,9 +30,9 @@ def settings_for(url: str, **changes: Any) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def served(migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The service's HTTP with one session and one candidate, as somebody who may do everything sees it."""
-    url = migrated("enrolment")
+    url = new_database("enrolment")
     tokens = tmp_path_factory.mktemp("openapi") / "tokens.json"
     entry = {"name": TOKEN, "role": "admin", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
     tokens.write_text(json.dumps([entry]))

@@ -14,11 +14,9 @@ Consuming = Callable[[str, Database, Subscriptions], AbstractAsyncContextManager
 
 
 @pytest.fixture
-async def database(enrolment_url: str) -> AsyncIterator[Database]:
-    """A fresh database of the enrolment service: inbox, outbox and parking lot are the same in all."""
-    one = Database(enrolment_url, application_name="test")
-    yield one
-    await one.close()
+def database(enrolment_database: Database) -> Database:
+    """That of the enrolment service: inbox, outbox and parking lot are the same in all."""
+    return enrolment_database
 
 
 @pytest.fixture

@@ -1,24 +1,27 @@
 """A connection is the same wherever the server stands."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from shared.database import Database, DatabaseUnreachable, is_temporary
+from tests.conftest import opened
 
 
-async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(database: Database) -> None:
+async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(
+    new_database: Callable[[str], str],
+) -> None:
     """The longest session is looked for so; on the night of 30 March a day in Paris has 23."""
-    async with database.transaction() as tx:
+    url = new_database("enrolment")
+    async with opened(url) as database, database.transaction() as tx:
         await tx.execute(text(f"ALTER DATABASE \"{database.url.database}\" SET timezone TO 'Europe/Paris'"))
-    again = Database(str(database.url.render_as_string(hide_password=False)), application_name="test")
     query = (
         "SELECT timestamptz '2025-04-11T22:00Z' - interval '25 days 23:00' = timestamptz '2025-03-16T23:00Z'"
     )
-    async with again.quiet_transaction() as tx:
+    async with opened(url) as database, database.quiet_transaction() as tx:
         assert await tx.scalar(text(query)) is True
-    await again.close()
 
 
 def _die(connection: Any, _record: Any) -> None:

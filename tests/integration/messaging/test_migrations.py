@@ -1,10 +1,21 @@
 """Replicas are replaced one by one: old code runs beside a database that new code has migrated."""
 
+from collections.abc import AsyncIterator, Callable
+
+import pytest
 from sqlalchemy import text
 
 from services.enrolment.app import REVISIONS
 from shared import migrations
 from shared.database import Database
+from tests.conftest import opened
+
+
+@pytest.fixture
+async def database(new_database: Callable[[str], str]) -> AsyncIterator[Database]:
+    """One whose revision can be changed."""
+    async with opened(new_database("enrolment")) as database:
+        yield database
 
 
 async def test_a_database_that_a_newer_version_has_migrated_will_do(database: Database) -> None:

@@ -245,10 +245,16 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
 
 @pytest.mark.kafka
 async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
-    kafka: Broker, enrolment_url: str, run_service: Run, postgres: PostgresServer, eventually: Eventually
+    *,
+    kafka: Broker,
+    new_database: Callable[[str], str],
+    run_service: Run,
+    postgres: PostgresServer,
+    eventually: Eventually,
 ) -> None:
-    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
-    name = enrolment_url.rpartition("/")[2]
+    url = new_database("enrolment")
+    service = run_service("enrolment", url, kafka.bootstrap_servers)
+    name = url.rpartition("/")[2]
     postgres.execute(
         f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false; "
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';"

@@ -4,7 +4,7 @@ import json
 import subprocess
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -123,9 +123,9 @@ EVENTS = "SELECT count(*) FROM outbox"
 async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     kafka_of_its_own: Broker,
     enrolment_url: str,
-    open_database: Callable[[str], Database],
+    enrolment_database: Database,
 ) -> None:
-    database, broker = open_database(enrolment_url), kafka_of_its_own
+    database, broker = enrolment_database, kafka_of_its_own
     on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
     agents = [an_agent() for _ in range(30)]
     release = clock.now() + timedelta(days=5)
@@ -184,9 +184,9 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
 
 
 async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_rebuilt(
-    kafka_of_its_own: Broker, enrolment_url: str, open_database: Callable[[str], Database]
+    kafka_of_its_own: Broker, enrolment_url: str, enrolment_database: Database
 ) -> None:
-    database, broker = open_database(enrolment_url), kafka_of_its_own
+    database, broker = enrolment_database, kafka_of_its_own
     on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
     kept, lost, agent = open_now(capacity=1), open_now(), an_agent()
     said = told(kept, lost)
@@ -220,9 +220,9 @@ KNOWN = (
 async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to_nobody_twice(
     kafka_of_its_own: Broker,
     notifier_url: str,
-    open_database: Callable[[str], Database],
+    notifier_database: Database,
 ) -> None:
-    database, broker = open_database(notifier_url), kafka_of_its_own
+    database, broker = notifier_database, kafka_of_its_own
     topics = notifier.subscriptions.by_topic
     # News is what subscribers were told: of the one that is cancelled since there is none.
     sessions = [open_now(), open_now(format="webinar"), open_now()]
@@ -292,9 +292,9 @@ OCCUPANCY = "SELECT session_id, version, capacity, enrolled, waiting, offered FR
     indirect=True,
 )
 async def test_the_catalogue_knows_again_how_full_its_sessions_are(
-    kafka_of_its_own: Broker, catalogue_url: str, open_database: Callable[[str], Database]
+    kafka_of_its_own: Broker, catalogue_url: str, catalogue_database: Database
 ) -> None:
-    database, broker = open_database(catalogue_url), kafka_of_its_own
+    database, broker = catalogue_database, kafka_of_its_own
     ids = [uuid.uuid4() for _ in range(150)]  # more than one transaction
     said = told(
         *(

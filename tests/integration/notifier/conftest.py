@@ -26,10 +26,8 @@ from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_a
 
 
 @pytest.fixture
-async def database(notifier_url: str) -> AsyncIterator[Database]:
-    database = Database(notifier_url, application_name="test")
-    yield database
-    await database.close()
+def database(notifier_database: Database) -> Database:
+    return notifier_database
 
 
 @pytest.fixture

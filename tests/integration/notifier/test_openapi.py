@@ -51,10 +51,10 @@ async def one_mail(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(
-    migrated: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
     """The address of the service's HTTP, and the one mail that it has."""
-    url = migrated("notifier")
+    url = new_database("notifier")
     mail_id = asyncio.run(one_mail(url))
 
     @asynccontextmanager

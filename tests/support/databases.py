@@ -1,0 +1,107 @@
+"""Migrated databases: one of each service for all tests of a worker, and new ones for who needs one alone."""
+
+import asyncio
+import importlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from local.postgres import PostgresServer
+from shared import migrations
+
+_EMPTY = """
+DO $$
+DECLARE
+    found text;
+    filled text[] := '{}';
+    has_rows boolean;
+BEGIN
+    FOR found IN
+        SELECT quote_ident(tablename) FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', found) INTO has_rows;
+        IF has_rows THEN
+            filled := filled || found;
+        END IF;
+    END LOOP;
+    IF filled <> '{}' THEN
+        EXECUTE format('TRUNCATE %s CASCADE', array_to_string(filled, ', '));
+    END IF;
+    FOR found IN
+        SELECT quote_ident(sequencename) FROM pg_sequences
+        WHERE schemaname = 'public' AND last_value IS NOT NULL
+    LOOP
+        EXECUTE format('ALTER SEQUENCE %s RESTART', found);
+    END LOOP;
+END $$
+"""
+"""Truncates what holds rows alone: an empty table costs 0.02 ms, a truncated one as much as its files."""
+
+
+class MigratedDatabases:
+    """The databases of one worker, on its own Postgres.
+
+    Works in a thread of its own, so that it can be called wherever an event loop runs already.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._templates: set[str] = set()
+        self._shared: dict[str, tuple[str, asyncpg.Connection]] = {}
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="databases")
+
+    def empty(self, service: str) -> str:
+        """Empty the database of ``service`` that this worker's tests share, and return its URL.
+
+        Fails after ten seconds when somebody still holds a lock there: a test that left a transaction open.
+        """
+        return self._thread.submit(self._empty, service).result()
+
+    def new(self, service: str) -> str:
+        """Return the URL of a database that nobody else has: 0.1 to 0.5 s, so only for who would spoil it."""
+        return self._thread.submit(self._new, service).result()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _empty(self, service: str) -> str:
+        if service not in self._shared:
+            url = self._new(service)
+            connection = self._runner.run(
+                asyncpg.connect(url, server_settings={"lock_timeout": "10s"}, timeout=10)
+            )
+            self._shared[service] = url, connection
+        url, connection = self._shared[service]
+        self._runner.run(connection.execute(_EMPTY))
+        return url
+
+    def _new(self, service: str) -> str:
+        template = f"template_{service}"  # whose role owns the tables of its copies
+        if service not in self._templates:
+            url = self._server.create_database(template)
+            metadata = importlib.import_module(f"services.{service}.tables").metadata
+            migrations.upgrade(url, Path(f"services/{service}/migrations").absolute(), metadata)
+            self._templates.add(service)
+        return self._server.fresh_database(owner=template, template=template)
+
+    def _close(self) -> None:
+        for _, connection in self._shared.values():
+            self._runner.run(connection.close())
+        self._runner.close()
+
+
+@contextmanager
+def migrated_databases(server: PostgresServer) -> Iterator[MigratedDatabases]:
+    """Databases on ``server``, for as long as the block."""
+    databases = MigratedDatabases(server)
+    try:
+        yield databases
+    finally:
+        databases.close()
