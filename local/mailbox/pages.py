@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from local.mailbox.index import Entry, MailIndex
 from local.mailbox.reading import Attachment, Mail, open_mail
-from shared import french
+from shared.web import french
 
 PAGE_SIZE = 50
 PARIS = "Europe/Paris"

@@ -3,8 +3,8 @@
 from pydantic import Field, field_validator
 
 from shared.events.vocabulary import Email
-from shared.links import LinkSettings
 from shared.settings import ServiceSettings
+from shared.web.links import LinkSettings
 
 
 class Settings(ServiceSettings, LinkSettings):

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import typst
 
 from services.enrolment.rules import Enrolment
-from shared import french
 from shared.events.catalogue import SessionState
+from shared.web import french
 
 TEMPLATES = Path(__file__).parent / "templates"
 

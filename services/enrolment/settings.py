@@ -6,8 +6,8 @@ import limits
 from pydantic import Field, field_validator
 
 from services.enrolment.rules import Policy
-from shared.links import LinkSettings
 from shared.settings import ServiceSettings
+from shared.web.links import LinkSettings
 
 
 class Settings(ServiceSettings, LinkSettings):

@@ -12,8 +12,8 @@ from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
-from shared.links import Links, Purpose
 from shared.process import Process
+from shared.web.links import Links, Purpose
 
 REVISIONS = Path(__file__).parent / "migrations"
 

@@ -10,9 +10,8 @@ from datetime import datetime
 
 from services.notifier import mime
 from services.notifier.letters import Occasion, Session
-from shared import french
 from shared.events.vocabulary import Format
-from shared.web import calendars
+from shared.web import calendars, french
 from shared.web.calendars import Details, Event, Person
 
 PRODUCT = "-//CNFPT//Parcours//FR"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from services.notifier.letters import Interest, InterestKind
-from shared import french
 from shared.events.vocabulary import Delegation
+from shared.web import french
 
 THEMES = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",

@@ -8,8 +8,8 @@ from typing import Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.notifier.bounces import LONGEST_RETURN, ReturnPath
-from shared.links import LinkSettings
 from shared.settings import ServiceSettings
+from shared.web.links import LinkSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

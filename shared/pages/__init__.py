@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 
 from shared import clock
 from shared.database import is_temporary
-from shared.links import Expired, Forged, Links, Purpose
+from shared.web.links import Expired, Forged, Links, Purpose
 
 log = logging.getLogger(__name__)
 

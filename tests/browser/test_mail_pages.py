@@ -18,7 +18,7 @@ from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import SubscriptionChanged
-from shared.links import Purpose
+from shared.web.links import Purpose
 from tests.browser.conftest import violations
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier

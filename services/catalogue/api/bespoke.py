@@ -13,7 +13,7 @@ from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.rules import BespokeRequest, BespokeState
 from services.catalogue.store import bespoke
 from shared.events.vocabulary import Contact, Instant
-from shared.paging import Cursor, Limit, Page, page_of, position
+from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"])
 

@@ -28,7 +28,7 @@ from services.catalogue.desk.requests import (
 )
 from services.catalogue.store import trail
 from services.catalogue.store.sessions import Listed
-from shared.paging import Cursor, Limit, Page, page_of, position
+from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
 

@@ -21,7 +21,7 @@ from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.sessions import Viewer, Wanted
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
-from shared.paging import Cursor, Limit, Page, page_of, position
+from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1")
 

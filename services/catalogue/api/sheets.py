@@ -12,8 +12,8 @@ from services.catalogue.api.public import SessionFilter, wanted_of
 from services.catalogue.desk import sheets
 from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.desk.sheets import Report
-from shared import spreadsheets
 from shared.http import PROBLEM_JSON, Problem
+from shared.web import spreadsheets
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"])
 

@@ -25,10 +25,10 @@ from services.catalogue.rules import Done
 from services.catalogue.store import offers, sessions
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.sessions import Listed, Presentation, Wanted
-from shared import spreadsheets
 from shared.auth import Principal
 from shared.database import Database
-from shared.spreadsheets import Column, Fault, Row, UnreadableSheet
+from shared.web import spreadsheets
+from shared.web.spreadsheets import Column, Fault, Row, UnreadableSheet
 
 COLUMNS = (
     Column("offer_id", "Offre"),

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from services.catalogue.pages import wording
 from services.catalogue.store.sessions import Listed
-from shared import french
 from shared.events.vocabulary import Status
-from shared.web import calendars
+from shared.web import calendars, french
 from shared.web.calendars import Details, Event
 
 PRODUCT = "-//Parcours//Catalogue//FR"

@@ -11,8 +11,9 @@ from services.catalogue.desk import sheets
 from services.catalogue.pages import answers, complaints
 from services.catalogue.pages.logins import Visit, guarded
 from services.catalogue.store.sessions import Wanted
-from shared import clock, spreadsheets
-from shared.spreadsheets import Code, Fault
+from shared import clock
+from shared.web import spreadsheets
+from shared.web.spreadsheets import Code, Fault
 
 SHOWN = 200
 """Faults that a page lists; more of them are the same few."""

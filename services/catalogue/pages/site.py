@@ -14,9 +14,10 @@ from starlette.requests import Request
 
 from services.catalogue.pages import wording
 from services.catalogue.rules import Session, availability
-from shared import clock, french
+from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
+from shared.web import french
 
 _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = _PACKAGE / "templates"

@@ -12,8 +12,8 @@ from services.catalogue.pages.site import Site
 from services.catalogue.rules import Access, Session, availability
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.sessions import Listed
-from shared import french
 from shared.events.vocabulary import Status
+from shared.web import french
 
 _CONTEXT = {"@context": "https://schema.org"}
 _CNFPT = {

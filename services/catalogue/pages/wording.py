@@ -5,8 +5,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules import Access, Availability, Plan, Session
-from shared import french
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
+from shared.web import french
 
 PARIS = "Europe/Paris"
 

@@ -17,7 +17,7 @@ from services.enrolment.store.standing import attended
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.http import Problem
-from shared.spreadsheets import Fault
+from shared.web.spreadsheets import Fault
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"])
 

@@ -27,7 +27,7 @@ from services.enrolment.rules import Book, Fault, State, Withdrawal
 from services.enrolment.store import moves, roster
 from shared import clock
 from shared.http import Problem
-from shared.paging import Cursor, Limit, Page, page_of, position
+from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"])
 

@@ -10,12 +10,12 @@ from fastapi import Request, Response
 from services.enrolment.api import words
 from services.enrolment.api.bodies import Ranking, Record, module_title
 from services.enrolment.store.roster import Entry
-from shared import spreadsheets
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Reason
 from shared.http import Problem
-from shared.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
+from shared.web import spreadsheets
+from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
 
 AGENT = Column("agent_id", "Identifiant")
 RANK = Column("rank", "Rang")

@@ -30,8 +30,8 @@ from shared import clock
 from shared.database import Database, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
-from shared.links import Links, Purpose
 from shared.pages import PRIVATE, Closed, Rendering, read_link
+from shared.web.links import Links, Purpose
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from shared import french
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format
+from shared.web import french
 
 
 def shown(session: SessionState) -> dict[str, str]:

@@ -24,12 +24,12 @@ from services.notifier.letters import KINDS, Template
 from services.notifier.render import Renderer
 from services.notifier.store import MailRecord, logins, lookup
 from services.notifier.tables import MailState
-from shared import french
 from shared.auth import Principal, Role, Tokens
 from shared.database import Database
 from shared.events.vocabulary import AgentId
 from shared.http import is_from_here
 from shared.pages import PRIVATE, Endpoint, Rendering
+from shared.web import french
 
 LOG = "/courriels/suivi"
 COOKIE = "parcours-courriels"

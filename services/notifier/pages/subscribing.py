@@ -23,8 +23,8 @@ from services.notifier.render import SUBSCRIBER_FOR
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Email
-from shared.links import Links, Purpose
 from shared.pages import Closed, Rendering, Text, read_link
+from shared.web.links import Links, Purpose
 
 FORM = "/courriels/abonnement"
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)

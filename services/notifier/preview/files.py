@@ -13,7 +13,7 @@ from uuid import UUID
 from services.notifier.letters import Mail, Template
 from services.notifier.preview.samples import Sample, samples
 from services.notifier.render import Renderer, Sender
-from shared.links import Links, Purpose
+from shared.web.links import Links, Purpose
 
 _ENROLMENT = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")
 _MAIL = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")

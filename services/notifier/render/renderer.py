@@ -19,11 +19,12 @@ from services.notifier.render.views import (
     gone_from,
 )
 from services.notifier.render.writing import THEME, quoted, squeeze, templates_of
-from shared import clock, french
+from shared import clock
 from shared.events.enrolment import WithdrawnBy
 from shared.events.vocabulary import Status
-from shared.links import Links, Purpose
+from shared.web import french
 from shared.web.calendars import Person
+from shared.web.links import Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""

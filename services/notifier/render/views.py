@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import letters, reasons
 from services.notifier.render.writing import quoted, typeset
-from shared import french
 from shared.events.vocabulary import Format, Reason, WaitingList
+from shared.web import french
 
 _NEWS = {
     letters.NewsKind.REPLAY: ("Nouveau replay", "Le replay {title} est en ligne."),

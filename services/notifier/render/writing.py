@@ -8,11 +8,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier import letters
-from shared import french
 from shared.events.catalogue import BespokeAnswer
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
-from shared.french import NBSP
+from shared.web import french
+from shared.web.french import NBSP
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 

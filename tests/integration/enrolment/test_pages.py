@@ -14,7 +14,7 @@ from sqlalchemy import text
 from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.vocabulary import Agent
-from shared.links import Links, LinkSettings, Purpose
+from shared.web.links import Links, LinkSettings, Purpose
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.support.builders import an_agent, open_now
 

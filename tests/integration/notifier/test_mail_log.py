@@ -18,7 +18,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
-from shared.links import Links, Purpose
+from shared.web.links import Links, Purpose
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.processes import run_cli

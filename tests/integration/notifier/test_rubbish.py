@@ -11,7 +11,7 @@ import pytest
 from services.notifier.app import compose
 from services.notifier.pages.subscribing import FORM
 from shared import clock
-from shared.links import Purpose
+from shared.web.links import Purpose
 from tests.integration.notifier.test_openapi import TOKEN, a_token, settings_for
 
 LOG = "/courriels/suivi"

@@ -24,7 +24,7 @@ from shared.events.catalogue import (
 )
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import SubscriptionChanged
-from shared.links import Links, Purpose
+from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session
 

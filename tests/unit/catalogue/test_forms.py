@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from services.catalogue.pages import complaints, forms, logins, sheets, wording
 from services.catalogue.rules import Refusal
 from services.catalogue.store.sessions import Presentation
-from shared.spreadsheets import Code, Fault
+from shared.web.spreadsheets import Code, Fault
 from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_module, a_plan
 
 PARIS = "Europe/Paris"

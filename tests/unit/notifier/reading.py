@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from services.notifier.letters import Session, Template
-from shared.links import Links, Purpose
+from shared.web.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
     a_mail,

@@ -6,7 +6,7 @@ import pytest
 
 from services.notifier.letters import KINDS, Link, Template
 from services.notifier.render import Renderer
-from shared.links import Expired, Purpose
+from shared.web.links import Expired, Purpose
 from tests.unit.notifier.builders import (
     ENROLMENT_ID,
     MAIL_ID,

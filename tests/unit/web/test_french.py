@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared import french
 from shared.events.vocabulary import Delegation
+from shared.web import french
 
 
 def at(moment: str) -> datetime:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.spreadsheets import Bounds, Code, Column, Fault, Sheet, UnreadableSheet, read, write
+from shared.web.spreadsheets import Bounds, Code, Column, Fault, Sheet, UnreadableSheet, read, write
 
 AGENT, NAME = Column("agent_id", "Identifiant de l’agent"), Column("family_name", "Nom")
 REMARK = Column("remark", "Remarque", required=False)

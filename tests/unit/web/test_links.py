@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from shared.links import Expired, Forged, Links, LinkSettings, Purpose
+from shared.web.links import Expired, Forged, Links, LinkSettings, Purpose
 
 NOW = datetime(2025, 3, 17, 8, 30, tzinfo=UTC)
 TOMORROW = NOW + timedelta(days=1)
