@@ -1,59 +1,127 @@
-"""``make bench``: where we are, on this machine, against the ceilings that were measured on one like it.
+"""``make bench``: how fast this version is on this machine, beside plain loops and beside another version.
 
-Prints a table and writes ``.local/bench.json``. Numbers move with what else the machine does: read ratios.
-With names (``make bench ARGS=latency``), only those; ``latency-on-kafka`` is run by name alone.
+What a plain loop does that stores and sends the same, with the same guarantees, is the ceiling. All are
+measured in turn, round by round, so that whatever else the machine does slows them alike: read the ratios.
+Prints a table of medians and writes ``.local/bench.json``.
 """
 
 import argparse
 import json
+import logging
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
+from local.kafka import missing_tools
 from shared.process import spare_the_collector
-from tests.benchmarks import decisions, latency, mails, pages
+from tests.benchmarks import decisions, in_checkout, mails
+from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
+from tests.benchmarks.servers import Checkout, Servers, sink_program
 
-CEILINGS = {
-    "decisions_per_second": 22_000,
-    "relayed_per_second": 22_500,
-    "mails_sent_per_second": 1_500,
-}
-"""Measured with raw asyncpg, aiokafka and email.mime on a quiet machine of two cores, fast and bare:
-
-a transaction per 500 decisions; a relay by 2,000 with an update of each row; a mail with its calendar, built
-and not sent.
-"""
-
-
-BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
-    "decisions": lambda: uvloop.run(decisions.run()),
-    "mails": lambda: uvloop.run(mails.run()),
-    "latency": lambda: uvloop.run(latency.run()),
-    "pages": pages.run,
-    "latency-on-kafka": lambda: uvloop.run(latency.run(on_kafka=True)),
-}
-USUAL = ("decisions", "mails", "latency", "pages")
+PARTS = ("decisions", "mails", "latency", "pages")
+Measurement = Callable[[], dict[str, float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar=" | ".join(BENCHMARKS))
-    names = parser.parse_args().names or USUAL
+    arguments = _arguments()
     spare_the_collector()
-    results: dict[str, float] = {}
-    for name in names:
-        results |= BENCHMARKS[name]()
-    for name, value in results.items():
-        ceiling = CEILINGS.get(name)
-        share = f"  {value / ceiling:6.0%} of the ceiling" if ceiling else ""
-        print(f"{name:40} {value:12,.0f}{share}")
-    target = Path(".local/bench.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(
-        json.dumps({"machine": platform.processor() or platform.machine(), **results}, indent=2)
+    # A topic that was made again has no leader for a moment: the producer says so, and tries again.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    figures = Figures()
+    checkouts = {PROJECT: Checkout()}
+    if arguments.against is not None:
+        checkouts[OTHER] = Checkout(arguments.against.resolve())
+    with Servers.start(arguments.broker) as servers:
+        for part in arguments.parts or PARTS:
+            _measure(
+                part, _measurements(part, checkouts, servers, arguments.broker), arguments.rounds, figures
+            )
+    print(f"\n{arguments.rounds} rounds, broker: {arguments.broker}")
+    print("\n".join(figures.table()))
+    _write(Path(".local/bench.json"), arguments, figures)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar=" | ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=5, help="of which the median counts (5)")
+    parser.add_argument(
+        "--against", type=Path, help="a checkout of another version, measured in turn with this"
     )
+    parser.add_argument(
+        "--broker",
+        choices=["kafka", "embedded"],
+        default="embedded" if missing_tools() else "kafka",
+        help="Apache Kafka where this machine has Java and Maven",
+    )
+    return parser.parse_args()
+
+
+def _measurements(
+    part: str, checkouts: Mapping[str, Checkout], servers: Servers, broker: str
+) -> dict[str, Measurement]:
+    """Who is measured in a part, and how."""
+    match part:
+        case "decisions":
+            programs = {who: decisions.Program.service(checkout) for who, checkout in checkouts.items()}
+            programs[CEILING] = decisions.Program.plain()
+            return {
+                who: partial(_run, decisions.measure, servers, program) for who, program in programs.items()
+            }
+        case "mails" if sink_program() is None:
+            print("mails are not measured: smtp-sink is missing (Debian's postfix)")
+            return {}
+        case "mails":
+            services: dict[str, Measurement] = {
+                who: partial(_run, mails.measure, servers, checkout) for who, checkout in checkouts.items()
+            }
+            return services | {CEILING: partial(_run, mails.measure_plain)}
+        case "latency":
+            options = [f"on_kafka={json.dumps(broker == 'kafka')}", "SECONDS=10"]
+        case _:
+            options = ["REQUESTS=60"]
+    return {who: partial(_in, checkout, part, *options) for who, checkout in checkouts.items()}
+
+
+def _measure(part: str, measurements: Mapping[str, Measurement], rounds: int, figures: Figures) -> None:
+    """Measure all in turn, the other way round in every second round: being first is nobody's luck."""
+    for number in range(rounds):
+        in_turn = list(measurements.items())
+        for who, measure in in_turn if number % 2 else reversed(in_turn):
+            began = time.monotonic()
+            measured = measure()
+            figures.add(who, measured)
+            shown = ", ".join(f"{name} {value:,.0f}" for name, value in measured.items())
+            print(
+                f"{part}, round {number + 1}, {who}: {shown} ({time.monotonic() - began:.0f} s)", flush=True
+            )
+
+
+def _run(measure: Callable[..., Coroutine[Any, Any, dict[str, float]]], *arguments: Any) -> dict[str, float]:
+    return uvloop.run(measure(*arguments))
+
+
+def _in(checkout: Checkout, part: str, *options: str) -> dict[str, float]:
+    """Measure with a version's own benchmark, which knows its tables, in its own folder."""
+    printed = checkout.run(in_checkout.__file__, part, *options, settings={})
+    figures: dict[str, float] = json.loads(printed.splitlines()[-1])
+    return figures
+
+
+def _write(target: Path, arguments: argparse.Namespace, figures: Figures) -> None:
+    about = {
+        "machine": platform.processor() or platform.machine(),
+        "broker": arguments.broker,
+        "rounds": arguments.rounds,
+        "against": arguments.against and str(arguments.against),
+    }
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(about | figures.as_json(), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,104 +1,136 @@
-"""Decisions per second: records decoded, judged and stored by 500; then with the relay to a broker."""
+"""Decisions per second of one process, then its relay: from the portal's topic to the topic of decisions.
 
-import asyncio
-import time
-import uuid
+Requests for a hundred sessions with all rules on lie in Kafka when it begins: half get a seat, half queue.
+Their decisions go to topics that do not exist yet, so that the relay waits; then the topics come, and the
+relay publishes what has gathered. Everything is seen from outside, by offsets in Kafka.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from local.postgres import PostgresServer
-from local.tansu import TansuBroker
-from services.enrolment import handlers, tables
-from services.enrolment.app import REVISIONS
-from shared import migrations
-from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging import topics
-from shared.messaging.broker import KafkaSettings
-from shared.messaging.consumer import BATCH, Intake
-from shared.messaging.decoding import Record, decode
-from shared.messaging.relay import Relay
+from tests.benchmarks.servers import (
+    Checkout,
+    Message,
+    Servers,
+    held_still,
+    progress,
+    rate,
+    records_in,
+    records_taken,
+    settings_of,
+)
 from tests.support.builders import as_json, enrolment_request, headers, open_now
+from tests.support.kafka import Portal
 
 REQUESTS = 20_000
+WARM_UP = 500
 SESSIONS = 100
+SEATS = REQUESTS // SESSIONS // 2
+DATABASE = "ENROLMENT_DATABASE_URL"
+PUBLISHED = (Topic.ENROLMENT_DECISIONS, Topic.ENROLMENT_OCCUPANCY)
 
 
-async def run() -> dict[str, float]:
-    """Requests for a hundred sessions of a hundred seats: half get a seat, half queue."""
-    with PostgresServer.temporary(durable=True) as postgres, TansuBroker.start() as broker:
-        url = postgres.fresh_database()
-        await asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata)
-        settings = KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
-        await topics.create(settings)
-        database = Database(url, application_name="bench")
-        try:
-            return await _measure(database, settings)
-        finally:
-            await database.close()
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What decides: how its tables are made, and the programs that decide and relay.
+
+    ``needs_sessions``: a request waits until its session is known.
+    """
+
+    checkout: Checkout
+    tables: tuple[str, ...]
+    decide: tuple[str, ...]
+    relay: tuple[str, ...]
+    needs_sessions: bool
+
+    @classmethod
+    def service(cls, checkout: Checkout) -> "Program":
+        """The enrolment service of a checkout."""
+        serve = ("services.enrolment", "serve")
+        return cls(checkout, ("services.enrolment", "migrate"), serve, serve, needs_sessions=True)
+
+    @classmethod
+    def plain(cls) -> "Program":
+        """The plain loops."""
+        loops = "tests.benchmarks.ceilings"
+        return cls(Checkout(), (loops, "tables"), (loops, "decide"), (loops, "relay"), needs_sessions=False)
 
 
-async def _measure(database: Database, settings: KafkaSettings) -> dict[str, float]:
-    sessions = [a_session_with_all_rules() for _ in range(SESSIONS)]
-    subscriptions = handlers.subscriptions.by_topic
-    await Intake(subscriptions[Topic.CATALOGUE_SESSIONS], database).take(
-        [
-            decode(_record(Topic.CATALOGUE_SESSIONS, SessionScheduled.TYPE, one.model_dump_json().encode()))
-            for one in sessions
-        ]
-    )
-    approval = {"approved_by": "Anne Conseil", "approved_at": datetime.now(UTC).isoformat()}
-    records = [
-        _record(
-            Topic.PORTAL_ENROLMENTS,
-            EnrolmentRequested.TYPE,
-            as_json(enrolment_request(sessions[number % SESSIONS].session_id, approval=approval)),
-        )
-        for number in range(REQUESTS)
-    ]
-    intake = Intake(subscriptions[Topic.PORTAL_ENROLMENTS], database)
-    started = time.perf_counter()
-    for first in range(0, REQUESTS, BATCH):
-        await intake.take([decode(record) for record in records[first : first + BATCH]])
-    decided = time.perf_counter() - started
-
-    relay = Relay(database, settings, "bench")
-    await relay.start()
-    started = time.perf_counter()
-    relayed = 0
-    while published := await relay.publish_unsent():
-        relayed += published
-    published_in = time.perf_counter() - started
-    await relay.close()
+async def measure(servers: Servers, program: Program) -> dict[str, float]:
+    """Decisions a second, events relayed a second, and what both make one after the other."""
+    await servers.renew_topics(without=PUBLISHED)
+    url = servers.fresh_database(program.checkout, DATABASE, *program.tables)
+    settings = settings_of("enrolment", kafka=servers.kafka) | {DATABASE: url, "BENCHMARK_SEATS": str(SEATS)}
+    decisions = await _decide(servers.kafka, program, settings)
+    await servers.create_topics(PUBLISHED)
+    relayed = await _relay(servers.kafka, program, settings)
     return {
-        "decisions_per_second": REQUESTS / decided,
-        "relayed_per_second": relayed / published_in,
-        "decided_and_published_per_second": REQUESTS / (decided + published_in),
+        "decisions_per_second": decisions,
+        "relayed_per_second": relayed,
+        "decided_and_published_per_second": 1 / (1 / decisions + 1 / relayed),
     }
+
+
+async def _decide(kafka: str, program: Program, settings: Mapping[str, str]) -> float:
+    sessions = [a_session_with_all_rules() for _ in range(SESSIONS)]
+    async with (
+        Portal(kafka) as portal,
+        records_taken(kafka, "enrolment.catalogue.sessions", Topic.CATALOGUE_SESSIONS) as sessions_known,
+        records_taken(kafka, "enrolment.portal.enrolments", Topic.PORTAL_ENROLMENTS) as requests_decided,
+    ):
+        await portal.send(Topic.CATALOGUE_SESSIONS, [_scheduled(session) for session in sessions])
+        with program.checkout.running(*program.decide, settings=settings) as deciding:
+            if program.needs_sessions:
+                await progress(sessions_known, SESSIONS, deciding)
+            await portal.send(Topic.PORTAL_ENROLMENTS, _requests(sessions, WARM_UP))
+            await progress(requests_decided, WARM_UP, deciding)
+            records = _requests(sessions, REQUESTS)
+            with held_still(deciding):  # so that producing them takes no time of deciding them
+                await portal.send(Topic.PORTAL_ENROLMENTS, records)
+            measured = await rate(requests_decided, range(WARM_UP, WARM_UP + REQUESTS), deciding)
+            deciding.kill()
+    return measured
+
+
+async def _relay(kafka: str, program: Program, settings: Mapping[str, str]) -> float:
+    async with records_in(kafka, *PUBLISHED) as published, records_in(kafka, PUBLISHED[0]) as decisions:
+        with program.checkout.running(*program.relay, settings=settings) as relaying:
+            first = await progress(published, 1, relaying)
+            last = await progress(decisions, WARM_UP + REQUESTS, relaying)
+            return (await published() - first.count) / (last.at - first.at)
 
 
 def a_session_with_all_rules() -> SessionState:
     """Half its requests get a seat and half queue; nothing of the rules is left out on the way."""
-    seats = REQUESTS // SESSIONS // 2
     release_at = datetime.now(UTC) + timedelta(days=5)
     return open_now(
-        capacity=seats,
+        capacity=SEATS,
         waiting_list="offer",
         approval="employer",
         audience={"functions": ["agent", "encadrant"], "delegations": ["bretagne", "normandie"]},
-        reserved_seats=[{"delegation": "bretagne", "seats": seats // 2, "release_at": release_at}],
-        quota_per_authority=2 * seats,
+        reserved_seats=[{"delegation": "bretagne", "seats": SEATS // 2, "release_at": release_at}],
+        quota_per_authority=2 * SEATS,
     )
 
 
-def _record(topic: Topic, event_type: str, value: bytes) -> Record:
-    return Record(
-        topic=topic,
-        partition=0,
-        offset=0,
-        key=None,
-        value=value,
-        headers=tuple(headers(event_type, event_id=uuid.uuid4())),
-        received_at=datetime.now(UTC),
-    )
+def _scheduled(session: SessionState) -> Message:
+    content = session.model_dump_json().encode()
+    return str(session.session_id), headers(SessionScheduled.TYPE, source="/services/catalogue"), content
+
+
+def _requests(sessions: Sequence[SessionState], number: int) -> list[Message]:
+    approval = {"approved_by": "Anne Conseil", "approved_at": datetime.now(UTC).isoformat()}
+    turns = itertools.islice(itertools.cycle(str(session.session_id) for session in sessions), number)
+    return [
+        (
+            session_id,
+            headers(EnrolmentRequested.TYPE),
+            as_json(enrolment_request(session_id, approval=approval)),
+        )
+        for session_id in turns
+    ]

@@ -28,7 +28,7 @@ from shared.database import Database
 from tests.support.serving import serving
 
 SESSIONS = 5_000
-REQUESTS = 200
+REQUESTS = 60
 PAGES = {
     "home": "/",
     "list": "/sessions",
