@@ -9,8 +9,11 @@ from uuid import UUID
 
 import typer
 
-from services.notifier import bounces, preview, returns, store
+from services.notifier import store
 from services.notifier.app import DEFINITION
+from services.notifier.delivery import returns
+from services.notifier.letters import bounces
+from services.notifier.render import preview
 from services.notifier.settings import Settings
 from services.notifier.store import AuditLine, MailRecord
 from services.notifier.store.suppression import Suppression

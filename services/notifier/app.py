@@ -5,9 +5,9 @@ from pathlib import Path
 
 from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery import Deliverer
-from services.notifier.mailer import Mailer
+from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.render import Renderer, Sender
-from services.notifier.returns import Letterbox
 from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -42,7 +42,9 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(
-            database, Letterbox(settings.imap) if settings.imap else None, settings.return_path
+            database,
+            ReturnMailbox(settings.imap_server) if settings.imap_server else None,
+            settings.return_path,
         ),
         workers=[deliverer(settings, database).run],
     )
@@ -59,13 +61,13 @@ def _links_to_nowhere() -> Links:
 
 
 def deliverer(settings: Settings, database: Database) -> Deliverer:
-    """The queue's way out, with as many lanes as connections."""
+    """The queue's way out, with as many workers as connections."""
     sender = _sender(settings)
     return Deliverer(
         database,
-        Mailer(settings.relay, size=settings.smtp_connections),
+        SmtpPool(settings.smtp_server, size=settings.smtp_connections),
         Renderer(sender, settings.links, return_path=settings.return_path),
-        lanes=settings.smtp_connections,
+        workers=settings.smtp_connections,
         message_domain=sender.address.rpartition("@")[2],
         per_domain=settings.smtp_per_domain,
         domain_rate=settings.smtp_domain_rate,

@@ -8,10 +8,11 @@ import time
 
 from prometheus_client import Counter, Gauge
 
-from services.notifier import returns, store
-from services.notifier.bounces import ReturnPath
-from services.notifier.returns import Letterbox
-from services.notifier.store import logins, turns
+from services.notifier import store
+from services.notifier.delivery import returns
+from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.letters.bounces import ReturnPath
+from services.notifier.store import logins, rate_limiter
 from shared.database import Database
 from shared.process import Job
 
@@ -30,9 +31,9 @@ AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decid
 
 
 def all_jobs(
-    database: Database, letterbox: Letterbox | None = None, path: ReturnPath | None = None
+    database: Database, mailbox: ReturnMailbox | None = None, path: ReturnPath | None = None
 ) -> tuple[Job, ...]:
-    """What the clock triggers in this service; ``letterbox`` is where mails come back to."""
+    """What the clock triggers in this service; ``mailbox`` is where mails come back to."""
 
     async def leases() -> None:
         await expire_leases(database)
@@ -48,14 +49,14 @@ def all_jobs(
             await store.purge_fan_outs(tx)
             await store.subscriptions.purge(tx)
             await logins.purge(tx)
-            await turns.purge(tx)
+            await rate_limiter.purge(tx)
 
     async def returned() -> None:
-        if letterbox is not None:
-            await read_returns(database, letterbox, path)
+        if mailbox is not None:
+            await read_returns(database, mailbox, path)
 
     return (
-        *((Job("read-returns", 60.0, returned),) if letterbox is not None else ()),
+        *((Job("read-returns", 60.0, returned),) if mailbox is not None else ()),
         Job("expire-leases", 5.0, leases),
         Job("measure-queue", 10.0, figures),
         Job("fan-out", 0.5, fan_outs),
@@ -74,16 +75,16 @@ async def fan_out(database: Database) -> float | None:
     return REST * (time.monotonic() - begun)
 
 
-async def read_returns(database: Database, letterbox: Letterbox, path: ReturnPath | None) -> None:
+async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath | None) -> None:
     """Take the reports in the mailbox that mails come back to; one that cannot be stored comes again."""
     try:
-        found = await asyncio.to_thread(letterbox.unseen)
+        found = await asyncio.to_thread(mailbox.unseen)
         done = []
         for number, raw in found:
             await returns.take(database, raw, path)
             done.append(number)
         if done:
-            await asyncio.to_thread(letterbox.seen, done)
+            await asyncio.to_thread(mailbox.seen, done)
     except ssl.SSLCertVerificationError as error:
         log.warning(
             "The mailbox that mails come back to cannot be trusted (%s): nothing was sent to it",

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from services.notifier.bounces import LONGEST_RETURN, ReturnPath
+from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
@@ -23,7 +23,7 @@ class Tls(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Relay:
+class SmtpServer:
     """The SMTP server that takes our mails."""
 
     host: str
@@ -34,11 +34,11 @@ class Relay:
 
     def __repr__(self) -> str:
         """Without the password."""
-        return f"Relay({self.host}:{self.port}, {self.tls.value})"
+        return f"SmtpServer({self.host}:{self.port}, {self.tls.value})"
 
 
 @dataclass(frozen=True, slots=True)
-class Imap:
+class ImapServer:
     """The mailbox that mails come back to."""
 
     host: str
@@ -50,7 +50,7 @@ class Imap:
 
     def __repr__(self) -> str:
         """Without the password."""
-        return f"Imap({self.host}:{self.port}, {self.tls.value})"
+        return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
 class Settings(ServiceSettings, LinkSettings):
@@ -97,9 +97,11 @@ class Settings(ServiceSettings, LinkSettings):
         return self.notifier_port
 
     @property
-    def relay(self) -> Relay:
+    def smtp_server(self) -> SmtpServer:
         """The relay, whole."""
-        return Relay(self.smtp_host, self.smtp_port, self.smtp_tls, self.smtp_username, self.smtp_password)
+        return SmtpServer(
+            self.smtp_host, self.smtp_port, self.smtp_tls, self.smtp_username, self.smtp_password
+        )
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -112,11 +114,11 @@ class Settings(ServiceSettings, LinkSettings):
         return parseaddr(self.smtp_contact)[1] or self.sender[1]
 
     @property
-    def imap(self) -> Imap | None:
+    def imap_server(self) -> ImapServer | None:
         """The mailbox that mails come back to, where it is read over IMAP."""
         if not self.bounce_imap_host:
             return None
-        return Imap(
+        return ImapServer(
             self.bounce_imap_host,
             self.bounce_imap_port,
             self.bounce_imap_tls,

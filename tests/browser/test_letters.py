@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from services.notifier import preview
+from services.notifier.render import preview
 from tests.browser.conftest import violations
 
 pytestmark = pytest.mark.browser

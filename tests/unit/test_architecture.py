@@ -52,7 +52,7 @@ SHARED = [
 def an_empty_project(tmp_path: Path) -> Path:
     """Lay out every room with nothing in it, under the project's own contracts."""
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
-    modules += [f"services/notifier/{room}" for room in ("letters", "render", "mailer", "delivery")]
+    modules += [f"services/notifier/{room}" for room in ("letters", "render", "delivery")]
     modules += ["local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
         path = tmp_path / f"{module}.py"
@@ -71,7 +71,7 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("shared.clock", "services.enrolment.rules", "shared never imports services"),
         ("services.enrolment.rules", "services.enrolment.store", "a request walks down once"),
         ("services.enrolment.store", "services.enrolment.handlers", "a request walks down once"),
-        ("services.notifier.mailer", "services.notifier.api", "a request walks down once"),
+        ("services.notifier.delivery", "services.notifier.api", "a request walks down once"),
         ("services.notifier.handlers", "services.notifier.api", "a request walks down once"),
         ("services.notifier.render", "services.notifier.store", "a request walks down once"),
         ("services.enrolment.rules", "sqlalchemy", "Rules and contracts do no I/O"),
@@ -79,7 +79,7 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("shared.events.enrolment", "pathlib", "Rules and contracts do no I/O"),
         ("services.notifier.app", "local", "Only local and tests import local"),
         ("shared.database", "local", "Only local and tests import local"),
-        ("services.notifier.delivery", "services.notifier.mailer", None),
+        ("services.notifier.delivery", "services.notifier.render", None),
         ("services.catalogue.handlers", "services.catalogue.store, services.catalogue.rules", None),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),

@@ -2,11 +2,11 @@
 
 The promises: a mail is never sent twice without an operator's word, never dropped, and whatever happens
 between two lines of this package leaves it in a state that says the truth. ``deliverer`` claims and stops,
-``lanes`` send one mail after the other, ``endings`` say what an attempt came to, ``domains`` share out the
+``workers`` send one mail after the other, ``outcomes`` say what an attempt came to, ``domains`` share out the
 connections, ``batching`` makes one statement of many small writes.
 """
 
 from services.notifier.delivery.deliverer import CLAIM_LEASE, Deliverer
-from services.notifier.delivery.lanes import DATA_LEASE
+from services.notifier.delivery.workers import DATA_LEASE
 
 __all__ = ["CLAIM_LEASE", "DATA_LEASE", "Deliverer"]

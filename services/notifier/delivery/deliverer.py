@@ -1,4 +1,4 @@
-"""From the queue into the lanes: claim what is due and may be sent, and give back at the end what was not."""
+"""Claims what is due for the workers to send, and gives back at the end what was not sent."""
 
 import asyncio
 import logging
@@ -8,11 +8,11 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from services.notifier import store
-from services.notifier.delivery.lanes import Job, Lanes
+from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.workers import Job, Workers
 from services.notifier.letters import Priority
-from services.notifier.mailer import Mailer
 from services.notifier.render import Renderer
-from services.notifier.store import turns
+from services.notifier.store import rate_limiter
 from shared.database import Database, is_temporary
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class Deliverer:
     def __init__(
         self,
         database: Database,
-        mailer: Mailer,
+        pool: SmtpPool,
         renderer: Renderer,
         *,
-        lanes: int,
+        workers: int,
         message_domain: str,
         stop_seconds: float = STOP_SECONDS,
         per_domain: int = 0,
@@ -43,17 +43,17 @@ class Deliverer:
     ) -> None:
         self.owner: UUID = uuid4()
         self._database = database
-        self._mailer = mailer
+        self._pool = pool
         self._message_domain = message_domain
         self._stop_seconds = stop_seconds
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
-        self._lanes = Lanes(
+        self._workers = Workers(
             database,
             self.owner,
-            mailer,
+            pool,
             renderer,
-            number=lanes,
+            number=workers,
             per_domain=per_domain,
             on_room=self._woken.set,
         )
@@ -63,7 +63,7 @@ class Deliverer:
         # What a commit puts into the queue is to leave at once. What is told of mails that have left, nobody
         # waits for: the outbox's relay looks by itself, and its rounds are few and full.
         self._database.after_commit = self._woken.set
-        self._lanes.open()
+        self._workers.open()
         try:
             await self._fill(stopping)
         finally:
@@ -73,27 +73,27 @@ class Deliverer:
         """Send all that is due now, then return how many mails were tried."""
         tried = 0
         is_all = False
-        while not is_all and not self._mailer.pause():
+        while not is_all and not self._pool.pause():
             claimed, is_all = await self._claim(list(Priority))
             tried += len(claimed)
-            self._lanes.open()
-            self._lanes.give(claimed)
-            await self._lanes.finish()
+            self._workers.open()
+            self._workers.give(claimed)
+            await self._workers.finish()
         return tried
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """Keep the lanes busy: claim what would soon have its turn. Ends early if a lane dies."""
+        """Keep the workers busy: claim what would soon have its turn. Ends early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         try:
-            while not stopping.is_set() and not self._lanes.have_died():
+            while not stopping.is_set() and not self._workers.have_died():
                 self._woken.clear()
-                if pause := self._mailer.pause():
+                if pause := self._pool.pause():
                     await asyncio.wait([stop], timeout=pause)
                     continue
                 if not await self._relay_answers(stop):
                     continue
                 try:
-                    room = self._lanes.with_room()
+                    room = self._workers.with_room()
                     claimed, is_all = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):
@@ -101,7 +101,7 @@ class Deliverer:
                     log.warning("The queue cannot be read (%s): tried again", type(error).__name__)
                     await asyncio.wait([stop], timeout=random.uniform(0.5, 1.5))  # noqa: S311 jitter
                     continue
-                self._lanes.give(claimed)
+                self._workers.give(claimed)
                 if is_all:
                     await self._wait_for_work(stop)
         finally:
@@ -109,9 +109,9 @@ class Deliverer:
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
         """Whether to claim: after an outage one connection is tried first, which costs no mail an attempt."""
-        if not self._mailer.has_failed():
+        if not self._pool.has_failed():
             return True
-        trial = asyncio.create_task(self._mailer.try_relay())
+        trial = asyncio.create_task(self._pool.try_relay())
         await asyncio.wait([stop, trial], return_when=asyncio.FIRST_COMPLETED)
         if not trial.done():
             trial.cancel()
@@ -137,13 +137,13 @@ class Deliverer:
             )
             is_all = len(claimed) < CLAIM
             if claimed and self._domain_rate:
-                claimed = await turns.take(tx, claimed, rate=self._domain_rate)
+                claimed = await rate_limiter.take(tx, claimed, rate=self._domain_rate)
             about = await store.what_is_known(tx, [one.mail for one in claimed]) if claimed else []
         return [Job(one, what) for one, what in zip(claimed, about, strict=True)], is_all
 
     async def _stop(self) -> None:
         try:
-            await self._lanes.close(self._stop_seconds)
+            await self._workers.close(self._stop_seconds)
         finally:
             try:
                 async with self._database.quiet_transaction() as tx:
@@ -154,4 +154,4 @@ class Deliverer:
                 if not is_temporary(error):
                     raise
                 log.warning("Claims stay until their leases run out (%s)", type(error).__name__)
-            await self._mailer.close()
+            await self._pool.close()

@@ -49,8 +49,8 @@ from services.notifier.letters.timing import (
     Planned,
     Postponed,
     Superseded,
-    look_again,
     plan,
+    revalidate,
 )
 
 __all__ = [
@@ -89,12 +89,12 @@ __all__ = [
     "letter_answering",
     "letters_for",
     "letters_to_come",
-    "look_again",
     "news_of",
     "news_of_session",
     "next_edition",
     "plan",
     "read",
+    "revalidate",
     "rows_of",
     "standing_after",
     "suggests_others",

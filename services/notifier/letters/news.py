@@ -35,10 +35,22 @@ class InterestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interest:
-    """A theme, a delegation's events or a community, by its slug."""
+    """A theme, a delegation's events or a community, by its slug.
+
+    As text, in tables and forms: ``theme:enjeux-ia``.
+    """
 
     kind: InterestKind
     value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Interest":
+        """The interest that is written so. Raises ``ValueError``."""
+        kind, _, value = text.partition(":")
+        return cls(InterestKind(kind), value)
 
 
 class NewsKind(StrEnum):

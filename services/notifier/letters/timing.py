@@ -114,7 +114,7 @@ class Postponed:
     until: datetime
 
 
-def look_again(
+def revalidate(
     mail: Mail,
     session: SessionState | None,
     known: Known | None,

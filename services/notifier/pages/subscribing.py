@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.notifier import interests, store
-from services.notifier.interests import Names
-from services.notifier.letters import InterestKind
-from services.notifier.render import SUBSCRIBER_FOR
+from services.notifier import store
+from services.notifier.letters import Interest, InterestKind
+from services.notifier.render import SUBSCRIBER_FOR, interests
+from services.notifier.render.interests import Names
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Email
@@ -226,7 +226,7 @@ class _Pages:
 
 def _offered(chosen: Iterable[object], names: Names) -> frozenset[str]:
     """Those of the values of a form that are on our list."""
-    known = {interests.written(one) for one in interests.OFFERED} | names.keys()
+    known = {str(one) for one in interests.OFFERED} | names.keys()
     return frozenset(known.intersection(map(str, chosen)))
 
 
@@ -239,7 +239,7 @@ class _Choice:
 
 def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[tuple[str, list[_Choice]]]:
     """The list as a form shows it: themes, delegations, communities, and what a portal has named beside."""
-    offered = {interests.written(one): one for one in interests.OFFERED}
+    offered = {str(one): one for one in interests.OFFERED}
     groups = [
         ("Thèmes", [value for value, one in offered.items() if one.kind is InterestKind.THEME]),
         ("E-communautés", sorted(names, key=lambda value: names[value])),
@@ -250,7 +250,7 @@ def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[t
         ("Autres abonnements", sorted(chosen - offered.keys() - names.keys())),
     ]
     return [
-        (legend, [_Choice(v, interests.title(interests.read(v), names), v in chosen) for v in values])
+        (legend, [_Choice(v, interests.title(Interest.parse(v), names), v in chosen) for v in values])
         for legend, values in groups
         if values
     ]

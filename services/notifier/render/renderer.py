@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.notifier import interests, letters, mime
-from services.notifier.bounces import ReturnPath
-from services.notifier.calendar import CalendarWriter, Own, Part
+from services.notifier import letters
+from services.notifier.letters.bounces import ReturnPath
+from services.notifier.render import interests, mime
+from services.notifier.render.calendar import CalendarWriter, Own, Part
 from services.notifier.render.views import (
     ItemView,
     SessionView,

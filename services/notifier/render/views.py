@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.notifier import letters, reasons
+from services.notifier import letters
+from services.notifier.render import reasons
 from services.notifier.render.writing import quoted, typeset
 from shared.events.vocabulary import Format, Reason, WaitingList
 from shared.web import french

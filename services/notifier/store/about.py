@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.bounces import digest_of
 from services.notifier.letters import (
     Known,
     Mail,
@@ -19,6 +18,7 @@ from services.notifier.letters import (
     items_of,
     suggests_others,
 )
+from services.notifier.letters.bounces import digest_of
 from services.notifier.store import subscriptions
 from services.notifier.store.fan_out import news_items
 from services.notifier.store.knowledge import known_sessions, open_alternatives

@@ -16,8 +16,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.notifier import letters, tables
-from services.notifier.interests import read, written
-from services.notifier.letters import KINDS, Facts, NewsItem, NewsKind, Template, next_edition
+from services.notifier.letters import KINDS, Facts, Interest, NewsItem, NewsKind, Template, next_edition
 from services.notifier.store.knowledge import known_sessions
 from services.notifier.store.queueing import ONCE, PATIENCE
 from shared import clock
@@ -127,7 +126,7 @@ async def remember_news(tx: Transaction, event_id: UUID, item: NewsItem) -> bool
             "title": item.title,
             "summary": item.summary,
             "url": item.url,
-            "interests": [written(interest) for interest in item.interests],
+            "interests": [str(interest) for interest in item.interests],
             "session_id": item.session_id,
             "published_at": item.published_at,
         },
@@ -144,7 +143,7 @@ async def news_items(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsI
             row.title,
             row.summary,
             row.url,
-            tuple(read(interest) for interest in row.interests),
+            tuple(map(Interest.parse, row.interests)),
             row.published_at,
             row.session_id,
         )

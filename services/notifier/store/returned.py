@@ -5,7 +5,7 @@ import hashlib
 from sqlalchemy import text
 
 from services.notifier import tables
-from services.notifier.bounces import Bounce, digest_of
+from services.notifier.letters.bounces import Bounce, digest_of
 from services.notifier.store.sending import about, outbox
 from services.notifier.store.suppression import suppress
 from shared.database import Transaction, insert_many

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier.interests import read, written
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.store.queueing import Addressee, queue_letter
 from shared.database import Transaction
@@ -30,7 +29,7 @@ class Subscribed:
 async def change(tx: Transaction, changed: SubscriptionChanged) -> None:
     """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
     named = [
-        written(Interest(kind, value))
+        str(Interest(kind, value))
         for kind, value in (
             (InterestKind.THEME, changed.theme),
             (InterestKind.DELEGATION, changed.delegation),
@@ -64,7 +63,7 @@ async def of(tx: Transaction, subscriber_id: UUID) -> Subscribed | None:
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
     """What these follow now; who follows nothing, or is not known any more, is left out."""
     rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
-    return {row.subscriber_id: tuple(read(interest) for interest in row.interests) for row in rows}
+    return {row.subscriber_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscribed | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.bounces import digest_of
+from services.notifier.letters.bounces import digest_of
 from shared.database import Transaction
 from shared.events.notifier import BounceKind
 

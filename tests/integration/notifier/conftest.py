@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from services.notifier import handlers, jobs
 from services.notifier.delivery import Deliverer
+from services.notifier.delivery.outcomes import Patience
+from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import timing
-from services.notifier.mailer import Mailer, Patience
-from services.notifier.settings import Relay, Tls
+from services.notifier.settings import SmtpServer, Tls
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -74,7 +75,7 @@ class Notifier:
     def deliverer(
         self,
         *,
-        lanes: int = 4,
+        workers: int = 4,
         patience: Patience | None = None,
         stop_seconds: float = 5,
         per_domain: int = 0,
@@ -82,13 +83,13 @@ class Notifier:
     ) -> Deliverer:
         return Deliverer(
             self.database,
-            Mailer(
-                Relay("127.0.0.1", self.relay.port, Tls.NONE),
-                size=lanes,
+            SmtpPool(
+                SmtpServer("127.0.0.1", self.relay.port, Tls.NONE),
+                size=workers,
                 patience=patience or Patience(connect=5, command=5, data=5, final=5),
             ),
             a_renderer(),
-            lanes=lanes,
+            workers=workers,
             message_domain="cnfpt.example",
             stop_seconds=stop_seconds,
             per_domain=per_domain,

@@ -81,7 +81,7 @@ async def test_a_slow_domain_leaves_connections_to_the_others(notifier: Notifier
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
     hangs = [Hang(), Hang()]
     notifier.relay.script("DOT", *hangs)
-    work = asyncio.create_task(notifier.deliverer(lanes=3, per_domain=2).deliver_due())
+    work = asyncio.create_task(notifier.deliverer(workers=3, per_domain=2).deliver_due())
     while len(notifier.relay.taken) < 3:  # noqa: ASYNC110 the test's own limit is the deadline
         await asyncio.sleep(0.01)
     assert [taken.recipient for taken in notifier.relay.taken][2] == "other@elsewhere.example"
@@ -167,7 +167,7 @@ async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Pa
                 writer.close()
                 break
         notifier.relay.port, relays_own = port, notifier.relay.port
-        await notifier.deliverer(lanes=8).deliver_due()
+        await notifier.deliverer(workers=8).deliver_due()
         notifier.relay.port = relays_own
     finally:
         sink.terminate()
@@ -243,7 +243,7 @@ async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.Mo
         "UPDATE mail SET priority = 2, due_at = due_at - interval '1 hour' "
         "WHERE recipient IN ('A-0', 'A-1', 'A-2')"
     )
-    await notifier.deliverer(lanes=1).deliver_due()
+    await notifier.deliverer(workers=1).deliver_due()
     order = [taken.recipient for taken in notifier.relay.taken]
     assert set(order[:3]) == {"a3@ville.example", "a4@ville.example", "a5@ville.example"}
 
@@ -277,9 +277,9 @@ async def test_an_answer_passes_the_letters_that_a_process_has_in_hand_already(
     hang = Hang()
     notifier.relay.script("DOT", hang)
     stopping = asyncio.Event()
-    work = asyncio.create_task(notifier.deliverer(lanes=1).run(stopping))
+    work = asyncio.create_task(notifier.deliverer(workers=1).run(stopping))
     await notifier.relay.reached("DOT")
-    await eventually(lambda: claimed(79), "all but the first wait in the lane")
+    await eventually(lambda: claimed(79), "all but the first wait for a worker")
     late = an_agent(agent_id="LATE", email="late@ville.example")
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=late))
     await eventually(lambda: claimed(80), "the answer too")

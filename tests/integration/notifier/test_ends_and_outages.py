@@ -70,7 +70,7 @@ async def test_a_stop_finishes_what_the_relay_has_and_gives_back_the_rest(notifi
     hang = Hang()
     notifier.relay.script("DOT", hang)
     stopping = asyncio.Event()
-    work = asyncio.create_task(notifier.deliverer(lanes=1).run(stopping))
+    work = asyncio.create_task(notifier.deliverer(workers=1).run(stopping))
     await notifier.relay.reached("DOT")
     stopping.set()
     hang.release.set()
@@ -98,25 +98,25 @@ async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifie
     await queue_many(notifier, 100)
     port = notifier.relay.port
     await notifier.relay.stop()
-    await notifier.deliverer(lanes=4).deliver_due()
+    await notifier.deliverer(workers=4).deliver_due()
     rows = await notifier.rows()
     assert sum(row.attempts for row in rows) <= 8
     assert {row.state for row in rows} == {"retry", "pending"}
     await notifier.change("UPDATE mail SET due_at = now(), give_up_at = give_up_at - interval '1 day'")
     await notifier.relay.start(port)
-    await notifier.deliverer(lanes=4).deliver_due()
+    await notifier.deliverer(workers=4).deliver_due()
     assert len(notifier.relay.per_message_id()) == 100
     assert set(await notifier.states()) == {"sent"}
 
 
 async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier) -> None:
-    """However many lanes found out about it."""
+    """However many workers found out about it."""
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 40)
     await notifier.relay.stop()
-    deliverer = notifier.deliverer(lanes=20)
+    deliverer = notifier.deliverer(workers=20)
     await deliverer.deliver_due()
-    assert 0 < deliverer._mailer.pause() <= 0.5
+    assert 0 < deliverer._pool.pause() <= 0.5
 
 
 async def test_an_outage_costs_the_mails_that_wait_no_attempt(
@@ -126,12 +126,12 @@ async def test_an_outage_costs_the_mails_that_wait_no_attempt(
     await queue_many(notifier, 2)
     port = notifier.relay.port
     await notifier.relay.stop()
-    deliverer = notifier.deliverer(lanes=1)
+    deliverer = notifier.deliverer(workers=1)
     stopping = asyncio.Event()
     work = asyncio.create_task(deliverer.run(stopping))
 
     async def tried_more_than_once() -> bool:
-        return deliverer._mailer._outage.failures > 1
+        return deliverer._pool._outage.failures > 1
 
     await eventually(tried_more_than_once, "the relay tried again")
     assert max(row.attempts for row in await notifier.rows()) == 1
@@ -157,14 +157,14 @@ async def test_a_relay_that_was_down_for_a_day_gets_every_mail_once_and_answers_
     port = notifier.relay.port
     await notifier.relay.stop()
     for _ in range(5):
-        await notifier.deliverer(lanes=4).deliver_due()
+        await notifier.deliverer(workers=4).deliver_due()
     day = "interval '1 day'"
     await notifier.change(
         f"UPDATE mail SET created_at = created_at - {day}, due_at = due_at - {day}, "
         f"give_up_at = give_up_at - {day}, called_for_at = called_for_at - {day}"
     )
     await notifier.relay.start(port)
-    await notifier.deliverer(lanes=1).deliver_due()
+    await notifier.deliverer(workers=1).deliver_due()
     assert set(await notifier.states()) == {"sent"}
     assert set(notifier.relay.per_message_id().values()) == {1}
     news = {row.address for row in await notifier.rows(where="priority = 2")}

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from services.notifier import delivery
-from services.notifier.mailer import Mailer, Patience, Verdict
-from services.notifier.settings import Relay
+from services.notifier.delivery.outcomes import Patience, Verdict
+from services.notifier.delivery.pool import SmtpPool
+from services.notifier.settings import SmtpServer
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.integration.notifier.test_tls import MAIL, yes
@@ -17,9 +18,9 @@ from tests.support.smtp import Action, Drop, Hang, Reply, ScriptedRelay
 from tests.unit.notifier.builders import a_session
 
 
-def impatient(relay: ScriptedRelay) -> Mailer:
-    """A mailer by itself, which waits 0.2 s for every answer."""
-    return Mailer(Relay("127.0.0.1", relay.port), size=1, patience=Patience(0.2, 0.2, 0.2, 0.2))
+def impatient(relay: ScriptedRelay) -> SmtpPool:
+    """A pool by itself, which waits 0.2 s for every answer."""
+    return SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1, patience=Patience(0.2, 0.2, 0.2, 0.2))
 
 
 async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
@@ -153,13 +154,13 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     await queue_many(notifier, 20)
     notifier.relay.script("MAIL", *[Reply("530 5.7.0 Authentication required")] * 1000)
     stopping = asyncio.Event()
-    work = asyncio.create_task(notifier.deliverer(lanes=2).run(stopping))
+    work = asyncio.create_task(notifier.deliverer(workers=2).run(stopping))
 
     async def it_has_been_asked_again() -> bool:
         return notifier.relay.commands.count("MAIL FROM:<>") >= 1
 
     await eventually(it_has_been_asked_again, "a knock with no mail in hand")
-    assert await attempts_of(notifier) <= 2, "one for each lane that found out"
+    assert await attempts_of(notifier) <= 2, "one for each worker that found out"
     notifier.relay._script.clear()
 
     async def those_that_waited_are_sent() -> bool:
@@ -179,7 +180,7 @@ async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_
     await queue_many(notifier, 20)
     notifier.relay.script(point, *[Reply("535 5.7.8 Credentials invalid")] * 1000)
     stopping = asyncio.Event()
-    work = asyncio.create_task(notifier.deliverer(lanes=4).run(stopping))
+    work = asyncio.create_task(notifier.deliverer(workers=4).run(stopping))
 
     def knocks() -> int:
         return notifier.relay.commands.count("MAIL FROM:<>")
@@ -189,7 +190,7 @@ async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_
 
     await eventually(it_has_been_asked_twice_again, "two knocks")
     attempts = await attempts_of(notifier)
-    assert attempts <= 4 + knocks(), "one for each lane that found out, then one for each knock"
+    assert attempts <= 4 + knocks(), "one for each worker that found out, then one for each knock"
     notifier.relay._script.clear()
 
     async def those_that_waited_are_sent() -> bool:
@@ -204,16 +205,16 @@ async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_
 @pytest.mark.parametrize("point", ["RCPT", "DATA"])
 async def test_the_pause_grows_until_the_relay_has_taken_a_mail(relay: ScriptedRelay, point: str) -> None:
     relay.script(point, *[Reply("530 login")] * 5)
-    mailer = Mailer(Relay("127.0.0.1", relay.port), size=1)
+    pool = SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1)
     for _ in range(5):
-        assert (await mailer.send(MAIL, yes)).verdict is Verdict.RETRY
-        assert mailer.has_failed()
-        assert await mailer.try_relay()
-    assert mailer.pause() > 1, "half a second at first, then twice as long each time"
-    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
-    assert not mailer.has_failed()
-    assert mailer.pause() == 0
-    await mailer.close()
+        assert (await pool.send(MAIL, yes)).verdict is Verdict.RETRY
+        assert pool.has_failed()
+        assert await pool.try_relay()
+    assert pool.pause() > 1, "half a second at first, then twice as long each time"
+    assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
+    assert not pool.has_failed()
+    assert pool.pause() == 0
+    await pool.close()
 
 
 async def test_a_relay_that_wants_another_login_is_not_trusted_for_the_connections_that_lie_idle(
@@ -221,26 +222,26 @@ async def test_a_relay_that_wants_another_login_is_not_trusted_for_the_connectio
 ) -> None:
     hang = Hang()
     relay.script("MAIL", hang)
-    mailer = Mailer(Relay("127.0.0.1", relay.port), size=2)
-    first = asyncio.create_task(mailer.send(MAIL, yes))
+    pool = SmtpPool(SmtpServer("127.0.0.1", relay.port), size=2)
+    first = asyncio.create_task(pool.send(MAIL, yes))
     await relay.reached("MAIL")
-    await mailer.send(MAIL, yes)
+    await pool.send(MAIL, yes)
     hang.release.set()
     await first
     assert relay.connections == 2
     relay.script("MAIL", Reply("530 login"), Reply("530 login"))
-    assert (await mailer.send(MAIL, yes)).verdict is Verdict.RETRY
-    assert not await mailer.try_relay()
-    assert await mailer.try_relay()
-    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
-    await mailer.close()
+    assert (await pool.send(MAIL, yes)).verdict is Verdict.RETRY
+    assert not await pool.try_relay()
+    assert await pool.try_relay()
+    assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
+    await pool.close()
 
 
 async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connection(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     notifier.relay.script("RCPT", Reply("550 no"))
-    await notifier.deliverer(lanes=1).deliver_due()
+    await notifier.deliverer(workers=1).deliver_due()
     assert sorted(await notifier.states()) == ["failed", "sent", "sent"]
     assert notifier.relay.connections == 1
     assert "RSET" in notifier.relay.commands
@@ -249,7 +250,7 @@ async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connectio
 async def test_connections_are_reused(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 50)
-    await notifier.deliverer(lanes=4).deliver_due()
+    await notifier.deliverer(workers=4).deliver_due()
     assert len(notifier.relay.taken) == 50
     assert notifier.relay.connections <= 4
 
@@ -257,7 +258,7 @@ async def test_connections_are_reused(notifier: Notifier) -> None:
 async def test_a_connection_that_the_relay_closed_while_idle_costs_no_attempt(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 1)
-    deliverer = notifier.deliverer(lanes=1)
+    deliverer = notifier.deliverer(workers=1)
     await deliverer.deliver_due()
     await notifier.relay.drop_all()
     await queue_many(notifier, 1)
@@ -269,7 +270,7 @@ async def test_a_connection_that_the_relay_closed_while_idle_costs_no_attempt(no
 async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 2)
-    deliverer = notifier.deliverer(lanes=1)
+    deliverer = notifier.deliverer(workers=1)
     await deliverer.deliver_due()
     await queue_many(notifier, 1)
     notifier.relay.script("MAIL", Reply("421 too many messages on this connection"))
@@ -280,7 +281,7 @@ async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(not
 async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 4)
-    deliverer = notifier.deliverer(lanes=4, patience=Patience(command=0.2))
+    deliverer = notifier.deliverer(workers=4, patience=Patience(command=0.2))
     await deliverer.deliver_due()
 
     def recipients() -> int:
@@ -314,11 +315,11 @@ async def test_a_relay_too_slow_is_tried_again_before_data_and_ambiguous_after(
 ) -> None:
     hangs = [Hang(), Hang()]  # EHLO is followed by HELO
     relay.script(point, *hangs)
-    mailer = impatient(relay)
-    assert (await mailer.send(MAIL, yes)).verdict is verdict
+    pool = impatient(relay)
+    assert (await pool.send(MAIL, yes)).verdict is verdict
     for hang in hangs:
         hang.release.set()
-    await mailer.close()
+    await pool.close()
 
 
 @pytest.mark.parametrize(
@@ -329,12 +330,12 @@ async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_anothe
 ) -> None:
     relay.script("RCPT", Reply("550 no"))
     relay.script("RSET", action)
-    mailer = impatient(relay)
-    assert (await mailer.send(MAIL, yes)).verdict is Verdict.FAILED
-    assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
+    pool = impatient(relay)
+    assert (await pool.send(MAIL, yes)).verdict is Verdict.FAILED
+    assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
     if isinstance(action, Hang):
         action.release.set()
-    await mailer.close()
+    await pool.close()
     assert len(relay.taken) == 1
     assert relay.connections == 2
 

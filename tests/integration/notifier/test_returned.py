@@ -13,14 +13,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from services.notifier import jobs, returns, store
-from services.notifier.bounces import ReturnPath, digest_of
-from services.notifier.delivery import Deliverer
+from services.notifier import jobs, store
+from services.notifier.delivery import Deliverer, returns
+from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters import Known, Priority, Standing, Template
-from services.notifier.mailer import Mailer
+from services.notifier.letters.bounces import ReturnPath, digest_of
 from services.notifier.render import Renderer
-from services.notifier.returns import Letterbox
-from services.notifier.settings import Imap, Relay, Tls
+from services.notifier.settings import ImapServer, SmtpServer, Tls
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
@@ -43,9 +43,9 @@ async def send(notifier: Notifier) -> str:
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
     deliverer = Deliverer(
         notifier.database,
-        Mailer(Relay("127.0.0.1", notifier.relay.port), size=1),
+        SmtpPool(SmtpServer("127.0.0.1", notifier.relay.port), size=1),
         Renderer(SENDER, return_path=PATH),
-        lanes=1,
+        workers=1,
         message_domain="cnfpt.example",
     )
     before = len(notifier.relay.taken)
@@ -184,11 +184,11 @@ async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifi
 async def test_the_mailbox_is_read_and_what_was_taken_is_seen(sent: tuple[Notifier, str]) -> None:
     notifier, path = sent
     async with mailbox(OUT_OF_OFFICE, a_report(path)) as box:
-        letterbox = Letterbox(Imap("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
-        await jobs.read_returns(notifier.database, letterbox, PATH)
+        box_of_returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        await jobs.read_returns(notifier.database, box_of_returns, PATH)
         assert box.seen == {1, 2}
         box.seen.clear()  # as after a kill between the two
-        await jobs.read_returns(notifier.database, letterbox, PATH)
+        await jobs.read_returns(notifier.database, box_of_returns, PATH)
     assert len(await bounced(notifier)) == 1
 
 
@@ -196,8 +196,8 @@ async def test_a_mailbox_that_says_no_is_told_without_its_words(
     notifier: Notifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with mailbox(refuses=True) as box:
-        letterbox = Letterbox(Imap("127.0.0.1", box.port, Tls.NONE, "user", "secret", "INBOX"))
-        await jobs.read_returns(notifier.database, letterbox, PATH)
+        box_of_returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "user", "secret", "INBOX"))
+        await jobs.read_returns(notifier.database, box_of_returns, PATH)
     assert "cannot be read" in caplog.text
     assert "secret" not in caplog.text
 

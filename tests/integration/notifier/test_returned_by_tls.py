@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from services.notifier import jobs
-from services.notifier.returns import Letterbox
-from services.notifier.settings import Imap, Tls
+from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.settings import ImapServer, Tls
 from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority
 from tests.support.imap import Mailbox, mailbox
@@ -27,8 +27,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 async def read(notifier: Notifier, box: Mailbox, tls: Tls) -> None:
-    letterbox = Letterbox(Imap("127.0.0.1", box.port, tls, "user", "secret", "INBOX"))
-    await jobs.read_returns(notifier.database, letterbox, None)
+    mailbox = ReturnMailbox(ImapServer("127.0.0.1", box.port, tls, "user", "secret", "INBOX"))
+    await jobs.read_returns(notifier.database, mailbox, None)
 
 
 @pytest.mark.parametrize(("tls", "opened"), WAYS)

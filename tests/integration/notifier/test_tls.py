@@ -9,9 +9,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.ports import free_port
-from services.notifier.mailer import Mailer, Patience, Verdict
+from services.notifier.delivery.outcomes import Patience, Verdict
+from services.notifier.delivery.pool import SmtpPool
 from services.notifier.render import Outgoing
-from services.notifier.settings import Relay, Tls
+from services.notifier.settings import SmtpServer, Tls
 from tests.support.certificates import Authority
 from tests.support.smtp import scripted_relay
 
@@ -23,10 +24,10 @@ async def yes() -> bool:
 
 
 async def send(port: int, tls: Tls, **settings: str) -> Verdict:
-    relay = Relay("127.0.0.1", port, tls, **settings)
-    mailer = Mailer(relay, size=1, patience=Patience(connect=3, command=3, data=3, final=3))
-    outcome = await mailer.send(MAIL, yes)
-    await mailer.close()
+    relay = SmtpServer("127.0.0.1", port, tls, **settings)
+    pool = SmtpPool(relay, size=1, patience=Patience(connect=3, command=3, data=3, final=3))
+    outcome = await pool.send(MAIL, yes)
+    await pool.close()
     return outcome.verdict
 
 
@@ -153,10 +154,10 @@ async def test_an_address_with_accents_goes_only_to_a_relay_that_offers_smtputf8
 ) -> None:
     mail = Outgoing("a@b.example", "zoé@d.example", MAIL.content)
     async with scripted_relay(offers=offers) as relay:
-        mailer = Mailer(Relay("127.0.0.1", relay.port), size=1)
-        assert (await mailer.send(mail, yes)).verdict is verdict
-        assert (await mailer.send(MAIL, yes)).verdict is Verdict.SENT
-        await mailer.close()
+        pool = SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1)
+        assert (await pool.send(mail, yes)).verdict is verdict
+        assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
+        await pool.close()
     envelopes = [command for command in relay.commands if command.startswith("MAIL")]
     plain = "MAIL FROM:<a@b.example>"
     assert envelopes == ([f"{plain} SMTPUTF8", plain] if offers else [plain])

@@ -12,8 +12,8 @@ from multiprocessing.context import ForkServerProcess
 
 from services.notifier import jobs
 from services.notifier.delivery import Deliverer
-from services.notifier.mailer import Mailer
-from services.notifier.settings import Relay
+from services.notifier.delivery.pool import SmtpPool
+from services.notifier.settings import SmtpServer
 from shared.database import Database
 from tests.unit.notifier.builders import a_renderer
 
@@ -56,8 +56,8 @@ def deliver(url: str, port: int) -> None:
     """Send what is due, one mail after the other."""
 
     async def work(database: Database) -> None:
-        mailer = Mailer(Relay("127.0.0.1", port), size=1)
-        await Deliverer(database, mailer, a_renderer(), lanes=1, message_domain="x.example").deliver_due()
+        pool = SmtpPool(SmtpServer("127.0.0.1", port), size=1)
+        await Deliverer(database, pool, a_renderer(), workers=1, message_domain="x.example").deliver_due()
 
     _run(work, url)
 

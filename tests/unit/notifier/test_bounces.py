@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier import bounces
-from services.notifier.bounces import Bounce, ReturnPath, digest_of
+from services.notifier.letters import bounces
+from services.notifier.letters.bounces import Bounce, ReturnPath, digest_of
 from shared.events.notifier import BounceKind
 from tests.unit.notifier.builders import MAIL_ID
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report

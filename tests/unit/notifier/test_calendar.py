@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 
-from services.notifier.calendar import CalendarWriter, Own, Part
 from services.notifier.letters import Session, known_as
+from services.notifier.render.calendar import CalendarWriter, Own, Part
 from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 import pytest
 
 from services.notifier.delivery.domains import AWAY_SECONDS, MOST_HELD, Domains, Entry, Later
-from services.notifier.delivery.endings import RETRY_MOST, retry_delay
+from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
 
 
 def test_whoever_leaves_takes_the_one_that_was_held() -> None:

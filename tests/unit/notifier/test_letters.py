@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier import letters, reasons
+from services.notifier import letters
 from services.notifier.letters import KINDS, Known, Letter, Standing, Template
+from services.notifier.render import reasons
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -176,7 +177,7 @@ def not_any_more(template: Template, known: Known | None, **changes: Any) -> boo
     if template in letters.SCHEDULED:
         now = {one.template: one.due_at for one in letters.plan(a_session())}[template]
     mail = a_mail(template, version=changes.pop("version", 1), facts=changes)
-    return letters.look_again(mail, session, known, now) is not None
+    return letters.revalidate(mail, session, known, now) is not None
 
 
 SAYS = [(template, kind.says) for template, kind in KINDS.items() if kind.says is not None]

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier import interests, letters
+from services.notifier import letters
 from services.notifier.letters import Interest, InterestKind, NewsKind
+from services.notifier.render import interests
 from shared.events.catalogue import ReplayPublished, ResourcePublished
 from tests.unit.notifier.builders import a_session, at, some_news, the_mooc
 
@@ -72,7 +73,7 @@ def test_a_day_has_one_edition_and_what_is_late_for_it_goes_into_the_next(minute
 
 @given(st.sampled_from(interests.OFFERED))
 def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
-    assert interests.read(interests.written(interest)) == interest
+    assert Interest.parse(str(interest)) == interest
     assert interests.title(interest)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import icalendar
 import pytest
 
-from services.notifier import preview
 from services.notifier.letters import Template
-from services.notifier.preview import Sample, show
+from services.notifier.render import preview
+from services.notifier.render.preview import Sample, show
 from tests.unit.notifier.reading import Page
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.notifier import mime
 from services.notifier.letters import Template
+from services.notifier.render import mime
 from tests.unit.notifier.builders import (
     MAIL_ID,
     a_mail,

@@ -8,10 +8,9 @@ from typing import Any
 import icalendar
 import pytest
 
-from services.notifier import reasons
 from services.notifier.letters import KINDS, Calendar, NewsItem, NewsKind, Template
-from services.notifier.mime import UnsendableAddress
-from services.notifier.render import THEME, Renderer
+from services.notifier.render import THEME, Renderer, reasons
+from services.notifier.render.mime import UnsendableAddress
 from shared.events.vocabulary import Reason
 from tests.unit.notifier.builders import (
     MAIL_ID,

@@ -11,7 +11,7 @@ from dateutil.tz import tzical
 from pydantic import TypeAdapter
 
 from services.notifier.letters import KINDS, Calendar, Occasion, Template
-from services.notifier.preview import Sample, samples, show
+from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
 WITH_CALENDAR = [

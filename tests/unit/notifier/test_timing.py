@@ -84,7 +84,7 @@ def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
 
 def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | None:
     enrolled = Known(1, Standing.ENROLLED)
-    return letters.look_again(a_mail(template), a_session(**session), enrolled, at(now))
+    return letters.revalidate(a_mail(template), a_session(**session), enrolled, at(now))
 
 
 LATER = {"starts_at": at("2025-05-22T09:30+02:00"), "ends_at": at("2025-05-22T17:00+02:00")}
@@ -135,9 +135,9 @@ def test_a_replay_is_not_told_in_the_night_of_its_session(now: str, zone: str, u
 
 def test_news_waits_for_the_morning_in_paris() -> None:
     item, news = some_news(), a_mail(Template.NEWS)
-    seen = letters.look_again(news, None, None, at("2025-03-11T03:00+01:00"), [item])
+    seen = letters.revalidate(news, None, None, at("2025-03-11T03:00+01:00"), [item])
     assert seen == Postponed(at("2025-03-11T08:00+01:00"))
-    assert letters.look_again(news, None, None, at("2025-03-11T16:00+01:00"), [item]) is None
+    assert letters.revalidate(news, None, None, at("2025-03-11T16:00+01:00"), [item]) is None
 
 
 URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} - letters.SCHEDULED
@@ -146,7 +146,7 @@ URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} -
 @pytest.mark.parametrize("template", sorted(URGENT))
 def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
     facts = {"hold_until": "2025-03-17T08:30:00+00:00"}
-    seen = letters.look_again(a_mail(template, facts=facts), a_session(), None, at("2025-03-11T03:00+01:00"))
+    seen = letters.revalidate(a_mail(template, facts=facts), a_session(), None, at("2025-03-11T03:00+01:00"))
     assert seen is None
 
 
@@ -168,7 +168,7 @@ def test_what_can_happen_no_more_is_not_announced(
 ) -> None:
     def seen(now: datetime) -> Any:
         known = Known(1, KINDS[template].says or Standing.ENROLLED)
-        return letters.look_again(a_mail(template, facts=facts), a_session(), known, now)
+        return letters.revalidate(a_mail(template, facts=facts), a_session(), known, now)
 
     assert seen(at(until) - timedelta(seconds=1)) is None
     assert isinstance(seen(at(until)), Superseded)
@@ -177,14 +177,14 @@ def test_what_can_happen_no_more_is_not_announced(
 def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
     mooc, waits = the_mooc(), Known(1, Standing.WAITLISTED)
     mail = a_mail(Template.WAITLISTED, facts={"position": 1})
-    assert letters.look_again(mail, mooc, waits, mooc.starts_at) is None
-    assert isinstance(letters.look_again(mail, mooc, waits, mooc.enrolment_closes_at), Superseded)
+    assert letters.revalidate(mail, mooc, waits, mooc.starts_at) is None
+    assert isinstance(letters.revalidate(mail, mooc, waits, mooc.enrolment_closes_at), Superseded)
 
 
 @pytest.mark.parametrize("standing", list(Standing))
 def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
     now = at("2025-03-12T10:00+01:00")
-    seen = letters.look_again(a_mail(Template.ALREADY_ENROLLED), a_session(), Known(2, standing), now)
+    seen = letters.revalidate(a_mail(Template.ALREADY_ENROLLED), a_session(), Known(2, standing), now)
     has_ended = standing in (Standing.LAPSED, Standing.REFUSED, Standing.WITHDRAWN)
     assert isinstance(seen, Superseded) is has_ended
 
@@ -192,8 +192,8 @@ def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Stan
 def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
     mail = a_mail(Template.CONFIRM_SUBSCRIPTION)
     end = mail.called_for_at + letters.CONFIRM_FOR
-    assert letters.look_again(mail, None, None, end - timedelta(seconds=1)) is None
-    assert isinstance(letters.look_again(mail, None, None, end), Superseded)
+    assert letters.revalidate(mail, None, None, end - timedelta(seconds=1)) is None
+    assert isinstance(letters.revalidate(mail, None, None, end), Superseded)
 
 
 # ------------------------------------------------------------------- what changed

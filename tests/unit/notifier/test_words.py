@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.notifier import preview
 from services.notifier.letters import NewsItem, NewsKind, Session, Template
-from services.notifier.preview import show
-from services.notifier.render import Renderer, Sender
+from services.notifier.render import Renderer, Sender, preview
+from services.notifier.render.preview import show
 from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
 from tests.unit.notifier.reading import FACTS, body, parsed, rendered
 

@@ -3,7 +3,7 @@
 The same samples are the golden tests: what a change of a template does to the letters is seen in its review.
 """
 
-from services.notifier.preview.files import Shown, show, write
-from services.notifier.preview.samples import Sample, samples
+from services.notifier.render.preview.files import Shown, show, write
+from services.notifier.render.preview.samples import Sample, samples
 
 __all__ = ["Sample", "Shown", "samples", "show", "write"]

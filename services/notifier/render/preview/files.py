@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from services.notifier.letters import Mail, Template
-from services.notifier.preview.samples import Sample, samples
 from services.notifier.render import Renderer, Sender
+from services.notifier.render.preview.samples import Sample, samples
 from shared.web.links import Links, Purpose
 
 _ENROLMENT = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")

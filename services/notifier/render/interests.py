@@ -1,4 +1,4 @@
-"""What one may follow, as pages and letters name it. Pure.
+"""What one may follow, as pages and letters name it.
 
 Events name themes by slug alone; the titles are those of the catalogue's offer,
 ``themes.yaml``; a test holds them together.
@@ -32,32 +32,23 @@ Names = Mapping[str, str]
 NO_NAMES: Names = MappingProxyType({})
 
 
-def written(interest: Interest) -> str:
-    """An interest as it is stored and as forms name it: ``theme:enjeux-ia``."""
-    return f"{interest.kind.value}:{interest.value}"
-
-
-def read(text: str) -> Interest:
-    """The interest that is written so. Raises ``ValueError``."""
-    kind, _, value = text.partition(":")
-    return Interest(InterestKind(kind), value)
-
-
 def title(interest: Interest, names: Names = NO_NAMES) -> str:
     """An interest as its reader knows it."""
-    words = THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
+    label = THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
     match interest.kind:
         case InterestKind.THEME:
-            return words
+            return label
         case InterestKind.COMMUNITY:
-            return names.get(written(interest)) or f"E-communauté «\u00a0{words}\u00a0»"
+            return names.get(str(interest)) or f"E-communauté «\u00a0{label}\u00a0»"
         case InterestKind.DELEGATION:
             name = french.organiser(interest.value)
-            return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({words})"
+            return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({label})"
 
 
-def titles(written_ones: Iterable[str], names: Names = NO_NAMES) -> list[str]:
+def titles(interests: Iterable[str], names: Names = NO_NAMES) -> list[str]:
     """The titles of interests as they are stored, in the order of the page."""
-    order = {one: place for place, one in enumerate(OFFERED)}
-    found = sorted((read(one) for one in written_ones), key=lambda one: (order.get(one, 999), one))
-    return [title(one, names) for one in found]
+    order = {interest: place for place, interest in enumerate(OFFERED)}
+    found = sorted(
+        map(Interest.parse, interests), key=lambda interest: (order.get(interest, len(order)), interest)
+    )
+    return [title(interest, names) for interest in found]

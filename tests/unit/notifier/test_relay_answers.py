@@ -6,7 +6,7 @@ import pytest
 from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
 
-from services.notifier.mailer.answers import refusal, words
+from services.notifier.delivery.outcomes import refusal, words
 from services.notifier.settings import Settings
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from services.notifier import bounces, store
-from services.notifier.bounces import ReturnPath
-from services.notifier.settings import Imap, Tls
+from services.notifier import store
+from services.notifier.letters import bounces
+from services.notifier.letters.bounces import ReturnPath
+from services.notifier.settings import ImapServer, Tls
 from shared.database import Database
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,10 @@ async def take(database: Database, raw: bytes, path: ReturnPath | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Letterbox:
+class ReturnMailbox:
     """The IMAP mailbox, as blocking calls: run them in a thread."""
 
-    settings: Imap
+    settings: ImapServer
 
     @contextmanager
     def opened(self) -> Iterator[imaplib.IMAP4]:

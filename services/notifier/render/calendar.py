@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.notifier import mime
 from services.notifier.letters import Occasion, Session
+from services.notifier.render import mime
 from shared.events.vocabulary import Format
 from shared.web import calendars, french
 from shared.web.calendars import Details, Event, Person

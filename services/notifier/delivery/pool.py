@@ -7,24 +7,24 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
-from services.notifier.mailer.answers import Outcome, Patience, RelayUnreachable, Verdict
-from services.notifier.mailer.connection import Begin, Connection, Stale
+from services.notifier.delivery.connection import Begin, SmtpConnection, Stale
+from services.notifier.delivery.outcomes import Outcome, Patience, RelayUnreachable, Verdict
 from services.notifier.render import Outgoing
-from services.notifier.settings import Relay
+from services.notifier.settings import SmtpServer
 
 CONNECT_FAILURES = Counter(
     "parcours_smtp_connect_failures_total", "Times the relay could not be reached, or took no mail of ours."
 )
 
 
-class Mailer:
+class SmtpPool:
     """Hands mails to the relay. Each call of :meth:`send` has a connection to itself while it lasts."""
 
-    def __init__(self, relay: Relay, *, size: int, patience: Patience | None = None) -> None:
+    def __init__(self, relay: SmtpServer, *, size: int, patience: Patience | None = None) -> None:
         self._relay = relay
         self._patience = patience or Patience()
         self._slots = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
+        self._idle: list[SmtpConnection] = []
         self._outage = Outage()
         self._turned_away = False
         """Whether the relay let us in and then took no mail: an open connection proves nothing then, nor
@@ -97,13 +97,13 @@ class Mailer:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def _connection(self) -> tuple["Connection", bool]:
+    async def _connection(self) -> tuple["SmtpConnection", bool]:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fresh():
                 return connection, True
             connection.drop()
-        connection = Connection(self._relay, self._patience)
+        connection = SmtpConnection(self._relay, self._patience)
         begun = time.monotonic()
         try:
             await connection.open()
@@ -124,7 +124,7 @@ class Mailer:
         while self._idle:
             self._idle.pop().drop()
 
-    def _take_back(self, connection: "Connection") -> None:
+    def _take_back(self, connection: "SmtpConnection") -> None:
         if connection.is_fresh():
             self._idle.append(connection)
         else:
@@ -135,7 +135,7 @@ class Outage:
     """How long to leave a relay alone: half a second after the first failure, doubled each time, at most 30.
 
     Connections that were under way when one failed tell of the same moment: they are not counted again, or
-    many lanes would make a long pause of a short break.
+    many workers would make a long pause of a short break.
     """
 
     def __init__(self) -> None:

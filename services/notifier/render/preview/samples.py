@@ -15,7 +15,7 @@ from services.notifier.letters import (
     Session,
     Template,
 )
-from services.notifier.preview.sessions import event, inet, mooc, webinar
+from services.notifier.render.preview.sessions import event, inet, mooc, webinar
 from shared.events.vocabulary import Reason
 
 NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)

@@ -14,8 +14,7 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Gauge
 
-from services.notifier import bounces
-from services.notifier.mailer.answers import (
+from services.notifier.delivery.outcomes import (
     Outcome,
     Patience,
     RelayUnreachable,
@@ -25,8 +24,9 @@ from services.notifier.mailer.answers import (
     refusal,
     words,
 )
+from services.notifier.letters import bounces
 from services.notifier.render import Outgoing
-from services.notifier.settings import Relay, Tls
+from services.notifier.settings import SmtpServer, Tls
 
 CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
 
@@ -42,10 +42,10 @@ class Stale(Exception):
         self.code = code
 
 
-class Connection:
+class SmtpConnection:
     """One connection, between mails always outside of a transaction."""
 
-    def __init__(self, relay: Relay, patience: Patience) -> None:
+    def __init__(self, relay: SmtpServer, patience: Patience) -> None:
         self._patience = patience
         self._relay = relay
         self._client = aiosmtplib.SMTP(

@@ -1,4 +1,4 @@
-"""The lanes: each sends one mail after the other, the most urgent first.
+"""The workers: each sends one mail after the other, the most urgent first.
 
 Marks and outcomes of many mails go to the database in one statement; the mark of each is durable before its
 DATA. Nothing is known here of where mails come from.
@@ -16,13 +16,14 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from services.notifier import letters, store
-from services.notifier.delivery import endings
+from services.notifier.delivery import outcomes
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Domains, Entry, Later
+from services.notifier.delivery.outcomes import Outcome, Verdict
+from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import Priority
-from services.notifier.mailer import Mailer, Outcome, Verdict
-from services.notifier.mime import UnsendableAddress
 from services.notifier.render import Outgoing, Renderer
+from services.notifier.render.mime import UnsendableAddress
 from services.notifier.store import Claim, Claimed, Settlement
 from shared import clock
 from shared.database import Database, is_temporary
@@ -54,7 +55,7 @@ class Job:
         return self.claimed.mail.address.rpartition("@")[2].lower()
 
 
-class Lanes:
+class Workers:
     """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
 
     ``on_room`` is called when there is room again for what :meth:`with_room` left out.
@@ -64,7 +65,7 @@ class Lanes:
         self,
         database: Database,
         owner: UUID,
-        mailer: Mailer,
+        pool: SmtpPool,
         renderer: Renderer,
         *,
         number: int,
@@ -73,7 +74,7 @@ class Lanes:
     ) -> None:
         self._database = database
         self._owner = owner
-        self._mailer = mailer
+        self._pool = pool
         self._renderer = renderer
         self._number = number
         self._domains: Domains[Job] = Domains(most=per_domain)
@@ -136,12 +137,12 @@ class Lanes:
         for _ in self._tasks:
             self._jobs.put_nowait((len(Priority), next(self._places), None))
 
-    # ------------------------------------------------------------------------------------- one lane
+    # ------------------------------------------------------------------------------------- one worker
 
     async def _work(self) -> None:
         """Send one mail after the other; the outcome of one is written while the next is sent.
 
-        So a kill leaves at most two mails of a lane ambiguous.
+        So a kill leaves at most two mails of a worker ambiguous.
         """
         written: asyncio.Future[None] | None = None
         while (job := await self._next()) is not None:
@@ -151,12 +152,12 @@ class Lanes:
                     continue
                 case Later(seconds):
                     self._ends.put(
-                        endings.not_yet(job.claimed, "its domain is slow", timedelta(seconds=seconds))
+                        outcomes.not_yet(job.claimed, "its domain is slow", timedelta(seconds=seconds))
                     )
                     continue
             while mine is not None:
-                async with self._mailer.turn():
-                    is_tried = not self._mailer.pause()
+                async with self._pool.turn():
+                    is_tried = not self._pool.pause()
                     settlement = await self._attempt(mine) if is_tried else None
                 if not is_tried:
                     await self._give_back(mine)
@@ -187,30 +188,30 @@ class Lanes:
         mail = claimed.mail
         now = clock.now()
         try:
-            match letters.look_again(mail, about.session, about.known, now, about.news):
+            match letters.revalidate(mail, about.session, about.known, now, about.news):
                 case letters.Superseded(why):
-                    return endings.superseded(claimed, why)
+                    return outcomes.superseded(claimed, why)
                 case letters.Postponed(until):
-                    return endings.not_yet(claimed, "its time has not come", until - now)
+                    return outcomes.not_yet(claimed, "its time has not come", until - now)
             if about.suppressed:
-                return endings.suppressed(claimed)
+                return outcomes.suppressed(claimed)
             outgoing = self._renderer.render(mail, about.session, about.others, about.news)
         except UnsendableAddress as error:
-            return endings.settled(claimed, Outcome(Verdict.FAILED, None, str(error)))
+            return outcomes.settled(claimed, Outcome(Verdict.FAILED, None, str(error)))
         except Exception:
             # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
-            return endings.settled(claimed, Outcome(Verdict.RETRY, None, "the letter could not be written"))
+            return outcomes.settled(claimed, Outcome(Verdict.RETRY, None, "the letter could not be written"))
         outcome = await self._send(claimed.claim, outgoing)
-        return endings.settled(claimed, outcome) if outcome is not None else None
+        return outcomes.settled(claimed, outcome) if outcome is not None else None
 
     async def _send(self, claim: Claim, outgoing: Outgoing) -> Outcome | None:
         async def begin() -> bool:
             return claim in await self._marks.put(claim)
 
         try:
-            return await self._mailer.send(outgoing, begin)
+            return await self._pool.send(outgoing, begin)
         except Exception as error:
             if not is_temporary(error):
                 raise

@@ -1,0 +1,169 @@
+"""What an attempt to send a mail came to: how the relay's answers are read, and what is written down.
+
+Source: RFC 5321, 4.2.1. Pure but for the jitter and the counters.
+"""
+
+import random
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import aiosmtplib
+from prometheus_client import Counter
+
+from services.notifier.store import Claimed, Settlement
+from services.notifier.tables import MailState
+
+
+class Verdict(StrEnum):
+    """What an attempt came to."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    """Surely not accepted; may be later."""
+    FAILED = "failed"
+    """Surely not accepted, and never will be."""
+    AMBIGUOUS = "ambiguous"
+    """DATA had begun and no answer came: the relay may have it."""
+    NOT_OURS = "not_ours"
+    """The mark was refused: somebody else has the mail now. Nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, the relay's code if it gave one, and its words or ours. Never an address.
+
+    ``bad_address`` is the RFC 3463 code with which the relay refused the recipient, where that says that the
+    address is bad, and not that this mail is.
+    """
+
+    verdict: Verdict
+    code: int | None
+    answer: str
+    bad_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait. Short ones after the final dot make duplicates (RFC 5321, 4.5.3.2.6)."""
+
+    connect: float = 30
+    command: float = 60
+    data: float = 120
+    final: float = 600
+    idle: float = 30
+    """A connection unused for longer is not trusted any more: a firewall may have forgotten it."""
+
+
+_ABOUT_THE_CONNECTION = {530, 534, 535, 538}
+"""Authentication is wanted, or failed (RFC 4954, 6): nothing is wrong with the mail."""
+
+
+class RelayUnreachable(Exception):
+    """No usable connection to the relay; says why, with the relay's code if it gave one."""
+
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+def about_the_mail(response: aiosmtplib.SMTPResponse) -> None:
+    """A refusal is about the mail, or this raises :class:`RelayUnreachable`."""
+    if response.code in _ABOUT_THE_CONNECTION:
+        raise RelayUnreachable(answer_of(response), response.code)
+
+
+def refusal(response: aiosmtplib.SMTPResponse) -> Outcome:
+    """A refusal: for good when the code begins with 5 (RFC 5321, 4.2.1), else to be tried again."""
+    verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
+    return Outcome(verdict, response.code, answer_of(response))
+
+
+def answer_of(response: aiosmtplib.SMTPResponse) -> str:
+    """A relay's words as they may be stored and shown."""
+    return _discreet(response.message)
+
+
+def words(error: BaseException) -> str:
+    """An error's words, likewise; its name where it has none."""
+    return _discreet(str(error)) or type(error).__name__
+
+
+def _discreet(words: str) -> str:
+    """On one line, storable, and without the address that relays like to quote."""
+    shown = "".join(char if char.isprintable() else " " for char in words)
+    return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
+
+
+_ADDRESS = re.compile(r"\S+@\S+")
+
+
+# -------------------------------------------------------------------------------- what is written down
+
+RETRY_FIRST: dict[int | None, timedelta] = {
+    None: timedelta(seconds=30),  # no answer: the relay is tried by itself meanwhile
+    421: timedelta(minutes=1),  # closing, or too many at once
+    450: timedelta(minutes=5),  # mailbox busy, or a host that wants to see us come back (greylisting)
+    451: timedelta(minutes=5),
+    452: timedelta(minutes=15),  # mailbox or disk full: only people can mend that
+}
+"""How long to wait after the first attempt, by what the relay said (RFC 5321, 4.2.3)."""
+RETRY_MOST = timedelta(hours=4)
+
+RETURNED = "mails to this address came back: it is written to no more"
+
+OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
+SUPERSEDED = Counter(
+    "parcours_mails_superseded_total", "Letters not sent because they are not so any more.", ["template"]
+)
+
+
+def retry_delay(attempts: int, code: int | None) -> timedelta:
+    """How long to wait after the ``attempts``-th attempt: by code, doubled each time, at most 4 hours."""
+    first = RETRY_FIRST.get(code, RETRY_FIRST[421])
+    return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
+
+
+def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
+    """How an attempt is written down. None where nothing is to be: somebody else has the mail."""
+    OUTCOMES.labels(outcome.verdict).inc()
+    match outcome.verdict:
+        case Verdict.NOT_OURS:
+            return None
+        case Verdict.RETRY:
+            delay = retry_delay(claimed.attempts, outcome.code)
+            if delay > claimed.patience:
+                answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
+                return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
+            return Settlement(
+                claimed.claim,
+                MailState.RETRY,
+                outcome.code,
+                outcome.answer,
+                delay * random.uniform(0.9, 1.1),  # noqa: S311 jitter
+            )
+        case verdict:
+            return Settlement(
+                claimed.claim,
+                MailState(verdict.value),
+                outcome.code,
+                outcome.answer,
+                bad_address=outcome.bad_address,
+            )
+
+
+def superseded(claimed: Claimed, why: str) -> Settlement:
+    """Not sent, because it is not so any more."""
+    SUPERSEDED.labels(claimed.mail.template).inc()
+    return Settlement(claimed.claim, MailState.SUPERSEDED, None, why)
+
+
+def suppressed(claimed: Claimed) -> Settlement:
+    """Not sent, because mails to that address came back."""
+    return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
+
+
+def not_yet(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
+    """Back into the queue, without having been an attempt."""
+    return Settlement(claimed.claim, MailState.PENDING, None, why, delay)
