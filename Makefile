@@ -50,7 +50,7 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 
 .PHONY: test
 test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list" for some)
-	$(PY) -m pytest -n logical --dist worksteal $(ARGS)
+	$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and migration drift

@@ -1,46 +1,129 @@
-"""Services as users run them: own processes, ended by signals."""
+"""Services as users run them: own processes with settings of their own, ended by signals.
 
+Each is forked from a server that has imported the services, which takes a twentieth of the time of a new
+interpreter; what runs in it is what ``python -m services.<name>`` runs. None outlives the tests' process.
+"""
+
+import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
+SERVICES = ("catalogue", "enrolment", "notifier")
+MODULES = [f"services.{name}.__main__" for name in SERVICES]
+
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload([__name__, *MODULES, "tests.integration.notifier.workers"])
+
+
+class Forked:
+    """A process that runs ``work`` with ``arguments``; both must be known to the server by their names."""
+
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+        self._process = _server.Process(target=_work, args=(work, *arguments), daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it ends by itself. Raises ``TimeoutError``."""
+        self._process.join(seconds)
+        if self.exit_code is None:
+            raise TimeoutError(f"the process still runs after {seconds} s")
+        return self.exit_code
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; it must be alive, or the test would prove nothing."""
+        assert self.exit_code is None, f"it had ended before, with {self.exit_code}"
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing gets a last word."""
+        self.send(signal.SIGKILL)
+        code = self.wait(10)
+        assert code == -signal.SIGKILL, f"it ended with {code} before it was killed"
+
+    def clear_away(self) -> None:
+        """End it, if it still runs."""
+        self._process.kill()
+        self._process.join(10)
+        self._process.close()
+
+
+def _work(work: Callable[..., None], *arguments: object) -> None:
+    """In the fork: do the work, and die with the process of the tests."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def die_with_it() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=die_with_it, daemon=True).start()
+    work(*arguments)
+
+
+def _main(
+    name: str, arguments: tuple[str, ...], environment: Mapping[str, str], files: tuple[str, str, str]
+) -> None:
+    """In the fork: ``python -m services.<name> …`` with these files for standard input, output and errors."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    for number, path in enumerate(files):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
+        descriptor = os.open(path, flags, 0o600)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.argv = [name, *arguments]
+    module = f"services.{name}.__main__"
+    sys.modules.pop(module, None)  # as ``python -m`` finds it
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 class ServiceProcess:
-    """``python -m services.<name> serve`` with an environment of its own."""
+    """``python -m services.<name> serve`` with an environment and a port of its own."""
 
     def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.port = free_port()
         self.log = log
-        self._environment = {
-            **_inherited(),
-            **environment,
-            f"{name.upper()}_PORT": str(self.port),
-        }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {**_inherited(), **environment, f"{name.upper()}_PORT": str(self.port)}
+        self._process: Forked | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def process(self) -> Forked:
+        assert self._process is not None, "not started"
+        return self._process
+
     def start(self, *, wait: bool = True) -> "ServiceProcess":
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}", "serve"],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-            )
+        files = os.devnull, str(self.log), str(self.log)
+        self._process = Forked(_main, self.name, ("serve",), self._environment, files)
         if wait:
             self.wait_until_ready()
         return self
@@ -48,58 +131,48 @@ class ServiceProcess:
     def wait_until_ready(self, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
+            if self.process.exit_code is not None:
                 raise AssertionError(
-                    f"{self.name} ended with {self.process.returncode}:\n{self.log.read_text()}"
+                    f"{self.name} ended with {self.process.exit_code}:\n{self.log.read_text()}"
                 )
             try:
                 with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2) as answer:
                     if answer.status == 200:
                         return
             except OSError:
-                time.sleep(0.05)
+                time.sleep(0.02)
         raise AssertionError(f"{self.name} is not ready after {seconds} s:\n{self.log.read_text()}")
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, "not started"
-        return self._process
-
-    def send(self, signal_number: signal.Signals) -> None:
-        self.process.send_signal(signal_number)
 
     def terminate(self, seconds: float = 20) -> int:
         """SIGTERM; returns the exit code."""
-        self.send(signal.SIGTERM)
+        self.process.send(signal.SIGTERM)
         return self.process.wait(seconds)
-
-    def kill(self) -> None:
-        """SIGKILL: nothing gets a last word."""
-        self.send(signal.SIGKILL)
-        self.process.wait(10)
 
     def stop(self) -> None:
         """End it, however it is."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             try:
-                self.terminate()
-            except subprocess.TimeoutExpired:
-                self.kill()
+                if self._process.exit_code is None:
+                    self.terminate()
+            finally:
+                self._process.clear_away()
+                self._process = None
 
 
 def run_cli(
-    name: str, *arguments: str, environment: Mapping[str, str], seconds: float = 60
-) -> subprocess.CompletedProcess[str]:
-    """``python -m services.<name> …``; the result with its output, whatever the exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", f"services.{name}", *arguments],
-        cwd=ROOT,
-        env={**_inherited(), **environment},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    name: str, *arguments: str, environment: Mapping[str, str], given: bytes = b"", seconds: float = 60
+) -> "subprocess.CompletedProcess[str]":
+    """``python -m services.<name> …``, with ``given`` on standard input; the result, whatever the code."""
+    with TemporaryDirectory(prefix="parcours-test-command-") as folder:
+        files = tuple(str(Path(folder) / stream) for stream in ("given", "output", "errors"))
+        Path(files[0]).write_bytes(given)
+        process = Forked(_main, name, arguments, {**_inherited(), **environment}, files)
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.clear_away()
+        output, errors = (Path(file).read_text() for file in files[1:])
+    return subprocess.CompletedProcess([name, *arguments], code, output, errors)
 
 
 def _inherited() -> dict[str, str]:

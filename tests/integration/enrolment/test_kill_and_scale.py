@@ -139,9 +139,9 @@ async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
                 return await decided() >= wanted or not records
 
             await eventually(some_are_decided, "some requests are decided", 40)
-            service.send(how)
-            await asyncio.to_thread(service.process.wait, 20)
-            assert service.process.returncode == (0 if how is signal.SIGTERM else -signal.SIGKILL)
+            service.process.send(how)
+            code = await asyncio.to_thread(service.process.wait, 20)
+            assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
             await before
             service.start()
         await portal.send("portal.enrolments", records)

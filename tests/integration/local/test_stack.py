@@ -23,7 +23,7 @@ from local.failures import LocalStackError
 from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
 from local.services import STANDARD_PORTS
-from local.stack import Stack, StackOptions
+from local.stack import KAFKA_PORT, MAILBOX_PORT, SMTP_PORT, Stack, StackOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -61,7 +61,9 @@ def taken(port: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with taken(STANDARD_PORTS["notifier"]):
+    with contextlib.ExitStack() as ports:
+        for port in (*STANDARD_PORTS.values(), KAFKA_PORT, SMTP_PORT, MAILBOX_PORT):
+            ports.enter_context(taken(port))  # all: a stack of the tests beside these may look for its own
         yield from run(tmp_path_factory)
 
 
@@ -100,8 +102,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         assert process.poll() is None, stack.said()
         yield stack
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(40)
         unprivileged.remove_data(directory / "postgres")
 
 

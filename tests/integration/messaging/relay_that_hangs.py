@@ -1,8 +1,8 @@
 """A relay that says when the broker has acknowledged, and never gets to mark it: to be killed then."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row
@@ -15,21 +15,22 @@ from shared.messaging.relay import Relay
 class HangingRelay(Relay):
     """Stops between the acknowledgement and the mark."""
 
+    acknowledged: Path
+
     async def _send(self, rows: Sequence[Row[Any]]) -> None:
         await super()._send(rows)
-        sys.stdout.write("acknowledged\n")
-        sys.stdout.flush()
+        self.acknowledged.touch()
         await asyncio.Event().wait()
 
 
-async def main(url: str, bootstrap_servers: str) -> None:
-    relay = HangingRelay(
-        Database(url, application_name="hanging relay"),
-        KafkaSettings(kafka_bootstrap_servers=bootstrap_servers),
-        "test",
-    )
-    await relay.start()
-    await relay.publish_unsent()
+def run(url: str, bootstrap_servers: str, acknowledged: Path) -> None:
+    """Publish what is unsent, make the file ``acknowledged``, and hang."""
 
+    async def publish() -> None:
+        settings = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers)
+        relay = HangingRelay(Database(url, application_name="hanging relay"), settings, "test")
+        relay.acknowledged = acknowledged
+        await relay.start()
+        await relay.publish_unsent()
 
-asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(publish())

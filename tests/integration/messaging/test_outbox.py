@@ -3,8 +3,6 @@
 import asyncio
 import json
 import random
-import subprocess
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,9 +24,10 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Caused, Outbox
 from shared.messaging.relay import Relay
 from tests.conftest import Broker, settings_of
+from tests.integration.messaging import relay_that_hangs
 from tests.integration.messaging.conftest import Eventually
 from tests.support.kafka import Published, collect
-from tests.support.processes import ROOT, run_cli
+from tests.support.processes import Forked, run_cli
 
 TOPIC = SessionOccupancyChanged.TOPIC.value
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -279,21 +278,21 @@ async def test_a_pass_locks_as_few_buckets_as_fill_it_and_another_relay_has_the_
 
 
 async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_with_the_same_ids(
-    broker: Broker, enrolment_url: str, database: Database
+    broker: Broker, enrolment_url: str, database: Database, eventually: Eventually, tmp_path: Path
 ) -> None:
-    session_id = uuid.uuid4()
+    session_id, acknowledged = uuid.uuid4(), tmp_path / "acknowledged"
     ids = [str(one) for one in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
-    hanging = Path(__file__).with_name("relay_that_hangs.py")
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, hanging, enrolment_url, broker.bootstrap_servers),
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    assert await child.stdout.readline() == b"acknowledged\n"
-    child.kill()
-    await child.wait()
+    child = Forked(relay_that_hangs.run, enrolment_url, broker.bootstrap_servers, acknowledged)
+
+    async def it_hangs() -> bool:
+        assert child.exit_code is None
+        return acknowledged.exists()
+
+    try:
+        await eventually(it_hangs, "the broker has acknowledged")
+        child.kill()
+    finally:
+        child.clear_away()
     assert await unsent(database) == 3, "marked before the pass was over"
 
     async with connected(database, broker.bootstrap_servers) as one:

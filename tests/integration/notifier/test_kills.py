@@ -1,10 +1,9 @@
 """Real processes killed, stopped and doubled at every step: nothing is lost, nothing is sent twice."""
 
-import multiprocessing
+import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from multiprocessing.context import ForkServerContext
 
 import pytest
 from sqlalchemy import text
@@ -14,32 +13,25 @@ from shared.database import Transaction
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.integration.notifier.test_schedule import changed, session
-from tests.integration.notifier.workers import NAME, Start, Work, Worker, deliver, fan_out
+from tests.integration.notifier.workers import NAME, deliver, fan_out
+from tests.support.processes import Forked
 from tests.support.smtp import Hang
 from tests.unit.notifier.builders import a_session
 
 Eventually = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture(scope="session")
-def forking() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([deliver.__module__])
-    return context
+Start = Callable[..., Forked]
 
 
 @pytest.fixture
-async def start(forking: ForkServerContext) -> AsyncIterator[Start]:
-    """Start a process that does a work of this module; whatever still runs at the end is killed."""
-    started: list[Worker] = []
+def start() -> Iterator[Start]:
+    """Start a process that does this work; whatever still runs at the end is killed."""
+    started: list[Forked] = []
 
-    def one(work: Work, *arguments: object) -> Worker:
-        process = forking.Process(target=work, args=arguments)
-        process.start()
-        started.append(Worker(process))
+    def start(work: Callable[..., None], *arguments: object) -> Forked:
+        started.append(Forked(work, *arguments))
         return started[-1]
 
-    yield one
+    yield start
     for worker in started:
         worker.clear_away()
 
@@ -90,7 +82,7 @@ async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
     queued.relay.script(point, hang)
     worker = start(deliver, notifier_url, queued.relay.port)
     await queued.relay.reached(point, seconds=30)
-    await worker.kill()
+    worker.kill()
     hang.release.set()
     assert await queued.states() == [left]
     assert await queued.deliverer().deliver_due() == 0  # the lease protects it
@@ -131,7 +123,7 @@ async def test_a_kill_while_something_is_written_down_loses_nothing_and_doubles_
     async with holding_up(queued, eventually, "SELECT FROM mail FOR UPDATE"):
         hang.release.set()
         await eventually(it_writes, what)
-        await worker.kill()
+        worker.kill()
     assert await queued.states() == [left]
     await run_out_of_leases(queued)
     assert await queued.states() == [then]
@@ -155,7 +147,7 @@ async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
     assert await queued.states() == ["sent" if point == "RCPT" else "ambiguous"]
     hang.release.set()
     worker.send(signal.SIGCONT)
-    assert await worker.end() == 0
+    assert await asyncio.to_thread(worker.wait, 30) == 0
     assert await queued.states() == ["sent"]
     assert list(queued.relay.per_message_id().values()) == [1]
 
@@ -175,7 +167,7 @@ async def test_two_processes_on_one_queue_never_send_twice(
     await eventually(both_have_claimed, "both at work at the same time")
     for hang in hangs:
         hang.release.set()
-    assert [await worker.end() for worker in workers] == [0, 0]
+    assert [await asyncio.to_thread(worker.wait, 30) for worker in workers] == [0, 0]
     counts = notifier.relay.per_message_id()
     assert len(counts) == 250
     assert set(counts.values()) == {1}
@@ -209,10 +201,10 @@ async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches
         async with holding_up(notifier, eventually, "LOCK TABLE mail IN SHARE MODE") as tx:
             await eventually(it_writes, "the next slice")
             reached = int(await tx.scalar(text(query)) or 0)
-            await worker.kill()
+            worker.kill()
         assert await told() == reached, "half a slice"
         assert reached % slice_ == 0
         assert reached < agents, "it had finished before: this proves nothing"
-    assert await start(fan_out, notifier_url, slice_).end() == 0
+    assert await asyncio.to_thread(start(fan_out, notifier_url, slice_).wait, 30) == 0
     rows = await notifier.rows("recipient, created_at, mail_id", "template = 'session-changed'")
     assert len(rows) == len({row.recipient for row in rows}) == agents

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -27,7 +26,7 @@ from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.support.imap import mailbox
-from tests.support.processes import ROOT, run_cli
+from tests.support.processes import run_cli
 from tests.support.smtp import Reply
 from tests.unit.notifier.builders import SENDER, a_decision, a_mail, a_session
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report
@@ -212,19 +211,12 @@ async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_
     }
     away = environment | {"NOTIFIER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
 
-    def pipe(settings: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "services.notifier", "bounces", "take"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **settings},
-            input=a_report(path),
-            capture_output=True,
-            check=False,
-        )
+    def pipe(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return run_cli("notifier", "bounces", "take", environment=settings, given=a_report(path))
 
     assert pipe(away).returncode == os.EX_TEMPFAIL
     done = pipe(environment)
-    assert (done.returncode, done.stdout) == (0, b"taken\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "taken\n"), done.stderr
     row = await notifier.row()
     listed = run_cli("notifier", "bounces", "suppressed", environment=environment)
     assert str(row.mail_id) in listed.stdout

@@ -1,14 +1,10 @@
-"""Notifiers as processes of their own, to be stopped and killed by the dozen.
+"""What notifiers do that are processes of their own, to be stopped and killed by the dozen.
 
-Each is forked from a server that has imported everything already, so that it costs a tenth of a second. It
-shares nothing with the test but the database and the relay.
+They share nothing with the test but the database and the relay.
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable, Coroutine
-from multiprocessing.context import ForkServerProcess
 
 from services.notifier import jobs
 from services.notifier.delivery import Deliverer
@@ -19,37 +15,6 @@ from tests.unit.notifier.builders import a_renderer
 
 NAME = "worker"
 """What the database calls their connections."""
-
-
-class Worker:
-    """One process, from its start to its end."""
-
-    def __init__(self, process: ForkServerProcess) -> None:
-        self._process = process
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
-
-    async def kill(self) -> None:
-        """SIGKILL: nothing gets a last word."""
-        self._process.kill()
-        assert await self.end() == -signal.SIGKILL, "it had ended before: this proves nothing"
-
-    async def end(self, seconds: float = 30) -> int | None:
-        """Wait until it ends by itself; its exit code."""
-        await asyncio.to_thread(self._process.join, seconds)
-        return self._process.exitcode
-
-    def clear_away(self) -> None:
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join(10)
-        self._process.close()
-
-
-Work = Callable[..., None]
-Start = Callable[..., Worker]
 
 
 def deliver(url: str, port: int) -> None:
