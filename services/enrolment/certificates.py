@@ -20,7 +20,7 @@ import typst
 
 from services.enrolment.rules import Enrolment
 from shared.events.catalogue import SessionState
-from shared.web import french
+from shared.web import french, labels
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -112,7 +112,7 @@ def render(certificate: Certificate) -> bytes:
 def words_of(certificate: Certificate) -> Words:
     """Everything that the certificate says, as the template takes it."""
     zone = certificate.timezone
-    organiser = french.organiser(certificate.organiser)
+    organiser = labels.organiser(certificate.organiser)
     name = f"{certificate.given_name} {certificate.family_name}"
     modules = [
         [_breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]

@@ -16,26 +16,10 @@ from services.enrolment.store.stories import Story
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
+from shared.web.refusals import REFUSALS
 
 _LAST_MOVES = 50
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
-
-_WHY_REFUSED: Mapping[str, str] = {
-    Reason.UNKNOWN_SESSION: "no event of the session came in time",
-    Reason.NOT_OPEN_YET: "received before enrolment opened",
-    Reason.DEADLINE_PASSED: "received when it was too late for it",
-    Reason.SESSION_FULL: "no seat that this agent may take was free, and there is no waiting list",
-    Reason.NOT_ELIGIBLE: "the session is not for this function, authority or delegation",
-    Reason.ALREADY_ENROLLED: "the agent had a live enrolment in the session",
-    Reason.SESSION_CANCELLED: "the session was cancelled",
-    Reason.APPROVAL_DENIED: "the employer said no, or nothing before enrolment closed",
-    Reason.NOT_SELECTED: "the organiser did not select them",
-    Reason.OVERLAPPING_SESSION: "the agent was enrolled, or waited, in another session at the time",
-    Reason.QUOTA_REACHED: "the authority had as many seats as it may have",
-    Reason.GROUP_DOES_NOT_FIT: "the group asked for all or nothing, and not all could sit",
-    Reason.NOT_ENROLLED: "there was no enrolment that it could be about",
-    Reason.NO_OFFER: "no offer stood that it could answer",
-}
 
 _WHY_MOVED: Mapping[str, str] = {
     Cause.WITHDRAWAL: "withdrawn on request",
@@ -147,7 +131,7 @@ def _change(row: Row[Any]) -> str:
 
 
 def _outcome(outcome: str, reason: str | None) -> str:
-    return f"{outcome}, {reason}: {_WHY_REFUSED.get(reason, reason)}" if reason else outcome
+    return f"{outcome}, {reason}: {REFUSALS[Reason(reason)].explained}" if reason else outcome
 
 
 def _facts(facts: Mapping[str, Any] | None) -> str:

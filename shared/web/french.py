@@ -1,4 +1,4 @@
-"""How dates, times and organisers are written in French, in letters, pages and certificates. Pure."""
+"""How dates, times and numbers are written in French, in letters, pages and certificates. Pure."""
 
 import functools
 from collections.abc import Sequence
@@ -8,64 +8,20 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, get_timezone_location
 
+from shared.web.labels import ZONES
+
 NBSP = "\u00a0"
 """A no-break space, as between a number and its unit."""
 
 _FRENCH = Locale("fr")
 
-_ZONES = {
-    "Europe/Paris": "heure de Paris",
-    "America/Guadeloupe": "heure de la Guadeloupe",
-    "America/Martinique": "heure de la Martinique",
-    "America/Cayenne": "heure de la Guyane",
-    "Indian/Reunion": "heure de La Réunion",
-    "Indian/Mayotte": "heure de Mayotte",
-}
-
-_ORGANISERS = {
-    "auvergne-rhone-alpes": "la délégation Auvergne-Rhône-Alpes du CNFPT",
-    "bourgogne-franche-comte": "la délégation Bourgogne-Franche-Comté du CNFPT",
-    "bretagne": "la délégation Bretagne du CNFPT",
-    "centre-val-de-loire": "la délégation Centre-Val de Loire du CNFPT",
-    "corse": "la délégation Corse du CNFPT",
-    "grand-est": "la délégation Grand Est du CNFPT",
-    "hauts-de-france": "la délégation Hauts-de-France du CNFPT",
-    "ile-de-france": "la délégation Île-de-France du CNFPT",
-    "normandie": "la délégation Normandie du CNFPT",
-    "nouvelle-aquitaine": "la délégation Nouvelle-Aquitaine du CNFPT",
-    "occitanie": "la délégation Occitanie du CNFPT",
-    "pays-de-la-loire": "la délégation Pays de la Loire du CNFPT",
-    "provence-alpes-cote-d-azur": "la délégation Provence-Alpes-Côte d’Azur du CNFPT",
-    "guadeloupe": "la délégation Guadeloupe du CNFPT",
-    "guyane": "la délégation Guyane du CNFPT",
-    "la-reunion": "la délégation La Réunion du CNFPT",
-    "martinique": "la délégation Martinique du CNFPT",
-    "mayotte": "la délégation Mayotte du CNFPT",
-    "inet": "l’Inet, école du CNFPT",
-    "inset-angers": "l’INSET d’Angers, école du CNFPT",
-    "inset-dunkerque": "l’INSET de Dunkerque, école du CNFPT",
-    "inset-montpellier": "l’INSET de Montpellier, école du CNFPT",
-    "inset-nancy": "l’INSET de Nancy, école du CNFPT",
-}
-
-
-def organiser(code: str) -> str:
-    """Who organises, with its article: ``la délégation Bretagne du CNFPT``. Unknown codes: ``le CNFPT``."""
-    return _ORGANISERS.get(code, "le CNFPT")
-
-
-def organisation(code: str) -> str:
-    """Who organises, as a name on a line of its own: ``Délégation Bretagne du CNFPT``."""
-    name = organiser(code)
-    for article in ("la ", "le ", "l’"):
-        name = name.removeprefix(article)
-    return name[:1].upper() + name[1:]
-
 
 def zone(timezone: str) -> str:
     """Whose time it is: ``heure de Paris``."""
-    known = _ZONES.get(timezone)
-    return known or f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
+    place = ZONES.get(timezone)
+    if place is None:
+        return f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
+    return f"heure de {place}"
 
 
 def day(moment: datetime) -> str:
@@ -134,6 +90,11 @@ def deadline(instant: datetime, timezone: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """``a, b et c``."""
     return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def capitalised(text: str) -> str:
+    """The text, beginning as a sentence does."""
+    return text[:1].upper() + text[1:]
 
 
 def spelt(number: int) -> str:

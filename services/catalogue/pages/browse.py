@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.catalogue import rules
-from services.catalogue.pages import answers, filters, structured, wording
+from services.catalogue.pages import answers, filters, structured
 from services.catalogue.pages.filters import Filters
 from services.catalogue.pages.parts import part
 from services.catalogue.pages.site import BUILT, render, site_of
@@ -21,6 +21,7 @@ from services.catalogue.store.sessions import PUBLIC, Wanted
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
+from shared.web import labels
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -146,7 +147,7 @@ async def one_offer(request: Request) -> Response:
 async def resource_list(request: Request) -> Response:
     """Replays, dossiers and communities, the newest first."""
     kind, theme = request.query_params.get("type") or None, request.query_params.get("theme") or None
-    kind = kind if kind in wording.KINDS else None
+    kind = kind if kind in labels.RESOURCES else None
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.catalogue.pages import wording
 from services.catalogue.store.sessions import Listed
 from shared.events.vocabulary import Status
-from shared.web import calendars, french
+from shared.web import calendars, labels
 from shared.web.calendars import Details, Event
 
 PRODUCT = "-//Parcours//Catalogue//FR"
@@ -23,7 +23,7 @@ def _event(address: str, listed: Listed) -> Event:
     page = f"{address}/sessions/{session.session_id}"
     lines = (
         listed.presentation.summary,
-        f"Organisation : {french.organiser(session.organiser)}.",
+        f"Organisation : {labels.organiser(session.organiser)}.",
         f"Inscription {wording.until(plan)}.",
         page,
     )
@@ -36,7 +36,7 @@ def _event(address: str, listed: Listed) -> Event:
         location=wording.where(plan),
         url=page,
         description="\n".join(line for line in lines if line),
-        category=wording.FORMATS[session.format],
+        category=labels.FORMATS[session.format],
         cancelled=session.status is Status.CANCELLED,
     )
     return Event(f"{session.session_id}@parcours", session.version, listed.changed_at, details)

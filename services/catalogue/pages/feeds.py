@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, calendars, filters, wording
+from services.catalogue.pages import answers, calendars, filters
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.store import offers, resources, sessions
 from services.catalogue.store.sessions import PUBLIC, Wanted
 from shared import clock
+from shared.web import labels
 
 CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -57,8 +58,8 @@ async def calendar(request: Request) -> Response:
         if len(found) > MOST_IN_A_CALENDAR:  # what is to come rather than what was
             found = await sessions.page(tx, replace(wanted, ends_after=now), None, MOST_IN_A_CALENDAR)
     names = (
-        wording.FORMATS[asked.format] if asked.format else None,
-        wording.delegation(asked.delegation) if asked.delegation else None,
+        labels.FORMATS[asked.format] if asked.format else None,
+        labels.delegation(asked.delegation) if asked.delegation else None,
         themes.get(asked.theme) if asked.theme else None,
     )
     body = calendars.write(

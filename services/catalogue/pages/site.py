@@ -17,7 +17,7 @@ from services.catalogue.rules import Session, availability
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
-from shared.web import french
+from shared.web import french, labels
 
 _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = _PACKAGE / "templates"
@@ -76,11 +76,17 @@ def _environment() -> Environment:
     environment.globals |= {
         "words": wording,
         "french": french,
+        "labels": labels,
         "availability": availability,
         "style": f"/static/parcours.css?{fingerprint('parcours.css')}",
         "icon": f"/static/icone.svg?{fingerprint('icone.svg')}",
     }
-    environment.filters |= {"paragraphs": _paragraphs, "query": _query, "xml": _xml}
+    environment.filters |= {
+        "paragraphs": _paragraphs,
+        "query": _query,
+        "xml": _xml,
+        "capitalised": french.capitalised,
+    }
     return environment
 
 

@@ -13,7 +13,7 @@ from services.catalogue.rules import Access, Session, availability
 from services.catalogue.store.offers import Offer
 from services.catalogue.store.sessions import Listed
 from shared.events.vocabulary import Status
-from shared.web import french
+from shared.web import french, labels
 
 _CONTEXT = {"@context": "https://schema.org"}
 _CNFPT = {
@@ -87,8 +87,7 @@ def _instance(site: Site, session: Session) -> dict[str, Any]:
 
 
 def _organiser(session: Session) -> str:
-    name = french.organiser(session.organiser)
-    return name[:1].upper() + name[1:]
+    return french.capitalised(labels.organiser(session.organiser))
 
 
 def _script(data: dict[str, Any]) -> Markup:

@@ -5,38 +5,14 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules import Access, Availability, Plan, Session
-from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
-from shared.web import french
+from shared.events.vocabulary import Format, Status, WaitingList
+from shared.web import french, labels
 
 PARIS = "Europe/Paris"
 
-FORMATS = {
-    Format.MOOC: "Mooc",
-    Format.WEBINAR: "Webinaire",
-    Format.LOCAL_EVENT: "Rendez-vous local",
-    Format.BESPOKE: "Formation sur mesure",
-    Format.INET: "Offre de l’Inet",
-}
-KINDS = {"replay": "Replay", "dossier": "Dossier documentaire", "community": "E-communauté"}
 KINDS_OF = {"replay": "Replays", "dossier": "Dossiers documentaires", "community": "E-communautés"}
 OPENED = {"replay": "Mis en ligne", "dossier": "Publié", "community": "Ouverte"}
-STATUSES = {"draft": "Brouillon", "published": "Publiée", "cancelled": "Annulée"}
-WAITING_LISTS = {
-    WaitingList.NONE: "sans liste d’attente",
-    WaitingList.AUTOMATIC: "avec liste d’attente, une place libérée étant attribuée d’office",
-    WaitingList.OFFER: "avec liste d’attente, une place libérée étant proposée à la personne suivante",
-}
-APPROVALS = {
-    ApprovalPolicy.NONE: "sans accord préalable",
-    ApprovalPolicy.EMPLOYER: "avec l’accord de l’employeur",
-    ApprovalPolicy.SELECTION: "sur candidature, avec sélection",
-}
-FUNCTIONS = {
-    Function.AGENT: "agentes et agents",
-    Function.ENCADRANT: "encadrantes et encadrants",
-    Function.CHEF_DE_SERVICE: "cheffes et chefs de service",
-    Function.DIRIGEANT: "dirigeantes et dirigeants",
-}
+
 _CHOICES = {
     "title": "le titre",
     "summary": "la présentation",
@@ -71,14 +47,6 @@ ANSWERS = {
     "proposed": "Voici notre proposition",
     "agreed": "Nous sommes d’accord\u00a0: voici la session",
     "declined": "Nous ne pouvons pas répondre favorablement",
-}
-ZONES = {
-    "Europe/Paris": "Paris",
-    "America/Guadeloupe": "la Guadeloupe",
-    "America/Martinique": "la Martinique",
-    "America/Cayenne": "la Guyane",
-    "Indian/Reunion": "La Réunion",
-    "Indian/Mayotte": "Mayotte",
 }
 _OVERSEAS = {
     "guadeloupe": "America/Guadeloupe",
@@ -147,15 +115,6 @@ _LABELS = {
 }
 
 
-def delegation(code: str) -> str:
-    """A delegation in a list: ``Bretagne``, ``INSET d’Angers``."""
-    name = french.organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
-    return name.removeprefix("la délégation ").removeprefix("l’")
-
-
-DELEGATIONS = {code.value: delegation(code.value) for code in Delegation}
-
-
 def when(plan: Plan) -> str:
     """``mardi 8 avril 2025 de 9 h 30 à 17 h, heure de Paris``."""
     return french.period(plan.starts_at, plan.ends_at, plan.timezone)
@@ -215,7 +174,7 @@ def _kept(known: Availability) -> str:
 
 def _to(delegations: Sequence[str]) -> str:
     """``aux agentes et agents de la délégation Bretagne``, ``des délégations Bretagne et Corse``."""
-    names = [delegation(code) for code in dict.fromkeys(delegations)]
+    names = [labels.delegation(code) for code in dict.fromkeys(delegations)]
     if len(names) > _MOST_NAMED:
         return f"aux agentes et agents de {len(names)} délégations"
     where_from = "de la délégation" if len(names) == 1 else "des délégations"
@@ -258,8 +217,8 @@ def without_reservation(plan: Plan) -> str:
 
 def audience(plan: Plan) -> str:
     """Who may enrol."""
-    who = french.listed([FUNCTIONS[function] for function in plan.audience.functions])
-    where_from = french.listed([delegation(code) for code in plan.audience.delegations])
+    who = french.listed([labels.AUDIENCES[function] for function in plan.audience.functions])
+    where_from = french.listed([labels.delegation(code) for code in plan.audience.delegations])
     sentence = (who[:1].upper() + who[1:]) if who else "Toutes les agentes et tous les agents territoriaux"
     if plan.audience.sirets:  # never which: the page is for everyone
         sentence += " des collectivités que la délégation a désignées"
@@ -328,7 +287,7 @@ def zone_of(delegation: str) -> str:
 
 def zones(current: str) -> Mapping[str, str]:
     """The time zones of a form, and that of a session that has another: it would lose it by being shown."""
-    return ZONES if not current or current in ZONES else {current: current, **ZONES}
+    return labels.ZONES if not current or current in labels.ZONES else {current: current, **labels.ZONES}
 
 
 def stamp(moment: datetime) -> str:
@@ -340,9 +299,9 @@ def used_filters(used: Mapping[str, str | None]) -> list[str]:
     """Which filters of a delegation's list are in use: ``« Rennes »``, ``Brouillon``, ``Webinaire``."""
     names: dict[str, Callable[[str], str]] = {
         "recherche": lambda text: f"«\u00a0{text}\u00a0»",
-        "etat": STATUSES.__getitem__,
-        "format": lambda code: FORMATS[Format(code)],
-        "delegation": delegation,
+        "etat": lambda code: labels.STATUSES[Status(code)],
+        "format": lambda code: labels.FORMATS[Format(code)],
+        "delegation": labels.delegation,
         "passees": lambda _: "sessions terminées comprises",
     }
     return [said(value) for name, said in names.items() if (value := used.get(name))]

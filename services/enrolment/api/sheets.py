@@ -7,14 +7,15 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
 
-from services.enrolment.api import words
+from services.enrolment.api import cells
 from services.enrolment.api.bodies import Ranking, Record, module_title
 from services.enrolment.store.roster import Entry
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Reason
 from shared.http import Problem
-from shared.web import spreadsheets
+from shared.web import labels, spreadsheets
+from shared.web.refusals import REFUSALS
 from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
 
 AGENT = Column("agent_id", "Identifiant")
@@ -77,9 +78,9 @@ def _roster_line(entry: Entry, session: SessionState) -> list[Cell]:
     agent = entry.agent
     modules = range(max(1, len(session.modules)))
     return [
-        words.STATES[entry.state],
+        cells.STATES[entry.state],
         entry.position,
-        words.REASONS[Reason(entry.reason)] if entry.reason else None,
+        REFUSALS[Reason(entry.reason)].label if entry.reason else None,
         *_who(entry),
         agent.email,
         "oui" if entry.address_is_bad else None,
@@ -88,7 +89,7 @@ def _roster_line(entry: Entry, session: SessionState) -> list[Cell]:
         _local(entry.hold_until, session) if entry.hold_until else None,
         entry.priority or None,
         str(entry.enrolment_id),
-        *(words.ATTENDANCE[Attendance(entry.marks[n])] if n in entry.marks else None for n in modules),
+        *(labels.ATTENDANCE[Attendance(entry.marks[n])] if n in entry.marks else None for n in modules),
     ]
 
 
@@ -108,7 +109,7 @@ def attendance_form(seated: Sequence[Entry], session: SessionState) -> bytes:
         columns,
         (
             [
-                words.ATTENDANCE[Attendance(one.marks[number])] if number in one.marks else None,
+                labels.ATTENDANCE[Attendance(one.marks[number])] if number in one.marks else None,
                 number + 1,
                 module_title(session, number),
                 *_who(one),
@@ -125,7 +126,7 @@ def _who(entry: Entry) -> list[Cell]:
 
 def _place(entry: Entry) -> list[Cell]:
     employer = entry.agent.employer
-    return [words.FUNCTIONS[entry.agent.function], employer.name, employer.siret, employer.delegation]
+    return [labels.FUNCTIONS[entry.agent.function], employer.name, employer.siret, employer.delegation]
 
 
 def _local(moment: datetime, session: SessionState) -> str:
@@ -176,7 +177,7 @@ def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[
         elif agent_id in lines:
             message = f"is in line {lines[agent_id]} already"
             faults.append(Fault(row.line, "twice", message, AGENT.name))
-        elif words.says_not_selected(rank):
+        elif cells.says_not_selected(rank):
             not_selected.append(agent_id)
         elif not (rank.isdecimal() and rank.isascii() and 0 < len(rank) < 10 and int(rank) > 0):
             message = "is neither a rank (1, 2, 3 …) nor 'non retenu'"
@@ -201,12 +202,12 @@ def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Reco
 
 def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
     said, module = row.cells[SEEN.name], row.cells[MODULE.name]
-    seen = words.attendance_of(said)
+    seen = cells.attendance_of(said)
     before = len(faults)
     if not said:
         return
     if seen is None:
-        known = ", ".join(words.ATTENDANCE.values())
+        known = ", ".join(labels.ATTENDANCE.values())
         faults.append(Fault(row.line, "not_attendance", f"is none of {known}", SEEN.name))
     if not row.cells[AGENT.name]:
         faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))

@@ -4,16 +4,16 @@ from datetime import datetime
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format
-from shared.web import french
+from shared.web import french, labels
 
 
 def shown(session: SessionState) -> dict[str, str]:
     """A session as its page shows it. Never the address to join, which is for those who have a seat."""
     return {
         "title": session.title,
-        "when": sentence(french.period(session.starts_at, session.ends_at, session.timezone)),
+        "when": french.capitalised(french.period(session.starts_at, session.ends_at, session.timezone)),
         "where": session.venue or _where(session),
-        "organiser": sentence(french.organiser(session.organiser)),
+        "organiser": french.capitalised(labels.organiser(session.organiser)),
     }
 
 
@@ -25,8 +25,3 @@ def _where(session: SessionState) -> str:
 def moment(instant: datetime, session: SessionState) -> str:
     """A moment in the zone of the session."""
     return french.moment(instant, session.timezone)
-
-
-def sentence(text: str) -> str:
-    """The text, beginning as a sentence does."""
-    return text[:1].upper() + text[1:]

@@ -11,7 +11,7 @@ from datetime import datetime
 from services.notifier.letters import Occasion, Session
 from services.notifier.render import mime
 from shared.events.vocabulary import Format
-from shared.web import calendars, french
+from shared.web import calendars, labels
 from shared.web.calendars import Details, Event, Person
 
 PRODUCT = "-//CNFPT//Parcours//FR"
@@ -104,5 +104,5 @@ class CalendarWriter:
             url=session.join_url,
             cancelled=cancelled,
             busy=True,
-            organiser=Person(french.organisation(session.organiser), self._organiser_address),
+            organiser=Person(labels.organisation(session.organiser), self._organiser_address),
         )

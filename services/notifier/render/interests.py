@@ -1,28 +1,14 @@
-"""What one may follow, as pages and letters name it.
-
-Events name themes by slug alone; the titles are those of the catalogue's offer,
-``themes.yaml``; a test holds them together.
-"""
+"""What one may follow, as pages and letters name it."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from services.notifier.letters import Interest, InterestKind
 from shared.events.vocabulary import Delegation
-from shared.web import french
-
-THEMES = {
-    "enjeux-ia": "Enjeux de l’intelligence artificielle",
-    "usages-service-public": "Usages de l’IA dans les services publics",
-    "risques-et-responsabilite": "Risques et usage responsable de l’IA",
-    "souverainete-des-donnees": "Souveraineté des données",
-    "transition-ecologique": "IA et transition écologique",
-    "transition-numerique": "Management de la transition numérique",
-    "evolution-des-metiers": "Évolution des métiers territoriaux",
-}
+from shared.web import labels
 
 OFFERED: tuple[Interest, ...] = (
-    *(Interest(InterestKind.THEME, theme) for theme in THEMES),
+    *(Interest(InterestKind.THEME, theme) for theme in labels.THEMES),
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
 )
 """What our page lets choose, beside the communities that the catalogue has told of. Portals may name more."""
@@ -34,14 +20,14 @@ NO_NAMES: Names = MappingProxyType({})
 
 def title(interest: Interest, names: Names = NO_NAMES) -> str:
     """An interest as its reader knows it."""
-    label = THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
+    label = labels.THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
     match interest.kind:
         case InterestKind.THEME:
             return label
         case InterestKind.COMMUNITY:
             return names.get(str(interest)) or f"E-communauté «\u00a0{label}\u00a0»"
         case InterestKind.DELEGATION:
-            name = french.organiser(interest.value)
+            name = labels.organiser(interest.value)
             return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({label})"
 
 

@@ -8,10 +8,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters
-from services.notifier.render import reasons
 from services.notifier.render.writing import quoted, typeset
 from shared.events.vocabulary import Format, Reason, WaitingList
-from shared.web import french
+from shared.web import french, labels, refusals
 
 _NEWS = {
     letters.NewsKind.REPLAY: ("Nouveau replay", "Le replay {title} est en ligne."),
@@ -68,8 +67,8 @@ class SessionView:
             venue=session.venue,
             place=session.venue or _elsewhere(session),
             join_url=session.join_url,
-            organiser=french.organiser(session.organiser),
-            organisation=french.organisation(session.organiser),
+            organiser=labels.organiser(session.organiser),
+            organisation=labels.organisation(session.organiser),
             essentials=_essentials(session),
             is_mooc=session.format is Format.MOOC,
             is_limited=session.capacity is not None,
@@ -210,9 +209,9 @@ def _period(facts: Mapping[str, Any], start: str, end: str, zone: str) -> str:
 
 def explanation_of(
     mail: letters.Mail, session: letters.Session | None, view: SessionView | None, *, enrolment_is_over: bool
-) -> reasons.Explanation:
+) -> refusals.Explanation:
     """Why something was refused, with the dates of its session."""
-    found = reasons.explanation(
+    found = refusals.explanation(
         Reason(str(mail.facts["reason"])),
         asked=_ASKED.get(mail.template, "enrolment"),
         session_format=session.format if session else None,
@@ -221,7 +220,7 @@ def explanation_of(
     if view is None:
         return found
     dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
-    return reasons.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+    return refusals.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
 
 
 _ASKED = {letters.Template.WITHDRAWAL_REFUSED: "withdrawal", letters.Template.OFFER_REFUSED: "offer"}

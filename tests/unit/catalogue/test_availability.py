@@ -12,6 +12,7 @@ from services.catalogue.rules import Access, Availability, Occupancy, Plan
 from services.catalogue.store import resources
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from shared.web import labels
 from tests.unit.catalogue.builders import (
     AFTER,
     BEFORE,
@@ -199,16 +200,15 @@ def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
 
 
 def test_a_delegation_overseas_has_its_own_hours() -> None:
-    assert {wording.zone_of(code) for code in Delegation} == set(wording.ZONES)
+    assert {wording.zone_of(code) for code in Delegation} == set(labels.ZONES)
     assert wording.zone_of("bretagne") == "Europe/Paris"
 
 
 def test_every_code_has_a_name() -> None:
-    assert len(set(wording.DELEGATIONS.values())) == len(Delegation)
-    assert wording.DELEGATIONS["inset-angers"] == "INSET d’Angers"
-    assert wording.DELEGATIONS["bretagne"] == "Bretagne"
-    assert set(wording.FORMATS) == set(Format)
-    assert set(wording.OPENED) == set(wording.KINDS) == set(wording.KINDS_OF)
+    assert len(set(labels.DELEGATIONS.values())) == len(Delegation)
+    assert labels.DELEGATIONS["inset-angers"] == "INSET d’Angers"
+    assert labels.DELEGATIONS["bretagne"] == "Bretagne"
+    assert set(wording.OPENED) == set(labels.RESOURCES) == set(wording.KINDS_OF)
     assert set(wording.DEMANDS) == set(rules.BespokeState)
     assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"

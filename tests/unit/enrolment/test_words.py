@@ -4,25 +4,22 @@ from uuid import uuid4
 
 import pytest
 
-from services.enrolment.api import words
+from services.enrolment.api import cells
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
 from services.enrolment.rules import Enrolment, State, judge_withdrawal
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Function, Reason
+from shared.web import labels
 from tests.support.builders import DURING, a_session, an_agent
 
 
-def test_sheets_have_a_word_for_everything() -> None:
-    assert set(words.STATES) == set(State)
-    assert set(words.REASONS) == set(Reason)
-    assert set(words.FUNCTIONS) == set(Function)
-    assert set(words.ATTENDANCE) == set(Attendance)
+def test_sheets_have_a_label_for_every_state() -> None:
+    assert set(cells.STATES) == set(State)
 
 
 @pytest.mark.parametrize("seen", Attendance)
 def test_what_a_sheet_says_of_attendance_is_understood_when_it_comes_back(seen: Attendance) -> None:
-    assert words.attendance_of(words.ATTENDANCE[seen]) is seen
-    assert words.attendance_of(seen.value) is seen
+    assert cells.attendance_of(labels.ATTENDANCE[seen]) is seen
+    assert cells.attendance_of(seen.value) is seen
 
 
 @pytest.mark.parametrize(
@@ -40,7 +37,7 @@ def test_what_a_sheet_says_of_attendance_is_understood_when_it_comes_back(seen: 
     ],
 )
 def test_people_write_attendance_in_their_own_way(word: str, seen: Attendance | None) -> None:
-    assert words.attendance_of(word) is seen
+    assert cells.attendance_of(word) is seen
 
 
 @pytest.mark.parametrize("state", State)

@@ -8,7 +8,6 @@ import pytest
 
 from services.notifier import letters
 from services.notifier.letters import KINDS, Known, Letter, Standing, Template
-from services.notifier.render import reasons
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -22,6 +21,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
 )
 from shared.events.vocabulary import Format, Reason
+from shared.web import refusals
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
 CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
@@ -78,15 +78,8 @@ def test_every_letter_has_a_kind() -> None:
     assert set(letters.KINDS) == set(Template)
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_has_its_sentence(reason: Reason) -> None:
-    explanation = reasons.explanation(reason, asked="enrolment", session_format=Format.LOCAL_EVENT)
-    assert explanation.sentence.endswith(".")
-    assert explanation.advice.endswith(".")
-
-
 def test_a_full_webinar_promises_the_replay() -> None:
-    full = reasons.explanation(Reason.SESSION_FULL, asked="enrolment", session_format=Format.WEBINAR)
+    full = refusals.explanation(Reason.SESSION_FULL, asked="enrolment", session_format=Format.WEBINAR)
     assert "replay" in full.advice
 
 

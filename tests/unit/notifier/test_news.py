@@ -13,6 +13,7 @@ from services.notifier import letters
 from services.notifier.letters import Interest, InterestKind, NewsKind
 from services.notifier.render import interests
 from shared.events.catalogue import ReplayPublished, ResourcePublished
+from shared.web import labels
 from tests.unit.notifier.builders import a_session, at, some_news, the_mooc
 
 NOW = at("2025-03-10T12:00+01:00")
@@ -79,4 +80,4 @@ def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
 
 def test_every_theme_of_the_offer_has_its_title() -> None:
     offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
-    assert {one["theme"] for one in yaml.safe_load(offer.read_text())["themes"]} == set(interests.THEMES)
+    assert {one["theme"] for one in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)

@@ -9,9 +9,10 @@ import icalendar
 import pytest
 
 from services.notifier.letters import KINDS, Calendar, NewsItem, NewsKind, Template
-from services.notifier.render import THEME, Renderer, reasons
+from services.notifier.render import THEME, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from shared.events.vocabulary import Reason
+from shared.web.refusals import REFUSALS
 from tests.unit.notifier.builders import (
     MAIL_ID,
     SENDER,
@@ -215,7 +216,9 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
 @pytest.mark.parametrize("reason", ["deadline_passed", "no_offer", "already_enrolled", "session_cancelled"])
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
-    assert reasons.OFFER[Reason(reason)].sentence in text
+    offer = REFUSALS[Reason(reason)].offer
+    assert offer is not None
+    assert offer.sentence in text
 
 
 def test_guillemets_inside_guillemets_become_curly_quotes() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.events.vocabulary import Delegation
-from shared.web import french
+from shared.web import french, labels
 
 
 def at(moment: str) -> datetime:
@@ -85,7 +85,7 @@ def test_a_length_is_in_hours_and_minutes(minutes: int, written: str) -> None:
 
 @pytest.mark.parametrize("code", list(Delegation))
 def test_every_organiser_has_a_name(code: Delegation) -> None:
-    assert french.organiser(code) != "le CNFPT"
+    assert labels.organiser(code) != "le CNFPT"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_every_organiser_has_a_name(code: Delegation) -> None:
     ],
 )
 def test_on_a_line_of_its_own_an_organiser_has_no_article(code: str, name: str) -> None:
-    assert french.organisation(code) == name
+    assert labels.organisation(code) == name
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_small_numbers_are_spelt() -> None:
 
 
 def test_an_organiser_that_a_later_version_adds_is_still_the_cnfpt() -> None:
-    assert french.organiser("antarctique") == "le CNFPT"
+    assert labels.organiser("antarctique") == "le CNFPT"

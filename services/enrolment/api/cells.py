@@ -1,10 +1,10 @@
-"""The French words of sheets that organisers open and fill in."""
+"""What sheets of organisers say of a state, and how what people write in their cells is understood."""
 
 import unicodedata
 
 from services.enrolment.rules import State
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Function, Reason
+from shared.web.labels import ATTENDANCE
 
 STATES = {
     State.ENROLLED: "inscription confirmée",
@@ -20,36 +20,6 @@ STATES = {
     State.LAPSED: "proposition restée sans suite",
     State.WITHDRAWN: "désistement",
     State.SESSION_CANCELLED: "session annulée",
-}
-
-REASONS = {
-    Reason.UNKNOWN_SESSION: "session inconnue",
-    Reason.NOT_OPEN_YET: "inscriptions pas encore ouvertes",
-    Reason.DEADLINE_PASSED: "hors délai",
-    Reason.SESSION_FULL: "session complète",
-    Reason.NOT_ELIGIBLE: "hors du public visé",
-    Reason.ALREADY_ENROLLED: "inscription déjà en cours",
-    Reason.SESSION_CANCELLED: "session annulée",
-    Reason.APPROVAL_DENIED: "pas d’accord de l’employeur",
-    Reason.NOT_SELECTED: "candidature non retenue",
-    Reason.OVERLAPPING_SESSION: "chevauche une autre session",
-    Reason.QUOTA_REACHED: "quota de la collectivité atteint",
-    Reason.GROUP_DOES_NOT_FIT: "pas assez de places pour le groupe",
-    Reason.NOT_ENROLLED: "aucune inscription",
-    Reason.NO_OFFER: "aucune place proposée",
-}
-
-FUNCTIONS = {
-    Function.AGENT: "agente ou agent",
-    Function.ENCADRANT: "encadrement",
-    Function.CHEF_DE_SERVICE: "direction de service",
-    Function.DIRIGEANT: "direction générale",
-}
-
-ATTENDANCE = {
-    Attendance.ATTENDED: "présence",
-    Attendance.ABSENT: "absence",
-    Attendance.ABSENT_JUSTIFIED: "absence justifiée",
 }
 
 _SEEN = {

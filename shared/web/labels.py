@@ -1,0 +1,126 @@
+"""What codes are called in French, wherever a person reads one: pages, letters, sheets, certificates.
+
+Each table has all members of its enum; a test fails where one is missing. What a code is called in one
+service alone stands with that service; why a request was refused is in `shared.web.refusals`.
+"""
+
+from collections.abc import Mapping
+
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+
+FORMATS: Mapping[Format, str] = {
+    Format.MOOC: "Mooc",
+    Format.WEBINAR: "Webinaire",
+    Format.LOCAL_EVENT: "Rendez-vous local",
+    Format.BESPOKE: "Formation sur mesure",
+    Format.INET: "Offre de l’Inet",
+}
+STATUSES: Mapping[Status, str] = {
+    Status.DRAFT: "Brouillon",
+    Status.PUBLISHED: "Publiée",
+    Status.CANCELLED: "Annulée",
+}
+WAITING_LISTS: Mapping[WaitingList, str] = {
+    WaitingList.NONE: "sans liste d’attente",
+    WaitingList.AUTOMATIC: "avec liste d’attente, une place libérée étant attribuée d’office",
+    WaitingList.OFFER: "avec liste d’attente, une place libérée étant proposée à la personne suivante",
+}
+APPROVALS: Mapping[ApprovalPolicy, str] = {
+    ApprovalPolicy.NONE: "sans accord préalable",
+    ApprovalPolicy.EMPLOYER: "avec l’accord de l’employeur",
+    ApprovalPolicy.SELECTION: "sur candidature, avec sélection",
+}
+FUNCTIONS: Mapping[Function, str] = {
+    Function.AGENT: "agente ou agent",
+    Function.ENCADRANT: "encadrement",
+    Function.CHEF_DE_SERVICE: "direction de service",
+    Function.DIRIGEANT: "direction générale",
+}
+"""What one person's function is."""
+AUDIENCES: Mapping[Function, str] = {
+    Function.AGENT: "agentes et agents",
+    Function.ENCADRANT: "encadrantes et encadrants",
+    Function.CHEF_DE_SERVICE: "cheffes et chefs de service",
+    Function.DIRIGEANT: "dirigeantes et dirigeants",
+}
+"""All who have a function."""
+ATTENDANCE: Mapping[Attendance, str] = {
+    Attendance.ATTENDED: "présence",
+    Attendance.ABSENT: "absence",
+    Attendance.ABSENT_JUSTIFIED: "absence justifiée",
+}
+RESOURCES: Mapping[str, str] = {
+    "replay": "Replay",
+    "dossier": "Dossier documentaire",
+    "community": "E-communauté",
+}
+THEMES: Mapping[str, str] = {
+    "enjeux-ia": "Enjeux de l’intelligence artificielle",
+    "usages-service-public": "Usages de l’IA dans les services publics",
+    "risques-et-responsabilite": "Risques et usage responsable de l’IA",
+    "souverainete-des-donnees": "Souveraineté des données",
+    "transition-ecologique": "IA et transition écologique",
+    "transition-numerique": "Management de la transition numérique",
+    "evolution-des-metiers": "Évolution des métiers territoriaux",
+}
+"""The themes of the catalogue's offer, whose events name them by slug alone; a test compares them."""
+ZONES: Mapping[str, str] = {
+    "Europe/Paris": "Paris",
+    "America/Guadeloupe": "la Guadeloupe",
+    "America/Martinique": "la Martinique",
+    "America/Cayenne": "la Guyane",
+    "Indian/Reunion": "La Réunion",
+    "Indian/Mayotte": "Mayotte",
+}
+"""The time zones of the delegations, by where their clocks hang."""
+
+ORGANISERS: Mapping[Delegation, str] = {
+    Delegation.AUVERGNE_RHONE_ALPES: "la délégation Auvergne-Rhône-Alpes du CNFPT",
+    Delegation.BOURGOGNE_FRANCHE_COMTE: "la délégation Bourgogne-Franche-Comté du CNFPT",
+    Delegation.BRETAGNE: "la délégation Bretagne du CNFPT",
+    Delegation.CENTRE_VAL_DE_LOIRE: "la délégation Centre-Val de Loire du CNFPT",
+    Delegation.CORSE: "la délégation Corse du CNFPT",
+    Delegation.GRAND_EST: "la délégation Grand Est du CNFPT",
+    Delegation.HAUTS_DE_FRANCE: "la délégation Hauts-de-France du CNFPT",
+    Delegation.ILE_DE_FRANCE: "la délégation Île-de-France du CNFPT",
+    Delegation.NORMANDIE: "la délégation Normandie du CNFPT",
+    Delegation.NOUVELLE_AQUITAINE: "la délégation Nouvelle-Aquitaine du CNFPT",
+    Delegation.OCCITANIE: "la délégation Occitanie du CNFPT",
+    Delegation.PAYS_DE_LA_LOIRE: "la délégation Pays de la Loire du CNFPT",
+    Delegation.PROVENCE_ALPES_COTE_D_AZUR: "la délégation Provence-Alpes-Côte d’Azur du CNFPT",
+    Delegation.GUADELOUPE: "la délégation Guadeloupe du CNFPT",
+    Delegation.GUYANE: "la délégation Guyane du CNFPT",
+    Delegation.LA_REUNION: "la délégation La Réunion du CNFPT",
+    Delegation.MARTINIQUE: "la délégation Martinique du CNFPT",
+    Delegation.MAYOTTE: "la délégation Mayotte du CNFPT",
+    Delegation.INET: "l’Inet, école du CNFPT",
+    Delegation.INSET_ANGERS: "l’INSET d’Angers, école du CNFPT",
+    Delegation.INSET_DUNKERQUE: "l’INSET de Dunkerque, école du CNFPT",
+    Delegation.INSET_MONTPELLIER: "l’INSET de Montpellier, école du CNFPT",
+    Delegation.INSET_NANCY: "l’INSET de Nancy, école du CNFPT",
+}
+"""Who organises, with its article."""
+
+
+def organiser(code: str) -> str:
+    """``la délégation Bretagne du CNFPT``; for a code that only a newer contract knows, ``le CNFPT``."""
+    return ORGANISERS[Delegation(code)] if code in ORGANISERS else "le CNFPT"
+
+
+def organisation(code: str) -> str:
+    """Who organises, as a name on a line of its own: ``Délégation Bretagne du CNFPT``."""
+    name = organiser(code)
+    for article in ("la ", "le ", "l’"):
+        name = name.removeprefix(article)
+    return name[:1].upper() + name[1:]
+
+
+def delegation(code: str) -> str:
+    """A delegation in a list: ``Bretagne``, ``INSET d’Angers``."""
+    name = organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
+    return name.removeprefix("la délégation ").removeprefix("l’")
+
+
+DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Delegation}
+"""All of them, as a list offers them."""

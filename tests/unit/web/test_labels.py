@@ -1,0 +1,52 @@
+"""Everything that a person may read has its label; a new member of an enum without one fails here."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from shared.events.catalogue import ResourceKind
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import (
+    ApprovalPolicy,
+    Delegation,
+    Format,
+    Function,
+    Reason,
+    Status,
+    WaitingList,
+)
+from shared.web import labels
+from shared.web.refusals import REFUSALS
+
+TABLES: list[tuple[Mapping[Any, str], type[StrEnum]]] = [
+    (labels.FORMATS, Format),
+    (labels.STATUSES, Status),
+    (labels.WAITING_LISTS, WaitingList),
+    (labels.APPROVALS, ApprovalPolicy),
+    (labels.FUNCTIONS, Function),
+    (labels.AUDIENCES, Function),
+    (labels.ATTENDANCE, Attendance),
+    (labels.ORGANISERS, Delegation),
+]
+
+
+@pytest.mark.parametrize(("table", "members"), TABLES, ids=[members.__name__ for _, members in TABLES])
+def test_every_member_has_a_label(table: Mapping[Any, str], members: type[StrEnum]) -> None:
+    assert set(table) == set(members)
+    assert all(table.values())
+
+
+def test_every_kind_of_resource_has_a_label() -> None:
+    assert set(labels.RESOURCES) == {"replay", *ResourceKind}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_refusal_says_why_to_the_agent_the_organiser_and_the_operator(reason: Reason) -> None:
+    refusal = REFUSALS[reason]
+    assert refusal.label
+    assert refusal.explained
+    for letter in filter(None, (refusal.letter, refusal.withdrawal, refusal.offer)):
+        assert letter.sentence.endswith(".")
+        assert letter.advice.endswith(".")
