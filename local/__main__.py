@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from local import demo, running
+from local import running
+from local.demo.command import demo
 from local.failures import LocalStackError
 from local.mailbox import serve
 from local.places import LOCAL
@@ -46,10 +47,8 @@ def run_stack(broker: Broker = "embedded", scale: Scale = "", directory: Directo
 
 @cli.command("demo")
 def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
-    """Play a day of enrolments on databases of its own, check the books, write .local/demo.json and stop."""
-    raise typer.Exit(
-        demo.demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say)
-    )
+    """Play a day of enrolments on databases of its own, check the model, write .local/demo.json and stop."""
+    raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
 
 
 @cli.command("settings")

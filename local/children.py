@@ -1,7 +1,7 @@
 """Child processes: started with a log file, stopped by pid, never left behind.
 
 Owns every `Popen` of the local stack. Each child is its own session, so that Ctrl-C in the terminal
-reaches the supervisor alone and the parts stop in order; each is on the leash (`leash.py`), so that a
+reaches the supervisor alone and the parts stop in order; each is watched (`watchdog.py`), so that a
 killed supervisor leaves nothing running.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from local import leash
+from local import watchdog
 
 
 @dataclass(frozen=True)
@@ -29,44 +29,44 @@ class Account:
     gid: int
 
 
-class _Leash:
-    """The pipe to this process's watcher; started with the first child, gone with this process."""
+class _Watchdog:
+    """The pipe to this process's watchdog; started with the first child, gone with this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watcher: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._owner = 0
 
-    def put(self, pid: int, number: int) -> None:
-        self._say(f"+{pid} {int(number)}\n")
+    def watch(self, pid: int, number: int) -> None:
+        self._write(f"+{pid} {int(number)}\n")
 
-    def take_off(self, pid: int) -> None:
-        self._say(f"-{pid}\n")
+    def forget(self, pid: int) -> None:
+        self._write(f"-{pid}\n")
 
-    def let_go(self) -> None:
-        """End the watcher, which ends whoever is still on the leash."""
-        if self._watcher is not None and self._owner == os.getpid():
-            self._watcher.communicate()
+    def end(self) -> None:
+        """End the watchdog, which ends whoever is still watched."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.communicate()
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         with self._lock:
             # A forked copy of this process must not speak for the children of the original.
-            if self._watcher is None or self._owner != os.getpid() or self._watcher.poll() is not None:
-                self._watcher = subprocess.Popen(
-                    [sys.executable, "-I", "-S", leash.__file__],
+            if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", watchdog.__file__],
                     stdin=subprocess.PIPE,
                     text=True,
                     cwd="/",
                     start_new_session=True,
                 )
                 self._owner = os.getpid()
-            if self._watcher.stdin is not None:
-                self._watcher.stdin.write(line)
-                self._watcher.stdin.flush()
+            if self._process.stdin is not None:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
 
 
-_leash = _Leash()
-atexit.register(_leash.let_go)
+_watchdog = _Watchdog()
+atexit.register(_watchdog.end)
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Child:
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
             )
-        _leash.put(process.pid, stop_signal)
+        _watchdog.watch(process.pid, stop_signal)
         return cls(name, process, log_file, stop_signal)
 
     @property
@@ -133,7 +133,7 @@ class Child:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:
             return False
-        return any(one.status == psutil.CONN_LISTEN and one.laddr[1] == port for one in sockets)
+        return any(each.status == psutil.CONN_LISTEN and each.laddr[1] == port for each in sockets)
 
     def ask_to_stop(self) -> None:
         """Send the stop signal and return at once."""
@@ -141,7 +141,7 @@ class Child:
             self.process.send_signal(self.stop_signal)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """Ask it to stop, kill it after `grace_seconds`, and return its exit code."""
+        """PortalRequest it to stop, kill it after `grace_seconds`, and return its exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(grace_seconds)
@@ -170,4 +170,4 @@ class Child:
         # Its pid may be given to a stranger from now on, or to a later child of ours: once, therefore.
         if not self._forgotten:
             self._forgotten = True
-            _leash.take_off(self.process.pid)
+            _watchdog.forget(self.process.pid)

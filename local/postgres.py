@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import psutil
@@ -31,10 +30,10 @@ from local import unprivileged
 from local.children import Account, Child
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port, is_free
-from local.readiness import wait_for_port, wait_until
+from local.readiness import wait_for_port
+from local.server import Server
 
 SUPERUSER = "postgres"
-START_SECONDS = 60.0  # recovery after a crash included
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _SETTINGS = {
@@ -61,8 +60,12 @@ _NOT_DURABLE = {
 }
 
 
-class PostgresServer:
-    """A running server; use `start`, or `temporary` in tests. A context manager that stops it."""
+class PostgresServer(Server):
+    """A running server; use `start`, or `temporary` in tests. Its data stays when it is stopped."""
+
+    title = "Postgres"
+    start_seconds = 60.0  # recovery after a crash included
+    grace_seconds = 20.0
 
     def __init__(
         self,
@@ -83,7 +86,6 @@ class PostgresServer:
         self._installation = unprivileged.installation(account)
         self._data = unprivileged.data_directory(directory, account)
         self._secret = _secret_of(directory)
-        self._child: Child | None = None
 
     @classmethod
     def start(
@@ -114,7 +116,7 @@ class PostgresServer:
                 lock=lock,
             )
             server._initialise()
-            server._launch()
+            server.launch()
         except BaseException:
             lock.close()
             raise
@@ -135,15 +137,6 @@ class PostgresServer:
             unprivileged.remove_data(directory)
             shutil.rmtree(directory)
 
-    @property
-    def pid(self) -> int:
-        """The postmaster's process id."""
-        return self._running_child().pid
-
-    def running(self) -> bool:
-        """Say whether the postmaster is alive."""
-        return self._child is not None and self._child.running()
-
     def url(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
         """Return `postgresql://role:password@127.0.0.1:port/database`."""
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
@@ -156,9 +149,9 @@ class PostgresServer:
         the template's owner, so give the same `owner`.
         """
         role = owner or name
-        for word in (name, role, template):
-            if not _NAME.fullmatch(word):
-                raise ValueError(f"not a name for a database or role: {word!r}")
+        for given in (name, role, template):
+            if not _NAME.fullmatch(given):
+                raise ValueError(f"not a name for a database or role: {given!r}")
         self.execute(
             f"""
             SELECT 'CREATE ROLE {role}'
@@ -190,35 +183,14 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Shut down (SIGINT: sessions are ended, the data is written) and let the directory go."""
-        if self._child is not None:
-            self._child.stop(grace_seconds=20)
-            self._child = None
+        super().stop()
         self._lock.close()
 
-    def kill(self) -> None:
-        """End it with SIGKILL, as a power cut would; `restart` recovers."""
-        self._running_child().kill()
-
     def restart(self) -> None:
-        """Start again on the same port and data, whether it was stopped, killed or is running."""
-        if self._child is not None:
-            self._child.stop(grace_seconds=20)
+        super().stop()
         if self._lock.closed:
             self._lock = _lock(self.directory)
-        self._launch()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _running_child(self) -> Child:
-        if self._child is None:
-            raise LocalStackError(f"the Postgres server of {self.directory} is not running")
-        return self._child
+        self.launch()
 
     def _password(self, role: str) -> str:
         return hmac.new(self._secret, role.encode(), hashlib.sha256).hexdigest()
@@ -263,40 +235,37 @@ class PostgresServer:
         if made.returncode != 0:
             raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")
 
-    def _launch(self) -> None:
-        self._end_survivor()
-        wait_for_port(self.port, "Postgres")
-        settings = _SETTINGS | {"port": str(self.port)} | ({} if self._durable else _NOT_DURABLE)
-        deadline = time.monotonic() + START_SECONDS
+    def launch(self) -> None:
+        deadline = time.monotonic() + self.start_seconds
         while True:
             start_of_log = self._log_file.stat().st_size if self._log_file.exists() else 0
-            self._child = Child.start(
-                "Postgres",
-                [
-                    self._installation / "bin" / "postgres",
-                    "-D",
-                    self._data,
-                    *(f"--{name}={value}" for name, value in settings.items()),
-                ],
-                log_file=self._log_file,
-                env=_environment(),
-                cwd=Path("/"),
-                account=self._account,
-                stop_signal=signal.SIGINT,
-            )
             try:
-                what = f"an answer from Postgres on port {self.port}"
-                wait_until(self._answers, seconds=START_SECONDS, what=what, child=self._child)
-                return
+                super().launch()
             except LocalStackError:
-                self._child.kill()
-                said = self._log_file.read_bytes()[start_of_log:]
+                log = self._log_file.read_bytes()[start_of_log:] if self._log_file.exists() else b""
                 # The backends of a killed postmaster take a moment to notice and let its shared memory go.
-                if b"shared memory block" not in said or time.monotonic() > deadline:
+                if b"shared memory block" not in log or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+            else:
+                return
 
-    def _answers(self) -> bool:
+    def start_process(self) -> Child:
+        self._end_survivor()
+        wait_for_port(self.port, self.title)
+        settings = _SETTINGS | {"port": str(self.port)} | ({} if self._durable else _NOT_DURABLE)
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        return Child.start(
+            self.title,
+            [self._installation / "bin" / "postgres", "-D", self._data, *options],
+            log_file=self._log_file,
+            env=_environment(),
+            cwd=Path("/"),
+            account=self._account,
+            stop_signal=signal.SIGINT,
+        )
+
+    def answers(self) -> bool:
         return self._psql("SELECT 1", SUPERUSER).returncode == 0
 
     def _psql(self, script: str, database: str) -> subprocess.CompletedProcess[str]:

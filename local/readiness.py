@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -89,6 +90,14 @@ def kafka_answers(bootstrap_servers: str) -> bool:
         return bool(cluster["brokers"])
 
     return run_blocking(ask())
+
+
+def is_ready(url: str) -> bool:
+    """Say whether the server at `url` answers that it can work."""
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _accepts(address: str) -> bool:

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from local.children import Child
 from local.failures import LocalStackError
 from local.places import PROJECT
 from local.ports import LOOPBACK
-from local.readiness import wait_until
+from local.readiness import is_ready, wait_until
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}
@@ -103,13 +101,7 @@ class ServiceProcess:
 
     def ready(self) -> bool:
         """Say whether it answers that it can work."""
-        if self.child is None or not self.child.listens_on(self.port):
-            return False
-        try:
-            answer = httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False)
-        except httpx.TransportError:
-            return False
-        return answer.is_success
+        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.url)
 
     def revive(self) -> str | None:
         """Start it again if it has died and its pause is over; return what to tell about it.

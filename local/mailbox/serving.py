@@ -6,10 +6,8 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-import httpx
 import uvicorn
 import uvloop
 
@@ -20,13 +18,14 @@ from local.mailbox.pages import pages
 from local.mailbox.reception import reception
 from local.places import PROJECT
 from local.ports import LOOPBACK, free_port
-from local.readiness import wait_for_port, wait_until
+from local.readiness import is_ready, wait_for_port
+from local.server import Server
 
-START_SECONDS = 20.0
 
+class MailboxServer(Server):
+    """A running mailbox. Its mails stay when it is stopped."""
 
-class MailboxServer:
-    """A running mailbox; a context manager that stops it."""
+    title = "the mailbox"
 
     def __init__(self, directory: Path, smtp_port: int, http_port: int, log_file: Path) -> None:
         self.directory = directory
@@ -34,7 +33,6 @@ class MailboxServer:
         self.smtp_port = smtp_port
         self.http_port = http_port
         self._log_file = log_file
-        self._child: Child | None = None
 
     @classmethod
     def start(
@@ -54,7 +52,7 @@ class MailboxServer:
             http_port if http_port is not None else free_port(),
             log_file or directory.with_name(directory.name + ".log"),
         )
-        mailbox._launch()
+        mailbox.launch()
         return mailbox
 
     @property
@@ -62,50 +60,15 @@ class MailboxServer:
         """The address of the page."""
         return f"http://{LOOPBACK}:{self.http_port}"
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        if self._child is None:
-            raise LocalStackError("the mailbox is not running")
-        return self._child.pid
-
-    def running(self) -> bool:
-        """Say whether the process is alive."""
-        return self._child is not None and self._child.running()
-
     def mails(self) -> list[Path]:
         """Return the mails' files in the order of their arrival."""
         return sorted(self.directory.glob("*.eml"))
 
-    def stop(self) -> None:
-        """Stop it; its mails stay."""
-        if self._child is not None:
-            self._child.stop(grace_seconds=5)
-            self._child = None
-
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> None:
-        """Start again on the same ports and mails."""
-        self.stop()
-        self._launch()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _launch(self) -> None:
+    def start_process(self) -> Child:
         wait_for_port(self.smtp_port, "the mailbox (SMTP)")
         wait_for_port(self.http_port, "the mailbox (page)")
-        self._child = Child.start(
-            "the mailbox",
+        return Child.start(
+            self.title,
             [
                 *(sys.executable, "-m", "local", "mailbox"),
                 f"--host={LOOPBACK}",
@@ -116,21 +79,9 @@ class MailboxServer:
             log_file=self._log_file,
             cwd=PROJECT,
         )
-        try:
-            wait_until(
-                self._answers, seconds=START_SECONDS, what="an answer from the mailbox", child=self._child
-            )
-        except BaseException:
-            self._child.kill()
-            raise
 
-    def _answers(self) -> bool:
-        if self._child is None or not self._child.listens_on(self.smtp_port):
-            return False
-        try:
-            return httpx.get(f"{self.url}/health/ready", timeout=2, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+    def answers(self) -> bool:
+        return self.child.listens_on(self.smtp_port) and is_ready(self.url)
 
 
 def serve(

@@ -1,7 +1,6 @@
 """The people of the demonstration: invented agents of invented authorities, with names as France has them."""
 
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -103,10 +102,7 @@ def _checked(digits: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return "-".join(_words(text))
-
-
-def _words(text: str) -> Iterator[str]:
+    """The text as an address has it: ASCII, in lower case, hyphens between its words."""
     folded = unicodedata.normalize("NFKD", text.replace("œ", "oe").replace("Œ", "Oe").replace("æ", "ae"))
     kept = "".join(c if c.isascii() and c.isalnum() else " " for c in folded if not unicodedata.combining(c))
-    yield from kept.lower().split()
+    return "-".join(kept.lower().split())

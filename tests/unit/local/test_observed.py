@@ -1,13 +1,13 @@
-"""What the audit reads, it reads right: decisions, mails, and the people that they are about."""
+"""What the demonstration observes: decisions and mails, and the people that they are about."""
 
 from pathlib import Path
 from random import Random
 
 from stdnum.fr import siret as official
 
-from local.audit import Decisions, MailFiles, outcome_of
-from local.books import Answer
-from local.people import Population, siret
+from local.demo.model import Answer
+from local.demo.observed import DecisionLog, ReceivedMails, answer_in
+from local.demo.people import Population, siret
 
 
 def a_decision(request_id: str | None = "r", **facts: object) -> dict[str, object]:
@@ -17,29 +17,29 @@ def a_decision(request_id: str | None = "r", **facts: object) -> dict[str, objec
 
 
 def test_an_answer_is_counted_by_its_request_and_agent() -> None:
-    decisions = Decisions({})
-    decisions._count("AgentEnrolled", a_decision())
+    decisions = DecisionLog()
+    decisions.add("AgentEnrolled", a_decision())
     assert decisions.answers["r", "a"] == [Answer("enrolled")]
-    assert not decisions.followed
+    assert not decisions.consequences
 
 
 def test_what_has_no_request_followed() -> None:
-    decisions = Decisions({})
-    decisions._count("EnrolmentRefused", a_decision(None, reason="not_selected", asked="enrolment"))
-    assert decisions.followed == {(Answer("refused", "not_selected"), "s", "a"): 1}
+    decisions = DecisionLog()
+    decisions.add("EnrolmentRefused", a_decision(None, reason="not_selected", asked="enrolment"))
+    assert decisions.consequences == {(Answer("refused", "not_selected"), "s", "a"): 1}
     assert not decisions.answers
 
 
 def test_a_cancellation_is_no_withdrawal() -> None:
-    assert outcome_of("EnrolmentWithdrawn", {"by": "session_cancelled"}) == Answer("cancelled")
-    assert outcome_of("EnrolmentWithdrawn", {"by": "employer"}) == Answer("withdrawn")
+    assert answer_in("EnrolmentWithdrawn", {"by": "session_cancelled"}) == Answer("cancelled")
+    assert answer_in("EnrolmentWithdrawn", {"by": "employer"}) == Answer("withdrawn")
 
 
 def test_a_refused_withdrawal_leaves_the_enrolment_where_it_was() -> None:
-    decisions = Decisions({})
-    decisions._count("AgentEnrolled", a_decision())
-    decisions._count("EnrolmentRefused", a_decision("w", reason="deadline_passed", asked="withdrawal"))
-    assert decisions.standing["e"].outcome == "enrolled"
+    decisions = DecisionLog()
+    decisions.add("AgentEnrolled", a_decision())
+    decisions.add("EnrolmentRefused", a_decision("w", reason="deadline_passed", asked="withdrawal"))
+    assert decisions.enrolments["e"].outcome == "enrolled"
 
 
 def test_an_offer_ends_in_one_of_four_ways() -> None:
@@ -49,10 +49,10 @@ def test_an_offer_ends_in_one_of_four_ways() -> None:
         ("SeatOfferLapsed", {"cause": "expired"}, "lapsed"),
         ("EnrolmentWithdrawn", {"by": "agent"}, "withdrawn"),
     ):
-        decisions = Decisions({})
-        decisions._count("SeatOffered", a_decision(None))
+        decisions = DecisionLog()
+        decisions.add("SeatOffered", a_decision(None))
         assert decisions.open_offers() == 1
-        decisions._count(name, a_decision(**facts))
+        decisions.add(name, a_decision(**facts))
         assert decisions.offers == {"made": 1, ended: 1}
         assert decisions.open_offers() == 0
 
@@ -67,15 +67,15 @@ def write(
 
 def test_mails_are_counted_by_envelope_and_old_ones_do_not_count(tmp_path: Path) -> None:
     write(tmp_path, "old", "zoe@ville.example", "<0@x>")
-    mails = MailFiles(tmp_path)
+    mails = ReceivedMails(tmp_path)
     write(tmp_path, "new", "noel@ville.example", "<1@x>")
     assert mails.look() == 1
     assert mails.look() == 1
-    assert mails.received == {"noel@ville.example": 1}
+    assert mails.by_address == {"noel@ville.example": 1}
 
 
 def test_the_link_to_a_page_is_found_in_the_newest_mail_that_has_one(tmp_path: Path) -> None:
-    mails = MailFiles(tmp_path)
+    mails = ReceivedMails(tmp_path)
     to = "zoe@ville.example"
     assert mails.link_to(to, "/offre") is None
     for name, link in (("1", "http://x/offre/old"), ("2", "http://x/offre/new"), ("3", "http://x/autre/t")):

@@ -1,11 +1,13 @@
-"""The small sessions that the demonstration publishes beside the real offer, which fill within seconds."""
+"""The sessions of the demonstration: those of the real offer, and small ones that fill within seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local.people import TOWNS
+from local.demo.model import CatalogueSession
+from local.demo.people import TOWNS
 
 LOCAL_EVENT_OFFER = "ia-et-territoires"
 WEBINAR_OFFER = "webinaires-acculturation-ia"
@@ -13,17 +15,93 @@ INET_OFFER = "inet-conduire-transition-numerique"
 BESPOKE_OFFER = "sur-mesure-enjeux-ia"
 RESERVED_FOR = "bretagne"
 
+# How far a session's dates must be from now, so that no clock decides what the model cannot know.
+_MARGIN = timedelta(minutes=10)
+# How many days before a session letters go out that nobody requests.
+_LETTERS_DAYS_BEFORE = (1, 7, 15)
 _PARIS = ZoneInfo("Europe/Paris")
 _IN_EUROPE = 13  # of the delegations, which come first: the others have clocks of their own
 
 
-def where_it_is_day(now: datetime) -> str:
-    """A zone in whose day news may leave now: the letter of a replay waits for the morning of its session."""
+@dataclass(frozen=True)
+class DemoSessions:
+    """The sessions of the day: of the real offer by kind, and the `small` ones by the part they play."""
+
+    mooc: Sequence[CatalogueSession]
+    local_events: Sequence[CatalogueSession]
+    webinars: Sequence[CatalogueSession]
+    selective: Sequence[CatalogueSession]
+    not_yet_open: Sequence[CatalogueSession]
+    closed: Sequence[CatalogueSession]
+    small: Mapping[str, Sequence[CatalogueSession]]
+
+    def of_part(self, part: str) -> CatalogueSession:
+        """Return the only small session that plays this part."""
+        (session,) = self.small[part]
+        return session
+
+    def all(self) -> list[CatalogueSession]:
+        """Return every session for which there are requests, once."""
+        groups = (
+            self.mooc, self.local_events, self.webinars, self.selective, self.not_yet_open, self.closed,
+            *self.small.values(),
+        )  # fmt: skip
+        return list({session.session_id: session for group in groups for session in group}.values())
+
+
+def choose_sessions(
+    documents: Sequence[Mapping[str, Any]], small: Mapping[str, Sequence[CatalogueSession]], now: datetime
+) -> DemoSessions:
+    """Choose among all published sessions, as the API showed them, beside the small ones."""
+    small_ids = {session.session_id for group in small.values() for session in group}
+    real = [
+        CatalogueSession.of(document)
+        for document in documents
+        if document["status"] == "published"
+        and document["session_id"] not in small_ids
+        and not _has_letters_now(document, now)
+    ]
+    plain = [session for session in real if session.approval == "none"]
+
+    def is_open(session: CatalogueSession) -> bool:
+        return session.opens_at < now - _MARGIN and session.closes_at > now + _MARGIN
+
+    def of_format(name: str) -> list[CatalogueSession]:
+        return [session for session in plain if session.format == name and is_open(session)]
+
+    return DemoSessions(
+        mooc=of_format("mooc"),
+        local_events=of_format("local_event"),
+        webinars=of_format("webinar"),
+        selective=[
+            session
+            for session in real
+            if session.approval != "none"
+            and session.functions
+            and "agent" not in session.functions
+            and is_open(session)
+        ],
+        not_yet_open=[session for session in plain if session.opens_at > now + _MARGIN],
+        closed=[session for session in plain if session.closes_at < now - _MARGIN],
+        small=small,
+    )
+
+
+def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
+    """Say whether a reminder or joining instructions go out about now: nobody can count who gets them."""
+    zone = ZoneInfo(document["timezone"])
+    start = datetime.fromisoformat(document["starts_at"]).astimezone(zone)
+    moments = [start - timedelta(days=days) for days in _LETTERS_DAYS_BEFORE]
+    return any(abs(moment - now) < _MARGIN for moment in moments)
+
+
+def daytime_zone(now: datetime) -> str:
+    """Return a zone where it is day now: the letter of a replay waits for the morning of its session."""
     zones = ("Europe/Paris", "America/Martinique", "Indian/Reunion", "Pacific/Noumea")
     return next(zone for zone in zones if 8 <= now.astimezone(ZoneInfo(zone)).hour < 19)
 
 
-def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
+def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the sessions to draft, by the part that they play."""
     opened = now - timedelta(days=1)
 
@@ -56,7 +134,7 @@ def drafts(now: datetime) -> dict[str, list[dict[str, Any]]]:
                 starts_at=_iso(now - timedelta(minutes=30)),
                 ends_at=_iso(now + timedelta(hours=2)),
                 enrolment_closes_at=_iso(now + timedelta(hours=1)),
-                timezone=where_it_is_day(now),
+                timezone=daytime_zone(now),
             )
         ],
         "offers": [event(14, "L’IA au quotidien, atelier local", 3, waiting_list="offer")],

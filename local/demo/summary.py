@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.audit import Decisions
-from local.books import UNKNOWN_FORMAT, Books
-from local.verdict import demands_by_session
+from local.demo.comparison import Observed
+from local.demo.model import UNKNOWN_FORMAT, ReferenceModel
 
 FORMATS = {
     "mooc": "MOOC",
@@ -17,7 +16,7 @@ FORMATS = {
     "bespoke": "bespoke",
     UNKNOWN_FORMAT: "unknown session",
 }
-OUTCOMES = {
+COLUMNS = {
     "enrolled": "enrolled",
     "waitlisted": "waiting",
     "offered": "offered",
@@ -32,16 +31,9 @@ _WIDTH = 100
 
 
 def summary(
-    figures: Mapping[str, Any],
-    books: Books,
-    decisions: Decisions,
-    received: Counter[str],
-    details: Sequence[str],
+    figures: Mapping[str, Any], model: ReferenceModel, observed: Observed, details: Sequence[str]
 ) -> str:
-    """Return the table, the totals, and the differences if there are any.
-
-    `figures` is what `demo.json` holds; `received` counts the mails of each address.
-    """
+    """Return the table, the totals, and the differences if there are any. `figures`: as in `demo.json`."""
     offers, selection = figures["offers"], Counter(figures["selection"])
     totals = [
         "",
@@ -69,49 +61,45 @@ def summary(
         ),
         f"lost {figures['lost']}, duplicated {figures['duplicated']}, overbooked {figures['overbooked']}",
     ]
-    table, reasons = _table(books, decisions, received), _reasons(books, decisions)
-    return "\n".join(["", *table, *reasons, *totals, *(f"  {detail}" for detail in details), ""])
+    lines = [*_table(model, observed), *_reasons(model, observed), *totals]
+    return "\n".join(["", *lines, *(f"  {detail}" for detail in details), ""])
 
 
-def _table(books: Books, decisions: Decisions, received: Counter[str]) -> list[str]:
+def _table(model: ReferenceModel, observed: Observed) -> list[str]:
     """The rows: a format's sessions, the demands for seats there, where each stands now, and its mails."""
     demands: Counter[str] = Counter()
-    for session_id, number in demands_by_session(books).items():
-        demands[books.format_of(session_id)] += number
-    stand = Counter((books.format_of(one.session_id), one.outcome) for one in decisions.standing.values())
+    for session_id, number in model.demands().items():
+        demands[model.format_of(session_id)] += number
+    outcomes = Counter(
+        (model.format_of(last.session_id), last.outcome) for last in observed.decisions.enrolments.values()
+    )
     mails: Counter[str] = Counter()
-    for address, number in received.items():
-        mails[books.format_of_address.get(address, UNKNOWN_FORMAT)] += number
-    sessions = Counter(book.facts.format for book in books.sessions.values())
-    headings = ("format", "sessions", "demands", *OUTCOMES.values(), "mails")
+    for address, number in observed.mails.by_address.items():
+        mails[model.format_of_address.get(address, UNKNOWN_FORMAT)] += number
+    sessions = Counter(session.terms.format for session in model.sessions.values())
+    headings = ("format", "sessions", "demands", *COLUMNS.values(), "mails")
     counts = {
-        name: [sessions[key], demands[key], *(stand[key, outcome] for outcome in OUTCOMES), mails[key]]
+        name: [sessions[key], demands[key], *(outcomes[key, outcome] for outcome in COLUMNS), mails[key]]
         for key, name in FORMATS.items()
         if demands[key]
     }
     counts["all"] = [sum(column) for column in zip(*counts.values(), strict=True)]
-    rows = [headings, *((name, *map(_shown, numbers)) for name, numbers in counts.items())]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(headings))]
-    return [_line(row, widths) for row in rows]
+    rows = [headings, *((name, *(str(n or "–") for n in numbers)) for name, numbers in counts.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
-def _reasons(books: Books, decisions: Decisions) -> list[str]:
+def _reasons(model: ReferenceModel, observed: Observed) -> list[str]:
     """The refusals of each format, by reason."""
     lines = ["", "refused, by reason"]
     for key, name in FORMATS.items():
         reasons = Counter(
-            one.reason for one in decisions.standing.values() if books.format_of(one.session_id) == key
+            last.reason
+            for last in observed.decisions.enrolments.values()
+            if last.reason and model.format_of(last.session_id) == key
         )
-        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common() if reason)
-        if told:
+        if reasons:
             label = f"  {name:<16}"
-            lines += textwrap.wrap(told, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
+            text = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+            lines += textwrap.wrap(text, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
     return lines
-
-
-def _shown(number: int) -> str:
-    return str(number) if number else "–"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.drafts import drafts
+from local.demo.sessions import small_sessions
 from services.notifier.letters.timing import next_morning
 
 
@@ -12,5 +12,5 @@ from services.notifier.letters.timing import next_morning
 def test_the_replay_is_mailed_at_once_at_any_hour(day: datetime) -> None:
     for quarters in range(96):
         now = day + timedelta(minutes=15 * quarters)
-        [session] = drafts(now)["recorded"]
+        [session] = small_sessions(now)["recorded"]
         assert next_morning(now + timedelta(minutes=10), session["timezone"]) is None, now

@@ -1,36 +1,34 @@
 """The services' HTTP APIs as an organiser's program calls them, with the demonstration's token."""
 
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
 from local.failures import LocalStackError
 
 
-class Api:
-    """One service's API; an async context manager. What it refuses is a `LocalStackError`."""
+class ApiClient:
+    """One service's API. What it refuses is a `LocalStackError`."""
 
-    def __init__(self, service: str, url: str, token: str) -> None:
+    def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
-        self._client = httpx.AsyncClient(
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, service: str, url: str, token: str) -> AsyncIterator["ApiClient"]:
+        """Give a client of the API at `url`."""
+        async with httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            # A service that died is back in a few seconds: knock again, as any client would.
+            # A service that died is back in a few seconds: try again, as any client would.
             transport=httpx.AsyncHTTPTransport(retries=6),
             trust_env=False,
-        )
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._client.__aexit__(kind, error, trace)
+        ) as client:
+            yield cls(service, client)
 
     async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what a request is answered."""
@@ -46,7 +44,7 @@ class Api:
         """Say whether there is such a thing."""
         return (await self._client.get(path)).is_success
 
-    async def every(self, path: str) -> list[dict[str, Any]]:
+    async def items(self, path: str) -> list[dict[str, Any]]:
         """Return a whole list, however many pages it has."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
@@ -58,7 +56,7 @@ class Api:
                 return items
 
 
-async def press(link: str, **fields: str) -> None:
+async def submit_page(link: str, **fields: str) -> None:
     """Open the page behind a link in a mail and press its button, as its reader would."""
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         for answer in (await browser.get(link), await browser.post(link, data=fields)):

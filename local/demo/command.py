@@ -1,0 +1,65 @@
+"""`demo`: a day of enrolments on databases of its own, compared with the model to the last mail."""
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+
+from local.demo.comparison import compare, figures
+from local.demo.day import Day, Say
+from local.demo.observed import is_empty
+from local.demo.summary import summary
+from local.failures import LocalStackError
+from local.running import OFFER_DAY, signals_interrupt
+from local.stack import Stack, StackOptions, remove_data
+
+# A rehearsal is more impatient than the day it rehearses.
+IMPATIENCE = {
+    "ENROLMENT_PENDING_SESSION_SECONDS": "20",
+    "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
+    "ENROLMENT_GRACE_SECONDS": "1",
+}
+
+
+def demo(options: StackOptions, say: Say) -> int:
+    """Play the demonstration and return the exit code: 0 when the model and the system agree.
+
+    Runs on databases and a broker of its own, made anew, so that what `run` keeps stays as it is.
+    """
+    began = time.monotonic()
+    if options.environment.get("SMTP_HOST"):
+        raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
+    options = replace(
+        options, data=options.directory / "demo", fresh=True, extra={**options.extra, **IMPATIENCE}
+    )
+    with signals_interrupt():
+        try:
+            say("Starting Parcours …")
+            with Stack(options, say) as stack:
+                if not asyncio.run(is_empty(stack.database_url("enrolment"))):
+                    raise LocalStackError(
+                        "the demonstration needs an empty enrolment database; this one is in use"
+                    )
+                say(stack.load_offer(OFFER_DAY.isoformat()))
+                agreed = asyncio.run(_play(stack, say, began))
+                say("Stopping …")
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            return 130
+    if agreed:
+        remove_data(options.directory / "demo")
+    verdict = "Every seat and every mail is accounted for" if agreed else "THE BOOKS DO NOT AGREE"
+    say(f"{verdict}: {options.directory / 'demo.json'}")
+    return 0 if agreed else 1
+
+
+async def _play(stack: Stack, say: Say, began: float) -> bool:
+    """Play the day, write `demo.json`, say the summary, and return whether all is as it should be."""
+    async with Day.begin(stack, say, began) as day:
+        await day.play()
+        observed = await day.observed()
+    differences = compare(day.model, observed)
+    report = figures(day.model, observed, differences) | {"seconds": round(time.monotonic() - began, 1)}
+    (stack.directory / "demo.json").write_text(json.dumps(report, indent=2) + "\n")
+    say(summary(report, day.model, observed, differences.details))
+    return differences.none

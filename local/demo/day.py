@@ -1,0 +1,345 @@
+"""The day, played on a running stack: what is published and called in which order, and what is waited for."""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from local.demo.api_client import ApiClient, submit_page
+from local.demo.comparison import Observed
+from local.demo.model import CatalogueSession, ReferenceModel
+from local.demo.observed import (
+    DecisionLog,
+    ReceivedMails,
+    all_is_read,
+    read_databases,
+    superseded_mails,
+)
+from local.demo.people import Population
+from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
+from local.demo.requests import RequestScript
+from local.demo.sessions import DemoSessions, choose_sessions, private_session, small_sessions
+from local.failures import LocalStackError
+from local.stack import Stack
+from shared.messaging.broker import KafkaSettings, client_options
+
+DAY_SECONDS = 90.0
+PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
+OFFER_PAGE = "/inscriptions/offre"
+Say = Callable[[str], None]
+
+
+class TimeIsUp(Exception):
+    """What was waited for did not come: the comparison says what is missing."""
+
+
+class Day:
+    """One day on a running stack. `play` it, then compare `model` with what is `observed`."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        say: Say,
+        began: float,
+        *,
+        decisions: DecisionLog,
+        portals: Sequence[Portal],
+        catalogue: ApiClient,
+        enrolment: ApiClient,
+    ) -> None:
+        if stack.mailbox is None:
+            raise LocalStackError("the demonstration needs the stack's own mailbox")
+        self.model = ReferenceModel(())
+        self._decisions = decisions
+        self._mails = ReceivedMails(stack.mailbox.directory)
+        self._selection: dict[str, int] = {}
+        self._malformed = 0
+        self._random = Random(2025)
+        self._people = Population(secrets.token_hex(3), self._random)
+        self._stack = stack
+        self._deadline = time.monotonic() + DAY_SECONDS
+        self._portals = portals
+        self._catalogue = catalogue
+        self._enrolment = enrolment
+        self._progress = Progress(say, began)
+
+    @classmethod
+    @asynccontextmanager
+    async def begin(cls, stack: Stack, say: Say, began: float) -> AsyncIterator["Day"]:
+        """Give a day that is connected to the broker and the APIs. `began`: when the command began."""
+        async with AsyncExitStack() as connections:
+            enter = connections.enter_async_context
+            yield cls(
+                stack,
+                say,
+                began,
+                decisions=await enter(DecisionLog.follow(connection_of(stack, "demo-reader"))),
+                portals=[
+                    await enter(Portal.connect(name, connection_of(stack, f"portal-{name}")))
+                    for name in PORTALS
+                ],
+                catalogue=await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
+                enrolment=await enter(
+                    ApiClient.connect("enrolment service", stack.url("enrolment"), stack.token)
+                ),
+            )
+
+    async def play(self) -> None:
+        """Play the day, and wait until all is answered and mailed; for so long as the day lasts."""
+        try:
+            await self._play()
+        except TimeIsUp as late:
+            self._progress.say(f"Not in time: {late}")
+        self._show_progress(last=True)
+
+    async def observed(self) -> Observed:
+        """Return what happened until now."""
+        url = self._stack.database_url
+        databases = await read_databases(url("enrolment"), url("notifier"), self.model.requests)
+        self._mails.look()
+        return Observed(self._decisions, self._mails, databases, self._selection, self._malformed)
+
+    async def _play(self) -> None:
+        sessions = await self._publish_sessions()
+        script = RequestScript(sessions, self._people, self._random)
+        await self._request_seats(script, sessions)
+        await self._rank(script, sessions.of_part("selection"))
+        withdrawals = [*script.withdrawals(self.model), *script.approvals(self.model)]
+        await self._publish([*withdrawals, script.withdrawal_from(self.model, "selection")])
+        await self._answer_offers(script)
+        await self._cancel(sessions.of_part("to_cancel"))
+        await self._release_reserved_seats(sessions.of_part("reserved"))
+        await self._let_offers_lapse(script, sessions.of_part("offers"))
+        await self._accept_by_link(script, sessions.of_part("by_link"))
+        await self._publish(script.after_cancellation())
+        await self._wait_for_answers()
+        await self._wait_for_consequences("enrolled", "withdrawn")
+        await self._wait_for_mails()
+        await self._publish_replay(sessions.of_part("recorded"))
+        connection = connection_of(self._stack, "demo-auditor")
+        await self._wait_until("that everything is read", lambda: all_is_read(connection))
+
+    # --------------------------------------------------------------------------------------- the acts
+
+    async def _publish_sessions(self) -> DemoSessions:
+        """Publish the small sessions, and choose those of the day from all there are."""
+        now = datetime.now(UTC)
+        small: dict[str, list[CatalogueSession]] = {}
+        for part, drafts in small_sessions(now).items():
+            small[part] = []
+            for draft in drafts:
+                session_id = (await self._catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
+                published = await self._catalogue.call("POST", f"/api/v1/sessions/{session_id}/publish")
+                small[part].append(CatalogueSession.of(published))
+        chosen = choose_sessions(await self._catalogue.items("/api/v1/sessions"), small, now)
+        for session in chosen.all():
+            self.model.add_session(session)
+        return chosen
+
+    async def _request_seats(self, script: RequestScript, sessions: DemoSessions) -> None:
+        """Agents, groups and an authority request seats; what cannot be read comes too."""
+        bespoke = script.bespoke_training()
+        await self._publish([bespoke])
+        await self._publish(script.crowd())
+        for group in script.groups():  # one after the other: portals of their own would race
+            await self._publish([group])
+        await self._publish(script.reserved_seats())
+        await self._publish_malformed(sessions.of_part("popular"))
+        private = await self._agree_on_private_session(bespoke)
+        await self._publish(script.nominations(private, bespoke.agents))
+        # Requests for sessions that do not exist are answered last, when patience ends.
+        await self._wait_for_answers(but_unknown=True)
+
+    async def _agree_on_private_session(self, bespoke: PortalRequest) -> CatalogueSession:
+        """The delegation proposes, then agrees."""
+        path = f"/api/v1/bespoke-requests/{bespoke.ce_id}"
+        await self._wait_until("the authority's request", lambda: self._catalogue.exists(path))
+        advisor = {"name": "Claire Hébrard", "email": "conseil.occitanie@cnfpt.example"}
+
+        async def answer(**answer: object) -> dict[str, Any]:
+            self.model.answer_officer(officer_of(bespoke.agent)["email"])
+            return await self._catalogue.call("POST", f"{path}/answers", {"advisor": advisor, **answer})
+
+        await answer(answer="proposed")
+        answered = await answer(answer="agreed", session=private_session(datetime.now(UTC)))
+        document = await self._catalogue.call("GET", f"/api/v1/sessions/{answered['session_id']}")
+        session = CatalogueSession.of(document)
+        self.model.add_session(session)
+        return session
+
+    async def _rank(self, script: RequestScript, session: CatalogueSession) -> None:
+        """The organiser ranks who applied."""
+        ranked, not_selected = script.ranking(self.model)
+        self._selection = await self._enrolment.call(
+            "PUT",
+            f"/api/v1/sessions/{session.session_id}/selection",
+            {"ranked": ranked, "not_selected": not_selected},
+        )
+        self.model.select(session.session_id, ranked, not_selected)
+
+    async def _answer_offers(self, script: RequestScript) -> None:
+        """Who has an offer takes or leaves it; who is next then takes it; one stays silent."""
+        for declining in (True, False):
+            await self._wait_for_consequences("offered")
+            await self._publish(script.answers_to_offers(self.model, declining=declining))
+        await self._wait_for_answers(but_unknown=True)
+
+    async def _cancel(self, session: CatalogueSession) -> None:
+        await self._catalogue.call("POST", f"/api/v1/sessions/{session.session_id}/cancel")
+        self.model.cancel(session.session_id)
+        await self._wait_for_consequences("cancelled")
+
+    async def _release_reserved_seats(self, session: CatalogueSession) -> None:
+        """The reserved seats are released sooner than was planned: by the clock, while others wait."""
+        release_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        reserved = [
+            {"delegation": delegation, "seats": seats, "release_at": release_at}
+            for delegation, seats in session.reserved
+        ]
+        await self._catalogue.call(
+            "PATCH", f"/api/v1/sessions/{session.session_id}", {"reserved_seats": reserved}
+        )
+        self.model.release_reserved_seats(session.session_id)
+
+    async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
+        """Time runs out for who said nothing, and the next one takes the seat."""
+        self.model.let_offers_lapse(session.session_id)
+        await self._wait_for_consequences("lapsed", "offered")
+        await self._publish(script.acceptance_after_lapse(self.model))
+
+    async def _accept_by_link(self, script: RequestScript, session: CatalogueSession) -> None:
+        """An offer is accepted by the link in its mail, once the mails before it have gone."""
+        await self._wait_for_mails(but_unknown=True)
+        agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
+        await self._publish([script.withdrawal_from(self.model, "by_link")])
+
+        async def has_come() -> bool:
+            return self._mails.link_to(agent.email, OFFER_PAGE) is not None
+
+        await self._wait_until("the mail of an offer", has_come)
+        await submit_page(self._mails.link_to(agent.email, OFFER_PAGE) or "", reponse="oui")
+        self.model.answer_by_link(session.session_id, agent, accepted=True)
+
+    async def _publish_replay(self, session: CatalogueSession) -> None:
+        replay = {
+            "session_id": session.session_id,
+            "title": f"{session.title}, l’enregistrement",
+            "url": f"https://videos.example.org/replays/{session.session_id}",
+        }
+        await self._catalogue.call("POST", "/api/v1/replays", replay)
+        self.model.publish_replay(session.session_id)
+        await self._wait_for_mails()
+
+    # ------------------------------------------------------------------------------------- publishing
+
+    async def _publish(self, requests: Sequence[PortalRequest]) -> None:
+        """Send requests, an agent's always through the same portal, and have the model answer them."""
+        shares: list[list[PortalRequest]] = [[] for _ in self._portals]
+        for request in requests:
+            shares[int(request.agent.agent_id[-5:]) % len(shares)].append(request)
+        published = await asyncio.gather(
+            *(portal.publish(share) for portal, share in zip(self._portals, shares, strict=True))
+        )
+        sent = [request for share in published for request in share]
+        self._progress.records += len(sent)
+        self.model.receive(sent)
+        self._show_progress()
+
+    async def _publish_malformed(self, session: CatalogueSession) -> None:
+        portal = self._portals[0]
+        records = malformed_records(PortalRequest(session.session_id, self._people.agent()), portal.source)
+        await portal.publish_raw([*records.parked, *records.ignored])
+        self._progress.records += len(records.parked) + len(records.ignored)
+        self._malformed += len(records.parked)
+
+    # --------------------------------------------------------------------------------------- waiting
+
+    async def _wait_for_answers(self, *, but_unknown: bool = False) -> None:
+        due = {
+            key
+            for key, answer in self.model.answers.items()
+            if not (but_unknown and answer.reason == "unknown_session")
+        }
+
+        async def all_answered() -> bool:
+            return due <= self._decisions.answers.keys()
+
+        await self._wait_until("answers", all_answered)
+
+    async def _wait_for_consequences(self, *outcomes: str) -> None:
+        """Return once all consequences with these outcomes have come, from requests or from the clock.
+
+        Only these: one thing that is wrong elsewhere must not end the day for what comes after it.
+        """
+
+        async def all_came() -> bool:
+            came = self._decisions.consequences
+            return all(self.model.consequences_of(outcome) <= came for outcome in outcomes)
+
+        await self._wait_until(f"who is {' or '.join(outcomes)}", all_came)
+
+    async def _wait_for_mails(self, *, but_unknown: bool = False) -> None:
+        late = sum(answer.reason == "unknown_session" for answer in self.model.answers.values())
+
+        async def all_settled() -> bool:
+            superseded = await superseded_mails(self._stack.database_url("notifier"))
+            due = self.model.mails.total() - (late if but_unknown else 0)
+            return self._mails.look() + superseded.total() >= due
+
+        await self._wait_until("mails", all_settled)
+
+    async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Return when the condition is true. Raises `TimeIsUp` when the day is over before."""
+        while not await condition():
+            if time.monotonic() > self._deadline:
+                raise TimeIsUp(what)
+            self._show_progress()
+            await asyncio.sleep(0.1)
+
+    def _show_progress(self, *, last: bool = False) -> None:
+        def counts() -> str:
+            return (
+                f"{len(self._decisions.answers)} of {self.model.answers_due()} answers, "
+                f"{self._mails.look()} of {self.model.mails.total()} mails"
+            )
+
+        self._progress.show(counts, last=last)
+
+
+class Progress:
+    """Says how far it is: on a terminal in one line that changes, else every few seconds."""
+
+    def __init__(self, say: Say, began: float) -> None:
+        self.say = say
+        self.records = 0
+        self._began = began
+        self._shown = ""
+        self._shown_at = 0.0
+        self._terminal = sys.stdout.isatty()
+
+    def show(self, counts: Callable[[], str], *, last: bool) -> None:
+        """Show the counts, unless they were shown a moment ago; the last ones always."""
+        now = time.monotonic()
+        if now - self._shown_at < (0.25 if self._terminal else 3) and not last:
+            return
+        self._shown_at = now
+        text = f"{self.records} records published, {counts()}"
+        line = f"{now - self._began:5.0f} s  {text}"
+        if self._terminal:
+            sys.stdout.write(f"\r\033[K{line}" + ("\n" if last else ""))
+            sys.stdout.flush()
+        elif text != self._shown:
+            self.say(line)
+        self._shown = text
+
+
+def connection_of(stack: Stack, client_id: str) -> dict[str, Any]:
+    """Return how to reach the stack's broker: an external one with the security that the environment says."""
+    if stack.broker is not None:
+        return {"bootstrap_servers": stack.kafka, "client_id": client_id}
+    return client_options(KafkaSettings(kafka_bootstrap_servers=stack.kafka), client_id)

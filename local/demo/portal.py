@@ -1,0 +1,225 @@
+"""A simulated portal: publishes CloudEvents to the portals' topics as a foreign program would.
+
+It writes headers and JSON by hand from the published contract and imports none of the project's event
+classes, so that whoever plays it checks the contract from outside. It can also send what a broken
+program would.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from local.demo.people import Agent
+
+ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
+
+Headers = list[tuple[str, bytes | None]]
+Record = tuple[bytes | None, bytes | None, Headers]
+"""Key, value, headers."""
+
+
+class RequestKind(StrEnum):
+    """What a portal requests."""
+
+    ENROLMENT = "EnrolmentRequested"
+    GROUP = "GroupEnrolmentRequested"
+    WITHDRAWAL = "WithdrawalRequested"
+    APPROVAL = "ApprovalDecided"
+    OFFER_ANSWER = "SeatOfferAnswered"
+    NOMINATION = "TraineesNominated"
+    BESPOKE = "BespokeTrainingRequested"
+
+
+class ContentMode(StrEnum):
+    """The two ways in which a CloudEvent sits in a Kafka record."""
+
+    BINARY = "binary"
+    STRUCTURED = "structured"
+
+
+@dataclass(frozen=True)
+class PortalRequest:
+    """One request, before it is sent. The same `ce_id` twice is a redelivery.
+
+    `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
+    offer is accepted, an approval granted, a group is to have all its seats or none.
+    """
+
+    session_id: str
+    agent: Agent
+    kind: RequestKind = RequestKind.ENROLMENT
+    mode: ContentMode = ContentMode.BINARY
+    ce_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    extra_headers: tuple[tuple[str, bytes | None], ...] = ()
+    agents: tuple[Agent, ...] = ()
+    says_yes: bool = True
+
+    @property
+    def topic(self) -> str:
+        return BESPOKE if self.kind in (RequestKind.NOMINATION, RequestKind.BESPOKE) else ENROLMENTS
+
+    @property
+    def key(self) -> str:
+        return self.agent.siret if self.topic == BESPOKE else self.session_id
+
+    def data(self) -> dict[str, object]:
+        """Return the event's data."""
+        session = {"session_id": self.session_id}
+        about = {**session, "agent_id": self.agent.agent_id}
+        several = {"agents": [agent.as_json() for agent in self.agents]}
+        authority = {"siret": self.agent.siret}
+        match self.kind:
+            case RequestKind.ENROLMENT:
+                return {**session, "agent": self.agent.as_json(), "approval": None}
+            case RequestKind.WITHDRAWAL:
+                return {**about, "reason": "Empêchement de dernière minute"}
+            case RequestKind.OFFER_ANSWER:
+                return {**about, "accepted": self.says_yes}
+            case RequestKind.APPROVAL:
+                return {**about, "granted": self.says_yes, "decided_by": "Service formation"}
+            case RequestKind.GROUP:
+                officer = officer_of(self.agent)
+                return {**session, **several, "requested_by": officer, "all_or_nothing": self.says_yes}
+            case RequestKind.NOMINATION:
+                return {**authority, **session, **several, "nominated_by": officer_of(self.agent)}
+            case RequestKind.BESPOKE:
+                return {
+                    **authority,
+                    "authority": self.agent.employer,
+                    "delegation": self.agent.delegation,
+                    "requested_by": officer_of(self.agent),
+                    "theme": "enjeux-ia",
+                    "trainees": len(self.agents),
+                }
+
+
+def officer_of(agent: Agent) -> dict[str, str]:
+    """Return the training officer of the agent's authority, in this demonstration, as a contact."""
+    name, _, town = agent.email.partition("@")
+    return {"name": "Nadia Renard", "email": f"formation.{name}@{town}"}
+
+
+@dataclass(frozen=True)
+class SentRequest:
+    """A request that the broker has taken, and where: the offset is its order of receipt in its session."""
+
+    request: PortalRequest
+    partition: int
+    offset: int
+    sent_at: datetime
+
+
+class Portal:
+    """One portal, connected to the broker."""
+
+    def __init__(self, name: str, producer: AIOKafkaProducer) -> None:
+        self.source = f"/portals/{name}"
+        self._producer = producer
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, name: str, connection: Mapping[str, Any]) -> AsyncIterator["Portal"]:
+        """Give a portal that is connected as aiokafka's `connection` says."""
+        producer = AIOKafkaProducer(**connection, acks="all", linger_ms=5, max_request_size=1_000_000)
+        await producer.start()
+        try:
+            yield cls(name, producer)
+        finally:
+            await producer.stop()
+
+    async def publish(self, requests: Iterable[PortalRequest]) -> list[SentRequest]:
+        """Send requests in their order and return them once the broker has acknowledged all."""
+        sending = []
+        for request in requests:
+            sent_at = datetime.now(UTC)
+            sending.append(
+                (request, sent_at, await self._send(request.topic, record_of(request, self.source)))
+            )
+        return [
+            SentRequest(request, place.partition, place.offset, sent_at)
+            for request, sent_at, place in [(request, at, await future) for request, at, future in sending]
+        ]
+
+    async def publish_raw(self, records: Sequence[Record]) -> None:
+        """Send records to the topic of enrolments as they are."""
+        await asyncio.gather(*[await self._send(ENROLMENTS, record) for record in records])
+
+    async def _send(self, topic: str, record: Record) -> "asyncio.Future[Any]":
+        key, value, headers = record
+        future: asyncio.Future[Any] = await self._producer.send(topic, value, key, headers=headers)
+        return future
+
+
+def record_of(request: PortalRequest, source: str) -> tuple[bytes, bytes, Headers]:
+    """Return the record of a request, as CloudEvents' Kafka binding has it."""
+    attributes = {
+        "specversion": "1.0",
+        "id": request.ce_id,
+        "type": f"fr.cnfpt.portal.{request.kind}.v1",
+        "source": source,
+        "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "subject": request.key,
+    }
+    document: Mapping[str, object] = request.data()
+    headers: Headers
+    if request.mode is ContentMode.STRUCTURED:
+        document = {**attributes, "datacontenttype": "application/json", "data": document}
+        headers = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+    else:
+        headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+        traceparent = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+        headers += [("content-type", b"application/json"), ("traceparent", traceparent.encode())]
+    value = json.dumps(document, ensure_ascii=False).encode()
+    return request.key.encode(), value, [*headers, *request.extra_headers]
+
+
+@dataclass(frozen=True)
+class MalformedRecords:
+    """What a broken program sends: records to be parked, and one that is simply not for us."""
+
+    parked: list[Record]
+    ignored: list[Record]
+
+
+def malformed_records(good: PortalRequest, source: str) -> MalformedRecords:
+    """Return unreadable records, each a spoilt copy of a good request, in the good one's partition."""
+    key, value, headers = record_of(good, source)
+    data, agent = good.data(), good.agent.as_json()
+
+    def spoilt(content: bytes | None = value, **changed_headers: bytes | None) -> Record:
+        """The record with other content or headers, and an id of its own: it is an event of its own."""
+        changes = {"ce_id": str(uuid.uuid4()).encode(), **changed_headers}
+        return key, content, [(name, changes.get(name, kept)) for name, kept in headers]
+
+    def with_data(**changes: object) -> Record:
+        return spoilt(json.dumps({**data, **changes}).encode())
+
+    return MalformedRecords(
+        parked=[
+            spoilt(b"\xff\xfe\x00 not text at all"),
+            spoilt(value[: len(value) // 2]),
+            spoilt(b"[]"),
+            spoilt(None),
+            (key, value, []),
+            spoilt(ce_id=None),
+            spoilt(ce_id=b"\xe9\xff"),
+            spoilt(ce_id=b"not-a-uuid"),
+            spoilt(ce_type=None),
+            spoilt(json.dumps({"session_id": good.session_id}).encode()),
+            with_data(session_id=17),
+            with_data(agent={**agent, "function": "stagiaire"}),
+            with_data(agent={**agent, "email": "a@b.example\r\nBcc: c@d.example"}),
+            with_data(agent={**agent, "given_name": "Zoé\nDurand"}),
+            spoilt(b"{" + b" " * 900_000),
+            (None, b"{", [("content-type", b"application/cloudevents+json")]),
+        ],
+        ignored=[spoilt(ce_type=b"fr.cnfpt.portal.SomethingNew.v1")],
+    )

@@ -1,0 +1,80 @@
+"""What all servers of the stack have in common: a child process, started, stopped and started again."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import ClassVar, Self
+
+from local.children import Child
+from local.failures import LocalStackError
+from local.readiness import wait_until
+
+
+class Server(ABC):
+    """A server in a child process; a context manager that stops it. `title` is its name in messages."""
+
+    title: ClassVar[str]
+    start_seconds: ClassVar[float] = 20.0
+    grace_seconds: ClassVar[float] = 5.0
+    _child: Child | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id. Raises `LocalStackError` when it does not run."""
+        return self.child.pid
+
+    @property
+    def child(self) -> Child:
+        """The process. Raises `LocalStackError` when it was stopped."""
+        if self._child is None:
+            raise LocalStackError(f"{self.title} is not running")
+        return self._child
+
+    def running(self) -> bool:
+        """Say whether the process is alive."""
+        return self._child is not None and self._child.running()
+
+    def stop(self) -> None:
+        """Stop it as it wants to be stopped; what it keeps on disk stays."""
+        if self._child is not None:
+            self._child.stop(self.grace_seconds)
+            self._child = None
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash or a power cut would; `restart` recovers."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self) -> None:
+        """Start again on the same ports and data, whether it was stopped, killed or is running."""
+        self.stop()
+        self.launch()
+
+    def launch(self) -> None:
+        """Start the process and return once it answers; else end it and raise `LocalStackError`."""
+        self._child = self.start_process()
+        try:
+            wait_until(
+                self.answers,
+                seconds=self.start_seconds,
+                what=f"an answer from {self.title}",
+                child=self._child,
+            )
+        except BaseException:
+            self._child.kill()
+            raise
+
+    @abstractmethod
+    def start_process(self) -> Child:
+        """Start the process."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Say whether it does its work; a stranger's answer from its port does not count."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

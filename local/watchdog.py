@@ -1,0 +1,54 @@
+"""A small watchdog process that ends the children of a supervisor that was killed with -9.
+
+Run as a script with a pipe on standard input: `+PID SIGNAL` has a process watched, `-PID` no longer. The pipe
+closes when the supervisor is gone, however it went; whoever is still watched then gets its signal, and
+SIGKILL five seconds later. Linux' PR_SET_PDEATHSIG would be shorter, but it fires when the starting *thread*
+ends, is lost when the child changes its user (Postgres started by root), does not exist on macOS, and cannot
+let Postgres shut down properly.
+
+Standard library only, and it must never import the project: it starts with every stack.
+"""
+
+import os
+import signal
+import sys
+import time
+
+GRACE_SECONDS = 5.0
+
+
+def watch() -> None:
+    """Follow the pipe until it closes, then end what is left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    watched: dict[int, int] = {}
+    for line in sys.stdin:
+        if line.startswith("+"):
+            pid, number = line[1:].split()
+            watched[int(pid)] = int(number)
+        elif line.startswith("-"):
+            watched.pop(int(line[1:]), None)
+    end_all(watched)
+
+
+def end_all(watched: dict[int, int]) -> None:
+    """Signal the processes, the last started first, and kill those that stay."""
+    for pid in reversed(list(watched)):
+        _send(pid, watched[pid])
+    deadline = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < deadline and any(_send(pid, 0) for pid in watched):
+        time.sleep(0.05)
+    for pid in watched:
+        _send(pid, signal.SIGKILL)
+
+
+def _send(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    watch()
