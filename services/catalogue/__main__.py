@@ -1,14 +1,14 @@
 """``python -m services.catalogue serve | migrate | load-offer | dead-letters … | outbox …``."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.catalogue import loading
 from services.catalogue.app import DEFINITION
-from services.catalogue.offer_files import OFFER, OfferError
+from services.catalogue.offer_files.reading import OFFER, OfferError, read, whole_weeks_since
+from services.catalogue.service import loading
 from shared import migrations
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import CannotRun, Process
@@ -31,13 +31,15 @@ def load_offer(
     ] = OFFER,
 ) -> None:
     """Load the offer and say in three lines what was done."""
-    day = None if as_of is None else as_of.date()
+    shift = timedelta(0) if as_of is None else whole_weeks_since(as_of.date())
 
     async def load(process: Process) -> loading.Summary:
         lacking = await migrations.missing(process.database, process.revisions)
         if lacking is not None:
             raise CannotRun(f"{lacking}: run 'python -m services.catalogue migrate' first.")
-        return await loading.load(process.database, directory, as_of=day)
+        files = read(directory, shift=shift)
+        async with process.database.transaction() as tx:
+            return await loading.load(tx, files)
 
     try:
         typer.echo(in_process(DEFINITION, load))

@@ -1,10 +1,9 @@
-"""Time in: what the clock owes the sessions, once however many replicas run; what is to be forgotten."""
+"""Time in: what the clock has to announce of sessions, and what is to be forgotten."""
 
 import functools
 from datetime import timedelta
 
-from services.catalogue import rules
-from services.catalogue.store import bespoke, logins, sessions
+from services.catalogue.service import retention, sessions
 from shared import clock
 from shared.database import Database
 from shared.process import Job
@@ -32,17 +31,13 @@ async def announce_due(database: Database) -> float:
     """
     now = clock.now()
     async with database.transaction() as tx:
-        due = await sessions.claim_due(tx, now, most=BATCH)
-        await sessions.save_announced(tx, [rules.announce(session, now) for session in due])
-        next_at = await sessions.next_announcement_after(tx, now)
-    if len(due) == BATCH:
+        announced, next_at = await sessions.announce_due(tx, now, most=BATCH)
+    if announced == BATCH:
         return 0
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())
 
 
 async def forget(database: Database, kept: timedelta) -> None:
-    """Forget whom bespoke requests named, ``kept`` after they last moved; and logins that have run out."""
-    now = clock.now()
+    """Forget whom bespoke requests named, ``kept`` after they last changed; and expired logins."""
     async with database.quiet_transaction() as tx:
-        await bespoke.forget(tx, now - kept)
-        await logins.purge(tx, now)
+        await retention.forget(tx, clock.now(), bespoke_kept=kept)

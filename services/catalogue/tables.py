@@ -1,18 +1,17 @@
 """The catalogue's tables. Only its store reads and writes them; they are never a contract."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    ColumnElement,
     Identity,
     Index,
-    Table,
     func,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
@@ -37,21 +36,23 @@ def _changed_at() -> Any:
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-def _search_vector() -> Any:
-    """What French full text search finds the row by; a trigger keeps it."""
-    return Field(sa_column=Column(TSVECTOR, server_default=text("''"), nullable=False))
+_R = TypeVar("_R", bound=type[SQLModel])
 
 
-def matches(search_vector: Column[Any], query: str) -> ColumnElement[bool]:
-    """Whether a row matches what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*."""
-    return search_vector.bool_op("@@")(func.websearch_to_tsquery("french", func.french_words(query)))
+def _searchable(row: _R) -> _R:
+    """Add what French full text search finds the rows by; a trigger keeps it. It is never read."""
+    table = inspect(row).local_table
+    vector = Column("search_vector", TSVECTOR, server_default=text("''"), nullable=False)
+    table.append_column(vector)
+    Index(f"ix_{table.name}_search_vector", vector, postgresql_using="gin")
+    return row
 
 
+@_searchable
 class OfferRow(_Row, table=True):
     """An offer. ``terms`` are what its sessions have unless they say otherwise."""
 
     __tablename__ = "offer"
-    __table_args__ = (Index("ix_offer_search_vector", "search_vector", postgresql_using="gin"),)
 
     offer_id: str = Field(primary_key=True)
     format: str
@@ -62,7 +63,6 @@ class OfferRow(_Row, table=True):
     source: str
     choices: list[str] = _json()
     changed_at: datetime = _changed_at()
-    search_vector: str = _search_vector()
 
 
 class ThemeRow(_Row, table=True):
@@ -74,6 +74,7 @@ class ThemeRow(_Row, table=True):
     title: str
 
 
+@_searchable
 class SessionRow(_Row, table=True):
     """A session: its plan, its one decision (``status``) and what the clock has announced of it.
 
@@ -95,7 +96,6 @@ class SessionRow(_Row, table=True):
         Index("ix_session_format", "format", "starts_at", "session_id"),
         Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
         Index("ix_session_length", text("(ends_at - starts_at)")),
-        Index("ix_session_search_vector", "search_vector", postgresql_using="gin"),
         Index(
             "ix_session_next_announcement_at",
             "next_announcement_at",
@@ -133,7 +133,6 @@ class SessionRow(_Row, table=True):
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
-    search_vector: str = _search_vector()
 
 
 class OccupancyRow(_Row, table=True):
@@ -150,6 +149,7 @@ class OccupancyRow(_Row, table=True):
     changed_at: datetime = _changed_at()
 
 
+@_searchable
 class ResourceRow(_Row, table=True):
     """A replay, a dossier or a community, open to everyone."""
 
@@ -158,7 +158,6 @@ class ResourceRow(_Row, table=True):
         Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
         Index("ix_resource_session_id", "session_id", postgresql_where=text("session_id IS NOT NULL")),
         Index("ix_resource_url", "url", postgresql_using="hash"),
-        Index("ix_resource_search_vector", "search_vector", postgresql_using="gin"),
     )
 
     resource_id: UUID = Field(primary_key=True)
@@ -173,7 +172,6 @@ class ResourceRow(_Row, table=True):
     session_id: UUID | None
     source: str | None
     changed_at: datetime = _changed_at()
-    search_vector: str = _search_vector()
 
 
 class BespokeRequestRow(_Row, table=True):
@@ -244,22 +242,3 @@ mechanisms.add_to(_registry.metadata)
 
 metadata = _registry.metadata
 """All tables of this database, for its migrations."""
-
-
-def _table(name: str) -> Table:
-    return metadata.tables[name]
-
-
-offer = _table("offer")
-theme = _table("theme")
-session = _table("session")
-occupancy = _table("occupancy")
-resource = _table("resource")
-bespoke_request = _table("bespoke_request")
-login = _table("login")
-audit_log = _table("audit_log")
-
-
-def columns_of(table: Table) -> tuple[Column[Any], ...]:
-    """All that is ever read of a row: its search vector is only searched."""
-    return tuple(column for column in table.c if column.name != "search_vector")

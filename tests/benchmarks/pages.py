@@ -17,14 +17,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from local.postgres import PostgresServer
-from services.catalogue import api, loading, pages, tables
+from services.catalogue import api, pages, tables
 from services.catalogue.app import REVISIONS
-from services.catalogue.offer_files import OFFER
+from services.catalogue.offer_files.reading import OFFER
 from services.catalogue.pages import filters
-from services.catalogue.store import sessions
+from services.catalogue.store import session_lists
 from shared import clock, migrations
 from shared.auth import Tokens
 from shared.database import Database
+from tests.support.catalogue import load
 from tests.support.serving import serving
 
 SESSIONS = 5_000
@@ -98,7 +99,7 @@ def _catalogue() -> Iterator[tuple[str, str]]:
 
 
 async def _fill(database: Database, offer: Path = OFFER) -> None:
-    summary = await loading.load(database, offer)
+    summary = await load(database, offer)
     async with database.quiet_transaction() as tx:
         await tx.execute(text(_MANY), {"copies": SESSIONS // summary.new})
         await tx.execute(text(_OCCUPANCY))
@@ -126,7 +127,9 @@ async def _plan(url: str, path: str) -> Sequence[str]:
     database = Database(url, application_name="bench-plans")
     try:
         async with database.quiet_transaction() as tx:
-            return [row[0] for row in await tx.execute(_Explained(sessions.page_query(wanted, None, 21)))]
+            return [
+                row[0] for row in await tx.execute(_Explained(session_lists.page_query(wanted, None, 21)))
+            ]
     finally:
         await database.close()
 
@@ -136,7 +139,7 @@ class _Explained(Executable, ClauseElement):
 
     inherit_cache = False
 
-    def __init__(self, query: Select[Any]) -> None:
+    def __init__(self, query: Select[*tuple[Any, ...]]) -> None:
         self.query = query
 
 

@@ -15,13 +15,13 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import text
 
-from services.catalogue import api, loading, pages
-from services.catalogue.offer_files import OFFER
-from services.catalogue.rules import BespokeRequest
-from services.catalogue.store import bespoke
+from services.catalogue import api, pages
+from services.catalogue.rules.bespoke import BespokeRequest
+from services.catalogue.service import bespoke
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.vocabulary import Contact
+from tests.support.catalogue import load
 from tests.support.serving import serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
@@ -81,7 +81,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     @asynccontextmanager
     async def catalogue(address: str) -> AsyncIterator[object]:
         database = Database(url, application_name="browser-test")
-        await loading.load(database, OFFER, as_of=date(2025, 3, 20))
+        await load(database, as_of=date(2025, 3, 20))
         async with database.transaction() as tx:
             await tx.execute(text(_OCCUPANCY))
             await bespoke.receive(tx, [DEMAND])

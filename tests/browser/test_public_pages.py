@@ -5,13 +5,13 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from services.catalogue import offer_files
+from services.catalogue.rules.offers import loaded_session_id
 from tests.browser.conftest import Served, violations
 
 pytestmark = pytest.mark.browser
 
-MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
+RENNES = loaded_session_id("ia-et-territoires", "rennes")
 PAGES = {
     "home": "/",
     "list": "/sessions",

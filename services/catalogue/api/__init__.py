@@ -13,7 +13,7 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     api = new_api("catalogue", "The offers, their sessions and their resources; how organisers publish them.")
     api.state.database = database
     api.state.tokens = tokens
-    failures.told_as_problems(api)
+    failures.answer_with_problems(api)
     api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
     api.include_router(public.router)
     api.include_router(management.router)

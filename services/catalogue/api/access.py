@@ -1,16 +1,15 @@
 """Who asks, what they may see and touch, and where the answers are."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from services.catalogue.desk.sessions import viewer_of
-from services.catalogue.store.sessions import PUBLIC, Viewer
+from services.catalogue.rules.searching import PUBLIC, Viewer
+from services.catalogue.service.access import viewer_of
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
-from shared.http import Problem
 
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
@@ -20,8 +19,6 @@ _Documented = Annotated[
 
 _check = requires(Role.ORGANISER)
 _known = requires(*Role)
-
-T = TypeVar("T")
 
 
 def _database(request: Request) -> SharedDatabase:
@@ -67,10 +64,3 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you 
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 AnyViewer = Annotated[Viewer, Depends(_viewer)]
-
-
-def found(what: T | None, name: str) -> T:
-    """What was looked for. Raises a 404: what belongs to others does not exist."""
-    if what is None:
-        raise Problem(404, "Not found", f"There is no {name}, or it is not yours.")
-    return what

@@ -6,12 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.catalogue.api.access import Database, IfMatch, Organiser, found
-from services.catalogue.desk import bespoke as desk
-from services.catalogue.desk.requests import BespokeAnswerRequest
-from services.catalogue.desk.sessions import viewer_of
-from services.catalogue.rules import BespokeRequest, BespokeState
-from services.catalogue.store import bespoke
+from services.catalogue.api.access import Database, IfMatch, Organiser
+from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
+from services.catalogue.service import bespoke
+from services.catalogue.service.commands import BespokeAnswerRequest
 from shared.events.vocabulary import Contact, Instant
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
@@ -59,9 +57,12 @@ async def list_requests(
     """Those of the token's delegation; all, for those who act everywhere."""
     after = position(query.cursor, _KEY)
     async with database.quiet_transaction() as tx:
-        rows = await bespoke.page(tx, viewer_of(organiser), after, query.limit + 1, state=query.state)
+        requests = await bespoke.page(tx, organiser, after, query.limit + 1, state=query.state)
     return page_of(
-        rows, query.limit, show=_body, key=lambda one: (one.received_at.isoformat(), str(one.request_id))
+        requests,
+        query.limit,
+        show=_body,
+        key=lambda request: (request.received_at.isoformat(), str(request.request_id)),
     )
 
 
@@ -71,8 +72,8 @@ async def show_request(
 ) -> BespokeBody:
     """What was asked, by whom, and what was answered."""
     async with database.quiet_transaction() as tx:
-        request = await bespoke.shown(tx, request_id, viewer_of(organiser))
-    return _answer(found(request, f"bespoke request {request_id}"), response)
+        request = await bespoke.show(tx, organiser, request_id)
+    return _answer(request, response)
 
 
 @router.post("/{request_id}/answers", summary="Qualify, propose, agree or decline")
@@ -86,11 +87,13 @@ async def answer_request(
     response: Response,
 ) -> BespokeBody:
     """The authority is told. An agreement publishes the private session that its agents are nominated for."""
-    return _answer(await desk.answer(database, organiser, request_id, answer, tags=if_match), response)
+    async with database.transaction() as tx:
+        request = await bespoke.answer(tx, organiser, request_id, answer, tags=if_match)
+    return _answer(request, response)
 
 
 def _answer(request: BespokeRequest, response: Response) -> BespokeBody:
-    response.headers["ETag"] = f'"{desk.tag_of(request)}"'
+    response.headers["ETag"] = f'"{bespoke.tag_of(request)}"'
     return _body(request)
 
 

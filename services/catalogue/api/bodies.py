@@ -1,4 +1,4 @@
-"""What is said over HTTP about offers, sessions and resources, and what may be asked."""
+"""Offers, sessions and resources as they are shown over HTTP."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -7,12 +7,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.catalogue import rules
-from services.catalogue.rules import Terms
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import Listed
-from services.catalogue.store.trail import Written
+from services.catalogue.rules.lifecycle import state_of
+from services.catalogue.rules.offers import Offer, Terms
+from services.catalogue.rules.resources import Resource
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.tables import AuditLogRow
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import (
     Format,
@@ -82,19 +81,16 @@ class HistoryBody(BaseModel):
     changes: dict[str, tuple[Any, Any]]
 
 
-def history_body(written: Written) -> HistoryBody:
-    """A line of the audit, as it is shown."""
-    line = written.line
-    return HistoryBody(
-        at=written.at, actor=line.actor, action=line.action, version=line.version, changes=dict(line.changes)
-    )
+def history_body(entry: AuditLogRow) -> HistoryBody:
+    """An entry of the audit log, as it is shown."""
+    return HistoryBody(**{name: getattr(entry, name) for name in HistoryBody.model_fields})
 
 
-def session_body(listed: Listed, now: datetime) -> SessionBody:
+def session_body(listed: ListedSession, now: datetime) -> SessionBody:
     """A session as it is shown at ``now``."""
     occupancy = None if listed.occupancy is None else OccupancyBody(**asdict(listed.occupancy))
     return SessionBody(
-        **rules.state_of(listed.session, now), **asdict(listed.presentation), occupancy=occupancy
+        **state_of(listed.session, now), **asdict(listed.session.presentation), occupancy=occupancy
     )
 
 

@@ -1,12 +1,11 @@
-"""What the desk did not do, as problems (RFC 9457)."""
+"""What the service did not do, as problems (RFC 9457)."""
 
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response
 
-from services.catalogue.desk.failures import (
+from services.catalogue.service.failures import (
     Impossible,
-    Invalid,
     Missing,
     NotYours,
     PublishedDifferently,
@@ -14,11 +13,9 @@ from services.catalogue.desk.failures import (
 )
 from shared.http import Problem
 
-_INVALID = "The request is not valid"
 
-
-def told_as_problems(api: FastAPI) -> None:
-    """Answer each failure of the desk with its problem."""
+def answer_with_problems(api: FastAPI) -> None:
+    """Answer each failure of the service with its problem."""
     for failure, problem in _PROBLEMS.items():
         api.add_exception_handler(failure, _handler(problem))
 
@@ -42,21 +39,16 @@ def _not_yours(error: NotYours) -> Problem:
     return Problem(403, "Not your delegation", str(error))
 
 
-def _invalid(error: Invalid) -> Problem:
-    errors = [{"field": f"body.{one.field}", "message": one.message} for one in error.wrong]
-    return Problem(422, _INVALID, str(error), errors=errors)
-
-
 def _impossible(error: Impossible) -> Problem:
     errors = [
         {
             "field": f"body.{problem.field}" if problem.field else "",
-            "code": problem.refusal.value,
+            **({"code": problem.refusal.value} if problem.refusal else {}),
             "message": problem.detail,
         }
         for problem in error.problems
     ]
-    status, title = (409, "Not possible now") if error.for_now else (422, _INVALID)
+    status, title = (409, "Not possible now") if error.for_now else (422, "The request is not valid")
     return Problem(status, title, str(error), errors=errors)
 
 
@@ -68,7 +60,6 @@ _PROBLEMS: dict[type[Exception], Callable[..., Problem]] = {
     Missing: _missing,
     Stale: _stale,
     NotYours: _not_yours,
-    Invalid: _invalid,
     Impossible: _impossible,
     PublishedDifferently: _published,
 }

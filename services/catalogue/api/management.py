@@ -17,8 +17,9 @@ from services.catalogue.api.bodies import (
     SessionBody,
     history_body,
 )
-from services.catalogue.desk import resources, sessions
-from services.catalogue.desk.requests import (
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import resources, sessions
+from services.catalogue.service.commands import (
     ReplayRequest,
     ResourceChange,
     ResourceRequest,
@@ -26,13 +27,11 @@ from services.catalogue.desk.requests import (
     SessionCopy,
     SessionDraft,
 )
-from services.catalogue.store import trail
-from services.catalogue.store.sessions import Listed
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"])
 
-_LINE_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
+_ENTRY_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 _KNOWN: dict[int | str, dict[str, Any]] = {
     200: {"model": ResourceBody, "description": "It is published already."}
 }
@@ -43,7 +42,9 @@ async def draft_session(
     draft: SessionDraft, database: Database, organiser: Organiser, response: Response
 ) -> SessionBody:
     """Nobody is told of a draft until it is published."""
-    return _made(await sessions.draft(database, organiser, draft), response)
+    async with database.transaction() as tx:
+        made = await sessions.draft(tx, organiser, draft)
+    return _made(made, response)
 
 
 @router.patch("/sessions/{session_id}", summary="Change a session")
@@ -57,7 +58,8 @@ async def change_session(
     response: Response,
 ) -> SessionBody:
     """A published session that changes is told to everyone, as a new version. The past stays as it was."""
-    changed = await sessions.change(database, organiser, session_id, change, tags=if_match)
+    async with database.transaction() as tx:
+        changed = await sessions.change(tx, organiser, session_id, change, tags=if_match)
     return tags.session(changed, response)
 
 
@@ -66,7 +68,9 @@ async def publish_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
 ) -> SessionBody:
     """Final: a published session can only be cancelled."""
-    return tags.session(await sessions.publish(database, organiser, session_id, tags=if_match), response)
+    async with database.transaction() as tx:
+        published = await sessions.publish(tx, organiser, session_id, tags=if_match)
+    return tags.session(published, response)
 
 
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
@@ -74,7 +78,9 @@ async def cancel_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
 ) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone."""
-    return tags.session(await sessions.cancel(database, organiser, session_id, tags=if_match), response)
+    async with database.transaction() as tx:
+        cancelled = await sessions.cancel(tx, organiser, session_id, tags=if_match)
+    return tags.session(cancelled, response)
 
 
 @router.delete("/sessions/{session_id}", status_code=204, summary="Delete a draft")
@@ -82,7 +88,8 @@ async def delete_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch
 ) -> None:
     """Only what was never published (else 409). Nobody was told of it; who deleted it stays in the audit."""
-    await sessions.delete(database, organiser, session_id, tags=if_match)
+    async with database.transaction() as tx:
+        await sessions.delete(tx, organiser, session_id, tags=if_match)
 
 
 @router.post("/sessions/{session_id}/duplicate", status_code=201, summary="Draft a session like this one")
@@ -90,7 +97,9 @@ async def duplicate_session(
     session_id: UUID, copy: SessionCopy, database: Database, organiser: Organiser, response: Response
 ) -> SessionBody:
     """All its dates move with the start; nobody of the other session is in the new one."""
-    return _made(await sessions.duplicate(database, organiser, session_id, copy), response)
+    async with database.transaction() as tx:
+        duplicate = await sessions.duplicate(tx, organiser, session_id, copy)
+    return _made(duplicate, response)
 
 
 @router.get("/sessions/{session_id}/history", summary="Who changed what of a session, the newest first")
@@ -102,11 +111,10 @@ async def session_history(
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
     """Changes of persons and of commands; what the clock does is in the session itself."""
-    after = position(cursor, _LINE_KEY)
+    after = position(cursor, _ENTRY_KEY)
     async with database.quiet_transaction() as tx:
-        await sessions.theirs(tx, session_id, organiser)
-        lines = await trail.of(tx, session_id, after, limit + 1)
-    return page_of(lines, limit, show=history_body, key=lambda line: line.id)
+        entries = await sessions.history(tx, session_id, organiser, after, limit + 1)
+    return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 
 @router.post("/replays", status_code=201, summary="Publish a replay", responses=_KNOWN)
@@ -114,7 +122,8 @@ async def publish_replay(
     replay: ReplayRequest, database: Database, organiser: Organiser, response: Response
 ) -> ResourceBody:
     """A replay is known by its address: asked for again, it is not published again."""
-    resource, is_new = await resources.publish(database, organiser, replay)
+    async with database.transaction() as tx:
+        resource, is_new = await resources.publish(tx, organiser, replay)
     response.status_code = 201 if is_new else 200
     return tags.resource(resource, response)
 
@@ -124,7 +133,8 @@ async def publish_resource(
     resource: ResourceRequest, database: Database, organiser: Organiser, response: Response
 ) -> ResourceBody:
     """Open to everyone at once. Known by its address: asked for again, it is not published again."""
-    published, is_new = await resources.publish(database, organiser, resource)
+    async with database.transaction() as tx:
+        published, is_new = await resources.publish(tx, organiser, resource)
     response.status_code = 201 if is_new else 200
     return tags.resource(published, response)
 
@@ -143,10 +153,11 @@ async def correct_resource(
 
     What comes with the offer's files is corrected there (409).
     """
-    corrected = await resources.correct(database, organiser, resource_id, change, tags=if_match)
+    async with database.transaction() as tx:
+        corrected = await resources.correct(tx, organiser, resource_id, change, tags=if_match)
     return tags.resource(corrected, response)
 
 
-def _made(listed: Listed, response: Response) -> SessionBody:
+def _made(listed: ListedSession, response: Response) -> SessionBody:
     response.headers["Location"] = f"/api/v1/sessions/{listed.session.session_id}"
     return tags.session(listed, response)

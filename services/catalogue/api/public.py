@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch, found
+from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch
 from services.catalogue.api.bodies import (
     OfferBody,
     ResourceBody,
@@ -16,9 +16,9 @@ from services.catalogue.api.bodies import (
     resource_body,
     session_body,
 )
-from services.catalogue.offer_files import Kind
-from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.sessions import Viewer, Wanted
+from services.catalogue.rules.resources import Kind
+from services.catalogue.rules.searching import SessionSearch, Viewer
+from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
 from shared.web.paging import Cursor, Limit, Page, page_of, position
@@ -78,14 +78,14 @@ async def list_sessions(
 
     `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out what is cancelled.
     """
-    wanted = wanted_of(query, viewer)
+    search = search_of(query, viewer)
     after = position(query.cursor, _DATED_KEY)
     async with database.quiet_transaction() as tx:
-        rows = await sessions.page(tx, wanted, after, query.limit + 1)
+        rows = await sessions.page(tx, search, after, query.limit + 1)
     return page_of(
         rows,
         query.limit,
-        show=lambda listed: session_body(listed, wanted.now),
+        show=lambda listed: session_body(listed, search.now),
         key=lambda listed: (listed.session.plan.starts_at.isoformat(), str(listed.session.session_id)),
     )
 
@@ -110,8 +110,8 @@ async def show_session(
     somebody decided and the clock announced. So no change is refused because an agent enrolled meanwhile.
     """
     async with database.quiet_transaction() as tx:
-        listed = found(await sessions.shown(tx, session_id, viewer), f"session {session_id}")
-    return tags.unless_known(tags.session(listed, response), response, if_none_match)
+        listed = await sessions.show(tx, session_id, viewer)
+    return tags.unless_matched(tags.session(listed, response), response, if_none_match)
 
 
 @router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
@@ -140,13 +140,13 @@ async def show_resource(
 ) -> ResourceBody | Response:
     """What is told of it, with the tag that `If-Match` takes."""
     async with database.quiet_transaction() as tx:
-        resource = found(await resources.by_id(tx, resource_id), f"resource {resource_id}")
-    return tags.unless_known(tags.resource(resource, response), response, if_none_match)
+        resource = await resources.show(tx, resource_id)
+    return tags.unless_matched(tags.resource(resource, response), response, if_none_match)
 
 
-def wanted_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> Wanted:
-    """The sessions that ``viewer`` asks for, as of now."""
-    return Wanted(
+def search_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> SessionSearch:
+    """The sessions that ``viewer`` looks for, as of now."""
+    return SessionSearch(
         now=clock.now(),
         viewer=viewer,
         own=own,

@@ -1,5 +1,6 @@
 """Sessions in and out as CSV."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
@@ -8,10 +9,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from services.catalogue.api.access import Database, Organiser
-from services.catalogue.api.public import SessionFilter, wanted_of
-from services.catalogue.desk import sheets
-from services.catalogue.desk.sessions import viewer_of
-from services.catalogue.desk.sheets import Report
+from services.catalogue.api.public import SessionFilter, search_of
+from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.service import sheets
+from services.catalogue.service.access import viewer_of
+from services.catalogue.service.sheets import Report
 from shared.http import PROBLEM_JSON, Problem
 from shared.web import spreadsheets
 
@@ -69,7 +71,9 @@ async def import_sessions(
     Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
     """
-    report = await sheets.read(database, organiser, await _content(request), dry_run=dry_run)
+    content = await _content(request)
+    async with database.transaction() as tx:
+        report = await sheets.draft_all(tx, organiser, content, dry_run=dry_run)
     response.status_code = 200 if dry_run else 422 if report.faults else 201
     return _body(report, dry_run=dry_run)
 
@@ -84,12 +88,22 @@ async def export_sessions(
     query: Annotated[SessionFilter, Query()], database: Database, organiser: Organiser
 ) -> StreamingResponse:
     """The sessions of the token's delegation, drafts too; of all for those who act everywhere."""
-    wanted = wanted_of(query, viewer_of(organiser), own=True)
+    search = search_of(query, viewer_of(organiser), own=True)
     return StreamingResponse(
-        sheets.write(database, wanted),
+        _parts(database, search),
         media_type=spreadsheets.MEDIA_TYPE,
         headers={"Content-Disposition": 'attachment; filename="sessions.csv"'},
     )
+
+
+async def _parts(database: Database, search: SessionSearch) -> AsyncIterator[bytes]:
+    after: Place | None = None
+    while True:
+        async with database.quiet_transaction() as tx:
+            part, after = await sheets.write(tx, search, after)
+        yield part
+        if after is None:
+            return
 
 
 async def _content(request: Request) -> bytes:
@@ -105,7 +119,7 @@ async def _content(request: Request) -> bytes:
 
 def _body(report: Report, *, dry_run: bool) -> ImportReport:
     faults = [
-        FaultBody(line=one.line, column=one.column, code=one.code, message=one.message)
-        for one in report.faults
+        FaultBody(line=fault.line, column=fault.column, code=fault.code, message=fault.message)
+        for fault in report.faults
     ]
     return ImportReport(dry_run=dry_run, rows=report.rows, faults=faults, created=list(report.created))

@@ -7,20 +7,20 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from services.catalogue.api.bodies import ResourceBody, SessionBody, resource_body, session_body
-from services.catalogue.desk import resources, sessions
-from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules.resources import Resource
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import resources, sessions
 from shared import clock
 from shared.http import has_it
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def session(listed: Listed, response: Response) -> SessionBody:
-    """The session and its tag: what was decided, and after a dot what else the body tells."""
+def session(listed: ListedSession, response: Response) -> SessionBody:
+    """The session and its tag: what was decided, and after a dot what else the body shows."""
     body = session_body(listed, clock.now())
-    told = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
-    response.headers["ETag"] = f'"{sessions.tag_of(listed.session, listed.presentation)}.{told}"'
+    digest = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
+    response.headers["ETag"] = f'"{sessions.tag_of(listed.session)}.{digest}"'
     return body
 
 
@@ -30,8 +30,8 @@ def resource(resource: Resource, response: Response) -> ResourceBody:
     return resource_body(resource)
 
 
-def unless_known(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
-    """The body, to be kept and asked for again each time; or 304 for who has it."""
+def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
+    """The body, to be kept and asked for again each time; or 304 for who has it already."""
     response.headers["Cache-Control"] = "no-cache"
     if not has_it(if_none_match, response.headers["etag"]):
         return body

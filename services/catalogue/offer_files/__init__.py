@@ -8,31 +8,3 @@ so) or ``illustrative`` (made up to show the format). In an entry of the first k
 fields that the announcement does not state and that are ours; the dates are among them once they are shifted.
 Titles and summaries name no date, which would stay where it was.
 """
-
-from services.catalogue.offer_files.entries import Kind, OfferEntry, Source
-from services.catalogue.offer_files.planning import (
-    NAMESPACE,
-    PARIS,
-    PlannedOffer,
-    PlannedResource,
-    PlannedSession,
-    resource_id,
-    session_id,
-)
-from services.catalogue.offer_files.reading import OFFER, OfferError, read
-
-__all__ = [
-    "NAMESPACE",
-    "OFFER",
-    "PARIS",
-    "Kind",
-    "OfferEntry",
-    "OfferError",
-    "PlannedOffer",
-    "PlannedResource",
-    "PlannedSession",
-    "Source",
-    "read",
-    "resource_id",
-    "session_id",
-]

@@ -1,27 +1,11 @@
 """What an entry of the offer's files may say. Nothing here knows another entry, or a time zone."""
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
-from services.catalogue.rules import Terms
+from services.catalogue.rules.offers import Source, Terms
+from services.catalogue.rules.resources import Kind
 from shared.events.catalogue import Audience
 from shared.events.vocabulary import Delegation, Format, Line, Paragraph, Slug, Url
-
-
-class Source(StrEnum):
-    """Where an entry comes from."""
-
-    COMMUNIQUE = "communique"
-    ILLUSTRATIVE = "illustrative"
-
-
-class Kind(StrEnum):
-    """What a resource is."""
-
-    REPLAY = "replay"
-    DOSSIER = "dossier"
-    COMMUNITY = "community"
 
 
 class _Strict(BaseModel):
@@ -106,7 +90,7 @@ class ResourceEntry(Sourced):
 
 
 class ThemeEntry(_Strict):
-    """A word that offers and resources share."""
+    """A theme that offers and resources share."""
 
     theme: Slug
     title: Line

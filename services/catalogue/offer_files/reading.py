@@ -1,17 +1,19 @@
 """The folder of the offer read, or every fault found in it, in the words of the file."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import ValidationError
 
-from services.catalogue import rules
-from services.catalogue.offer_files import planning
-from services.catalogue.offer_files.entries import Kind, OfferFile, Sourced
-from services.catalogue.offer_files.planning import PlannedOffer
+from services.catalogue.offer_files.entries import OfferFile, Sourced
+from services.catalogue.offer_files.planning import PARIS, OfferFiles, planned
+from services.catalogue.rules.resources import Kind
+from services.catalogue.rules.validity import unpublishable
+from shared import clock
 
 OFFER = Path(__file__).parents[1] / "offer"
 """The offer that comes with the service."""
@@ -21,7 +23,7 @@ class OfferError(Exception):
     """The offer's files cannot be loaded; one line per fault, each naming file and entry."""
 
 
-def read(directory: Path, *, shift: timedelta = timedelta(0)) -> PlannedOffer:
+def read(directory: Path, *, shift: timedelta = timedelta(0)) -> OfferFiles:
     """Read every ``*.yaml`` of ``directory``, with all its dates moved by ``shift``, whole days.
 
     Raises :class:`OfferError` with every fault found, or when there is nothing to read.
@@ -38,12 +40,19 @@ def read(directory: Path, *, shift: timedelta = timedelta(0)) -> PlannedOffer:
             files.append((path.name, file))
     if not faults:
         faults += _contradictions(files)
-    planned = planning.planned(files, shift) if not faults else None
-    if planned is not None:
-        faults += _impossible(planned)
-    if planned is None or faults:
+    if faults:
         raise OfferError("\n".join(faults))
-    return planned
+    offer = planned(files, shift)
+    faults += _impossible(offer)
+    if faults:
+        raise OfferError("\n".join(faults))
+    return offer
+
+
+def whole_weeks_since(day: date) -> timedelta:
+    """How far to move ``day`` into the seven days that end today in Paris; a Tuesday stays one."""
+    today = clock.now().astimezone(ZoneInfo(PARIS)).date()
+    return timedelta(weeks=(today - day).days // 7)
 
 
 def _parse(path: Path) -> tuple[OfferFile | None, list[str]]:
@@ -141,8 +150,8 @@ def _unknown_themes(themes: Iterable[str], known: set[str], where: str) -> Itera
             yield f"{where}: themes: {theme} is not in any list of themes"
 
 
-def _impossible(planned: PlannedOffer) -> Iterator[str]:
-    for session in planned.sessions:
-        for problem in rules.unpublishable(session.plan, session.format):
+def _impossible(offer: OfferFiles) -> Iterator[str]:
+    for entry in offer.sessions:
+        for problem in unpublishable(entry.session.plan, entry.session.format):
             field = f"{problem.field}: " if problem.field else ""
-            yield f"{session.where}: {field}{problem.detail}"
+            yield f"{entry.where}: {field}{problem.detail}"

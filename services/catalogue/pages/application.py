@@ -14,9 +14,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from services.catalogue.desk.failures import Missing, NotYours
 from services.catalogue.pages import answers, browse, demands, feeds, logins, manage, sheets
 from services.catalogue.pages.site import BUILT, Site, fingerprint, render, static_file
+from services.catalogue.service.failures import Missing, NotYours
 
 _FOREVER = "public, max-age=31536000, immutable"
 

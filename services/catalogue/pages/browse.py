@@ -9,19 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue import rules
 from services.catalogue.pages import answers, filters, structured
-from services.catalogue.pages.filters import Filters
 from services.catalogue.pages.parts import part
 from services.catalogue.pages.site import BUILT, render, site_of
-from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import PUBLIC, Wanted
+from services.catalogue.rules.availability import last_change_by_clock
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.resources import Kind, Resource
+from services.catalogue.rules.searching import PUBLIC, SessionSearch
+from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
-from shared.web import labels
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -53,11 +51,11 @@ def routes() -> list[Route]:
 async def home(request: Request) -> Response:
     """The six formats, what comes next, and the last replays."""
     now = clock.now()
-    soon = Wanted(now=now, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED, ends_after=now)
+    soon = SessionSearch(now=now, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED, ends_after=now)
     async with site_of(request).database.quiet_transaction() as tx:
         every = await offers.page(tx, None, _MOST_OFFERS)
         upcoming = await sessions.page(tx, soon, None, SOON)
-        replays = await resources.page(tx, None, SOON, kind=resources.REPLAY, theme=None)
+        replays = await resources.page(tx, None, SOON, kind=Kind.REPLAY)
     by_format: dict[Format, list[Offer]] = {}
     for offer in every:
         by_format.setdefault(offer.format, []).append(offer)
@@ -73,7 +71,7 @@ async def session_list(request: Request) -> Response:
         themes = await offers.themes(tx)
         total = await sessions.count(tx, wanted)
         found = await part(tx, wanted, request.query_params, PAGE)
-        beside = Beside() if found.following else await _beside(tx, asked, wanted)
+        beside = Beside() if found.following else await _beside(tx, wanted)
         over = 0 if total else await sessions.count(tx, replace(asked, past_too=True).wanted(wanted.now))
     body = render(
         request,
@@ -93,20 +91,16 @@ async def one_session(request: Request) -> Response:
     now = clock.now()
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
-        listed = await sessions.shown(tx, session_id, PUBLIC)
-        if listed is None:
-            raise HTTPException(404)
-        offer = await offers.by_id(tx, listed.session.offer_id)
+        listed = await sessions.show(tx, session_id, PUBLIC)
+        offer = await offers.show(tx, listed.session.offer_id)
         recorded = await resources.of_session(tx, session_id)
         themes = await offers.themes(tx)
-    if offer is None:
-        raise HTTPException(404)
     moments = (
         BUILT,
         listed.changed_at,
         listed.filled_at or listed.changed_at,
         offer.changed_at,
-        rules.last_turn(listed.session.plan, now),
+        last_change_by_clock(listed.session.plan, now),
         *(one.changed_at for one in recorded),
     )
     body = render(
@@ -126,10 +120,8 @@ async def one_offer(request: Request) -> Response:
     """An offer and its sessions that are not over."""
     now = clock.now()
     async with site_of(request).database.quiet_transaction() as tx:
-        offer = await offers.by_id(tx, _slug(request.path_params["offer_id"]))
-        if offer is None:
-            raise HTTPException(404)
-        wanted = Wanted(now=now, offer_id=offer.offer_id, ends_after=now)
+        offer = await offers.show(tx, _slug(request.path_params["offer_id"]))
+        wanted = SessionSearch(now=now, offer_id=offer.offer_id, ends_after=now)
         found = await sessions.page(tx, wanted, None, PAGE + 1)
         themes = await offers.themes(tx)
     body = render(
@@ -146,8 +138,8 @@ async def one_offer(request: Request) -> Response:
 
 async def resource_list(request: Request) -> Response:
     """Replays, dossiers and communities, the newest first."""
-    kind, theme = request.query_params.get("type") or None, request.query_params.get("theme") or None
-    kind = kind if kind in labels.RESOURCES else None
+    theme = request.query_params.get("theme") or None
+    kind = next((kind for kind in Kind if kind == request.query_params.get("type")), None)
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None
@@ -178,23 +170,18 @@ async def accessibility(request: Request) -> Response:
     return answers.cacheable(request, render(request, "accessibilite.html"))
 
 
-async def _beside(tx: Transaction, asked: Filters, wanted: Wanted) -> Beside:
+async def _beside(tx: Transaction, search: SessionSearch) -> Beside:
     """What a list ends with: the offers and resources with its words; of bespoke training, the offers."""
-    text, bespoke = asked.text or None, asked.format is Format.BESPOKE
-    if text is None and not bespoke:
-        return Beside()
-    listed = await sessions.offer_ids(tx, wanted)
-    found = await offers.found(tx, _MOST_OFFERS, text=text, kind=asked.format, theme=asked.theme)
     return Beside(
-        [offer for offer in found if offer.offer_id not in listed],
-        await resources.page(tx, None, SOON, kind=None, theme=asked.theme, text=text) if text else [],
+        await offers.beside(tx, search, _MOST_OFFERS),
+        await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],
     )
 
 
-async def _recorded(tx: Transaction, found: Sequence[resources.Resource]) -> dict[UUID, str]:
+async def _recorded(tx: Transaction, found: Sequence[Resource]) -> dict[UUID, str]:
     """The titles of the sessions that replays recorded and that everyone may see."""
     ids = [one.session_id for one in found if one.session_id is not None]
-    return await sessions.titles(tx, ids, PUBLIC) if ids else {}
+    return await sessions.titles(tx, ids, PUBLIC)
 
 
 def _named(codes: Sequence[str], themes: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.catalogue.pages import wording
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules.sessions import ListedSession
 from shared.events.vocabulary import Status
 from shared.web import calendars, labels
 from shared.web.calendars import Details, Event
@@ -11,18 +11,18 @@ from shared.web.calendars import Details, Event
 PRODUCT = "-//Parcours//Catalogue//FR"
 
 
-def write(address: str, found: Sequence[Listed], name: str) -> bytes:
+def write(address: str, found: Sequence[ListedSession], name: str) -> bytes:
     """A calendar called ``name``; ``address`` is the site's, where each session has its page."""
     events = [_event(address, listed) for listed in found]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name=name, refresh="PT4H")
 
 
-def _event(address: str, listed: Listed) -> Event:
+def _event(address: str, listed: ListedSession) -> Event:
     """The session as one event; its stamp is its own, so that the same calendar is the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
     lines = (
-        listed.presentation.summary,
+        listed.session.presentation.summary,
         f"Organisation : {labels.organiser(session.organiser)}.",
         f"Inscription {wording.until(plan)}.",
         page,

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.catalogue.desk.failures import Impossible, Invalid
-from services.catalogue.rules import Refusal
+from services.catalogue.rules.refusals import Refusal
+from services.catalogue.service.failures import Impossible
 
 REFUSALS = {
     Refusal.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas\u00a0: une fin est avant son début, ou la "
@@ -96,13 +96,13 @@ def _place(path: Sequence[str]) -> str:
     return "-".join(path[:2] if path[:1] == ["audience"] else path[:3])
 
 
-def of_rules(error: Impossible | Invalid) -> dict[str, str]:
+def of_rules(error: Impossible) -> dict[str, str]:
     """By field, why it may not be done; "" for what is no field's."""
-    if isinstance(error, Invalid):
-        return {one.field: _BY_FIELD.get(one.field, WRONG) for one in error.wrong}
     complaints: dict[str, str] = {}
     for problem in error.problems:
-        complaints.setdefault(_place((problem.field or "").split(".")), REFUSALS[problem.refusal])
+        field = problem.field or ""
+        text = of_field(field.rpartition(".")[2]) if problem.refusal is None else REFUSALS[problem.refusal]
+        complaints.setdefault(_place(field.split(".")), text)
     return complaints
 
 

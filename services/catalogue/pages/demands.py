@@ -6,19 +6,15 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.catalogue import rules
-from services.catalogue.desk import bespoke as desk
-from services.catalogue.desk.failures import Impossible, Invalid, Stale
-from services.catalogue.desk.requests import BespokeAnswerRequest
-from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.pages import answers, complaints, filters, forms, wording
 from services.catalogue.pages.logins import Visit, guarded
-from services.catalogue.rules import BespokeRequest
-from services.catalogue.store import bespoke, offers
+from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
+from services.catalogue.service import bespoke, offers
+from services.catalogue.service.commands import BespokeAnswerRequest
+from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
 
@@ -51,7 +47,7 @@ async def demands(visit: Visit) -> Response:
     query = visit.request.query_params
     async with visit.database.quiet_transaction() as tx:
         after = filters.place(query.get("apres"))
-        found = await bespoke.page(tx, viewer_of(visit.who), after, PAGE + 1)
+        found = await bespoke.page(tx, visit.who, after, PAGE + 1)
     following = None
     if len(found) > PAGE:
         last = found[PAGE - 1]
@@ -69,8 +65,9 @@ async def one_demand(visit: Visit) -> Response:
         return await _page(visit, request, said=said)
     try:
         tags = frozenset((visit.form.get("version", ""),))
-        await desk.answer(visit.database, visit.who, request.request_id, asked, tags=tags)
-    except (Impossible, Invalid) as error:
+        async with visit.database.transaction() as tx:
+            await bespoke.answer(tx, visit.who, request.request_id, asked, tags=tags)
+    except Impossible as error:
         named = {field.removeprefix("session-"): text for field, text in complaints.of_rules(error).items()}
         return await _page(visit, request, said=named)
     except Stale:
@@ -121,16 +118,13 @@ _ADVISOR = {
 async def _own(visit: Visit) -> BespokeRequest:
     request_id: UUID = visit.request.path_params["request_id"]
     async with visit.database.quiet_transaction() as tx:
-        request = await bespoke.shown(tx, request_id, viewer_of(visit.who))
-    if request is None:
-        raise HTTPException(404)
-    return request
+        return await bespoke.show(tx, visit.who, request_id)
 
 
 async def _page(
     visit: Visit, request: BespokeRequest, *, said: Mapping[str, str] | None = None, stale: bool = False
 ) -> Response:
-    said, tag = said or {}, desk.tag_of(request)
+    said, tag = said or {}, bespoke.tag_of(request)
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         every = [one for one in await offers.page(tx, None, 100) if one.format is Format.BESPOKE]
@@ -142,7 +136,7 @@ async def _page(
         "gestion-demande.html",
         status=412 if stale else 422 if said else 200,
         demand=request,
-        possible=[] if request.requester is None else list(rules.possible_answers(request)),
+        possible=[] if request.requester is None else list(possible_answers(request)),
         offers=every,
         themes=themes,
         values=values,

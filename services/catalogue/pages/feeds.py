@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from services.catalogue.pages import answers, calendars, filters
 from services.catalogue.pages.site import BUILT, render, site_of
-from services.catalogue.store import offers, resources, sessions
-from services.catalogue.store.sessions import PUBLIC, Wanted
+from services.catalogue.rules.resources import Kind
+from services.catalogue.rules.searching import PUBLIC, SessionSearch
+from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.web import labels
 
@@ -45,7 +46,7 @@ async def calendar(request: Request) -> Response:
     if asked.errors:
         raise HTTPException(404)
     now = clock.now()
-    wanted = Wanted(
+    wanted = SessionSearch(
         now=now,
         format=asked.format,
         organiser=asked.delegation,
@@ -72,9 +73,7 @@ async def one_entry(request: Request) -> Response:
     """One session, to put into one's own calendar."""
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
-        listed = await sessions.shown(tx, session_id, PUBLIC)
-    if listed is None:
-        raise HTTPException(404)
+        listed = await sessions.show(tx, session_id, PUBLIC)
     body = calendars.write(site_of(request).address, [listed], "Parcours")
     response = answers.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
     response.headers["Content-Disposition"] = f'attachment; filename="session-{session_id}.ics"'
@@ -84,7 +83,7 @@ async def one_entry(request: Request) -> Response:
 async def replays(request: Request) -> Response:
     """The newest replays, as Atom."""
     async with site_of(request).database.quiet_transaction() as tx:
-        found = await resources.page(tx, None, MOST_IN_A_FEED, kind=resources.REPLAY, theme=None)
+        found = await resources.page(tx, None, MOST_IN_A_FEED, kind=Kind.REPLAY)
     modified = max((one.changed_at for one in found), default=BUILT)
     body = render(request, "replays.atom", replays=found, updated=modified)
     return answers.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
@@ -95,7 +94,7 @@ async def site_map(request: Request) -> Response:
     site = site_of(request)
     async with site.database.quiet_transaction() as tx:
         every = await offers.page(tx, None, MOST_IN_A_MAP)
-        found = await sessions.addresses(tx, PUBLIC, MOST_IN_A_MAP // 2)
+        found = await sessions.last_changes(tx, PUBLIC, MOST_IN_A_MAP // 2)
     body = render(request, "sitemap.xml", offers=every, sessions=found)
     return answers.cacheable(request, body, media_type=XML)
 

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from services.catalogue import rules
-from services.catalogue.store.sessions import Wanted
+from services.catalogue.rules.lifecycle import instant
+from services.catalogue.rules.searching import SessionSearch
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 
 PARIS = "Europe/Paris"
@@ -37,10 +37,10 @@ class Filters:
     past_too: bool = False
     errors: Mapping[str, str] = field(default_factory=dict)
 
-    def wanted(self, now: datetime) -> Wanted:
+    def wanted(self, now: datetime) -> SessionSearch:
         """The sessions that are asked for; those that are over only where they are asked for."""
         hide_past = not self.past_too and self.since is None and self.until is None
-        return Wanted(
+        return SessionSearch(
             now=now,
             format=self.format,
             organiser=self.delegation,
@@ -125,7 +125,7 @@ def place_of(starts_at: datetime, session_id: UUID) -> str:
 
 
 def _midnight(day: date) -> datetime:
-    return rules.instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
+    return instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
 
 
 def _date(query: Mapping[str, str], name: str, errors: dict[str, str]) -> date | None:

@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.catalogue import rules
 from services.catalogue.pages import complaints, rows
-from services.catalogue.rules import Plan
-from services.catalogue.store.sessions import Presentation
+from services.catalogue.rules.lifecycle import instant
+from services.catalogue.rules.sessions import Plan, Session
 from shared.events.catalogue import Audience
 from shared.events.vocabulary import Delegation, Function
 
@@ -74,8 +73,9 @@ class Typed:
     wrong: dict[str, str]
 
 
-def shown(plan: Plan, presentation: Presentation) -> dict[str, str]:
+def shown(session: Session) -> dict[str, str]:
     """What a form shows of a session."""
+    plan, presentation = session.plan, session.presentation
     zone = ZoneInfo(plan.timezone)
 
     def wall_clock(moment: datetime) -> str:
@@ -263,7 +263,7 @@ def _value(name: str, text: str, zone: str) -> Any:
 
 def moment(text: str, zone: str) -> datetime:
     """A date and time as a form has it. Raises ``ValueError``."""
-    return rules.instant(datetime.strptime(text.strip()[:16], _WALL_CLOCK), zone)  # noqa: DTZ007 a wall clock's
+    return instant(datetime.strptime(text.strip()[:16], _WALL_CLOCK), zone)  # noqa: DTZ007 a wall clock's
 
 
 def _text(number: int | None) -> str:

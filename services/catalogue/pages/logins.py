@@ -23,8 +23,8 @@ from starlette.routing import Route
 
 from services.catalogue.pages import answers, rows, wording
 from services.catalogue.pages.site import Site, render, site_of
-from services.catalogue.store import logins
-from services.catalogue.store.logins import Login
+from services.catalogue.service import logins
+from services.catalogue.tables import LoginRow
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -45,7 +45,7 @@ class Visit:
 
     request: Request
     who: Principal
-    login: Login
+    login: LoginRow
     form: Mapping[str, str]
     file: bytes | None = None
 
@@ -100,9 +100,14 @@ async def log_in(request: Request) -> Response:
     if _organiser(site, _digest(token)) is None:
         return _login_page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
     secret = secrets.token_urlsafe(32)
-    login = Login(_digest(secret), _digest(token), secrets.token_urlsafe(32), clock.now() + LASTS)
     async with site.database.quiet_transaction() as tx:
-        await logins.open_one(tx, login)
+        await logins.log_in(
+            tx,
+            digest=_digest(secret),
+            token_digest=_digest(token),
+            form_key=secrets.token_urlsafe(32),
+            expires_at=clock.now() + LASTS,
+        )
     response = _to(towards if _OWN_PAGE.fullmatch(towards) else "/gestion")
     response.set_cookie(
         _cookie_of(site),
@@ -151,7 +156,7 @@ def _login_page(
 async def log_out(visit: Visit) -> Response:
     """Ended here, not only in the browser."""
     async with visit.database.quiet_transaction() as tx:
-        await logins.close(tx, visit.login.digest)
+        await logins.log_out(tx, visit.login.digest)
     site = site_of(visit.request)
     response = _to(LOGIN)
     response.delete_cookie(_cookie_of(site), path="/", secure=_is_secure(site), httponly=True, samesite="lax")
@@ -162,13 +167,13 @@ def _to(path: str) -> Response:
     return RedirectResponse(path, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
 
 
-async def _login_of(request: Request) -> tuple[Principal, Login] | None:
+async def _login_of(request: Request) -> tuple[Principal, LoginRow] | None:
     site = site_of(request)
     secret = request.cookies.get(_cookie_of(site))
     if not secret:
         return None
     async with site.database.quiet_transaction() as tx:
-        login = await logins.known(tx, _digest(secret), clock.now())
+        login = await logins.valid(tx, _digest(secret), clock.now())
     who = None if login is None else _organiser(site, login.token_digest)
     return None if login is None or who is None else (who, login)
 

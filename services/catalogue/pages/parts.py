@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.catalogue.pages import filters
-from services.catalogue.store import sessions
-from services.catalogue.store.sessions import Listed, Wanted
+from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import sessions
 from shared.database import Transaction
 
 
@@ -16,13 +17,13 @@ class Part:
     ``first``: nothing is known to come before.
     """
 
-    shown: Sequence[Listed]
+    shown: Sequence[ListedSession]
     first: bool
     previous: Mapping[str, str]
     following: Mapping[str, str]
 
 
-async def part(tx: Transaction, wanted: Wanted, query: Mapping[str, str], size: int) -> Part:
+async def part(tx: Transaction, wanted: SessionSearch, query: Mapping[str, str], size: int) -> Part:
     """At most ``size`` sessions: those after ``apres``, else before ``avant``, else the first ones."""
     after, before = filters.place(query.get("apres")), filters.place(query.get("avant"))
     if after is None and before is not None:
@@ -38,5 +39,5 @@ async def part(tx: Transaction, wanted: Wanted, query: Mapping[str, str], size: 
     return Part(shown, after is None, previous, following)
 
 
-def _place(listed: Listed) -> str:
+def _place(listed: ListedSession) -> str:
     return filters.place_of(listed.session.plan.starts_at, listed.session.session_id)

@@ -1,16 +1,16 @@
 """Sessions in and out as CSV, by forms: tried first, every fault by its line, then drafted."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.catalogue.desk import sessions as desk
-from services.catalogue.desk import sheets
 from services.catalogue.pages import answers, complaints
 from services.catalogue.pages.logins import Visit, guarded
-from services.catalogue.store.sessions import Wanted
+from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.service import sheets
+from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Code, Fault
@@ -50,13 +50,22 @@ def routes() -> list[Route]:
 
 async def export(visit: Visit) -> Response:
     """The delegation's sessions, as a file."""
-    wanted = Wanted(now=clock.now(), viewer=desk.viewer_of(visit.who), own=True)
+    wanted = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
     headers = answers.SECURITY | {
         "Cache-Control": "no-store",
         "Content-Disposition": 'attachment; filename="sessions.csv"',
     }
-    pieces = sheets.write(visit.database, wanted)
-    return StreamingResponse(pieces, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_parts(visit, wanted), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+
+
+async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
+    after: Place | None = None
+    while True:
+        async with visit.database.quiet_transaction() as tx:
+            part, after = await sheets.write(tx, search, after)
+        yield part
+        if after is None:
+            return
 
 
 async def import_sheet(visit: Visit) -> Response:
@@ -66,7 +75,8 @@ async def import_sheet(visit: Visit) -> Response:
     if visit.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    report = await sheets.read(visit.database, visit.who, visit.file, dry_run=tried)
+    async with visit.database.transaction() as tx:
+        report = await sheets.draft_all(tx, visit.who, visit.file, dry_run=tried)
     return visit.page(
         "gestion-importer.html",
         status=422 if report.faults and not tried else 200,

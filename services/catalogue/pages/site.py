@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from services.catalogue.pages import wording
-from services.catalogue.rules import Session, availability
+from services.catalogue.rules.availability import availability
+from services.catalogue.rules.sessions import Session
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from services.catalogue.pages.site import Site
-from services.catalogue.rules import Access, Session, availability
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules.availability import Access, availability
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.sessions import ListedSession, Session
 from shared.events.vocabulary import Status
 from shared.web import french, labels
 
@@ -24,7 +24,7 @@ _CNFPT = {
 }
 
 
-def event(site: Site, listed: Listed, offer: Offer, now: datetime) -> Markup:
+def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
     """A session as an event, described as on its page.
 
     That it is free is not told: the offer does not say so.
@@ -33,7 +33,7 @@ def event(site: Site, listed: Listed, offer: Offer, now: datetime) -> Markup:
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {
         "@type": "EducationEvent",
-        "description": listed.presentation.summary or offer.summary,
+        "description": listed.session.presentation.summary or offer.summary,
         "organizer": _CNFPT | {"department": {"@type": "Organization", "name": _organiser(session)}},
     }
     if plan.capacity is not None:
@@ -43,7 +43,7 @@ def event(site: Site, listed: Listed, offer: Offer, now: datetime) -> Markup:
     return _script(data)
 
 
-def course(site: Site, offer: Offer, sessions: Sequence[Listed]) -> Markup:
+def course(site: Site, offer: Offer, sessions: Sequence[ListedSession]) -> Markup:
     """An offer as a course, its sessions as the instances of it."""
     data: dict[str, Any] = {
         "@type": "Course",

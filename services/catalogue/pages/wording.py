@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.catalogue.rules import Access, Availability, Plan, Session
+from services.catalogue.rules.availability import Access, Availability
+from services.catalogue.rules.sessions import Plan, Session
 from shared.events.vocabulary import Format, Status, WaitingList
 from shared.web import french, labels
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from services.catalogue.rules.derived import enrolment_at, phase_at
-from services.catalogue.rules.facts import Occupancy, Plan, Session
+from services.catalogue.rules.lifecycle import enrolment_at, phase_at
+from services.catalogue.rules.sessions import Occupancy, Plan, Session
 from shared.events.catalogue import ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
 
 
 class Access(StrEnum):
-    """How the door of a session stands."""
+    """Whether one may ask for a seat of a session, and what one may expect."""
 
     CANCELLED = "cancelled"
     OVER = "over"
@@ -60,12 +60,12 @@ def availability(session: Session, occupancy: Occupancy | None, now: datetime) -
     is offered to somebody is not free. While people wait beside free seats, these are reserved ones; whoever
     they are not reserved for stands in line.
     """
-    known = _door(session, occupancy, now)
+    known = _of_its_seats(session, occupancy, now)
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING
     return replace(known, running=running)
 
 
-def _door(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
+def _of_its_seats(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
     plan = session.plan
     if session.status is Status.CANCELLED:
         return Availability(Access.CANCELLED)
@@ -82,8 +82,8 @@ def _door(session: Session, occupancy: Occupancy | None, now: datetime) -> Avail
     taken = occupancy or Occupancy(0, plan.capacity, 0, 0, 0)
     left = max(0, plan.capacity - taken.enrolled - taken.offered)
     kept = list(reserved_at(plan, now))
-    held = sum(one.seats for one in kept)
-    delegations = tuple(one.delegation for one in kept)
+    held = sum(reserved.seats for reserved in kept)
+    delegations = tuple(reserved.delegation for reserved in kept)
     if left and not taken.waiting:
         surely = max(0, held - (plan.capacity - left))
         return Availability(Access.SEATS, left, 0, min(left, held), surely, delegations)
@@ -95,16 +95,16 @@ def _door(session: Session, occupancy: Occupancy | None, now: datetime) -> Avail
 
 def reserved_at(plan: Plan, now: datetime) -> Iterator[ReservedSeats]:
     """The reservations that are not released yet."""
-    return (one for one in plan.reserved_seats if one.release_at > now)
+    return (reserved for reserved in plan.reserved_seats if reserved.release_at > now)
 
 
-def last_turn(plan: Plan, now: datetime) -> datetime | None:
-    """The last of the plan's moments that has come by ``now``: since then the clock changed nothing."""
+def last_change_by_clock(plan: Plan, now: datetime) -> datetime | None:
+    """The last moment of the plan that has come by ``now``: since then the clock has changed nothing."""
     moments = (
         plan.enrolment_opens_at,
         plan.enrolment_closes_at,
         plan.starts_at,
         plan.ends_at,
-        *(one.release_at for one in plan.reserved_seats),
+        *(reserved.release_at for reserved in plan.reserved_seats),
     )
     return max((moment for moment in moments if moment <= now), default=None)

@@ -6,7 +6,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.catalogue.rules.changes import publish
-from services.catalogue.rules.facts import Done, Plan, Problem, Refusal, Refused, Session
+from services.catalogue.rules.refusals import Problem, Refusal, Refused
+from services.catalogue.rules.sessions import Done, Plan, Session
 from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered
 from shared.events.vocabulary import ApprovalPolicy, Contact
 
@@ -49,7 +50,7 @@ class BespokeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The request as it is now, what the authority is told, and its session if there is one now."""
+    """The request as it is now, the event that answers the authority, and its session if there is one now."""
 
     request: BespokeRequest
     event: BespokeRequestAnswered
@@ -67,24 +68,27 @@ _FROM = {
 
 def possible_answers(request: BespokeRequest) -> tuple[BespokeAnswer, ...]:
     """What may be answered now, in the order in which a request goes."""
-    return tuple(said for said in BespokeAnswer if request.state in _FROM[said])
+    return tuple(answer for answer in BespokeAnswer if request.state in _FROM[answer])
 
 
 def answer(
     request: BespokeRequest,
-    said: BespokeAnswer,
+    given: BespokeAnswer,
     *,
     advisor: Contact,
     message: str | None,
     session: Session | None,
     now: datetime,
 ) -> Answered | Refused:
-    """Answer an authority. With an agreement, ``session`` is published at once, for its agents alone."""
-    if said not in possible_answers(request) or request.requester is None:
-        detail = f"a request that is {request.state} cannot be {said}"
+    """Answer an authority with what is ``given``.
+
+    With an agreement, ``session`` is published at once, for its agents alone.
+    """
+    if given not in possible_answers(request) or request.requester is None:
+        detail = f"a request that is {request.state} cannot be {given}"
         return Refused((Problem(Refusal.NOT_ANSWERABLE, "answer", detail),))
     done: Done | None = None
-    if said is BespokeAnswer.AGREED:
+    if given is BespokeAnswer.AGREED:
         if session is None:
             detail = "an agreement comes with the session that was agreed on"
             return Refused((Problem(Refusal.NO_SESSION, "session", detail),))
@@ -99,7 +103,7 @@ def answer(
         replace(
             request,
             version=request.version + 1,
-            state=BespokeState(said.value),
+            state=BespokeState(given.value),
             answered_at=now,
             advisor=advisor,
             answer=message,
@@ -108,7 +112,7 @@ def answer(
         BespokeRequestAnswered(
             request_id=request.request_id,
             siret=request.siret,
-            answer=said,
+            answer=given,
             requested_by=request.requester,
             advisor=advisor,
             message=message,
@@ -122,7 +126,7 @@ def _of_the_session(problem: Problem) -> Problem:
     return replace(problem, field=f"session.{problem.field}" if problem.field else "session")
 
 
-def for_the_authority(plan: Plan, siret: str) -> Plan:
+def private_plan(plan: Plan, siret: str) -> Plan:
     """The plan as that of a private session: for the agents of one authority, whom it nominates itself."""
     return replace(
         plan,

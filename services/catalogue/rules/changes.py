@@ -4,17 +4,10 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 
-from services.catalogue.rules.derived import announce, event_of, instant_of, phase_at
-from services.catalogue.rules.facts import (
-    Announcement,
-    Done,
-    Plan,
-    Problem,
-    Refusal,
-    Refused,
-    Session,
-)
-from services.catalogue.rules.plans import inconsistencies, nowhere, too_public, unpublishable
+from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at
+from services.catalogue.rules.refusals import Problem, Refusal, Refused
+from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
+from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
     Module,
     ReservedSeats,
@@ -22,10 +15,7 @@ from shared.events.catalogue import (
     SessionChanged,
     SessionScheduled,
 )
-from shared.events.vocabulary import (
-    Phase,
-    Status,
-)
+from shared.events.vocabulary import Phase, Status
 
 
 def publish(session: Session, now: datetime) -> Done | Refused:
@@ -53,7 +43,7 @@ def schedule(session: Session, now: datetime) -> Done:
 def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
     """Give the session another plan.
 
-    A draft may become anything that is consistent, and nobody is told. Once published, the past stays:
+    A draft may become anything that is consistent, and no event says it. Once published, the past stays:
     a date that has passed cannot move, no date can move into the past, a module that has begun cannot
     change, nor seats that were released, nor how approval is given once enrolment is open, nor anything once
     the session is over or cancelled. Capacity may go down: enrolment evicts nobody. The same plan again
@@ -68,14 +58,14 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
         if phase_at(session.plan, now) is Phase.OVER:
             return _refused(Refusal.SESSION_OVER, "the session is over: nothing of it can change")
         problems += [
-            *nowhere(plan),
-            *too_public(plan, session.format),
+            *without_place(plan),
+            *not_private(plan, session.format),
             *_rewritten_past(session.plan, plan, now),
         ]
     return Refused(tuple(problems)) if problems else amend(session, plan, now)
 
 
-def settled(session: Session, now: datetime) -> frozenset[str]:
+def unchangeable(session: Session, now: datetime) -> frozenset[str]:
     """What of a published session can change no more, by paths: :func:`change` refuses any other value."""
     if session.status is not Status.PUBLISHED:
         return frozenset()
@@ -84,8 +74,8 @@ def settled(session: Session, now: datetime) -> frozenset[str]:
     come = {
         f"{field}.{number}"
         for field, moment in _ROWS
-        for number, one in enumerate(getattr(plan, field))
-        if getattr(one, moment) <= now
+        for number, row in enumerate(getattr(plan, field))
+        if getattr(row, moment) <= now
     }
     return frozenset(passed | come | ({"approval"} if now >= plan.enrolment_opens_at else set()))
 
@@ -120,8 +110,8 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
 
 
-def announced(session: Session) -> Refused | None:
-    """Why the session cannot be deleted: others have heard of it. A draft leaves nothing behind."""
+def undeletable(session: Session) -> Refused | None:
+    """Why the session cannot be deleted: it was announced. None for a draft, which leaves nothing behind."""
     if session.status is Status.DRAFT:
         return None
     return _refused(
@@ -129,8 +119,8 @@ def announced(session: Session) -> Refused | None:
     )
 
 
-def unrecorded(session: Session, now: datetime) -> Refused | None:
-    """Why there can be no replay of the session yet: nothing has been said that could have been recorded."""
+def without_recording(session: Session, now: datetime) -> Refused | None:
+    """Why there can be no replay of the session: it has not taken place. None where it has begun."""
     if session.status is Status.DRAFT:
         return _refused(Refusal.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay")
     if session.status is Status.CANCELLED:
@@ -168,17 +158,17 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
 def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
     """What is wrong with séances or reservations: those whose moment has come stay, and no other has come."""
     was, becomes = getattr(old, field), getattr(new, field)
-    for one in was:
-        if getattr(one, moment) <= now and one not in becomes:
-            detail = f"{_named(one)}: this moment has passed, so it cannot change any more"
+    for row in was:
+        if getattr(row, moment) <= now and row not in becomes:
+            detail = f"{_name_of(row)}: this moment has passed, so it cannot change any more"
             yield Problem(Refusal.IN_THE_PAST, field, detail)
-    for number, one in enumerate(becomes):
-        if getattr(one, moment) <= now and one not in was:
-            detail = f"{_named(one)}: it cannot be in the past"
+    for number, row in enumerate(becomes):
+        if getattr(row, moment) <= now and row not in was:
+            detail = f"{_name_of(row)}: it cannot be in the past"
             yield Problem(Refusal.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
 
 
-def _named(row: Module | ReservedSeats) -> str:
+def _name_of(row: Module | ReservedSeats) -> str:
     return f"“{row.title}”" if isinstance(row, Module) else f"the seats of {row.delegation}"
 
 

@@ -5,58 +5,56 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, false, or_, select, text, true
+from sqlalchemy import ColumnElement, false, or_, select, text, true, update
+from sqlmodel import col
 
-from services.catalogue import tables
-from services.catalogue.rules import BespokeRequest, BespokeState
-from services.catalogue.store import trail
-from services.catalogue.store.sessions import Viewer
-from services.catalogue.store.trail import Line, outbox
+from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
+from services.catalogue.rules.searching import Place, Viewer
+from services.catalogue.store import audit_log
+from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.outbox import outbox
+from services.catalogue.tables import BespokeRequestRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
 
+_FORGET = text(
+    "UPDATE bespoke_request SET requester_name = NULL, requester_email = NULL, message = NULL, "
+    "answer = NULL, advisor_name = NULL, advisor_email = NULL "
+    "WHERE requester_email IS NOT NULL AND coalesce(answered_at, received_at) < :before"
+)
 
-async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
+
+async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
     """Keep new requests; one that is known already is left as it is."""
     if requests:
-        rows = [_columns(one) for one in requests]
-        await insert_many(tx, tables.bespoke_request, rows, then="ON CONFLICT (request_id) DO NOTHING")
+        rows = [_columns(request) for request in requests]
+        await insert_many(tx, BespokeRequestRow, rows, then="ON CONFLICT (request_id) DO NOTHING")
 
 
 async def page(
-    tx: Transaction,
-    viewer: Viewer,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-    *,
-    state: BespokeState | None = None,
+    tx: Transaction, viewer: Viewer, after: Place | None, limit: int, *, state: BespokeState | None = None
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests that ``viewer`` may see, the newest first, that come after ``after``."""
-    columns = tables.bespoke_request.c
-    query = select(tables.bespoke_request).where(_visible_to(viewer))
+    received_at, request_id = col(BespokeRequestRow.received_at), col(BespokeRequestRow.request_id)
+    query = select(BespokeRequestRow).where(_visible_to(viewer))
     if state is not None:
-        query = query.where(columns.state == state.value)
+        query = query.where(col(BespokeRequestRow.state) == state.value)
     if after is not None:
-        moment, request_id = after
-        at_once = (columns.received_at == moment) & (columns.request_id > request_id)
-        query = query.where(or_(columns.received_at < moment, at_once))
-    query = query.order_by(columns.received_at.desc(), columns.request_id).limit(limit)
-    return [_request(row) for row in await tx.execute(query)]
+        at_once = (received_at == after[0]) & (request_id > after[1])
+        query = query.where(or_(received_at < after[0], at_once))
+    rows = await tx.scalars(query.order_by(received_at.desc(), request_id).limit(limit))
+    return [_request(row) for row in rows]
 
 
-async def shown(tx: Transaction, request_id: UUID, viewer: Viewer) -> BespokeRequest | None:
-    """The request, if ``viewer`` may see it."""
-    columns = tables.bespoke_request.c
-    query = select(tables.bespoke_request).where(columns.request_id == request_id, _visible_to(viewer))
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _request(row)
-
-
-async def for_update(tx: Transaction, request_id: UUID) -> BespokeRequest | None:
-    """The request, locked until the transaction ends."""
-    query = select(tables.bespoke_request).where(tables.bespoke_request.c.request_id == request_id)
-    row = (await tx.execute(query.with_for_update())).one_or_none()
+async def by_id(
+    tx: Transaction, request_id: UUID, viewer: Viewer, *, lock: bool = False
+) -> BespokeRequest | None:
+    """The request, if ``viewer`` may see it; with ``lock``, locked until the transaction ends."""
+    query = select(BespokeRequestRow).where(
+        col(BespokeRequestRow.request_id) == request_id, _visible_to(viewer)
+    )
+    row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _request(row)
 
 
@@ -68,39 +66,33 @@ async def save(
     *,
     actor: str,
 ) -> None:
-    """Store an answer, the event that tells of it, and the audit line, which names nobody outside."""
-    changes = {name: value for name, value in _columns(after).items() if name != "request_id"}
-    query = tables.bespoke_request.update().where(tables.bespoke_request.c.request_id == after.request_id)
-    await tx.execute(query.values(**changes))
-    await outbox.publish(tx, [event])
-    said: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
-    if after.session_id is not None:
-        said["session_id"] = [None, str(after.session_id)]
-    await trail.record(tx, [Line(actor, "answered", after.request_id, after.version, said)])
-
-
-async def forget(tx: Transaction, before: datetime) -> int:
-    """Empty whom to write to, and what was written, where nothing has moved since. Returns how many."""
-    result = await tx.execute(
-        text(
-            "UPDATE bespoke_request SET requester_name = NULL, requester_email = NULL, message = NULL, "
-            "answer = NULL, advisor_name = NULL, advisor_email = NULL "
-            "WHERE requester_email IS NOT NULL AND coalesce(answered_at, received_at) < :before"
-        ),
-        {"before": before},
+    """Store an answer, its event, and the audit entry, which names nobody outside."""
+    columns = _columns(after)
+    statement = update(BespokeRequestRow).where(
+        col(BespokeRequestRow.request_id) == columns.pop("request_id")
     )
-    return result.rowcount
+    await tx.execute(statement.values(**columns))
+    await outbox.publish(tx, [event])
+    changes: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
+    if after.session_id is not None:
+        changes["session_id"] = [None, str(after.session_id)]
+    await audit_log.record(tx, [AuditEntry(actor, "answered", after.request_id, after.version, changes)])
 
 
-def _visible_to(viewer: Viewer) -> Any:
+async def forget(tx: Transaction, before: datetime) -> None:
+    """Empty whom to write to, and what was written, of requests whose last change is before ``before``."""
+    await tx.execute(_FORGET, {"before": before})
+
+
+def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
     if viewer.everywhere:
         return true()
     if viewer.delegation is None:
         return false()
-    return tables.bespoke_request.c.delegation == viewer.delegation
+    return col(BespokeRequestRow.delegation) == viewer.delegation
 
 
-def _request(row: Row[Any]) -> BespokeRequest:
+def _request(row: BespokeRequestRow) -> BespokeRequest:
     return BespokeRequest(
         request_id=row.request_id,
         siret=row.siret,

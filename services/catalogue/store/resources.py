@@ -1,178 +1,145 @@
-"""Replays, dossiers and communities, stored with the events that tell of them."""
+"""Replays, dossiers and communities, stored with the events that announce them."""
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select, text
+from sqlalchemy import or_, select, text
+from sqlmodel import col
 
-from services.catalogue import tables
-from services.catalogue.store import trail
-from services.catalogue.store.offers import NEVER
-from services.catalogue.store.trail import Line, outbox
+from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
+from services.catalogue.rules.searching import Place
+from services.catalogue.store import audit_log
+from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.outbox import outbox
+from services.catalogue.store.search import matches
+from services.catalogue.tables import ResourceRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished, ResourceKind, ResourcePublished
 
-REPLAY = "replay"
-_COLUMNS = tables.columns_of(tables.resource)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """A resource open to everyone. ``kind`` is ``replay``, ``dossier`` or ``community``.
-
-    ``changed_at`` is when it was stored, which makes no difference between two resources.
-    """
-
-    resource_id: UUID
-    kind: str
-    title: str
-    url: str
-    published_at: datetime
-    summary: str | None = None
-    themes: tuple[str, ...] = ()
-    organiser: str | None = None
-    session_id: UUID | None = None
-    source: str | None = None
-    version: int = 1
-    changed_at: datetime = field(default=NEVER, compare=False)
-
-
-async def page(
-    tx: Transaction,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-    *,
-    kind: str | None = None,
-    theme: str | None = None,
-    organiser: str | None = None,
-    text: str | None = None,
-) -> list[Resource]:
-    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
-    columns = tables.resource.c
-    query = select(*_COLUMNS).order_by(columns.published_at.desc(), columns.resource_id).limit(limit)
-    if kind is not None:
-        query = query.where(columns.kind == kind)
-    if organiser is not None:
-        query = query.where(columns.organiser == organiser)
-    if theme is not None:
-        query = query.where(columns.themes.contains([theme]))
-    if text is not None:
-        query = query.where(tables.matches(columns.search_vector, text))
-    if after is not None:
-        moment, resource_id = after
-        later = columns.published_at < moment
-        query = query.where(
-            or_(later, (columns.published_at == moment) & (columns.resource_id > resource_id))
-        )
-    return [_resource(row) for row in await tx.execute(query)]
-
-
-async def by_ids(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
-    """Those of the resources that exist, locked until the transaction ends."""
-    columns = tables.resource.c
-    query = select(*_COLUMNS).where(columns.resource_id.in_(ids)).order_by(columns.resource_id)
-    return {row.resource_id: _resource(row) for row in await tx.execute(query.with_for_update())}
-
-
-async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
-    """The replays of a session, the newest first."""
-    columns = tables.resource.c
-    query = select(*_COLUMNS).where(columns.session_id == session_id)
-    query = query.order_by(columns.published_at.desc(), columns.resource_id)
-    return [_resource(row) for row in await tx.execute(query)]
-
-
-async def at(tx: Transaction, kind: str, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` at this address. Until the transaction ends, nobody else asks for it.
-
-    The address is locked, not the row: an address that is free is to stay so for who is about to take it, and
-    two that want each other's address do not wait for each other.
-    """
-    await tx.execute(_LOCK_ADDRESS, {"address": f"{kind}/{organiser}/{url}"})
-    columns = tables.resource.c
-    query = select(*_COLUMNS).where(columns.url == url, columns.kind == kind, columns.organiser == organiser)
-    row = (await tx.execute(query.order_by(columns.published_at).limit(1))).one_or_none()
-    return None if row is None else _resource(row)
-
-
 _LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))")
-
-
-async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
-    """The resource, if there is one."""
-    query = select(*_COLUMNS).where(tables.resource.c.resource_id == resource_id)
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _resource(row)
-
-
-Told = tuple[Resource | None, Resource]
-"""A resource before (None: it is new), and as everyone is told of it."""
-
-
-async def publish(tx: Transaction, changes: Sequence[Told], *, actor: str) -> None:
-    """Insert or replace resources, and tell of them, unless a replica was faster."""
-    if not changes:
-        return
-    rows = [_columns(resource) for _, resource in changes]
-    stored = set((await insert_many(tx, tables.resource, rows, then=_NEWER)).scalars())
-    told = [(before, resource) for before, resource in changes if resource.resource_id in stored]
-    await outbox.publish(tx, [_event(resource) for _, resource in told])
-    await trail.record(tx, [_line(actor, before, resource) for before, resource in told])
-
-
-def _line(actor: str, before: Resource | None, after: Resource) -> Line:
-    """The audit line: what was published, or each field that was corrected."""
-    if before is None:
-        said = {"url": [None, after.url], "title": [None, after.title]}
-        return Line(actor, "published", after.resource_id, after.version, said)
-    old, new = (_audited(one) for one in (before, after))
-    changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
-    return Line(actor, "changed", after.resource_id, after.version, changes)
-
-
-def _audited(resource: Resource) -> dict[str, Any]:
-    session_id = None if resource.session_id is None else str(resource.session_id)
-    said = _columns(resource) | {"themes": list(resource.themes), "session_id": session_id}
-    return {name: said[name] for name in CHANGEABLE}
-
-
-CHANGEABLE = tuple(
-    name
-    for name in Resource.__dataclass_fields__
-    if name not in ("resource_id", "version", "published_at", "changed_at")
-)
-"""What may differ from one version of a resource to the next."""
-
-
-_NEWER = (
+_REPLACE_IF_NEWER = (
     "ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, kind = excluded.kind, "
     "title = excluded.title, summary = excluded.summary, url = excluded.url, themes = excluded.themes, "
     "published_at = excluded.published_at, organiser = excluded.organiser, "
     "session_id = excluded.session_id, source = excluded.source "
     "WHERE resource.version < excluded.version RETURNING resource_id"
 )
+_RESOURCES = select(ResourceRow).order_by(col(ResourceRow.published_at).desc(), col(ResourceRow.resource_id))
+
+
+async def page(
+    tx: Transaction,
+    after: Place | None,
+    limit: int,
+    *,
+    kind: Kind | None = None,
+    theme: str | None = None,
+    organiser: str | None = None,
+    text: str | None = None,
+) -> list[Resource]:
+    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
+    query = _RESOURCES.limit(limit)
+    if kind is not None:
+        query = query.where(col(ResourceRow.kind) == kind.value)
+    if organiser is not None:
+        query = query.where(col(ResourceRow.organiser) == organiser)
+    if theme is not None:
+        query = query.where(col(ResourceRow.themes).contains([theme]))
+    if text is not None:
+        query = query.where(matches(ResourceRow, text))
+    if after is not None:
+        published_at, resource_id = after
+        at_once = (col(ResourceRow.published_at) == published_at) & (
+            col(ResourceRow.resource_id) > resource_id
+        )
+        query = query.where(or_(col(ResourceRow.published_at) < published_at, at_once))
+    return [_resource(row) for row in await tx.scalars(query)]
+
+
+async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
+    """The resource, if there is one."""
+    row = await tx.get(ResourceRow, resource_id)
+    return None if row is None else _resource(row)
+
+
+async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
+    """Those of the resources that exist, locked until the transaction ends."""
+    query = select(ResourceRow).where(col(ResourceRow.resource_id).in_(ids))
+    query = query.order_by(col(ResourceRow.resource_id)).with_for_update()
+    return {row.resource_id: _resource(row) for row in await tx.scalars(query)}
+
+
+async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
+    """The replays of a session, the newest first."""
+    query = _RESOURCES.where(col(ResourceRow.session_id) == session_id)
+    return [_resource(row) for row in await tx.scalars(query)]
+
+
+async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource | None:
+    """The resource of ``organiser`` at this address. Until the transaction ends, nobody else asks for it.
+
+    The address is locked, not the row: an address that is free is to stay so for who is about to take it, and
+    two that want each other's address do not wait for each other.
+    """
+    await tx.execute(_LOCK_ADDRESS, {"address": f"{kind}/{organiser}/{url}"})
+    query = select(ResourceRow).where(
+        col(ResourceRow.url) == url,
+        col(ResourceRow.kind) == kind.value,
+        col(ResourceRow.organiser) == organiser,
+    )
+    row = (await tx.scalars(query.order_by(col(ResourceRow.published_at)).limit(1))).one_or_none()
+    return None if row is None else _resource(row)
+
+
+async def publish(
+    tx: Transaction, changes: Sequence[tuple[Resource | None, Resource]], *, actor: str
+) -> None:
+    """Insert or replace resources, from what each was (None: it is new), with their events and audit entries.
+
+    Of one that another replica has stored as this version or a later one, nothing is stored.
+    """
+    if not changes:
+        return
+    rows = [_columns(resource) for _, resource in changes]
+    stored = set((await insert_many(tx, ResourceRow, rows, then=_REPLACE_IF_NEWER)).scalars())
+    changes = [(before, after) for before, after in changes if after.resource_id in stored]
+    await outbox.publish(tx, [_event(after) for _, after in changes])
+    await audit_log.record(tx, [_entry(actor, before, after) for before, after in changes])
+
+
+def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
+    """The audit entry: what was published, or each field that was corrected."""
+    if before is None:
+        published = {"url": [None, after.url], "title": [None, after.title]}
+        return AuditEntry(actor, "published", after.resource_id, after.version, published)
+    old, new = _audited(before), _audited(after)
+    changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
+    return AuditEntry(actor, "changed", after.resource_id, after.version, changes)
+
+
+def _audited(resource: Resource) -> dict[str, Any]:
+    session_id = None if resource.session_id is None else str(resource.session_id)
+    audited = _columns(resource) | {"themes": list(resource.themes), "session_id": session_id}
+    return {name: audited[name] for name in CHANGEABLE}
 
 
 def _event(resource: Resource) -> ReplayPublished | ResourcePublished:
     state = asdict(resource)
-    if resource.kind == REPLAY:
+    if resource.kind is Kind.REPLAY:
         return ReplayPublished(**{name: state[name] for name in ReplayPublished.model_fields})
-    kind = ResourceKind(resource.kind)
-    return ResourcePublished(
-        **{name: state[name] for name in ResourcePublished.model_fields} | {"kind": kind}
-    )
+    state["kind"] = ResourceKind(resource.kind)
+    return ResourcePublished(**{name: state[name] for name in ResourcePublished.model_fields})
 
 
-def _resource(row: Row[Any]) -> Resource:
-    state = {name: getattr(row, name) for name in Resource.__dataclass_fields__}
-    return Resource(**state | {"themes": tuple(row.themes)})
+def _resource(row: ResourceRow) -> Resource:
+    state = {field.name: getattr(row, field.name) for field in fields(Resource)}
+    return Resource(**state | {"kind": Kind(row.kind), "themes": tuple(row.themes)})
 
 
 def _columns(resource: Resource) -> dict[str, Any]:
-    columns = asdict(resource) | {"themes": json.dumps(resource.themes)}
+    columns = asdict(resource) | {"kind": resource.kind.value, "themes": json.dumps(resource.themes)}
     del columns["changed_at"]  # the database's own
     return columns

@@ -14,12 +14,13 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import api, loading, pages
-from services.catalogue.offer_files import OFFER
+from services.catalogue import api, pages
+from services.catalogue.service.loading import Summary
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
 from tests.conftest import opened
+from tests.support.catalogue import load
 
 AS_OF = date(2025, 3, 20)
 """A day on which the MOOC runs and is open, and most of the offer too."""
@@ -132,11 +133,11 @@ def loaded_url(new_database: Callable[[str], str]) -> str:
     """A catalogue with the national offer, shared by tests that change nothing."""
     url = new_database("catalogue")
 
-    async def load() -> None:
+    async def fill() -> None:
         async with opened(url) as database:
-            await loading.load(database, OFFER, as_of=AS_OF)
+            await load(database, as_of=AS_OF)
 
-    asyncio.run(load())
+    asyncio.run(fill())
     return url
 
 
@@ -163,9 +164,9 @@ def told(database: Database) -> Callable[..., Awaitable[list[Event]]]:
 
 
 @pytest.fixture
-async def offer(database: Database) -> loading.Summary:
+async def offer(database: Database) -> Summary:
     """The national offer, loaded so that today is 20 March 2025: the MOOC runs and is open."""
-    return await loading.load(database, OFFER, as_of=AS_OF)
+    return await load(database, as_of=AS_OF)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import offer_files
+from services.catalogue.rules.offers import loaded_session_id
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import (
@@ -24,7 +24,7 @@ from tests.integration.catalogue.conftest import Ask, a_draft_of, in_days
 
 Told = Callable[..., Awaitable[list[Event]]]
 
-RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+RENNES = loaded_session_id("ia-et-territoires", "rennes")
 AN_OFFER = "ia-et-territoires"
 PROBLEM = "application/problem+json"
 BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from services.catalogue.handlers import subscriptions
-from services.catalogue.offer_files import session_id
-from services.catalogue.store.sessions import record_occupancy
+from services.catalogue.rules.offers import loaded_session_id
+from services.catalogue.service import occupancy as occupancy_service
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -16,7 +16,7 @@ from shared.messaging.consumer import Intake
 from shared.messaging.decoding import Received, Record
 from tests.integration.catalogue.conftest import Ask
 
-MOOC = session_id("mooc-fondamentaux-ia", "printemps-2025")
+MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
 
 
 def occupancy(version: int, enrolled: int, session: UUID = MOOC) -> SessionOccupancyChanged:
@@ -97,6 +97,6 @@ async def test_how_full_sessions_are_is_rebuilt_from_the_last_word_on_each(datab
 async def test_the_store_alone_drops_what_is_old(offer: object, ask: Ask, database: Database) -> None:
     """The inbox knows an event by its id; after a replay from the beginning only the version helps."""
     async with database.transaction() as tx:
-        await record_occupancy(tx, [occupancy(2, enrolled=2)])
-        await record_occupancy(tx, [occupancy(1, enrolled=1)])
+        await occupancy_service.record(tx, [occupancy(2, enrolled=2)])
+        await occupancy_service.record(tx, [occupancy(1, enrolled=1)])
     assert await shown(ask) == 2

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.catalogue import jobs, rules
-from services.catalogue.rules import Plan, Session
+from services.catalogue import jobs
+from services.catalogue.rules import changes
+from services.catalogue.rules.sessions import Plan, Session
 from services.catalogue.store import sessions
-from services.catalogue.store.sessions import Presentation
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -49,7 +49,7 @@ async def publish(
         ),
     )
     async with database.transaction() as tx:
-        await sessions.add(tx, [(rules.schedule(session, now), Presentation())], actor="test")
+        await sessions.save(tx, [(None, changes.schedule(session, now))], actor="test", action="published")
     return session.session_id
 
 
@@ -107,7 +107,7 @@ async def test_a_session_that_somebody_is_changing_waits_without_holding_up_the_
     free = await publish(database, an_empty_offer, opens=1, closes=60, ends=90)
     async with time_is(monkeypatch, clock.now() + timedelta(seconds=5)):
         async with database.transaction() as tx:
-            await sessions.for_update(tx, busy)
+            await sessions.lock(tx, [busy])
             await asyncio.wait_for(jobs.announce_due(database), 5)
             assert SessionOpened in kinds(await told(free))
             assert SessionOpened not in kinds(await told(busy))

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import loading, offer_files
-from services.catalogue.offer_files import OFFER, OfferError
+from services.catalogue.offer_files import reading
+from services.catalogue.offer_files.reading import OFFER, OfferError
+from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
+from services.catalogue.service.loading import Summary
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -27,17 +29,16 @@ from shared.events.catalogue import (
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
 from tests.integration.catalogue.conftest import AS_OF, Ask
+from tests.support.catalogue import load
 from tests.support.processes import run_cli
 
 Told = Callable[..., Awaitable[list[Event]]]
 
-MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = offer_files.session_id("ia-et-territoires", "rennes")
+MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
+RENNES = loaded_session_id("ia-et-territoires", "rennes")
 
 
-async def test_the_mooc_of_20_march_runs_and_is_open_today(
-    offer: loading.Summary, told: Told, ask: Ask
-) -> None:
+async def test_the_mooc_of_20_march_runs_and_is_open_today(offer: Summary, told: Told, ask: Ask) -> None:
     scheduled, opened = await told(MOOC)
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
@@ -47,9 +48,7 @@ async def test_the_mooc_of_20_march_runs_and_is_open_today(
     assert (shown["phase"], shown["enrolment"], shown["source"]) == ("running", "open", "communique")
 
 
-async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(
-    offer: loading.Summary, told: Told
-) -> None:
+async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(offer: Summary, told: Told) -> None:
     scheduled = (await told(MOOC))[0]
     assert isinstance(scheduled, SessionScheduled)
     paris = ZoneInfo("Europe/Paris")
@@ -61,22 +60,22 @@ async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(
     assert timedelta(0) <= clock.now().astimezone(paris).date() - AS_OF - shift < timedelta(weeks=1)
 
 
-async def test_everything_in_the_files_is_published(offer: loading.Summary, told: Told) -> None:
-    planned = offer_files.read(OFFER)
+async def test_everything_in_the_files_is_published(offer: Summary, told: Told) -> None:
+    planned = reading.read(OFFER)
     events = await told()
     kinds = Counter(type(event) for event in events)
     assert kinds[SessionScheduled] == len(planned.sessions) == offer.new
     assert kinds[ReplayPublished] + kinds[ResourcePublished] == len(planned.resources)
     assert {event.session_id for event in events if isinstance(event, SessionState)} == {
-        one.session_id for one in planned.sessions
+        entry.session.session_id for entry in planned.sessions
     }
 
 
 async def test_loading_twice_changes_and_tells_nothing(
-    offer: loading.Summary, database: Database, told: Told
+    offer: Summary, database: Database, told: Told
 ) -> None:
     before = await told()
-    again = await loading.load(database, OFFER, as_of=AS_OF)
+    again = await load(database, as_of=AS_OF)
     assert (again.new, again.changed, again.resources_published) == (0, 0, 0)
     assert again.unchanged == offer.new
     assert await told() == before
@@ -87,19 +86,19 @@ async def test_loads_at_once_publish_a_new_session_once(
 ) -> None:
     """All but one session is known, so that nothing else makes the loads wait for each other."""
     without_rennes = edited(tmp_path, "local_events.yaml", "key: rennes", "key: autre")
-    await loading.load(database, without_rennes, as_of=AS_OF)
+    await load(database, without_rennes, as_of=AS_OF)
     await asyncio.gather(*(database.check() for _ in range(3)))  # a connection each: none starts behind
-    summaries = await asyncio.gather(*(loading.load(database, OFFER, as_of=AS_OF) for _ in range(3)))
+    summaries = await asyncio.gather(*(load(database, as_of=AS_OF) for _ in range(3)))
     assert sorted(summary.new for summary in summaries) == [0, 0, 1]
     assert [type(event) for event in await told(RENNES)].count(SessionScheduled) == 1
 
 
 async def test_what_changed_in_the_files_is_told_and_the_rest_is_not(
-    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, told: Told, tmp_path: Path
 ) -> None:
     before = len(await told())
     changed = edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100")
-    summary = await loading.load(database, changed, as_of=AS_OF)
+    summary = await load(database, changed, as_of=AS_OF)
     assert summary.changed == 1
     (event,) = (await told())[before:]
     assert isinstance(event, SessionChanged)
@@ -107,13 +106,13 @@ async def test_what_changed_in_the_files_is_told_and_the_rest_is_not(
 
 
 async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
-    offer: loading.Summary, database: Database, ask: Ask, tmp_path: Path
+    offer: Summary, database: Database, ask: Ask, tmp_path: Path
 ) -> None:
     assert str(offer).startswith("Offers: 7, ")
     changed = edited(tmp_path, "mooc.yaml", "les impacts et la gestion", "la gestion")
-    summary = await loading.load(database, changed, as_of=AS_OF)
+    summary = await load(database, changed, as_of=AS_OF)
     assert str(summary).startswith("Offers: 7 (1 changed), ")
-    assert (await loading.load(database, changed, as_of=AS_OF)).offers_changed == 0
+    assert (await load(database, changed, as_of=AS_OF)).offers_changed == 0
     listed = (await ask("GET", "/offers")).json()["items"]
     (said,) = (one["summary"] for one in listed if one["offer_id"] == "mooc-fondamentaux-ia")
     async with database.quiet_transaction() as tx:
@@ -129,36 +128,32 @@ async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
 
 
 async def test_what_an_organiser_changed_survives_a_load_that_changes_something_else(
-    offer: loading.Summary, database: Database, ask: Ask, tmp_path: Path
+    offer: Summary, database: Database, ask: Ask, tmp_path: Path
 ) -> None:
     await ask("PATCH", f"/sessions/{RENNES}", by="advisor-bretagne", venue="Ailleurs")
-    again = await loading.load(database, OFFER, as_of=AS_OF)
+    again = await load(database, as_of=AS_OF)
     assert again.changed == 0
-    await loading.load(
-        database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF
-    )
+    await load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF)
     shown = (await ask("GET", f"/sessions/{RENNES}")).json()
     assert (shown["venue"], shown["capacity"]) == ("Ailleurs", 100)
 
 
-async def test_what_an_organiser_wrote_survives_a_load(
-    offer: loading.Summary, database: Database, ask: Ask
-) -> None:
+async def test_what_an_organiser_wrote_survives_a_load(offer: Summary, database: Database, ask: Ask) -> None:
     written = {"summary": "Accueil dès 9 h.", "experts": ["Une experte"]}
     answer = await ask("PATCH", f"/sessions/{RENNES}", by="advisor-bretagne", **written)
     assert answer.status_code == 200, answer.text
-    assert (await loading.load(database, OFFER, as_of=AS_OF)).changed == 0
+    assert (await load(database, as_of=AS_OF)).changed == 0
     shown = (await ask("GET", f"/sessions/{RENNES}")).json()
     assert {name: shown[name] for name in written} == written
 
 
 async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_nobody(
-    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, told: Told, tmp_path: Path
 ) -> None:
     before = await told()
     expert = "Enseignant-chercheur en informatique"
     changed = edited(tmp_path, "webinars.yaml", f"[{expert}", "[Enseignante-chercheuse en informatique")
-    assert (await loading.load(database, changed, as_of=AS_OF)).changed == 1
+    assert (await load(database, changed, as_of=AS_OF)).changed == 1
     assert await told() == before
     async with database.quiet_transaction() as tx:
         lines = await tx.execute(
@@ -170,11 +165,11 @@ async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_
 
 
 async def test_a_cancelled_session_stays_cancelled(
-    offer: loading.Summary, database: Database, ask: Ask, told: Told, tmp_path: Path
+    offer: Summary, database: Database, ask: Ask, told: Told, tmp_path: Path
 ) -> None:
     await ask("POST", f"/sessions/{RENNES}/cancel", by="advisor-bretagne")
     before, shown = await told(), (await ask("GET", f"/sessions/{RENNES}")).json()
-    summary = await loading.load(
+    summary = await load(
         database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF
     )
     assert (summary.changed, summary.cancelled) == (0, 1)
@@ -183,16 +178,16 @@ async def test_a_cancelled_session_stays_cancelled(
 
 
 async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_after_a_load(
-    offer: loading.Summary, database: Database, ask: Ask
+    offer: Summary, database: Database, ask: Ask
 ) -> None:
     path, change = f"/sessions/{MOOC}", {"capacity": 500, "summary": "Un autre propos."}
     announced = (await ask("GET", path)).json()["choices"]
     assert not change.keys() & set(announced)
     changed = (await ask("PATCH", path, by="siege", **change)).json()
     assert changed["choices"] == [*announced, "capacity", "summary"]
-    assert (await loading.load(database, OFFER, as_of=AS_OF)).changed == 0
+    assert (await load(database, as_of=AS_OF)).changed == 0
     assert (await ask("GET", path)).json()["choices"] == changed["choices"]
-    await loading.load(database, OFFER, as_of=AS_OF - timedelta(weeks=1))
+    await load(database, as_of=AS_OF - timedelta(weeks=1))
     assert (await ask("GET", path)).json()["choices"] == changed["choices"]
     back = (await ask("PATCH", path, by="siege", capacity=None)).json()
     assert back["choices"] == [*announced, "summary"]
@@ -201,20 +196,20 @@ async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_
 
 
 async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_replay(
-    offer: loading.Summary, database: Database, told: Told
+    offer: Summary, database: Database, told: Told
 ) -> None:
-    summary = await loading.load(database, OFFER, as_of=AS_OF + timedelta(weeks=1))
+    summary = await load(database, as_of=AS_OF + timedelta(weeks=1))
     assert (summary.changed, summary.resources_published) == (offer.new, 0)
     assert not [event for event in await told() if isinstance(event, ReplayPublished) and event.version > 1]
 
 
 async def test_a_resource_that_changed_is_published_again_with_a_new_version(
-    offer: loading.Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, told: Told, tmp_path: Path
 ) -> None:
     changed = edited(tmp_path, "resources.yaml", "choisis par les documentalistes", "bien choisis")
-    summary = await loading.load(database, changed, as_of=AS_OF)
+    summary = await load(database, changed, as_of=AS_OF)
     assert summary.resources_published == 1
-    first, second = await told(offer_files.resource_id("dossier-ia-et-action-publique-locale"))
+    first, second = await told(loaded_resource_id("dossier-ia-et-action-publique-locale"))
     assert isinstance(first, ResourcePublished)
     assert isinstance(second, ResourcePublished)
     assert (first.version, second.version) == (1, 2)
@@ -222,9 +217,9 @@ async def test_a_resource_that_changed_is_published_again_with_a_new_version(
 
 
 async def test_a_resource_whose_day_has_not_come_is_held_back(database: Database, told: Told) -> None:
-    summary = await loading.load(database, OFFER, as_of=date(2025, 2, 26) - timedelta(weeks=1))
+    summary = await load(database, as_of=date(2025, 2, 26) - timedelta(weeks=1))
     assert summary.resources_held_back == 8
-    await loading.load(database, OFFER, as_of=date(2025, 2, 27))
+    await load(database, as_of=date(2025, 2, 27))
     assert all(
         event.published_at <= clock.now()
         for event in await told()
@@ -236,24 +231,22 @@ async def test_an_offer_with_a_fault_loads_nothing_at_all(
     database: Database, told: Told, tmp_path: Path
 ) -> None:
     with pytest.raises(OfferError, match="session rennes: capacity"):
-        await loading.load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: -1"))
+        await load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: -1"))
     assert await told() == []
 
 
-async def test_a_session_never_changes_hands(
-    offer: loading.Summary, database: Database, tmp_path: Path
-) -> None:
+async def test_a_session_never_changes_hands(offer: Summary, database: Database, tmp_path: Path) -> None:
     other = edited(tmp_path, "local_events.yaml", "organiser: bretagne", "organiser: corse")
     with pytest.raises(OfferError, match="session rennes: organiser: it was bretagne and never changes"):
-        await loading.load(database, other, as_of=AS_OF)
+        await load(database, other, as_of=AS_OF)
 
 
-async def test_each_loaded_session_leaves_an_audit_line(offer: loading.Summary, database: Database) -> None:
+async def test_each_loaded_session_leaves_an_audit_line(offer: Summary, database: Database) -> None:
     assert await audit_of(database, MOOC) == [("load-offer", "loaded")]
 
 
 async def test_without_as_of_the_dates_are_those_of_the_announcement(database: Database, told: Told) -> None:
-    await loading.load(database, OFFER)
+    await load(database)
     scheduled = (await told(MOOC))[0]
     assert isinstance(scheduled, SessionScheduled)
     assert scheduled.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.store.sessions import record_occupancy
+from services.catalogue.service import occupancy
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import ResourcePublished
@@ -37,7 +37,7 @@ async def filled(database: Database, session_id: str, enrolled: int) -> None:
         session_id=UUID(session_id), version=1, capacity=30, enrolled=enrolled, waiting=0, offered=0
     )
     async with database.transaction() as tx:
-        await record_occupancy(tx, [said])
+        await occupancy.record(tx, [said])
 
 
 async def test_who_has_a_session_gets_304_until_anything_of_it_changes(

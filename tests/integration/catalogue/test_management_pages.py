@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from services.catalogue.desk.failures import Missing, NotYours
+from services.catalogue.service.failures import Missing, NotYours
 from shared.events.catalogue import (
     ReplayPublished,
     SessionCancelled,
@@ -359,7 +359,7 @@ async def test_what_went_away_between_the_look_and_the_act_is_a_page_and_no_faul
     async def too_late(*_args: object, **_named: object) -> None:
         raise failure
 
-    monkeypatch.setattr("services.catalogue.desk.resources.publish", too_late)
+    monkeypatch.setattr("services.catalogue.service.resources.publish", too_late)
     answer = await send(desk, path, f"{path}/replay", replay_title="T", replay_url="https://video.example/1")
     assert answer.status_code == status
     assert "<h1>" in answer.text

@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.catalogue import api, loading, offer_files
-from services.catalogue.offer_files import OFFER
+from services.catalogue import api
+from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.auth import Tokens
 from shared.database import Database
 from tests.integration.catalogue.conftest import AS_OF
+from tests.support.catalogue import load
 from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 
 ADMIN = {"name": "siege", "role": "admin", "delegation": None}
 KNOWN = {
-    "session_id": str(offer_files.session_id("ia-et-territoires", "rennes")),
-    "resource_id": str(offer_files.resource_id("dossier-usage-responsable")),
+    "session_id": str(loaded_session_id("ia-et-territoires", "rennes")),
+    "resource_id": str(loaded_resource_id("dossier-usage-responsable")),
 }
 OPERATIONS = operations_of(
     api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens([]))
@@ -35,7 +36,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     @asynccontextmanager
     async def catalogue(_address: str) -> AsyncIterator[object]:
         database = Database(url, application_name="openapi-test")
-        await loading.load(database, OFFER, as_of=AS_OF)
+        await load(database, as_of=AS_OF)
         yield api.build(database, Tokens.load(tokens_file))
         await database.close()
 

@@ -15,9 +15,9 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import text
 
-from services.catalogue import offer_files
 from services.catalogue.pages import feeds, filters
-from services.catalogue.store.sessions import record_occupancy
+from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
+from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -35,9 +35,9 @@ from tests.integration.catalogue.conftest import (
 Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
 
-MOOC = offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = offer_files.session_id("ia-et-territoires", "rennes")
-MAMOUDZOU = offer_files.session_id("ia-et-territoires", "mamoudzou")
+MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
+RENNES = loaded_session_id("ia-et-territoires", "rennes")
+MAMOUDZOU = loaded_session_id("ia-et-territoires", "mamoudzou")
 PAGES = (
     "/",
     "/sessions",
@@ -402,7 +402,7 @@ async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
         said = SessionOccupancyChanged(
             session_id=UUID(session_id), version=1, capacity=30, enrolled=18, waiting=0, offered=0
         )
-        await record_occupancy(tx, [said])
+        await occupancy.record(tx, [said])
     after = await visit.get(path, headers=validators)
     assert after.status_code == 200
     assert "12 places restantes" in Page(after.text).said
@@ -416,7 +416,7 @@ async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
     session_id = await published(ask, an_empty_offer, capacity=2, reserved_seats=kept)
     async with database.transaction() as tx:
         seen = {"version": 1, "capacity": 2, "enrolled": 1, "waiting": 0, "offered": 0}
-        await record_occupancy(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **seen)])
+        await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **seen)])
     said = "1 place restante, peut-être réservée aux agentes et agents de la délégation Bretagne"
     assert said in (await read(visit, "/sessions")).said
     page = await read(visit, f"/sessions/{session_id}")
@@ -498,7 +498,7 @@ async def test_a_calendar_is_not_new_because_somebody_enrolled(
     validators = {"if-none-match": (await visit.get("/agenda.ics")).headers["etag"]}
     said = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
     async with database.transaction() as tx:
-        await record_occupancy(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **said)])
+        await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **said)])
     assert (await visit.get("/agenda.ics", headers=validators)).status_code == 304
 
 
@@ -556,7 +556,7 @@ async def test_the_feed_has_the_replays_the_newest_first(visitor: Browser) -> No
     assert published_at == sorted(published_at, reverse=True)
     ids = {entry.findtext(f"{ATOM}id") for entry in entries}
     keys = ("replay-enjeux-pour-les-collectivites", "replay-empreinte-environnementale")
-    assert ids == {f"urn:uuid:{offer_files.resource_id(key)}" for key in keys}
+    assert ids == {f"urn:uuid:{loaded_resource_id(key)}" for key in keys}
     assert feed.findtext(f"{ATOM}updated")
 
 

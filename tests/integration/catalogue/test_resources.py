@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import loading, offer_files
+from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished
 from tests.integration.catalogue.conftest import AS_OF, Ask
 from tests.integration.catalogue.desk import Browser, Told, desk, error_of, hidden, log_in, send
 from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, REPLAY, problem, recorded
 from tests.integration.catalogue.test_loading import edited
+from tests.support.catalogue import load
 
 __all__ = ["desk", "recorded"]
 
@@ -155,7 +156,7 @@ async def test_what_the_offers_files_give_is_named_to_who_publishes_it_different
 
 
 async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, ask: Ask, told: Told) -> None:
-    resource_id = offer_files.resource_id("dossier-ia-et-action-publique-locale")
+    resource_id = loaded_resource_id("dossier-ia-et-action-publique-locale")
     answer = await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, title="A")
     problem(answer, 409)
     assert answer.json()["errors"][0]["code"] == "of_the_files"
@@ -165,12 +166,12 @@ async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, as
 async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
     visit: Browser, offer: object, database: Database, tmp_path: Path
 ) -> None:
-    resource_id = offer_files.resource_id("replay-enjeux-pour-les-collectivites")
-    session_id = str(offer_files.session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
+    resource_id = loaded_resource_id("replay-enjeux-pour-les-collectivites")
+    session_id = str(loaded_session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
     session = "\n    session: webinaires-acculturation-ia/enjeux-pour-les-collectivites"
     dated = "]\n    published_at: 2025-03-11 10:00\n    organiser: inset-nancy"
     then = edited(tmp_path, "resources.yaml", dated + session, ", usages-service-public" + dated)
-    await loading.load(database, then, as_of=AS_OF)
+    await load(database, then, as_of=AS_OF)
     async with database.quiet_transaction() as tx:
         query = text("SELECT changes FROM audit_log WHERE subject = :id AND action = 'changed'")
         (changes,) = await tx.scalars(query, {"id": resource_id})
@@ -255,7 +256,7 @@ async def test_the_resources_of_others_are_neither_listed_nor_shown(
     assert resource_id not in (await visit.get("/gestion/ressources")).text
     assert (await visit.get(f"/gestion/ressources/{resource_id}")).status_code == 404
     await log_in(visit, ADMIN)
-    dossier = offer_files.resource_id("dossier-ia-et-action-publique-locale")
+    dossier = loaded_resource_id("dossier-ia-et-action-publique-locale")
     listed = (await visit.get("/gestion/ressources")).text
     assert all(str(one) in listed for one in (resource_id, dossier))
     shown = (await visit.get(f"/gestion/ressources/{dossier}")).text

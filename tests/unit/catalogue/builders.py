@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.catalogue.rules import Announcement, Plan, Session, schedule
+from services.catalogue.rules.changes import schedule
+from services.catalogue.rules.sessions import Announcement, Plan, Session
 from shared.events.catalogue import Module
 from shared.events.vocabulary import Format, Status
 

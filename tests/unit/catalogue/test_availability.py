@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.catalogue import rules
 from services.catalogue.pages import wording
-from services.catalogue.rules import Access, Availability, Occupancy, Plan
-from services.catalogue.store import resources
+from services.catalogue.rules.availability import Access, Availability, availability, last_change_by_clock
+from services.catalogue.rules.bespoke import BespokeState
+from services.catalogue.rules.resources import CHANGEABLE
+from services.catalogue.rules.sessions import Occupancy, Plan
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from shared.web import labels
@@ -37,7 +38,7 @@ def taken(enrolled: int, *, waiting: int = 0, offered: int = 0) -> Occupancy:
 
 def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: Any) -> str:
     session = a_published_session(**plan)
-    return wording.door(session, rules.availability(session, occupancy, at)).replace("\u00a0", " ")
+    return wording.door(session, availability(session, occupancy, at)).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,9 @@ def test_a_seat_that_may_be_reserved_is_not_told_as_free_for_all(
 
 def test_what_awaits_the_others_is_said_where_every_seat_may_be_reserved() -> None:
     for enrolled, doubtful in ((0, False), (39, False), (40, True), (99, True), (100, False)):
-        known = rules.availability(a_published_session(reserved_seats=KEPT), taken(enrolled), WHILE_OPEN)
+        known = availability(a_published_session(reserved_seats=KEPT), taken(enrolled), WHILE_OPEN)
         assert known.doubtful is doubtful
-    assert not rules.availability(a_published_session(), taken(40), WHILE_OPEN).doubtful
+    assert not availability(a_published_session(), taken(40), WHILE_OPEN).doubtful
     assert "sont refusées" in wording.without_reservation(a_plan())
     assert "liste d’attente" in wording.without_reservation(a_plan(waiting_list=WaitingList.OFFER))
 
@@ -129,7 +130,7 @@ def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> Non
     assert door(at=STARTS - timedelta(seconds=1), **mooc) == "Inscriptions ouvertes, sans limite de places"
     assert door(at=ENDS, **mooc) == "Session terminée"
     cancelled = replace(a_published_session(), status=Status.CANCELLED)
-    assert wording.door(cancelled, rules.availability(cancelled, None, STARTS)) == "Session annulée"
+    assert wording.door(cancelled, availability(cancelled, None, STARTS)) == "Session annulée"
 
 
 def test_the_door_opens_and_closes_at_the_instant() -> None:
@@ -159,7 +160,7 @@ def test_a_full_webinar_promises_its_replay() -> None:
 def test_a_cancelled_session_says_nothing_else() -> None:
     cancelled = replace(a_published_session(), status=Status.CANCELLED)
     for moment in (BEFORE, WHILE_OPEN, AFTER):
-        known = rules.availability(cancelled, taken(3), moment)
+        known = availability(cancelled, taken(3), moment)
         assert (known.access, known.access.can_ask) == (Access.CANCELLED, False)
 
 
@@ -181,10 +182,10 @@ def test_reserved_seats_are_told_until_they_are_released() -> None:
 def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
     plan = a_plan(reserved_seats=KEPT)
     moments = [OPENS, RELEASED, CLOSES, STARTS, ENDS]
-    assert rules.last_turn(plan, OPENS - timedelta(seconds=1)) is None
+    assert last_change_by_clock(plan, OPENS - timedelta(seconds=1)) is None
     for moment, following in zip(moments, [*moments[1:], AFTER], strict=True):
-        assert rules.last_turn(plan, moment) == moment
-        assert rules.last_turn(plan, following - timedelta(seconds=1)) == moment
+        assert last_change_by_clock(plan, moment) == moment
+        assert last_change_by_clock(plan, following - timedelta(seconds=1)) == moment
 
 
 def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
@@ -209,15 +210,15 @@ def test_every_code_has_a_name() -> None:
     assert labels.DELEGATIONS["inset-angers"] == "INSET d’Angers"
     assert labels.DELEGATIONS["bretagne"] == "Bretagne"
     assert set(wording.OPENED) == set(labels.RESOURCES) == set(wording.KINDS_OF)
-    assert set(wording.DEMANDS) == set(rules.BespokeState)
+    assert set(wording.DEMANDS) == set(BespokeState)
     assert set(wording.ANSWERS) == set(BespokeAnswer)
     assert wording.counted(1200) == "1\u202f200"
     assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]
 
 
 def test_whatever_may_change_of_a_resource_has_words() -> None:
-    assert "session_id" in resources.CHANGEABLE
-    assert [name for name in resources.CHANGEABLE if wording.changed([name]) == name] == []
+    assert "session_id" in CHANGEABLE
+    assert [name for name in CHANGEABLE if wording.changed([name]) == name] == []
 
 
 def test_whatever_the_announcement_does_not_state_has_words() -> None:

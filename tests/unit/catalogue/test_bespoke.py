@@ -7,8 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from services.catalogue import rules
-from services.catalogue.rules import Answered, BespokeRequest, BespokeState, Refusal, Refused, Session
+from services.catalogue.rules import bespoke
+from services.catalogue.rules.bespoke import Answered, BespokeRequest, BespokeState
+from services.catalogue.rules.refusals import Refusal, Refused
+from services.catalogue.rules.sessions import Session
 from shared.events.catalogue import (
     Audience,
     BespokeAnswer,
@@ -40,7 +42,7 @@ def a_request(state: BespokeState = BespokeState.RECEIVED, **given: Any) -> Besp
 
 
 def a_session(**plan: Any) -> Session:
-    private = rules.for_the_authority(a_plan(**plan), SIRET)
+    private = bespoke.private_plan(a_plan(**plan), SIRET)
     return replace(a_draft(), format=Format.BESPOKE, plan=private, version=0)
 
 
@@ -49,10 +51,10 @@ def answered(
 ) -> Answered | Refused:
     if session is None and said is AGREED:
         session = a_session()
-    return rules.answer(request, said, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
+    return bespoke.answer(request, said, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
 
 
-def refusal(outcome: Answered | Refused) -> tuple[Refusal, str | None]:
+def refusal(outcome: Answered | Refused) -> tuple[Refusal | None, str | None]:
     assert isinstance(outcome, Refused)
     return outcome.problems[0].refusal, outcome.problems[0].field
 
@@ -70,7 +72,7 @@ def refusal(outcome: Answered | Refused) -> tuple[Refusal, str | None]:
 def test_a_request_goes_forward_and_its_end_is_final(
     state: BespokeState, possible: set[BespokeAnswer]
 ) -> None:
-    assert set(rules.possible_answers(a_request(state))) == possible
+    assert set(bespoke.possible_answers(a_request(state))) == possible
     can = {said for said in BespokeAnswer if isinstance(answered(a_request(state), said), Answered)}
     assert can == possible
 
@@ -107,7 +109,7 @@ def test_an_agreement_publishes_the_session_of_the_authority_alone() -> None:
 
 
 def test_an_agreement_comes_with_a_session_and_nothing_else_does() -> None:
-    agreed = rules.answer(
+    agreed = bespoke.answer(
         a_request(BespokeState.PROPOSED), AGREED, advisor=ADVISOR, message=None, session=None, now=WHILE_OPEN
     )
     assert refusal(agreed) == (Refusal.NO_SESSION, "session")

@@ -7,8 +7,7 @@ from typing import Any
 from icalendar import Calendar
 
 from services.catalogue.pages import calendars
-from services.catalogue.rules import Session
-from services.catalogue.store.sessions import Listed, Presentation
+from services.catalogue.rules.sessions import ListedSession, Presentation, Session
 from shared.events.vocabulary import Status
 from tests.unit.catalogue.builders import a_published_session
 
@@ -16,7 +15,7 @@ CHANGED = datetime(2025, 3, 2, 10, 0, 1, tzinfo=UTC)
 
 
 def written(session: Session) -> bytes:
-    listed = Listed(session, Presentation(summary="Une journée."), None, CHANGED)
+    listed = ListedSession(replace(session, presentation=Presentation(summary="Une journée.")), None, CHANGED)
     return calendars.write("https://parcours.example.org", [listed], "Parcours")
 
 

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,19 +11,21 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from services.catalogue.pages import complaints, forms, logins, sheets, wording
-from services.catalogue.rules import Refusal
-from services.catalogue.store.sessions import Presentation
+from services.catalogue.rules.refusals import Refusal
+from services.catalogue.rules.sessions import Presentation
 from shared.web.spreadsheets import Code, Fault
-from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_module, a_plan
+from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_draft, a_module, a_plan
 
 PARIS = "Europe/Paris"
-SHOWN = forms.shown(a_plan(), Presentation(summary="Une journée.", experts=("Une juriste",)))
+SHOWN = forms.shown(
+    replace(a_draft(), presentation=Presentation(summary="Une journée.", experts=("Une juriste",)))
+)
 
 
 def test_a_form_that_comes_back_untouched_asks_nothing() -> None:
     odd = a_plan(starts_at=datetime(2025, 4, 15, 7, 30, 12, 345, tzinfo=UTC), capacity=None)
     for plan in (a_plan(), odd):
-        shown = forms.shown(plan, Presentation())
+        shown = forms.shown(replace(a_draft(), plan=plan))
         assert forms.read(shown, shown, timezone=plan.timezone) == forms.Typed({}, {})
 
 
@@ -30,7 +33,7 @@ def test_a_row_that_was_not_touched_keeps_its_seconds() -> None:
     odd = datetime(2025, 4, 15, 7, 30, 12, tzinfo=UTC)
     modules = (a_module("Matin", odd, WHILE_RUNNING), a_module("Après-midi", WHILE_RUNNING, ENDS))
     plan = a_plan(modules=modules)
-    shown = forms.shown(plan, Presentation())
+    shown = forms.shown(replace(a_draft(), plan=plan))
     typed = forms.read(shown | {"modules-1-title": "Soir"}, shown, timezone=PARIS, plan=plan)
     assert [one["title"] for one in typed.fields["modules"]] == ["Matin", "Soir"]
     assert typed.fields["modules"][0]["starts_at"] == odd
@@ -41,7 +44,7 @@ def test_a_row_that_was_not_touched_keeps_its_seconds() -> None:
 def test_what_a_form_does_not_show_does_not_differ() -> None:
     assert forms.differing(SHOWN, SHOWN) == []
     assert forms.differing(forms.kept({"version": "1"}, SHOWN), SHOWN) == []
-    whole = forms.shown(a_plan(modules=(a_module("Matin", WHILE_RUNNING, ENDS),)), Presentation())
+    whole = forms.shown(a_draft(modules=(a_module("Matin", WHILE_RUNNING, ENDS),)))
     assert forms.differing(forms.kept({"title": "Autre"}, whole), whole) == ["title"]
     assert forms.differing(SHOWN, whole) == ["summary", "experts", "modules"]
 

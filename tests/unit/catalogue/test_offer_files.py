@@ -8,8 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.catalogue import offer_files
-from services.catalogue.offer_files import Kind, OfferError, PlannedOffer, PlannedSession, Source
+from services.catalogue.offer_files import reading
+from services.catalogue.offer_files.planning import OfferFiles
+from services.catalogue.offer_files.reading import OfferError
+from services.catalogue.rules.offers import Source, loaded_session_id
+from services.catalogue.rules.resources import Kind
+from services.catalogue.rules.sessions import Session
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -23,12 +27,12 @@ OVERSEAS = {
 
 
 @pytest.fixture(scope="module")
-def offer() -> PlannedOffer:
-    return offer_files.read(offer_files.OFFER)
+def offer() -> OfferFiles:
+    return reading.read(reading.OFFER)
 
 
-def sessions_of(offer: PlannedOffer, format_: Format) -> list[PlannedSession]:
-    return [session for session in offer.sessions if session.format is format_]
+def sessions_of(offer: OfferFiles, format_: Format) -> list[Session]:
+    return [planned.session for planned in offer.sessions if planned.session.format is format_]
 
 
 MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"
@@ -36,14 +40,14 @@ MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|n
 # ------------------------------------------------------------------------- what the announcement says
 
 
-def test_all_six_formats_are_offered(offer: PlannedOffer) -> None:
+def test_all_six_formats_are_offered(offer: OfferFiles) -> None:
     assert {entry.format for entry in offer.offers} == set(Format)
     assert {resource.kind for resource in offer.resources} == set(Kind)
 
 
-def test_the_mooc_is_the_one_of_the_announcement(offer: PlannedOffer) -> None:
+def test_the_mooc_is_the_one_of_the_announcement(offer: OfferFiles) -> None:
     (mooc,) = sessions_of(offer, Format.MOOC)
-    assert mooc.source is Source.COMMUNIQUE
+    assert mooc.presentation.source == Source.COMMUNIQUE
     assert mooc.plan.title == "Les fondamentaux de l’IA"
     assert mooc.plan.capacity is None
     assert mooc.plan.approval is ApprovalPolicy.NONE
@@ -52,7 +56,7 @@ def test_the_mooc_is_the_one_of_the_announcement(offer: PlannedOffer) -> None:
     assert mooc.plan.ends_at == datetime(2025, 4, 11, 22, tzinfo=UTC)
 
 
-def test_the_moocs_three_seances_fill_it_without_a_gap(offer: PlannedOffer) -> None:
+def test_the_moocs_three_seances_fill_it_without_a_gap(offer: OfferFiles) -> None:
     (mooc,) = sessions_of(offer, Format.MOOC)
     bounds = [mooc.plan.starts_at, *(module.ends_at for module in mooc.plan.modules)]
     assert [module.starts_at for module in mooc.plan.modules] == bounds[:3]
@@ -60,33 +64,37 @@ def test_the_moocs_three_seances_fill_it_without_a_gap(offer: PlannedOffer) -> N
     assert {bound.astimezone(PARIS).time() for bound in bounds} == {time(0)}
 
 
-def test_a_date_that_was_moved_is_not_presented_as_the_announcements(offer: PlannedOffer) -> None:
-    moved = offer_files.read(offer_files.OFFER, shift=timedelta(weeks=88))
+def test_a_date_that_was_moved_is_not_presented_as_the_announcements(offer: OfferFiles) -> None:
+    moved = reading.read(reading.OFFER, shift=timedelta(weeks=88))
     (mooc,) = sessions_of(moved, Format.MOOC)
     dates = {"starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "modules"}
-    assert dates | {"organiser", "join_url"} == set(mooc.choices)
+    assert dates | {"organiser", "join_url"} == set(mooc.presentation.choices)
     (unmoved,) = sessions_of(offer, Format.MOOC)
-    assert not {"starts_at", "ends_at", "enrolment_closes_at"} & set(unmoved.choices)
+    assert not {"starts_at", "ends_at", "enrolment_closes_at"} & set(unmoved.presentation.choices)
 
 
-def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: PlannedOffer) -> None:
-    texts = [session.plan.title for session in offer.sessions]
+def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: OfferFiles) -> None:
+    texts = [planned.session.plan.title for planned in offer.sessions]
     texts += [text for one in offer.offers for text in (one.title, one.summary)]
     texts += [text for one in offer.resources for text in (one.title, one.summary or "")]
-    texts += [session.summary or "" for session in offer.sessions]
+    texts += [planned.session.presentation.summary or "" for planned in offer.sessions]
     dated = re.compile(rf"\b(?:{MONTHS}|20\d\d)\b", re.IGNORECASE)
     assert [text for text in texts if dated.search(text)] == []
 
 
-def test_what_the_announcement_does_not_say_is_not_presented_as_said(offer: PlannedOffer) -> None:
-    said = [session for session in offer.sessions if session.source is Source.COMMUNIQUE]
+def test_what_the_announcement_does_not_say_is_not_presented_as_said(offer: OfferFiles) -> None:
+    said = [
+        planned.session
+        for planned in offer.sessions
+        if planned.session.presentation.source == Source.COMMUNIQUE
+    ]
     assert [session.format for session in said] == [Format.MOOC]
-    assert {"enrolment_opens_at", "modules", "organiser", "join_url"} <= set(said[0].choices)
+    assert {"enrolment_opens_at", "modules", "organiser", "join_url"} <= set(said[0].presentation.choices)
     assert {resource.source for resource in offer.resources} == {Source.ILLUSTRATIVE}
     assert all("terms" in entry.choices for entry in offer.offers if entry.format is not Format.MOOC)
 
 
-def test_every_regional_delegation_has_a_local_event_between_april_and_june(offer: PlannedOffer) -> None:
+def test_every_regional_delegation_has_a_local_event_between_april_and_june(offer: OfferFiles) -> None:
     events = sessions_of(offer, Format.LOCAL_EVENT)
     regional = {code.value for code in Delegation if not code.startswith("ins") and code != "inet"}
     assert len(regional) == 18
@@ -94,21 +102,21 @@ def test_every_regional_delegation_has_a_local_event_between_april_and_june(offe
     for event in events:
         starts = event.plan.starts_at.astimezone(ZoneInfo(event.plan.timezone))
         assert date(2025, 4, 1) <= starts.date() <= date(2025, 6, 30)
-        assert starts.weekday() < 5, event.where
+        assert starts.weekday() < 5, event.organiser
 
 
-def test_a_local_event_is_told_in_the_time_of_its_place(offer: PlannedOffer) -> None:
+def test_a_local_event_is_told_in_the_time_of_its_place(offer: OfferFiles) -> None:
     for event in sessions_of(offer, Format.LOCAL_EVENT):
-        assert event.plan.timezone == OVERSEAS.get(event.organiser, "Europe/Paris"), event.where
+        assert event.plan.timezone == OVERSEAS.get(event.organiser, "Europe/Paris"), event.organiser
         starts = event.plan.starts_at.astimezone(ZoneInfo(event.plan.timezone))
-        assert time(8) <= starts.time() <= time(10), event.where
+        assert time(8) <= starts.time() <= time(10), event.organiser
 
 
 def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agents(
-    offer: PlannedOffer,
+    offer: OfferFiles,
 ) -> None:
     for event in sessions_of(offer, Format.LOCAL_EVENT):
-        assert event.plan.starts_at - event.plan.enrolment_closes_at == timedelta(days=5), event.where
+        assert event.plan.starts_at - event.plan.enrolment_closes_at == timedelta(days=5), event.organiser
         (kept,) = event.plan.reserved_seats
         assert kept.delegation == event.organiser
         assert kept.release_at < event.plan.enrolment_closes_at
@@ -118,16 +126,16 @@ def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agent
         assert event.plan.offer_hold_hours == 48
 
 
-def test_a_webinar_can_be_joined_until_it_starts_and_has_no_waiting_list(offer: PlannedOffer) -> None:
+def test_a_webinar_can_be_joined_until_it_starts_and_has_no_waiting_list(offer: OfferFiles) -> None:
     webinars = sessions_of(offer, Format.WEBINAR)
     for webinar in webinars:
         assert webinar.plan.enrolment_closes_at == webinar.plan.starts_at
         assert webinar.plan.waiting_list is WaitingList.NONE
-        assert webinar.experts
+        assert webinar.presentation.experts
     assert {webinar.plan.capacity is None for webinar in webinars} == {True, False}
 
 
-def test_the_inet_offer_is_for_those_who_lead_by_function_after_selection(offer: PlannedOffer) -> None:
+def test_the_inet_offer_is_for_those_who_lead_by_function_after_selection(offer: OfferFiles) -> None:
     leaders = {Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT}
     sessions = sessions_of(offer, Format.INET)
     assert sessions
@@ -137,29 +145,30 @@ def test_the_inet_offer_is_for_those_who_lead_by_function_after_selection(offer:
         assert session.plan.capacity == 20
 
 
-def test_bespoke_training_has_three_themes_and_no_public_session(offer: PlannedOffer) -> None:
+def test_bespoke_training_has_three_themes_and_no_public_session(offer: OfferFiles) -> None:
     assert Counter(entry.format for entry in offer.offers)[Format.BESPOKE] == 3
     assert sessions_of(offer, Format.BESPOKE) == []
 
 
-def test_ids_do_not_depend_on_the_dates_nor_on_the_day_of_loading(offer: PlannedOffer) -> None:
-    shifted = offer_files.read(offer_files.OFFER, shift=timedelta(days=614))
-    assert [one.session_id for one in shifted.sessions] == [one.session_id for one in offer.sessions]
-    assert len({one.session_id for one in offer.sessions}) == len(offer.sessions)
-    assert offer_files.session_id("mooc-fondamentaux-ia", "printemps-2025").version == 5
+def test_ids_do_not_depend_on_the_dates_nor_on_the_day_of_loading(offer: OfferFiles) -> None:
+    shifted = reading.read(reading.OFFER, shift=timedelta(days=614))
+    ids = [planned.session.session_id for planned in offer.sessions]
+    assert [planned.session.session_id for planned in shifted.sessions] == ids
+    assert len(set(ids)) == len(offer.sessions)
+    assert loaded_session_id("mooc-fondamentaux-ia", "printemps-2025").version == 5
 
 
 # ------------------------------------------------------------------------------------------- the shift
 
 
 @pytest.mark.parametrize("days", [1, 14, 30, 180, 614, -400])
-def test_a_shifted_offer_keeps_its_hours_across_clock_changes(offer: PlannedOffer, days: int) -> None:
-    shifted = offer_files.read(offer_files.OFFER, shift=timedelta(days=days))
+def test_a_shifted_offer_keeps_its_hours_across_clock_changes(offer: OfferFiles, days: int) -> None:
+    shifted = reading.read(reading.OFFER, shift=timedelta(days=days))
     for before, after in zip(offer.sessions, shifted.sessions, strict=True):
-        zone = ZoneInfo(before.plan.timezone)
+        zone = ZoneInfo(before.session.plan.timezone)
         for field in ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at"):
-            was: datetime = getattr(before.plan, field).astimezone(zone)
-            becomes: datetime = getattr(after.plan, field).astimezone(zone)
+            was: datetime = getattr(before.session.plan, field).astimezone(zone)
+            becomes: datetime = getattr(after.session.plan, field).astimezone(zone)
             assert becomes.time() == was.time(), f"{before.where}: {field}"
             assert becomes.date() - was.date() == timedelta(days=days)
 
@@ -194,9 +203,9 @@ resources:
 """
 
 
-def read(tmp_path: Path, text: str) -> PlannedOffer:
+def read(tmp_path: Path, text: str) -> OfferFiles:
     (tmp_path / "essai.yaml").write_text(text, encoding="utf-8")
-    return offer_files.read(tmp_path)
+    return reading.read(tmp_path)
 
 
 def test_a_small_offer_of_ones_own_can_be_read(tmp_path: Path) -> None:
@@ -278,4 +287,4 @@ def test_a_file_that_is_no_offer_is_refused(tmp_path: Path, content: str) -> Non
 
 def test_a_folder_without_files_is_said_to_be_empty(tmp_path: Path) -> None:
     with pytest.raises(OfferError, match=r"has no \*\.yaml file"):
-        offer_files.read(tmp_path)
+        reading.read(tmp_path)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalogue import offer_files, rules
-from services.catalogue.rules import Announcement, Done, Plan, Refusal, Refused, Session
+from services.catalogue.offer_files import reading
+from services.catalogue.rules import changes, lifecycle, validity
+from services.catalogue.rules.refusals import Refusal, Refused
+from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
 from shared.events.catalogue import (
     Audience,
     ReservedSeats,
@@ -57,7 +59,7 @@ def done(outcome: Done | Refused) -> Done:
     return outcome
 
 
-def refusals(outcome: Done | Refused) -> list[tuple[Refusal, str | None]]:
+def refusals(outcome: Done | Refused) -> list[tuple[Refusal | None, str | None]]:
     assert isinstance(outcome, Refused), outcome
     return [(problem.refusal, problem.field) for problem in outcome.problems]
 
@@ -71,7 +73,11 @@ def kinds(outcome: Done | Refused) -> list[type]:
 
 @pytest.fixture(scope="module")
 def mooc() -> Plan:
-    (mooc,) = (one.plan for one in offer_files.read(offer_files.OFFER).sessions if one.format == "mooc")
+    (mooc,) = (
+        planned.session.plan
+        for planned in reading.read(reading.OFFER).sessions
+        if planned.session.format == "mooc"
+    )
     return mooc
 
 
@@ -87,35 +93,35 @@ def mooc() -> Plan:
 def test_the_mooc_runs_while_it_is_open_then_closed_then_over(
     mooc: Plan, day: datetime, phase: Phase, enrolment: EnrolmentWindow
 ) -> None:
-    assert (rules.phase_at(mooc, day), rules.enrolment_at(mooc, day)) == (phase, enrolment)
+    assert (lifecycle.phase_at(mooc, day), lifecycle.enrolment_at(mooc, day)) == (phase, enrolment)
 
 
 def test_the_moocs_bounds_are_midnights_in_paris_on_both_sides_of_the_clock_change(mooc: Plan) -> None:
     assert mooc.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
     assert mooc.enrolment_closes_at == datetime(2025, 3, 28, 23, tzinfo=UTC)
     assert mooc.ends_at == datetime(2025, 4, 11, 22, tzinfo=UTC)
-    assert rules.enrolment_at(mooc, mooc.enrolment_closes_at - A_MOMENT) is EnrolmentWindow.OPEN
-    assert rules.phase_at(mooc, mooc.ends_at - A_MOMENT) is Phase.RUNNING
+    assert lifecycle.enrolment_at(mooc, mooc.enrolment_closes_at - A_MOMENT) is EnrolmentWindow.OPEN
+    assert lifecycle.phase_at(mooc, mooc.ends_at - A_MOMENT) is Phase.RUNNING
 
 
 def test_the_first_instant_counts_and_the_last_does_not() -> None:
     plan = a_plan()
-    assert rules.enrolment_at(plan, OPENS - A_MOMENT) is EnrolmentWindow.NOT_YET_OPEN
-    assert rules.enrolment_at(plan, OPENS) is EnrolmentWindow.OPEN
-    assert rules.enrolment_at(plan, CLOSES - A_MOMENT) is EnrolmentWindow.OPEN
-    assert rules.enrolment_at(plan, CLOSES) is EnrolmentWindow.CLOSED
-    assert rules.phase_at(plan, STARTS - A_MOMENT) is Phase.UPCOMING
-    assert rules.phase_at(plan, STARTS) is Phase.RUNNING
-    assert rules.phase_at(plan, ENDS - A_MOMENT) is Phase.RUNNING
-    assert rules.phase_at(plan, ENDS) is Phase.OVER
+    assert lifecycle.enrolment_at(plan, OPENS - A_MOMENT) is EnrolmentWindow.NOT_YET_OPEN
+    assert lifecycle.enrolment_at(plan, OPENS) is EnrolmentWindow.OPEN
+    assert lifecycle.enrolment_at(plan, CLOSES - A_MOMENT) is EnrolmentWindow.OPEN
+    assert lifecycle.enrolment_at(plan, CLOSES) is EnrolmentWindow.CLOSED
+    assert lifecycle.phase_at(plan, STARTS - A_MOMENT) is Phase.UPCOMING
+    assert lifecycle.phase_at(plan, STARTS) is Phase.RUNNING
+    assert lifecycle.phase_at(plan, ENDS - A_MOMENT) is Phase.RUNNING
+    assert lifecycle.phase_at(plan, ENDS) is Phase.OVER
 
 
 def test_five_days_before_is_the_same_hour_on_the_other_side_of_a_clock_change() -> None:
     half_past_nine_in_summer = datetime(2025, 4, 2, 7, 30, tzinfo=UTC)
-    assert rules.days_before(half_past_nine_in_summer, 5, "Europe/Paris") == datetime(
+    assert lifecycle.days_before(half_past_nine_in_summer, 5, "Europe/Paris") == datetime(
         2025, 3, 28, 8, 30, tzinfo=UTC
     )
-    assert rules.days_before(half_past_nine_in_summer, 5, "America/Cayenne") == datetime(
+    assert lifecycle.days_before(half_past_nine_in_summer, 5, "America/Cayenne") == datetime(
         2025, 3, 28, 7, 30, tzinfo=UTC
     )
 
@@ -124,46 +130,46 @@ def test_five_days_before_is_the_same_hour_on_the_other_side_of_a_clock_change()
 
 
 def test_nothing_is_announced_of_a_draft_or_of_a_cancelled_session() -> None:
-    for session in (a_draft(), done(rules.cancel(a_published_session(), WHILE_OPEN)).session):
-        assert rules.owed(session, AFTER) == ()
-        assert rules.next_announcement_at(session) is None
+    for session in (a_draft(), done(changes.cancel(a_published_session(), WHILE_OPEN)).session):
+        assert lifecycle.due_announcements(session, AFTER) == ()
+        assert lifecycle.next_announcement_at(session) is None
 
 
 def test_each_announcement_is_owed_from_its_instant_on() -> None:
     session = a_published_session()
     for instant, announcement in ((OPENS, OPENED), (CLOSES, CLOSED), (ENDS, COMPLETED)):
-        assert rules.next_announcement_at(session) == instant
-        assert rules.owed(session, instant - A_MOMENT) == ()
-        assert rules.owed(session, instant) == (announcement,)
-        session = rules.announce(session, instant).session
-    assert rules.next_announcement_at(session) is None
+        assert lifecycle.next_announcement_at(session) == instant
+        assert lifecycle.due_announcements(session, instant - A_MOMENT) == ()
+        assert lifecycle.due_announcements(session, instant) == (announcement,)
+        session = lifecycle.announce(session, instant).session
+    assert lifecycle.next_announcement_at(session) is None
 
 
 def test_each_announcement_is_made_once() -> None:
-    once = rules.announce(a_published_session(), WHILE_OPEN)
-    again = rules.announce(once.session, WHILE_OPEN)
+    once = lifecycle.announce(a_published_session(), WHILE_OPEN)
+    again = lifecycle.announce(once.session, WHILE_OPEN)
     assert kinds(once) == [SessionOpened]
     assert again == Done(once.session)
 
 
 def test_what_came_due_while_nobody_looked_is_announced_in_order() -> None:
-    caught_up = rules.announce(a_published_session(), AFTER)
+    caught_up = lifecycle.announce(a_published_session(), AFTER)
     assert kinds(caught_up) == [SessionOpened, SessionClosed, SessionCompleted]
 
 
 def test_a_session_that_closes_when_it_ends_is_closed_before_it_is_completed() -> None:
     session = a_published_session(enrolment_closes_at=ENDS)
-    assert rules.owed(session, ENDS) == (OPENED, CLOSED, COMPLETED)
+    assert lifecycle.due_announcements(session, ENDS) == (OPENED, CLOSED, COMPLETED)
 
 
 def test_each_event_has_a_version_of_its_own() -> None:
     published = a_published_session()
-    versions = [event.version for event in rules.announce(published, AFTER).events]
+    versions = [event.version for event in lifecycle.announce(published, AFTER).events]
     assert versions == [published.version + 1, published.version + 2, published.version + 3]
 
 
 def test_an_event_says_what_the_clock_said_when_it_was_published() -> None:
-    (opened,) = rules.announce(a_published_session(), WHILE_OPEN).events
+    (opened,) = lifecycle.announce(a_published_session(), WHILE_OPEN).events
     assert (opened.status, opened.phase, opened.enrolment) == (
         Status.PUBLISHED,
         Phase.UPCOMING,
@@ -175,7 +181,7 @@ def test_an_event_says_what_the_clock_said_when_it_was_published() -> None:
 def test_however_often_the_clock_looks_one_of_each_is_announced(days: list[int]) -> None:
     session, seen = a_published_session(), list[type]()
     for hours in [*sorted(days), 60 * 24]:
-        outcome = rules.announce(session, BEFORE + timedelta(hours=hours))
+        outcome = lifecycle.announce(session, BEFORE + timedelta(hours=hours))
         session, seen = outcome.session, [*seen, *kinds(outcome)]
     assert seen == [SessionOpened, SessionClosed, SessionCompleted]
 
@@ -185,31 +191,31 @@ def test_however_often_the_clock_looks_one_of_each_is_announced(days: list[int])
 
 def test_a_published_session_is_scheduled_and_nobody_hears_of_drafts() -> None:
     draft = a_draft()
-    outcome = done(rules.publish(draft, BEFORE))
+    outcome = done(changes.publish(draft, BEFORE))
     (scheduled,) = outcome.events
     assert isinstance(scheduled, SessionScheduled)
     assert scheduled.version == draft.version + 1
-    assert done(rules.change(draft, a_plan(title="Autre titre"), BEFORE)).events == ()
+    assert done(changes.change(draft, a_plan(title="Autre titre"), BEFORE)).events == ()
 
 
 def test_a_session_published_when_enrolment_is_open_is_scheduled_as_open_then_opened() -> None:
-    outcome = done(rules.publish(a_draft(), WHILE_OPEN))
+    outcome = done(changes.publish(a_draft(), WHILE_OPEN))
     assert kinds(outcome) == [SessionScheduled, SessionOpened]
     assert outcome.events[0].enrolment is EnrolmentWindow.OPEN
     assert outcome.session.announced is OPENED
 
 
 def test_a_session_is_published_once() -> None:
-    assert refusals(rules.publish(a_published_session(), BEFORE)) == [(Refusal.ALREADY_PUBLISHED, None)]
+    assert refusals(changes.publish(a_published_session(), BEFORE)) == [(Refusal.ALREADY_PUBLISHED, None)]
 
 
 def test_a_session_that_is_over_is_not_published() -> None:
-    assert refusals(rules.publish(a_draft(), ENDS)) == [(Refusal.SESSION_OVER, "ends_at")]
+    assert refusals(changes.publish(a_draft(), ENDS)) == [(Refusal.SESSION_OVER, "ends_at")]
 
 
 def test_a_published_session_has_a_place_or_a_link() -> None:
-    assert refusals(rules.publish(a_draft(venue=None), BEFORE)) == [(Refusal.NO_PLACE, "venue")]
-    assert kinds(rules.publish(a_draft(venue=None, join_url="https://visio.example.org/1"), BEFORE))
+    assert refusals(changes.publish(a_draft(venue=None), BEFORE)) == [(Refusal.NO_PLACE, "venue")]
+    assert kinds(changes.publish(a_draft(venue=None, join_url="https://visio.example.org/1"), BEFORE))
 
 
 @pytest.mark.parametrize(
@@ -258,12 +264,12 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
 def test_an_impossible_plan_is_neither_published_nor_changed_into(
     given_: dict[str, object], refusal: Refusal, field: str | None
 ) -> None:
-    assert (refusal, field) in refusals(rules.publish(a_draft(**given_), BEFORE))
-    assert (refusal, field) in refusals(rules.change(a_published_session(), a_plan(**given_), BEFORE))
+    assert (refusal, field) in refusals(changes.publish(a_draft(**given_), BEFORE))
+    assert (refusal, field) in refusals(changes.change(a_published_session(), a_plan(**given_), BEFORE))
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    assert len(refusals(rules.publish(a_draft(ends_at=STARTS, venue=None), BEFORE))) == 2
+    assert len(refusals(changes.publish(a_draft(ends_at=STARTS, venue=None), BEFORE))) == 2
 
 
 # -------------------------------------------------------------------------------------------- change
@@ -271,7 +277,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 def test_a_change_is_a_new_version_and_tells_the_whole_state() -> None:
     session = a_published_session()
-    outcome = done(rules.change(session, a_plan(venue="Ailleurs"), BEFORE))
+    outcome = done(changes.change(session, a_plan(venue="Ailleurs"), BEFORE))
     (changed,) = outcome.events
     assert isinstance(changed, SessionChanged)
     assert (changed.version, changed.venue) == (session.version + 1, "Ailleurs")
@@ -279,15 +285,15 @@ def test_a_change_is_a_new_version_and_tells_the_whole_state() -> None:
 
 def test_the_same_plan_again_is_no_change() -> None:
     session = a_published_session()
-    assert rules.change(session, a_plan(), BEFORE) == Done(session)
+    assert changes.change(session, a_plan(), BEFORE) == Done(session)
 
 
 def test_dates_to_come_may_move_while_enrolment_is_open() -> None:
     later = timedelta(days=7)
     plan = a_plan(enrolment_closes_at=CLOSES + later, starts_at=STARTS + later, ends_at=ENDS + later)
-    outcome = done(rules.change(a_published_session(at=WHILE_OPEN), plan, WHILE_OPEN))
+    outcome = done(changes.change(a_published_session(at=WHILE_OPEN), plan, WHILE_OPEN))
     assert kinds(outcome) == [SessionChanged]
-    assert rules.next_announcement_at(outcome.session) == CLOSES + later
+    assert lifecycle.next_announcement_at(outcome.session) == CLOSES + later
 
 
 @pytest.mark.parametrize(
@@ -297,36 +303,36 @@ def test_dates_to_come_may_move_while_enrolment_is_open() -> None:
 def test_a_date_that_has_passed_cannot_move_not_even_to_the_future(passed_at: datetime, field: str) -> None:
     plan = a_plan(**{field: passed_at + SOON})
     session = a_published_session(at=passed_at)
-    assert refusals(rules.change(session, plan, passed_at)) == [(Refusal.IN_THE_PAST, field)]
-    assert kinds(rules.change(session, plan, passed_at - A_MOMENT)) == [SessionChanged]
+    assert refusals(changes.change(session, plan, passed_at)) == [(Refusal.IN_THE_PAST, field)]
+    assert kinds(changes.change(session, plan, passed_at - A_MOMENT)) == [SessionChanged]
 
 
 def test_a_date_cannot_move_into_the_past() -> None:
-    outcome = rules.change(a_published_session(), a_plan(enrolment_closes_at=WHILE_OPEN - SOON), WHILE_OPEN)
+    outcome = changes.change(a_published_session(), a_plan(enrolment_closes_at=WHILE_OPEN - SOON), WHILE_OPEN)
     assert (Refusal.IN_THE_PAST, "enrolment_closes_at") in refusals(outcome)
 
 
 def test_enrolment_may_be_closed_at_this_instant_and_is_then_announced_as_closed() -> None:
     session = a_published_session(at=WHILE_OPEN)
-    outcome = rules.change(session, a_plan(enrolment_closes_at=WHILE_OPEN), WHILE_OPEN)
+    outcome = changes.change(session, a_plan(enrolment_closes_at=WHILE_OPEN), WHILE_OPEN)
     assert kinds(outcome) == [SessionChanged, SessionClosed]
 
 
 def test_what_the_clock_owed_is_announced_before_the_change() -> None:
-    outcome = rules.change(a_published_session(), a_plan(venue="Ailleurs"), WHILE_OPEN)
+    outcome = changes.change(a_published_session(), a_plan(venue="Ailleurs"), WHILE_OPEN)
     assert kinds(outcome) == [SessionOpened, SessionChanged]
 
 
 def test_capacity_may_go_down_to_none_at_all_while_enrolment_is_open() -> None:
-    outcome = done(rules.change(a_published_session(at=WHILE_OPEN), a_plan(capacity=0), WHILE_OPEN))
+    outcome = done(changes.change(a_published_session(at=WHILE_OPEN), a_plan(capacity=0), WHILE_OPEN))
     assert outcome.session.plan.capacity == 0
 
 
 def test_how_approval_is_given_is_fixed_once_enrolment_is_open() -> None:
     plan = a_plan(approval=ApprovalPolicy.EMPLOYER)
-    assert kinds(rules.change(a_published_session(), plan, BEFORE)) == [SessionChanged]
-    assert kinds(rules.change(a_published_session(), plan, OPENS - A_MOMENT)) == [SessionChanged]
-    assert refusals(rules.change(a_published_session(), plan, OPENS)) == [
+    assert kinds(changes.change(a_published_session(), plan, BEFORE)) == [SessionChanged]
+    assert kinds(changes.change(a_published_session(), plan, OPENS - A_MOMENT)) == [SessionChanged]
+    assert refusals(changes.change(a_published_session(), plan, OPENS)) == [
         (Refusal.FIXED_ONCE_OPEN, "approval")
     ]
 
@@ -336,15 +342,15 @@ def test_a_module_that_has_begun_cannot_change_and_one_to_come_can() -> None:
     morning, afternoon = a_module("Matin", STARTS, noon), a_module("Après-midi", noon, ENDS)
     session = a_published_session(modules=(morning, afternoon))
     during_the_morning = STARTS + SOON
-    without_morning = rules.change(session, a_plan(modules=(afternoon,)), during_the_morning)
+    without_morning = changes.change(session, a_plan(modules=(afternoon,)), during_the_morning)
     assert refusals(without_morning) == [(Refusal.IN_THE_PAST, "modules")]
     one_more = (morning, afternoon, a_module("Accueil", STARTS, STARTS + SOON))
-    assert refusals(rules.change(session, a_plan(modules=one_more), during_the_morning)) == [
+    assert refusals(changes.change(session, a_plan(modules=one_more), during_the_morning)) == [
         (Refusal.IN_THE_PAST, "modules.2.starts_at")
     ]
     shorter = a_module("Après-midi", noon, ENDS - SOON)
     assert SessionChanged in kinds(
-        rules.change(session, a_plan(modules=(morning, shorter)), during_the_morning)
+        changes.change(session, a_plan(modules=(morning, shorter)), during_the_morning)
     )
 
 
@@ -352,30 +358,30 @@ def test_what_is_settled_is_what_a_change_would_be_refused_for() -> None:
     noon = STARTS + timedelta(hours=3)
     modules = (a_module("Matin", STARTS, noon), a_module("Après-midi", noon, ENDS))
     session = a_published_session(modules=modules)
-    assert rules.settled(a_draft(), STARTS) == frozenset()
-    assert rules.settled(session, OPENS - A_MOMENT) == frozenset()
-    assert rules.settled(session, OPENS) == {"enrolment_opens_at", "approval"}
-    running = rules.settled(session, STARTS)
+    assert changes.unchangeable(a_draft(), STARTS) == frozenset()
+    assert changes.unchangeable(session, OPENS - A_MOMENT) == frozenset()
+    assert changes.unchangeable(session, OPENS) == {"enrolment_opens_at", "approval"}
+    running = changes.unchangeable(session, STARTS)
     assert running == {"enrolment_opens_at", "enrolment_closes_at", "starts_at", "modules.0", "approval"}
     for field in running - {"modules.0", "approval"}:
         moved = a_plan(modules=modules, **{field: ENDS - A_MOMENT})
-        assert (Refusal.IN_THE_PAST, field) in refusals(rules.change(session, moved, STARTS))
+        assert (Refusal.IN_THE_PAST, field) in refusals(changes.change(session, moved, STARTS))
 
 
 def test_nothing_changes_once_the_session_is_over() -> None:
-    outcome = rules.change(a_published_session(), a_plan(venue="Ailleurs"), ENDS)
+    outcome = changes.change(a_published_session(), a_plan(venue="Ailleurs"), ENDS)
     assert refusals(outcome) == [(Refusal.SESSION_OVER, None)]
 
 
 def test_a_published_session_does_not_lose_its_only_place() -> None:
-    assert refusals(rules.change(a_published_session(), a_plan(venue=None), BEFORE)) == [
+    assert refusals(changes.change(a_published_session(), a_plan(venue=None), BEFORE)) == [
         (Refusal.NO_PLACE, "venue")
     ]
 
 
 def test_differences_are_named_by_their_fields() -> None:
     after = a_plan(capacity=1, waiting_list=WaitingList.OFFER)
-    assert rules.differences(a_plan(), after) == ("capacity", "waiting_list")
+    assert changes.differences(a_plan(), after) == ("capacity", "waiting_list")
 
 
 # ------------------------------------------------------------------------------------ the loaded offer
@@ -386,16 +392,16 @@ def test_an_offer_that_moves_a_passed_instant_to_the_future_makes_it_due_again()
     assert session.announced is COMPLETED
     later = timedelta(days=30)
     plan = a_plan(enrolment_closes_at=CLOSES + later, starts_at=STARTS + later, ends_at=ENDS + later)
-    outcome = rules.amend(session, plan, AFTER)
+    outcome = changes.amend(session, plan, AFTER)
     assert kinds(outcome) == [SessionChanged]
     assert outcome.session.announced is OPENED
-    assert kinds(rules.announce(outcome.session, ENDS + later)) == [SessionClosed, SessionCompleted]
+    assert kinds(lifecycle.announce(outcome.session, ENDS + later)) == [SessionClosed, SessionCompleted]
 
 
 def test_an_offer_that_moves_an_instant_into_the_past_makes_it_due_at_once() -> None:
     earlier = timedelta(days=60)
     plan = replace(a_plan(), enrolment_opens_at=OPENS - earlier)
-    outcome = rules.amend(a_published_session(), plan, BEFORE)
+    outcome = changes.amend(a_published_session(), plan, BEFORE)
     assert kinds(outcome) == [SessionChanged, SessionOpened]
 
 
@@ -404,37 +410,37 @@ def test_an_offer_that_moves_an_instant_into_the_past_makes_it_due_at_once() -> 
 
 def test_a_cancellation_is_told_and_is_final() -> None:
     session = a_published_session(at=WHILE_OPEN)
-    outcome = done(rules.cancel(session, WHILE_OPEN))
+    outcome = done(changes.cancel(session, WHILE_OPEN))
     assert kinds(outcome) == [SessionCancelled]
     assert outcome.events[0].status is Status.CANCELLED
     cancelled = outcome.session
     for again in (
-        rules.cancel(cancelled, WHILE_OPEN),
-        rules.publish(cancelled, WHILE_OPEN),
-        rules.change(cancelled, a_plan(venue="Ailleurs"), WHILE_OPEN),
+        changes.cancel(cancelled, WHILE_OPEN),
+        changes.publish(cancelled, WHILE_OPEN),
+        changes.change(cancelled, a_plan(venue="Ailleurs"), WHILE_OPEN),
     ):
         assert refusals(again) == [(Refusal.ALREADY_CANCELLED, None)]
 
 
 def test_what_the_clock_owed_is_announced_before_the_cancellation() -> None:
-    assert kinds(rules.cancel(a_published_session(), WHILE_OPEN)) == [SessionOpened, SessionCancelled]
+    assert kinds(changes.cancel(a_published_session(), WHILE_OPEN)) == [SessionOpened, SessionCancelled]
 
 
 def test_a_running_session_may_be_cancelled_and_one_that_is_over_may_not() -> None:
-    assert SessionCancelled in kinds(rules.cancel(a_published_session(), WHILE_RUNNING))
-    assert refusals(rules.cancel(a_published_session(), ENDS)) == [(Refusal.SESSION_OVER, None)]
+    assert SessionCancelled in kinds(changes.cancel(a_published_session(), WHILE_RUNNING))
+    assert refusals(changes.cancel(a_published_session(), ENDS)) == [(Refusal.SESSION_OVER, None)]
 
 
 def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
-    assert rules.announced(a_draft()) is None
-    for told in (a_published_session(), done(rules.cancel(a_published_session(), BEFORE)).session):
-        refused = rules.announced(told)
+    assert changes.undeletable(a_draft()) is None
+    for told in (a_published_session(), done(changes.cancel(a_published_session(), BEFORE)).session):
+        refused = changes.undeletable(told)
         assert refused is not None
         assert refusals(refused) == [(Refusal.ANNOUNCED, None)]
 
 
 def test_a_draft_is_not_cancelled_since_nobody_heard_of_it() -> None:
-    assert refusals(rules.cancel(a_draft(), BEFORE)) == [(Refusal.NOT_PUBLISHED, None)]
+    assert refusals(changes.cancel(a_draft(), BEFORE)) == [(Refusal.NOT_PUBLISHED, None)]
 
 
 # ---------------------------------------------------------------------------------------------- total
@@ -448,11 +454,11 @@ def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) 
     """Total: every question has an answer, and what comes out is never inconsistent."""
     opens, closes, starts, ends, today = (BEFORE + timedelta(days=number) for number in days)
     plan = a_plan(enrolment_opens_at=opens, enrolment_closes_at=closes, starts_at=starts, ends_at=ends)
-    outcome = rules.change(session, plan, today)
+    outcome = changes.change(session, plan, today)
     if isinstance(outcome, Done):
-        assert rules.inconsistencies(outcome.session.plan) == ()
+        assert validity.inconsistencies(outcome.session.plan) == ()
         assert outcome.session.announced in Announcement
-        assert not rules.owed(outcome.session, today)
+        assert not lifecycle.due_announcements(outcome.session, today)
     else:
         assert outcome.problems
 
@@ -466,13 +472,13 @@ def test_nothing_has_been_announced_of_a_new_session() -> None:
 
 def test_there_is_a_replay_only_of_a_published_session_that_has_begun() -> None:
     session = a_published_session()
-    assert rules.unrecorded(session, STARTS) is None
-    assert rules.unrecorded(session, AFTER) is None
-    cancelled = done(rules.cancel(session, WHILE_OPEN)).session
+    assert changes.without_recording(session, STARTS) is None
+    assert changes.without_recording(session, AFTER) is None
+    cancelled = done(changes.cancel(session, WHILE_OPEN)).session
     for refused, refusal in (
-        (rules.unrecorded(session, STARTS - SOON), Refusal.NOT_STARTED),
-        (rules.unrecorded(a_draft(), AFTER), Refusal.NOT_PUBLISHED),
-        (rules.unrecorded(cancelled, AFTER), Refusal.ALREADY_CANCELLED),
+        (changes.without_recording(session, STARTS - SOON), Refusal.NOT_STARTED),
+        (changes.without_recording(a_draft(), AFTER), Refusal.NOT_PUBLISHED),
+        (changes.without_recording(cancelled, AFTER), Refusal.ALREADY_CANCELLED),
     ):
         assert refused is not None
         assert [problem.refusal for problem in refused.problems] == [refusal]
@@ -489,8 +495,8 @@ def test_a_copy_keeps_every_distance_on_the_clocks_of_its_zone(zone: str, days: 
     kept = ReservedSeats(delegation="corse", seats=5, release_at=OPENS + timedelta(days=9))
     plan = a_plan(timezone=zone, modules=(a_module("Matin", STARTS, ENDS),), reserved_seats=(kept,))
     clocks = ZoneInfo(zone)
-    starts = rules.instant(STARTS.astimezone(clocks).replace(tzinfo=None) + timedelta(days=days), zone)
-    copy = rules.shifted(plan, starts)
+    starts = lifecycle.instant(STARTS.astimezone(clocks).replace(tzinfo=None) + timedelta(days=days), zone)
+    copy = lifecycle.shifted(plan, starts)
     moments = [
         (plan.enrolment_opens_at, copy.enrolment_opens_at),
         (plan.enrolment_closes_at, copy.enrolment_closes_at),
@@ -502,13 +508,13 @@ def test_a_copy_keeps_every_distance_on_the_clocks_of_its_zone(zone: str, days: 
     for was, becomes in moments:
         walls = [moment.astimezone(clocks).replace(tzinfo=None) for moment in (was, becomes)]
         assert walls[1] - walls[0] == timedelta(days=days)
-    assert replace(copy, **{field: getattr(plan, field) for field in rules.differences(plan, copy)}) == plan
+    assert replace(copy, **{field: getattr(plan, field) for field in changes.differences(plan, copy)}) == plan
 
 
 def test_a_quota_may_come_go_and_shrink_while_enrolment_is_open() -> None:
     session = a_published_session(at=WHILE_OPEN, quota_per_authority=5)
     for quota in (None, 1, 50):
-        changed = done(rules.change(session, a_plan(quota_per_authority=quota), WHILE_OPEN))
+        changed = done(changes.change(session, a_plan(quota_per_authority=quota), WHILE_OPEN))
         (event,) = changed.events
         assert isinstance(event, SessionChanged)
         assert event.quota_per_authority == quota
@@ -530,12 +536,12 @@ ALONE = Audience(sirets=("21350238800019",))
 )
 def test_a_bespoke_session_is_for_one_authority_alone_from_its_publication_on(audience: Audience) -> None:
     draft = a_draft(audience=audience)
-    assert kinds(rules.publish(draft, BEFORE)), "other formats may be for whom they like"
+    assert kinds(changes.publish(draft, BEFORE)), "other formats may be for whom they like"
     refused = [(Refusal.NOT_PRIVATE, "audience")]
-    assert refusals(rules.publish(replace(draft, format=Format.BESPOKE), BEFORE)) == refused
+    assert refusals(changes.publish(replace(draft, format=Format.BESPOKE), BEFORE)) == refused
     private = replace(a_published_session(audience=ALONE), format=Format.BESPOKE)
-    assert refusals(rules.change(private, replace(private.plan, audience=audience), BEFORE)) == refused
-    assert kinds(rules.change(private, replace(private.plan, capacity=14), BEFORE)) == [SessionChanged]
+    assert refusals(changes.change(private, replace(private.plan, audience=audience), BEFORE)) == refused
+    assert kinds(changes.change(private, replace(private.plan, capacity=14), BEFORE)) == [SessionChanged]
 
 
 # ------------------------------------------------------------------------------------------- what is released
@@ -549,19 +555,19 @@ def test_seats_that_were_released_neither_change_nor_bind() -> None:
     again = RELEASED.model_copy(update={"release_at": CLOSES, "seats": 20})
     for kept in ((), (again,)):
         plan = replace(session.plan, reserved_seats=kept)
-        assert kinds(rules.change(session, plan, before))
-        assert (Refusal.IN_THE_PAST, "reserved_seats") in refusals(rules.change(session, plan, after))
+        assert kinds(changes.change(session, plan, before))
+        assert (Refusal.IN_THE_PAST, "reserved_seats") in refusals(changes.change(session, plan, after))
     late = replace(
         session.plan,
         reserved_seats=(RELEASED, ReservedSeats(delegation="bretagne", seats=1, release_at=OPENS)),
     )
-    assert refusals(rules.change(session, late, after)) == [
+    assert refusals(changes.change(session, late, after)) == [
         (Refusal.IN_THE_PAST, "reserved_seats.1.release_at")
     ]
     for capacity in (5, None):
         smaller = replace(session.plan, capacity=capacity)
-        assert kinds(rules.change(session, smaller, after))[-1:] == [SessionChanged]
-        assert refusals(rules.change(session, smaller, before)) == [
+        assert kinds(changes.change(session, smaller, after))[-1:] == [SessionChanged]
+        assert refusals(changes.change(session, smaller, before)) == [
             (Refusal.TOO_MANY_RESERVED_SEATS, "reserved_seats")
         ]
 
@@ -569,8 +575,8 @@ def test_seats_that_were_released_neither_change_nor_bind() -> None:
 def test_a_clock_that_is_behind_announces_nothing_again() -> None:
     opened = replace(a_published_session(), announced=OPENED)
     changed = done(
-        rules.change(opened, replace(opened.plan, title="Autre titre"), OPENS - timedelta(seconds=1))
+        changes.change(opened, replace(opened.plan, title="Autre titre"), OPENS - timedelta(seconds=1))
     )
     assert kinds(changed) == [SessionChanged]
     assert changed.session.announced is OPENED
-    assert rules.owed(changed.session, OPENS) == ()
+    assert lifecycle.due_announcements(changed.session, OPENS) == ()

@@ -5,16 +5,15 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue import rules
-from services.catalogue.desk import resources as resource_desk
-from services.catalogue.desk import sessions as desk
-from services.catalogue.desk.failures import Impossible, Invalid, PublishedDifferently
-from services.catalogue.desk.requests import ReplayRequest, SessionCopy
 from services.catalogue.pages import complaints, forms
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
-from services.catalogue.rules import Refused
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules import changes
+from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import resources, sessions
+from services.catalogue.service.commands import ReplayRequest, SessionCopy
+from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
 
 
@@ -22,9 +21,10 @@ async def publish(visit: Visit) -> Response:
     """Publish a draft."""
     listed = await one.own(visit)
 
-    async def do() -> Listed:
+    async def do() -> ListedSession:
         session_id = listed.session.session_id
-        return await desk.publish(visit.database, visit.who, session_id, tags=one.tags(visit))
+        async with visit.database.transaction() as tx:
+            return await sessions.publish(tx, visit.who, session_id, tags=one.tags(visit))
 
     return await one.doing(visit, listed, do, "publiee")
 
@@ -33,11 +33,14 @@ async def cancel(visit: Visit) -> Response:
     """Ask whether it is meant, then cancel."""
     listed = await one.own(visit)
     if visit.request.method != "POST":
-        return await _meant(visit, listed, rules.cancel(listed.session, clock.now()), "gestion-annuler.html")
+        return await _meant(
+            visit, listed, changes.cancel(listed.session, clock.now()), "gestion-annuler.html"
+        )
 
-    async def do() -> Listed:
+    async def do() -> ListedSession:
         session_id = listed.session.session_id
-        return await desk.cancel(visit.database, visit.who, session_id, tags=one.tags(visit))
+        async with visit.database.transaction() as tx:
+            return await sessions.cancel(tx, visit.who, session_id, tags=one.tags(visit))
 
     return await one.doing(visit, listed, do, "annulee")
 
@@ -46,19 +49,20 @@ async def delete(visit: Visit) -> Response:
     """Ask whether it is meant, then delete a draft."""
     listed = await one.own(visit)
     if visit.request.method != "POST":
-        return await _meant(visit, listed, rules.announced(listed.session), "gestion-supprimer.html")
+        return await _meant(visit, listed, changes.undeletable(listed.session), "gestion-supprimer.html")
     session_id = listed.session.session_id
 
     async def do() -> None:
-        await desk.delete(visit.database, visit.who, session_id, tags=one.tags(visit))
+        async with visit.database.transaction() as tx:
+            await sessions.delete(tx, visit.who, session_id, tags=one.tags(visit))
 
     return await one.doing(visit, listed, do, "supprimee", leads_to="/gestion")
 
 
-async def _meant(visit: Visit, listed: Listed, decided: object, template: str) -> Response:
+async def _meant(visit: Visit, listed: ListedSession, decided: object, template: str) -> Response:
     """Ask whether it is meant; or say why it is not possible, rather than promise it."""
     if isinstance(decided, Refused):
-        return await one.page(visit, listed, said=complaints.of_rules(Impossible(decided)))
+        return await one.page(visit, listed, said=complaints.of_rules(Impossible(*decided.problems)))
     return visit.page(template, listed=listed, tag=one.tag(listed))
 
 
@@ -68,7 +72,8 @@ async def copy(visit: Visit) -> Response:
     try:
         starts_at = forms.moment(visit.form.get("copie", ""), listed.session.plan.timezone)
         asked = SessionCopy.model_validate({"starts_at": starts_at})
-        made = await desk.duplicate(visit.database, visit.who, listed.session.session_id, asked)
+        async with visit.database.transaction() as tx:
+            made = await sessions.duplicate(tx, visit.who, listed.session.session_id, asked)
     except ValueError:
         said = {"copie": complaints.of_field("starts_at")}
     except Impossible as error:
@@ -91,10 +96,12 @@ async def replay(visit: Visit) -> Response:
     if theme:
         fields["themes"] = [theme]
     try:
-        await resource_desk.publish(visit.database, visit.who, ReplayRequest.model_validate(fields))
+        request = ReplayRequest.model_validate(fields)
+        async with visit.database.transaction() as tx:
+            await resources.publish(tx, visit.who, request)
     except ValidationError as error:
         said = complaints.of_request(error)
-    except (Impossible, Invalid) as error:
+    except Impossible as error:
         said = complaints.of_rules(error)
     except PublishedDifferently:
         said = {

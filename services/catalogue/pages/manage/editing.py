@@ -3,15 +3,14 @@
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.desk import sessions as desk
-from services.catalogue.desk.failures import Impossible, Invalid
-from services.catalogue.desk.requests import SessionChange, SessionDraft
 from services.catalogue.pages import complaints, forms, rows
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
-from services.catalogue.store import offers
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import offers, sessions
+from services.catalogue.service.commands import SessionChange, SessionDraft
+from services.catalogue.service.failures import Impossible
 
 PARIS = "Europe/Paris"
 
@@ -23,7 +22,7 @@ async def new_session(visit: Visit) -> Response:
     said: dict[str, str] = {}
     if visit.request.method == "POST" and rows.BUTTON not in visit.form:
         drafted = await _draft(visit, every)
-        if isinstance(drafted, Listed):
+        if isinstance(drafted, ListedSession):
             return one.to(drafted.session.session_id, "creee")
         said = drafted
     values = dict.fromkeys((*forms.FIELDS, forms.SIRETS), "") | forms.kept(visit.form, {})
@@ -43,7 +42,7 @@ async def new_session(visit: Visit) -> Response:
     )
 
 
-async def _draft(visit: Visit, every: list[Offer]) -> Listed | dict[str, str]:
+async def _draft(visit: Visit, every: list[Offer]) -> ListedSession | dict[str, str]:
     """The draft that a form asks for, or by field why there is none."""
     chosen = next((offer for offer in every if offer.offer_id == visit.form.get("offer_id")), None)
     typed = forms.read(visit.form, {}, timezone=chosen.terms.timezone if chosen else PARIS)
@@ -54,8 +53,9 @@ async def _draft(visit: Visit, every: list[Offer]) -> Listed | dict[str, str]:
     if typed.wrong:
         return typed.wrong
     try:
-        return await desk.draft(visit.database, visit.who, asked)
-    except (Impossible, Invalid) as error:
+        async with visit.database.transaction() as tx:
+            return await sessions.draft(tx, visit.who, asked)
+    except Impossible as error:
         return complaints.of_rules(error)
 
 
@@ -65,7 +65,7 @@ async def one_session(visit: Visit) -> Response:
     if visit.request.method != "POST" or rows.BUTTON in visit.form:
         return await one.page(visit, listed)
     plan = listed.session.plan
-    before = forms.shown(plan, listed.presentation)
+    before = forms.shown(listed.session)
     typed = forms.read(visit.form, before, timezone=plan.timezone, plan=plan)
     try:
         asked = SessionChange.model_validate(typed.fields)
@@ -74,8 +74,9 @@ async def one_session(visit: Visit) -> Response:
     if typed.wrong:
         return await one.page(visit, listed, said=typed.wrong)
 
-    async def change() -> Listed:
+    async def change() -> ListedSession:
         session_id = listed.session.session_id
-        return await desk.change(visit.database, visit.who, session_id, asked, tags=one.tags(visit))
+        async with visit.database.transaction() as tx:
+            return await sessions.change(tx, visit.who, session_id, asked, tags=one.tags(visit))
 
     return await one.doing(visit, listed, change, "modifiee")

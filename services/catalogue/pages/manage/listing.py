@@ -4,13 +4,13 @@ from contextlib import suppress
 
 from starlette.responses import Response
 
-from services.catalogue.desk.sessions import viewer_of
 from services.catalogue.pages import filters, wording
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
 from services.catalogue.pages.parts import part
-from services.catalogue.store import sessions
-from services.catalogue.store.sessions import Wanted
+from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.service import sessions
+from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
 
@@ -21,7 +21,7 @@ async def own_sessions(visit: Visit) -> Response:
     """The delegation's sessions by start, filtered; those that are over where they are asked for."""
     query, now = visit.request.query_params, clock.now()
     asked, status = filters.read(query), _status(query.get("etat", ""))
-    wanted = Wanted(
+    wanted = SessionSearch(
         now=now,
         viewer=viewer_of(visit.who),
         own=True,

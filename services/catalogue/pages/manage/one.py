@@ -4,16 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from services.catalogue import rules
-from services.catalogue.desk.failures import Impossible, Invalid, Stale
-from services.catalogue.desk.sessions import tag_of, viewer_of
 from services.catalogue.pages import answers, complaints, forms, rows
 from services.catalogue.pages.logins import Visit
-from services.catalogue.store import offers, resources, sessions, trail
-from services.catalogue.store.sessions import Listed
+from services.catalogue.rules.changes import unchangeable
+from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 
 HISTORY = 10
@@ -40,19 +38,16 @@ DONE = {
 """What a page says first, by what was just done."""
 
 
-async def own(visit: Visit) -> Listed:
-    """The session of the address. Raises a 404: what belongs to others does not exist."""
+async def own(visit: Visit) -> ListedSession:
+    """The session of the address. Raises Missing: what belongs to others does not exist."""
     session_id: UUID = visit.request.path_params["session_id"]
     async with visit.database.quiet_transaction() as tx:
-        listed = await sessions.shown(tx, session_id, viewer_of(visit.who))
-    if listed is None or not visit.who.may_act_for(listed.session.organiser):
-        raise HTTPException(404)
-    return listed
+        return await sessions.show_own(tx, session_id, visit.who)
 
 
 async def doing(
     visit: Visit,
-    listed: Listed,
+    listed: ListedSession,
     do: Callable[[], Awaitable[object]],
     done: str,
     *,
@@ -61,7 +56,7 @@ async def doing(
     """Do it and show the session, or what ``leads_to`` shows; or show why not, with what was typed."""
     try:
         await do()
-    except (Impossible, Invalid) as error:
+    except Impossible as error:
         return await page(visit, listed, said=complaints.of_rules(error))
     except Stale:
         return await page(visit, await own(visit), stale=True)
@@ -70,7 +65,7 @@ async def doing(
 
 async def page(
     visit: Visit,
-    listed: Listed,
+    listed: ListedSession,
     *,
     said: Mapping[str, str] | None = None,
     stale: bool = False,
@@ -78,11 +73,11 @@ async def page(
 ) -> Response:
     """The page of a session. ``keep``: what was typed stays in its form."""
     said = said or {}
-    stored = forms.shown(listed.session.plan, listed.presentation)
+    stored = forms.shown(listed.session)
     typed = visit.form if keep else {}
     values = forms.kept(typed, stored)
     async with visit.database.quiet_transaction() as tx:
-        lines = await trail.of(tx, listed.session.session_id, None, HISTORY)
+        lines = await sessions.history(tx, listed.session.session_id, visit.who, None, HISTORY)
         recorded = await resources.of_session(tx, listed.session.session_id)
         themes = await offers.themes(tx)
     return visit.page(
@@ -91,7 +86,7 @@ async def page(
         listed=listed,
         values=values,
         rows=rows.shown(values, typed.get(rows.BUTTON, ""), blank=1 if "title" in typed else rows.BLANK),
-        settled={path.replace(".", "-") for path in rules.settled(listed.session, clock.now())},
+        settled={path.replace(".", "-") for path in unchangeable(listed.session, clock.now())},
         sent=visit.form,
         unfolded=forms.unfolded(values, said, typed.get(rows.BUTTON, "")),
         errors=said,
@@ -107,9 +102,9 @@ async def page(
     )
 
 
-def tag(listed: Listed) -> str:
+def tag(listed: ListedSession) -> str:
     """What a form says it has read."""
-    return tag_of(listed.session, listed.presentation)
+    return sessions.tag_of(listed.session)
 
 
 def tags(visit: Visit) -> frozenset[str]:

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from services.catalogue.desk import resources as desk
-from services.catalogue.desk.failures import Impossible, PublishedDifferently, Stale
-from services.catalogue.desk.requests import ResourceChange
 from services.catalogue.pages import complaints, filters
 from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
-from services.catalogue.store import resources, trail
-from services.catalogue.store.resources import Resource
+from services.catalogue.rules.resources import Resource
+from services.catalogue.service import resources
+from services.catalogue.service.commands import ResourceChange
+from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
@@ -40,7 +38,8 @@ async def one_resource(visit: Visit) -> Response:
         return await _page(visit, resource)
     try:
         asked = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
-        await desk.correct(visit.database, visit.who, resource.resource_id, asked, tags=one.tags(visit))
+        async with visit.database.transaction() as tx:
+            await resources.correct(tx, visit.who, resource.resource_id, asked, tags=one.tags(visit))
     except ValidationError as error:
         return await _page(visit, resource, said=complaints.of_request(error))
     except Impossible as error:
@@ -60,22 +59,19 @@ def _typed(visit: Visit, name: str) -> str | None:
 
 
 async def _own(visit: Visit) -> Resource:
-    """The resource of the address. Raises a 404: what belongs to others does not exist."""
+    """The resource of the address. Raises Missing: what belongs to others does not exist."""
     resource_id: UUID = visit.request.path_params["resource_id"]
     async with visit.database.quiet_transaction() as tx:
-        resource = await resources.by_id(tx, resource_id)
-    if resource is None or not visit.who.may_act_for(resource.organiser or ""):
-        raise HTTPException(404)
-    return resource
+        return await resources.show_own(tx, resource_id, visit.who)
 
 
 async def _page(
     visit: Visit, resource: Resource, *, said: Mapping[str, str] | None = None, stale: bool = False
 ) -> Response:
     said = said or {}
-    tag = desk.tag_of(resource)
+    tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
-        history = await trail.of(tx, resource.resource_id, None, one.HISTORY)
+        history = await resources.history(tx, resource.resource_id, one.HISTORY)
     return visit.page(
         "gestion-ressource.html",
         status=412 if stale else 422 if said else 200,

@@ -1,22 +1,13 @@
-"""What the dates and the clock say of a session, and what the clock owes it."""
+"""Where a session stands by its dates and the clock, and which events the clock owes it."""
 
 from dataclasses import fields, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.catalogue.rules.facts import Announcement, Done, Plan, Session
-from shared.events.catalogue import (
-    SessionClosed,
-    SessionCompleted,
-    SessionOpened,
-    SessionState,
-)
-from shared.events.vocabulary import (
-    EnrolmentWindow,
-    Phase,
-    Status,
-)
+from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
+from shared.events.catalogue import SessionClosed, SessionCompleted, SessionOpened, SessionState
+from shared.events.vocabulary import EnrolmentWindow, Phase, Status
 
 _EVENT_OF: dict[Announcement, type[SessionState]] = {
     Announcement.OPENED: SessionOpened,
@@ -32,7 +23,7 @@ def instant(wall_clock: datetime, timezone: str) -> datetime:
     Raises ValueError for a year that has no such instant.
     """
     if not MINYEAR < wall_clock.year < MAXYEAR:
-        raise ValueError(f"no instant of the year {wall_clock.year} can be told")
+        raise ValueError(f"there is no instant of the year {wall_clock.year}")
     return wall_clock.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 
@@ -62,11 +53,12 @@ def shifted(plan: Plan, starts_at: datetime) -> Plan:
         starts_at=moved(plan.starts_at),
         ends_at=moved(plan.ends_at),
         modules=tuple(
-            one.model_copy(update={"starts_at": moved(one.starts_at), "ends_at": moved(one.ends_at)})
-            for one in plan.modules
+            module.model_copy(update={"starts_at": moved(module.starts_at), "ends_at": moved(module.ends_at)})
+            for module in plan.modules
         ),
         reserved_seats=tuple(
-            one.model_copy(update={"release_at": moved(one.release_at)}) for one in plan.reserved_seats
+            reserved.model_copy(update={"release_at": moved(reserved.release_at)})
+            for reserved in plan.reserved_seats
         ),
     )
 
@@ -101,7 +93,7 @@ def state_of(session: Session, now: datetime) -> dict[str, Any]:
 
 
 def event_of(session: Session, contract: type[SessionState], now: datetime) -> SessionState:
-    """The event that tells the state of ``session`` as of ``now``."""
+    """The event of class ``contract`` with the state of ``session`` as of ``now``."""
     return contract(**state_of(session, now))
 
 
@@ -115,8 +107,8 @@ def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
     }[announcement]
 
 
-def owed(session: Session, now: datetime) -> tuple[Announcement, ...]:
-    """What the clock has to announce of a published session by ``now``, in order.
+def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ...]:
+    """What is to be announced of a published session by ``now``, in order.
 
     Each of opened, closed, completed is announced once, if its instant is reached; a session published
     when enrolment is already open is announced as opened right after it was scheduled, so whoever counts
@@ -142,9 +134,9 @@ def next_announcement_at(session: Session) -> datetime | None:
 
 
 def announce(session: Session, now: datetime) -> Done:
-    """Announce what is owed by ``now``: one event and one version each."""
+    """Announce what is due by ``now``: one event and one version each."""
     events: list[SessionState] = []
-    for announcement in owed(session, now):
+    for announcement in due_announcements(session, now):
         session = replace(session, version=session.version + 1, announced=announcement)
         events.append(event_of(session, _EVENT_OF[announcement], now))
     return Done(session, tuple(events))

@@ -1,11 +1,9 @@
-"""What the rules speak of: a session and its plan, and what may be answered."""
+"""What a session is: its plan, what people see of it, and how full it is."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from uuid import UUID
-
-from pydantic import Field
 
 from shared.events.catalogue import (
     Audience,
@@ -15,10 +13,8 @@ from shared.events.catalogue import (
 )
 from shared.events.vocabulary import (
     ApprovalPolicy,
-    Fact,
     Format,
     Status,
-    Timezone,
     WaitingList,
 )
 
@@ -27,7 +23,7 @@ EVERYONE = Audience()
 
 
 class Announcement(IntEnum):
-    """What the clock has told of a session: this and all that is smaller."""
+    """What the clock has announced of a session: this and all that is smaller."""
 
     NOTHING = 0
     OPENED = 1
@@ -58,10 +54,33 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """What people see of a session besides its plan; no event says it.
+
+    ``source`` is where the offer's files have the session from; None: an organiser made it here. ``choices``
+    names the fields that the announcement does not state.
+    """
+
+    summary: str | None = None
+    experts: tuple[str, ...] = ()
+    source: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the offer's files last gave of a session."""
+
+    plan: Plan
+    presentation: Presentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A session of the catalogue. ``offer_id``, ``format`` and ``organiser`` never change.
 
     ``version`` is 0 for what nobody has seen yet, and one more with each change and each announcement.
+    ``loaded`` is None where the session is not of the offer's files.
     """
 
     session_id: UUID
@@ -69,6 +88,8 @@ class Session:
     format: Format
     organiser: str
     plan: Plan
+    presentation: Presentation = Presentation()
+    loaded: Loaded | None = None
     version: int = 0
     status: Status = Status.DRAFT
     announced: Announcement = Announcement.NOTHING
@@ -85,56 +106,18 @@ class Occupancy:
     offered: int
 
 
-class Terms(Fact):
-    """What the sessions of an offer have unless they say otherwise.
-
-    The formats' rules of DOMAIN are data, here: none of them is decided in code.
-    """
-
-    timezone: Timezone = "Europe/Paris"
-    closes_days_before: int = Field(default=0, ge=0, description="Days from enrolment's end to the start.")
-    capacity: int | None = Field(default=None, ge=0)
-    waiting_list: WaitingList = WaitingList.NONE
-    offer_hold_hours: int = Field(default=48, ge=1)
-    approval: ApprovalPolicy = ApprovalPolicy.NONE
-    audience: Audience = EVERYONE
-    quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
-
-
-class Refusal(StrEnum):
-    """Why something may not be done to a session, a request or a resource."""
-
-    DATES_OUT_OF_ORDER = "dates_out_of_order"
-    NOT_THIS_CENTURY = "not_this_century"
-    MODULE_OUTSIDE_SESSION = "module_outside_session"
-    TOO_MANY_RESERVED_SEATS = "too_many_reserved_seats"
-    DELEGATION_RESERVED_TWICE = "delegation_reserved_twice"
-    UNKNOWN_DELEGATION = "unknown_delegation"
-    NO_PLACE = "no_place"
-    NOT_PRIVATE = "not_private"
-    ALREADY_PUBLISHED = "already_published"
-    NOT_PUBLISHED = "not_published"
-    ALREADY_CANCELLED = "already_cancelled"
-    ANNOUNCED = "announced"
-    SESSION_OVER = "session_over"
-    IN_THE_PAST = "in_the_past"
-    FIXED_ONCE_OPEN = "fixed_once_open"
-    NOT_STARTED = "not_started"
-    NOT_ANSWERABLE = "not_answerable"
-    NO_SESSION = "no_session"
-    OF_THE_FILES = "of_the_files"
-
-
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that stands in the way.
+class ListedSession:
+    """A session as it is shown. ``occupancy`` None: the enrolment service has not spoken of it yet.
 
-    ``field`` is where in the plan, as a path such as ``modules.0.ends_at``; None for the whole session.
+    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was; what only the
+    clock changes is in neither.
     """
 
-    refusal: Refusal
-    field: str | None
-    detail: str
+    session: Session
+    occupancy: Occupancy | None
+    changed_at: datetime
+    filled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +126,3 @@ class Done:
 
     session: Session
     events: tuple[SessionState, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It may not be done; every reason at once."""
-
-    problems: tuple[Problem, ...]

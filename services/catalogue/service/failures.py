@@ -1,9 +1,9 @@
-"""Why the desk did not do what was asked. Each ends the transaction."""
+"""Why the service did not do what was requested. Each is raised, so that the transaction stores nothing."""
 
-from dataclasses import dataclass
+from typing import TypeVar
 
-from services.catalogue.rules import Refusal, Refused
-from services.catalogue.store.resources import Resource
+from services.catalogue.rules.refusals import Problem, Refusal, Refused
+from services.catalogue.rules.resources import Resource
 
 
 class Missing(Exception):
@@ -22,35 +22,24 @@ class Stale(Exception):
 
 
 class NotYours(Exception):
-    """Asked in the name of another delegation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A field of the request that makes no sense, whatever the state of things."""
-
-    field: str
-    message: str
-
-
-class Invalid(Exception):
-    """The request makes no sense; every field that does not."""
-
-    def __init__(self, *wrong: Wrong) -> None:
-        super().__init__("; ".join(f"{one.field}: {one.message}" for one in wrong))
-        self.wrong = wrong
+    """Requested in the name of another delegation."""
 
 
 class Impossible(Exception):
-    """The rules refuse it; every reason at once."""
+    """The request makes no sense, or the rules refuse it; every problem at once."""
 
-    def __init__(self, refused: Refused) -> None:
-        super().__init__("; ".join(problem.detail for problem in refused.problems))
-        self.problems = refused.problems
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(
+            "; ".join(
+                problem.detail if problem.refusal else f"{problem.field}: {problem.detail}"
+                for problem in problems
+            )
+        )
+        self.problems = problems
 
     @property
     def for_now(self) -> bool:
-        """Refused for what the thing is by now; else it is wrong in itself."""
+        """Refused for what the thing is by now; else the request is wrong in itself."""
         return any(problem.refusal in _OF_THE_MOMENT for problem in self.problems)
 
 
@@ -79,3 +68,18 @@ _OF_THE_MOMENT = frozenset(
         Refusal.OF_THE_FILES,
     )
 )
+
+T = TypeVar("T")
+
+
+def unless_refused(decided: T | Refused) -> T:
+    """What the rules decided. Raises :class:`Impossible` where they refuse."""
+    if isinstance(decided, Refused):
+        raise Impossible(*decided.problems)
+    return decided
+
+
+def require_tag(tags: frozenset[str] | None, current: str, what: str) -> None:
+    """Raise :class:`Stale` unless ``current`` is one of the tags that are allowed; None allows any."""
+    if tags is not None and current not in tags:
+        raise Stale(what, current)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.catalogue.rules.facts import Plan, Problem, Refusal
+from services.catalogue.rules.refusals import Problem, Refusal
+from services.catalogue.rules.sessions import Plan
 from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
@@ -16,10 +17,10 @@ def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Problem, ...]
 
 def unpublishable(plan: Plan, format: Format) -> tuple[Problem, ...]:  # noqa: A002 a session's
     """What keeps a plan from being published, whatever the time: nobody could go there, for one."""
-    return (*_inconsistencies(plan, EARLIEST), *nowhere(plan), *too_public(plan, format))
+    return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, format))
 
 
-def too_public(plan: Plan, format: Format) -> Iterator[Problem]:  # noqa: A002
+def not_private(plan: Plan, format: Format) -> Iterator[Problem]:  # noqa: A002
     """A bespoke session is private: for the agents of the one authority that asked for it."""
     audience = plan.audience
     alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
@@ -59,21 +60,21 @@ def _impossible_modules(plan: Plan) -> Iterator[Problem]:
 
 def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Problem]:
     seen: set[str] = set()
-    for number, one in enumerate(plan.reserved_seats):
-        if one.delegation in seen:
+    for number, reserved in enumerate(plan.reserved_seats):
+        if reserved.delegation in seen:
             path = f"reserved_seats.{number}.delegation"
             yield Problem(Refusal.DELEGATION_RESERVED_TWICE, path, "the delegation has a reservation already")
-        seen.add(one.delegation)
-    reserved = sum(one.seats for one in plan.reserved_seats if one.release_at > now)
-    if reserved and (plan.capacity is None or reserved > plan.capacity):
+        seen.add(reserved.delegation)
+    seats = sum(reserved.seats for reserved in plan.reserved_seats if reserved.release_at > now)
+    if seats and (plan.capacity is None or seats > plan.capacity):
         limit = "no limit of seats" if plan.capacity is None else f"{plan.capacity} seats"
-        detail = f"{reserved} seats are reserved out of {limit}"
+        detail = f"{seats} seats are reserved out of {limit}"
         yield Problem(Refusal.TOO_MANY_RESERVED_SEATS, "reserved_seats", detail)
 
 
 def _named_delegations(plan: Plan) -> Iterator[tuple[str, str]]:
-    for number, one in enumerate(plan.reserved_seats):
-        yield f"reserved_seats.{number}.delegation", one.delegation
+    for number, reserved in enumerate(plan.reserved_seats):
+        yield f"reserved_seats.{number}.delegation", reserved.delegation
     for number, code in enumerate(plan.audience.delegations):
         yield f"audience.delegations.{number}", code
 
@@ -84,15 +85,15 @@ def _moments(plan: Plan) -> Iterator[tuple[str, datetime]]:
     for number, module in enumerate(plan.modules):
         yield f"modules.{number}.starts_at", module.starts_at
         yield f"modules.{number}.ends_at", module.ends_at
-    for number, one in enumerate(plan.reserved_seats):
-        yield f"reserved_seats.{number}.release_at", one.release_at
+    for number, reserved in enumerate(plan.reserved_seats):
+        yield f"reserved_seats.{number}.release_at", reserved.release_at
 
 
 def _out_of_order(path: str, detail: str) -> Problem:
     return Problem(Refusal.DATES_OUT_OF_ORDER, path, detail)
 
 
-def nowhere(plan: Plan) -> Iterator[Problem]:
+def without_place(plan: Plan) -> Iterator[Problem]:
     """What is wrong with a plan that names no place: a draft may, a published session may not."""
     if plan.venue is None and plan.join_url is None:
         yield Problem(Refusal.NO_PLACE, "venue", "a published session has a venue or a join_url")

@@ -1,4 +1,4 @@
-"""What may be asked of the desk: JSON, forms and sheets all become these."""
+"""What may be requested of the service: JSON, forms and sheets all become these."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -8,11 +8,10 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from stdnum.fr import siret
 
-from services.catalogue import rules
-from services.catalogue.rules import Plan, Terms
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.resources import Resource
-from services.catalogue.store.sessions import Presentation
+from services.catalogue.rules.lifecycle import days_before
+from services.catalogue.rules.offers import Offer, Terms
+from services.catalogue.rules.resources import Resource
+from services.catalogue.rules.sessions import Plan, Presentation
 from shared.events.catalogue import Audience, BespokeAnswer, Module, ReservedSeats, ResourceKind
 from shared.events.vocabulary import (
     ApprovalPolicy,
@@ -110,9 +109,11 @@ class SessionChange(_Request):
         """The fields of the plan that the request names, as the plan has them."""
         plan = {name: getattr(self, name) for name in self.model_fields_set if name in _PLAN_FIELDS}
         if self.modules is not None:
-            plan["modules"] = tuple(Module(**one.model_dump()) for one in self.modules)
+            plan["modules"] = tuple(Module(**module.model_dump()) for module in self.modules)
         if self.reserved_seats is not None:
-            plan["reserved_seats"] = tuple(ReservedSeats(**one.model_dump()) for one in self.reserved_seats)
+            plan["reserved_seats"] = tuple(
+                ReservedSeats(**reserved.model_dump()) for reserved in self.reserved_seats
+            )
         if self.audience is not None:
             plan["audience"] = Audience(**self.audience.model_dump())
         return plan
@@ -143,7 +144,7 @@ class _NewSession(SessionChange):
         zone = self.timezone or offer.terms.timezone
         opening = {
             "enrolment_opens_at": opens_at,
-            "enrolment_closes_at": rules.days_before(self.starts_at, days, zone),
+            "enrolment_closes_at": days_before(self.starts_at, days, zone),
         }
         return Plan(**{"title": offer.title} | terms | opening | self.given())
 

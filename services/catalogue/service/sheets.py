@@ -8,7 +8,7 @@ the audience have no column: a draft has its offer's audience and none of the ot
 import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,16 +17,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from services.catalogue import rules
-from services.catalogue.desk.failures import Impossible, Invalid, NotYours
-from services.catalogue.desk.requests import SessionDraft
-from services.catalogue.desk.sessions import drafted
-from services.catalogue.rules import Done
-from services.catalogue.store import offers, sessions
-from services.catalogue.store.offers import Offer
-from services.catalogue.store.sessions import Listed, Presentation, Wanted
+from services.catalogue.rules.lifecycle import enrolment_at, instant, phase_at
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.rules.sessions import Done, ListedSession, Session
+from services.catalogue.service.commands import SessionDraft
+from services.catalogue.service.failures import Impossible, NotYours
+from services.catalogue.service.sessions import new_draft
+from services.catalogue.store import offers, session_lists, sessions
 from shared.auth import Principal
-from shared.database import Database
+from shared.database import Transaction
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Column, Fault, Row, UnreadableSheet
 
@@ -80,32 +80,31 @@ class Report:
     created: tuple[UUID, ...] = ()
 
 
-async def read(database: Database, who: Principal, content: bytes, *, dry_run: bool) -> Report:
+async def draft_all(tx: Transaction, who: Principal, content: bytes, *, dry_run: bool) -> Report:
     """Create a draft for each line; none when a line has a fault, or when it is only tried."""
-    async with database.quiet_transaction() as tx:
-        known = {offer.offer_id: offer for offer in await offers.page(tx, None, _BATCH)}
+    known = {offer.offer_id: offer for offer in await offers.page(tx, None, _BATCH)}
     # In a thread: ten thousand lines take a second, and others are being answered meanwhile.
-    rows, faults, made = await asyncio.to_thread(_drafts, content, known, who)
+    rows, faults, drafts = await asyncio.to_thread(_drafts, content, known, who)
     if faults or dry_run:
         return Report(rows, tuple(faults))
-    async with database.transaction() as tx:
-        for start in range(0, len(made), _BATCH):
-            await sessions.add(tx, made[start : start + _BATCH], actor=who.name, action="imported")
-    return Report(rows, (), tuple(done.session.session_id for done, _ in made))
+    for start in range(0, len(drafts), _BATCH):
+        added = [(None, Done(session)) for session in drafts[start : start + _BATCH]]
+        await sessions.save(tx, added, actor=who.name, action="imported")
+    return Report(rows, (), tuple(session.session_id for session in drafts))
 
 
-async def write(database: Database, wanted: Wanted) -> AsyncIterator[bytes]:
-    """The sessions that are wanted, in pieces."""
-    yield spreadsheets.heading((*COLUMNS, *SHOWN))
-    after: tuple[datetime, UUID] | None = None
-    while True:
-        async with database.quiet_transaction() as tx:
-            found = await sessions.page(tx, wanted, after, _BATCH)
-        if found:
-            yield spreadsheets.lines(_cells(one, wanted.now) for one in found)
-        if len(found) < _BATCH:
-            return
-        after = (found[-1].session.plan.starts_at, found[-1].session.session_id)
+async def write(tx: Transaction, search: SessionSearch, after: Place | None) -> tuple[bytes, Place | None]:
+    """A part of the sheet of the sessions that are searched, and after which session the next part begins.
+
+    ``after`` is None for the first part, and what is returned for the last.
+    """
+    found = await session_lists.page(tx, search, after, _BATCH)
+    lines = spreadsheets.lines(tuple(_cells(listed, search.now)) for listed in found)
+    heading = b"" if after else spreadsheets.heading((*COLUMNS, *SHOWN))
+    if len(found) < _BATCH:
+        return heading + lines, None
+    last = found[-1].session
+    return heading + lines, (last.plan.starts_at, last.session_id)
 
 
 # --------------------------------------------------------------------------------------------- reading
@@ -113,24 +112,24 @@ async def write(database: Database, wanted: Wanted) -> AsyncIterator[bytes]:
 
 def _drafts(
     content: bytes, known: Mapping[str, Offer], who: Principal
-) -> tuple[int, list[Fault], list[tuple[Done, Presentation]]]:
+) -> tuple[int, list[Fault], list[Session]]:
     try:
         sheet = spreadsheets.read(content, COLUMNS)
     except UnreadableSheet as error:
         return 0, list(error.faults), []
     faults = list(sheet.faults)
-    made: list[tuple[Done, Presentation]] = []
+    drafts: list[Session] = []
     for row in sheet.rows:
-        drawn = _draft(row, known, who)
-        if isinstance(drawn, list):
-            faults += drawn
+        draft = _draft(row, known, who)
+        if isinstance(draft, Session):
+            drafts.append(draft)
         else:
-            made.append(drawn)
+            faults += draft
     faults.sort(key=lambda fault: fault.line)
-    return len(sheet.rows) + len(sheet.faults), faults, made
+    return len(sheet.rows) + len(sheet.faults), faults, drafts
 
 
-def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> tuple[Done, Presentation] | list[Fault]:
+def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> Session | list[Fault]:
     offer = known.get(row.cells["offer_id"])
     fields: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -149,16 +148,22 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> tuple[Done, 
     if faults:
         return faults
     try:
-        return drafted(SessionDraft.model_validate(fields), offer, who)
+        return new_draft(SessionDraft.model_validate(fields), offer, who)
     except ValidationError as error:
         return [
             Fault(row.line, "invalid", str(fault["msg"]), str(fault["loc"][0]) if fault["loc"] else None)
             for fault in error.errors(include_url=False, include_input=False)
         ]
     except Impossible as error:
-        return [Fault(row.line, one.refusal.value, one.detail, one.field) for one in error.problems]
-    except Invalid as error:
-        return [Fault(row.line, "invalid", one.message, one.field) for one in error.wrong]
+        return [
+            Fault(
+                row.line,
+                problem.refusal.value if problem.refusal else "invalid",
+                problem.detail,
+                problem.field,
+            )
+            for problem in error.problems
+        ]
     except NotYours as error:
         return [Fault(row.line, "not_yours", str(error), "organiser")]
 
@@ -168,7 +173,7 @@ def _set_by(zone: str | None, fields: dict[str, Any]) -> Iterator[tuple[str, str
     for name in _DATES:
         if name in fields and zone is not None:
             try:
-                fields[name] = rules.instant(fields[name], zone)
+                fields[name] = instant(fields[name], zone)
             except ValueError as error:
                 yield name, str(error)
 
@@ -223,24 +228,20 @@ _READERS: dict[str, Callable[[str], Any]] = {
 # --------------------------------------------------------------------------------------------- writing
 
 
-def _cells(listed: Listed, now: datetime) -> Sequence[spreadsheets.Cell]:
-    return tuple(_row(listed, now))
-
-
-def _row(listed: Listed, now: datetime) -> Iterator[spreadsheets.Cell]:
+def _cells(listed: ListedSession, now: datetime) -> Iterator[spreadsheets.Cell]:
     session, plan, seats = listed.session, listed.session.plan, listed.occupancy
     zone = ZoneInfo(plan.timezone)
     given: dict[str, Any] = {
         "offer_id": session.offer_id,
         "organiser": session.organiser,
         "capacity": UNLIMITED if plan.capacity is None else plan.capacity,
-        "summary": listed.presentation.summary,
-        "experts": EXPERTS.join(listed.presentation.experts) or None,
+        "summary": session.presentation.summary,
+        "experts": EXPERTS.join(session.presentation.experts) or None,
         "session_id": str(session.session_id),
         "version": session.version,
         "status": session.status.value,
-        "phase": rules.phase_at(plan, now).value,
-        "enrolment": rules.enrolment_at(plan, now).value,
+        "phase": phase_at(plan, now).value,
+        "enrolment": enrolment_at(plan, now).value,
         "enrolled": seats and seats.enrolled,
         "waiting": seats and seats.waiting,
     }

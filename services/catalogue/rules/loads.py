@@ -1,0 +1,69 @@
+"""What a load of the offer's files makes of a session: what changed in the files changes, the rest stays."""
+
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import TypeVar
+
+from services.catalogue.rules.changes import amend, differences, schedule
+from services.catalogue.rules.offers import Source
+from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.sessions import Done, Loaded, Plan, Presentation, Session
+from services.catalogue.rules.validity import unpublishable
+from shared.events.vocabulary import Status
+
+_FIXED = ("offer_id", "format", "organiser")
+
+
+def load(planned: Session, known: Session | None, now: datetime) -> Done | Refused:
+    """What becomes of a session of the files, ``planned``, where it is stored as ``known``; None: it is new.
+
+    A new session is published. What the files say otherwise than they did at the last load is changed; what
+    an organiser changed and the files did not, stays; a cancelled session stays as it is.
+    """
+    if known is None:
+        return schedule(planned, now)
+    if known.status is Status.CANCELLED or planned.loaded is None:
+        return Done(known)
+    before, given = known.loaded or Loaded(known.plan, known.presentation), planned.loaded
+    plan = _with_changes(known.plan, before.plan, given.plan)
+    problems = unpublishable(plan, known.format)
+    if problems:
+        return Refused(problems)
+    done = amend(known, plan, now) if plan != known.plan else Done(known)
+    presentation = _with_changes(known.presentation, before.presentation, given.presentation)
+    return replace(done, session=with_presentation(replace(done.session, loaded=given), presentation))
+
+
+def changed_for_ever(planned: Session, known: Session) -> tuple[str, ...]:
+    """The fields that never change, and that the files say otherwise now."""
+    return tuple(name for name in _FIXED if getattr(planned, name) != getattr(known, name))
+
+
+def with_presentation(session: Session, presentation: Presentation) -> Session:
+    """The session with another presentation.
+
+    Of one that was announced, ``choices`` are those of the files and all that is not as the files gave it:
+    what an organiser changed is never taken for the announcement's.
+    """
+    loaded = session.loaded
+    if loaded is not None and presentation.source == Source.COMMUNIQUE:
+        shown = (
+            name
+            for name in ("summary", "experts")
+            if getattr(loaded.presentation, name) != getattr(presentation, name)
+        )
+        choices = (*loaded.presentation.choices, *differences(loaded.plan, session.plan), *shown)
+        presentation = replace(presentation, choices=tuple(dict.fromkeys(choices)))
+    return replace(session, presentation=presentation)
+
+
+_T = TypeVar("_T", Plan, Presentation)
+
+
+def _with_changes(now: _T, given_before: _T, given: _T) -> _T:
+    """What is, with what the files say otherwise than they did."""
+    names = [field.name for field in fields(given)]
+    said = {name: getattr(given, name) for name in names}
+    return replace(
+        now, **{name: value for name, value in said.items() if value != getattr(given_before, name)}
+    )

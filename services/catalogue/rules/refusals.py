@@ -1,0 +1,48 @@
+"""Why something may not be done: every reason is a value with a code, and names the field it is about."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why something may not be done to a session, a request or a resource."""
+
+    DATES_OUT_OF_ORDER = "dates_out_of_order"
+    NOT_THIS_CENTURY = "not_this_century"
+    MODULE_OUTSIDE_SESSION = "module_outside_session"
+    TOO_MANY_RESERVED_SEATS = "too_many_reserved_seats"
+    DELEGATION_RESERVED_TWICE = "delegation_reserved_twice"
+    UNKNOWN_DELEGATION = "unknown_delegation"
+    NO_PLACE = "no_place"
+    NOT_PRIVATE = "not_private"
+    ALREADY_PUBLISHED = "already_published"
+    NOT_PUBLISHED = "not_published"
+    ALREADY_CANCELLED = "already_cancelled"
+    ANNOUNCED = "announced"
+    SESSION_OVER = "session_over"
+    IN_THE_PAST = "in_the_past"
+    FIXED_ONCE_OPEN = "fixed_once_open"
+    NOT_STARTED = "not_started"
+    NOT_ANSWERABLE = "not_answerable"
+    NO_SESSION = "no_session"
+    OF_THE_FILES = "of_the_files"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that stands in the way.
+
+    ``refusal`` is None where the request makes no sense, whatever the state of things. ``field`` is where in
+    the plan or the request, as a path such as ``modules.0.ends_at``; None for the whole of it.
+    """
+
+    refusal: Refusal | None
+    field: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It may not be done; every reason at once."""
+
+    problems: tuple[Problem, ...]

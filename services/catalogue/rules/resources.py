@@ -1,0 +1,46 @@
+"""Replays, dossiers and communities: open to everyone, without enrolment."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.catalogue.rules.offers import NEVER
+
+
+class Kind(StrEnum):
+    """What a resource is."""
+
+    REPLAY = "replay"
+    DOSSIER = "dossier"
+    COMMUNITY = "community"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A resource open to everyone.
+
+    ``source`` is where the offer's files have it from; None: an organiser published it. ``changed_at`` is
+    when it was stored, which makes no difference between two resources.
+    """
+
+    resource_id: UUID
+    kind: Kind
+    title: str
+    url: str
+    published_at: datetime
+    summary: str | None = None
+    themes: tuple[str, ...] = ()
+    organiser: str | None = None
+    session_id: UUID | None = None
+    source: str | None = None
+    version: int = 1
+    changed_at: datetime = field(default=NEVER, compare=False)
+
+
+CHANGEABLE = tuple(
+    field.name
+    for field in fields(Resource)
+    if field.name not in ("resource_id", "version", "published_at", "changed_at")
+)
+"""What may differ from one version of a resource to the next."""

@@ -1,0 +1,45 @@
+"""Which sessions somebody looks for, and which they may see."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the public sees what was published, a delegation its own drafts too, an admin all."""
+
+    everywhere: bool = False
+    delegation: str | None = None
+
+
+PUBLIC = Viewer()
+
+Place: TypeAlias = tuple[datetime, UUID]
+"""Where something stands in a list by time: its moment, then its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSearch:
+    """Which sessions to list; None restricts nothing. ``now`` is what ``enrolment`` is judged by.
+
+    ``text`` is searched as people write it: words, "a phrase", or, -not. ``own`` leaves out what the viewer
+    may see but does not organise.
+    """
+
+    now: datetime
+    viewer: Viewer = PUBLIC
+    format: Format | None = None
+    organiser: Delegation | None = None
+    offer_id: str | None = None
+    theme: str | None = None
+    text: str | None = None
+    status: Status | None = None
+    enrolment: EnrolmentWindow | None = None
+    starts_after: datetime | None = None
+    starts_before: datetime | None = None
+    ends_after: datetime | None = None
+    own: bool = False

@@ -1,0 +1,26 @@
+"""What the owner of a token sees, and for whom they act."""
+
+from services.catalogue.rules.refusals import Problem
+from services.catalogue.rules.searching import Viewer
+from services.catalogue.service.failures import Impossible, NotYours
+from shared.auth import Principal
+from shared.events.vocabulary import Delegation
+
+
+def viewer_of(who: Principal) -> Viewer:
+    """What the owner of a token sees."""
+    return Viewer(everywhere=who.delegation is None, delegation=who.delegation)
+
+
+def acting_for(who: Principal, requested: Delegation | None) -> str:
+    """The delegation that what is made will belong to; None: that of the token.
+
+    Raises :class:`NotYours` for another's, :class:`Impossible` where none is named by who acts for all.
+    """
+    if requested is None:
+        if who.delegation is None:
+            raise Impossible(Problem(None, "organiser", "say for which delegation: this token acts for all"))
+        return who.delegation
+    if not who.may_act_for(requested):
+        raise NotYours(f"This token acts for {who.delegation}, not for {requested}.")
+    return requested.value

@@ -1,0 +1,88 @@
+"""Bespoke requests: what authorities ask of a delegation, and what it answers."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from services.catalogue.rules import bespoke as rules
+from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
+from services.catalogue.rules.refusals import Problem
+from services.catalogue.rules.searching import Place
+from services.catalogue.rules.sessions import Presentation, Session
+from services.catalogue.service.access import viewer_of
+from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
+from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
+from services.catalogue.store import bespoke, offers, sessions
+from shared import clock
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.vocabulary import Format
+
+
+def tag_of(request: BespokeRequest) -> str:
+    """What changes with each answer."""
+    return str(request.version)
+
+
+async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
+    """Keep what authorities ask, for their delegation to answer."""
+    await bespoke.add(tx, requests)
+
+
+async def answer(
+    tx: Transaction,
+    who: Principal,
+    request_id: UUID,
+    answer: BespokeAnswerRequest,
+    *,
+    tags: frozenset[str] | None,
+) -> BespokeRequest:
+    """Answer an authority; with an agreement, its private session is published in the same transaction."""
+    before = await bespoke.by_id(tx, request_id, viewer_of(who), lock=True)
+    if before is None:
+        raise Missing(f"bespoke request {request_id}")
+    require_tag(tags, tag_of(before), "bespoke request")
+    session = None if answer.session is None else await _session(tx, before, answer.session)
+    answered = unless_refused(
+        rules.answer(
+            before,
+            answer.answer,
+            advisor=answer.advisor,
+            message=answer.message,
+            session=session,
+            now=clock.now(),
+        )
+    )
+    if answered.session is not None:
+        await sessions.save(tx, [(None, answered.session)], actor=who.name, action="agreed")
+    await bespoke.save(tx, before, answered.request, answered.event, actor=who.name)
+    return answered.request
+
+
+async def show(tx: Transaction, who: Principal, request_id: UUID) -> BespokeRequest:
+    """The request, if it is for them. Raises :class:`Missing`."""
+    request = await bespoke.by_id(tx, request_id, viewer_of(who))
+    if request is None:
+        raise Missing(f"bespoke request {request_id}")
+    return request
+
+
+async def page(
+    tx: Transaction, who: Principal, after: Place | None, limit: int, *, state: BespokeState | None = None
+) -> list[BespokeRequest]:
+    """At most ``limit`` requests for them, the newest first, that come after ``after``."""
+    return await bespoke.page(tx, viewer_of(who), after, limit, state=state)
+
+
+async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSession) -> Session:
+    offer = await offers.by_id(tx, session.offer_id)
+    if offer is None or offer.format is not Format.BESPOKE:
+        detail = f"there is no bespoke offer {session.offer_id}"
+        raise Impossible(Problem(None, "session.offer_id", detail))
+    return Session(
+        session_id=uuid4(),
+        offer_id=offer.offer_id,
+        format=offer.format,
+        organiser=request.delegation,
+        plan=rules.private_plan(session.under(offer, opens_at=clock.now()), request.siret),
+        presentation=session.present(Presentation()),
+    )

@@ -1,0 +1,134 @@
+"""The offer's files into the database: what is new is published, what changed is announced, the rest stays.
+
+A load applies what changed *in the files* since the last load: an organiser's own changes of other fields
+stay, a cancelled session stays cancelled, a session that is no longer in the files stays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.catalogue.offer_files.planning import OfferFiles, PlannedSession
+from services.catalogue.offer_files.reading import OfferError
+from services.catalogue.rules.loads import changed_for_ever
+from services.catalogue.rules.loads import load as rule
+from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.resources import Resource
+from services.catalogue.rules.sessions import Done, Session
+from services.catalogue.store import offers, resources, sessions
+from shared import clock
+from shared.database import Transaction
+from shared.events.vocabulary import Status
+
+ACTOR = "load-offer"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a load did. ``held_back`` are resources whose day of publication has not come."""
+
+    shifted_by: int
+    offers: int
+    offers_changed: int
+    new: int
+    changed: int
+    unchanged: int
+    cancelled: int
+    resources_published: int
+    resources_unchanged: int
+    resources_held_back: int
+
+    def __str__(self) -> str:
+        changed = f" ({self.offers_changed} changed)" if self.offers_changed else ""
+        shift = f", dates moved by {self.shifted_by:+} days" if self.shifted_by else ""
+        lines = [
+            f"Offers: {self.offers}{changed}{shift}",
+            f"Sessions: {self.new} new, {self.changed} changed, {self.unchanged} unchanged"
+            + (f", {self.cancelled} cancelled and left alone" if self.cancelled else ""),
+            f"Resources: {self.resources_published} published, {self.resources_unchanged} unchanged"
+            + (f", {self.resources_held_back} whose day has not come" if self.resources_held_back else ""),
+        ]
+        return "\n".join(lines)
+
+
+async def load(tx: Transaction, files: OfferFiles) -> Summary:
+    """Load what the files say.
+
+    Loading the same files again changes nothing and publishes nothing. Raises
+    :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
+    """
+    known_offers = await offers.all_for_load(tx)
+    differing = [
+        (before, offer) for offer in files.offers if (before := known_offers.get(offer.offer_id)) != offer
+    ]
+    await offers.save(tx, differing, actor=ACTOR)
+    known = await sessions.lock(tx, [planned.session.session_id for planned in files.sessions])
+    await offers.save_themes(tx, files.themes)
+    now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
+    changes = _changes(files.sessions, known, now)
+    await sessions.save(tx, changes, actor=ACTOR, action="loaded")
+    published, held_back = await _publish_resources(tx, files.resources, now)
+    new = sum(before is None for before, _ in changes)
+    changed = sum(_is_visible(before, done.session) for before, done in changes if before is not None)
+    cancelled = sum(session.status is Status.CANCELLED for session in known.values())
+    return Summary(
+        shifted_by=files.shift.days,
+        offers=len(files.offers),
+        offers_changed=sum(before is not None for before, _ in differing),
+        new=new,
+        changed=changed,
+        unchanged=len(files.sessions) - new - changed - cancelled,
+        cancelled=cancelled,
+        resources_published=published,
+        resources_unchanged=len(files.resources) - published - held_back,
+        resources_held_back=held_back,
+    )
+
+
+def _changes(
+    sessions: Sequence[PlannedSession], known: dict[UUID, Session], now: datetime
+) -> list[tuple[Session | None, Done]]:
+    changes = []
+    for planned in sessions:
+        before = known.get(planned.session.session_id)
+        done = _load(planned, before, now)
+        if done.session != before:
+            changes.append((before, done))
+    return changes
+
+
+def _load(planned: PlannedSession, known: Session | None, now: datetime) -> Done:
+    if known is not None and known.status is not Status.CANCELLED:
+        for name in changed_for_ever(planned.session, known):
+            was = getattr(known, name)
+            raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
+    done = rule(planned.session, known, now)
+    if isinstance(done, Refused):
+        detail = done.problems[0].detail
+        raise OfferError(f"{planned.where}: with what was changed since the last load, {detail}")
+    return done
+
+
+def _is_visible(before: Session, after: Session) -> bool:
+    """Whether anything but what the files gave differs."""
+    return replace(before, loaded=after.loaded) != after
+
+
+async def _publish_resources(tx: Transaction, planned: Sequence[Resource], now: datetime) -> tuple[int, int]:
+    """Publish what is new or changed. Returns how many, and how many wait for their day.
+
+    When something was published is a fact that a later load does not move, else a shifted offer would
+    announce the same replay every day.
+    """
+    due = [resource for resource in planned if resource.published_at <= now]
+    known = await resources.lock(tx, [resource.resource_id for resource in due])
+    changes: list[tuple[Resource | None, Resource]] = []
+    for resource in due:
+        before = known.get(resource.resource_id)
+        if before is None:
+            changes.append((None, resource))
+        elif before != (again := replace(resource, published_at=before.published_at, version=before.version)):
+            changes.append((before, replace(again, version=before.version + 1)))
+    await resources.publish(tx, changes, actor=ACTOR)
+    return len(changes), len(planned) - len(due)

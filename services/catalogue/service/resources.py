@@ -1,0 +1,160 @@
+"""Replays, dossiers and communities: opened to everyone, once, and corrected; and looked up."""
+
+from dataclasses import replace
+from uuid import UUID, uuid5
+
+from services.catalogue.rules import changes
+from services.catalogue.rules.offers import NAMESPACE
+from services.catalogue.rules.refusals import Problem, Refusal
+from services.catalogue.rules.resources import Kind, Resource
+from services.catalogue.rules.searching import Place
+from services.catalogue.service.access import acting_for
+from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
+from services.catalogue.service.failures import (
+    Impossible,
+    Missing,
+    PublishedDifferently,
+    require_tag,
+    unless_refused,
+)
+from services.catalogue.service.sessions import lock_own
+from services.catalogue.store import audit_log, offers, resources
+from services.catalogue.tables import AuditLogRow
+from shared import clock
+from shared.auth import Principal
+from shared.database import Transaction
+
+
+def tag_of(resource: Resource) -> str:
+    """What changes with all that is shown of a resource."""
+    return str(resource.version)
+
+
+async def publish(
+    tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest
+) -> tuple[Resource, bool]:
+    """The resource, and whether it is new: known by its address, it is not published again."""
+    resource = await _resource(tx, who, request)
+    known = await resources.at(tx, resource.kind, resource.organiser or "", resource.url)
+    if known is None:
+        resource = replace(resource, resource_id=await _unused_id(tx, resource))
+        await resources.publish(tx, [(None, resource)], actor=who.name)
+        return resource, True
+    if _content(known) != _content(resource):
+        raise PublishedDifferently(known)
+    return known, False
+
+
+async def correct(
+    tx: Transaction,
+    who: Principal,
+    resource_id: UUID,
+    change: ResourceChange,
+    *,
+    tags: frozenset[str] | None,
+) -> Resource:
+    """The resource as changed, a new version: readers find it right, and nobody is notified again.
+
+    ``tags``: it is corrected only as one of these; None as whatever it is.
+    """
+    before = (await resources.lock(tx, [resource_id])).get(resource_id)
+    if before is None or not who.may_act_for(before.organiser or ""):
+        raise Missing(f"resource {resource_id}")
+    require_tag(tags, tag_of(before), "resource")
+    if before.source is not None:
+        raise Impossible(_OF_THE_FILES)
+    after = change.apply_to(before)
+    if after == before:
+        return before
+    if after.url != before.url:
+        other = await resources.at(tx, after.kind, after.organiser or "", after.url)
+        if other is not None:
+            raise PublishedDifferently(other)
+    after = replace(after, version=before.version + 1)
+    await resources.publish(tx, [(before, after)], actor=who.name)
+    return after
+
+
+_OF_THE_FILES = Problem(
+    Refusal.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
+)
+"""A load would take back what is corrected here."""
+
+
+async def show(tx: Transaction, resource_id: UUID) -> Resource:
+    """The resource. Raises :class:`Missing`."""
+    resource = await resources.by_id(tx, resource_id)
+    if resource is None:
+        raise Missing(f"resource {resource_id}")
+    return resource
+
+
+async def show_own(tx: Transaction, resource_id: UUID, who: Principal) -> Resource:
+    """The resource, if it is theirs. Raises :class:`Missing`."""
+    resource = await show(tx, resource_id)
+    if not who.may_act_for(resource.organiser or ""):
+        raise Missing(f"resource {resource_id}")
+    return resource
+
+
+async def history(tx: Transaction, resource_id: UUID, limit: int) -> list[AuditLogRow]:
+    """At most ``limit`` changes of a resource, the newest first."""
+    return await audit_log.about(tx, resource_id, None, limit)
+
+
+async def page(
+    tx: Transaction,
+    after: Place | None,
+    limit: int,
+    *,
+    kind: Kind | None = None,
+    theme: str | None = None,
+    organiser: str | None = None,
+    text: str | None = None,
+) -> list[Resource]:
+    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
+    return await resources.page(tx, after, limit, kind=kind, theme=theme, organiser=organiser, text=text)
+
+
+async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
+    """The replays of a session, the newest first."""
+    return await resources.of_session(tx, session_id)
+
+
+async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest) -> Resource:
+    known = await offers.themes(tx)
+    unknown = [theme for theme in request.themes if theme not in known]
+    if unknown:
+        raise Impossible(Problem(None, "themes", f"there is no theme {unknown[0]}"))
+    session_id: UUID | None = None
+    if isinstance(request, ReplayRequest) and request.session_id is not None:
+        session = await lock_own(tx, request.session_id, who)
+        unless_refused(changes.without_recording(session, clock.now()))
+        session_id, organiser = session.session_id, session.organiser
+    else:
+        organiser = acting_for(who, request.organiser)
+    kind = Kind.REPLAY if isinstance(request, ReplayRequest) else Kind(request.kind)
+    return Resource(
+        resource_id=uuid5(NAMESPACE, f"{kind}/{organiser}/{request.url}"),
+        kind=kind,
+        title=request.title,
+        summary=request.summary,
+        url=request.url,
+        themes=request.themes,
+        published_at=clock.now(),
+        organiser=organiser,
+        session_id=session_id,
+    )
+
+
+async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
+    """Its id, or another one where what was published at its address has been corrected to another since."""
+    resource_id = resource.resource_id
+    while await resources.by_id(tx, resource_id) is not None:
+        resource_id = uuid5(resource_id, resource.url)
+    return resource_id
+
+
+def _content(resource: Resource) -> tuple[object, ...]:
+    """What a resource says besides its address."""
+    return resource.session_id, resource.title, resource.summary, resource.themes

@@ -1,0 +1,12 @@
+"""What is kept for a while and then forgotten."""
+
+from datetime import datetime, timedelta
+
+from services.catalogue.store import bespoke, logins
+from shared.database import Transaction
+
+
+async def forget(tx: Transaction, now: datetime, *, bespoke_kept: timedelta) -> None:
+    """Forget whom bespoke requests named, ``bespoke_kept`` after they last changed; and expired logins."""
+    await bespoke.forget(tx, now - bespoke_kept)
+    await logins.remove_expired(tx, now)

@@ -1,0 +1,217 @@
+"""Sessions: drafted, changed, published, cancelled, copied, deleted, announced by the clock, looked up."""
+
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from services.catalogue.rules import changes
+from services.catalogue.rules.lifecycle import announce, shifted
+from services.catalogue.rules.loads import with_presentation
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.refusals import Problem, Refused
+from services.catalogue.rules.searching import Place, SessionSearch, Viewer
+from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session
+from services.catalogue.rules.validity import inconsistencies
+from services.catalogue.service.access import acting_for, viewer_of
+from services.catalogue.service.commands import SessionChange, SessionCopy, SessionDraft
+from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
+from services.catalogue.store import audit_log, offers, session_lists, sessions
+from services.catalogue.tables import AuditLogRow
+from shared import clock
+from shared.auth import Principal
+from shared.database import Transaction
+
+Rule = Callable[[Session, datetime], Done | Refused]
+
+
+def tag_of(session: Session) -> str:
+    """What changes whenever somebody, or the clock, changes the session; what fills it does not."""
+    shown = (session.presentation.summary, session.presentation.experts)
+    return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
+
+
+# --------------------------------------------------------------------------------------------- commands
+
+
+async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
+    """A new draft. No event says it until it is published."""
+    session = new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
+    await sessions.save(tx, [(None, Done(session))], actor=who.name, action="created")
+    return await show(tx, session.session_id, viewer_of(who))
+
+
+def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:
+    """The session that is requested as a draft. Raises what is wrong with the request."""
+    if offer is None:
+        raise Impossible(Problem(None, "offer_id", f"there is no offer {draft.offer_id}"))
+    session = Session(
+        session_id=uuid4(),
+        offer_id=offer.offer_id,
+        format=offer.format,
+        organiser=acting_for(who, draft.organiser),
+        plan=draft.plan_under(offer),
+        presentation=draft.present(Presentation()),
+        version=1,
+    )
+    return _consistent(session)
+
+
+async def change(
+    tx: Transaction,
+    who: Principal,
+    session_id: UUID,
+    change: SessionChange,
+    *,
+    tags: frozenset[str] | None,
+) -> ListedSession:
+    """The session as changed. Of a published one, an event says its new version.
+
+    ``tags``: it is changed only as one of these; None as whatever it is.
+    """
+
+    def rule(session: Session, now: datetime) -> Done | Refused:
+        done = changes.change(session, change.apply_to(session.plan), now)
+        if isinstance(done, Refused):
+            return done
+        return replace(done, session=with_presentation(done.session, change.present(session.presentation)))
+
+    return await _decide(tx, who, session_id, action="changed", rule=rule, tags=tags)
+
+
+async def publish(
+    tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
+) -> ListedSession:
+    """Final: a published session can only be cancelled."""
+    return await _decide(tx, who, session_id, action="published", rule=changes.publish, tags=tags)
+
+
+async def cancel(
+    tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
+) -> ListedSession:
+    """Final. The enrolment service ends every enrolment and tells everyone."""
+    return await _decide(tx, who, session_id, action="cancelled", rule=changes.cancel, tags=tags)
+
+
+async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None) -> None:
+    """Delete a draft. What was published stays: it can only be cancelled."""
+    session = await lock_own(tx, session_id, who)
+    require_tag(tags, tag_of(session), "session")
+    unless_refused(changes.undeletable(session))
+    await sessions.remove(tx, session, actor=who.name)
+
+
+async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: SessionCopy) -> ListedSession:
+    """A draft with all that the session has, at another time; not its history, nor who is in it."""
+    original = await lock_own(tx, session_id, who)
+    plan = shifted(original.plan, copy.starts_at)
+    if copy.title is not None:
+        plan = replace(plan, title=copy.title)
+    shown = original.presentation
+    session = Session(
+        session_id=uuid4(),
+        offer_id=original.offer_id,
+        format=original.format,
+        organiser=original.organiser,
+        plan=plan,
+        presentation=Presentation(summary=shown.summary, experts=shown.experts),
+        version=1,
+    )
+    await sessions.save(tx, [(None, Done(_consistent(session)))], actor=who.name, action="duplicated")
+    return await show(tx, session.session_id, viewer_of(who))
+
+
+async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
+    """Announce what is due by ``now`` of at most ``most`` sessions.
+
+    Returns of how many, and when something is next due. Replicas skip each other's sessions.
+    """
+    due = await sessions.claim_due(tx, now, most=most)
+    await sessions.save_announced(tx, [announce(session, now) for session in due])
+    return len(due), await sessions.next_announcement_after(tx, now)
+
+
+# ---------------------------------------------------------------------------------------------- queries
+
+
+async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession:
+    """The session as it is now. Raises :class:`Missing` where ``viewer`` may not see it."""
+    listed = await session_lists.by_id(tx, session_id, viewer)
+    if listed is None:
+        raise Missing(f"session {session_id}")
+    return listed
+
+
+async def show_own(tx: Transaction, session_id: UUID, who: Principal) -> ListedSession:
+    """The session to look at, if it is theirs. Raises :class:`Missing`."""
+    listed = await show(tx, session_id, viewer_of(who))
+    if not who.may_act_for(listed.session.organiser):
+        raise Missing(f"session {session_id}")
+    return listed
+
+
+async def history(
+    tx: Transaction, session_id: UUID, who: Principal, after: int | None, limit: int
+) -> list[AuditLogRow]:
+    """At most ``limit`` changes of their session, the newest first, older than ``after``."""
+    await show_own(tx, session_id, who)
+    return await audit_log.about(tx, session_id, after, limit)
+
+
+async def page(
+    tx: Transaction, search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+) -> list[ListedSession]:
+    """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
+    return await session_lists.page(tx, search, after, limit, before=before)
+
+
+async def count(tx: Transaction, search: SessionSearch) -> int:
+    """How many sessions :func:`page` would give in all."""
+    return await session_lists.count(tx, search)
+
+
+async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
+    """The titles of those of the sessions that ``viewer`` may see."""
+    return await session_lists.titles(tx, ids, viewer) if ids else {}
+
+
+async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
+    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
+    return await session_lists.changes(tx, viewer, limit)
+
+
+# ------------------------------------------------------------------------------------------- in common
+
+
+async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session:
+    """The session, locked, if it is theirs. Raises :class:`Missing`."""
+    session = (await sessions.lock(tx, [session_id])).get(session_id)
+    if session is None or not who.may_act_for(session.organiser):
+        raise Missing(f"session {session_id}")
+    return session
+
+
+def _consistent(session: Session) -> Session:
+    problems = inconsistencies(session.plan)
+    if problems:
+        raise Impossible(*problems)
+    return session
+
+
+async def _decide(
+    tx: Transaction,
+    who: Principal,
+    session_id: UUID,
+    *,
+    action: str,
+    rule: Rule,
+    tags: frozenset[str] | None,
+) -> ListedSession:
+    """Lock the session, ask the rule, store what it decided."""
+    before = await lock_own(tx, session_id, who)
+    require_tag(tags, tag_of(before), "session")
+    done = unless_refused(rule(before, clock.now()))
+    if done.session != before:
+        await sessions.save(tx, [(before, done)], actor=who.name, action=action)
+    return await show(tx, session_id, viewer_of(who))

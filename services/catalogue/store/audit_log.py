@@ -1,0 +1,48 @@
+"""The audit log: who changed what, when. Written with the change, in its transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from services.catalogue.tables import AuditLogRow
+from shared.database import Transaction, insert_many
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change of one session, offer, resource or request. ``changes``: field to [before, after]."""
+
+    actor: str
+    action: str
+    subject: UUID
+    version: int
+    changes: Mapping[str, Any]
+
+
+async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
+    """Add entries."""
+    if entries:
+        rows = [
+            {
+                "actor": entry.actor,
+                "action": entry.action,
+                "subject": entry.subject,
+                "version": entry.version,
+                "changes": json.dumps(entry.changes, ensure_ascii=False),
+            }
+            for entry in entries
+        ]
+        await insert_many(tx, AuditLogRow, rows)
+
+
+async def about(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[AuditLogRow]:
+    """At most ``limit`` entries about a session or resource, the newest first, older than ``after``."""
+    query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
+    if after is not None:
+        query = query.where(col(AuditLogRow.id) < after)
+    return list(await tx.scalars(query.order_by(col(AuditLogRow.id).desc()).limit(limit)))

@@ -1,0 +1,37 @@
+"""How full sessions are, as the enrolment service says."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from services.catalogue.tables import OccupancyRow
+from shared.database import Transaction, insert_many
+from shared.events.enrolment import SessionOccupancyChanged
+
+FIELDS = {"session_id", "version", "capacity", "enrolled", "waiting", "offered"}
+_REPLACE_IF_NEWER = (
+    "ON CONFLICT (session_id) DO UPDATE SET version = excluded.version, capacity = excluded.capacity, "
+    "enrolled = excluded.enrolled, waiting = excluded.waiting, offered = excluded.offered "
+    "WHERE occupancy.version < excluded.version"
+)
+
+
+async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
+    """Keep the newest event of each session: a version that is not newer than the known one is dropped."""
+    newest: dict[UUID, SessionOccupancyChanged] = {}
+    for event in events:
+        known = newest.get(event.session_id)
+        if known is None or event.version > known.version:
+            newest[event.session_id] = event
+    # In the order of ids, so that two consumers never wait for each other.
+    rows = [newest[session_id].model_dump(include=FIELDS) for session_id in sorted(newest)]
+    await insert_many(tx, OccupancyRow, rows, then=_REPLACE_IF_NEWER)
+
+
+async def every(tx: Transaction) -> dict[str, dict[str, Any]]:
+    """How full each session is, by its id."""
+    return {
+        str(row.session_id): row.model_dump(include=FIELDS) for row in await tx.scalars(select(OccupancyRow))
+    }

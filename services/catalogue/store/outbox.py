@@ -1,0 +1,5 @@
+"""The outbox of this service: events are stored with the change that they say."""
+
+from shared.messaging.outbox import Outbox
+
+outbox = Outbox("catalogue")

@@ -1,0 +1,154 @@
+"""Sessions as they are shown: one, or a part of a list."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, any_, func, literal, or_, select, true, tuple_
+from sqlalchemy.orm import Mapped
+from sqlmodel import col
+
+from services.catalogue.rules.searching import Place, SessionSearch, Viewer
+from services.catalogue.rules.sessions import ListedSession, Occupancy
+from services.catalogue.store.search import matches
+from services.catalogue.store.sessions import session_of
+from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
+from shared.database import Timestamp, Transaction
+from shared.events.vocabulary import EnrolmentWindow, Format, Status
+
+_SESSION_ID: Mapped[UUID] = col(SessionRow.session_id)
+_STARTS_AT: Mapped[datetime] = col(SessionRow.starts_at)
+# A session that was changed in the same transaction is shown as it is now.
+_LISTING = (
+    select(SessionRow, OccupancyRow)
+    .outerjoin(OccupancyRow, col(OccupancyRow.session_id) == _SESSION_ID)
+    .execution_options(populate_existing=True)
+)
+
+
+async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession | None:
+    """The session, if ``viewer`` may see it."""
+    found = await _listed(tx, _LISTING.where(col(SessionRow.session_id) == session_id, _visible_to(viewer)))
+    return found[0] if found else None
+
+
+async def page(
+    tx: Transaction, search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+) -> list[ListedSession]:
+    """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
+    found = await _listed(tx, page_query(search, after, limit, before=before))
+    return found if before is None else found[::-1]
+
+
+def page_query(
+    search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+) -> Select[SessionRow, OccupancyRow]:
+    """What :func:`page` asks; backwards from ``before``."""
+    query = _LISTING.where(*_conditions(search))
+    if after is not None:
+        query = query.where(tuple_(_STARTS_AT, _SESSION_ID) > tuple_(*after))
+    if before is not None:
+        query = query.where(tuple_(_STARTS_AT, _SESSION_ID) < tuple_(*before))
+        return query.order_by(_STARTS_AT.desc(), _SESSION_ID.desc()).limit(limit)
+    return query.order_by(_STARTS_AT, _SESSION_ID).limit(limit)
+
+
+async def count(tx: Transaction, search: SessionSearch) -> int:
+    """How many sessions :func:`page` would give in all."""
+    return await tx.scalar(select(func.count()).select_from(SessionRow).where(*_conditions(search))) or 0
+
+
+async def offer_ids(tx: Transaction, search: SessionSearch) -> set[str]:
+    """The offers whose sessions :func:`page` would give in all."""
+    return set(await tx.scalars(select(col(SessionRow.offer_id)).distinct().where(*_conditions(search))))
+
+
+async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
+    """The titles of those of the sessions that ``viewer`` may see."""
+    query = select(_SESSION_ID, col(SessionRow.title)).where(_SESSION_ID.in_(ids), _visible_to(viewer))
+    return {row.session_id: row.title for row in await tx.execute(query)}
+
+
+async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
+    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
+    query = select(_SESSION_ID, col(SessionRow.changed_at)).where(_visible_to(viewer))
+    query = query.order_by(_STARTS_AT.desc(), _SESSION_ID.desc()).limit(limit)
+    return [(row.session_id, row.changed_at) for row in await tx.execute(query)]
+
+
+async def _listed(tx: Transaction, query: Select[SessionRow, OccupancyRow]) -> list[ListedSession]:
+    return [
+        ListedSession(
+            session_of(session),
+            occupancy
+            and Occupancy(
+                occupancy.version,
+                occupancy.capacity,
+                occupancy.enrolled,
+                occupancy.waiting,
+                occupancy.offered,
+            ),
+            session.changed_at,
+            occupancy and occupancy.changed_at,
+        )
+        for session, occupancy in await tx.execute(query)
+    ]
+
+
+def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
+    """A draft is its maker's; a bespoke session is private to one authority."""
+    if viewer.everywhere:
+        return true()
+    public = and_(
+        col(SessionRow.status) != Status.DRAFT.value, col(SessionRow.format) != Format.BESPOKE.value
+    )
+    return (
+        public if viewer.delegation is None else or_(public, col(SessionRow.organiser) == viewer.delegation)
+    )
+
+
+def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
+    conditions = [_visible_to(search.viewer)]
+    for name in ("format", "organiser", "offer_id", "status"):
+        value = getattr(search, name)
+        if value is not None:
+            conditions.append(col(getattr(SessionRow, name)) == str(value))
+    if search.own and search.viewer.delegation is not None:
+        conditions.append(col(SessionRow.organiser) == search.viewer.delegation)
+    if search.starts_after is not None:
+        conditions.append(search.starts_after <= _STARTS_AT)
+    if search.starts_before is not None:
+        conditions.append(search.starts_before > _STARTS_AT)
+    if search.ends_after is not None:
+        # Lists are by start: without the second condition they begin with all that is over.
+        longest = select(func.max(col(SessionRow.ends_at) - _STARTS_AT)).scalar_subquery()
+        conditions += (
+            col(SessionRow.ends_at) > search.ends_after,
+            literal(search.ends_after, Timestamp) - longest < _STARTS_AT,
+        )
+    if search.enrolment is not None:
+        conditions += _enrolling(search.enrolment, search.now)
+    if search.theme is not None:
+        conditions.append(_of_offers(col(OfferRow.themes).contains([search.theme])))
+    if search.text is not None:
+        conditions.append(matches(SessionRow, search.text))
+    return conditions
+
+
+def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[bool]]:
+    """The same line between open and closed as rules.enrolment_at; nobody enrols in a cancelled session."""
+    opens, closes = col(SessionRow.enrolment_opens_at), col(SessionRow.enrolment_closes_at)
+    return [
+        col(SessionRow.status) != Status.CANCELLED.value,
+        {
+            EnrolmentWindow.NOT_YET_OPEN: and_(opens > now, closes > now),
+            EnrolmentWindow.OPEN: and_(opens <= now, closes > now),
+            EnrolmentWindow.CLOSED: closes <= now,
+        }[window],
+    ]
+
+
+def _of_offers(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Sessions of the offers that meet ``condition``: an array made once, so that their index is used."""
+    ids = func.array(select(col(OfferRow.offer_id)).where(condition).scalar_subquery())
+    return col(SessionRow.offer_id) == any_(ids)

@@ -1,0 +1,145 @@
+"""Sessions locked, claimed, and stored with their events and the audit entry that says who changed what."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import delete, func, select
+from sqlmodel import col
+
+from services.catalogue.rules.lifecycle import next_announcement_at
+from services.catalogue.rules.sessions import Announcement, Done, Loaded, Plan, Presentation, Session
+from services.catalogue.store import audit_log
+from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.outbox import outbox
+from services.catalogue.tables import SessionRow
+from shared.database import Transaction, insert_many, update_many
+from shared.events.vocabulary import Format, Status
+
+_PLAN = TypeAdapter(Plan)
+_LOADED = TypeAdapter(Loaded)
+_PLAN_FIELDS = tuple(field.name for field in fields(Plan))
+_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
+
+
+async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+    """Those of the sessions that exist, locked until the transaction ends."""
+    query = select(SessionRow).where(col(SessionRow.session_id).in_(ids))
+    query = query.order_by(col(SessionRow.session_id)).with_for_update()
+    return {row.session_id: session_of(row) for row in await tx.scalars(query)}
+
+
+async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
+    """Sessions with something to announce by ``now``, locked; those that others have locked are skipped."""
+    due_at = col(SessionRow.next_announcement_at)
+    query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
+    return [session_of(row) for row in await tx.scalars(query.with_for_update(skip_locked=True))]
+
+
+async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
+    """When something is next to be announced of any session."""
+    due_at = col(SessionRow.next_announcement_at)
+    return await tx.scalar(select(func.min(due_at)).where(due_at > now))
+
+
+async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
+    """Store sessions as the clock left them, and the events."""
+    if announced:
+        rows = [_changing_columns(done.session) for done in announced]
+        await update_many(tx, SessionRow, rows, by="session_id")
+        await outbox.publish(tx, [event for done in announced for event in done.events])
+
+
+async def save(
+    tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: str
+) -> None:
+    """Store sessions that ``actor`` changed, from what each was (None: it is new), with their events.
+
+    Each has an audit entry, unless all that differs is what the offer's files gave.
+    """
+    added = [_columns(done.session) for before, done in changes if before is None]
+    if added:
+        await insert_many(tx, SessionRow, added)
+    changed = [_changing_columns(done.session) for before, done in changes if before is not None]
+    if changed:
+        await update_many(tx, SessionRow, changed, by="session_id")
+    await outbox.publish(tx, [event for _, done in changes for event in done.events])
+    entries = [_entry(actor, action, before, done.session) for before, done in changes]
+    await audit_log.record(tx, [entry for entry in entries if entry is not None])
+
+
+async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
+    """Delete a session that was never announced; its audit entry keeps what it was."""
+    await tx.execute(delete(SessionRow).where(col(SessionRow.session_id) == session.session_id))
+    changes = {name: [value, None] for name, value in _audited(session).items()}
+    await audit_log.record(tx, [AuditEntry(actor, "deleted", session.session_id, session.version, changes)])
+
+
+def session_of(row: SessionRow) -> Session:
+    """The session of a row."""
+    return Session(
+        session_id=row.session_id,
+        offer_id=row.offer_id,
+        format=Format(row.format),
+        organiser=row.organiser,
+        plan=_PLAN.validate_python({name: getattr(row, name) for name in _PLAN_FIELDS}),
+        presentation=Presentation(
+            summary=row.summary, experts=tuple(row.experts), source=row.source, choices=tuple(row.choices)
+        ),
+        loaded=None if row.loaded is None else _LOADED.validate_python(row.loaded),
+        version=row.version,
+        status=Status(row.status),
+        announced=Announcement(row.announced),
+    )
+
+
+def _columns(session: Session) -> dict[str, Any]:
+    fixed = {
+        "offer_id": session.offer_id,
+        "format": session.format.value,
+        "organiser": session.organiser,
+    }
+    return fixed | _changing_columns(session)
+
+
+def _changing_columns(session: Session) -> dict[str, Any]:
+    """The columns of a session that can change, and its id. JSON columns are texts."""
+    plan = _PLAN.dump_python(session.plan, mode="json")
+    shown, loaded = session.presentation, session.loaded
+    return {
+        "session_id": session.session_id,
+        "version": session.version,
+        "status": session.status.value,
+        "announced": int(session.announced),
+        "next_announcement_at": next_announcement_at(session),
+        **{name: getattr(session.plan, name) for name in _PLAN_FIELDS},
+        **{name: json.dumps(plan[name], ensure_ascii=False) for name in _JSON_FIELDS},
+        "summary": shown.summary,
+        "experts": json.dumps(shown.experts, ensure_ascii=False),
+        "source": shown.source,
+        "choices": json.dumps(shown.choices),
+        "loaded": None if loaded is None else _LOADED.dump_json(loaded).decode(),
+    }
+
+
+def _entry(actor: str, action: str, before: Session | None, after: Session) -> AuditEntry | None:
+    """The audit entry of a change: each field that differs, of the plan, of what is shown, and the status."""
+    if before is not None and replace(before, loaded=after.loaded) == after:
+        return None
+    old = {} if before is None else _audited(before)
+    changes = {
+        name: [old.get(name), value]
+        for name, value in _audited(after).items()
+        if before is None or old[name] != value
+    }
+    return AuditEntry(actor, action, after.session_id, after.version, changes)
+
+
+def _audited(session: Session) -> dict[str, Any]:
+    plan: dict[str, Any] = _PLAN.dump_python(session.plan, mode="json")
+    shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
+    return plan | shown | {"status": session.status}
