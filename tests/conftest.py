@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -131,11 +131,11 @@ def kafka() -> Iterator[KafkaBroker]:
         yield broker
 
 
-@pytest.fixture(params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(scope="module", params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
 def broker(request: pytest.FixtureRequest) -> Broker:
     """Each of the two brokers in turn, topics created. Shared by the run: use new ids, not an empty topic."""
-    one: Broker = request.getfixturevalue(request.param)
-    return one
+    broker: Broker = request.getfixturevalue(request.param)
+    return broker
 
 
 def create_topics(broker: Broker) -> None:
@@ -148,23 +148,35 @@ def create_topics(broker: Broker) -> None:
     asyncio.run(create())
 
 
+RunService = Callable[..., ServiceProcess]
+
+
 @pytest.fixture
-def run_service(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
+def run_service(tmp_path: Path) -> Iterator[RunService]:
     """Start services as processes; whatever still runs at the end is stopped."""
+    with running_services(tmp_path) as run_service:
+        yield run_service
+
+
+@contextmanager
+def running_services(folder: Path) -> Iterator[RunService]:
+    """The same for longer than a test. Their logs are in ``folder``."""
     started: list[ServiceProcess] = []
 
     def start(service: str, database_url: str, kafka: str, **environment: str) -> ServiceProcess:
         process = ServiceProcess(
             service,
             settings_of(service, database_url, kafka) | environment,
-            tmp_path / f"{service}-{len(started)}.log",
+            folder / f"{service}-{len(started)}.log",
         )
         started.append(process)
         return process.start()
 
-    yield start
-    for process in started:
-        process.stop()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.stop()
 
 
 @pytest.fixture

@@ -41,8 +41,12 @@ def database(enrolment_database: Database) -> Database:
 
 @pytest.fixture
 def tokens_file(tmp_path: Path) -> Path:
+    return a_tokens_file(tmp_path)
+
+
+def a_tokens_file(folder: Path) -> Path:
     """Every token's secret is its owner's name."""
-    path = tmp_path / "tokens.json"
+    path = folder / "tokens.json"
     entries = [entry | {"sha256": hashlib.sha256(entry["name"].encode()).hexdigest()} for entry in TOKENS]
     path.write_text(json.dumps(entries))
     return path

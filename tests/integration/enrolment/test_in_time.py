@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -12,10 +13,9 @@ from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
 from shared import clock
 from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
-from tests.conftest import Broker
+from tests.conftest import Broker, RunService
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal
-from tests.support.processes import ServiceProcess
+from tests.support.kafka import Portal, collect
 
 HELD = timedelta(seconds=2)
 
@@ -25,7 +25,7 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     kafka: Broker,
     enrolment_url: str,
     database: Database,
-    run_service: Callable[..., ServiceProcess],
+    run_service: RunService,
     eventually: Callable[..., Awaitable[None]],
 ) -> None:
     session, seated, waiting = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
@@ -72,3 +72,29 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
 
     await eventually(is_answered, "the answer is answered", 40)
     assert await outcome() == "enrolled"
+
+
+@pytest.mark.kafka
+async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_session(
+    kafka: Broker, enrolment_url: str, run_service: RunService
+) -> None:
+    session, request_id = open_now(), uuid.uuid4()
+    record = (
+        headers(EnrolmentRequested.TYPE, event_id=request_id),
+        as_json(enrolment_request(session.session_id)),
+    )
+    service = run_service(
+        "enrolment", enrolment_url, kafka.bootstrap_servers, ENROLMENT_PENDING_SESSION_SECONDS="0.5"
+    )
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await portal.send("portal.enrolments", [(str(session.session_id), *record)])
+        found = await collect(
+            kafka.bootstrap_servers,
+            "enrolment.decisions",
+            lambda found: any(decision.data["request_id"] == str(request_id) for decision in found),
+        )
+    [refused] = [decision for decision in found if decision.data["request_id"] == str(request_id)]
+    assert (refused.type, refused.data["reason"]) == ("EnrolmentRefused", "unknown_session")
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{service.url}/api/v1/requests/{request_id}")
+    assert answer.json()["reason"] == "unknown_session"

@@ -4,20 +4,16 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Row, text
 
-from local.tansu import TansuBroker
 from services.enrolment.store import intake
 from shared.database import Database
-from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.support.builders import an_agent, enrolment_request, open_now
-from tests.support.kafka import collect
-from tests.support.processes import ServiceProcess
+from tests.integration.enrolment.conftest import Ask, problem
+from tests.support.builders import an_agent, enrolment_request
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
@@ -234,30 +230,3 @@ async def test_keys_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, databa
     async with database.transaction() as tx:
         assert await intake.forget_keys(tx) == 1
     assert [row.key for row in await rows("SELECT key FROM idempotency_key")] == ["young"]
-
-
-async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
-    tansu: TansuBroker,
-    enrolment_url: str,
-    front: Front,
-    tokens_file: Path,
-    run_service: Callable[..., ServiceProcess],
-) -> None:
-    session, agent = open_now(capacity=1), an_agent()
-    await front.publish(session)
-    service = run_service(
-        "enrolment", enrolment_url, tansu.bootstrap_servers, API_TOKENS_FILE=str(tokens_file)
-    )
-    headers = {"authorization": f"Bearer {PORTAL}", "idempotency-key": "a key"}
-    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
-        body = {"data": enrolment_request(session.session_id, agent)}
-        request_id = accepted(await client.post("/api/v1/enrolment-requests", json=body))
-        found = await collect(
-            tansu.bootstrap_servers,
-            "enrolment.decisions",
-            lambda found: any(one.key == agent.agent_id for one in found),
-        )
-        outcome = (await client.get(f"/api/v1/requests/{request_id}")).json()
-    [answer] = [one for one in found if one.key == agent.agent_id]
-    assert (answer.type, answer.data["request_id"]) == ("AgentEnrolled", str(request_id))
-    assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")

@@ -1,7 +1,7 @@
 """A request from the portal's record to the decision on its topic, through a running service."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -10,12 +10,25 @@ from aiokafka import AIOKafkaProducer
 
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
-from tests.conftest import Broker
+from tests.conftest import Broker, running_services
+from tests.integration.enrolment.conftest import a_tokens_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal, Published, collect
 from tests.support.processes import ServiceProcess
 
-Run = Callable[..., ServiceProcess]
+PORTAL = "portail-bretagne"
+
+
+@pytest.fixture(scope="module")
+def service(
+    broker: Broker, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    """One enrolment for all: to form its groups takes the embedded broker 5 s. Use new ids."""
+    folder = tmp_path_factory.mktemp("requests")
+    tokens = a_tokens_file(folder)
+    with running_services(folder) as run_service:
+        url = new_database("enrolment")
+        yield run_service("enrolment", url, broker.bootstrap_servers, API_TOKENS_FILE=str(tokens))
 
 
 def session_record(session: SessionState) -> tuple[str, Any, bytes]:
@@ -55,13 +68,10 @@ async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str
     return document
 
 
-async def test_a_request_is_answered_once_with_its_own_id(
-    broker: Broker, enrolment_url: str, run_service: Run
-) -> None:
+async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, service: ServiceProcess) -> None:
     session, agent, request_id = open_now(capacity=1), an_agent(), uuid.uuid4()
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
-        service = run_service("enrolment", enrolment_url, broker.bootstrap_servers)
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
         found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
@@ -77,7 +87,7 @@ async def test_a_request_is_answered_once_with_its_own_id(
 
 
 async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_first(
-    broker: Broker, enrolment_url: str, run_service: Run
+    broker: Broker, service: ServiceProcess
 ) -> None:
     session = open_now(capacity=1)
     first, second, third = an_agent(), an_agent(), an_agent()
@@ -88,7 +98,6 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
     )
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
-        run_service("enrolment", enrolment_url, broker.bootstrap_servers)
         await portal.send(
             "portal.enrolments",
             [*(request_record(session, agent) for agent in (first, second, third)), withdrawal],
@@ -110,10 +119,9 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
 
 
 async def test_a_request_that_overtakes_its_session_waits_for_it(
-    broker: Broker, enrolment_url: str, run_service: Run, eventually: Any
+    broker: Broker, service: ServiceProcess, eventually: Any
 ) -> None:
     session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
-    service = run_service("enrolment", enrolment_url, broker.bootstrap_servers)
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
@@ -128,34 +136,17 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
     assert [one.type for one in of(session, found)] == ["AgentEnrolled"]
 
 
-async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_session(
-    tansu: Broker, enrolment_url: str, run_service: Run
-) -> None:
-    session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
-    service = run_service(
-        "enrolment", enrolment_url, tansu.bootstrap_servers, ENROLMENT_PENDING_SESSION_SECONDS="0.5"
-    )
-    async with Portal(tansu.bootstrap_servers) as portal:
-        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
-        found = await collect(tansu.bootstrap_servers, "enrolment.decisions", about(session, 1))
-
-    [refused] = of(session, found)
-    assert (refused.type, refused.data["reason"]) == ("EnrolmentRefused", "unknown_session")
-    answer = await outcome_of(service, request_id)
-    assert answer is not None
-    assert answer["reason"] == "unknown_session"
-
-
 @pytest.mark.kafka
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)  # the embedded one has no transactions
 async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_asked(
-    kafka: Broker, enrolment_url: str, run_service: Run
+    broker: Broker, service: ServiceProcess
 ) -> None:
     session, taken_back, asked = open_now(), an_agent(), an_agent()
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         key, head, value = request_record(session, taken_back)
         producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
+            bootstrap_servers=broker.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
         )
         await producer.start()
         await producer.begin_transaction()
@@ -163,8 +154,26 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
         await producer.abort_transaction()
         await producer.stop()
         await portal.send("portal.enrolments", [request_record(session, asked)])
-        run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
 
-        found = of(session, await collect(kafka.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
 
     assert [one.key for one in found] == [asked.agent_id]
+
+
+async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
+    broker: Broker, service: ServiceProcess
+) -> None:
+    session, agent = open_now(capacity=1), an_agent()
+    async with Portal(broker.bootstrap_servers) as portal:
+        await portal.send("catalogue.sessions", [session_record(session)])
+    headers = {"authorization": f"Bearer {PORTAL}", "idempotency-key": str(session.session_id)}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+        body = {"data": enrolment_request(session.session_id, agent)}
+        accepted = await client.post("/api/v1/enrolment-requests", json=body)
+    assert accepted.status_code == 202, accepted.text
+    request_id = accepted.json()["request_id"]
+    found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+    assert [(one.type, one.data["request_id"]) for one in found] == [("AgentEnrolled", request_id)]
+    outcome = await outcome_of(service, uuid.UUID(request_id))
+    assert outcome is not None
+    assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")

@@ -8,17 +8,16 @@ import subprocess
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from local.kafka import KafkaBroker
 from local.ports import free_port
 from local.postgres import PostgresServer
 from shared.database import Database
-from tests.conftest import Broker, create_topics, settings_of
+from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Eventually
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal
@@ -26,14 +25,6 @@ from tests.support.processes import ServiceProcess, run_cli
 
 NOWHERE = "127.0.0.1:1"
 Run = Callable[..., ServiceProcess]
-
-
-@pytest.fixture(scope="module")
-def untouched_kafka(kafka: Broker) -> Iterator[Broker]:
-    """Apache Kafka whose groups have no members yet: one that was killed would hold up the next for 10 s."""
-    with KafkaBroker.temporary() as broker:
-        create_topics(broker)
-        yield broker
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
@@ -274,9 +265,9 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
 
 @pytest.mark.kafka
 async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
-    untouched_kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
+    kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
 ) -> None:
-    service = run_service("enrolment", enrolment_url, untouched_kafka.bootstrap_servers, STALLED_SECONDS="2")
+    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
     started = asyncio.get_running_loop().time()
 
     async def the_limit_is_over() -> bool:
@@ -290,10 +281,9 @@ async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
 @pytest.mark.kafka
 @pytest.mark.slow
 async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
-    untouched_kafka: Broker, enrolment_url: str, database: Database, run_service: Run
+    kafka: Broker, enrolment_url: str, database: Database, run_service: Run
 ) -> None:
     """With all its records in hand it is not behind; it has stalled all the same."""
-    kafka = untouched_kafka
     service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
     async with database.transaction() as tx:
         await tx.execute(text("LOCK TABLE request IN SHARE ROW EXCLUSIVE MODE"))
