@@ -58,7 +58,7 @@ check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m shared.events.documents check
+	$(PY) -m services.contracts check
 	$(PY) -m tests.support.migration_drift
 
 .PHONY: format
@@ -68,7 +68,7 @@ format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
 
 .PHONY: contracts
 contracts: $(VENV)/.dev-ready ## Write docs/asyncapi anew from shared/events
-	$(PY) -m shared.events.documents write
+	$(PY) -m services.contracts write
 
 .PHONY: faults
 faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json

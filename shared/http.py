@@ -17,8 +17,6 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.events.documents import asyncapi
-
 PROBLEM_JSON = "application/problem+json"
 
 MOST_BODY_BYTES = 2 * 1024 * 1024
@@ -179,7 +177,7 @@ def _too_large(most: int) -> JSONResponse:
     return Problem(413, HTTPStatus(413).phrase, _TOO_LARGE.format(most // 1024)).response()
 
 
-def add_operations(api: FastAPI, service: str, probes: Probes) -> None:
+def add_operations(api: FastAPI, probes: Probes, asyncapi: dict[str, Any]) -> None:
     """``/health/live``, ``/health/ready``, ``/metrics`` and ``/asyncapi``, the same in every service."""
 
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
@@ -196,7 +194,7 @@ def add_operations(api: FastAPI, service: str, probes: Probes) -> None:
 
     @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
     async def asyncapi_document() -> JSONResponse:
-        return JSONResponse(asyncapi(service))
+        return JSONResponse(asyncapi)
 
 
 def _health(reason: str | None) -> Response:

@@ -35,7 +35,7 @@ def compose(settings: Settings) -> Process:
         name="catalogue",
         settings=settings,
         database=database,
-        subscriptions=handlers.subscriptions,
+        router=handlers.router,
         projections=handlers.projections,
         revisions=REVISIONS,
         api=web,

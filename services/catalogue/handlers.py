@@ -1,24 +1,20 @@
 """Kafka in: how full the sessions are, and what authorities request."""
 
-from collections.abc import Sequence
-
 from services.catalogue.rules.bespoke import BespokeRequest
 from services.catalogue.service import bespoke, occupancy
 from shared.database import Transaction
+from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.portal import BespokeTrainingRequested
 from shared.events.topics import Topic
-from shared.messaging.consumer import Subscriptions
-from shared.messaging.decoding import Received
-from shared.messaging.projections import Compared, Projections, Words
+from shared.messaging.projections import Compared, Latest, Projections
+from shared.messaging.router import Router, Tx
 
-subscriptions = Subscriptions("catalogue")
+router = Router("catalogue")
 
 
-@subscriptions.on(Topic.PORTAL_BESPOKE, BespokeTrainingRequested)
-async def on_bespoke_requests(
-    tx: Transaction, received: Sequence[Received[BespokeTrainingRequested]]
-) -> None:
+@router.subscriber(Topic.PORTAL_BESPOKE)
+async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingRequested]]) -> None:
     """Keep what authorities request, for their delegation to answer. Nominations concern enrolment alone."""
     await bespoke.receive(
         tx,
@@ -30,29 +26,29 @@ async def on_bespoke_requests(
                 delegation=request.event.delegation,
                 theme=request.event.theme,
                 trainees=request.event.trainees,
-                received_at=request.record.received_at,
+                received_at=request.received_at,
                 requester=request.event.requested_by,
                 message=request.event.message,
                 wished_from=request.event.wished_from,
                 wished_until=request.event.wished_until,
             )
-            for request in received
+            for request in requests
         ],
     )
 
 
-@subscriptions.on(Topic.ENROLMENT_OCCUPANCY, SessionOccupancyChanged)
-async def on_occupancy(tx: Transaction, received: Sequence[Received[SessionOccupancyChanged]]) -> None:
+@router.subscriber(Topic.ENROLMENT_OCCUPANCY)
+async def on_occupancy(tx: Tx, received: list[Received[SessionOccupancyChanged]]) -> None:
     """Remember how full each session is; what is older than what is known is dropped."""
     await occupancy.record(tx, [record.event for record in received])
 
 
-async def _restore(tx: Transaction, words: Words) -> None:
-    await occupancy.record(tx, [record.event for record in words[Topic.ENROLMENT_OCCUPANCY]])
+async def _restore(tx: Transaction, latest: Latest) -> None:
+    await occupancy.record(tx, [record.event for record in latest[Topic.ENROLMENT_OCCUPANCY]])
 
 
-async def _compare(tx: Transaction, words: Words) -> list[Compared]:
-    return await occupancy.compare(tx, [record.event for record in words[Topic.ENROLMENT_OCCUPANCY]])
+async def _compare(tx: Transaction, latest: Latest) -> list[Compared]:
+    return await occupancy.compare(tx, [record.event for record in latest[Topic.ENROLMENT_OCCUPANCY]])
 
 
 projections = Projections((Topic.ENROLMENT_OCCUPANCY,), _restore, _compare)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from services.catalogue.service import retention, sessions
 from shared import clock
 from shared.database import Database
-from shared.process import Job
+from shared.process.jobs import Job
 
 
 def all_jobs(database: Database, *, bespoke_kept: timedelta) -> tuple[Job, ...]:

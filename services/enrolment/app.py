@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from faststream import ContextRepo
+
 from services.enrolment import api, handlers, jobs, pages, tables
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
@@ -21,7 +23,8 @@ def compose(settings: Settings) -> Process:
         name="enrolment",
         settings=settings,
         database=database,
-        subscriptions=handlers.listening(settings.policy),
+        router=handlers.router,
+        context=ContextRepo({"policy": settings.policy}),
         projections=handlers.projections(settings.policy),
         revisions=REVISIONS,
         api=http,

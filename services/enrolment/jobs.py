@@ -14,7 +14,8 @@ from shared import clock
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.events.vocabulary import EARLIEST
-from shared.process import Job, OnRead
+from shared.messaging.progress import OnRead
+from shared.process.jobs import Job
 
 log = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ def compose(settings: Settings) -> Process:
         name="notifier",
         settings=settings,
         database=database,
-        subscriptions=handlers.subscriptions,
+        router=handlers.router,
         projections=handlers.projections,
         revisions=REVISIONS,
         api=http,

@@ -8,23 +8,22 @@ from shared import clock
 from shared.database import Transaction
 from shared.events import portal
 from shared.events.catalogue import (
-    SESSION_EVENTS,
     BespokeRequestAnswered,
     ReplayPublished,
     ResourcePublished,
     SessionState,
 )
-from shared.events.enrolment import DECISIONS, AgentEnrolled, Decision
+from shared.events.cloudevents import Received
+from shared.events.enrolment import AgentEnrolled, Decision
 from shared.events.topics import Topic
-from shared.messaging.consumer import Subscriptions
-from shared.messaging.decoding import Received
-from shared.messaging.projections import Projections, Words
+from shared.messaging.projections import Latest, Projections
+from shared.messaging.router import Router, Tx
 
-subscriptions = Subscriptions("notifier")
+router = Router("notifier")
 
 
-@subscriptions.on(Topic.CATALOGUE_SESSIONS, *SESSION_EVENTS)
-async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -> None:
+@router.subscriber(Topic.CATALOGUE_SESSIONS)
+async def on_sessions(tx: Tx, received: list[Received[SessionState]]) -> None:
     """Know the sessions, so that letters can tell of them; tell of what changed, and plan what is to come."""
     newest = {one.event.session_id: one for one in sorted(received, key=lambda one: one.event.version)}
     await store.lock_sessions(tx, newest, alone=True)
@@ -46,8 +45,8 @@ async def on_sessions(tx: Transaction, received: list[Received[SessionState]]) -
     await store.begin(tx, fan_outs)
 
 
-@subscriptions.on(Topic.ENROLMENT_DECISIONS, *DECISIONS, awaited=True)
-async def on_decisions(tx: Transaction, received: list[Received[Decision]]) -> None:
+@router.subscriber(Topic.ENROLMENT_DECISIONS, awaited=True)
+async def on_decisions(tx: Tx, received: list[Received[Decision]]) -> None:
     """Queue the letters that decisions call for, now and later, and keep where everyone stands."""
     enrolled = [one.event for one in received if isinstance(one.event, AgentEnrolled)]
     sessions = {event.session_id for event in enrolled}
@@ -80,10 +79,8 @@ async def _plan(tx: Transaction, enrolled: list[Received[Decision]]) -> None:
     )
 
 
-@subscriptions.on(Topic.CATALOGUE_RESOURCES, ReplayPublished, ResourcePublished)
-async def on_resources(
-    tx: Transaction, received: list[Received[ReplayPublished | ResourcePublished]]
-) -> None:
+@router.subscriber(Topic.CATALOGUE_RESOURCES)
+async def on_resources(tx: Tx, received: list[Received[ReplayPublished | ResourcePublished]]) -> None:
     """Write to everyone enrolled in a session whose recording is open, and to who follows such things."""
     replays = [cast("Received[ReplayPublished]", one) for one in received if _is_replay(one)]
     called_for = [(one, letter) for one in replays if (letter := letters.letter_about(one.event)) is not None]
@@ -104,8 +101,8 @@ def _is_replay(one: Received[ReplayPublished | ResourcePublished]) -> bool:
     return isinstance(one.event, ReplayPublished)
 
 
-@subscriptions.on(Topic.CATALOGUE_BESPOKE, BespokeRequestAnswered)
-async def on_answers(tx: Transaction, received: list[Received[BespokeRequestAnswered]]) -> None:
+@router.subscriber(Topic.CATALOGUE_BESPOKE)
+async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
     """Write to the officer who asked, who is no agent and goes by the request."""
     for one in received:
         officer = one.event.requested_by
@@ -116,19 +113,19 @@ async def on_answers(tx: Transaction, received: list[Received[BespokeRequestAnsw
         )
 
 
-@subscriptions.on(Topic.PORTAL_AGENTS, portal.SubscriptionChanged, not_yet=[portal.AgentErasureRequested])
-async def on_agents(tx: Transaction, received: list[Received[portal.SubscriptionChanged]]) -> None:
+@router.subscriber(Topic.PORTAL_AGENTS, for_later=[portal.AgentErasureRequested])
+async def on_agents(tx: Tx, received: list[Received[portal.SubscriptionChanged]]) -> None:
     """Keep what agents want news of, in the order in which they said so."""
     for one in received:
         await store.subscriptions.change(tx, one.event)
 
 
-async def _restore(tx: Transaction, words: Words) -> None:
+async def _restore(tx: Transaction, latest: Latest) -> None:
     """Know the sessions, replays and news again, and tell nobody: they were told.
 
     Who enrolled while a session was not known had no letters to come; they are planned now.
     """
-    sessions = words[Topic.CATALOGUE_SESSIONS]
+    sessions = latest[Topic.CATALOGUE_SESSIONS]
     ids = {one.event.session_id for one in sessions}
     await store.lock_sessions(tx, ids, alone=True)
     before = await store.known_sessions(tx, ids)
@@ -139,7 +136,7 @@ async def _restore(tx: Transaction, words: Words) -> None:
         item = letters.news_of_session(one.event, clock.now())
         if item is not None and one.event.session_id not in before:
             await store.remember_news(tx, one.id, item)
-    resources = words[Topic.CATALOGUE_RESOURCES]
+    resources = latest[Topic.CATALOGUE_RESOURCES]
     replays = [one for one in resources if _is_replay(one)]
     await store.remember_replays(
         tx, [(one, letter) for one in replays if (letter := letters.letter_about(one.event)) is not None]

@@ -14,7 +14,7 @@ from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters.bounces import ReturnPath
 from services.notifier.store import logins, rate_limiter
 from shared.database import Database
-from shared.process import Job
+from shared.process.jobs import Job
 
 SLICE = 1_000
 """Agents in one transaction of a fan-out."""

@@ -10,9 +10,7 @@ from shared.cli.definition import Definition, in_process, stop
 from shared.database import is_temporary
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
-from shared.messaging.consumer import Intake
 from shared.messaging.dead_letters import DeadLetter
-from shared.messaging.decoding import decode
 from shared.process import Process
 
 _BIGGEST_ID = 2**63 - 1
@@ -129,10 +127,10 @@ async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
             letter = await dead_letters.lock(tx, dead_letter_id)
             if letter is None:
                 return True  # somebody else was faster
-            subscription = process.subscriptions.by_topic.get(Topic(letter.record.topic))
-            if subscription is None:
-                raise ValueError(f"{process.name} does not listen to {letter.record.topic}")
-            await Intake(subscription, process.database).take_one(tx, decode(letter.record))
+            topic = Topic(letter.record.topic)
+            if topic not in process.router.subscriptions:
+                raise ValueError(f"{process.name} does not listen to {topic}")
+            await process.consumer(topic).take_again(tx, letter.record)
             await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
     except Exception as error:
         if is_temporary(error):

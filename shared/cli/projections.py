@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared.cli.definition import Definition, in_process, stop
 from shared.messaging import projections
-from shared.messaging.projections import Compared, Heard
+from shared.messaging.projections import Compared, TopicStates
 from shared.process import Process
 
 _SHOWN = 100
@@ -23,46 +23,46 @@ def projections_commands(definition: Definition) -> typer.Typer:
     )
     def verify() -> None:
         async def compare(process: Process) -> Sequence[Compared]:
-            return await _compare(process, await _hear(process))
+            return await _compare(process, await _read_topics(process))
 
-        _tell(in_process(definition, compare))
+        _report(in_process(definition, compare))
 
     @app.command("rebuild", help="Write it again, and take in what was missed; then verify.")
     def rebuild() -> None:
         async def again(process: Process) -> Sequence[Compared]:
-            heard = await _hear(process)
+            states = await _read_topics(process)
             for topic in process.projections.topics:
-                known, missed = len(heard.known[topic]), len(heard.missed[topic])
-                typer.echo(f"{topic.value}: {known} written again, {missed} missed and taken in now")
-            await projections.rebuild(heard, process.database, process.subscriptions, process.projections)
-            return await _compare(process, heard)
+                handled, missed = len(states.handled[topic]), len(states.missed[topic])
+                typer.echo(f"{topic.value}: {handled} written again, {missed} missed and taken in now")
+            await projections.rebuild(states, process.database, process.projections, process.consumer)
+            return await _compare(process, states)
 
-        _tell(in_process(definition, again))
+        _report(in_process(definition, again))
 
     return app
 
 
-async def _hear(process: Process) -> Heard:
-    heard = await projections.hear(
-        process.settings, process.database, process.subscriptions, process.projections.topics
+async def _read_topics(process: Process) -> TopicStates:
+    states = await projections.read_topics(
+        process.settings, process.database, process.router, process.projections.topics
     )
-    if heard.unreadable:
-        typer.echo(f"{heard.unreadable} records cannot be read: see dead-letters list", err=True)
-    return heard
+    if states.unreadable:
+        typer.echo(f"{states.unreadable} records cannot be read: see dead-letters list", err=True)
+    return states
 
 
-async def _compare(process: Process, heard: Heard) -> Sequence[Compared]:
+async def _compare(process: Process, states: TopicStates) -> Sequence[Compared]:
     async with process.database.quiet_transaction() as tx:
         # Of one moment, or a service at work would look as if it could not count.
         await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        return await process.projections.compare(tx, heard.all_words())
+        return await process.projections.compare(tx, states.latest())
 
 
-def _tell(compared: Sequence[Compared]) -> None:
-    differences = [line for one in compared for line in one.differences()]
+def _report(compared: Sequence[Compared]) -> None:
+    differences = [line for comparison in compared for line in comparison.differences()]
     for line in differences[:_SHOWN]:
         typer.echo(line)
-    for one in compared:
-        typer.echo(f"{one.kind}: {len(one.said)} said, {len(one.kept)} kept")
+    for comparison in compared:
+        typer.echo(f"{comparison.kind}: {len(comparison.said)} said, {len(comparison.kept)} kept")
     if differences:
         stop(f"{len(differences)} differences. What is on its way counts as one: verify again, then rebuild.")

@@ -1,19 +1,19 @@
 """CloudEvents 1.0 in Kafka records: binary mode both ways, structured mode inwards.
 
 Source: CloudEvents 1.0.2 and its Kafka protocol binding. Nothing here does I/O; what cannot be read
-raises :class:`Unreadable`, which says why in words an operator can act on.
+raises :class:`Unreadable`, which tells an operator why.
 """
 
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import GetCoreSchemaHandler, ValidationError
 
 from shared.events import BY_TYPE, Event
 
@@ -28,29 +28,58 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 class Unreadable(ValueError):
-    """A record that is not a CloudEvent, or whose data breaks its contract."""
+    """A record that is not a CloudEvent of its topic, or whose data breaks its contract.
 
-
-@dataclass(frozen=True, slots=True)
-class Envelope(Generic[E_co]):
-    """An event and where it comes from.
-
-    ``time`` is the sender's clock, for people to read; nothing is decided by it. ``traceparent`` is the
-    W3C trace context, where there is a valid one.
+    ``event_type`` is what it says of itself, where it says so.
     """
 
-    id: UUID
-    source: str
-    time: datetime | None
-    data: E_co
-    traceparent: str | None = None
+    event_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownType:
-    """A well-formed CloudEvent of a type this version does not know: to be ignored."""
+class Record:
+    """A Kafka record as it came, and when it was received.
 
-    type: str
+    ``received_at`` is the broker's word where it stamps (LogAppendTime); else the time of reading, since
+    the sender's clock is not to be trusted.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[E_co]):
+    """An event that was read from a record.
+
+    ``id`` is the same each time the event is delivered. ``time`` is the sender's clock, for people to read;
+    nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid one.
+    """
+
+    event: E_co
+    id: UUID
+    source: str
+    record: Record
+    time: datetime | None = None
+    traceparent: str | None = None
+
+    @property
+    def topic(self) -> str:
+        return self.record.topic
+
+    @property
+    def received_at(self) -> datetime:
+        return self.record.received_at
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _annotation: Any, handler: GetCoreSchemaHandler) -> Any:
+        """FastStream checks by its annotation what it gives a handler; this is checked already."""
+        return handler.generate_schema(Any)
 
 
 def headers(
@@ -77,32 +106,42 @@ def headers(
     return [(name, value.encode()) for name, value in attributes]
 
 
-def decode(
-    header: Mapping[str, str], value: bytes | None, *, structured: bool
-) -> Envelope[Event] | UnknownType:
-    """Read one record.
+def decode(record: Record) -> Received[Event] | None:
+    """Read one record: None where its type is not known to this version. Raises :class:`Unreadable`."""
+    header = _readable(record.headers)
+    try:
+        return _decode(record, header)
+    except Unreadable as error:
+        error.event_type = error.event_type or header.get("ce_type")
+        raise
 
-    ``header`` holds the record's headers, names in lower case. ``structured`` says whether structured mode is
-    accepted here (on ``portal.*``). Raises :class:`Unreadable`.
-    """
+
+def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """The headers that are text; a null or one that is not UTF-8 counts as absent."""
+    readable = {}
+    for name, value in headers:
+        if value is not None:
+            try:
+                readable[name.lower()] = value.decode()
+            except UnicodeDecodeError:
+                continue
+    return readable
+
+
+def _decode(record: Record, header: Mapping[str, str]) -> Received[Event] | None:
+    value = record.value
     if value is None:
         raise Unreadable("the value is null (a tombstone), but an event always has data")
     media_type = header.get("content-type", JSON).partition(";")[0].strip().lower()
+    traceparent = header.get("traceparent")
     if media_type == STRUCTURED:
-        if not structured:
+        if not record.topic.startswith("portal."):
             raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
         attributes, value = _unwrap(value)
         media_type = attributes.get("datacontenttype", JSON).partition(";")[0].strip().lower()
-        traceparent = attributes.get("traceparent") or header.get("traceparent")
+        traceparent = attributes.get("traceparent") or traceparent
     else:
         attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
-        traceparent = header.get("traceparent")
-    return _envelope(attributes, media_type, value, traceparent)
-
-
-def _envelope(
-    attributes: Mapping[str, str], media_type: str, value: bytes, traceparent: str | None
-) -> Envelope[Event] | UnknownType:
     for required in ("specversion", "id", "type", "source"):
         if not attributes.get(required):
             raise Unreadable(f"the CloudEvents attribute {required!r} is missing (header ce_{required})")
@@ -110,19 +149,32 @@ def _envelope(
         raise Unreadable(f"CloudEvents {_quote(attributes['specversion'])} is not 1.0")
     contract = BY_TYPE.get(attributes["type"])
     if contract is None:
-        return UnknownType(attributes["type"])
+        return None
     if media_type != JSON:
         raise Unreadable(f"the content type is {_quote(media_type)}, not {JSON}")
+    event_id = _id(attributes["id"])
+    event = _event(contract, value)
+    if record.topic != contract.TOPIC:
+        misplaced = Unreadable(f"{contract.TYPE} belongs on {contract.TOPIC}, not on {record.topic}")
+        misplaced.event_type = contract.TYPE
+        raise misplaced
+    if traceparent is not None and not _TRACEPARENT.fullmatch(traceparent):
+        traceparent = None
+    return Received(event, event_id, attributes["source"], record, _time(attributes.get("time")), traceparent)
+
+
+def _id(text: str) -> UUID:
     try:
-        event_id = UUID(attributes["id"])
+        return UUID(text)
     except ValueError:
-        raise Unreadable(f"ce_id {_quote(attributes['id'])} is not a UUID") from None
+        raise Unreadable(f"ce_id {_quote(text)} is not a UUID") from None
+
+
+def _event(contract: type[Event], value: bytes) -> Event:
     try:
-        data = contract.model_validate_json(value)
+        return contract.model_validate_json(value)
     except ValidationError as error:
         raise Unreadable(_explain(contract, error)) from None
-    trace = traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else None
-    return Envelope(event_id, attributes["source"], _time(attributes.get("time")), data, trace)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -1,30 +1,16 @@
-"""Connecting to Kafka: the settings, the FastStream broker of a service, and plain clients.
+"""Connecting to Kafka: its settings, and what FastStream and aiokafka make of them."""
 
-Every choice here is one that the libraries make otherwise by default and that loses events when made
-otherwise: where to start, what to acknowledge, who creates topics.
-"""
-
-import asyncio
-import logging
 import re
 import ssl
-from collections.abc import Sequence
 from typing import Any, Literal
 
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings
 
-from shared.messaging import header_names
-
 _SERVER = re.compile(r"[^\s:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?")
 """host, host:port, or an IPv6 address in brackets."""
-
-GRACEFUL_SECONDS = 15.0
-"""How long a stop waits for the batch in hand."""
 
 
 class KafkaSettings(BaseSettings):
@@ -83,38 +69,3 @@ def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         "client_id": client_id,
         **parse_security(security_of(settings)),
     }
-
-
-def new_router() -> KafkaRouter:
-    """A router whose subscribers commit after the effect, never before.
-
-    The policy must stand here: set on the broker, routers' subscribers silently ignore it.
-    """
-    return KafkaRouter(ack_policy=AckPolicy.NACK_ON_ERROR)
-
-
-class ConcurrentKafkaBroker(KafkaBroker):
-    """Starts its subscribers together: each waits for its group, and some brokers take 5 s over that."""
-
-    async def start(self) -> None:
-        await self.connect()
-        await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
-        self.running = True
-
-
-def new_broker(settings: KafkaSettings, service: str, routers: Sequence[KafkaRouter]) -> KafkaBroker:
-    """The consuming side of a service. It publishes nothing: the relay does."""
-    header_names.tolerate()
-    return ConcurrentKafkaBroker(
-        settings.servers,
-        client_id=service,
-        security=security_of(settings),
-        routers=routers,
-        consumer_only=True,
-        allow_auto_create_topics=False,
-        graceful_timeout=GRACEFUL_SECONDS,
-        apply_types=False,
-        logger=logging.getLogger("faststream"),
-        # "Received" and "Processed" for each batch: silent unless somebody asks for it.
-        log_level=logging.DEBUG,
-    )

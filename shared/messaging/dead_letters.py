@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from shared.database import Transaction, insert_many
+from shared.events.cloudevents import Record
 from shared.messaging import tables
-from shared.messaging.decoding import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,11 @@ class Parked:
     traceback: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter(Parked):
     """A parked record as an operator sees it."""
 
     id: int
-    record: Record
-    event_type: str | None
-    error: str
-    traceback: str | None
     parked_at: datetime
     state: str
 

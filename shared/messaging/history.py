@@ -9,7 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.events.topics import TOPICS, Topic
 from shared.messaging import header_names
 from shared.messaging.broker import KafkaSettings, client_options
-from shared.messaging.decoding import Delivery, decode, record_of
+from shared.messaging.consumer import Delivery
+from shared.messaging.consumer import read as read_record
+from shared.messaging.faststream import record_of
 
 PATIENCE_SECONDS = 30.0
 _POLL_MS = 500
@@ -51,7 +53,7 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
             if found:
                 heard_at = loop.time()
                 yield [
-                    decode(record_of(raw, datetime.fromtimestamp(raw.timestamp / 1000, UTC)))
+                    read_record(record_of(raw, datetime.fromtimestamp(raw.timestamp / 1000, UTC)))
                     for records in found.values()
                     for raw in records
                 ]

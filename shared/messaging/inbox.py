@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from shared.database import Transaction, insert_many
 from shared.events import Event
+from shared.events.cloudevents import Received
 from shared.messaging import tables
-from shared.messaging.decoding import Received
 
 KEPT = timedelta(days=90)
 """How long a second delivery is recognised; the topics keep records for seven days."""

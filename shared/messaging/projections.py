@@ -1,8 +1,8 @@
-"""Projections: what a service keeps only because it heard it on a compacted topic, and can hear again.
+"""Projections: what a service keeps only because it read it on a compacted topic, and can read again.
 
-To rebuild them is to take the last word on each subject from the topic once more. What a word caused when it
-was first heard (letters, decisions, events) is not caused again; one that the service has missed goes to its
-handler, like any other event.
+To rebuild them is to take the last event on each subject from the topic once more. What an event caused when
+it was first handled (letters, decisions, events) is not caused again; one that the service has missed goes to
+its handler, like any other event.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -13,24 +13,26 @@ from faststream.exceptions import NackMessage
 
 from shared import clock
 from shared.database import Database, Transaction
+from shared.events.cloudevents import Received
 from shared.events.topics import Topic
 from shared.messaging import history, inbox
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.consumer import BATCH, Intake, Subscriptions
-from shared.messaging.decoding import Received, Undecodable
+from shared.messaging.consumer import BATCH, Consumer
+from shared.messaging.dead_letters import Parked
+from shared.messaging.router import Router
 
 SLICE = 100
 """Subjects that are restored in one transaction."""
 
-Words = Mapping[Topic, Sequence[Received[Any]]]
-"""The last word on each subject, by topic."""
+Latest = Mapping[Topic, Sequence[Received[Any]]]
+"""The last event on each subject, by topic."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind of subject: what should be kept of each by what was said, and what is kept, by name."""
+    """One kind of subject: what is to be kept of each by the topics, and what is kept, by name."""
 
     kind: str
     said: Mapping[str, Row]
@@ -52,109 +54,109 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Projections:
-    """How one service writes again what it heard on ``topics``, and how it tells whether it is all there.
+    """How one service writes again what it read on ``topics``, and how it finds out whether it is all there.
 
     ``restore`` writes by the newest version, as the handlers do, and causes nothing that was caused before.
     ``compare`` reads the tables in the transaction that it is given.
     """
 
     topics: tuple[Topic, ...]
-    restore: Callable[[Transaction, Words], Awaitable[None]]
-    compare: Callable[[Transaction, Words], Awaitable[Sequence[Compared]]]
+    restore: Callable[[Transaction, Latest], Awaitable[None]]
+    compare: Callable[[Transaction, Latest], Awaitable[Sequence[Compared]]]
 
 
 @dataclass(slots=True)
-class Heard:
-    """What the topics say: the newest words that have had their effect here, and newer ones that have not.
+class TopicStates:
+    """What compacted topics hold: the newest events that were handled here, and newer ones that were not.
 
-    ``unreadable`` records are in the parking lot.
+    Both by topic and key. ``unreadable`` records are in the parking lot.
     """
 
-    known: dict[Topic, dict[str, Received[Any]]] = field(default_factory=dict)
+    handled: dict[Topic, dict[str, Received[Any]]] = field(default_factory=dict)
     missed: dict[Topic, dict[str, Received[Any]]] = field(default_factory=dict)
     unreadable: int = 0
 
-    def all_words(self) -> Words:
-        """The newest word on each subject, whether it was missed or not."""
-        topics = self.known.keys() | self.missed.keys()
+    def latest(self) -> Latest:
+        """The newest event on each subject, whether it was missed or not."""
         return {
-            topic: list((self.known.get(topic, {}) | self.missed.get(topic, {})).values()) for topic in topics
+            topic: list((handled | self.missed.get(topic, {})).values())
+            for topic, handled in self.handled.items()
         }
 
-    def known_by_slices(self) -> Iterator[Words]:
-        """The known words, a slice of subjects at a time: what several topics say of one stays together."""
-        subjects = sorted({key for words in self.known.values() for key in words})
+    def handled_in_slices(self) -> Iterator[Latest]:
+        """The handled events, a slice of subjects at a time: what topics say of one stays together."""
+        subjects = sorted({key for events in self.handled.values() for key in events})
         for first in range(0, len(subjects), SLICE):
             slice_ = subjects[first : first + SLICE]
             yield {
-                topic: [words[key] for key in slice_ if key in words] for topic, words in self.known.items()
+                topic: [events[key] for key in slice_ if key in events]
+                for topic, events in self.handled.items()
             }
 
 
-async def hear(
-    settings: KafkaSettings, database: Database, subscriptions: Subscriptions, topics: Sequence[Topic]
-) -> Heard:
+async def read_topics(
+    settings: KafkaSettings, database: Database, router: Router, topics: Sequence[Topic]
+) -> TopicStates:
     """Read these topics to their end."""
-    heard = Heard({topic: {} for topic in topics}, {topic: {} for topic in topics})
+    states = TopicStates({topic: {} for topic in topics}, {topic: {} for topic in topics})
     # What is older than the inbox remembers had its effect long ago, or never will have one.
     forgotten = clock.now() - inbox.KEPT
     async for deliveries in history.read(settings, topics):
-        received = [one for one in deliveries if isinstance(one, Received)]
-        heard.unreadable += sum(isinstance(one, Undecodable) for one in deliveries)
+        events = [delivery for delivery in deliveries if isinstance(delivery, Received)]
+        states.unreadable += sum(isinstance(delivery, Parked) for delivery in deliveries)
         async with database.quiet_transaction() as tx:
-            seen = await inbox.seen(tx, [one.id for one in received])
-        for one in received:
-            topic = Topic(one.topic)
-            is_known = topic not in subscriptions.by_topic or one.id in seen or one.received_at < forgotten
-            _keep_newest((heard.known if is_known else heard.missed)[topic], one)
-    for topic, missed in heard.missed.items():
-        known = heard.known[topic]
-        heard.missed[topic] = {
-            key: one
-            for key, one in missed.items()
-            if key not in known or _version(one) > _version(known[key])
+            seen = await inbox.seen(tx, [event.id for event in events])
+        for event in events:
+            topic = Topic(event.topic)
+            is_handled = (
+                topic not in router.subscriptions or event.id in seen or event.received_at < forgotten
+            )
+            _keep_newest((states.handled if is_handled else states.missed)[topic], event)
+    for topic, missed in states.missed.items():
+        handled = states.handled[topic]
+        states.missed[topic] = {
+            key: event
+            for key, event in missed.items()
+            if key not in handled or _state(event).version > _state(handled[key]).version
         }
-    return heard
+    return states
 
 
 async def rebuild(
-    heard: Heard, database: Database, subscriptions: Subscriptions, projections: Projections
+    states: TopicStates, database: Database, projections: Projections, consumer: Callable[[Topic], Consumer]
 ) -> None:
-    """Write again what was heard, then let the handlers take in what was missed. Any number of times.
+    """Write again what was handled, then let consumers take in what was missed. Any number of times.
 
-    A word that its handler cannot take is parked, as ever. Raises what a database raises that is away.
+    An event that its handler cannot take is parked, as ever. Raises what a database raises that is away.
     """
-    for words in heard.known_by_slices():
+    for events in states.handled_in_slices():
         async with database.transaction() as tx:
-            await projections.restore(tx, words)
-    for topic, missed in heard.missed.items():
+            await projections.restore(tx, events)
+    for topic, missed in states.missed.items():
         received = list(missed.values())
         for first in range(0, len(received), BATCH):
             try:
-                await Intake(subscriptions.by_topic[topic], database).take(received[first : first + BATCH])
+                await consumer(topic).take(received[first : first + BATCH])
             except NackMessage as nack:
                 raise (nack.__cause__ or nack) from None
 
 
-class _Stated(Protocol):
+class _State(Protocol):
     """An event of a compacted topic: the whole state of its subject."""
 
     version: int
     key: str
 
 
-def _stated(one: Received[Any]) -> _Stated:
-    return cast("_Stated", one.event)
+def _state(received: Received[Any]) -> _State:
+    return cast("_State", received.event)
 
 
-def _version(one: Received[Any]) -> int:
-    return _stated(one).version
-
-
-def _keep_newest(words: dict[str, Received[Any]], one: Received[Any]) -> None:
-    before = words.get(_stated(one).key)
-    if before is None or _version(before) < _version(one):
-        words[_stated(one).key] = one
+def _keep_newest(events: dict[str, Received[Any]], received: Received[Any]) -> None:
+    state = _state(received)
+    before = events.get(state.key)
+    if before is None or _state(before).version < state.version:
+        events[state.key] = received
 
 
 def _shown(value: Any) -> str:

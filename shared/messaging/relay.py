@@ -9,7 +9,7 @@ the same id; consumers drop what they know.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, UnknownError
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Row, text
 
+from shared import clock
 from shared.database import Database, Transaction, is_temporary
 from shared.events import cloudevents
 from shared.messaging.broker import KafkaSettings, client_options
@@ -72,7 +73,7 @@ class Relay:
                 await self._after_failure(error, failures)
                 continue
             if published < PASS:  # the rest is nobody's or another process's; a commit meanwhile wakes us
-                await _either(self._woken.wait(), POLL_SECONDS)
+                await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
     async def stop(self) -> None:
@@ -171,7 +172,7 @@ class Relay:
             )
         # After a fatal error a producer stays broken for ever: always a fresh one.
         await self.close()
-        await _either(self._stopping.wait(), delay)
+        await clock.pause(self._stopping, delay)
 
     async def _last_pass(self) -> None:
         try:
@@ -191,14 +192,6 @@ def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
         subject=row.key,
         traceparent=row.traceparent,
     )
-
-
-async def _either(condition: Awaitable[Any], seconds: float) -> None:
-    """Wait for ``condition``, at most ``seconds``."""
-    try:
-        await asyncio.wait_for(condition, seconds)
-    except TimeoutError:
-        return
 
 
 def _describe(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import uvloop
 
 from local.kafka import missing_tools
-from shared.process import spare_the_collector
+from shared.process import tune_gc
 from tests.benchmarks import decisions, in_checkout, mails
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import Checkout, Servers, sink_program
@@ -29,7 +29,7 @@ Measurement = Callable[[], dict[str, float]]
 
 def main() -> None:
     arguments = _arguments()
-    spare_the_collector()
+    tune_gc()
     # A topic that was made again has no leader for a moment: the producer says so, and tries again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     figures = Figures()

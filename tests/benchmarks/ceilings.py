@@ -27,7 +27,7 @@ from aiokafka.errors import UnknownError
 from shared.events.cloudevents import headers
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, SessionOccupancyChanged
 from shared.events.portal import EnrolmentRequested
-from shared.process import spare_the_collector
+from shared.process import tune_gc
 
 BATCH = 500
 RELAYED_AT_ONCE = 2_000
@@ -314,5 +314,5 @@ async def _connect() -> asyncpg.Connection:
 
 
 if __name__ == "__main__":
-    spare_the_collector()
+    tune_gc()
     uvloop.run({"tables": make_tables, "decide": decide, "relay": relay, "mail": mail}[sys.argv[1]]())

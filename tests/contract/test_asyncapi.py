@@ -1,6 +1,5 @@
 """The AsyncAPI documents are valid, whole, and say what the services really do."""
 
-import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,22 +7,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.contracts import ROUTERS
 from shared.events import EVENTS
-from shared.events.documents import FOLDER, SERVICES
+from shared.events.documents import FOLDER
 from shared.events.topics import TOPICS, Topic
-from shared.messaging.consumer import Subscriptions
 
-every_service = pytest.mark.parametrize("service", SERVICES)
+every_service = pytest.mark.parametrize("service", ROUTERS)
 
 
 def stored(service: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((FOLDER / f"{service}.json").read_text())
     return document
-
-
-def subscriptions_of(service: str) -> Subscriptions:
-    found: Subscriptions = importlib.import_module(f"services.{service}.handlers").subscriptions
-    return found
 
 
 def references(part: Any) -> Iterator[str]:
@@ -68,10 +62,19 @@ def test_the_document_has_the_structure_of_asyncapi_3(service: str) -> None:
         assert channel["address"] == name
         for message in channel["messages"].values():
             assert resolve(document, message["$ref"])["name"].startswith("fr.cnfpt.")
+    assert document["servers"]
+    for server in document["servers"].values():
+        assert (server["host"], server["protocol"]) == ("kafka:9092", "kafka")
     for operation in document["operations"].values():
         assert operation["action"] in ("send", "receive")
-        assert operation["channel"]["$ref"].startswith("#/channels/")
+        channel = operation["channel"]["$ref"]
+        assert channel.startswith("#/channels/")
+        assert operation["messages"]
+        # The rule of the specification: a message of an operation is one of its channel's, not a component.
+        assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
     for message in document["components"]["messages"].values():
+        assert message["examples"]
+        assert message["bindings"]["kafka"]["key"]["type"] == "string"
         payload = message["payload"]
         assert set(payload) == {"schemaFormat", "schema"}
         Draft202012Validator.check_schema(payload["schema"])
@@ -95,31 +98,37 @@ def test_the_document_says_which_topics_the_service_sends_to_and_receives_from(s
 
 
 @every_service
+def test_an_operation_names_the_events_that_the_service_takes(service: str) -> None:
+    document = stored(service)
+    for topic, subscription in ROUTERS[service].subscriptions.items():
+        named = [resolve(document, one["$ref"])["$ref"] for one in document["operations"][topic]["messages"]]
+        assert [resolve(document, reference)["name"] for reference in named] == [
+            event.TYPE for event in subscription.events
+        ]
+
+
+@every_service
 def test_a_service_subscribes_to_exactly_the_topics_it_is_a_listener_of(service: str) -> None:
     listed = {topic for topic, settings in TOPICS.items() if service in settings.listeners}
 
-    assert set(subscriptions_of(service).by_topic) == listed
+    assert set(ROUTERS[service].subscriptions) == listed
 
 
 @every_service
 def test_every_request_of_a_portal_is_handled_or_kept_for_later_never_ignored(service: str) -> None:
-    subscriptions = subscriptions_of(service)
-    for topic, subscription in subscriptions.by_topic.items():
-        if topic.publisher != "portal" or len(TOPICS[topic].listeners) > 1:
-            continue
-        taken = {event.TYPE for event in (*subscription.types, *subscription.not_yet)}
-        assert taken == {event.TYPE for event in EVENTS if topic == event.TOPIC}, topic
+    for topic, subscription in ROUTERS[service].subscriptions.items():
+        if topic.publisher == "portal" and len(TOPICS[topic].listeners) == 1:
+            assert subscription.events == [event for event in EVENTS if topic == event.TOPIC]
 
 
 def test_every_request_about_an_agent_concerns_somebody() -> None:
     taken = {
-        event.TYPE
+        event
         for service in TOPICS[Topic.PORTAL_AGENTS].listeners
-        for subscription in [subscriptions_of(service).by_topic[Topic.PORTAL_AGENTS]]
-        for event in (*subscription.types, *subscription.not_yet)
+        for event in ROUTERS[service].subscriptions[Topic.PORTAL_AGENTS].events
     }
 
-    assert taken == {event.TYPE for event in EVENTS if event.TOPIC == Topic.PORTAL_AGENTS}
+    assert taken == {event for event in EVENTS if event.TOPIC == Topic.PORTAL_AGENTS}
 
 
 def _messages(document: dict[str, Any], topic: str) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
+from services import contracts
 from shared.events import EVENTS, Event, documents
-from shared.events.documents import breaks, schema
+from shared.events.documents import FOLDER, breaks, schema
 from shared.events.enrolment import EnrolmentRefused
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.vocabulary import Reason
@@ -116,7 +117,7 @@ def test_other_words_in_a_description_break_nobody() -> None:
 
 @pytest.mark.parametrize("event", EVENTS, ids=[event.__name__ for event in EVENTS])
 def test_the_stored_contract_of_each_event_would_notice_the_loss_of_any_field(event: type[Event]) -> None:
-    stored = json.loads((documents.FOLDER / "schemas" / f"{event.TYPE}.json").read_text())
+    stored = json.loads((FOLDER / "schemas" / f"{event.TYPE}.json").read_text())
     for name in stored["properties"]:
         without = json.loads(json.dumps(stored))
         del without["properties"][name]
@@ -135,15 +136,14 @@ def test_the_size_of_a_group_is_part_of_the_contract() -> None:
 def test_check_and_write_refuse_a_broken_contract_and_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(documents, "FOLDER", tmp_path)
-    assert documents.main(["write"]) == 0
+    assert contracts.main(["write"], tmp_path) == 0
     path = tmp_path / "schemas" / f"{EnrolmentRequested.TYPE}.json"
     stored = json.loads(path.read_text())
     stored["properties"]["seat"] = {"type": "string"}
     path.write_text(json.dumps(stored))
 
     for command in ("check", "write"):
-        assert documents.main([command]) == 1
+        assert contracts.main([command], tmp_path) == 1
         said = capsys.readouterr().err
         assert f"{EnrolmentRequested.TYPE}: data.seat: was removed" in said
         assert "publish a .v2 beside it" in said
@@ -153,27 +153,25 @@ def test_check_and_write_refuse_a_broken_contract_and_say_what_to_do(
 def test_an_event_that_disappears_from_the_code_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(documents, "FOLDER", tmp_path)
-    documents.main(["write"])
+    contracts.main(["write"], tmp_path)
     monkeypatch.setattr(documents, "EVENTS", EVENTS[1:])
 
-    assert documents.main(["check"]) == 1
+    assert contracts.main(["check"], tmp_path) == 1
     assert f"{EVENTS[0].TYPE}: the event was removed" in capsys.readouterr().err
 
 
 def test_the_stored_documents_are_as_the_code_is() -> None:
     assert documents.broken_promises() == []
-    assert documents.differing() == [], "run 'make contracts'"
+    assert contracts.differing() == [], "run 'make contracts'"
 
 
 def test_check_says_which_document_is_old_and_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(documents, "FOLDER", tmp_path)
-    documents.main(["write"])
+    contracts.main(["write"], tmp_path)
     (tmp_path / "enrolment.json").write_text("{}")
 
-    assert documents.main(["check"]) == 1
+    assert contracts.main(["check"], tmp_path) == 1
     assert "docs/asyncapi/enrolment.json is not as the code is: run 'make contracts'" in (
         capsys.readouterr().err
     )

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from shared.events import BY_TYPE, EVENTS, Event, cloudevents
+from shared.events.cloudevents import Received, Record, decode
 from shared.events.documents import FOLDER
 from shared.events.portal import EnrolmentRequested
-from shared.messaging.decoding import Received, Record, decode
 
 EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))
 DESIGN = """

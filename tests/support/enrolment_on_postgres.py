@@ -32,9 +32,8 @@ from shared.events import BY_TYPE, Event, portal
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.enrolment import Decision, SessionOccupancyChanged
 from shared.events.vocabulary import Agent, Contact
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Record, decode
-from tests.support.builders import DURING, a_session, headers
+from tests.support.builders import DURING, a_session
+from tests.support.consuming import received, take
 from tests.support.enrolment_model import Told
 
 
@@ -128,21 +127,8 @@ class OnPostgres:
 
     def _take(self, events: Sequence[tuple[Event, uuid.UUID, datetime]], now: datetime) -> list[Told]:
         self.moment[0] = now
-        topic = events[0][0].TOPIC
-        records = [
-            Record(
-                topic,
-                0,
-                0,
-                None,
-                event.model_dump_json().encode(),
-                tuple(headers(event.TYPE, event_id=id_)),
-                received_at,
-            )
-            for event, id_, received_at in events
-        ]
-        intake = Intake(handlers.listening(self.policy).by_topic[topic], self.database)
-        self._run(intake.take([decode(record) for record in records]))
+        batch = [received(event, event_id, received_at) for event, event_id, received_at in events]
+        self._run(take(handlers.router, self.database, batch, policy=self.policy))
         return self._told()
 
     def _told(self) -> list[Told]:

@@ -12,17 +12,17 @@ from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.topics import Topic
-from shared.messaging.projections import Compared, Words
+from shared.messaging.projections import Compared, Latest
 
 
-async def compare(tx: Transaction, words: Words) -> list[Compared]:
+async def compare(tx: Transaction, latest: Latest) -> list[Compared]:
     """Each session as it should be by its last word, by its enrolments and by what was told of it last."""
-    told = {one.event.session_id: one.event for one in words[Topic.ENROLMENT_OCCUPANCY]}
+    told = {one.event.session_id: one.event for one in latest[Topic.ENROLMENT_OCCUPANCY]}
     rows = {row.session_id: row for row in await tx.execute(_SESSIONS)}
     counted = {row.session_id: row for row in await tx.execute(_COUNTED)}
     taken = await _seats_by_employer(tx, rows)
     said = {}
-    for one in words[Topic.CATALOGUE_SESSIONS]:
+    for one in latest[Topic.CATALOGUE_SESSIONS]:
         state: SessionState = one.event
         counts = counted.get(state.session_id)
         said[str(state.session_id)] = {

@@ -22,6 +22,7 @@ from services.enrolment.rules import (
     Withdrawal,
 )
 from shared.database import Transaction, insert_columns, insert_many, once
+from shared.events.cloudevents import Received
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -30,7 +31,6 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.messaging.decoding import Received
 
 PortalRequest = (
     EnrolmentRequested
@@ -46,7 +46,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
     """The request that an event makes, as the rules want it."""
     event = received.event
     about = received.id, received.received_at, event.session_id
-    trace = received.envelope.traceparent
+    trace = received.traceparent
     match event:
         case EnrolmentRequested():
             return SeatRequest(*about, event.agent, event.approval is not None, trace)

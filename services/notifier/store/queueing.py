@@ -12,8 +12,8 @@ from sqlalchemy import text
 from services.notifier import tables
 from services.notifier.letters import KINDS, Letter
 from shared.database import Transaction, insert_many
+from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
-from shared.messaging.decoding import Received
 
 PATIENCE = timedelta(days=4)
 """How long after it was due a mail is tried again."""

@@ -13,7 +13,7 @@ from services.notifier.store.fan_out import MAIL_COLUMNS, FanOut, Task, begin, o
 from services.notifier.store.queueing import ONCE
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished
-from shared.messaging.decoding import Received
+from shared.events.cloudevents import Received
 
 
 async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]) -> None:

@@ -9,19 +9,17 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue import jobs
-from services.catalogue.handlers import subscriptions
+from services.catalogue.handlers import router
 from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered, SessionOpened, SessionScheduled
-from shared.events.cloudevents import Envelope
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Received, Record
 from tests.integration.catalogue.conftest import BESPOKE_OFFER, Ask, in_days, time_is
 from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, PORTAL, problem
 from tests.support.builders import an_agent
+from tests.support.consuming import received, take
 
 Told = Callable[..., Awaitable[list[Event]]]
 
@@ -45,9 +43,7 @@ def asked(**changes: Any) -> BespokeTrainingRequested:
 
 async def hear(database: Database, event: Event, event_id: UUID | None = None) -> UUID:
     event_id = event_id or uuid4()
-    record = Record(event.TOPIC, 0, 0, None, event.model_dump_json().encode(), (), clock.now())
-    received = Received(record, Envelope(event_id, "/portals/test", None, event))
-    await Intake(subscriptions.by_topic[event.TOPIC], database).take([received])
+    await take(router, database, [received(event, event_id)])
     return event_id
 
 

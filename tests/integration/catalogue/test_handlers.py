@@ -4,17 +4,14 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.catalogue.handlers import subscriptions
+from services.catalogue.handlers import router
 from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service import occupancy as occupancy_service
-from shared import clock
 from shared.database import Database
 from shared.events import Event
-from shared.events.cloudevents import Envelope
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Received, Record
 from tests.integration.catalogue.conftest import Ask
+from tests.support.consuming import received, take
 
 MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
 
@@ -25,14 +22,8 @@ def occupancy(version: int, enrolled: int, session: UUID = MOOC) -> SessionOccup
     )
 
 
-def received(event: Event) -> Received[Event]:
-    record = Record(event.TOPIC, 0, 0, None, event.model_dump_json().encode(), (), clock.now())
-    return Received(record, Envelope(uuid4(), "/test", None, event))
-
-
 async def hear(database: Database, *events: Event) -> None:
-    topic = events[0].TOPIC
-    await Intake(subscriptions.by_topic[topic], database).take([received(event) for event in events])
+    await take(router, database, [received(event) for event in events])
 
 
 async def shown(ask: Ask) -> int | None:

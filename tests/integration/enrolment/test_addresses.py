@@ -7,38 +7,20 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.enrolment.handlers import EmailDelivery, subscriptions
+from services.enrolment.handlers import EmailDelivery, router
 from services.enrolment.store import addresses
 from services.enrolment.store.facts import LIVE
 from shared import clock
 from shared.database import Database
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
-from shared.events.topics import Topic
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Record, decode
 from tests.integration.enrolment.conftest import Front
-from tests.support.builders import an_agent, headers, open_now
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import received, take
 
 
 async def hear(database: Database, *events: EmailDelivery) -> list[str]:
     """Whose address is bad, after these events."""
-    intake = Intake(subscriptions.by_topic[Topic.NOTIFIER_DELIVERIES], database)
-    await intake.take(
-        [
-            decode(
-                Record(
-                    Topic.NOTIFIER_DELIVERIES,
-                    partition=0,
-                    offset=0,
-                    key=None,
-                    value=event.model_dump_json().encode(),
-                    headers=tuple(headers(event.TYPE, source="/services/notifier")),
-                    received_at=clock.now(),
-                )
-            )
-            for event in events
-        ]
-    )
+    await take(router, database, [received(event) for event in events])
     async with database.quiet_transaction() as tx:
         return list((await tx.execute(text("SELECT agent_id FROM bad_address ORDER BY 1"))).scalars())
 

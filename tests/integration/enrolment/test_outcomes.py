@@ -6,16 +6,16 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from services.enrolment.handlers import subscriptions
+from services.enrolment.handlers import router
 from services.enrolment.rules import GroupRequest, Request, SeatRequest, Withdrawal
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.cloudevents import Record
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from shared.events.portal import GroupEnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Record, decode
+from shared.messaging.consumer import Consumer, read
 from tests.integration.enrolment.conftest import PROBLEM, Ask, Front
 from tests.support.builders import an_agent, as_json, headers, open_now
 
@@ -113,7 +113,7 @@ async def test_a_group_that_cannot_be_read_changes_nothing_and_its_portal_can_as
         headers=tuple(headers(GroupEnrolmentRequested.TYPE, event_id=request_id)),
         received_at=clock.now(),
     )
-    await Intake(subscriptions.by_topic[Topic.PORTAL_ENROLMENTS], database).take([decode(record)])
+    await Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database).take([read(record)])
     answer = await ask("GET", f"/api/v1/requests/{request_id}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
     assert why in answer.json()["detail"]

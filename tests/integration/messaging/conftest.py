@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from faststream import ContextRepo
 
 from shared.database import Database
-from shared.messaging.broker import KafkaSettings, new_broker
-from shared.messaging.consumer import Intake, Subscriptions, router_for
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.faststream import new_broker
+from shared.messaging.router import Router
 
 Eventually = Callable[..., Awaitable[None]]
-Consuming = Callable[[str, Database, Subscriptions], AbstractAsyncContextManager[list[Intake]]]
+Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture
@@ -21,21 +23,18 @@ def database(enrolment_database: Database) -> Database:
 
 @pytest.fixture
 def consuming() -> Consuming:
-    """Run subscriptions on a broker as a service does, for the time of a ``with``."""
+    """Take in what a router listens to on a broker, as a service does, for the time of a ``with``."""
 
     @asynccontextmanager
-    async def run(
-        bootstrap_servers: str, database: Database, subscriptions: Subscriptions
-    ) -> AsyncIterator[list[Intake]]:
+    async def run(bootstrap_servers: str, database: Database, router: Router) -> AsyncIterator[None]:
         settings = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers)
-        router, intakes = router_for(subscriptions, database, settings)
-        broker = new_broker(settings, subscriptions.service, [router])
+        broker, consumers = new_broker(settings, router, database, ContextRepo())
         await broker.start()
         try:
-            yield intakes
+            yield
         finally:
-            for intake in intakes:
-                intake.stopping.set()
+            for consumer in consumers:
+                consumer.stopping.set()
             await broker.stop()
 
     return run

@@ -13,14 +13,15 @@ from sqlalchemy import make_url, text
 
 from local.postgres import PostgresServer
 from shared import clock
-from shared.database import Database, Transaction
+from shared.database import Database
 from shared.events.catalogue import SessionScheduled
-from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested, WithdrawalRequested
+from shared.events.cloudevents import Received, Record
+from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging import consumer, dead_letters
-from shared.messaging.consumer import Intake, Subscription, Subscriptions
+from shared.messaging import dead_letters
+from shared.messaging.consumer import FAILURES, Consumer, Delivery, read
 from shared.messaging.dead_letters import DeadLetter
-from shared.messaging.decoding import Delivery, Received, Record, decode
+from shared.messaging.router import Router, Subscription, Tx
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Consuming, Eventually
 from tests.support.builders import a_session, an_agent, as_json, enrolment_request, headers
@@ -28,6 +29,16 @@ from tests.support.kafka import Headers, Portal
 from tests.support.processes import run_cli
 
 Sent = tuple[str | None, Headers, bytes | None]
+
+
+Request = Received[EnrolmentRequested]
+
+
+def router_with(handler: Any) -> Router:
+    """That of a service of its own, which takes requests and keeps groups for later."""
+    router = Router(f"test-{uuid.uuid4()}")
+    router.subscriber(Topic.PORTAL_ENROLMENTS, for_later=[GroupEnrolmentRequested])(handler)
+    return router
 
 
 class Handler:
@@ -38,19 +49,13 @@ class Handler:
         self.poison = poison
         self.calls = 0
         self.committed: list[str] = []
-        self.subscriptions = Subscriptions(f"test-{uuid.uuid4()}")
-        self.subscriptions.on(
-            Topic.PORTAL_ENROLMENTS,
-            EnrolmentRequested,
-            WithdrawalRequested,
-            not_yet=(GroupEnrolmentRequested,),
-        )(self.take)
+        self.router = router_with(self.take)
 
     @property
     def subscription(self) -> Subscription:
-        return self.subscriptions.by_topic[Topic.PORTAL_ENROLMENTS]
+        return self.router.subscriptions[Topic.PORTAL_ENROLMENTS]
 
-    async def take(self, tx: Transaction, received: list[Received[Any]]) -> None:
+    async def take(self, tx: Tx, received: list[Request]) -> None:
         mine = [one.event for one in received if one.event.session_id == self.session_id]
         self.calls += 1
         for event in mine:
@@ -91,7 +96,7 @@ async def parked(database: Database, key: uuid.UUID | None = None) -> list[DeadL
 def deliveries(records: list[Sent], topic: str = "portal.enrolments") -> list[Delivery]:
     """As the decoder gives them, from one partition."""
     return [
-        decode(
+        read(
             Record(
                 topic=topic,
                 partition=0,
@@ -162,7 +167,7 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
 
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
-    async with consuming(broker.bootstrap_servers, database, handler.subscriptions):
+    async with consuming(broker.bootstrap_servers, database, handler.router):
 
         async def all_taken() -> bool:
             return len(await effects(database)) >= len(good)
@@ -203,13 +208,13 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
     async with Portal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
 
-    async with consuming(kafka.bootstrap_servers, database, handler.subscriptions):
+    async with consuming(kafka.bootstrap_servers, database, handler.router):
 
         async def all_taken() -> bool:
             return len(await effects(database)) >= 499
 
         await eventually(all_taken, "the good ones have their effect", 40)
-        group = handler.subscriptions.group_id(Topic.PORTAL_ENROLMENTS)
+        group = handler.router.group_id(Topic.PORTAL_ENROLMENTS)
         last = await parked(database, handler.session_id)
 
         async def all_committed() -> bool:
@@ -241,15 +246,14 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
     in_hand, go_on = asyncio.Event(), asyncio.Event()
     plain = handler.take
 
-    async def held(tx: Transaction, received: list[Received[Any]]) -> None:
+    async def held(tx: Tx, received: list[Request]) -> None:
         await plain(tx, received)
         if any(one.event.session_id == handler.session_id for one in received):
             in_hand.set()
             await go_on.wait()
 
-    handler.subscriptions = Subscriptions(f"test-{uuid.uuid4()}")
-    handler.subscriptions.on(Topic.PORTAL_ENROLMENTS, EnrolmentRequested, WithdrawalRequested)(held)
-    failures = consumer.FAILURES.labels("portal.enrolments")
+    handler.router = router_with(held)
+    failures = FAILURES.labels("portal.enrolments")
     before = failures._value.get()
 
     def failed(times: int) -> Any:
@@ -267,7 +271,7 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
         database = Database(url, application_name="test")
         async with Portal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [handler.request(f"agent-{n}") for n in range(20)])
-        async with consuming(kafka.bootstrap_servers, database, handler.subscriptions):
+        async with consuming(kafka.bootstrap_servers, database, handler.router):
             await asyncio.wait_for(in_hand.wait(), 30)
             await asyncio.to_thread(postgres.stop)
             stopped = time.monotonic()
@@ -287,16 +291,16 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
         await database.close()
 
 
-# --------------------------------------------------------------------------- one intake on a real database
+# --------------------------------------------------------------------------- one consumer on a real database
 
 
 async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) -> None:
     handler = Handler()
     batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
-    intake = Intake(handler.subscription, database)
+    consumer = Consumer(handler.subscription, database)
 
-    await intake.take(batch)
-    await intake.take(batch)
+    await consumer.take(batch)
+    await consumer.take(batch)
 
     assert await effects(database) == ["agent-0", "agent-1", "agent-2"]
 
@@ -304,10 +308,10 @@ async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) 
 async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Database) -> None:
     handler = Handler(poison="agent-1")
     batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
-    intake = Intake(handler.subscription, database)
+    consumer = Consumer(handler.subscription, database)
 
-    await intake.take(batch)
-    await intake.take(batch)
+    await consumer.take(batch)
+    await consumer.take(batch)
 
     assert await effects(database) == ["agent-0", "agent-2"]
     assert [one.error for one in await parked(database)] == ["ZeroDivisionError: agent-1 divides by zero"]
@@ -331,11 +335,11 @@ DATA = {
 def failing(statement: str) -> Subscription:
     """A handler that does this and nothing else."""
 
-    async def fail(tx: Transaction, _received: list[Received[Any]]) -> None:
+    async def fail(tx: Tx, _received: list[Request]) -> None:
         for part in [statement] if "$$" in statement else statement.split(";"):
             await tx.execute(text(part))
 
-    return Subscription(Topic.PORTAL_ENROLMENTS, (EnrolmentRequested,), (), fail)
+    return router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
 
 
 @pytest.mark.parametrize("statement", INFRASTRUCTURE.values(), ids=INFRASTRUCTURE)
@@ -345,14 +349,14 @@ async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_
     batch = deliveries([Handler().request("agent-0")])
 
     with pytest.raises(NackMessage):
-        await Intake(failing(statement), database).take(batch)
+        await Consumer(failing(statement), database).take(batch)
 
     assert await parked(database) == []
 
 
 @pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
 async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
-    await Intake(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
+    await Consumer(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
 
     assert len(await parked(database)) == 1
 
@@ -363,13 +367,13 @@ async def test_a_failure_of_the_data_parks_the_record(database: Database, statem
 async def test_a_value_that_the_driver_refuses_parks_the_record(database: Database, value: Any) -> None:
     """The driver calls it an interface error, as it does a lost connection."""
 
-    async def fail(tx: Transaction, _received: list[Received[Any]]) -> None:
+    async def fail(tx: Tx, _received: list[Request]) -> None:
         await tx.execute(
             text(f"SELECT CAST(:value AS {'int' if value == 10**20 else 'text'})"), {"value": value}
         )
 
-    subscription = Subscription(Topic.PORTAL_ENROLMENTS, (EnrolmentRequested,), (), fail)
-    await Intake(subscription, database).take(deliveries([Handler().request("agent-0")]))
+    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
+    await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
 
     assert len(await parked(database)) == 1
 
@@ -386,7 +390,7 @@ async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
     handler = Handler()
 
     with pytest.raises(NackMessage):
-        await Intake(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
+        await Consumer(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
 
     assert handler.calls == 0
     await elsewhere.close()
@@ -400,12 +404,12 @@ async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_h
 
     monkeypatch.setattr(dead_letters, "park", broken)
     handler = Handler(poison="agent-0")
-    intake = Intake(handler.subscription, database)
+    consumer = Consumer(handler.subscription, database)
     started = time.monotonic()
 
     for _ in range(3):
         with pytest.raises(NackMessage):
-            await intake.take(deliveries([handler.request("agent-0")]))
+            await consumer.take(deliveries([handler.request("agent-0")]))
 
     assert time.monotonic() - started >= 0.5 * (0.2 + 0.4 + 0.8)
 
@@ -416,16 +420,16 @@ async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database:
     handler = Handler()
     unknown: Sent = (None, headers("fr.cnfpt.portal.Unheard.v1"), b"")
 
-    await Intake(handler.subscription, nowhere).take(deliveries([unknown]))
+    await Consumer(handler.subscription, nowhere).take(deliveries([unknown]))
 
     assert handler.calls == 0
 
 
 async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: Database) -> None:
-    intake = Intake(failing(INFRASTRUCTURE["missing table"]), database)
-    intake._failures = 10  # the next pause is half a minute
-    intake.stopping.set()
+    consumer = Consumer(failing(INFRASTRUCTURE["missing table"]), database)
+    consumer._failures = 10  # the next pause is half a minute
+    consumer.stopping.set()
 
     async with asyncio.timeout(5):
         with pytest.raises(NackMessage):
-            await intake.take(deliveries([Handler().request("agent-0")]))
+            await consumer.take(deliveries([Handler().request("agent-0")]))

@@ -10,19 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from faststream import ContextRepo
 from sqlalchemy import Row, text
 from typer.testing import CliRunner
 
 from services.enrolment import handlers
 from services.enrolment.app import DEFINITION
+from services.enrolment.rules import Policy
 from shared.cli import service_cli
 from shared.database import Database
+from shared.events.cloudevents import Record
 from shared.events.portal import AgentErasureRequested, EnrolmentRequested
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
-from shared.messaging.consumer import Intake
+from shared.messaging.consumer import Consumer, read
 from shared.messaging.dead_letters import DeadLetter, Parked
-from shared.messaging.decoding import Record, decode
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.processes import run_cli
@@ -268,8 +270,10 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
 ) -> None:
     record = a_request(uuid.uuid4(), "IEL-1", offset=0)
     await park(database, record)
-    intake = Intake(handlers.subscriptions.by_topic[Topic.PORTAL_ENROLMENTS], database)
-    await intake.take([decode(record)])
+    context = ContextRepo({"policy": Policy()})
+    await Consumer(handlers.router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context).take(
+        [read(record)]
+    )
 
     assert (await operator_here("redrive", "--all", "--by", "nadia")).exit_code == 0
     again = await operator_here("redrive", "1", "--by", "nadia")

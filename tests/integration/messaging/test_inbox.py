@@ -10,17 +10,16 @@ from typing import Any
 from sqlalchemy import text
 
 from shared.database import Database
-from shared.events.cloudevents import Envelope
+from shared.events.cloudevents import Received, Record
 from shared.events.portal import WithdrawalRequested
 from shared.messaging import inbox
-from shared.messaging.decoding import Received, Record
 from tests.integration.messaging.conftest import Eventually
 
 
 def received(event_id: uuid.UUID | None = None, offset: int = 0) -> Received[Any]:
     event = WithdrawalRequested(session_id=uuid.uuid4(), agent_id="IEL-1")
     record = Record("portal.enrolments", 0, offset, None, b"", (), datetime.now(UTC))
-    return Received(record, Envelope(event_id or uuid.uuid4(), "/portals/test", None, event))
+    return Received(event, event_id or uuid.uuid4(), "/portals/test", record)
 
 
 async def take(database: Database, batch: Sequence[Received[Any]]) -> list[Received[Any]]:

@@ -32,10 +32,10 @@ from shared.events.catalogue import (
 )
 from shared.events.enrolment import AgentEnrolled, SessionOccupancyChanged
 from shared.events.vocabulary import Agent
-from shared.messaging.consumer import Intake, Subscription
-from shared.messaging.decoding import Record, decode
+from shared.messaging.router import Router
 from tests.conftest import create_topics, settings_of
 from tests.support.builders import an_agent, headers, open_now
+from tests.support.consuming import received, take
 from tests.support.kafka import Portal
 from tests.support.processes import run_cli
 
@@ -51,22 +51,20 @@ def kafka_of_its_own(request: pytest.FixtureRequest) -> Any:
         yield broker
 
 
-Told = tuple[Event, uuid.UUID]
+Published = tuple[Event, uuid.UUID]
 
 
-def told(*events: Event) -> list[Told]:
+def to_publish(*events: Event) -> list[Published]:
     return [(event, uuid.uuid4()) for event in events]
 
 
-async def hear(database: Database, subscription: Subscription, said: Sequence[Told]) -> None:
-    for event, event_id in said:
-        value = event.model_dump_json().encode()
-        head = tuple(headers(event.TYPE, event_id=event_id, source="/services/catalogue"))
-        record = Record(event.TOPIC.value, 0, 0, event.key.encode(), value, head, clock.now())
-        await Intake(subscription, database).take([decode(record)])
+async def take_in(database: Database, router: Router, published: Sequence[Published]) -> None:
+    """One by one, as they come from a topic."""
+    for event, event_id in published:
+        await take(router, database, [received(event, event_id)], policy=POLICY)
 
 
-async def publish(broker: Broker, said: Sequence[Told], *, compacted: bool) -> None:
+async def publish(broker: Broker, said: Sequence[Published], *, compacted: bool) -> None:
     """Onto the topics, in batches as a relay does; compacted: only the last word on each subject."""
     last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in said}
     records = defaultdict(list)
@@ -111,7 +109,7 @@ async def withdraw(database: Database, session: SessionState, agent: Agent) -> N
         await desk.answer(tx, [asked], POLICY, clock.now())
 
 
-def heard_of(said: Sequence[Told], session: SessionState) -> list[dict[str, Any]]:
+def heard_of(said: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:
     return [event.model_dump() for event, _ in said if event.key == session.key]
 
 
@@ -126,7 +124,6 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     enrolment_database: Database,
 ) -> None:
     database, broker = enrolment_database, kafka_of_its_own
-    on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
     agents = [an_agent() for _ in range(30)]
     release = clock.now() + timedelta(days=5)
     first = [
@@ -136,19 +133,19 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
         open_now(capacity=12, reserved_seats=[{"delegation": "bretagne", "seats": 6, "release_at": release}]),
         open_now(capacity=5),
     ]
-    said = told(*first)
-    await hear(database, on_sessions, said)
+    said = to_publish(*first)
+    await take_in(database, enrolment.router, said)
     for session in first:
         await enrol(database, session, agents)
     await withdraw(database, first[0], agents[0])
     await withdraw(database, first[2], agents[1])
     lowered, raised = changed(first[0], capacity=4), changed(first[3], capacity=20)
     cancelled = SessionCancelled.model_validate(changed(first[4], status="cancelled").model_dump())
-    later = told(lowered, raised, cancelled, changed(lowered, title="Un autre titre"))
-    await hear(database, on_sessions, later)
+    later = to_publish(lowered, raised, cancelled, changed(lowered, title="Un autre titre"))
+    await take_in(database, enrolment.router, later)
     async with database.quiet_transaction() as tx:
         rows = await tx.execute(text("SELECT event_id, data FROM outbox WHERE topic = 'enrolment.occupancy'"))
-        occupancy: list[Told] = [
+        occupancy: list[Published] = [
             (SessionOccupancyChanged.model_validate_json(row.data), row.event_id) for row in rows
         ]
     await publish(broker, [*said, *later, *occupancy], compacted=True)
@@ -187,15 +184,14 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
     kafka_of_its_own: Broker, enrolment_url: str, enrolment_database: Database
 ) -> None:
     database, broker = enrolment_database, kafka_of_its_own
-    on_sessions = enrolment.subscriptions.by_topic[SessionState.TOPIC]
     kept, lost, agent = open_now(capacity=1), open_now(), an_agent()
-    said = told(kept, lost)
-    await hear(database, on_sessions, said)
+    said = to_publish(kept, lost)
+    await take_in(database, enrolment.router, said)
     waiting = an_agent()
     await enrol(database, kept, [an_agent(), waiting])
     await enrol(database, lost, [agent])
     await run_in(database, f"DELETE FROM session WHERE session_id = '{lost.session_id}'")
-    missed = told(
+    missed = to_publish(
         changed(kept, capacity=2),
         SessionCancelled.model_validate(changed(lost, status="cancelled").model_dump()),
     )
@@ -223,20 +219,19 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
     notifier_database: Database,
 ) -> None:
     database, broker = notifier_database, kafka_of_its_own
-    topics = notifier.subscriptions.by_topic
     # News is what subscribers were told: of the one that is cancelled since there is none.
     sessions = [open_now(), open_now(format="webinar"), open_now()]
     moved = changed(sessions[0], venue="Ailleurs")
     cancelled = SessionCancelled.model_validate(changed(sessions[1], status="cancelled").model_dump())
-    said = told(*sessions, moved, cancelled)
-    decisions = told(*(an_enrolment(session) for session in sessions))
+    said = to_publish(*sessions, moved, cancelled)
+    decisions = to_publish(*(an_enrolment(session) for session in sessions))
     resource: dict[str, Any] = {
         "version": 1,
         "url": "https://cnfpt.example/r",
         "published_at": clock.now(),
         "themes": ["ia"],
     }
-    resources = told(
+    resources = to_publish(
         ReplayPublished(
             resource_id=uuid.uuid4(),
             title="Le replay",
@@ -248,10 +243,10 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
             resource_id=uuid.uuid4(), title="Un dossier", kind=ResourceKind.DOSSIER, **resource
         ),
     )
-    await hear(database, topics[SessionState.TOPIC], said[:3])
-    await hear(database, topics[AgentEnrolled.TOPIC], decisions)
-    await hear(database, topics[SessionState.TOPIC], said[3:])
-    await hear(database, topics[ReplayPublished.TOPIC], resources)
+    await take_in(database, notifier.router, said[:3])
+    await take_in(database, notifier.router, decisions)
+    await take_in(database, notifier.router, said[3:])
+    await take_in(database, notifier.router, resources)
     await fan_out(database)
     await publish(broker, [*said, *resources], compacted=True)
     mails = "SELECT mail_id, event_id, template, recipient, state, due_at FROM mail ORDER BY mail_id"
@@ -296,7 +291,7 @@ async def test_the_catalogue_knows_again_how_full_its_sessions_are(
 ) -> None:
     database, broker = catalogue_database, kafka_of_its_own
     ids = [uuid.uuid4() for _ in range(150)]  # more than one transaction
-    said = told(
+    said = to_publish(
         *(
             SessionOccupancyChanged(
                 session_id=one, version=version, capacity=20, enrolled=version, waiting=0, offered=0
@@ -305,8 +300,7 @@ async def test_the_catalogue_knows_again_how_full_its_sessions_are(
             for one in ids
         )
     )
-    occupancy = catalogue.subscriptions.by_topic[SessionOccupancyChanged.TOPIC]
-    await hear(database, occupancy, said)
+    await take_in(database, catalogue.router, said)
     await publish(broker, said, compacted=False)
     before = await dump(database, OCCUPANCY)
     await run_in(database, "DELETE FROM occupancy")

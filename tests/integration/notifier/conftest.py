@@ -14,14 +14,11 @@ from services.notifier.delivery.outcomes import Patience
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import timing
 from services.notifier.settings import SmtpServer, Tls
-from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionScheduled
-from shared.events.cloudevents import Envelope
 from shared.events.enrolment import AgentEnrolled
-from shared.messaging.consumer import Intake
-from shared.messaging.decoding import Received, Record
+from tests.support.consuming import received, take
 from tests.support.smtp import ScriptedRelay, scripted_relay
 from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_agent
 
@@ -59,13 +56,10 @@ class Notifier:
 
     async def take(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
         """Take in events of one topic, and no more."""
-        received = [
-            Received(a_record(event), Envelope(id_, "/tests", None, event))
-            for event, id_ in zip(events, ids or [uuid4() for _ in events], strict=True)
-        ]
-        intake = Intake(handlers.subscriptions.by_topic[events[0].TOPIC], self.database)
-        await intake.take(received)
-        return [one.id for one in received]
+        ids = ids or [uuid4() for _ in events]
+        batch = [received(event, event_id) for event, event_id in zip(events, ids, strict=True)]
+        await take(handlers.router, self.database, batch)
+        return list(ids)
 
     async def fan_out(self) -> None:
         """Do what the job does until nothing is left."""
@@ -122,10 +116,6 @@ class Notifier:
     async def change(self, sql: str, **values: Any) -> None:
         async with self.database.quiet_transaction() as tx:
             await tx.execute(text(sql), values)
-
-
-def a_record(event: Event) -> Record:
-    return Record(event.TOPIC.value, 0, 0, event.key.encode(), b"", (), clock.now())
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from services.notifier import handlers, letters, store
 from services.notifier.tables import MailState
 from shared import clock
 from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
-from shared.events.cloudevents import Envelope
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.topics import Topic
-from shared.messaging.decoding import Received
-from tests.integration.notifier.conftest import Notifier, a_record
+from tests.integration.notifier.conftest import Notifier
+from tests.support.consuming import received
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
 
 
@@ -200,8 +199,7 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
         await store.announce_to(one, [event.enrolment_id])
         letter = letters.letter_about(replay)
         assert letter is not None
-        received = _received(replay)
-        await store.announce(other, [(received, letter)])
+        await store.announce(other, [(received(replay), letter)])
     assert await recipients(notifier, "replay-available") == []
 
 
@@ -229,7 +227,7 @@ async def test_an_old_decision_redriven_later_mails_nothing(notifier: Notifier) 
 
 
 async def test_later_letters_are_kept_in_the_parking_lot() -> None:
-    topics = handlers.subscriptions.by_topic
+    topics = handlers.router.subscriptions
     assert set(topics) == {
         Topic.CATALOGUE_SESSIONS,
         Topic.CATALOGUE_RESOURCES,
@@ -237,10 +235,6 @@ async def test_later_letters_are_kept_in_the_parking_lot() -> None:
         Topic.ENROLMENT_DECISIONS,
         Topic.PORTAL_AGENTS,
     }
-
-
-def _received(event: ReplayPublished) -> Any:
-    return Received(a_record(event), Envelope(uuid4(), "/tests", None, event))
 
 
 async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifier: Notifier) -> None:

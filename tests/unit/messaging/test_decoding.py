@@ -10,18 +10,11 @@ from aiokafka import ConsumerRecord
 from faststream.kafka import KafkaMessage
 
 from shared.events.catalogue import SessionScheduled
+from shared.events.cloudevents import Received, Record
 from shared.events.portal import EnrolmentRequested
-from shared.messaging.decoding import (
-    Delivery,
-    Ignored,
-    Received,
-    Record,
-    Undecodable,
-    decode,
-    decode_batch,
-    record_of,
-    tolerant_parser,
-)
+from shared.messaging.consumer import Delivery, read
+from shared.messaging.dead_letters import Parked
+from shared.messaging.faststream import _decode, _parse, record_of
 from tests.support.builders import a_session, as_json, enrolment_request, headers
 
 READ_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -61,7 +54,7 @@ def raw(record: Record, *, stamp: int = CREATE_TIME, timestamp: int = 1_700_000_
 def test_the_case_of_header_names_does_not_matter() -> None:
     shouted = [(name.upper(), value) for name, value in headers(EnrolmentRequested.TYPE)]
 
-    assert isinstance(decode(a_record(shouted)), Received)
+    assert isinstance(read(a_record(shouted)), Received)
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3", None])
@@ -69,7 +62,7 @@ def test_the_case_of_header_names_does_not_matter() -> None:
 def test_an_unreadable_header_that_nobody_needs_costs_nothing(name: str, value: bytes | None) -> None:
     with_it: Headers = [*headers(EnrolmentRequested.TYPE), (name, value)]
 
-    assert isinstance(decode(a_record(with_it)), Received)
+    assert isinstance(read(a_record(with_it)), Received)
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", None])
@@ -77,10 +70,10 @@ def test_an_unreadable_header_that_nobody_needs_costs_nothing(name: str, value: 
 def test_an_unreadable_header_that_is_needed_counts_as_missing(name: str, value: bytes | None) -> None:
     spoilt = [(one, value if one == name else kept) for one, kept in headers(EnrolmentRequested.TYPE)]
 
-    delivery = decode(a_record(spoilt))
+    delivery = read(a_record(spoilt))
 
-    assert isinstance(delivery, Undecodable)
-    assert f"header {name}" in delivery.reason
+    assert isinstance(delivery, Parked)
+    assert f"header {name}" in delivery.error
     assert delivery.event_type == (None if name == "ce_type" else EnrolmentRequested.TYPE)
 
 
@@ -88,26 +81,26 @@ def test_a_known_type_on_another_topic_is_not_an_event_of_that_topic() -> None:
     session = a_session()
     record = a_record(headers(SessionScheduled.TYPE), session.model_dump_json().encode())
 
-    delivery = decode(record)
+    delivery = read(record)
 
-    assert isinstance(delivery, Undecodable)
+    assert isinstance(delivery, Parked)
     assert (
-        delivery.reason == f"{SessionScheduled.TYPE} belongs on catalogue.sessions, not on portal.enrolments"
+        delivery.error == f"{SessionScheduled.TYPE} belongs on catalogue.sessions, not on portal.enrolments"
     )
     assert delivery.event_type == SessionScheduled.TYPE
 
 
 def test_structured_mode_is_refused_where_we_publish_ourselves() -> None:
-    delivery = decode(
+    delivery = read(
         a_record([("content-type", b"application/cloudevents+json")], b"{}", topic="catalogue.sessions")
     )
 
-    assert isinstance(delivery, Undecodable)
-    assert "only accepted on portal topics" in delivery.reason
+    assert isinstance(delivery, Parked)
+    assert "only accepted on portal topics" in delivery.error
 
 
 def test_an_unknown_type_is_ignored() -> None:
-    assert decode(a_record(headers("fr.cnfpt.portal.Other.v1"))) == Ignored("fr.cnfpt.portal.Other.v1")
+    assert read(a_record(headers("fr.cnfpt.portal.Other.v1"))) is None
 
 
 def test_the_brokers_stamp_is_the_time_of_receipt() -> None:
@@ -132,8 +125,8 @@ async def decoded(records: list[Record]) -> list[Delivery]:
             {name: value.decode() for name, value in one.headers}
         return KafkaMessage(raw_message=batch, body=[one.value for one in batch], consumer=None)  # type: ignore[arg-type]
 
-    message = await tolerant_parser(tuple(raw(one) for one in records), original)
-    return await decode_batch(message, original)
+    message = await _parse(tuple(raw(one) for one in records), original)
+    return await _decode(message, original)
 
 
 async def test_one_delivery_per_record_in_order_whatever_is_among_them() -> None:
@@ -149,7 +142,7 @@ async def test_one_delivery_per_record_in_order_whatever_is_among_them() -> None
     deliveries = await decoded(records)
 
     assert [isinstance(one, Received) for one in deliveries] == [one in good for one in records]
-    places = [one.record for one in deliveries if not isinstance(one, Ignored)]
+    places = [one.record for one in deliveries if one is not None]
     assert [(one.headers, one.value) for one in places] == [(one.headers, one.value) for one in records]
 
 
@@ -158,5 +151,5 @@ async def test_what_is_kept_of_a_record_is_whole() -> None:
 
     [delivery] = await decoded([record])
 
-    assert isinstance(delivery, Undecodable)
+    assert isinstance(delivery, Parked)
     assert dataclasses.replace(delivery.record, received_at=READ_AT) == record

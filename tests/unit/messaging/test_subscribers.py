@@ -1,34 +1,40 @@
 """How the services subscribe: each of these settings loses events where the libraries' default stands."""
 
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faststream import AckPolicy
+from faststream import AckPolicy, ContextRepo
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from services.contracts import ROUTERS
 from shared.database import Database
+from shared.events.cloudevents import Received
+from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import TOPICS, Topic
-from shared.messaging.broker import GRACEFUL_SECONDS, KafkaSettings, new_broker
-from shared.messaging.consumer import AWAITED, BATCH, UNHURRIED, Pace, router_for
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.consumer import BATCH, Consumer
+from shared.messaging.faststream import AWAITED, GRACEFUL_SECONDS, UNHURRIED, Pace, new_broker
+from shared.messaging.router import Router, Tx
 
-SERVICES = ("catalogue", "enrolment", "notifier")
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
+every_service = pytest.mark.parametrize("service", ROUTERS)
 
 
-def broker_of(service: str) -> KafkaBroker:
-    subscriptions = importlib.import_module(f"services.{service}.handlers").subscriptions
+def broker_of(service: str) -> tuple[KafkaBroker, list[Consumer]]:
     database = Database("postgresql://x@localhost/x", application_name="test")
-    router, _ = router_for(subscriptions, database, NOWHERE)
-    return new_broker(NOWHERE, service, [router])
+    return new_broker(NOWHERE, ROUTERS[service], database, ContextRepo())
 
 
 def subscribers() -> Iterator[tuple[str, Any]]:
-    for service in SERVICES:
-        for subscriber in broker_of(service).subscribers:
-            yield service, subscriber
+    for service in ROUTERS:
+        _, consumers = broker_of(service)
+        for consumer in consumers:
+            yield service, consumer.subscriber
+
+
+SUBSCRIBERS = list(subscribers())
 
 
 def topic_of(subscriber: Any) -> str:
@@ -36,9 +42,6 @@ def topic_of(subscriber: Any) -> str:
     name: str = topic.name
     return name
 
-
-# FastStream keeps them in a set; workers of tests must find the same order.
-SUBSCRIBERS = sorted(subscribers(), key=lambda found: (found[0], topic_of(found[1])))
 
 every_subscriber = pytest.mark.parametrize(
     ("service", "subscriber"), SUBSCRIBERS, ids=[f"{service}-{topic_of(one)}" for service, one in SUBSCRIBERS]
@@ -86,21 +89,19 @@ def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_
     assert set(paces.values()) == {AWAITED, UNHURRIED}
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_an_intake_looks_at_the_consumer_of_its_own_topic(service: str) -> None:
+@every_service
+def test_a_consumer_knows_the_subscriber_of_its_own_topic(service: str) -> None:
     """FastStream keeps subscribers in a set without order: by their places they are not to be told apart."""
-    subscriptions = importlib.import_module(f"services.{service}.handlers").subscriptions
-    database = Database("postgresql://x@localhost/x", application_name="test")
-    router, intakes = router_for(subscriptions, database, NOWHERE)
+    broker, consumers = broker_of(service)
 
-    for intake in intakes:
-        assert topic_of(intake.subscriber) == intake.subscription.topic
-    assert {intake.subscriber for intake in intakes} == set(router.subscribers)
+    for consumer in consumers:
+        assert topic_of(consumer.subscriber) == consumer.subscription.topic
+    assert {consumer.subscriber for consumer in consumers} == set(broker.subscribers)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@every_service
 def test_the_broker_creates_no_topic_and_waits_for_the_batch_in_hand(service: str) -> None:
-    broker = broker_of(service)
+    broker, _ = broker_of(service)
 
     assert broker.config.allow_auto_create_topics is False
     assert broker.config.graceful_timeout == GRACEFUL_SECONDS
@@ -108,8 +109,24 @@ def test_the_broker_creates_no_topic_and_waits_for_the_batch_in_hand(service: st
 
 
 def test_a_second_handler_for_a_topic_is_refused_since_it_would_share_the_group() -> None:
-    subscriptions = importlib.import_module("services.enrolment.handlers").subscriptions
-    topic = next(iter(subscriptions.by_topic))
+    router = Router("test")
+    router.park(Topic.PORTAL_ENROLMENTS)
 
     with pytest.raises(ValueError, match="one consumer group per topic"):
-        subscriptions.on(topic)(lambda _tx, _received: None)
+        router.park(Topic.PORTAL_ENROLMENTS)
+
+
+def test_a_handler_says_in_its_signature_which_events_it_takes() -> None:
+    router = Router("test")
+
+    @router.subscriber(Topic.PORTAL_ENROLMENTS)
+    async def on_requests(tx: Tx, requests: list[Received[EnrolmentRequested | WithdrawalRequested]]) -> None:
+        pass
+
+    assert router.subscriptions[Topic.PORTAL_ENROLMENTS].types == (EnrolmentRequested, WithdrawalRequested)
+
+    async def on_anything(tx: Tx, requests: list[dict[str, Any]]) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="on_anything has no parameter"):
+        router.subscriber(Topic.PORTAL_BESPOKE)(on_anything)

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared import clock
-from shared.messaging.reading import Reading
+from shared.messaging.progress import ReadProgress
 
 P = TopicPartition("portal.enrolments", 3)
 START = datetime(2025, 3, 20, 10, tzinfo=UTC)
@@ -33,13 +33,13 @@ class Watch:
     """Looks at a consumer once a second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.consumer, self.reading, self.now = Consumer(), Reading(), START
+        self.consumer, self.progress, self.now = Consumer(), ReadProgress(), START
         monkeypatch.setattr(clock, "now", lambda: self.now)
 
     async def look(self, *, busy: bool = False, batches: int = 0) -> float | None:
         """Until how many seconds after the start the partition is read, if that can be said now."""
         self.now += timedelta(seconds=1)
-        read = await self.reading.look(self.consumer, busy=busy, batches=batches)
+        read = await self.progress.read_until(self.consumer, busy=busy, batches=batches)
         return (read[P.partition] - START).total_seconds() if read else None
 
 

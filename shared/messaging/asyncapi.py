@@ -1,0 +1,109 @@
+"""The AsyncAPI 3.0 document of a service: FastStream's, and what it cannot say yet.
+
+From FastStream come servers, channels and operations, made from the service's real subscribers and
+publishers. It knows one message per channel (issue 1566), which for a batch is the list of all its events,
+and neither headers, nor keys, examples and settings of topics; they are filled in here, from the contracts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+
+from shared.events import EVENTS, Event
+from shared.events.topics import TOPICS, Topic
+from shared.messaging.router import Router
+
+_BINDING = {"bindingVersion": "0.5.0"}
+_ENVELOPE = {
+    "type": "object",
+    "required": ["ce_specversion", "ce_id", "ce_type", "ce_source"],
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_id": {"type": "string", "format": "uuid", "description": "The same at every delivery."},
+        "ce_type": {"type": "string"},
+        "ce_source": {"type": "string", "examples": ["/portals/rennes", "/services/enrolment"]},
+        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_subject": {"type": "string", "description": "The record's key."},
+        "content-type": {"const": "application/json"},
+        "traceparent": {"type": "string"},
+    },
+}
+
+Examples = Mapping[str, Sequence[dict[str, Any]]]
+"""Examples of events, by CloudEvents type."""
+
+
+def document(broker: KafkaBroker, router: Router, examples: Examples | None = None) -> dict[str, Any]:
+    """What a service publishes and listens to. Before the broker runs: FastStream builds its calls anew."""
+    made: dict[str, Any] = (
+        AsyncAPI(broker, title=f"Parcours – {router.service}", version="1").to_specification().to_jsonable()
+    )
+    messages: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Envelope": _ENVELOPE}
+    for address, channel in made["channels"].items():
+        topic = Topic(address)
+        events = [event for event in EVENTS if event.TOPIC is topic]
+        messages |= {
+            event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
+        }
+        operation = made["operations"][address]
+        if handled_by := channel.pop("description", None):
+            operation["description"] = handled_by
+        operation["messages"] = [
+            _reference("channels", address, "messages", event.__name__)
+            for event in (events if operation["action"] == "send" else router.subscriptions[topic].events)
+        ]
+        del channel["servers"]  # all of them
+        channel["description"] = f"Key: {TOPICS[topic].key}."
+        channel["messages"] = {
+            event.__name__: _reference("components", "messages", event.__name__) for event in events
+        }
+        channel["bindings"] = {"kafka": _settings(topic) | _BINDING}
+    servers = made["servers"].values()
+    made["servers"] = {f"kafka-{number}": server for number, server in enumerate(servers, 1)}
+    made["components"] |= {"messages": messages, "schemas": schemas}
+    return made
+
+
+def _message(
+    event: type[Event], schemas: dict[str, Any], examples: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The message of an event; what its schema refers to is added to ``schemas``.
+
+    A reference is looked up from the root of the document, so the schema cannot keep its own ``$defs``.
+    """
+    payload = event.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}")
+    schemas |= payload.pop("$defs", {})
+    message = {
+        "name": event.TYPE,
+        "summary": (event.__doc__ or "").partition("\n")[0],
+        "headers": _reference("components", "schemas", "Envelope"),
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": payload | {"title": event.TYPE},
+        },
+        "bindings": {"kafka": {"key": _key(event.TOPIC)} | _BINDING},
+    }
+    return message | ({"examples": [{"payload": example} for example in examples]} if examples else {})
+
+
+def _key(topic: Topic) -> dict[str, Any]:
+    name = TOPICS[topic].key
+    return {"type": "string", "title": name} | ({"format": "uuid"} if name in _UUIDS else {})
+
+
+_UUIDS = ("session_id", "resource_id")
+
+
+def _settings(topic: Topic) -> dict[str, Any]:
+    config = TOPICS[topic].broker_config
+    configuration: dict[str, Any] = {"cleanup.policy": [config["cleanup.policy"]]}
+    if "retention.ms" in config:
+        configuration["retention.ms"] = int(config["retention.ms"])
+    return {"partitions": TOPICS[topic].partitions, "topicConfiguration": configuration}
+
+
+def _reference(*path: str) -> dict[str, str]:
+    return {"$ref": "#/" + "/".join(path)}

@@ -1,0 +1,184 @@
+"""FastStream as this system needs it: what it cannot do by itself, each with the reason.
+
+The rest is FastStream's own: it polls, calls the handlers by their annotations, commits, and documents. Read
+in version 0.7.8.
+
+- It decodes headers outside the handler and without care: one that is not UTF-8, or null, loses its record
+  and the batch around it, whatever the acknowledgement policy (issue 2458). :func:`_parse` keeps headers from
+  it, and :func:`_decode` gives a value for each record and never raises: to park one is the consumer's work.
+- ``NACK_ON_ERROR`` seeks back at once, without delay or limit. The consumer pauses before it raises
+  ``NackMessage``, the one exception that FastStream does not log with its traceback, which quotes data.
+- A batch cannot be handled in parts: to find the one poisonous event, the handler is called again for each
+  record, in a transaction of its own. So transaction, inbox, parking and pause are no chain of middlewares
+  around a message that is the whole batch, but one :class:`Consumer`, which a redrive and a rebuild use
+  without a broker, and one middleware that leads to it.
+- The policy must stand on the router: set on the broker, routers' subscribers silently ignore it.
+- Subscribers start one after the other, and are kept in a set without order.
+"""
+
+import asyncio
+import copy
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
+from typing import Any, cast
+
+from aiokafka import ConsumerRecord
+from faststream import AckPolicy, BaseMiddleware, ContextRepo
+from faststream.kafka import KafkaBroker, KafkaMessage, KafkaRouter
+from faststream.message import StreamMessage
+
+from shared import clock
+from shared.database import Database
+from shared.events import EVENTS
+from shared.events.cloudevents import Received, Record
+from shared.events.topics import Topic
+from shared.messaging import header_names
+from shared.messaging.broker import KafkaSettings, security_of
+from shared.messaging.consumer import BATCH, Consumer, Delivery, read
+from shared.messaging.router import Router
+
+GRACEFUL_SECONDS = 15.0
+"""How long a stop waits for the batch in hand."""
+_LOG_APPEND_TIME = 1
+
+Records = tuple["ConsumerRecord[Any, Any]", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a broker that has nothing new is asked, in milliseconds.
+
+    aiokafka has one fetch at a time in the hands of a broker, and does not ask for partitions whose records
+    it still held when that one left: they wait for it to come back, at most ``fetch_wait``. After an empty
+    poll FastStream sleeps ``poll_wait``.
+    """
+
+    fetch_wait: int
+    poll_wait: int
+
+
+AWAITED = Pace(fetch_wait=50, poll_wait=25)
+UNHURRIED = Pace(fetch_wait=500, poll_wait=200)
+"""Each topic has a consumer of its own; asking for all so often cost idle services half as much again."""
+
+
+class _Broker(KafkaBroker):
+    """Starts its subscribers together: each waits for its group, and some brokers take 5 s over that."""
+
+    async def start(self) -> None:
+        await self.connect()
+        await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
+        self.running = True
+
+
+def new_broker(
+    settings: KafkaSettings, router: Router, database: Database, context: ContextRepo
+) -> tuple[KafkaBroker, list[Consumer]]:
+    """FastStream's broker for a service, not connected, and the consumers of its topics.
+
+    It publishes nothing, the relay does; its publishers say in its document what the service publishes.
+    """
+    header_names.tolerate()
+    consumers = [Consumer(subscription, database, context) for subscription in router.subscriptions.values()]
+    broker = _Broker(
+        settings.servers,
+        client_id=router.service,
+        context=context,
+        security=security_of(settings),
+        routers=[_subscribed(consumer, router, settings) for consumer in consumers],
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        graceful_timeout=GRACEFUL_SECONDS,
+        description="Kafka",
+        logger=logging.getLogger("faststream"),
+        # "Received" and "Processed" for each batch: silent unless somebody asks for it.
+        log_level=logging.DEBUG,
+    )
+    for topic in Topic:
+        if topic.publisher == router.service:
+            published = [event for event in EVENTS if event.TOPIC is topic]
+            broker.publisher(topic, title=topic, schema=reduce(or_, published))
+    return broker, consumers
+
+
+def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> KafkaRouter:
+    subscription = consumer.subscription
+    pace = AWAITED if subscription.awaited else UNHURRIED
+
+    def middleware(message: Any, /, *, context: ContextRepo) -> _Take:
+        return _Take(message, context=context, consumer=consumer)
+
+    kafka = KafkaRouter(
+        ack_policy=AckPolicy.NACK_ON_ERROR, parser=_parse, decoder=_decode, middlewares=[middleware]
+    )
+    consumer.subscriber = kafka.subscriber(
+        subscription.topic,
+        batch=True,
+        group_id=router.group_id(subscription.topic),
+        group_instance_id=settings.kafka_group_instance_id,
+        auto_offset_reset="earliest",
+        # What a portal took back by aborting its transaction was never asked.
+        isolation_level="read_committed",
+        max_records=BATCH,
+        fetch_max_wait_ms=pace.fetch_wait,
+        batch_timeout_ms=pace.poll_wait,
+        session_timeout_ms=10_000,
+        no_reply=True,
+        title=subscription.topic,
+    )
+    consumer.subscriber(subscription.handler)
+    return kafka
+
+
+class _Take(BaseMiddleware[Any, Any]):
+    """Has a batch taken in by its consumer, which calls the handler with what is left of it."""
+
+    def __init__(self, message: Any, /, *, context: ContextRepo, consumer: Consumer) -> None:
+        super().__init__(message, context=context)
+        self._consumer = consumer
+
+    async def consume_scope(
+        self, call_next: Callable[[StreamMessage[Any]], Awaitable[Any]], msg: StreamMessage[Any]
+    ) -> None:
+        async def handler(events: list[Received[Any]]) -> int | None:
+            async def decoder(_message: object) -> list[Received[Any]]:
+                return events
+
+            part = copy.copy(msg)
+            part.set_decoder(decoder)
+            effects: int | None = await call_next(part)
+            return effects
+
+        await self._consumer.take(cast("list[Delivery]", await msg.decode()), handler)
+
+
+async def _parse(records: Records, original: Callable[[Records], Awaitable[KafkaMessage]]) -> KafkaMessage:
+    message = await original((replace(records[0], headers=()),))
+    message.raw_message = records
+    return message
+
+
+async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]]) -> list[Delivery]:
+    read_at = clock.now()
+    return [
+        read(record_of(raw, read_at))
+        for raw in cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message)
+    ]
+
+
+def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
+    """What we keep of aiokafka's record."""
+    stamped = raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        headers=tuple(raw.headers),
+        received_at=datetime.fromtimestamp(raw.timestamp / 1000, UTC) if stamped else read_at,
+    )

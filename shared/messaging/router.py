@@ -1,0 +1,107 @@
+"""What a service listens to: its handlers, each with the topic that it reads and the events that it takes."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from faststream import Context
+
+from shared.database import Transaction
+from shared.events import EVENTS, Event
+from shared.events.cloudevents import Received
+from shared.events.topics import Topic
+
+Tx = Annotated[Transaction, Context("tx")]
+"""A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
+
+Handler = Callable[..., Awaitable[int | None]]
+"""Takes a batch in; may say how many of it had an effect, when it is not all."""
+H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One topic of a service: ``handler`` takes the events of ``types``; those ``for_later`` are parked.
+
+    Other types of the topic do not concern the service and are ignored. See :meth:`Router.subscriber`.
+    """
+
+    topic: Topic
+    handler: Handler
+    types: tuple[type[Event], ...]
+    for_later: tuple[type[Event], ...] = ()
+    own_inbox: bool = False
+    awaited: bool = False
+
+    @property
+    def events(self) -> list[type[Event]]:
+        """The events of the topic that do not get lost: those of ``types`` and those ``for_later``."""
+        return [
+            event
+            for event in EVENTS
+            if event.TOPIC is self.topic and issubclass(event, (*self.types, *self.for_later))
+        ]
+
+
+class Router:
+    """Everything that one service listens to. ``handlers.py`` of each service fills one."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.subscriptions: dict[Topic, Subscription] = {}
+
+    def subscriber(
+        self,
+        topic: Topic,
+        *,
+        for_later: Sequence[type[Event]] = (),
+        own_inbox: bool = False,
+        awaited: bool = False,
+    ) -> Callable[[H], H]:
+        """Register ``on_…(tx: Tx, events: list[Received[A | B]])``: it takes the events A and B of ``topic``.
+
+        It is called with a batch, in order, inside one transaction; FastStream fills in its other parameters.
+        Requests of the types ``for_later`` must be answered, but only by a later version: they are parked,
+        and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops what comes
+        twice, by what it keeps of each event, and has no use for the inbox. ``awaited``: somebody waits for
+        the effect, so the broker is asked often.
+        """
+
+        def register(handler: H) -> H:
+            types = _events_taken_by(handler)
+            self._add(Subscription(topic, handler, types, tuple(for_later), own_inbox, awaited))
+            return handler
+
+        return register
+
+    def park(self, topic: Topic, *types: type[Event]) -> None:
+        """Listen to a topic only to keep its ``types`` for a later version, in the parking lot."""
+        self._add(Subscription(topic, _takes_nothing, (), types))
+
+    def group_id(self, topic: Topic) -> str:
+        """One group per service and topic: a rebalance of one does not stop the others."""
+        return f"{self.service}.{topic}"
+
+    def _add(self, subscription: Subscription) -> None:
+        if subscription.topic in self.subscriptions:
+            raise ValueError(f"{subscription.topic} has a handler already: one consumer group per topic")
+        self.subscriptions[subscription.topic] = subscription
+
+
+async def _takes_nothing(_tx: Tx, received: list[Received[Event]]) -> None:
+    raise AssertionError(f"{len(received)} events for a topic without a handler")
+
+
+def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:
+    """A and B of a parameter ``list[Received[A | B]]``. Raises ``TypeError`` where there is none."""
+    for annotation in get_type_hints(handler).values():
+        if get_origin(annotation) is list and get_origin(item := get_args(annotation)[0]) is Received:
+            return tuple(_members(get_args(item)[0]))
+    raise TypeError(f"{handler.__qualname__} has no parameter list[Received[…]] that says what it takes")
+
+
+def _members(annotation: Any) -> list[type[Event]]:
+    if get_origin(annotation) in (Union, UnionType):
+        return [event for member in get_args(annotation) for event in _members(member)]
+    return [annotation]

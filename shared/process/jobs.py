@@ -1,0 +1,61 @@
+"""What the clock triggers: jobs that a process calls again and again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge
+
+from shared import clock
+from shared.database import Database, is_temporary
+from shared.messaging import dead_letters, inbox, outbox
+
+log = logging.getLogger(__name__)
+
+FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
+DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
+UNSENT = Gauge("parcours_outbox_unsent", "Events that wait to be published.")
+UNSENT_AGE = Gauge("parcours_outbox_oldest_seconds", "Age of the oldest event that waits to be published.")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``run`` is called, then again after ``every`` seconds, or after as many as it returns, if fewer."""
+
+    name: str
+    every: float
+    run: Callable[[], Awaitable[float | None]]
+
+
+async def repeat(job: Job, stopping: asyncio.Event) -> None:
+    """Run a job until ``stopping`` is set. A run that fails is counted, logged, and followed by the next."""
+    while not stopping.is_set():
+        wanted: float | None = None
+        try:
+            wanted = await job.run()
+        except Exception as error:
+            FAILURES.labels(job.name).inc()
+            if is_temporary(error):
+                log.warning("The job %s failed (%s) and is tried again", job.name, type(error).__name__)
+            else:
+                log.exception("The job %s failed and is tried again", job.name)
+        await clock.pause(stopping, job.every if wanted is None else min(wanted, job.every))
+
+
+def housekeeping(database: Database) -> tuple[Job, ...]:
+    """The jobs of every service: delete old rows of inbox and outbox, measure what waits."""
+
+    async def purge() -> None:
+        async with database.quiet_transaction() as tx:
+            await inbox.purge(tx)
+            await outbox.purge(tx)
+
+    async def measure() -> None:
+        async with database.quiet_transaction() as tx:
+            waiting, age = await outbox.unsent(tx)
+            DEAD_LETTERS.set(await dead_letters.count_parked(tx))
+        UNSENT.set(waiting)
+        UNSENT_AGE.set(age)
+
+    return Job("purge", 3600, purge), Job("measure", 10, measure)

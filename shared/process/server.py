@@ -1,0 +1,44 @@
+"""The HTTP server of a process: its socket, and uvicorn without a life of its own."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class CannotListen(Exception):
+    """The port cannot be used; the message says why and which setting names another."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its own ideas about signals: the process stops its parts in order itself."""
+
+    def __init__(self, api: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                api, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=5
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """A socket that listens. Raises :class:`CannotListen`; ``setting`` is where the port comes from."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(
+            f"Port {port} on {host} cannot be used ({reason}). "
+            f"Stop what uses it, or set {setting} to another."
+        ) from error
+    return listener

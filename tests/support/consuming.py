@@ -1,0 +1,46 @@
+"""Events as a consumer takes them, without a broker."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from faststream import ContextRepo
+
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.cloudevents import Received, Record
+from shared.events.topics import Topic
+from shared.messaging.consumer import Consumer
+from shared.messaging.router import Router
+from tests.support.builders import headers
+
+
+def a_record(event: Event, event_id: UUID | None = None, received_at: datetime | None = None) -> Record:
+    """The record that carries an event."""
+    return Record(
+        topic=event.TOPIC,
+        partition=0,
+        offset=0,
+        key=event.key.encode(),
+        value=event.model_dump_json().encode(),
+        headers=tuple(headers(event.TYPE, event_id=event_id, source="/tests")),
+        received_at=received_at or clock.now(),
+    )
+
+
+def received(
+    event: Event, event_id: UUID | None = None, received_at: datetime | None = None
+) -> Received[Any]:
+    """An event as it was read from its record."""
+    event_id = event_id or uuid4()
+    return Received(event, event_id, "/tests", a_record(event, event_id, received_at))
+
+
+async def take(
+    router: Router, database: Database, deliveries: Sequence[Received[Any]], **context: object
+) -> None:
+    """Have events of one topic taken in, in one batch, by the service whose ``router`` it is."""
+    (topic,) = {delivery.topic for delivery in deliveries}
+    await Consumer(router.subscriptions[Topic(topic)], database, ContextRepo(context)).take(deliveries)
