@@ -10,8 +10,9 @@ from local.demo.day import Day, Say
 from local.demo.observed import is_empty
 from local.demo.summary import summary
 from local.failures import LocalStackError
+from local.folder import remove_data
 from local.running import OFFER_DAY, signals_interrupt
-from local.stack import Stack, StackOptions, remove_data
+from local.stack import Stack, StackOptions
 
 # A rehearsal is more impatient than the day it rehearses.
 IMPATIENCE = {

@@ -22,8 +22,9 @@ from local import unprivileged
 from local.failures import LocalStackError
 from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
+from local.servers import KAFKA_PORT, MAILBOX_PORT, SMTP_PORT
 from local.services import STANDARD_PORTS
-from local.stack import KAFKA_PORT, MAILBOX_PORT, SMTP_PORT, Stack, StackOptions
+from local.stack import Stack, StackOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -1,0 +1,88 @@
+"""The folder of a stack, usually `.local`: its lock, its logs, its data, its `stack.json`."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from local import unprivileged
+from local.credentials import write_privately
+from local.failures import LocalStackError
+
+
+class Folder:
+    """Everything of a stack is in `path`, but for the databases and Kafka's records, which are in `data`."""
+
+    def __init__(self, path: Path, data: Path | None) -> None:
+        self.path = path.absolute()
+        self.data = (data or path).absolute()
+        self.description = self.path / "stack.json"
+        self._lock: IO[str] | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether it is ours."""
+        return self._lock is not None
+
+    def take(self) -> None:
+        """Keep other stacks out. Raises `LocalStackError` when one is in it, or it cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise LocalStackError(
+                f"{self.path} cannot be written ({error.strerror}): "
+                "it may belong to another user who ran the stack; run as that user or remove it"
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "?"
+            lock.close()
+            raise LocalStackError(
+                f"another stack runs in this folder (process {owner}): stop it with Ctrl-C or kill {owner}"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+        self.description.unlink(missing_ok=True)  # of one that was killed
+
+    def release(self) -> None:
+        """Let it go."""
+        if self._lock is not None:
+            self.description.unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
+    def log(self, part: str, number: int = 1) -> Path:
+        """Return the log of a part's process."""
+        return self.path / "logs" / f"{part}-{number}.log"
+
+    def set_logs_aside(self) -> None:
+        """Move the logs of the run before to `logs/previous`: logs are those of one run."""
+        previous = self.path / "logs" / "previous"
+        shutil.rmtree(previous, ignore_errors=True)
+        previous.mkdir(parents=True)
+        for log in previous.parent.glob("*.log"):
+            log.rename(previous / log.name)
+
+    def empty_data(self) -> None:
+        """Remove databases and records; never the folder itself."""
+        if self.data == self.path:
+            raise ValueError("a fresh stack needs a data folder of its own")
+        remove_data(self.data)
+
+    def describe(self, description: Mapping[str, object]) -> None:
+        """Write `stack.json`."""
+        write_privately(self.description, json.dumps(description, indent=2) + "\n")
+
+
+def remove_data(data: Path) -> None:
+    """Remove the databases and records of a stack that is stopped, wherever they are."""
+    unprivileged.remove_data(data / "postgres")
+    shutil.rmtree(data, ignore_errors=True)
