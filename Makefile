@@ -28,7 +28,7 @@ help: ## Print this list (the default)
 # ---------------------------------------------------------------------------------------------- use it
 
 .PHONY: demo
-demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check the books, stop
+demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check every seat and mail, stop
 	$(PY) -m local demo $(stack-options)
 
 .PHONY: run

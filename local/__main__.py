@@ -47,7 +47,7 @@ def run_stack(broker: Broker = "embedded", scale: Scale = "", directory: Directo
 
 @cli.command("demo")
 def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
-    """Play a day of enrolments on databases of its own, check the model, write .local/demo.json and stop."""
+    """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json."""
     raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
 
 

@@ -49,8 +49,10 @@ def demo(options: StackOptions, say: Say) -> int:
             return 130
     if agreed:
         remove_data(options.directory / "demo")
-    verdict = "Every seat and every mail is accounted for" if agreed else "THE BOOKS DO NOT AGREE"
-    say(f"{verdict}: {options.directory / 'demo.json'}")
+    result = (
+        "Every seat and every mail is accounted for" if agreed else "SEATS OR MAILS ARE NOT ACCOUNTED FOR"
+    )
+    say(f"{result}: {options.directory / 'demo.json'}")
     return 0 if agreed else 1
 
 

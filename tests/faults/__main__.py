@@ -1,8 +1,8 @@
-"""``make faults``: the demonstration while its processes are killed, and its books after it.
+"""``make faults``: the demonstration while its processes are killed; it must come out as without.
 
 Once the portals publish, something dies every few seconds: enrolment by SIGKILL, Postgres and (on Apache
 Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave
-a mail *ambiguous*, which the books of the demonstration cannot judge; ``tests/integration/notifier`` proves
+a mail *ambiguous*, of which the demonstration's model cannot know; ``tests/integration/notifier`` proves
 that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
 """
@@ -31,7 +31,6 @@ LAST_FAULT_SECONDS = 40.0
 def main() -> int:
     """Play with faults; returns the exit code."""
     arguments = _arguments()
-    dice = random.Random(arguments.seed)
     LOCAL.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="parcours-faults-") as folder:
         directory = Path(folder) / "local"
@@ -39,26 +38,29 @@ def main() -> int:
         command += ["--scale", "enrolment=2 notifier=2"]
         demo = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
         publishing = threading.Event()
-        threading.Thread(target=_repeat, args=(demo, publishing), daemon=True).start()
+        threading.Thread(target=_print_output, args=(demo, publishing), daemon=True).start()
         publishing.wait()
-        faults = _harass(demo, directory / "stack.json", dice, with_broker=arguments.broker == "kafka")
-        code = demo.wait()
-        books = directory / "demo.json"
-        result = json.loads(books.read_text()) if books.exists() else {}
+        choices = random.Random(arguments.seed)
+        faults = _cause_faults(
+            demo, directory / "stack.json", choices, with_broker=arguments.broker == "kafka"
+        )
+        exit_code = demo.wait()
+        figures = directory / "demo.json"
+        result = json.loads(figures.read_text()) if figures.exists() else {}
     report = {
         "seed": arguments.seed,
         "broker": arguments.broker,
         "faults": faults,
-        "exit_code": code,
+        "exit_code": exit_code,
         **result,
     }
     (LOCAL / "faults.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(f"seed {arguments.seed}: {sum(faults.values())} faults {dict(faults)}, exit code {code}")
-    return code if faults else 1
+    print(f"seed {arguments.seed}: {faults.total()} faults {dict(faults)}, exit code {exit_code}")
+    return exit_code if faults else 1
 
 
-def _repeat(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:
-    """Say what the demonstration says, and when its portals have begun to publish."""
+def _print_output(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:
+    """Print what the demonstration prints; set the event when its portals have begun to publish."""
     assert demo.stdout is not None
     for line in demo.stdout:
         print(line, end="", flush=True)
@@ -67,31 +69,29 @@ def _repeat(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:
     publishing.set()
 
 
-def _harass(
-    demo: "subprocess.Popen[str]", description: Path, dice: random.Random, *, with_broker: bool
+def _cause_faults(
+    demo: "subprocess.Popen[str]", description: Path, choices: random.Random, *, with_broker: bool
 ) -> Counter[str]:
-    """Kill things while the demonstration runs; returns how often which."""
+    """Kill processes while the demonstration runs; return how many of each part."""
     faults: Counter[str] = Counter()
     once = ["postgres", "kafka"] if with_broker else ["postgres"]
-    last = time.monotonic() + LAST_FAULT_SECONDS
-    while demo.poll() is None and time.monotonic() < last:
-        time.sleep(dice.uniform(*PAUSE_SECONDS))
+    end = time.monotonic() + LAST_FAULT_SECONDS
+    while demo.poll() is None and time.monotonic() < end:
+        time.sleep(choices.uniform(*PAUSE_SECONDS))
         if not description.exists():
             break
         pids = json.loads(description.read_text())["pids"]
-        part = (
-            once.pop()
-            if once and dice.random() < 0.3
-            else dice.choice(["catalogue", "enrolment", "notifier"])
-        )
-        if pids[part]:
-            how = signal.SIGTERM if part in ("catalogue", "notifier") else signal.SIGKILL
-            try:
-                os.kill(dice.choice(pids[part]), how)
-            except ProcessLookupError:  # it is just being started again
-                continue
-            faults[part] += 1
-            print(f"        {how.name} to {part}", flush=True)
+        is_server = once and choices.random() < 0.3
+        part = once.pop() if is_server else choices.choice(["catalogue", "enrolment", "notifier"])
+        if not pids[part]:
+            continue
+        signal_number = signal.SIGTERM if part in ("catalogue", "notifier") else signal.SIGKILL
+        try:
+            os.kill(choices.choice(pids[part]), signal_number)
+        except ProcessLookupError:  # it is just being started again
+            continue
+        faults[part] += 1
+        print(f"        {signal_number.name} to {part}", flush=True)
     return faults
 
 
