@@ -5,6 +5,7 @@ never a person; whoever holds it may do the one thing that it is for, until it e
 nothing: mail scanners open links.
 """
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 
@@ -88,7 +89,10 @@ class Links:
     """Signs and reads. ``keys``: the last signs, all are accepted. ``bases``: where each page is."""
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
-        self._serializers = {purpose: URLSafeSerializer(keys, salt=purpose.name) for purpose in Purpose}
+        sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 unless told
+        self._serializers = {
+            purpose: URLSafeSerializer(keys, salt=purpose.name, signer_kwargs=sha256) for purpose in Purpose
+        }
         self._bases = bases
 
     def url(self, purpose: Purpose, *about: str, until: datetime) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import idna
+
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
@@ -66,7 +68,8 @@ def wire_address(address: str) -> str:
     """
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     try:
-        wire = f"{local}@{domain.encode('idna').decode()}"
+        # IDNA 2008: Python's own codec is that of 2003, and makes another domain of one with an ß.
+        wire = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
         octets = len(local.encode())
     except UnicodeError:
         raise UnsendableAddress("this is not an address") from None
@@ -84,7 +87,8 @@ def ascii_address(address: str) -> str:
 
 
 _ADDRESS = re.compile(
-    r'[^\s@<>()\[\],;:\\"\x00-\x20\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+@[A-Za-z0-9._-]+'
+    r'[^\s@<>()\[\],;:\\"\x00-\x20\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+'
+    r"@[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
 )
 
 

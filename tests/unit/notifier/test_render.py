@@ -168,9 +168,18 @@ def test_a_mail_has_the_headers_of_an_automatic_message() -> None:
     assert "List-Unsubscribe" not in message  # only for subscriptions (DOMAIN.md, Mails)
 
 
-def test_a_domain_with_accents_goes_out_in_its_ascii_form() -> None:
-    outgoing = a_renderer().render(a_mail(Template.CONFIRMED, address="zoe@mairie-évry.fr"), a_session())
-    assert outgoing.recipient == "zoe@xn--mairie-vry-h7a.fr"
+@pytest.mark.parametrize(
+    ("domain", "on_the_wire"),
+    [
+        ("mairie-évry.fr", "xn--mairie-vry-h7a.fr"),
+        ("MAIRIE-ÉVRY.fr", "xn--mairie-vry-h7a.fr"),
+        ("straße.de", "xn--strae-oqa.de"),  # by the IDNA of 2003 it was another's: strasse.de
+        ("Ville_Exemple.fr", "Ville_Exemple.fr"),
+    ],
+)
+def test_a_domain_with_accents_goes_out_in_its_ascii_form(domain: str, on_the_wire: str) -> None:
+    outgoing = a_renderer().render(a_mail(Template.CONFIRMED, address=f"zoe@{domain}"), a_session())
+    assert outgoing.recipient == f"zoe@{on_the_wire}"
 
 
 @pytest.mark.parametrize(
@@ -185,6 +194,12 @@ def test_a_domain_with_accents_goes_out_in_its_ascii_form() -> None:
         "@b.fr",
         "a",
         "a@b c.fr",
+        "a@b..fr",
+        "a@é..fr",
+        "a@\ud800é.fr",
+        f"a@{'b' * 64}.fr",
+        f"a@{'é' * 64}.fr",
+        "a@☃.fr",
     ],
 )
 def test_an_address_that_smtp_cannot_say_is_not_sendable(address: str) -> None:
