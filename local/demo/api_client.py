@@ -10,7 +10,7 @@ from local.failures import LocalStackError
 
 
 class ApiClient:
-    """One service's API. What it refuses is a `LocalStackError`."""
+    """One service's API. What it refuses or does not answer is a `LocalStackError`."""
 
     def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -24,15 +24,18 @@ class ApiClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            # A service that died is back in a few seconds: try again, as any client would.
-            transport=httpx.AsyncHTTPTransport(retries=6),
+            # A service that died is back in some seconds: try again, for half a minute, as any client would.
+            transport=httpx.AsyncHTTPTransport(retries=7),
             trust_env=False,
         ) as client:
             yield cls(service, client)
 
     async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what a request is answered."""
-        answer = await self._client.request(method, path, json=body)
+        try:
+            answer = await self._client.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise LocalStackError(f"the {self._service} did not answer {method} {path}: {error}") from error
         if answer.is_error:
             raise LocalStackError(
                 f"the {self._service} refused {method} {path} with {answer.status_code}: {answer.text[:500]}"

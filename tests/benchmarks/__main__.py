@@ -23,7 +23,7 @@ from tests.benchmarks import decisions, in_checkout, mails
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import Checkout, Servers, sink_program
 
-PARTS = ("decisions", "mails", "latency", "pages")
+PARTS = ("decisions", "mails", "latency", "pages", "stack")
 Measurement = Callable[[], dict[str, float]]
 
 
@@ -83,9 +83,15 @@ def _measurements(
             return services | {CEILING: partial(_run, mails.measure_plain)}
         case "latency":
             options = [f"on_kafka={json.dumps(broker == 'kafka')}", "SECONDS=10"]
-        case _:
+        case "pages":
             options = ["REQUESTS=60"]
-    return {who: partial(_in, checkout, part, *options) for who, checkout in checkouts.items()}
+        case _:
+            options = []
+    return {
+        who: partial(_in, checkout, part, *options)
+        for who, checkout in checkouts.items()
+        if checkout.has_benchmark(part)
+    }
 
 
 def _measure(part: str, measurements: Mapping[str, Measurement], rounds: int, figures: Figures) -> None:

@@ -1,4 +1,4 @@
-"""Run ``latency`` or ``pages`` of the version in the working directory, and print what it measured as JSON.
+"""Run a part of the benchmark of the version in the working directory; print what it measured as JSON.
 
 ``python in_checkout.py latency on_kafka=true SECONDS=10``: names in capitals are constants of the module.
 """

@@ -46,6 +46,10 @@ class Checkout:
 
     directory: Path = HERE
 
+    def has_benchmark(self, part: str) -> bool:
+        """Say whether this version knows the part; an older one may not."""
+        return (self.directory / "tests" / "benchmarks" / f"{part}.py").exists()
+
     def command(self, program: str, *arguments: str) -> list[str]:
         """Python with a module, or with a file."""
         return [sys.executable, *(["-m"] if not program.endswith(".py") else []), program, *arguments]

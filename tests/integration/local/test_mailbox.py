@@ -3,7 +3,6 @@
 import asyncio
 import re
 import smtplib
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -66,21 +65,16 @@ async def test_two_thousand_mails_over_eight_connections_are_all_kept_once_and_l
                 await client.sendmail("a@b.fr", [f"agent-{number}@ville.fr"], content % (number, number))
 
     with MailboxServer.start(tmp_path / "mailbox") as server:
-        began = time.monotonic()
         await asyncio.gather(*(connection(server, range(first, 2_000, 8)) for first in range(8)))
-        seconds = time.monotonic() - began
 
         files = server.mails()
         numbers = {re.search(rb"Convocation (\d+)", file.read_bytes()).group(1) for file in files}  # type: ignore[union-attr]
         assert len(files) == len(numbers) == 2_000
         assert list(server.directory.glob(".*")) == [], "no half-written mail"
 
-        began = time.monotonic()
         listed = page(server, "/", q="convocation", page="40")
         assert "Page 40 sur 40" in listed.text
         assert "2\N{NARROW NO-BREAK SPACE}000 courriels" in listed.text
-        assert time.monotonic() - began < 2
-        assert seconds < 10, "far below this on an idle machine: see the benchmarks"
 
         # The index is rebuilt from the files.
         server.restart()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,9 +195,3 @@ def test_as_root_data_of_an_ordinary_user_is_run_by_that_user(directory: Path, t
 
     with PostgresServer.start(directory) as server:
         assert psutil.Process(server.pid).username() == nobody.name
-
-
-def test_a_fresh_database_takes_less_than_a_second(postgres: PostgresServer) -> None:
-    began = time.monotonic()
-    postgres.fresh_database()
-    assert time.monotonic() - began < 1
