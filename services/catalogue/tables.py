@@ -66,7 +66,7 @@ class OfferRow(_Row, table=True):
 
 
 class ThemeRow(_Row, table=True):
-    """A word that offers and resources share, and to which one may subscribe."""
+    """A theme that offers and resources share, and to whose replays one may subscribe."""
 
     __tablename__ = "theme"
 
@@ -175,7 +175,7 @@ class ResourceRow(_Row, table=True):
 
 
 class BespokeRequestRow(_Row, table=True):
-    """What an authority asked of a delegation, and where it stands. Names people until they are forgotten."""
+    """A bespoke request of an authority, and its answer. Names people until they are forgotten."""
 
     __tablename__ = "bespoke_request"
     __table_args__ = (

@@ -36,7 +36,19 @@ def test_every_import_keeps_the_contracts() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-ROOMS = ("__main__", "app", "handlers", "api", "pages", "jobs", "store", "rules", "tables", "settings")
+ROOMS = (
+    "__main__",
+    "app",
+    "handlers",
+    "api",
+    "pages",
+    "jobs",
+    "service",
+    "store",
+    "rules",
+    "tables",
+    "settings",
+)
 FORBIDDEN_TO_RULES = next(
     contract["forbidden_modules"]
     for contract in PROJECT["tool"]["importlinter"]["contracts"]
@@ -80,7 +92,9 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.notifier.app", "local", "Only local and tests import local"),
         ("shared.database", "local", "Only local and tests import local"),
         ("services.notifier.delivery", "services.notifier.render", None),
-        ("services.catalogue.handlers", "services.catalogue.store, services.catalogue.rules", None),
+        ("services.catalogue.handlers", "services.catalogue.service, services.catalogue.rules", None),
+        ("services.catalogue.handlers", "services.catalogue.store", "ask the service, never the store"),
+        ("services.catalogue.pages", "services.catalogue.store", "ask the service, never the store"),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),
     ],

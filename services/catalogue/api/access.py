@@ -1,4 +1,4 @@
-"""Who asks, what they may see and touch, and where the answers are."""
+"""Who sends a request, what they may see and change, and what they have read already."""
 
 import re
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
     Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE: organiser or admin.")),
 ]
-"""Only tells OpenAPI that a token is taken; who it belongs to is found out by ``requires``."""
+"""Documents in OpenAPI that a token is taken; whose it is, ``requires`` finds out."""
 
 _check = requires(Role.ORGANISER)
 _known = requires(*Role)
@@ -43,10 +43,10 @@ def _if_match(
         str | None, Header(description="The ETag of what was read: 412 when it was decided otherwise since.")
     ] = None,
 ) -> frozenset[str] | None:
-    """The tags that are asked for; None where any will do. A weak tag matches nothing (RFC 9110, 13.1.1).
+    """The tags that may be changed; None where any may. A weak tag matches nothing (RFC 9110, 13.1.1).
 
-    Of a tag, what is behind the dot tells bodies apart that no decision does: how full a session is, what the
-    clock says. It keeps nobody from deciding.
+    The part of a tag behind its dot changes without a decision (how full a session is, what the clock says),
+    and is left out: it keeps nobody from deciding.
     """
     if if_match is None or if_match.strip() == "*":
         return None

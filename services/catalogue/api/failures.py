@@ -42,11 +42,11 @@ def _not_yours(error: NotYours) -> Problem:
 def _impossible(error: Impossible) -> Problem:
     errors = [
         {
-            "field": f"body.{problem.field}" if problem.field else "",
-            **({"code": problem.refusal.value} if problem.refusal else {}),
-            "message": problem.detail,
+            "field": f"body.{reason.field}" if reason.field else "",
+            **({"code": reason.code.value} if reason.code else {}),
+            "message": reason.detail,
         }
-        for problem in error.problems
+        for reason in error.reasons
     ]
     status, title = (409, "Not possible now") if error.for_now else (422, "The request is not valid")
     return Problem(status, title, str(error), errors=errors)

@@ -31,7 +31,7 @@ def resource(resource: Resource, response: Response) -> ResourceBody:
 
 
 def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
-    """The body, to be kept and asked for again each time; or 304 for who has it already."""
+    """The body, to be revalidated each time; or 304 for who has it already."""
     response.headers["Cache-Control"] = "no-cache"
     if not has_it(if_none_match, response.headers["etag"]):
         return body

@@ -46,7 +46,7 @@ class ReservedSeatsEntry(_Strict):
 
 
 class SessionEntry(Sourced, TermsEntry, extra="forbid"):
-    """A session. ``key`` tells it from the offer's others, for ever: its id is made of it."""
+    """A session. ``key`` never changes: the session's id is made of it and of the offer's."""
 
     key: Slug
     organiser: Delegation

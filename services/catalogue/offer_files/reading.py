@@ -1,4 +1,4 @@
-"""The folder of the offer read, or every fault found in it, in the words of the file."""
+"""Reads the folder of the offer, or says every fault in it by file, entry and field."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -80,7 +80,7 @@ _NAMED_BY = {
 
 
 def _entry(raw: Any, location: Sequence[str | int]) -> str:
-    """Where a fault is, in the words of the file: ``, offer x, session y: field``."""
+    """Where a fault is: ``, offer x, session y: field``."""
     names, fields = "", []
     list_name = None
     for step in location:
@@ -152,6 +152,6 @@ def _unknown_themes(themes: Iterable[str], known: set[str], where: str) -> Itera
 
 def _impossible(offer: OfferFiles) -> Iterator[str]:
     for entry in offer.sessions:
-        for problem in unpublishable(entry.session.plan, entry.session.format):
-            field = f"{problem.field}: " if problem.field else ""
-            yield f"{entry.where}: {field}{problem.detail}"
+        for reason in unpublishable(entry.session.plan, entry.session.format):
+            field = f"{reason.field}: " if reason.field else ""
+            yield f"{entry.where}: {field}{reason.detail}"

@@ -8,34 +8,34 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.catalogue.rules.refusals import Refusal
+from services.catalogue.rules.refusals import RefusalCode
 from services.catalogue.service.failures import Impossible
 
 REFUSALS = {
-    Refusal.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas\u00a0: une fin est avant son début, ou la "
+    RefusalCode.DATES_OUT_OF_ORDER: "Les dates ne se suivent pas\u00a0: une fin est avant son début, ou la "
     "clôture des inscriptions après la fin de la session.",
-    Refusal.NOT_THIS_CENTURY: "Cette date, ou une autre qui en dépend, n’est pas entre 2000 et 2100.",
-    Refusal.MODULE_OUTSIDE_SESSION: "La séance n’est pas entre le début et la fin de la session.",
-    Refusal.TOO_MANY_RESERVED_SEATS: "Il y a plus de places réservées que de places, ou la session est sans "
-    "limite de places.",
-    Refusal.DELEGATION_RESERVED_TWICE: "Cette délégation a déjà une réservation.",
-    Refusal.UNKNOWN_DELEGATION: "Cette délégation n’existe pas.",
-    Refusal.NO_PLACE: "Indiquez un lieu ou une adresse de connexion\u00a0: sans cela, une session ne peut "
-    "être publiée.",
-    Refusal.NOT_PRIVATE: "Une session sur mesure est pour une seule collectivité\u00a0: indiquez son "
+    RefusalCode.NOT_THIS_CENTURY: "Cette date, ou une autre qui en dépend, n’est pas entre 2000 et 2100.",
+    RefusalCode.MODULE_OUTSIDE_SESSION: "La séance n’est pas entre le début et la fin de la session.",
+    RefusalCode.TOO_MANY_RESERVED_SEATS: "Il y a plus de places réservées que de places, ou la session est "
+    "sans limite de places.",
+    RefusalCode.DELEGATION_RESERVED_TWICE: "Cette délégation a déjà une réservation.",
+    RefusalCode.UNKNOWN_DELEGATION: "Cette délégation n’existe pas.",
+    RefusalCode.NO_PLACE: "Indiquez un lieu ou une adresse de connexion\u00a0: sans cela, une session ne "
+    "peut être publiée.",
+    RefusalCode.NOT_PRIVATE: "Une session sur mesure est pour une seule collectivité\u00a0: indiquez son "
     "SIRET, et rien d’autre.",
-    Refusal.ALREADY_PUBLISHED: "La session est déjà publiée.",
-    Refusal.NOT_PUBLISHED: "La session n’est pas publiée.",
-    Refusal.ALREADY_CANCELLED: "La session est annulée, et le reste.",
-    Refusal.ANNOUNCED: "Une session qui a été publiée ne se supprime pas\u00a0: elle s’annule, tant qu’elle "
-    "n’est pas terminée.",
-    Refusal.SESSION_OVER: "La session est terminée\u00a0: plus rien n’en peut changer.",
-    Refusal.IN_THE_PAST: "Ce moment est passé, ou le serait\u00a0: on ne change pas le passé.",
-    Refusal.FIXED_ONCE_OPEN: "Cette règle ne change plus une fois les inscriptions ouvertes.",
-    Refusal.NOT_STARTED: "La session n’a pas commencé\u00a0: il n’y a encore rien à revoir.",
-    Refusal.NOT_ANSWERABLE: "Cette réponse n’est plus possible.",
-    Refusal.NO_SESSION: "Un accord va avec une session, et lui seul.",
-    Refusal.OF_THE_FILES: "Cette ressource vient de l’offre nationale\u00a0: elle se corrige dans les "
+    RefusalCode.ALREADY_PUBLISHED: "La session est déjà publiée.",
+    RefusalCode.NOT_PUBLISHED: "La session n’est pas publiée.",
+    RefusalCode.ALREADY_CANCELLED: "La session est annulée, et le reste.",
+    RefusalCode.ANNOUNCED: "Une session qui a été publiée ne se supprime pas\u00a0: elle s’annule, tant "
+    "qu’elle n’est pas terminée.",
+    RefusalCode.SESSION_OVER: "La session est terminée\u00a0: plus rien n’en peut changer.",
+    RefusalCode.IN_THE_PAST: "Ce moment est passé, ou le serait\u00a0: on ne change pas le passé.",
+    RefusalCode.FIXED_ONCE_OPEN: "Cette règle ne change plus une fois les inscriptions ouvertes.",
+    RefusalCode.NOT_STARTED: "La session n’a pas commencé\u00a0: il n’y a encore rien à revoir.",
+    RefusalCode.NOT_ANSWERABLE: "Cette réponse n’est plus possible.",
+    RefusalCode.NO_SESSION: "Un accord va avec une session, et lui seul.",
+    RefusalCode.OF_THE_FILES: "Cette ressource vient de l’offre nationale\u00a0: elle se corrige dans les "
     "fichiers de celle-ci.",
 }
 WRONG = "Cette valeur n’est pas valide."
@@ -99,9 +99,9 @@ def _place(path: Sequence[str]) -> str:
 def of_rules(error: Impossible) -> dict[str, str]:
     """By field, why it may not be done; "" for what is no field's."""
     complaints: dict[str, str] = {}
-    for problem in error.problems:
-        field = problem.field or ""
-        text = of_field(field.rpartition(".")[2]) if problem.refusal is None else REFUSALS[problem.refusal]
+    for reason in error.reasons:
+        field = reason.field or ""
+        text = of_field(field.rpartition(".")[2]) if reason.code is None else REFUSALS[reason.code]
         complaints.setdefault(_place(field.split(".")), text)
     return complaints
 

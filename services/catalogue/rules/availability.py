@@ -1,4 +1,4 @@
-"""What somebody who wants a seat should know: whether there is one, a line, or neither."""
+"""Whether a session has a free seat, a waiting list, or neither, for somebody who is not in it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at
-from services.catalogue.rules.refusals import Problem, Refusal, Refused
+from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
@@ -24,17 +24,17 @@ def publish(session: Session, now: datetime) -> Done | Refused:
     A session is published once, has a place or a link, and is not over yet.
     """
     if session.status is Status.CANCELLED:
-        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
+        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if session.status is Status.PUBLISHED:
-        return _refused(Refusal.ALREADY_PUBLISHED, "the session is published already")
-    problems = list(unpublishable(session.plan, session.format))
+        return _refused(RefusalCode.ALREADY_PUBLISHED, "the session is published already")
+    reasons = list(unpublishable(session.plan, session.format))
     if phase_at(session.plan, now) is Phase.OVER:
-        problems.append(Problem(Refusal.SESSION_OVER, "ends_at", "the session would be over already"))
-    return Refused(tuple(problems)) if problems else schedule(session, now)
+        reasons.append(Reason(RefusalCode.SESSION_OVER, "ends_at", "the session would be over already"))
+    return Refused(tuple(reasons)) if reasons else schedule(session, now)
 
 
 def schedule(session: Session, now: datetime) -> Done:
-    """Publish a draft without asking whether one may: the offer that is loaded may tell of the past."""
+    """Publish a draft without asking whether one may: an offer that is loaded may be of the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
     return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events))
@@ -50,19 +50,19 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
     changes nothing.
     """
     if session.status is Status.CANCELLED:
-        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled, which is final")
+        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if plan == session.plan:
         return Done(session)
-    problems = list(inconsistencies(plan, now))
+    reasons = list(inconsistencies(plan, now))
     if session.status is Status.PUBLISHED:
         if phase_at(session.plan, now) is Phase.OVER:
-            return _refused(Refusal.SESSION_OVER, "the session is over: nothing of it can change")
-        problems += [
+            return _refused(RefusalCode.SESSION_OVER, "the session is over: nothing of it can change")
+        reasons += [
             *without_place(plan),
             *not_private(plan, session.format),
             *_rewritten_past(session.plan, plan, now),
         ]
-    return Refused(tuple(problems)) if problems else amend(session, plan, now)
+    return Refused(tuple(reasons)) if reasons else amend(session, plan, now)
 
 
 def unchangeable(session: Session, now: datetime) -> frozenset[str]:
@@ -81,7 +81,7 @@ def unchangeable(session: Session, now: datetime) -> frozenset[str]:
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
-    """Give the session another plan without asking whether one may; tell of it if it is published.
+    """Give the session another plan without asking whether one may.
 
     What the clock owed before the change is announced before it. Where an instant that was announced
     moves into the future (only the loaded offer can do that), it will be announced again when it comes.
@@ -100,11 +100,13 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
 def cancel(session: Session, now: datetime) -> Done | Refused:
     """Cancel a published session that is not over. Final; the clock owes it nothing any more."""
     if session.status is Status.CANCELLED:
-        return _refused(Refusal.ALREADY_CANCELLED, "the session is cancelled already")
+        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
-        return _refused(Refusal.NOT_PUBLISHED, "a draft was never announced, so there is nothing to cancel")
+        return _refused(
+            RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to cancel"
+        )
     if phase_at(session.plan, now) is Phase.OVER:
-        return _refused(Refusal.SESSION_OVER, "the session is over: it cannot be cancelled any more")
+        return _refused(RefusalCode.SESSION_OVER, "the session is over: it cannot be cancelled any more")
     before = announce(session, now)
     session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
@@ -115,18 +117,25 @@ def undeletable(session: Session) -> Refused | None:
     if session.status is Status.DRAFT:
         return None
     return _refused(
-        Refusal.ANNOUNCED, "the session was published: it can be cancelled while it is not over, not deleted"
+        RefusalCode.ANNOUNCED,
+        "the session was published: it can be cancelled while it is not over, not deleted",
     )
 
 
 def without_recording(session: Session, now: datetime) -> Refused | None:
     """Why there can be no replay of the session: it has not taken place. None where it has begun."""
     if session.status is Status.DRAFT:
-        return _refused(Refusal.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay")
+        return _refused(
+            RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"
+        )
     if session.status is Status.CANCELLED:
-        return _refused(Refusal.ALREADY_CANCELLED, "the session was cancelled, so there is nothing to replay")
+        return _refused(
+            RefusalCode.ALREADY_CANCELLED, "the session was cancelled, so there is nothing to replay"
+        )
     if phase_at(session.plan, now) is Phase.UPCOMING:
-        return _refused(Refusal.NOT_STARTED, "the session has not started, so there is nothing to replay yet")
+        return _refused(
+            RefusalCode.NOT_STARTED, "the session has not started, so there is nothing to replay yet"
+        )
     return None
 
 
@@ -142,30 +151,30 @@ _ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
 """The lists of a plan, and the moment from which on an entry is settled."""
 
 
-def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
+def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Reason]:
     for field in _DATES:
         was, becomes = getattr(old, field), getattr(new, field)
         if was != becomes and was <= now:
-            yield Problem(Refusal.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
+            yield Reason(RefusalCode.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
         elif was != becomes and becomes < now:
-            yield Problem(Refusal.IN_THE_PAST, field, "it cannot move into the past")
+            yield Reason(RefusalCode.IN_THE_PAST, field, "it cannot move into the past")
     for field, moment in _ROWS:
         yield from _rewritten_rows(field, moment, old, new, now)
     if old.approval is not new.approval and now >= old.enrolment_opens_at:
-        yield Problem(Refusal.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
+        yield Reason(RefusalCode.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
 
 
-def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Problem]:
+def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Reason]:
     """What is wrong with séances or reservations: those whose moment has come stay, and no other has come."""
     was, becomes = getattr(old, field), getattr(new, field)
     for row in was:
         if getattr(row, moment) <= now and row not in becomes:
             detail = f"{_name_of(row)}: this moment has passed, so it cannot change any more"
-            yield Problem(Refusal.IN_THE_PAST, field, detail)
+            yield Reason(RefusalCode.IN_THE_PAST, field, detail)
     for number, row in enumerate(becomes):
         if getattr(row, moment) <= now and row not in was:
             detail = f"{_name_of(row)}: it cannot be in the past"
-            yield Problem(Refusal.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
+            yield Reason(RefusalCode.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
 
 
 def _name_of(row: Module | ReservedSeats) -> str:
@@ -187,5 +196,5 @@ def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
     return true
 
 
-def _refused(refusal: Refusal, detail: str) -> Refused:
-    return Refused((Problem(refusal, None, detail),))
+def _refused(refusal: RefusalCode, detail: str) -> Refused:
+    return Refused((Reason(refusal, None, detail),))

@@ -26,9 +26,9 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
         return Done(known)
     before, given = known.loaded or Loaded(known.plan, known.presentation), planned.loaded
     plan = _with_changes(known.plan, before.plan, given.plan)
-    problems = unpublishable(plan, known.format)
-    if problems:
-        return Refused(problems)
+    reasons = unpublishable(plan, known.format)
+    if reasons:
+        return Refused(reasons)
     done = amend(known, plan, now) if plan != known.plan else Done(known)
     presentation = _with_changes(known.presentation, before.presentation, given.presentation)
     return replace(done, session=with_presentation(replace(done.session, loaded=given), presentation))
@@ -63,7 +63,7 @@ _T = TypeVar("_T", Plan, Presentation)
 def _with_changes(now: _T, given_before: _T, given: _T) -> _T:
     """What is, with what the files say otherwise than they did."""
     names = [field.name for field in fields(given)]
-    said = {name: getattr(given, name) for name in names}
+    new = {name: getattr(given, name) for name in names}
     return replace(
-        now, **{name: value for name, value in said.items() if value != getattr(given_before, name)}
+        now, **{name: value for name, value in new.items() if value != getattr(given_before, name)}
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class RefusalCode(StrEnum):
     """Why something may not be done to a session, a request or a resource."""
 
     DATES_OUT_OF_ORDER = "dates_out_of_order"
@@ -29,14 +29,14 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that stands in the way.
+class Reason:
+    """One reason why it may not be done.
 
-    ``refusal`` is None where the request makes no sense, whatever the state of things. ``field`` is where in
+    ``code`` is None where the request makes no sense, whatever the state of things. ``field`` is where in
     the plan or the request, as a path such as ``modules.0.ends_at``; None for the whole of it.
     """
 
-    refusal: Refusal | None
+    code: RefusalCode | None
     field: str | None
     detail: str
 
@@ -45,4 +45,4 @@ class Problem:
 class Refused:
     """It may not be done; every reason at once."""
 
-    problems: tuple[Problem, ...]
+    reasons: tuple[Reason, ...]

@@ -122,7 +122,7 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The session as it is now and the events that tell of it, in order. No event: nothing to tell."""
+    """The session as it is now and the events to publish, in order."""
 
     session: Session
     events: tuple[SessionState, ...] = ()

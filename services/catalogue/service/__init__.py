@@ -1,4 +1,4 @@
-"""What the catalogue does and what it is asked, whoever asks: the API, a page, a sheet, Kafka, the clock.
+"""Every command and query of the catalogue, for the API, the pages, Kafka, the clock and the command line.
 
 Functions ``(tx, command…) → result``, one file per subject, in the transaction of the caller: look, decide by
 the rules, store with the events and the audit entry. What cannot be done is raised (``failures``), so that

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from services.catalogue.rules.refusals import Problem, Refusal, Refused
+from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
 from services.catalogue.rules.resources import Resource
 
 
@@ -26,21 +26,20 @@ class NotYours(Exception):
 
 
 class Impossible(Exception):
-    """The request makes no sense, or the rules refuse it; every problem at once."""
+    """The request makes no sense, or the rules refuse it; every reason at once."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *reasons: Reason) -> None:
         super().__init__(
             "; ".join(
-                problem.detail if problem.refusal else f"{problem.field}: {problem.detail}"
-                for problem in problems
+                reason.detail if reason.code else f"{reason.field}: {reason.detail}" for reason in reasons
             )
         )
-        self.problems = problems
+        self.reasons = reasons
 
     @property
     def for_now(self) -> bool:
         """Refused for what the thing is by now; else the request is wrong in itself."""
-        return any(problem.refusal in _OF_THE_MOMENT for problem in self.problems)
+        return any(reason.code in _OF_THE_MOMENT for reason in self.reasons)
 
 
 class PublishedDifferently(Exception):
@@ -56,16 +55,16 @@ class PublishedDifferently(Exception):
 
 _OF_THE_MOMENT = frozenset(
     (
-        Refusal.ALREADY_PUBLISHED,
-        Refusal.NOT_PUBLISHED,
-        Refusal.ALREADY_CANCELLED,
-        Refusal.ANNOUNCED,
-        Refusal.SESSION_OVER,
-        Refusal.IN_THE_PAST,
-        Refusal.FIXED_ONCE_OPEN,
-        Refusal.NOT_STARTED,
-        Refusal.NOT_ANSWERABLE,
-        Refusal.OF_THE_FILES,
+        RefusalCode.ALREADY_PUBLISHED,
+        RefusalCode.NOT_PUBLISHED,
+        RefusalCode.ALREADY_CANCELLED,
+        RefusalCode.ANNOUNCED,
+        RefusalCode.SESSION_OVER,
+        RefusalCode.IN_THE_PAST,
+        RefusalCode.FIXED_ONCE_OPEN,
+        RefusalCode.NOT_STARTED,
+        RefusalCode.NOT_ANSWERABLE,
+        RefusalCode.OF_THE_FILES,
     )
 )
 
@@ -75,7 +74,7 @@ T = TypeVar("T")
 def unless_refused(decided: T | Refused) -> T:
     """What the rules decided. Raises :class:`Impossible` where they refuse."""
     if isinstance(decided, Refused):
-        raise Impossible(*decided.problems)
+        raise Impossible(*decided.reasons)
     return decided
 
 

@@ -158,11 +158,11 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> Session | li
         return [
             Fault(
                 row.line,
-                problem.refusal.value if problem.refusal else "invalid",
-                problem.detail,
-                problem.field,
+                reason.code.value if reason.code else "invalid",
+                reason.detail,
+                reason.field,
             )
-            for problem in error.problems
+            for reason in error.reasons
         ]
     except NotYours as error:
         return [Fault(row.line, "not_yours", str(error), "organiser")]

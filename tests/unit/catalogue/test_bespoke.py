@@ -9,7 +9,7 @@ import pytest
 
 from services.catalogue.rules import bespoke
 from services.catalogue.rules.bespoke import Answered, BespokeRequest, BespokeState
-from services.catalogue.rules.refusals import Refusal, Refused
+from services.catalogue.rules.refusals import RefusalCode, Refused
 from services.catalogue.rules.sessions import Session
 from shared.events.catalogue import (
     Audience,
@@ -54,9 +54,9 @@ def answered(
     return bespoke.answer(request, said, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
 
 
-def refusal(outcome: Answered | Refused) -> tuple[Refusal | None, str | None]:
+def refusal(outcome: Answered | Refused) -> tuple[RefusalCode | None, str | None]:
     assert isinstance(outcome, Refused)
-    return outcome.problems[0].refusal, outcome.problems[0].field
+    return outcome.reasons[0].code, outcome.reasons[0].field
 
 
 @pytest.mark.parametrize(
@@ -112,22 +112,25 @@ def test_an_agreement_comes_with_a_session_and_nothing_else_does() -> None:
     agreed = bespoke.answer(
         a_request(BespokeState.PROPOSED), AGREED, advisor=ADVISOR, message=None, session=None, now=WHILE_OPEN
     )
-    assert refusal(agreed) == (Refusal.NO_SESSION, "session")
-    assert refusal(answered(a_request(), DECLINED, a_session())) == (Refusal.NO_SESSION, "session")
+    assert refusal(agreed) == (RefusalCode.NO_SESSION, "session")
+    assert refusal(answered(a_request(), DECLINED, a_session())) == (RefusalCode.NO_SESSION, "session")
 
 
 def test_a_session_that_cannot_be_published_is_not_agreed_on() -> None:
     request = a_request(BespokeState.PROPOSED)
     assert refusal(answered(request, AGREED, a_session(), AFTER)) == (
-        Refusal.SESSION_OVER,
+        RefusalCode.SESSION_OVER,
         "session.ends_at",
     )
-    assert refusal(answered(request, AGREED, a_session(venue=None))) == (Refusal.NO_PLACE, "session.venue")
+    assert refusal(answered(request, AGREED, a_session(venue=None))) == (
+        RefusalCode.NO_PLACE,
+        "session.venue",
+    )
     assert refusal(answered(request, AGREED, a_session(starts_at=ENDS))) == (
-        Refusal.DATES_OUT_OF_ORDER,
+        RefusalCode.DATES_OUT_OF_ORDER,
         "session.ends_at",
     )
 
 
 def test_nobody_is_answered_whose_name_was_forgotten() -> None:
-    assert refusal(answered(a_request(requester=None), DECLINED))[0] is Refusal.NOT_ANSWERABLE
+    assert refusal(answered(a_request(requester=None), DECLINED))[0] is RefusalCode.NOT_ANSWERABLE

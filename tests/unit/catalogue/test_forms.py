@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from services.catalogue.pages import complaints, forms, logins, sheets, wording
-from services.catalogue.rules.refusals import Refusal
+from services.catalogue.rules.refusals import RefusalCode
 from services.catalogue.rules.sessions import Presentation
 from shared.web.spreadsheets import Code, Fault
 from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_draft, a_module, a_plan
@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_told_beside_its_field(field: str, text: str) -> 
 
 
 def test_every_refusal_has_a_french_sentence() -> None:
-    assert set(complaints.REFUSALS) == set(Refusal)
+    assert set(complaints.REFUSALS) == set(RefusalCode)
     assert all(re.fullmatch(r"[A-ZÉ].*\.", said) for said in complaints.REFUSALS.values())
 
 
@@ -101,7 +101,7 @@ def test_a_history_has_words_for_every_field_of_a_form() -> None:
 
 
 def test_every_fault_of_a_sheet_has_a_french_sentence() -> None:
-    assert {code.value for code in Code} | {refusal.value for refusal in Refusal} <= set(sheets.FAULTS)
+    assert {code.value for code in Code} | {refusal.value for refusal in RefusalCode} <= set(sheets.FAULTS)
     assert set(sheets.TITLES) <= forms.FIELDS
     for column in sheets.TITLES:
         assert sheets.said(Fault(3, "invalid", "whatever", column))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.catalogue.offer_files import reading
 from services.catalogue.rules import changes, lifecycle, validity
-from services.catalogue.rules.refusals import Refusal, Refused
+from services.catalogue.rules.refusals import RefusalCode, Refused
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
 from shared.events.catalogue import (
     Audience,
@@ -59,9 +59,9 @@ def done(outcome: Done | Refused) -> Done:
     return outcome
 
 
-def refusals(outcome: Done | Refused) -> list[tuple[Refusal | None, str | None]]:
+def refusals(outcome: Done | Refused) -> list[tuple[RefusalCode | None, str | None]]:
     assert isinstance(outcome, Refused), outcome
-    return [(problem.refusal, problem.field) for problem in outcome.problems]
+    return [(reason.code, reason.field) for reason in outcome.reasons]
 
 
 def kinds(outcome: Done | Refused) -> list[type]:
@@ -206,44 +206,48 @@ def test_a_session_published_when_enrolment_is_open_is_scheduled_as_open_then_op
 
 
 def test_a_session_is_published_once() -> None:
-    assert refusals(changes.publish(a_published_session(), BEFORE)) == [(Refusal.ALREADY_PUBLISHED, None)]
+    assert refusals(changes.publish(a_published_session(), BEFORE)) == [(RefusalCode.ALREADY_PUBLISHED, None)]
 
 
 def test_a_session_that_is_over_is_not_published() -> None:
-    assert refusals(changes.publish(a_draft(), ENDS)) == [(Refusal.SESSION_OVER, "ends_at")]
+    assert refusals(changes.publish(a_draft(), ENDS)) == [(RefusalCode.SESSION_OVER, "ends_at")]
 
 
 def test_a_published_session_has_a_place_or_a_link() -> None:
-    assert refusals(changes.publish(a_draft(venue=None), BEFORE)) == [(Refusal.NO_PLACE, "venue")]
+    assert refusals(changes.publish(a_draft(venue=None), BEFORE)) == [(RefusalCode.NO_PLACE, "venue")]
     assert kinds(changes.publish(a_draft(venue=None, join_url="https://visio.example.org/1"), BEFORE))
 
 
 @pytest.mark.parametrize(
     ("given_", "refusal", "field"),
     [
-        ({"ends_at": STARTS}, Refusal.DATES_OUT_OF_ORDER, "ends_at"),
-        ({"enrolment_opens_at": CLOSES}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
-        ({"enrolment_closes_at": ENDS + A_MOMENT}, Refusal.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
-        ({"modules": (a_module("Séance", ENDS, STARTS),)}, Refusal.DATES_OUT_OF_ORDER, "modules.0.ends_at"),
+        ({"ends_at": STARTS}, RefusalCode.DATES_OUT_OF_ORDER, "ends_at"),
+        ({"enrolment_opens_at": CLOSES}, RefusalCode.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
+        ({"enrolment_closes_at": ENDS + A_MOMENT}, RefusalCode.DATES_OUT_OF_ORDER, "enrolment_closes_at"),
+        (
+            {"modules": (a_module("Séance", ENDS, STARTS),)},
+            RefusalCode.DATES_OUT_OF_ORDER,
+            "modules.0.ends_at",
+        ),
         (
             {"modules": (a_module("Séance", STARTS, ENDS + A_MOMENT),)},
-            Refusal.MODULE_OUTSIDE_SESSION,
+            RefusalCode.MODULE_OUTSIDE_SESSION,
             "modules.0.ends_at",
         ),
         (
             {"modules": (a_module("Séance", STARTS - A_MOMENT, ENDS),)},
-            Refusal.MODULE_OUTSIDE_SESSION,
+            RefusalCode.MODULE_OUTSIDE_SESSION,
             "modules.0.starts_at",
         ),
         (
             {"audience": Audience(delegations=("corse", "atlantide"))},
-            Refusal.UNKNOWN_DELEGATION,
+            RefusalCode.UNKNOWN_DELEGATION,
             "audience.delegations.1",
         ),
-        ({"starts_at": datetime(1999, 12, 31, 22, tzinfo=UTC)}, Refusal.NOT_THIS_CENTURY, "starts_at"),
+        ({"starts_at": datetime(1999, 12, 31, 22, tzinfo=UTC)}, RefusalCode.NOT_THIS_CENTURY, "starts_at"),
         (
             {"reserved_seats": (ReservedSeats(delegation="corse", seats=101, release_at=CLOSES),)},
-            Refusal.TOO_MANY_RESERVED_SEATS,
+            RefusalCode.TOO_MANY_RESERVED_SEATS,
             "reserved_seats",
         ),
         (
@@ -251,18 +255,18 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
                 "capacity": None,
                 "reserved_seats": (ReservedSeats(delegation="corse", seats=1, release_at=CLOSES),),
             },
-            Refusal.TOO_MANY_RESERVED_SEATS,
+            RefusalCode.TOO_MANY_RESERVED_SEATS,
             "reserved_seats",
         ),
         (
             {"reserved_seats": (ReservedSeats(delegation="corse", seats=1, release_at=CLOSES),) * 2},
-            Refusal.DELEGATION_RESERVED_TWICE,
+            RefusalCode.DELEGATION_RESERVED_TWICE,
             "reserved_seats.1.delegation",
         ),
     ],
 )
 def test_an_impossible_plan_is_neither_published_nor_changed_into(
-    given_: dict[str, object], refusal: Refusal, field: str | None
+    given_: dict[str, object], refusal: RefusalCode, field: str | None
 ) -> None:
     assert (refusal, field) in refusals(changes.publish(a_draft(**given_), BEFORE))
     assert (refusal, field) in refusals(changes.change(a_published_session(), a_plan(**given_), BEFORE))
@@ -303,13 +307,13 @@ def test_dates_to_come_may_move_while_enrolment_is_open() -> None:
 def test_a_date_that_has_passed_cannot_move_not_even_to_the_future(passed_at: datetime, field: str) -> None:
     plan = a_plan(**{field: passed_at + SOON})
     session = a_published_session(at=passed_at)
-    assert refusals(changes.change(session, plan, passed_at)) == [(Refusal.IN_THE_PAST, field)]
+    assert refusals(changes.change(session, plan, passed_at)) == [(RefusalCode.IN_THE_PAST, field)]
     assert kinds(changes.change(session, plan, passed_at - A_MOMENT)) == [SessionChanged]
 
 
 def test_a_date_cannot_move_into_the_past() -> None:
     outcome = changes.change(a_published_session(), a_plan(enrolment_closes_at=WHILE_OPEN - SOON), WHILE_OPEN)
-    assert (Refusal.IN_THE_PAST, "enrolment_closes_at") in refusals(outcome)
+    assert (RefusalCode.IN_THE_PAST, "enrolment_closes_at") in refusals(outcome)
 
 
 def test_enrolment_may_be_closed_at_this_instant_and_is_then_announced_as_closed() -> None:
@@ -333,7 +337,7 @@ def test_how_approval_is_given_is_fixed_once_enrolment_is_open() -> None:
     assert kinds(changes.change(a_published_session(), plan, BEFORE)) == [SessionChanged]
     assert kinds(changes.change(a_published_session(), plan, OPENS - A_MOMENT)) == [SessionChanged]
     assert refusals(changes.change(a_published_session(), plan, OPENS)) == [
-        (Refusal.FIXED_ONCE_OPEN, "approval")
+        (RefusalCode.FIXED_ONCE_OPEN, "approval")
     ]
 
 
@@ -343,10 +347,10 @@ def test_a_module_that_has_begun_cannot_change_and_one_to_come_can() -> None:
     session = a_published_session(modules=(morning, afternoon))
     during_the_morning = STARTS + SOON
     without_morning = changes.change(session, a_plan(modules=(afternoon,)), during_the_morning)
-    assert refusals(without_morning) == [(Refusal.IN_THE_PAST, "modules")]
+    assert refusals(without_morning) == [(RefusalCode.IN_THE_PAST, "modules")]
     one_more = (morning, afternoon, a_module("Accueil", STARTS, STARTS + SOON))
     assert refusals(changes.change(session, a_plan(modules=one_more), during_the_morning)) == [
-        (Refusal.IN_THE_PAST, "modules.2.starts_at")
+        (RefusalCode.IN_THE_PAST, "modules.2.starts_at")
     ]
     shorter = a_module("Après-midi", noon, ENDS - SOON)
     assert SessionChanged in kinds(
@@ -365,17 +369,17 @@ def test_what_is_settled_is_what_a_change_would_be_refused_for() -> None:
     assert running == {"enrolment_opens_at", "enrolment_closes_at", "starts_at", "modules.0", "approval"}
     for field in running - {"modules.0", "approval"}:
         moved = a_plan(modules=modules, **{field: ENDS - A_MOMENT})
-        assert (Refusal.IN_THE_PAST, field) in refusals(changes.change(session, moved, STARTS))
+        assert (RefusalCode.IN_THE_PAST, field) in refusals(changes.change(session, moved, STARTS))
 
 
 def test_nothing_changes_once_the_session_is_over() -> None:
     outcome = changes.change(a_published_session(), a_plan(venue="Ailleurs"), ENDS)
-    assert refusals(outcome) == [(Refusal.SESSION_OVER, None)]
+    assert refusals(outcome) == [(RefusalCode.SESSION_OVER, None)]
 
 
 def test_a_published_session_does_not_lose_its_only_place() -> None:
     assert refusals(changes.change(a_published_session(), a_plan(venue=None), BEFORE)) == [
-        (Refusal.NO_PLACE, "venue")
+        (RefusalCode.NO_PLACE, "venue")
     ]
 
 
@@ -419,7 +423,7 @@ def test_a_cancellation_is_told_and_is_final() -> None:
         changes.publish(cancelled, WHILE_OPEN),
         changes.change(cancelled, a_plan(venue="Ailleurs"), WHILE_OPEN),
     ):
-        assert refusals(again) == [(Refusal.ALREADY_CANCELLED, None)]
+        assert refusals(again) == [(RefusalCode.ALREADY_CANCELLED, None)]
 
 
 def test_what_the_clock_owed_is_announced_before_the_cancellation() -> None:
@@ -428,7 +432,7 @@ def test_what_the_clock_owed_is_announced_before_the_cancellation() -> None:
 
 def test_a_running_session_may_be_cancelled_and_one_that_is_over_may_not() -> None:
     assert SessionCancelled in kinds(changes.cancel(a_published_session(), WHILE_RUNNING))
-    assert refusals(changes.cancel(a_published_session(), ENDS)) == [(Refusal.SESSION_OVER, None)]
+    assert refusals(changes.cancel(a_published_session(), ENDS)) == [(RefusalCode.SESSION_OVER, None)]
 
 
 def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
@@ -436,11 +440,11 @@ def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
     for told in (a_published_session(), done(changes.cancel(a_published_session(), BEFORE)).session):
         refused = changes.undeletable(told)
         assert refused is not None
-        assert refusals(refused) == [(Refusal.ANNOUNCED, None)]
+        assert refusals(refused) == [(RefusalCode.ANNOUNCED, None)]
 
 
 def test_a_draft_is_not_cancelled_since_nobody_heard_of_it() -> None:
-    assert refusals(changes.cancel(a_draft(), BEFORE)) == [(Refusal.NOT_PUBLISHED, None)]
+    assert refusals(changes.cancel(a_draft(), BEFORE)) == [(RefusalCode.NOT_PUBLISHED, None)]
 
 
 # ---------------------------------------------------------------------------------------------- total
@@ -460,7 +464,7 @@ def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) 
         assert outcome.session.announced in Announcement
         assert not lifecycle.due_announcements(outcome.session, today)
     else:
-        assert outcome.problems
+        assert outcome.reasons
 
 
 def test_nothing_has_been_announced_of_a_new_session() -> None:
@@ -476,12 +480,12 @@ def test_there_is_a_replay_only_of_a_published_session_that_has_begun() -> None:
     assert changes.without_recording(session, AFTER) is None
     cancelled = done(changes.cancel(session, WHILE_OPEN)).session
     for refused, refusal in (
-        (changes.without_recording(session, STARTS - SOON), Refusal.NOT_STARTED),
-        (changes.without_recording(a_draft(), AFTER), Refusal.NOT_PUBLISHED),
-        (changes.without_recording(cancelled, AFTER), Refusal.ALREADY_CANCELLED),
+        (changes.without_recording(session, STARTS - SOON), RefusalCode.NOT_STARTED),
+        (changes.without_recording(a_draft(), AFTER), RefusalCode.NOT_PUBLISHED),
+        (changes.without_recording(cancelled, AFTER), RefusalCode.ALREADY_CANCELLED),
     ):
         assert refused is not None
-        assert [problem.refusal for problem in refused.problems] == [refusal]
+        assert [reason.code for reason in refused.reasons] == [refusal]
 
 
 # ------------------------------------------------------------------------------------ copies, quotas
@@ -537,7 +541,7 @@ ALONE = Audience(sirets=("21350238800019",))
 def test_a_bespoke_session_is_for_one_authority_alone_from_its_publication_on(audience: Audience) -> None:
     draft = a_draft(audience=audience)
     assert kinds(changes.publish(draft, BEFORE)), "other formats may be for whom they like"
-    refused = [(Refusal.NOT_PRIVATE, "audience")]
+    refused = [(RefusalCode.NOT_PRIVATE, "audience")]
     assert refusals(changes.publish(replace(draft, format=Format.BESPOKE), BEFORE)) == refused
     private = replace(a_published_session(audience=ALONE), format=Format.BESPOKE)
     assert refusals(changes.change(private, replace(private.plan, audience=audience), BEFORE)) == refused
@@ -556,19 +560,19 @@ def test_seats_that_were_released_neither_change_nor_bind() -> None:
     for kept in ((), (again,)):
         plan = replace(session.plan, reserved_seats=kept)
         assert kinds(changes.change(session, plan, before))
-        assert (Refusal.IN_THE_PAST, "reserved_seats") in refusals(changes.change(session, plan, after))
+        assert (RefusalCode.IN_THE_PAST, "reserved_seats") in refusals(changes.change(session, plan, after))
     late = replace(
         session.plan,
         reserved_seats=(RELEASED, ReservedSeats(delegation="bretagne", seats=1, release_at=OPENS)),
     )
     assert refusals(changes.change(session, late, after)) == [
-        (Refusal.IN_THE_PAST, "reserved_seats.1.release_at")
+        (RefusalCode.IN_THE_PAST, "reserved_seats.1.release_at")
     ]
     for capacity in (5, None):
         smaller = replace(session.plan, capacity=capacity)
         assert kinds(changes.change(session, smaller, after))[-1:] == [SessionChanged]
         assert refusals(changes.change(session, smaller, before)) == [
-            (Refusal.TOO_MANY_RESERVED_SEATS, "reserved_seats")
+            (RefusalCode.TOO_MANY_RESERVED_SEATS, "reserved_seats")
         ]
 
 
