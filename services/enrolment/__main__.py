@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from services.enrolment.app import DEFINITION
-from services.enrolment.explain import explain
+from services.enrolment.service.explain import explain
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import Process
 

@@ -1,4 +1,4 @@
-"""Time in: offers lapse, seats are released, approvals have not come, sessions are late, keys are old."""
+"""Time in: what the clock triggers."""
 
 import logging
 from collections.abc import Mapping
@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 
-from services.enrolment import desk, store
-from services.enrolment.rules import Policy
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import intake, requests, sessions
 from services.enrolment.settings import Settings
-from services.enrolment.store import intake
 from shared import clock
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
-from shared.events.vocabulary import EARLIEST
 from shared.messaging.progress import OnRead
 from shared.process.jobs import Job
 
@@ -23,42 +21,45 @@ FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is 
 
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
-    """What the clock triggers in this service."""
+    """Return the jobs of this service."""
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
 
-    async def do_what_is_due() -> float | None:
+    async def expire_what_is_due() -> float | None:
         async with database.quiet_transaction() as tx:
-            read_until = await store.read_until(tx) or EARLIEST
+            read_until = await sessions.read_until(tx)
         return await expire(database, settings.policy, read_until)
 
     async def settle_pending() -> None:
-        await settle_known(database, settings.policy)
-        await refuse_unknown(database, patience)
+        now = clock.now()
+        async with database.transaction() as tx:
+            await requests.answer_waiting(tx, settings.policy, now)
+        async with database.transaction() as tx:
+            await requests.refuse_unknown(tx, now - patience, now)
 
     async def forget_keys() -> None:
         async with database.quiet_transaction() as tx:
-            await intake.forget_keys(tx)
+            await intake.delete_old_keys(tx)
 
     return (
-        Job("expire", 1.0, do_what_is_due),
+        Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
         Job("forget-intake-keys", 3600, forget_keys),
     )
 
 
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:
-    """Lapse, release and refuse what is due, session by session: one that fails does not stop the others.
+    """Lapse offers, release reserved seats and refuse late approvals that are due, session by session.
 
-    Returns 0 when there may be more, so that it is called again at once.
+    A session that fails does not stop the others. Returns 0 when more may be due, to be called again at once.
     """
     now = clock.now()
     async with database.quiet_transaction() as tx:
-        due = await store.sessions_due(tx, min(read_until, now) - policy.grace, now)
+        due = await sessions.due(tx, policy, read_until, now)
     changed = 0
     for session_id in due:
         try:
             async with database.transaction() as tx:
-                changed += await desk.expire(tx, session_id, policy, now, min(read_until, now))
+                changed += await sessions.expire(tx, session_id, policy, read_until, now)
         except Exception as error:
             if is_temporary(error):
                 raise
@@ -68,24 +69,11 @@ async def expire(database: Database, policy: Policy, read_until: datetime) -> fl
 
 
 def noting(database: Database) -> OnRead:
-    """Keeps until when the requests of portals are read."""
+    """Return what keeps until when the requests of portals are read."""
 
     async def note(topic: Topic, read: Mapping[int, datetime]) -> None:
         if topic is Topic.PORTAL_ENROLMENTS:
             async with database.quiet_transaction() as tx:
-                await store.note_read(tx, read)
+                await sessions.save_read_until(tx, read)
 
     return note
-
-
-async def settle_known(database: Database, policy: Policy) -> None:
-    """Answer requests that were stored while their session's own event was being committed."""
-    async with database.transaction() as tx:
-        await desk.answer_waiting(tx, policy, clock.now())
-
-
-async def refuse_unknown(database: Database, patience: timedelta) -> None:
-    """Refuse what has waited long enough for a session that nobody has told us of."""
-    async with database.transaction() as tx:
-        now = clock.now()
-        await desk.refuse_unknown(tx, now - patience, now)

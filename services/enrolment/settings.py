@@ -5,7 +5,7 @@ from datetime import timedelta
 import limits
 from pydantic import Field, field_validator
 
-from services.enrolment.rules import Policy
+from services.enrolment.rules.policy import Policy
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 

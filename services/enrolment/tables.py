@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Table, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from services.enrolment.rules import State
+from services.enrolment.rules.states import State
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as messaging
 
@@ -22,7 +22,7 @@ LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 
 
 class SessionRow(EnrolmentTable, table=True):
-    """A session as the catalogue last told it, and its seats. The row is the lock of everything about it."""
+    """A session as the catalogue published it last, and its seats. The row is the lock of all about it."""
 
     __tablename__ = "session"
     __table_args__ = (
@@ -107,7 +107,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
 
 
 class RequestRow(EnrolmentTable, table=True):
-    """What became of each request, and by which numbers. Undecided while it waits for its session."""
+    """A request, and what became of it by which numbers. It is undecided while it waits for its session."""
 
     __tablename__ = "request"
     __table_args__ = (
@@ -137,7 +137,7 @@ class RequestRow(EnrolmentTable, table=True):
 
 
 class EnrolmentChangeRow(EnrolmentTable, table=True):
-    """One move of an enrolment after its beginning: what it came to, why, and by which numbers."""
+    """One change of an enrolment after its beginning: its new state, why, and by which numbers."""
 
     __tablename__ = "enrolment_change"
     __table_args__ = (Index("ix_enrolment_change_session", "session_id", "at"),)
@@ -148,7 +148,7 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
     agent_id: str
     at: datetime = Field(sa_type=Timestamp)
     state: str
-    cause: str = Field(description="services.enrolment.rules.Cause")
+    cause: str = Field(description="services.enrolment.rules.states.Cause")
     request_id: UUID | None = Field(default=None, description="The request it followed from; null: time.")
     facts: dict[str, Any] = Field(sa_type=JSONB)
 
@@ -172,7 +172,7 @@ class PartitionProgressRow(EnrolmentTable, table=True):
 
 
 class AttendanceRow(EnrolmentTable, table=True):
-    """What was seen of an agent at a module, as it was last recorded; by whom is in the changes."""
+    """An agent's attendance at a module as it was last recorded; by whom is in the changes."""
 
     __tablename__ = "attendance"
 
@@ -183,7 +183,7 @@ class AttendanceRow(EnrolmentTable, table=True):
 
 
 class IdempotencyKeyRow(EnrolmentTable, table=True):
-    """A request that a portal made by HTTP, by the key it made up: sent again, it is the same request."""
+    """A key that a portal made up for a request by HTTP: sent again with it, it is the same request."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (
@@ -193,25 +193,10 @@ class IdempotencyKeyRow(EnrolmentTable, table=True):
 
     portal: str = Field(primary_key=True, description="The name of its token.")
     key: str = Field(primary_key=True)
-    digest: bytes = Field(description="SHA-256 of what was asked, to know the key used for something else.")
+    digest: bytes = Field(description="SHA-256 of the request, to know when the key comes with another one.")
     request_id: UUID
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
 
 
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
-
-
-def _table(model: Any) -> Table:
-    table: Table = model.__table__
-    return table
-
-
-session = _table(SessionRow)
-enrolment = _table(EnrolmentRow)
-request = _table(RequestRow)
-enrolment_change = _table(EnrolmentChangeRow)
-attendance = _table(AttendanceRow)
-bad_address = _table(BadAddressRow)
-partition_progress = _table(PartitionProgressRow)
-idempotency_key = _table(IdempotencyKeyRow)

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from services.enrolment.pages import TEMPLATES
 from services.enrolment.pages.facts import moment, shown
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
-from services.enrolment.rules import State
+from services.enrolment.rules.states import State
 from shared.pages import Rendering
 from tests.browser.conftest import violations
 from tests.support.builders import a_session

@@ -14,12 +14,11 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from services.enrolment.rules import (
+from services.enrolment.rules.organising import OrganisingFault, RankingFault
+from services.enrolment.rules.requests import (
     ApprovalDecision,
-    Fault,
     GroupRequest,
     OfferAnswer,
-    RankingFault,
     Request,
     SeatRequest,
     Withdrawal,
@@ -28,24 +27,35 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import AgentWaitlisted, Decision, EnrolmentPending
 from shared.events.vocabulary import Agent
 from tests.support.builders import a_session
-from tests.support.enrolment_model import AGENTS, CLOSES, OPENS, POLICY, STARTS, Model, Told, is_live
+from tests.support.enrolment_model import (
+    AGENTS,
+    CLOSES,
+    OPENS,
+    POLICY,
+    STARTS,
+    EnrolmentEvent,
+    Model,
+    is_live,
+)
 
 agents = st.sampled_from(AGENTS)
 
 
 class World(Protocol):
-    """What is played with. Each call is one transaction at the machine's moment and returns what was told."""
+    """What is played with. Each call is one transaction at the machine's moment and returns its events."""
 
-    def hear(self, session: SessionState, now: datetime) -> list[Told]: ...
-    def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]: ...
-    def catch_up(self, now: datetime) -> list[Told]:
+    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
+    def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]: ...
+    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
         """The clock comes round, all that had come having been read."""
         ...
 
     def rank(
         self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
-    ) -> tuple[RankingFault | Fault | None, list[Told]]: ...
-    def prioritise(self, agent_id: str, priority: int, now: datetime) -> tuple[Fault | None, list[Told]]: ...
+    ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]: ...
+    def prioritise(
+        self, agent_id: str, priority: int, now: datetime
+    ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]: ...
 
 
 class EnrolmentMachine(RuleBasedStateMachine):
@@ -148,10 +158,10 @@ class EnrolmentMachine(RuleBasedStateMachine):
         ranked, not_selected = candidates[:cut], candidates[cut:]
         for agent_id in ranked:
             self.model.order[agent_id] = self.next_order()
-        fault, told = self.world.rank(ranked, not_selected, self.now)
+        fault, published = self.world.rank(ranked, not_selected, self.now)
         over = self.model.session.status == "cancelled" or self.now >= self.model.session.ends_at
         assert (fault is not None) == over
-        self.take_in(told)
+        self.take_in(published)
         if not over:
             assert not self.model.having("pending_selection"), "a candidate was left without an answer"
 
@@ -165,24 +175,24 @@ class EnrolmentMachine(RuleBasedStateMachine):
         )
         if sorted(wrong) == candidates:
             return
-        fault, told = self.world.rank(wrong, [], self.now)
+        fault, published = self.world.rank(wrong, [], self.now)
         assert fault is not None
-        assert told == []
+        assert published == []
 
     @precondition(lambda self: self.model.having("waitlisted"))
     @rule(data=st.data(), priority=st.integers(0, 2))
     def prioritise(self, data: st.DataObject, priority: int) -> None:
-        agent_id = data.draw(st.sampled_from(self.model.line))
-        fault, told = self.world.prioritise(agent_id, priority, self.now)
+        agent_id = data.draw(st.sampled_from(self.model.waiting_list))
+        fault, published = self.world.prioritise(agent_id, priority, self.now)
         assert fault is None
         self.model.priority[agent_id] = priority
         self.model.versions[self.model.enrolment[agent_id]] += 1
-        self.take_in(told)
+        self.take_in(published)
 
     @rule(agent=agents)
     def prioritise_somebody_who_does_not_wait(self, agent: Agent) -> None:
         if self.model.state.get(agent.agent_id) != "waitlisted":
-            assert self.world.prioritise(agent.agent_id, 1, self.now) == (Fault.NOT_IN_LINE, [])
+            assert self.world.prioritise(agent.agent_id, 1, self.now) == (OrganisingFault.NOT_IN_LINE, [])
 
     # ------------------------------------------------------------------------------------ what time does
 
@@ -281,15 +291,15 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
     def answer(self, requests: list[Request], *, again: bool = False) -> None:
         known = set(self.model.state)
-        told = self.world.ask(requests, self.now)
+        published = self.world.ask(requests, self.now)
         if again:
-            answered = [one for one in told if isinstance(one, Decision) and one.request_id is not None]
+            answered = [one for one in published if isinstance(one, Decision) and one.request_id is not None]
             assert answered == [], "answered a second time"
         else:
             self.asked += requests
             answers = Counter(
                 (one.request_id, one.agent.agent_id)
-                for one in told
+                for one in published
                 if isinstance(one, Decision) and one.request_id is not None
             )
             for request in requests:
@@ -300,7 +310,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
                     assert number == 1 or (number == 0 and agent_id not in known), "not exactly one answer"
             assert not answers, "an answer that nobody asked for"
         self.received_at = max(self.received_at, *(request.received_at for request in requests))
-        self.take_in(told)
+        self.take_in(published)
 
     def change(self, **changes: Any) -> None:
         before = self.model.session
@@ -312,10 +322,10 @@ class EnrolmentMachine(RuleBasedStateMachine):
             self.model.session = a_session(**(before.model_dump() | {"version": after.version}))
         self.take_in(self.world.hear(after, self.now))
 
-    def take_in(self, told: list[Told]) -> None:
-        """Hear what was told, in order; then ask what must be true whenever nobody is at work."""
+    def take_in(self, published: list[EnrolmentEvent]) -> None:
+        """Hear what was published, in order; then ask what must be true whenever nobody is at work."""
         taken_before = len(self.model.taken)
-        for one in told:
+        for one in published:
             note(f"{self.now:%d %H:%M:%S} {type(one).__name__} {getattr(one, 'agent', one) and _who(one)}")
             if isinstance(one, AgentWaitlisted | EnrolmentPending) and one.version == 1:
                 self.model.order[one.agent.agent_id] = self.next_order()
@@ -335,20 +345,20 @@ class EnrolmentMachine(RuleBasedStateMachine):
             assert model.hold_until[agent_id] <= last, "an offer outlives the last moment to offer"
         if model.session.status == "cancelled":
             assert not any(is_live(state) for state in model.state.values()), "cancelled, and yet enrolled"
-        told = model.occupancy
-        if told is not None or model.state:
-            assert told is not None
-            assert (told.enrolled, told.offered, told.waiting) == (
+        published = model.occupancy
+        if published is not None or model.state:
+            assert published is not None
+            assert (published.enrolled, published.offered, published.waiting) == (
                 len(model.having("enrolled")),
                 len(model.having("offered")),
                 len(model.having("waitlisted")),
             ), "the occupancy is not what is"
-            assert told.capacity == capacity
+            assert published.capacity == capacity
 
 
-def _who(told: Told) -> str:
+def _who(published: EnrolmentEvent) -> str:
     return (
-        told.agent.agent_id
-        if isinstance(told, Decision)
-        else f"{told.enrolled}+{told.offered}, {told.waiting}"
+        published.agent.agent_id
+        if isinstance(published, Decision)
+        else f"{published.enrolled}+{published.offered}, {published.waiting}"
     )

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.enrolment.rules import Policy
+from services.enrolment.rules.policy import Policy
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -26,7 +26,7 @@ from shared.events.enrolment import (
 from shared.events.vocabulary import Agent
 from tests.support.builders import an_agent
 
-Told = Decision | SessionOccupancyChanged
+EnrolmentEvent = Decision | SessionOccupancyChanged
 
 POLICY = Policy(grace=timedelta(seconds=60))
 OPENS = datetime.fromisoformat("2025-03-03T08:00:00+00:00")
@@ -51,7 +51,7 @@ AGENTS = [
 
 @dataclass
 class Model:
-    """Who is where, by what was told. ``order`` is that of receipt, or of the ranking."""
+    """Who is where, by what was published. ``order`` is that of receipt, or of the ranking."""
 
     session: SessionState
     state: dict[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Model:
         return self.having("enrolled", "offered")
 
     @property
-    def line(self) -> list[str]:
+    def waiting_list(self) -> list[str]:
         return sorted(self.having("waitlisted"), key=lambda one: (-self.priority[one], self.order[one]))
 
     def may_take_a_seat(self, agent_id: str, now: datetime) -> bool:
@@ -104,32 +104,32 @@ class Model:
     def next_in_line(self, now: datetime) -> str | None:
         if not self.line_is_served(now):
             return None
-        return next((one for one in self.line if self.may_take_a_seat(one, now)), None)
+        return next((one for one in self.waiting_list if self.may_take_a_seat(one, now)), None)
 
-    # ------------------------------------------------------------------------------------ what is told
+    # ------------------------------------------------------------------------------------ what is published
 
-    def hears(self, told: Told, now: datetime) -> None:
+    def hears(self, published: EnrolmentEvent, now: datetime) -> None:
         """Take an event in, and complain if it should never have been."""
-        if isinstance(told, SessionOccupancyChanged):
-            return self._occupancy(told)
-        agent_id = told.agent.agent_id
+        if isinstance(published, SessionOccupancyChanged):
+            return self._occupancy(published)
+        agent_id = published.agent.agent_id
         before = self.state.get(agent_id)
-        if isinstance(told, EnrolmentRefused) and self._changes_nothing(told, before):
+        if isinstance(published, EnrolmentRefused) and self._changes_nothing(published, before):
             return None
-        self._version(told, agent_id)
-        match told:
+        self._version(published, agent_id)
+        match published:
             case AgentEnrolled():
-                self._seat_is_theirs(agent_id, before, told, now)
+                self._seat_is_theirs(agent_id, before, published, now)
                 self.state[agent_id] = "enrolled"
             case SeatOffered():
                 assert before in ("waitlisted", "offered"), f"offered to somebody {before}"
                 if before == "waitlisted":
                     assert self.next_in_line(now) == agent_id, "offered out of turn, or without a seat"
-                assert now < told.hold_until <= self.session.starts_at - POLICY.last_offer
-                self.state[agent_id], self.hold_until[agent_id] = "offered", told.hold_until
+                assert now < published.hold_until <= self.session.starts_at - POLICY.last_offer
+                self.state[agent_id], self.hold_until[agent_id] = "offered", published.hold_until
             case SeatOfferLapsed():
                 assert before == "offered"
-                if told.request_id is None:
+                if published.request_id is None:
                     last = self.session.starts_at - POLICY.last_offer
                     assert self.hold_until[agent_id] + POLICY.grace <= now or last <= now, "too early"
                 self.state[agent_id] = "lapsed"
@@ -138,10 +138,12 @@ class Model:
                 assert self.session.waiting_list != "none"
                 assert not self.may_take_a_seat(agent_id, now), "asked to wait beside a free seat"
                 self.state[agent_id] = "waitlisted"
-                assert told.position == self.line.index(agent_id) + 1, "told another place in line"
+                assert published.position == self.waiting_list.index(agent_id) + 1, (
+                    "published another place in line"
+                )
             case EnrolmentPending():
                 assert not is_live(before)
-                self.state[agent_id] = f"pending_{told.awaiting.removeprefix('employer_')}"
+                self.state[agent_id] = f"pending_{published.awaiting.removeprefix('employer_')}"
             case EnrolmentRefused():
                 assert before is None or not is_live(before) or before.startswith("pending_")
                 self.state[agent_id] = "refused"
@@ -154,39 +156,43 @@ class Model:
                     "pending_selection",
                 )
                 self.state[agent_id] = (
-                    "session_cancelled" if told.by is WithdrawnBy.SESSION_CANCELLED else "withdrawn"
+                    "session_cancelled" if published.by is WithdrawnBy.SESSION_CANCELLED else "withdrawn"
                 )
             case _:
-                raise AssertionError(f"nobody expected {told}")
+                raise AssertionError(f"nobody expected {published}")
         return None
 
-    def _changes_nothing(self, told: EnrolmentRefused, before: str | None) -> bool:
-        if told.asked != "enrolment":
+    def _changes_nothing(self, published: EnrolmentRefused, before: str | None) -> bool:
+        if published.asked != "enrolment":
             return True
-        return told.reason == "already_enrolled" and before is not None and is_live(before)
+        return published.reason == "already_enrolled" and before is not None and is_live(before)
 
-    def _seat_is_theirs(self, agent_id: str, before: str | None, told: AgentEnrolled, now: datetime) -> None:
+    def _seat_is_theirs(
+        self, agent_id: str, before: str | None, published: AgentEnrolled, now: datetime
+    ) -> None:
         if before == "offered":
-            assert told.from_waiting_list
+            assert published.from_waiting_list
             return
         assert self.may_take_a_seat(agent_id, now), "a seat that there is not"
         if before == "waitlisted":
-            assert told.from_waiting_list
+            assert published.from_waiting_list
             assert self.next_in_line(now) == agent_id, "promoted out of turn"
         else:
-            assert not told.from_waiting_list
+            assert not published.from_waiting_list
             assert self.next_in_line(now) is None, "seated before somebody who waits"
 
-    def _version(self, told: Decision, agent_id: str) -> None:
-        self.versions[told.enrolment_id] += 1
-        assert told.version == self.versions[told.enrolment_id], "a version was left out, or told twice"
-        if told.version > 1:
-            assert self.enrolment[agent_id] == told.enrolment_id
-        self.enrolment[agent_id] = told.enrolment_id
+    def _version(self, published: Decision, agent_id: str) -> None:
+        self.versions[published.enrolment_id] += 1
+        assert published.version == self.versions[published.enrolment_id], (
+            "a version was left out, or published twice"
+        )
+        if published.version > 1:
+            assert self.enrolment[agent_id] == published.enrolment_id
+        self.enrolment[agent_id] = published.enrolment_id
 
-    def _occupancy(self, told: SessionOccupancyChanged) -> None:
-        assert told.version == (self.occupancy.version if self.occupancy else 0) + 1
-        self.occupancy = told
+    def _occupancy(self, published: SessionOccupancyChanged) -> None:
+        assert published.version == (self.occupancy.version if self.occupancy else 0) + 1
+        self.occupancy = published
 
 
 def is_live(state: str | None) -> bool:

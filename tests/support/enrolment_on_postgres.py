@@ -10,22 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from services.enrolment import desk, handlers, jobs
-from services.enrolment.rules import (
+from services.enrolment import handlers, jobs
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise, rank
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import (
     ApprovalDecision,
-    Book,
-    Fault,
     GroupRequest,
     Nomination,
     OfferAnswer,
-    Policy,
-    RankingFault,
     Request,
     SeatRequest,
     Withdrawal,
-    prioritise,
-    rank,
 )
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.store import rosters
+from services.enrolment.store.rosters import LoadPlan
 from shared import clock
 from shared.database import Database
 from shared.events import BY_TYPE, Event, portal
@@ -34,7 +33,7 @@ from shared.events.enrolment import Decision, SessionOccupancyChanged
 from shared.events.vocabulary import Agent, Contact
 from tests.support.builders import DURING, a_session
 from tests.support.consuming import received, take
-from tests.support.enrolment_model import Told
+from tests.support.enrolment_model import EnrolmentEvent
 
 
 def event_of(request: Request) -> Event:
@@ -75,7 +74,7 @@ def event_of(request: Request) -> Event:
 
 
 class OnPostgres:
-    """One process that takes batches in, and its clock. Each call returns what was told of it."""
+    """One process that takes batches in, and its clock. Each call returns what was published of it."""
 
     def __init__(
         self,
@@ -92,71 +91,81 @@ class OnPostgres:
         self.policy = policy or Policy()
         self.read: int = self._run(self._last_event())
 
-    def hear(self, session: SessionState, now: datetime) -> list[Told]:
+    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4(), now)], now)
 
-    def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]:
+    def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         return self._take([(event_of(one), one.request_id, one.received_at) for one in requests], now)
 
-    def catch_up(self, now: datetime) -> list[Told]:
+    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
         async def until_nothing_is_due() -> None:
             while await jobs.expire(self.database, self.policy, now) is not None:
                 pass
 
         self.moment[0] = now
         self._run(until_nothing_is_due())
-        return self._told()
+        return self._published()
 
     def rank(
         self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
-    ) -> tuple[RankingFault | Fault | None, list[Told]]:
-        return self.organise(lambda book: rank(book, ranked, not_selected), now)
+    ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
+        return self.organise(lambda roster: rank(roster, ranked, not_selected, "Anne Conseil"), now)
 
-    def prioritise(self, agent_id: str, priority: int, now: datetime) -> tuple[Fault | None, list[Told]]:
-        return self.organise(lambda book: prioritise(book, agent_id, priority, "Anne Conseil", "Report"), now)
+    def prioritise(
+        self, agent_id: str, priority: int, now: datetime
+    ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
+        return self.organise(
+            lambda roster: prioritise(roster, agent_id, priority, "Anne Conseil", "Report"), now
+        )
 
-    def organise(self, act: Callable[[Book], Any], now: datetime) -> tuple[Any, list[Told]]:
+    def organise(
+        self, act: Callable[[SessionRoster], Any], now: datetime
+    ) -> tuple[Any, list[EnrolmentEvent]]:
         async def organise() -> Any:
             async with self.database.transaction() as tx:
-                return await desk.organise(
-                    tx, self.session_id, self.policy, now, act=act, needs=desk.EVERYBODY
-                )
+                plan = LoadPlan(everybody=True, whole_waiting_list=True)
+                roster = await rosters.load_for_organiser(tx, self.session_id, self.policy, now, plan=plan)
+                result = act(roster)
+                await rosters.save(tx, [roster])
+                return result
 
         self.moment[0] = now
-        return self._run(organise()), self._told()
+        return self._run(organise()), self._published()
 
-    def _take(self, events: Sequence[tuple[Event, uuid.UUID, datetime]], now: datetime) -> list[Told]:
+    def _take(
+        self, events: Sequence[tuple[Event, uuid.UUID, datetime]], now: datetime
+    ) -> list[EnrolmentEvent]:
         self.moment[0] = now
         batch = [received(event, event_id, received_at) for event, event_id, received_at in events]
         self._run(take(handlers.router, self.database, batch, policy=self.policy))
-        return self._told()
+        return self._published()
 
-    def _told(self) -> list[Told]:
+    def _published(self) -> list[EnrolmentEvent]:
         """What was stored to be published since the last look; and that the counts are those of the rows."""
 
-        async def look() -> list[Told]:
+        async def look() -> list[EnrolmentEvent]:
             async with self.database.quiet_transaction() as tx:
                 rows = await tx.execute(
                     text("SELECT id, type, data FROM outbox WHERE id > :read ORDER BY id"),
                     {"read": self.read},
                 )
-                told: list[Told] = []
+                published: list[EnrolmentEvent] = []
                 for row in rows:
                     self.read = row.id
                     event = BY_TYPE[row.type].model_validate_json(row.data)
                     assert isinstance(event, Decision | SessionOccupancyChanged)
                     if event.session_id == self.session_id:  # the clock goes on for sessions played before
-                        told.append(event)
+                        published.append(event)
                 counts = (await tx.execute(_COUNTS, {"id": self.session_id})).one()
                 assert counts.kept == counts.counted, (
                     "the counts of the session are not those of its enrolments"
                 )
                 parked = await tx.scalar(text("SELECT count(*) FROM dead_letter"))
                 assert parked == 0, "a request was parked"
-                return told
+                return published
 
-        told: list[Told] = self._run(look())
-        return told
+        published: list[EnrolmentEvent] = self._run(look())
+        return published
 
     async def _last_event(self) -> int:
         async with self.database.quiet_transaction() as tx:
@@ -219,8 +228,8 @@ class Session:
         return names(self.world.catch_up(moment))
 
 
-def names(told: list[Told]) -> list[tuple[str, str]]:
-    return [(type(one).__name__, one.agent.agent_id) for one in told if isinstance(one, Decision)]
+def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:
+    return [(type(one).__name__, one.agent.agent_id) for one in published if isinstance(one, Decision)]
 
 
 New = Callable[..., Session]

@@ -4,71 +4,74 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from services.enrolment.rules import Book, Seen, State, prioritise, rank, record_attendance
+from services.enrolment.rules.organising import AttendanceMark, prioritise, record_attendance
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
-from tests.support.books import (
-    a_book,
-    answers,
-    asks,
+from tests.support.builders import ENDS, STARTS, an_agent
+from tests.support.rosters import (
+    a_roster,
+    a_seat_request,
+    a_withdrawal,
+    an_approval,
+    an_offer_answer,
     changed,
     decided,
     enrol,
-    the_employer_decides,
-    withdraws,
+    ranks,
 )
-from tests.support.builders import ENDS, STARTS, an_agent
 
 CAME, MISSED, EXCUSED = Attendance.ATTENDED, Attendance.ABSENT, Attendance.ABSENT_JUSTIFIED
 
-Standing = tuple[Book, Agent]
-Act = Callable[[Book, Agent], object]
+Standing = tuple[SessionRoster, Agent]
+Act = Callable[[SessionRoster, Agent], object]
 
 
 # ------------------------------------------------------------ how somebody comes to stand somewhere
 
 
 def a_pending(approval: str) -> Standing:
-    book, agent = a_book(approval=approval), an_agent()
-    decided(book, asks(book, agent))
-    return book, agent
+    roster, agent = a_roster(approval=approval), an_agent()
+    decided(roster, a_seat_request(roster, agent))
+    return roster, agent
 
 
 def a_waiting() -> Standing:
-    book, agent = a_book(capacity=1), an_agent()
-    enrol(book, an_agent(), agent)
-    return book, agent
+    roster, agent = a_roster(capacity=1), an_agent()
+    enrol(roster, an_agent(), agent)
+    return roster, agent
 
 
 def an_offered() -> Standing:
-    book, agent = a_book(capacity=0, waiting_list="offer"), an_agent()
-    enrol(book, agent)
-    changed(book, capacity=1)
-    return book, agent
+    roster, agent = a_roster(capacity=0, waiting_list="offer"), an_agent()
+    enrol(roster, agent)
+    changed(roster, capacity=1)
+    return roster, agent
 
 
 def an_enrolled() -> Standing:
-    book, agent = a_book(modules=modules(2)), an_agent()
-    enrol(book, agent)
-    return book, agent
+    roster, agent = a_roster(modules=modules(2)), an_agent()
+    enrol(roster, agent)
+    return roster, agent
 
 
 def one_seen(*marks: Attendance) -> Standing:
-    book, agent = an_enrolled()
-    seen(*marks)(book, agent)
-    return book, agent
+    roster, agent = an_enrolled()
+    seen(*marks)(roster, agent)
+    return roster, agent
 
 
 def one_ended(act: Act) -> Standing:
-    book, agent = an_offered()
-    act(book, agent)
-    return book, agent
+    roster, agent = an_offered()
+    act(roster, agent)
+    return roster, agent
 
 
 def a_refused() -> Standing:
-    book, agent = a_book(capacity=0, waiting_list="none"), an_agent()
-    enrol(book, agent)
-    return book, agent
+    roster, agent = a_roster(capacity=0, waiting_list="none"), an_agent()
+    enrol(roster, agent)
+    return roster, agent
 
 
 def modules(number: int) -> list[dict[str, Any]]:
@@ -84,70 +87,72 @@ def modules(number: int) -> list[dict[str, Any]]:
 def seen(*marks: Attendance, first: int = 0, of: int = 2) -> Act:
     """These are recorded, module after module, in a session of so many."""
 
-    def act(book: Book, agent: Agent) -> None:
-        changed(book, modules=modules(of), at=ENDS)
-        every = [Seen(agent.agent_id, module, mark) for module, mark in enumerate(marks, start=first)]
-        assert record_attendance(book, every, "Anne Conseil") == {}
+    def act(roster: SessionRoster, agent: Agent) -> None:
+        changed(roster, modules=modules(of), at=ENDS)
+        every = [
+            AttendanceMark(agent.agent_id, module, mark) for module, mark in enumerate(marks, start=first)
+        ]
+        assert record_attendance(roster, every, "Anne Conseil") == {}
 
     return act
 
 
-def withdraw(book: Book, agent: Agent) -> None:
-    decided(book, withdraws(book, agent))
+def withdraw(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, a_withdrawal(roster, agent))
 
 
-def cancel(book: Book, _agent: Agent) -> None:
-    changed(book, status="cancelled")
+def cancel(roster: SessionRoster, _agent: Agent) -> None:
+    changed(roster, status="cancelled")
 
 
-def grant(book: Book, agent: Agent) -> None:
-    decided(book, the_employer_decides(book, agent))
+def grant(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, an_approval(roster, agent))
 
 
-def deny(book: Book, agent: Agent) -> None:
-    decided(book, the_employer_decides(book, agent, granted=False))
+def deny(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, an_approval(roster, agent, granted=False))
 
 
-def select(book: Book, agent: Agent) -> None:
-    assert rank(book, [agent.agent_id], []) is None
+def select(roster: SessionRoster, agent: Agent) -> None:
+    assert ranks(roster, [agent.agent_id], []) is None
 
 
-def turn_down(book: Book, agent: Agent) -> None:
-    assert rank(book, [], [agent.agent_id]) is None
+def turn_down(roster: SessionRoster, agent: Agent) -> None:
+    assert ranks(roster, [], [agent.agent_id]) is None
 
 
 def when_full(act: Act) -> Act:
-    def full(book: Book, agent: Agent) -> None:
-        changed(book, capacity=0)
-        act(book, agent)
+    def full(roster: SessionRoster, agent: Agent) -> None:
+        changed(roster, capacity=0)
+        act(roster, agent)
 
     return full
 
 
-def put_first(book: Book, agent: Agent) -> None:
-    assert prioritise(book, agent.agent_id, 1, "Anne Conseil", "Reporté") is None
+def put_first(roster: SessionRoster, agent: Agent) -> None:
+    assert prioritise(roster, agent.agent_id, 1, "Anne Conseil", "Reporté") is None
 
 
-def raise_capacity(book: Book, _agent: Agent) -> None:
-    changed(book, capacity=2)
+def raise_capacity(roster: SessionRoster, _agent: Agent) -> None:
+    changed(roster, capacity=2)
 
 
-def raise_capacity_with_offers(book: Book, _agent: Agent) -> None:
-    changed(book, capacity=2, waiting_list="offer")
+def raise_capacity_with_offers(roster: SessionRoster, _agent: Agent) -> None:
+    changed(roster, capacity=2, waiting_list="offer")
 
 
-def say_yes(book: Book, agent: Agent) -> None:
-    decided(book, answers(book, agent))
+def say_yes(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, an_offer_answer(roster, agent))
 
 
-def say_no(book: Book, agent: Agent) -> None:
-    decided(book, answers(book, agent, yes=False))
+def say_no(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, an_offer_answer(roster, agent, yes=False))
 
 
-def bring_forward(book: Book, agent: Agent) -> None:
-    until = book.latest[agent.agent_id].hold_until
+def bring_forward(roster: SessionRoster, agent: Agent) -> None:
+    until = roster.latest[agent.agent_id].hold_until
     assert until is not None
-    changed(book, starts_at=until + timedelta(hours=47))
+    changed(roster, starts_at=until + timedelta(hours=47))
 
 
 _S = State

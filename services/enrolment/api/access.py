@@ -1,11 +1,11 @@
-"""Who asks, and where the answers are."""
+"""What every endpoint depends on: the owner of the token, the database, the policy."""
 
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from services.enrolment.rules import Policy
+from services.enrolment.rules.policy import Policy
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
@@ -14,7 +14,7 @@ _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
     Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE.")),
 ]
-"""Only tells OpenAPI that a token is taken; who it belongs to is found out by ``requires``."""
+"""Only documents in OpenAPI that a token is taken; ``requires`` finds its owner."""
 
 _is_portal, _is_organiser = requires(Role.PORTAL), requires(Role.ORGANISER)
 
@@ -45,8 +45,13 @@ Portal = Annotated[Principal, Depends(_portal)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 
 
+def not_found(name: str) -> Problem:
+    """Return a 404 for a session, or an enrolment, that does not exist or is somebody else's."""
+    return Problem(404, "Not found", f"There is no {name}, or it is not yours.")
+
+
 def found(what: T | None, name: str) -> T:
-    """What was looked for. Raises a 404: what belongs to others does not exist."""
+    """Return what was found. Raises a 404 for None: what belongs to others does not exist."""
     if what is None:
-        raise Problem(404, "Not found", f"There is no {name}, or it is not yours.")
+        raise not_found(name)
     return what

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.enrolment.rules import State
-from services.enrolment.store.roster import Entry
+from services.enrolment.rules.organising import OrganisingFault
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason
+from shared.http import Problem
 
 MOST_CANDIDATES = 20_000
 MOST_RECORDS = 20_000
@@ -41,27 +43,36 @@ class RosterEntry(BaseModel):
     attendance: list[ModuleAttendance]
 
 
-def roster_entry(entry: Entry, session: SessionState) -> RosterEntry:
-    """An entry as it is shown."""
+def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
+    """Return a line of the roster as it is shown."""
+    enrolment = line.enrolment
     return RosterEntry(
-        enrolment_id=entry.enrolment_id,
-        version=entry.version,
-        state=entry.state,
-        reason=Reason(entry.reason) if entry.reason else None,
-        position=entry.position,
-        priority=entry.priority,
-        agent=entry.agent,
-        address_is_bad=entry.address_is_bad,
-        received_at=entry.received_at,
-        updated_at=entry.updated_at,
-        hold_until=entry.hold_until,
+        enrolment_id=enrolment.enrolment_id,
+        version=enrolment.version,
+        state=enrolment.state,
+        reason=enrolment.reason,
+        position=line.position,
+        priority=enrolment.priority,
+        agent=enrolment.agent,
+        address_is_bad=line.address_is_bad,
+        received_at=enrolment.received_at,
+        updated_at=line.updated_at,
+        hold_until=enrolment.hold_until if enrolment.state is State.OFFERED else None,
         attendance=[
-            ModuleAttendance(
-                module=number + 1, title=module_title(session, number), attendance=Attendance(mark)
-            )
-            for number, mark in sorted(entry.marks.items())
+            ModuleAttendance(module=number + 1, title=module_title(session, number), attendance=attendance)
+            for number, attendance in sorted(line.attendance.items())
         ],
     )
+
+
+def not_possible(fault: OrganisingFault) -> Problem:
+    """Return the problem that is shown when the session, or the enrolment, is not in the state for it."""
+    details = {
+        OrganisingFault.SESSION_IS_CANCELLED: "The session is cancelled.",
+        OrganisingFault.SESSION_IS_OVER: "The session is over.",
+        OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
+    }
+    return Problem(409, "Not possible now", details.get(fault, fault.value))
 
 
 def module_title(session: SessionState, number: int) -> str | None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from services.enrolment.rules import State
+from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.web.labels import ATTENDANCE
 

@@ -1,4 +1,4 @@
-"""HTTP in: what portals without Kafka ask. Accepted here, decided like everything on their topic."""
+"""HTTP in: the requests of portals without Kafka. Accepted here, decided like all that are on their topic."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from stdnum.fr import siret
 
 from services.enrolment.api.access import Database, Portal
-from services.enrolment.store import intake
+from services.enrolment.service import intake
 from shared.auth import Principal
 from shared.events.portal import (
     ApprovalDecided,
@@ -80,7 +80,7 @@ def _type_of(body: Any) -> str | None:
     return getattr(body, "type", None)
 
 
-PortalRequest = Annotated[
+RequestBody = Annotated[
     Annotated[EnrolmentBody, Tag("EnrolmentRequested")]
     | Annotated[GroupEnrolmentBody, Tag("GroupEnrolmentRequested")]
     | Annotated[WithdrawalBody, Tag("WithdrawalRequested")]
@@ -184,9 +184,9 @@ def _idempotency_key(request: Request) -> str:
 
 
 async def _digest(request: Request) -> bytes:
-    """What tells one request from another: its JSON, however it is written."""
-    asked = json.loads(await request.body())
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
+    """Return what tells one request from another: the SHA-256 of its JSON, however it is written."""
+    document = json.loads(await request.body())
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
 
 
 @router.post(
@@ -217,7 +217,7 @@ async def ask(
     *,
     portal: Annotated[Principal, Depends(_within_rate)],
     key: Annotated[str, Depends(_idempotency_key)],
-    body: Annotated[PortalRequest, Body(openapi_examples=_EXAMPLES)],
+    body: Annotated[RequestBody, Body(openapi_examples=_EXAMPLES)],
     database: Database,
     request: Request,
     response: Response,
@@ -227,15 +227,11 @@ async def ask(
     Sent again with the same key it is the same request. The key with another body is refused (422).
     """
     _check_sirets(body)
-    asked = intake.Asked(
-        portal=portal.name,
-        key=key,
-        digest=await _digest(request),
-        event=body.data,
-        traceparent=_traceparent(request),
-    )
+    digest = await _digest(request)
     async with database.transaction() as tx:
-        request_id = await intake.accept(tx, asked)
+        request_id = await intake.accept(
+            tx, portal.name, key, digest=digest, event=body.data, traceparent=_traceparent(request)
+        )
     if request_id is None:
         raise Problem(
             422,
@@ -253,7 +249,7 @@ def _traceparent(request: Request) -> str | None:
     return given if given is not None and len(given) == 55 and given.isascii() else None
 
 
-def _check_sirets(body: PortalRequest) -> None:
+def _check_sirets(body: RequestBody) -> None:
     """Where a person may have typed them: 14 digits are not yet a SIRET. Raises a 422."""
     errors = [
         {"field": f"body.data.{field}", "message": "is not a SIRET: its check digit does not fit"}
@@ -266,7 +262,7 @@ def _check_sirets(body: PortalRequest) -> None:
         )
 
 
-def _sirets(body: PortalRequest) -> Iterator[tuple[str, str]]:
+def _sirets(body: RequestBody) -> Iterator[tuple[str, str]]:
     match body:
         case EnrolmentBody():
             yield "agent.employer.siret", body.data.agent.employer.siret

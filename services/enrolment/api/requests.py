@@ -1,18 +1,17 @@
 """HTTP in: what became of a request, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from sqlalchemy import Row
 
-from services.enrolment import store
 from services.enrolment.api.access import Database
-from services.enrolment.rules import State
-from services.enrolment.store import intake, moves
+from services.enrolment.rules.states import State
+from services.enrolment.service import requests
+from services.enrolment.service.requests import RequestStatus
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -27,7 +26,7 @@ from shared.http import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
-_ASKED = {
+_KINDS = {
     "SeatRequest": "enrolment",
     "GroupRequest": "group_enrolment",
     "Nomination": "nomination",
@@ -36,7 +35,7 @@ _ASKED = {
     "OfferAnswer": "offer_answer",
 }
 
-_TOLD: Mapping[str, type[Decision]] = {
+_EVENTS: Mapping[str, type[Decision]] = {
     State.ENROLLED: AgentEnrolled,
     State.WAITLISTED: AgentWaitlisted,
     State.OFFERED: SeatOffered,
@@ -47,7 +46,7 @@ _TOLD: Mapping[str, type[Decision]] = {
     State.WITHDRAWN: EnrolmentWithdrawn,
     State.SESSION_CANCELLED: EnrolmentWithdrawn,
 }
-"""The event that tells of an enrolment's coming to a state by a request."""
+"""The event that is published when a request takes an enrolment to a state."""
 
 
 class Move(BaseModel):
@@ -98,43 +97,44 @@ class RequestOutcome(BaseModel):
 async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
     """The request by its event's id, or by the id that the portal was given over HTTP."""
     async with database.quiet_transaction() as tx:
-        row = await store.request_outcome(tx, ce_id)
-        if row is None:
-            accepted_at = await intake.accepted_at(tx, ce_id)
-            return _on_its_way(ce_id, accepted_at, await store.why_unreadable(tx, ce_id))
-        moved: Sequence[Row[Any]] = ()
-        if row.decided_at is not None:
-            moved = await moves.caused_by(tx, ce_id, row.session_id, row.decided_at, row.agent_id)
+        status = await requests.status(tx, ce_id)
+    request = status.request
+    if request is None:
+        return _unread(ce_id, status)
     return RequestOutcome(
-        request_id=row.request_id,
-        state="pending" if row.decided_at is None else "answered",
-        outcome=row.outcome,
-        reason=row.reason,
-        received_at=row.received_at,
-        decided_at=row.decided_at,
-        asked=_ASKED.get(row.kind),
-        session_id=row.session_id,
-        facts=row.facts,
-        event=_event(row.outcome),
-        moves=[Move(cause=move.cause, state=move.state, event=_event(move.state)) for move in moved],
+        request_id=request.request_id,
+        state="pending" if request.decided_at is None else "answered",
+        outcome=request.outcome,
+        reason=request.reason,
+        received_at=request.received_at,
+        decided_at=request.decided_at,
+        asked=_KINDS[request.kind],
+        session_id=request.session_id,
+        facts=request.facts,
+        event=_event(request.outcome),
+        moves=[
+            Move(cause=change.cause, state=change.state, event=_event(change.state))
+            for change in status.changes
+        ],
     )
 
 
 def _event(state: str | None) -> str | None:
-    told = _TOLD.get(state or "")
-    return None if told is None else told.TYPE
+    event = _EVENTS.get(state or "")
+    return None if event is None else event.TYPE
 
 
-def _on_its_way(request_id: UUID, accepted_at: datetime | None, unreadable: str | None) -> RequestOutcome:
-    if unreadable is not None:
+def _unread(request_id: UUID, status: RequestStatus) -> RequestOutcome:
+    """Return the outcome of a request that came by HTTP and is on its way. Raises a 404 for any other."""
+    if status.unreadable is not None:
         raise Problem(
             404,
             "The request could not be read",
-            f"The request {request_id} was put aside and changes nothing: {unreadable}. "
+            f"The request {request_id} was put aside and changes nothing: {status.unreadable}. "
             "Send it again under a new id, or ask the operators to mend it.",
         )
-    if accepted_at is None:
+    if status.accepted_at is None:
         raise Problem(
             404, "No such request", f"No request {request_id} has been read. It may still be on its way."
         )
-    return RequestOutcome(request_id=request_id, state="pending", received_at=accepted_at)
+    return RequestOutcome(request_id=request_id, state="pending", received_at=status.accepted_at)

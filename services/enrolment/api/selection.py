@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.enrolment import desk, rules
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, PolicyInForce
-from services.enrolment.api.bodies import Ranking, Selected
-from services.enrolment.api.scope import A_SHEET, act_on, entries_of, not_now, own_session, sign
-from services.enrolment.rules import Book, Cause, Policy, RankingFault, State
-from shared.auth import Principal
-from shared.database import Transaction
+from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
+from services.enrolment.api.bodies import Ranking, Selected, not_possible
+from services.enrolment.rules.organising import OrganisingFault, RankingFault
+from services.enrolment.rules.states import State
+from services.enrolment.service import roster, selection, sessions
+from services.enrolment.service.selection import Selection
+from shared import clock
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
 
@@ -25,7 +25,17 @@ async def select(
 ) -> Selected:
     """Final, and at once for all: the ranked fill the seats in their order, then the line."""
     async with database.transaction() as tx:
-        selected = await _rank(tx, session_id, organiser, policy, ranking)
+        selected = await selection.select(
+            tx,
+            session_id,
+            ranking.ranked,
+            ranking.not_selected,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+        )
+    if selected is None:
+        raise not_found(f"session {session_id}")
     if isinstance(selected, RankingFault):
         errors = [
             {"field": "body", "code": code, "agent_id": agent_id, "message": message}
@@ -37,19 +47,22 @@ async def select(
             "Nothing was decided: see 'errors' for each agent.",
             errors=errors,
         )
-    return selected
+    return _selected(selected)
 
 
 @router.get(
     "/sessions/{session_id}/selection.csv",
     summary="The candidates as a sheet, to be ranked",
     response_class=Response,
-    responses=A_SHEET,
+    responses=sheets.RESPONSES,
 )
 async def export_candidates(session_id: UUID, database: Database, organiser: Organiser) -> Response:
     """Write a rank or `non retenu` in each line, and send it back by PUT."""
-    session, entries = await entries_of(database, session_id, organiser, [State.PENDING_SELECTION])
-    return sheets.attachment(sheets.ranking_form(entries, session), f"candidatures-{session_id}.csv")
+    async with database.quiet_transaction() as tx:
+        streamed = await roster.stream(tx, session_id, organiser, [State.PENDING_SELECTION])
+        session, entries = found(streamed, f"session {session_id}")
+        candidates = [entry async for entry in entries]
+    return sheets.attachment(sheets.ranking_form(candidates, session), f"candidatures-{session_id}.csv")
 
 
 @router.put(
@@ -61,13 +74,23 @@ async def select_by_sheet(
     session_id: UUID, request: Request, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Selected:
     """Columns `Identifiant` and `Rang`; other columns are ignored. All or nothing; errors by line."""
-    rows, faults = await sheets.sheet(request, (sheets.AGENT, sheets.RANK))
-    ranking, lines = sheets.ranking_of(rows, faults)
+    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.RANK))
+    ranking, lines = sheets.ranking_of(rows, unreadable)
     async with database.transaction() as tx:
-        await own_session(tx, session_id, organiser)
-        if faults:
-            raise sheets.wrong(faults)
-        selected = await _rank(tx, session_id, organiser, policy, ranking)
+        if unreadable:
+            found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
+            raise sheets.wrong(unreadable)
+        selected = await selection.select(
+            tx,
+            session_id,
+            ranking.ranked,
+            ranking.not_selected,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+        )
+    if selected is None:
+        raise not_found(f"session {session_id}")
     if isinstance(selected, RankingFault):
         raise sheets.wrong(
             [
@@ -75,29 +98,14 @@ async def select_by_sheet(
                 for code, agent_id, message in _ranking_errors(selected)
             ]
         )
-    return selected
+    return _selected(selected)
 
 
-async def _rank(
-    tx: Transaction, session_id: UUID, organiser: Principal, policy: Policy, ranking: Ranking
-) -> Selected | RankingFault:
-    await own_session(tx, session_id, organiser)
-
-    def act(book: Book) -> Selected | RankingFault:
-        fault = rules.rank(book, ranking.ranked, ranking.not_selected)
-        if isinstance(fault, RankingFault):
-            return fault
-        if fault is not None:
-            raise not_now(fault)
-        sign(book, Cause.SELECTION, organiser)
-        states = [change.enrolment.state for change in book.changes if change.cause is Cause.SELECTION]
-        return Selected(
-            enrolled=states.count(State.ENROLLED),
-            waitlisted=states.count(State.WAITLISTED),
-            refused=states.count(State.REFUSED),
-        )
-
-    return await act_on(tx, session_id, policy, act, needs=desk.EVERYBODY)
+def _selected(selection: Selection | OrganisingFault) -> Selected:
+    """Return the selection as it is shown. Raises a 409 when it is not possible."""
+    if isinstance(selection, OrganisingFault):
+        raise not_possible(selection)
+    return Selected(enrolled=selection.enrolled, waitlisted=selection.waitlisted, refused=selection.refused)
 
 
 def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, str, str]]:

@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
 
 from services.enrolment.api import cells
 from services.enrolment.api.bodies import Ranking, Record, module_title
-from services.enrolment.store.roster import Entry
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Reason
 from shared.http import Problem
 from shared.web import labels, spreadsheets
 from shared.web.refusals import REFUSALS
@@ -44,6 +44,9 @@ _ROSTER = (
     Column("enrolment_id", "Référence"),
 )
 
+RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""``responses=`` of what answers with a sheet."""
+
 CSV_BODY = {
     "requestBody": {
         "required": True,
@@ -69,64 +72,69 @@ def roster_heading(session: SessionState) -> bytes:
     return spreadsheets.heading([*_ROSTER, *(modules or [SEEN])])
 
 
-def roster_lines(entries: Sequence[Entry], session: SessionState) -> bytes:
+def roster_lines(lines: Sequence[RosterLine], session: SessionState) -> bytes:
     """Lines of a roster."""
-    return spreadsheets.lines(_roster_line(entry, session) for entry in entries)
+    return spreadsheets.lines(_roster_line(line, session) for line in lines)
 
 
-def _roster_line(entry: Entry, session: SessionState) -> list[Cell]:
-    agent = entry.agent
+def _roster_line(line: RosterLine, session: SessionState) -> list[Cell]:
+    enrolment = line.enrolment
     modules = range(max(1, len(session.modules)))
+    is_offered = enrolment.state is State.OFFERED
     return [
-        cells.STATES[entry.state],
-        entry.position,
-        REFUSALS[Reason(entry.reason)].label if entry.reason else None,
-        *_who(entry),
-        agent.email,
-        "oui" if entry.address_is_bad else None,
-        *_place(entry),
-        _local(entry.received_at, session),
-        _local(entry.hold_until, session) if entry.hold_until else None,
-        entry.priority or None,
-        str(entry.enrolment_id),
-        *(labels.ATTENDANCE[Attendance(entry.marks[n])] if n in entry.marks else None for n in modules),
+        cells.STATES[enrolment.state],
+        line.position,
+        REFUSALS[enrolment.reason].label if enrolment.reason else None,
+        *_who(line),
+        enrolment.agent.email,
+        "oui" if line.address_is_bad else None,
+        *_place(line),
+        _local(enrolment.received_at, session),
+        _local(enrolment.hold_until, session) if enrolment.hold_until and is_offered else None,
+        enrolment.priority or None,
+        str(enrolment.enrolment_id),
+        *(_attendance(line, number) for number in modules),
     ]
 
 
-def ranking_form(candidates: Sequence[Entry], session: SessionState) -> bytes:
+def ranking_form(candidates: Sequence[RosterLine], session: SessionState) -> bytes:
     """Who applied, with a column in which to write ranks."""
     columns = (RANK, *_WHO, *_PLACE, Column("received_at", "Candidature reçue le"))
     return spreadsheets.write(
         columns,
-        ([None, *_who(one), *_place(one), _local(one.received_at, session)] for one in candidates),
+        (
+            [None, *_who(line), *_place(line), _local(line.enrolment.received_at, session)]
+            for line in candidates
+        ),
     )
 
 
-def attendance_form(seated: Sequence[Entry], session: SessionState) -> bytes:
+def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:
     """Who is enrolled, a line for each module, with what was recorded or a cell in which to write it."""
     columns = (SEEN, MODULE, Column("title", "Séance"), *_WHO)
     return spreadsheets.write(
         columns,
         (
-            [
-                labels.ATTENDANCE[Attendance(one.marks[number])] if number in one.marks else None,
-                number + 1,
-                module_title(session, number),
-                *_who(one),
-            ]
+            [_attendance(line, number), number + 1, module_title(session, number), *_who(line)]
             for number in range(max(1, len(session.modules)))
-            for one in seated
+            for line in seated
         ),
     )
 
 
-def _who(entry: Entry) -> list[Cell]:
-    return [entry.agent.agent_id, entry.agent.family_name, entry.agent.given_name]
+def _attendance(line: RosterLine, module: int) -> str | None:
+    return labels.ATTENDANCE[line.attendance[module]] if module in line.attendance else None
 
 
-def _place(entry: Entry) -> list[Cell]:
-    employer = entry.agent.employer
-    return [labels.FUNCTIONS[entry.agent.function], employer.name, employer.siret, employer.delegation]
+def _who(line: RosterLine) -> list[Cell]:
+    agent = line.enrolment.agent
+    return [agent.agent_id, agent.family_name, agent.given_name]
+
+
+def _place(line: RosterLine) -> list[Cell]:
+    agent = line.enrolment.agent
+    employer = agent.employer
+    return [labels.FUNCTIONS[agent.function], employer.name, employer.siret, employer.delegation]
 
 
 def _local(moment: datetime, session: SessionState) -> str:

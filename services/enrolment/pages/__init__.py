@@ -14,18 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.enrolment import certificates, desk
-from services.enrolment.certificates import certificate_of
 from services.enrolment.pages.facts import moment, shown
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
-from services.enrolment.rules import OfferAnswer, Policy, State, Withdrawal, judge_withdrawal
-from services.enrolment.rules import Request as Asked
-from services.enrolment.store.standing import (
-    Standing,
-    attended,
-    standing,
-    standing_for_update,
-)
+from services.enrolment.render.certificates import pdf_of
+from services.enrolment.rules.eligibility import judge_withdrawal
+from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import OfferAnswer, Withdrawal
+from services.enrolment.rules.states import State
+from services.enrolment.service import attendance, enrolments, requests
 from shared import clock
 from shared.database import Database, Transaction
 from shared.events.catalogue import SessionState
@@ -76,11 +73,11 @@ class _Pages:
         enrolment_id, version = read_link(request, self.links, Purpose.OFFER, expired=expired)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                offered = _still_offered(await standing(tx, enrolment_id), version, now)
+                offered = _still_offered(await enrolments.find(tx, enrolment_id), version, now)
             return self._offer_page(offered)
         answer = await _field(request, "reponse")
         async with self.database.transaction() as tx:
-            offered = _still_offered(await standing_for_update(tx, enrolment_id), version, now)
+            offered = _still_offered(await enrolments.find(tx, enrolment_id, lock=True), version, now)
             if answer not in ("oui", "non"):
                 return self._offer_page(offered, status=422, error="Choisissez l’une des deux réponses.")
             accepted = answer == "oui"
@@ -94,7 +91,9 @@ class _Pages:
             raise _Closed(Message.OFFER_EXPIRED, offered.session)
         return self._message(Message.SEAT_TAKEN if accepted else Message.SEAT_LEFT, offered.session)
 
-    def _offer_page(self, offered: Standing, *, status: int = 200, error: str | None = None) -> Response:
+    def _offer_page(
+        self, offered: EnrolmentInSession, *, status: int = 200, error: str | None = None
+    ) -> Response:
         until = offered.enrolment.hold_until
         return self.rendering.page(
             "offer.html",
@@ -113,10 +112,10 @@ class _Pages:
         enrolment_id, _ = read_link(request, self.links, Purpose.WITHDRAW, expired=expired)
         if request.method != "POST" or await _field(request, "confirmer") != "oui":
             async with self.database.quiet_transaction() as tx:
-                live = _still_live(await standing(tx, enrolment_id), now)
+                live = _still_live(await enrolments.find(tx, enrolment_id), now)
             return self._withdrawal_page(live)
         async with self.database.transaction() as tx:
-            live = _still_live(await standing_for_update(tx, enrolment_id), now)
+            live = _still_live(await enrolments.find(tx, enrolment_id, lock=True), now)
             enrolment = live.enrolment
             outcome = await self._decide(
                 tx, Withdrawal(uuid4(), now, enrolment.session_id, enrolment.agent.agent_id, None), now
@@ -125,7 +124,7 @@ class _Pages:
             raise _Closed(Message.ALREADY_ENDED, live.session)
         return self._message(Message.WITHDRAWN, live.session)
 
-    def _withdrawal_page(self, live: Standing) -> Response:
+    def _withdrawal_page(self, live: EnrolmentInSession) -> Response:
         return self.rendering.page(
             "withdrawal.html",
             session=shown(live.session),
@@ -142,20 +141,19 @@ class _Pages:
         expired = Message.CERTIFICATE_LINK_EXPIRED.value
         enrolment_id, _ = read_link(request, self.links, Purpose.CERTIFICATE, expired=expired)
         async with self.database.quiet_transaction() as tx:
-            found = await standing(tx, enrolment_id)
-            seen = await attended(tx, enrolment_id)
+            found = await enrolments.find(tx, enrolment_id)
+            certificate = None if found is None else await attendance.certificate(tx, found)
         if found is None:
             raise _Closed(Message.UNKNOWN)
-        if found.enrolment.state is not State.CERTIFIED or seen is None:
+        if certificate is None:
             raise _Closed(Message.NOT_CERTIFIED, found.session)
-        certificate = certificate_of(found.enrolment, found.session, seen.modules, seen.recorded_at)
         headers = {**PRIVATE, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
-        return Response(await certificates.pdf_of(certificate), media_type="application/pdf", headers=headers)
+        return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
 
     # ------------------------------------------------------------------------------------ in common
 
-    async def _decide(self, tx: Transaction, asked: Asked, now: datetime) -> str:
-        answer = (await desk.answer(tx, [asked], self.policy, now))[asked.request_id]
+    async def _decide(self, tx: Transaction, request: OfferAnswer | Withdrawal, now: datetime) -> str:
+        answer = (await requests.answer(tx, [request], self.policy, now))[request.request_id]
         if answer is None:
             raise LookupError("an enrolment without its session")
         return answer.outcome
@@ -174,7 +172,7 @@ async def _field(request: Request, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _still_offered(one: Standing | None, version: int, now: datetime) -> Standing:
+def _still_offered(one: EnrolmentInSession | None, version: int, now: datetime) -> EnrolmentInSession:
     """The offer, if it is this one and stands. Raises what is so instead."""
     if one is None:
         raise _Closed(Message.UNKNOWN)
@@ -195,7 +193,7 @@ def _still_offered(one: Standing | None, version: int, now: datetime) -> Standin
     return one
 
 
-def _still_live(one: Standing | None, now: datetime) -> Standing:
+def _still_live(one: EnrolmentInSession | None, now: datetime) -> EnrolmentInSession:
     """The enrolment, if one may withdraw from it. Raises what is so instead."""
     if one is None:
         raise _Closed(Message.UNKNOWN)

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from services.enrolment.rules import State
+from services.enrolment.rules.states import State
 from shared.pages import Text
 
 _PORTAL = "Pour toute nouvelle demande, passez par votre portail d’inscription."

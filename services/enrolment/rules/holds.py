@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 
-from services.enrolment.rules.words import Policy
+from services.enrolment.rules.policy import Policy
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Delegation
 

@@ -1,18 +1,19 @@
-"""What organisers do with one session: rank who applied, move somebody in line, say who came."""
+"""What organisers do with one session: rank candidates, change a priority, record attendance."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.enrolment.rules.book import Book
-from services.enrolment.rules.words import Cause, Enrolment, RankingFault, State, common, refusal
+from services.enrolment.rules.enrolments import Enrolment, event_members, refusal_event
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Attendance, AttendanceRecorded
 from shared.events.vocabulary import Reason, Status
 
 
-class Fault(StrEnum):
-    """Why something that an organiser does cannot be done."""
+class OrganisingFault(StrEnum):
+    """Why an action of an organiser is not possible."""
 
     SESSION_IS_CANCELLED = "session_is_cancelled"
     SESSION_IS_OVER = "session_is_over"
@@ -24,19 +25,33 @@ class Fault(StrEnum):
     NOT_STARTED = "not_started"
 
 
-def rank(book: Book, ranked: Sequence[str], not_selected: Sequence[str]) -> RankingFault | Fault | None:
-    """Decide about everybody who applied, at once (rule 5).
+@dataclass(frozen=True, slots=True)
+class RankingFault:
+    """Why a ranking is not valid: agents who are not candidates, who are missing, who are named twice."""
 
-    The agents of ``ranked`` fill the seats in this order, then the line; those of ``not_selected`` are
-    refused. Together they are all that are pending selection, each once; otherwise nothing changes and the
-    fault is returned. Needs them in ``latest``, and the whole line.
+    unknown: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    twice: tuple[str, ...] = ()
+
+
+def rank(
+    roster: SessionRoster, ranked: Sequence[str], not_selected: Sequence[str], author: str
+) -> RankingFault | OrganisingFault | None:
+    """Decide about all candidates at once (rule 5).
+
+    The agents of ``ranked`` fill the seats in this order, then the waiting list; those of ``not_selected``
+    are refused. Together they are all who are pending selection, each once; otherwise nothing changes and the
+    fault is returned. ``author`` is kept with each change. Needs the candidates in ``latest``, and the whole
+    waiting list.
     """
-    if book.session.status is Status.CANCELLED:
-        return Fault.SESSION_IS_CANCELLED
-    if book.now >= book.session.ends_at:
-        return Fault.SESSION_IS_OVER
+    if roster.session.status is Status.CANCELLED:
+        return OrganisingFault.SESSION_IS_CANCELLED
+    if roster.now >= roster.session.ends_at:
+        return OrganisingFault.SESSION_IS_OVER
     candidates = {
-        agent_id: one for agent_id, one in book.latest.items() if one.state is State.PENDING_SELECTION
+        agent_id: enrolment
+        for agent_id, enrolment in roster.latest.items()
+        if enrolment.state is State.PENDING_SELECTION
     }
     named = Counter([*ranked, *not_selected])
     fault = RankingFault(
@@ -46,97 +61,104 @@ def rank(book: Book, ranked: Sequence[str], not_selected: Sequence[str]) -> Rank
     )
     if fault != RankingFault():
         return fault
-    book.give_away()
+    roster.promote()
     for agent_id in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
-        ticket, book.next_ticket = book.next_ticket, book.next_ticket + 1
-        book.place(candidates[agent_id], Cause.SELECTION, None, ticket=ticket)
+        ticket, roster.next_ticket = roster.next_ticket, roster.next_ticket + 1
+        roster.place(candidates[agent_id], Cause.SELECTION, None, ticket=ticket)
+        roster.add_facts(author=author)
     for agent_id in not_selected:
-        denied = book.move(candidates[agent_id], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
-        book.tell(refusal(denied, None))
+        denied = roster.move(candidates[agent_id], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
+        roster.add_facts(author=author)
+        roster.publish(refusal_event(denied, None))
     return None
 
 
-def prioritise(book: Book, agent_id: str, priority: int, author: str, reason: str) -> Fault | None:
-    """Put somebody in line before those of a lower priority; 0 is where everybody starts (rule 2).
+def prioritise(
+    roster: SessionRoster, agent_id: str, priority: int, author: str, reason: str
+) -> OrganisingFault | None:
+    """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
-    Needs the whole line. Author and reason are kept. The agent is told nothing: their turn comes in time.
+    Needs the whole waiting list. Author and reason are kept. No event is published: the agent's turn comes in
+    time.
     """
-    if priority < 0:  # who asks from now on must be last: only the heads of the line are at hand then
-        return Fault.PRIORITY_BELOW_0
-    waiting = book.latest.get(agent_id)
+    if priority < 0:  # a new request must be last: only the first of the list are loaded then
+        return OrganisingFault.PRIORITY_BELOW_0
+    waiting = roster.latest.get(agent_id)
     if waiting is None or waiting.state is not State.WAITLISTED:
-        return Fault.NOT_IN_LINE
-    moved = book.move(waiting, State.WAITLISTED, Cause.PRIORITY, priority=priority)
-    book.note(author=author, reason=reason, place_in_line=book.line.position(moved))
+        return OrganisingFault.NOT_IN_LINE
+    moved = roster.move(waiting, State.WAITLISTED, Cause.PRIORITY, priority=priority)
+    roster.add_facts(author=author, reason=reason, place_in_line=roster.waiting_list.position(moved))
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of an agent at one module; ``module`` counts from 0. A session without any has one."""
+class AttendanceMark:
+    """One agent's attendance at one module, counted from 0. A session without modules has one."""
 
     agent_id: str
     module: int
     attendance: Attendance
 
 
-def record_attendance(book: Book, seen: Sequence[Seen], author: str) -> Mapping[int, Fault]:
-    """Record who came to which module; all, or nothing when there is a fault (rule 9).
+def record_attendance(
+    roster: SessionRoster, marks: Sequence[AttendanceMark], author: str
+) -> Mapping[int, OrganisingFault]:
+    """Record who came to which module: all marks, or none when there is a fault (rule 9).
 
-    Returns the faults by their number in ``seen``. What was recorded before may be corrected.
+    Returns the faults by the index of their mark. What was recorded before may be corrected.
     """
-    faults: dict[int, Fault] = {}
-    said: dict[tuple[str, int], Attendance] = {}
-    for number, one in enumerate(seen):
-        fault = _attendance_fault(book, one)
-        if said.setdefault((one.agent_id, one.module), one.attendance) != one.attendance:
-            fault = Fault.CONTRADICTION
+    faults: dict[int, OrganisingFault] = {}
+    first: dict[tuple[str, int], Attendance] = {}
+    for index, mark in enumerate(marks):
+        fault = _attendance_fault(roster, mark)
+        if first.setdefault((mark.agent_id, mark.module), mark.attendance) != mark.attendance:
+            fault = OrganisingFault.CONTRADICTION
         if fault is not None:
-            faults[number] = fault
+            faults[index] = fault
     if faults:
         return faults
-    for one in seen:
-        before = book.latest[one.agent_id]
-        marks = book.marks.get(before.enrolment_id, {})
-        if marks.get(one.module) == one.attendance:
+    for mark in marks:
+        before = roster.latest[mark.agent_id]
+        recorded = roster.attendance.get(before.enrolment_id, {})
+        if recorded.get(mark.module) == mark.attendance:
             continue
-        book.mark(before, one.module, one.attendance)
-        standing = _standing(book, before)
-        after = book.move(before, standing, Cause.ATTENDANCE)
-        book.note(author=author, module=one.module + 1, attendance=one.attendance)
-        book.tell(
+        roster.record(before, mark.module, mark.attendance)
+        state = _state_by_attendance(roster, before)
+        after = roster.move(before, state, Cause.ATTENDANCE)
+        roster.add_facts(author=author, module=mark.module + 1, attendance=mark.attendance)
+        roster.publish(
             AttendanceRecorded(
-                **common(after),
+                **event_members(after),
                 request_id=None,
-                module=book.session.modules[one.module].title if book.session.modules else None,
-                attendance=one.attendance,
-                certified=standing is State.CERTIFIED and before.state is not State.CERTIFIED,
+                module=roster.session.modules[mark.module].title if roster.session.modules else None,
+                attendance=mark.attendance,
+                certified=state is State.CERTIFIED and before.state is not State.CERTIFIED,
             )
         )
     return {}
 
 
-def _attendance_fault(book: Book, one: Seen) -> Fault | None:
-    session = book.session
-    if not 0 <= one.module < max(1, len(session.modules)):
-        return Fault.NO_SUCH_MODULE
-    latest = book.latest.get(one.agent_id)
+def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> OrganisingFault | None:
+    session = roster.session
+    if not 0 <= mark.module < max(1, len(session.modules)):
+        return OrganisingFault.NO_SUCH_MODULE
+    latest = roster.latest.get(mark.agent_id)
     if latest is None or not latest.state.has_seat:
-        return Fault.NOT_ENROLLED
-    starts_at = session.modules[one.module].starts_at if session.modules else session.starts_at
-    return Fault.NOT_STARTED if book.now < starts_at else None
+        return OrganisingFault.NOT_ENROLLED
+    starts_at = session.modules[mark.module].starts_at if session.modules else session.starts_at
+    return OrganisingFault.NOT_STARTED if roster.now < starts_at else None
 
 
-def _standing(book: Book, enrolment: Enrolment) -> State:
-    """Where somebody stands by what was seen of them.
+def _state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
+    """Return the state that follows from the attendance recorded for an enrolment.
 
-    A certificate is due to whoever attended a module, once it is known of each; it says which. A module
+    A certificate is due to whoever attended a module, once attendance is known for every module. A module
     that the session has no more counts for nothing.
     """
-    kept = book.marks[enrolment.enrolment_id]
-    modules = range(max(1, len(book.session.modules)))
-    marks = [kept[module] for module in modules if module in kept]
+    recorded = roster.attendance[enrolment.enrolment_id]
+    modules = range(max(1, len(roster.session.modules)))
+    marks = [recorded[module] for module in modules if module in recorded]
     attended = Attendance.ATTENDED in marks
     if len(marks) < len(modules):
         return State.ATTENDED if attended else State.ENROLLED

@@ -26,7 +26,7 @@ class Seats:
         return self.enrolled + self.offered
 
     def by_employer(self) -> Mapping[str, Mapping[str, int]]:
-        """The counts by delegation and by authority, to be kept."""
+        """Return the counts by delegation and by authority, to be stored."""
         return {"delegation": +self.by_delegation, "siret": +self.by_siret}
 
     def take(self, employer: Employer, number: int = 1) -> None:
@@ -35,7 +35,7 @@ class Seats:
         self.by_siret[employer.siret] += number
 
     def copy(self) -> "Seats":
-        """The same seats, to try something out on."""
+        """Return a copy, to try something out on."""
         return Seats(self.enrolled, self.offered, self.by_delegation.copy(), self.by_siret.copy())
 
     def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
@@ -57,7 +57,7 @@ class Seats:
     def numbers_for(
         self, session: SessionState, employer: Employer, now: datetime
     ) -> dict[str, int | str | None]:
-        """The seats of this authority, its quota, and the seats that are kept from it."""
+        """Return the seats of this authority, its quota, and the number of seats that are kept from it."""
         return {
             "quota": session.quota_per_authority,
             "taken_by_authority": self.by_siret[employer.siret],
@@ -70,20 +70,21 @@ class Seats:
         return quota is not None and self.by_siret[employer.siret] >= quota
 
     def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
-        """How many reserved seats are left that this delegation's agents may not take."""
-        reserved: dict[str, int] = {}
-        for one in session.reserved_seats:
-            if now < one.release_at:
-                reserved[one.delegation] = reserved.get(one.delegation, 0) + one.seats
+        """Return how many reserved seats are left that this delegation's agents may not take."""
+        reserved: Counter[str] = Counter()
+        for reservation in session.reserved_seats:
+            if now < reservation.release_at:
+                reserved[reservation.delegation] += reservation.seats
         left = {name: max(0, seats - self.by_delegation[name]) for name, seats in reserved.items()}
         return 0 if left.get(delegation) else sum(left.values())
 
 
 def counts_by_employer(session: SessionState) -> bool:
-    """Whether it matters in this session for whom an agent works."""
+    """Whether seats are counted by employer in this session: some are reserved, or there is a quota."""
     return bool(session.reserved_seats) or session.quota_per_authority is not None
 
 
 def next_release(session: SessionState, now: datetime) -> datetime | None:
-    """When reserved seats are released next, or None."""
-    return min((one.release_at for one in session.reserved_seats if one.release_at > now), default=None)
+    """Return when reserved seats are released next, or None."""
+    releases = (reservation.release_at for reservation in session.reserved_seats)
+    return min((release_at for release_at in releases if release_at > now), default=None)

@@ -1,4 +1,4 @@
-"""Whose mails come back, so that an organiser can ask for a better address."""
+"""The agents whose mails come back."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -6,32 +6,32 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.enrolment import tables
-from services.enrolment.store.facts import LIVE
+from services.enrolment.store.enrolments import LIVE
+from services.enrolment.tables import BadAddressRow
 from shared.database import Transaction, insert_many
 
 
-async def mark_addresses(tx: Transaction, agent_ids: Collection[str], now: datetime) -> None:
-    """Remember of these agents that an address of theirs is bad."""
+async def mark_bad(tx: Transaction, agent_ids: Collection[str], now: datetime) -> None:
+    """Remember that an address of these agents is bad."""
     if agent_ids:
         rows = [{"agent_id": agent_id, "since": now} for agent_id in sorted(agent_ids)]
-        await insert_many(tx, tables.bad_address, rows, then="ON CONFLICT (agent_id) DO NOTHING")
+        await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (agent_id) DO NOTHING")
 
 
-async def clear_addresses(tx: Transaction, arrived: Mapping[str, UUID | None]) -> None:
+async def mark_good(tx: Transaction, arrived: Mapping[str, UUID | None]) -> None:
     """Forget it of agents to whom a mail about this enrolment has arrived.
 
     Not of who is enrolled elsewhere with another address: that one may be the bad one.
     """
-    marked = list((await tx.execute(_MARKED, {"agents": list(arrived)})).scalars())
-    if marked:
-        reached = [arrived[agent_id] for agent_id in marked]
-        await tx.execute(_CLEAR, {"agents": marked, "enrolments": reached, "live": LIVE})
+    bad = list((await tx.execute(_BAD, {"agents": list(arrived)})).scalars())
+    if bad:
+        enrolments = [arrived[agent_id] for agent_id in bad]
+        await tx.execute(_DELETE, {"agents": bad, "enrolments": enrolments, "live": LIVE})
 
 
-# Almost every mail arrives, and almost nobody is marked: enrolments are only read for who is.
-_MARKED = text("SELECT agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
-_CLEAR = text(
+# Almost every mail arrives, and almost no address is bad: enrolments are only read for those that are.
+_BAD = text("SELECT agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
+_DELETE = text(
     "DELETE FROM bad_address "
     "USING unnest(CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) AS arrived (agent_id, enrolment_id) "
     "LEFT JOIN enrolment AS reached ON reached.enrolment_id = arrived.enrolment_id "

@@ -13,9 +13,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Row, text
 
-from services.enrolment import desk
 from services.enrolment.app import compose
-from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import Request, SeatRequest, Withdrawal
+from services.enrolment.service import requests as service
+from services.enrolment.service import sessions as service_sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database
@@ -123,11 +125,13 @@ class Front:
 
     async def publish(self, *sessions: SessionState) -> None:
         async with self._database.transaction() as tx:
-            await desk.take_over(tx, {one.session_id: one for one in sessions}, Policy(), clock.now())
+            await service_sessions.take_over(
+                tx, {session.session_id: session for session in sessions}, Policy(), clock.now()
+            )
 
     async def answer(self, *requests: Request, at: datetime | None = None) -> None:
         async with self._database.transaction() as tx:
-            await desk.answer(tx, requests, Policy(), at or clock.now())
+            await service.answer(tx, requests, Policy(), at or clock.now())
 
     async def enrol(self, session: SessionState, *agents: Agent, approved: bool = False) -> None:
         """Each asks for a seat, in this order."""

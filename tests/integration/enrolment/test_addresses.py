@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.enrolment.handlers import EmailDelivery, router
+from services.enrolment.handlers import router
+from services.enrolment.service.addresses import EmailDelivery
 from services.enrolment.store import addresses
-from services.enrolment.store.facts import LIVE
+from services.enrolment.store.enrolments import LIVE
 from shared import clock
 from shared.database import Database
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
@@ -118,7 +119,7 @@ async def test_of_who_is_marked_only_their_own_enrolments_are_read(database: Dat
     async with database.quiet_transaction() as tx:
         await tx.execute(text("ANALYZE enrolment"))
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        explain = text(f"EXPLAIN {addresses._CLEAR.text}")
+        explain = text(f"EXPLAIN {addresses._DELETE.text}")
         plan = "\n".join((await tx.execute(explain, marked | {"live": LIVE})).scalars())
     assert "Index Cond: (enrolment_id = arrived.enrolment_id)" in plan
     assert re.search(r"ix_enrolment_agent on enrolment other .*\n +Index Cond: .*agent_id", plan), plan

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import Executable, select, text
 from sqlalchemy.exc import IntegrityError
 
-from services.enrolment import desk
-from services.enrolment.rules import OfferAnswer, Policy, Request, SeatRequest, Withdrawal
-from services.enrolment.store import books
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import OfferAnswer, Request, SeatRequest, Withdrawal
+from services.enrolment.service import requests as service
+from services.enrolment.service import sessions
+from services.enrolment.store import sessions as sessions_store
+from services.enrolment.tables import SessionRow
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from tests.support.builders import DURING, a_session, an_agent
@@ -24,7 +27,11 @@ from tests.support.builders import DURING, a_session, an_agent
 WORKERS, ROUNDS, SEATS = 200, 2, 20
 AGENTS = [an_agent(f"C{number}") for number in range(60)]
 
-_WITHOUT_LOCK = text(str(books._LOCK_SESSIONS).replace("FOR UPDATE", ""))
+_WITHOUT_LOCK = (
+    select(SessionRow)
+    .from_statement(text(str(sessions_store._LOCK).replace("FOR UPDATE", "")))
+    .execution_options(populate_existing=True)
+)
 
 _COUNT_AT_EVERY_COMMIT = """
 CREATE TABLE overbooked (taken bigint, seats bigint);
@@ -50,14 +57,14 @@ CREATE CONSTRAINT TRIGGER count_seats AFTER INSERT OR UPDATE ON enrolment
             id="without the lock",
             marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="shows what the lock is for"),
         ),
-        pytest.param(books._LOCK_SESSIONS, id="with the lock"),
+        pytest.param(sessions_store._LOCK, id="with the lock"),
     ],
 )
 @pytest.mark.parametrize("waiting_list", ["automatic", "offer"])
 async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
-    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: TextClause, waiting_list: str
+    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: Executable, waiting_list: str
 ) -> None:
-    monkeypatch.setattr(books, "_LOCK_SESSIONS", lock)
+    monkeypatch.setattr(sessions_store, "_LOCK", lock)
     database = Database(new_database("enrolment"), application_name="crowd", pool_size=30)
     session = a_session(capacity=SEATS, waiting_list=waiting_list)
     await hear(database, session)
@@ -92,7 +99,7 @@ async def worker(database: Database, session: SessionState, number: int) -> list
             else:
                 requests = [a_request(session, dice) for _ in range(dice.randrange(1, 4))]
                 async with database.transaction() as tx:
-                    await desk.answer(tx, requests, Policy(), DURING)
+                    await service.answer(tx, requests, Policy(), DURING)
         except (IntegrityError, ValueError) as error:  # without the lock, constraints and types object too
             failed.append(type(error).__name__)
     return failed
@@ -111,7 +118,7 @@ def a_request(session: SessionState, dice: random.Random) -> Request:
 
 async def hear(database: Database, session: SessionState) -> None:
     async with database.transaction() as tx:
-        await desk.take_over(tx, {session.session_id: session}, Policy(), DURING)
+        await sessions.take_over(tx, {session.session_id: session}, Policy(), DURING)
 
 
 _STATE = text(

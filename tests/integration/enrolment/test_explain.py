@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.enrolment.explain import explain
-from services.enrolment.rules import OfferAnswer, SeatRequest
+from services.enrolment.rules.requests import OfferAnswer, SeatRequest
+from services.enrolment.service.explain import explain
 from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, Session, sessions_on_postgres
 
@@ -33,7 +33,7 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
     session.enrol(an_agent())
     request = SeatRequest(*session.about(), an_agent(), False)
     session.ask(request)
-    told = story(session, request.request_id)
+    published = story(session, request.request_id)
     for part in (
         f"request {request.request_id} (SeatRequest)",
         "received 2025-03-20 10:00:00.000Z, by which deadlines are judged",
@@ -42,9 +42,9 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
         "event EnrolmentRefused ",
         "published not yet",
     ):
-        assert part in told, told
-    assert request.agent.email not in told
-    assert request.agent.family_name not in told
+        assert part in published, published
+    assert request.agent.email not in published
+    assert request.agent.family_name not in published
 
 
 def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(
@@ -55,7 +55,7 @@ def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_
     session.enrol(seated, agent)
     session.withdraw(seated)
     session.ask(OfferAnswer(*session.about(), agent.agent_id, True))
-    told = story(session, agent.agent_id)
+    published = story(session, agent.agent_id)
     steps = [
         "is enrolled, version 3",
         "waitlisted; before it: capacity 1, enrolled 1, offered 0, waiting 0",
@@ -66,9 +66,9 @@ def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_
         "event AgentEnrolled",
         "OfferAnswer",
     ]
-    places = [told.find(step) for step in steps]
-    assert -1 not in places, told
-    assert places == sorted(places), told
+    places = [published.find(step) for step in steps]
+    assert -1 not in places, published
+    assert places == sorted(places), published
 
 
 def test_the_story_of_a_session_counts_its_answers_and_shows_its_moves(a_session_on_postgres: New) -> None:
@@ -78,14 +78,14 @@ def test_the_story_of_a_session_counts_its_answers_and_shows_its_moves(a_session
     session.now = CLOSES
     session.enrol(an_agent())
     session.withdraw(seated)
-    told = story(session, session.world.session_id)
+    published = story(session, session.world.session_id)
     for part in (
         "capacity 1: 1 enrolled, 0 offered; 0 waiting",
         "at most 5 seats for one authority",
         "1 SeatRequest: refused, deadline_passed",
         f"{waiting.agent_id} enrolled: first in line",
     ):
-        assert part in told, told
+        assert part in published, published
 
 
 def test_of_somebody_unknown_there_is_no_story(a_session_on_postgres: New) -> None:

@@ -8,8 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.enrolment import desk
-from services.enrolment.rules import Policy, Request, SeatRequest, Withdrawal
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import Request, SeatRequest, Withdrawal
+from services.enrolment.service import requests as service
+from services.enrolment.service import sessions
 from shared import clock
 from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
@@ -34,13 +36,13 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
 
     async def ask(*requests: Request) -> None:
         async with database.transaction() as tx:
-            await desk.answer(tx, requests, policy, now)
+            await service.answer(tx, requests, policy, now)
 
     def about() -> tuple[uuid.UUID, datetime, uuid.UUID]:
         return uuid.uuid4(), now, session.session_id
 
     async with database.transaction() as tx:
-        await desk.take_over(tx, {session.session_id: session}, policy, now)
+        await sessions.take_over(tx, {session.session_id: session}, policy, now)
     await ask(SeatRequest(*about(), seated, False), SeatRequest(*about(), waiting, False))
     await ask(Withdrawal(*about(), seated.agent_id, None))
     key, answer_id = str(session.session_id), uuid.uuid4()

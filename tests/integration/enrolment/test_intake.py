@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Row, text
 
-from services.enrolment.store import intake
+from services.enrolment.service import intake
 from shared.database import Database
 from tests.integration.enrolment.conftest import Ask, problem
 from tests.support.builders import an_agent, enrolment_request
@@ -228,5 +228,5 @@ async def test_keys_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, databa
             )
         )
     async with database.transaction() as tx:
-        assert await intake.forget_keys(tx) == 1
+        await intake.delete_old_keys(tx)
     assert [row.key for row in await rows("SELECT key FROM idempotency_key")] == ["young"]

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.enrolment import desk
 from services.enrolment.app import compose
-from services.enrolment.rules import Policy, SeatRequest
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import SeatRequest
+from services.enrolment.service import requests as service
+from services.enrolment.service import sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database
@@ -51,8 +53,8 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
 async def _fill(url: str) -> None:
     database = Database(url, application_name="test")
     async with database.transaction() as tx:
-        await desk.take_over(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
-        await desk.answer(tx, [SEAT], Policy(), clock.now())
+        await sessions.take_over(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
+        await service.answer(tx, [SEAT], Policy(), clock.now())
     await database.close()
 
 

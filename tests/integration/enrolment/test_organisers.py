@@ -129,11 +129,11 @@ async def test_the_roster_as_a_sheet_is_in_french_and_runs_no_formula(front: Fro
     await front.publish(session)
     await front.enrol(session, agent)
     heading, line = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
-    told = dict(zip(heading, line, strict=True))
-    assert told["Situation"] == "inscription confirmée"
-    assert (told["Prénom"], told["Nom"]) == ("'=1+1", "'@SUM(A1)")
-    assert told["Fonction"] == "agente ou agent"
-    assert {"Séance 1 : Comprendre", "Séance 2 : Pratiquer"} <= set(told)
+    published = dict(zip(heading, line, strict=True))
+    assert published["Situation"] == "inscription confirmée"
+    assert (published["Prénom"], published["Nom"]) == ("'=1+1", "'@SUM(A1)")
+    assert published["Fonction"] == "agente ou agent"
+    assert {"Séance 1 : Comprendre", "Séance 2 : Pratiquer"} <= set(published)
 
 
 # ------------------------------------------------------------------------------------------- whose
@@ -335,8 +335,8 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     )
     assert answer.json()["state"] == "withdrawn", answer.text
     assert await front.states(session, agents[3]) == ["offered"]
-    [told] = await told_of(rows, "EnrolmentWithdrawn", agent_id="A-0")
-    assert (told["by"], told["reason"]) == ("employer", "Mutation")
+    [published] = await told_of(rows, "EnrolmentWithdrawn", agent_id="A-0")
+    assert (published["by"], published["reason"]) == ("employer", "Mutation")
     [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = 'withdrawal' AND agent_id = 'A-0'")
     assert kept.facts["author"] == BRETAGNE
 
@@ -348,13 +348,13 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nobody_is_told(
     session, agent = open_now(starts_at=now - timedelta(hours=1)), an_agent()
     await front.publish(session)
     await front.enrol(session, agent)
-    told = len(await rows("SELECT 1 FROM outbox"))
+    published = len(await rows("SELECT 1 FROM outbox"))
     answer = await ask(
         "POST", about(await front.of(session, agent), "withdrawal"), by=BRETAGNE, json={"by": "agent"}
     )
     assert "attendance" in answer.json()["detail"]
     problem(answer, 409)
-    assert len(await rows("SELECT 1 FROM outbox")) == told
+    assert len(await rows("SELECT 1 FROM outbox")) == published
 
 
 # ------------------------------------------------------------------------------------------- attendance
@@ -391,8 +391,8 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
         {"module": 1, "title": "Comprendre", "attendance": "attended"},
         {"module": 2, "title": "Pratiquer", "attendance": "absent_justified"},
     ]
-    told = await told_of(rows, "AttendanceRecorded")
-    assert [(one["agent"]["agent_id"], one["module"], one["certified"]) for one in told] == [
+    published = await told_of(rows, "AttendanceRecorded")
+    assert [(one["agent"]["agent_id"], one["module"], one["certified"]) for one in published] == [
         ("A-0", "Comprendre", False),
         ("A-0", "Pratiquer", True),
         ("A-1", "Comprendre", False),

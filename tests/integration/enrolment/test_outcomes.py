@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from services.enrolment.handlers import router
-from services.enrolment.rules import GroupRequest, Request, SeatRequest, Withdrawal
+from services.enrolment.rules.requests import GroupRequest, Request, SeatRequest, Withdrawal
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -20,7 +20,7 @@ from tests.integration.enrolment.conftest import PROBLEM, Ask, Front
 from tests.support.builders import an_agent, as_json, headers, open_now
 
 
-async def told(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
+async def published(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
     await front.answer(request)
     answer = await ask("GET", f"/api/v1/requests/{request.request_id}")
     assert answer.status_code == 200, answer.text
@@ -39,7 +39,7 @@ def asking(session: SessionState, agent_id: str) -> SeatRequest:
 async def test_an_answer_comes_with_the_seats_and_the_line_it_was_decided_by(front: Front, ask: Ask) -> None:
     session = open_now(capacity=1, waiting_list="automatic")
     await front.publish(session)
-    seated, queued = [await told(front, ask, asking(session, agent_id)) for agent_id in ("Q-1", "Q-2")]
+    seated, queued = [await published(front, ask, asking(session, agent_id)) for agent_id in ("Q-1", "Q-2")]
     assert (seated["state"], seated["asked"], seated["outcome"]) == ("answered", "enrolment", "enrolled")
     assert seated["facts"] == {
         "session_version": 1,
@@ -58,7 +58,7 @@ async def test_a_withdrawal_says_what_it_set_in_motion(front: Front, ask: Ask) -
     session = open_now(capacity=1, waiting_list="offer")
     await front.publish(session)
     await front.enrol(session, an_agent("Q-1"), an_agent("Q-2"))
-    outcome = await told(front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, "Q-1", None))
+    outcome = await published(front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, "Q-1", None))
     assert (outcome["asked"], outcome["outcome"]) == ("withdrawal", "withdrawn")
     assert outcome["moves"] == [
         {"cause": "withdrawal", "state": "withdrawn", "event": "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"},
@@ -69,7 +69,7 @@ async def test_a_withdrawal_says_what_it_set_in_motion(front: Front, ask: Ask) -
 async def test_a_refusal_says_its_reason_and_moves_nobody(front: Front, ask: Ask) -> None:
     session = open_now(capacity=0, waiting_list="none")
     await front.publish(session)
-    outcome = await told(front, ask, asking(session, "Q-1"))
+    outcome = await published(front, ask, asking(session, "Q-1"))
     assert (outcome["outcome"], outcome["reason"], outcome["moves"]) == ("refused", "session_full", [])
 
 
@@ -80,7 +80,7 @@ async def test_the_answer_to_a_group_says_how_many_came_to_what_and_names_nobody
     await front.publish(session)
     agents = tuple(an_agent(f"Q-{number}") for number in range(3))
     group = GroupRequest(uuid4(), clock.now(), session.session_id, agents, all_or_nothing=False)
-    outcome = await told(front, ask, group)
+    outcome = await published(front, ask, group)
     assert (outcome["asked"], outcome["outcome"]) == ("group_enrolment", "mixed")
     assert outcome["facts"]["agents_enrolled"] == 2
     assert outcome["facts"]["agents_waitlisted"] == 1

@@ -11,8 +11,12 @@ import pypdf
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import attendance
+from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
+from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
 from shared.web.links import Links, LinkSettings, Purpose
 from tests.integration.enrolment.conftest import Ask, Front
@@ -247,20 +251,15 @@ async def test_after_the_start_nobody_withdraws_by_the_link(front: Front, ask: A
 
 async def record(front: Front, database: Database, session: SessionState, agent: Agent, *marks: str) -> str:
     """Attendance at each module, and what it made of the enrolment; returns the path of the certificate."""
-    from services.enrolment import desk, rules
-    from services.enrolment.rules import Policy, Seen
-    from shared.events.enrolment import Attendance
-
-    seen = [Seen(agent.agent_id, number, Attendance(mark)) for number, mark in enumerate(marks)]
+    records = [(agent.agent_id, number, Attendance(mark)) for number, mark in enumerate(marks, start=1)]
     async with database.transaction() as tx:
-        faults = await desk.organise(
+        faults = await attendance.record(
             tx,
             session.session_id,
-            Policy(),
-            session.ends_at,
-            act=lambda book: rules.record_attendance(book, seen, "advisor"),
-            needs=desk.THE_NAMED,
-            agent_ids=[agent.agent_id],
+            records,
+            organiser=Principal(name="advisor", role=Role.ORGANISER),
+            policy=Policy(),
+            now=session.ends_at,
         )
     assert faults == {}
     return path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)
@@ -369,7 +368,7 @@ async def test_while_the_database_is_away_a_page_says_so(
     async def away(*_: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("services.enrolment.pages.standing", away)
+    monkeypatch.setattr("services.enrolment.service.enrolments.find", away)
     ask: Ask = asking(link_signing_key=KEY)
     answer = await ask("GET", path(Purpose.WITHDRAW, uuid4()))
     page(answer, 503, "Le service est momentanément indisponible")

@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from services.enrolment.rules import (
+from services.enrolment.rules.organising import AttendanceMark, record_attendance
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import (
     ApprovalDecision,
     GroupRequest,
     Nomination,
     OfferAnswer,
-    Policy,
     Request,
     SeatRequest,
-    Seen,
-    record_attendance,
 )
 from shared.events.enrolment import Attendance, Decision
 from shared.events.vocabulary import Agent
@@ -132,8 +131,10 @@ def test_an_approval_that_is_granted_takes_its_place_by_its_original_time_of_rec
     seated, pending, later = an_agent(), an_agent(), an_agent()
     for agent, approved in ((seated, True), (pending, False), (later, True)):
         session.ask(SeatRequest(*session.about(), agent, approved))
-    [told] = session.world.ask([ApprovalDecision(*session.about(), pending.agent_id, True)], session.now)[:1]
-    assert told.model_dump()["position"] == 1
+    [published] = session.world.ask(
+        [ApprovalDecision(*session.about(), pending.agent_id, True)], session.now
+    )[:1]
+    assert published.model_dump()["position"] == 1
     assert session.withdraw(seated)[1:] == [("AgentEnrolled", pending.agent_id)]
 
 
@@ -161,9 +162,9 @@ def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
 def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres(format="bespoke", capacity=2, audience={"sirets": [RENNES]})
     first, second, third = an_agent(), an_agent(), an_agent()
-    session.ask(Nomination(*session.about(), RENNES, (first, second)))
+    session.ask(Nomination(*session.about(), (first, second), RENNES))
     session.now = CLOSES
-    assert session.ask(Nomination(*session.about(), RENNES, (first, third))) == [
+    assert session.ask(Nomination(*session.about(), (first, third), RENNES)) == [
         ("EnrolmentWithdrawn", second.agent_id),
         ("AgentEnrolled", third.agent_id),
     ]
@@ -196,10 +197,14 @@ def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgre
     session.enrol(agent)
     world = session.world
     for module, certified in ((0, False), (1, True)):
-        seen = [Seen(agent.agent_id, module, Attendance.ATTENDED)]
-        faults, told = world.organise(partial(record_attendance, seen=seen, author="Anne Conseil"), STARTS)
+        seen = [AttendanceMark(agent.agent_id, module, Attendance.ATTENDED)]
+        faults, published = world.organise(
+            partial(record_attendance, marks=seen, author="Anne Conseil"), STARTS
+        )
         assert faults == {}
-        assert [one.model_dump()["certified"] for one in told if isinstance(one, Decision)] == [certified]
+        assert [one.model_dump()["certified"] for one in published if isinstance(one, Decision)] == [
+            certified
+        ]
 
 
 def outcome_of(session: Session, request: Request) -> tuple[str, str | None]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from services.enrolment import handlers
 from services.enrolment.app import DEFINITION
-from services.enrolment.rules import Policy
+from services.enrolment.rules.policy import Policy
 from shared.cli import service_cli
 from shared.database import Database
 from shared.events.cloudevents import Record

@@ -14,9 +14,10 @@ from sqlalchemy import text
 from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
 from services.catalogue import handlers as catalogue
-from services.enrolment import desk
 from services.enrolment import handlers as enrolment
-from services.enrolment.rules import Policy, SeatRequest, Withdrawal
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import SeatRequest, Withdrawal
+from services.enrolment.service import requests
 from services.notifier import handlers as notifier
 from services.notifier import jobs
 from shared import clock
@@ -100,13 +101,13 @@ async def enrol(database: Database, session: SessionState, agents: Sequence[Agen
     now = clock.now()
     async with database.transaction() as tx:
         asked = [SeatRequest(uuid.uuid4(), now, session.session_id, agent, False) for agent in agents]
-        await desk.answer(tx, asked, POLICY, now)
+        await requests.answer(tx, asked, POLICY, now)
 
 
 async def withdraw(database: Database, session: SessionState, agent: Agent) -> None:
     async with database.transaction() as tx:
         asked = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.agent_id, None)
-        await desk.answer(tx, [asked], POLICY, clock.now())
+        await requests.answer(tx, [asked], POLICY, clock.now())
 
 
 def heard_of(said: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:

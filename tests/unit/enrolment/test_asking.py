@@ -6,24 +6,25 @@ from typing import Any
 
 import pytest
 
-from services.enrolment.rules import Granted, Prospects, Refused, State, is_in_audience, judge
+from services.enrolment.rules.eligibility import Availability, Granted, Refused, is_in_audience, judge
+from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
 from shared.events.enrolment import EnrolmentRefused
 from shared.events.vocabulary import Agent, Reason
-from tests.support.books import (
+from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_session, an_agent
+from tests.support.rosters import (
     NANTES,
     RENNES,
-    a_book,
+    a_roster,
+    a_seat_request,
+    a_withdrawal,
     answer_to,
-    asks,
     changed,
     decided,
     enrol,
+    published,
     state_of,
-    told,
-    withdraws,
 )
-from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_session, an_agent
 
 TICK = timedelta(microseconds=1)
 
@@ -34,10 +35,10 @@ def verdict(
     agent: Agent | None = None,
     received_at: datetime = DURING,
     approved: bool = False,
-    **prospects: Any,
+    **availability: Any,
 ) -> Granted | Refused:
-    given = Prospects(**({"seat_is_free": True} | prospects))
-    return judge(session, agent or an_agent(), received_at, approved=approved, prospects=given)
+    given = Availability(**({"seat_is_free": True} | availability))
+    return judge(session, agent or an_agent(), received_at, approved=approved, availability=given)
 
 
 # ------------------------------------------------------------ opening and deadline
@@ -60,9 +61,9 @@ def test_a_request_at_the_deadline_is_refused_because_it_is_exclusive() -> None:
 
 
 def test_a_request_received_in_time_is_in_time_however_late_it_is_decided() -> None:
-    book, agent = a_book(now=STARTS + timedelta(days=1)), an_agent()
-    decided(book, asks(book, agent, received_at=CLOSES - TICK))
-    assert state_of(book, agent) is State.ENROLLED
+    roster, agent = a_roster(now=STARTS + timedelta(days=1)), an_agent()
+    decided(roster, a_seat_request(roster, agent, received_at=CLOSES - TICK))
+    assert state_of(roster, agent) is State.ENROLLED
 
 
 def test_the_mooc_takes_enrolments_while_it_runs_until_its_deadline() -> None:
@@ -83,9 +84,9 @@ def test_a_cancelled_session_refuses_everybody() -> None:
 
 
 def test_a_session_that_was_moved_is_judged_by_its_new_dates() -> None:
-    book = a_book()
-    changed(book, enrolment_closes_at=DURING)
-    assert answer_to(book, asks(book)).reason is Reason.DEADLINE_PASSED
+    roster = a_roster()
+    changed(roster, enrolment_closes_at=DURING)
+    assert answer_to(roster, a_seat_request(roster)).reason is Reason.DEADLINE_PASSED
 
 
 # ------------------------------------------------------------ who may enrol
@@ -129,10 +130,10 @@ def test_who_is_not_eligible_waits_for_nobodys_word() -> None:
 
 
 def test_an_audience_that_is_narrowed_ends_nobodys_enrolment() -> None:
-    book, agent = a_book(), an_agent()
-    enrol(book, agent)
-    changed(book, audience={"functions": ["dirigeant"]})
-    assert state_of(book, agent) is State.ENROLLED
+    roster, agent = a_roster(), an_agent()
+    enrol(roster, agent)
+    changed(roster, audience={"functions": ["dirigeant"]})
+    assert state_of(roster, agent) is State.ENROLLED
 
 
 # ------------------------------------------------------------ asking again (rule 7)
@@ -143,31 +144,37 @@ def test_an_agent_with_a_live_enrolment_is_already_enrolled_even_after_the_deadl
 
 
 def test_asking_again_gets_already_enrolled_and_changes_nothing() -> None:
-    book, agent = a_book(), an_agent()
-    enrol(book, agent)
-    before = book.latest[agent.agent_id]
-    [refusal] = enrol(book, agent)
+    roster, agent = a_roster(), an_agent()
+    enrol(roster, agent)
+    before = roster.latest[agent.agent_id]
+    [refusal] = enrol(roster, agent)
     assert isinstance(refusal, EnrolmentRefused)
     assert (refusal.reason, refusal.asked) == (Reason.ALREADY_ENROLLED, "enrolment")
-    assert book.latest[agent.agent_id] == before
-    assert book.seats.enrolled == 1
+    assert roster.latest[agent.agent_id] == before
+    assert roster.seats.enrolled == 1
 
 
 @pytest.mark.parametrize(
     "session", [{"capacity": 0}, {"approval": "employer"}, {"approval": "selection"}], ids=str
 )
 def test_who_waits_for_whatever_is_already_enrolled_too_and_keeps_their_place(session: Any) -> None:
-    book, agent = a_book(**session), an_agent()
-    decided(book, asks(book, agent))
-    before = book.latest[agent.agent_id]
-    assert answer_to(book, asks(book, agent)).reason is Reason.ALREADY_ENROLLED
-    assert book.latest[agent.agent_id] == before
+    roster, agent = a_roster(**session), an_agent()
+    decided(roster, a_seat_request(roster, agent))
+    before = roster.latest[agent.agent_id]
+    assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED
+    assert roster.latest[agent.agent_id] == before
 
 
 def test_after_a_withdrawal_the_agent_may_ask_again_and_queues_anew() -> None:
-    book, agent, other = a_book(capacity=1), an_agent(), an_agent()
-    events = decided(book, asks(book, agent), asks(book, other), withdraws(book, agent), asks(book, agent))
-    assert told(events) == [
+    roster, agent, other = a_roster(capacity=1), an_agent(), an_agent()
+    events = decided(
+        roster,
+        a_seat_request(roster, agent),
+        a_seat_request(roster, other),
+        a_withdrawal(roster, agent),
+        a_seat_request(roster, agent),
+    )
+    assert published(events) == [
         ("AgentEnrolled", agent.agent_id),
         ("AgentWaitlisted", other.agent_id),
         ("EnrolmentWithdrawn", agent.agent_id),
@@ -177,37 +184,44 @@ def test_after_a_withdrawal_the_agent_may_ask_again_and_queues_anew() -> None:
 
 
 def test_asking_anew_begins_an_enrolment_of_its_own() -> None:
-    book, agent = a_book(), an_agent()
-    events = decided(book, asks(book, agent), withdraws(book, agent), asks(book, agent))
+    roster, agent = a_roster(), an_agent()
+    events = decided(
+        roster, a_seat_request(roster, agent), a_withdrawal(roster, agent), a_seat_request(roster, agent)
+    )
     first, ended, second = events
     assert first.enrolment_id == ended.enrolment_id != second.enrolment_id
     assert [event.version for event in events] == [1, 2, 1]
 
 
 def test_who_was_refused_may_ask_again() -> None:
-    book, agent = a_book(capacity=0, waiting_list="none"), an_agent()
-    assert answer_to(book, asks(book, agent)).reason is Reason.SESSION_FULL
-    changed(book, capacity=1)
-    decided(book, asks(book, agent))
-    assert state_of(book, agent) is State.ENROLLED
+    roster, agent = a_roster(capacity=0, waiting_list="none"), an_agent()
+    assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.SESSION_FULL
+    changed(roster, capacity=1)
+    decided(roster, a_seat_request(roster, agent))
+    assert state_of(roster, agent) is State.ENROLLED
 
 
 # ------------------------------------------------------------ every request is answered
 
 
 def test_each_request_gets_exactly_one_answer_with_its_own_id() -> None:
-    book, agent = a_book(capacity=1), an_agent()
-    requests = [asks(book, agent), asks(book, agent), asks(book), asks(book, received_at=CLOSES)]
-    events = decided(book, *requests)
+    roster, agent = a_roster(capacity=1), an_agent()
+    requests = [
+        a_seat_request(roster, agent),
+        a_seat_request(roster, agent),
+        a_seat_request(roster),
+        a_seat_request(roster, received_at=CLOSES),
+    ]
+    events = decided(roster, *requests)
     asked = [request.request_id for request in requests]
     assert [event.request_id for event in events] == asked
-    assert [answer.request.request_id for answer in book.answers] == asked
+    assert [answer.request.request_id for answer in roster.answers] == asked
 
 
 def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
-    book = a_book(capacity=1)
-    enrol(book, an_agent(), an_agent())
-    answer = answer_to(book, asks(book))
+    roster = a_roster(capacity=1)
+    enrol(roster, an_agent(), an_agent())
+    answer = answer_to(roster, a_seat_request(roster))
     assert answer.outcome == State.WAITLISTED
     assert answer.facts == {
         "session_version": 1,
@@ -220,29 +234,29 @@ def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
 
 
 def test_deciding_the_same_request_twice_makes_the_same_enrolment() -> None:
-    book = a_book()
-    request = asks(book)
+    roster = a_roster()
+    request = a_seat_request(roster)
     ids = []
     for _ in range(2):
-        again = a_book()
+        again = a_roster()
         [event] = decided(again, request)
         ids.append(event.enrolment_id)
     assert ids[0] == ids[1]
 
 
 def test_a_refused_enrolment_keeps_its_reason_and_takes_no_ticket() -> None:
-    book = a_book()
-    decided(book, asks(book, received_at=CLOSES))
-    [enrolment] = book.changed.values()
+    roster = a_roster()
+    decided(roster, a_seat_request(roster, received_at=CLOSES))
+    [enrolment] = roster.changed.values()
     assert (enrolment.state, enrolment.reason) == (State.REFUSED, Reason.DEADLINE_PASSED)
     assert enrolment.ticket is None
-    assert book.next_ticket == 1
+    assert roster.next_ticket == 1
 
 
 def test_what_is_told_of_a_request_and_of_what_follows_from_it_is_told_in_its_trace() -> None:
-    book, seated, waiting = a_book(capacity=1), an_agent(), an_agent()
-    enrol(book, seated, waiting)
+    roster, seated, waiting = a_roster(capacity=1), an_agent(), an_agent()
+    enrol(roster, seated, waiting)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    before = len(book.decisions)
-    decided(book, replace(withdraws(book, seated), traceparent=trace))
-    assert [traceparent for _, traceparent in book.decisions[before:]] == [trace, trace]
+    before = len(roster.decisions)
+    decided(roster, replace(a_withdrawal(roster, seated), traceparent=trace))
+    assert [traceparent for _, traceparent in roster.decisions[before:]] == [trace, trace]

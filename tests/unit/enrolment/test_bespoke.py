@@ -4,172 +4,175 @@ from typing import Any
 
 import pytest
 
-from services.enrolment.rules import Book, Cause, State
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import EnrolmentWithdrawn, WithdrawnBy
 from shared.events.vocabulary import Reason
-from tests.support.books import (
+from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
+from tests.support.rosters import (
     NANTES,
     RENNES,
-    a_book,
+    a_nomination,
+    a_roster,
+    a_seat_request,
+    a_withdrawal,
     agents,
     an_agent_of,
     answer_to,
-    asks,
     changed,
     decided,
     enrol,
-    nominates,
+    published,
     state_of,
     states_of,
-    told,
-    withdraws,
 )
-from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
 
 E, W, R, X = State.ENROLLED, State.WAITLISTED, State.REFUSED, State.WITHDRAWN
 
 
-def a_private_session(*, capacity: int | None = 4, **session: Any) -> Book:
+def a_private_session(*, capacity: int | None = 4, **session: Any) -> SessionRoster:
     """A bespoke session for Rennes."""
     private: dict[str, Any] = {"format": "bespoke", "audience": {"sirets": [RENNES]}, "waiting_list": "none"}
-    return a_book(capacity=capacity, **(private | session))
+    return a_roster(capacity=capacity, **(private | session))
 
 
 def test_the_agents_named_take_the_seats_in_the_order_of_the_list() -> None:
-    book, named = a_private_session(), agents(3)
-    request = nominates(book, named)
-    events = decided(book, request)
-    assert told(events) == [("AgentEnrolled", agent.agent_id) for agent in named]
+    roster, named = a_private_session(), agents(3)
+    request = a_nomination(roster, named)
+    events = decided(roster, request)
+    assert published(events) == [("AgentEnrolled", agent.agent_id) for agent in named]
     assert {event.request_id for event in events} == {request.request_id}
 
 
 def test_a_list_longer_than_the_session_has_seats_is_refused_from_there_on() -> None:
-    book, named = a_private_session(capacity=2), agents(3)
-    answer = answer_to(book, nominates(book, named))
+    roster, named = a_private_session(capacity=2), agents(3)
+    answer = answer_to(roster, a_nomination(roster, named))
     assert answer.outcome == "mixed"
-    assert states_of(book, named) == [E, E, R]
-    assert book.latest[named[2].agent_id].reason is Reason.SESSION_FULL
+    assert states_of(roster, named) == [E, E, R]
+    assert roster.latest[named[2].agent_id].reason is Reason.SESSION_FULL
 
 
 def test_nobody_need_approve_whom_the_authority_names() -> None:
-    book, named = a_private_session(approval="employer"), agents(1)
-    decided(book, nominates(book, named))
-    assert states_of(book, named) == [E]
+    roster, named = a_private_session(approval="employer"), agents(1)
+    decided(roster, a_nomination(roster, named))
+    assert states_of(roster, named) == [E]
 
 
 # ------------------------------------------------------------ sent again
 
 
 def test_the_same_list_sent_again_changes_nothing() -> None:
-    book, named = a_private_session(), agents(3)
-    decided(book, nominates(book, named))
-    before = dict(book.latest)
-    request = nominates(book, named)
-    assert decided(book, request) == []
-    assert book.latest == before
-    assert book.answers[-1].outcome == "unchanged"
+    roster, named = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, named))
+    before = dict(roster.latest)
+    request = a_nomination(roster, named)
+    assert decided(roster, request) == []
+    assert roster.latest == before
+    assert roster.answers[-1].outcome == "unchanged"
 
 
 def test_the_same_list_in_another_order_changes_nothing() -> None:
-    book, named = a_private_session(), agents(3)
-    decided(book, nominates(book, named))
-    assert decided(book, nominates(book, reversed(named))) == []
+    roster, named = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, named))
+    assert decided(roster, a_nomination(roster, reversed(named))) == []
 
 
 def test_a_longer_list_seats_who_is_new() -> None:
-    book, (first, second, third) = a_private_session(), agents(3)
-    decided(book, nominates(book, (first, second)))
-    events = decided(book, nominates(book, (first, second, third)))
-    assert told(events) == [("AgentEnrolled", third.agent_id)]
+    roster, (first, second, third) = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, (first, second)))
+    events = decided(roster, a_nomination(roster, (first, second, third)))
+    assert published(events) == [("AgentEnrolled", third.agent_id)]
 
 
 def test_who_is_not_in_the_list_any_more_leaves_by_the_employers_will() -> None:
-    book, (first, second) = a_private_session(), agents(2)
-    decided(book, nominates(book, (first, second)))
-    [event] = decided(book, nominates(book, (first,)))
+    roster, (first, second) = a_private_session(), agents(2)
+    decided(roster, a_nomination(roster, (first, second)))
+    [event] = decided(roster, a_nomination(roster, (first,)))
     assert isinstance(event, EnrolmentWithdrawn)
     assert (event.by, event.request_id) == (WithdrawnBy.EMPLOYER, None)
-    assert states_of(book, (first, second)) == [E, X]
-    assert book.changes[-1].cause is Cause.REPLACED
+    assert states_of(roster, (first, second)) == [E, X]
+    assert roster.changes[-1].cause is Cause.REPLACED
 
 
 def test_one_trainee_can_be_replaced_by_another_in_a_full_session() -> None:
-    book, (first, second, third) = a_private_session(capacity=2), agents(3)
-    decided(book, nominates(book, (first, second)))
-    events = decided(book, nominates(book, (first, third)))
-    assert told(events) == [("EnrolmentWithdrawn", second.agent_id), ("AgentEnrolled", third.agent_id)]
-    assert book.seats.taken == 2
+    roster, (first, second, third) = a_private_session(capacity=2), agents(3)
+    decided(roster, a_nomination(roster, (first, second)))
+    events = decided(roster, a_nomination(roster, (first, third)))
+    assert published(events) == [("EnrolmentWithdrawn", second.agent_id), ("AgentEnrolled", third.agent_id)]
+    assert roster.seats.taken == 2
 
 
 def test_who_withdrew_and_is_named_again_sits_again() -> None:
-    book, (agent,) = a_private_session(), agents(1)
-    decided(book, nominates(book, (agent,)), withdraws(book, agent), nominates(book, (agent,)))
-    assert state_of(book, agent) is E
+    roster, (agent,) = a_private_session(), agents(1)
+    decided(
+        roster, a_nomination(roster, (agent,)), a_withdrawal(roster, agent), a_nomination(roster, (agent,))
+    )
+    assert state_of(roster, agent) is E
 
 
 def test_a_seat_that_a_shorter_list_leaves_goes_to_who_waits() -> None:
-    book, (first, second, third) = a_private_session(capacity=2, waiting_list="automatic"), agents(3)
-    decided(book, nominates(book, (first, second, third)))
-    assert states_of(book, (first, second, third)) == [E, E, W]
-    decided(book, nominates(book, (first, third)))
-    assert states_of(book, (first, second, third)) == [E, X, E]
+    roster, (first, second, third) = a_private_session(capacity=2, waiting_list="automatic"), agents(3)
+    decided(roster, a_nomination(roster, (first, second, third)))
+    assert states_of(roster, (first, second, third)) == [E, E, W]
+    decided(roster, a_nomination(roster, (first, third)))
+    assert states_of(roster, (first, second, third)) == [E, X, E]
 
 
 # ------------------------------------------------------------ after the list has closed
 
 
 def test_after_the_list_closed_one_trainee_can_still_be_replaced_by_another() -> None:
-    book, (first, second, third) = a_private_session(), agents(3)
-    decided(book, nominates(book, (first, second)))
-    decided(book, nominates(book, (first, third), received_at=CLOSES), at=CLOSES)
-    assert states_of(book, (first, second, third)) == [E, X, E]
+    roster, (first, second, third) = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, (first, second)))
+    decided(roster, a_nomination(roster, (first, third), received_at=CLOSES), at=CLOSES)
+    assert states_of(roster, (first, second, third)) == [E, X, E]
 
 
 def test_after_the_list_closed_it_may_not_grow() -> None:
-    book, (first, second, third) = a_private_session(), agents(3)
-    decided(book, nominates(book, (first,)))
-    book.now = CLOSES
-    answer = answer_to(book, nominates(book, (first, second)))
+    roster, (first, second, third) = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, (first,)))
+    roster.now = CLOSES
+    answer = answer_to(roster, a_nomination(roster, (first, second)))
     assert (answer.outcome, answer.reason) == (R, Reason.DEADLINE_PASSED)
-    answer = answer_to(book, nominates(book, (second, third)))
+    answer = answer_to(roster, a_nomination(roster, (second, third)))
     assert answer.outcome == "mixed", "one place for two"
-    assert states_of(book, (first, second, third)) == [X, E, R]
+    assert states_of(roster, (first, second, third)) == [X, E, R]
 
 
 def test_after_the_list_closed_it_may_shrink() -> None:
-    book, (first, second) = a_private_session(), agents(2)
-    decided(book, nominates(book, (first, second)))
-    decided(book, nominates(book, (first,), received_at=CLOSES), at=CLOSES)
-    assert states_of(book, (first, second)) == [E, X]
+    roster, (first, second) = a_private_session(), agents(2)
+    decided(roster, a_nomination(roster, (first, second)))
+    decided(roster, a_nomination(roster, (first,), received_at=CLOSES), at=CLOSES)
+    assert states_of(roster, (first, second)) == [E, X]
 
 
 def test_a_replacement_who_is_not_eligible_uses_up_nobodys_place() -> None:
-    book = a_private_session()
+    roster = a_private_session()
     first, second, stranger = an_agent(), an_agent(), an_agent_of(siret=NANTES)
-    decided(book, nominates(book, (first,)))
-    decided(book, nominates(book, (stranger, second), received_at=CLOSES), at=CLOSES)
-    assert states_of(book, (first, stranger, second)) == [X, R, E]
+    decided(roster, a_nomination(roster, (first,)))
+    decided(roster, a_nomination(roster, (stranger, second), received_at=CLOSES), at=CLOSES)
+    assert states_of(roster, (first, stranger, second)) == [X, R, E]
 
 
 def test_from_the_start_on_nobody_is_replaced() -> None:
-    book, (first, second) = a_private_session(), agents(2)
-    decided(book, nominates(book, (first,)))
-    answer = answer_to(book, nominates(book, (second,), received_at=STARTS), at=STARTS)
+    roster, (first, second) = a_private_session(), agents(2)
+    decided(roster, a_nomination(roster, (first,)))
+    answer = answer_to(roster, a_nomination(roster, (second,), received_at=STARTS), at=STARTS)
     assert answer.reason is Reason.DEADLINE_PASSED
-    assert states_of(book, (first, second)) == [E, R]
+    assert states_of(roster, (first, second)) == [E, R]
 
 
 def test_from_the_start_on_not_even_who_only_waited_is_replaced() -> None:
-    book, (seated, waiting, new) = a_private_session(capacity=1, waiting_list="automatic"), agents(3)
-    decided(book, nominates(book, (seated, waiting)))
-    decided(book, nominates(book, (seated, new), received_at=STARTS), at=STARTS)
-    assert states_of(book, (seated, waiting, new)) == [E, X, R]
+    roster, (seated, waiting, new) = a_private_session(capacity=1, waiting_list="automatic"), agents(3)
+    decided(roster, a_nomination(roster, (seated, waiting)))
+    decided(roster, a_nomination(roster, (seated, new), received_at=STARTS), at=STARTS)
+    assert states_of(roster, (seated, waiting, new)) == [E, X, R]
 
 
 def test_a_list_before_the_opening_is_told_so() -> None:
-    book, (agent,) = a_private_session(), agents(1)
-    early = nominates(book, (agent,), received_at=OPENS.replace(year=2024))
-    assert answer_to(book, early).reason is Reason.NOT_OPEN_YET
+    roster, (agent,) = a_private_session(), agents(1)
+    early = a_nomination(roster, (agent,), received_at=OPENS.replace(year=2024))
+    assert answer_to(roster, early).reason is Reason.NOT_OPEN_YET
 
 
 # ------------------------------------------------------------ lists that are refused
@@ -177,74 +180,74 @@ def test_a_list_before_the_opening_is_told_so() -> None:
 
 @pytest.mark.parametrize("siret", [NANTES, "00000000000000"])
 def test_a_list_of_another_authority_is_refused_and_changes_nothing(siret: str) -> None:
-    book, (seated, named) = a_private_session(), agents(2)
-    decided(book, nominates(book, (seated,)))
-    request = nominates(book, (named,), siret=siret)
-    answer = answer_to(book, request)
+    roster, (seated, named) = a_private_session(), agents(2)
+    decided(roster, a_nomination(roster, (seated,)))
+    request = a_nomination(roster, (named,), siret=siret)
+    answer = answer_to(roster, request)
     assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
-    assert states_of(book, (seated, named)) == [E, R]
+    assert states_of(roster, (seated, named)) == [E, R]
 
 
 def test_a_list_for_a_session_that_is_not_private_is_refused_and_changes_nothing() -> None:
-    book, (seated, named) = a_book(), agents(2)
-    enrol(book, seated)
-    answer = answer_to(book, nominates(book, (named,)))
+    roster, (seated, named) = a_roster(), agents(2)
+    enrol(roster, seated)
+    answer = answer_to(roster, a_nomination(roster, (named,)))
     assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
-    assert states_of(book, (seated, named)) == [E, R]
+    assert states_of(roster, (seated, named)) == [E, R]
 
 
 def test_a_private_session_that_is_no_authoritys_takes_no_list() -> None:
-    book, (named,) = a_private_session(audience={}), agents(1)
-    assert answer_to(book, nominates(book, (named,))).reason is Reason.NOT_ELIGIBLE
+    roster, (named,) = a_private_session(audience={}), agents(1)
+    assert answer_to(roster, a_nomination(roster, (named,))).reason is Reason.NOT_ELIGIBLE
 
 
 def test_a_session_for_one_authority_that_is_not_bespoke_takes_no_list() -> None:
-    book, (named,) = a_private_session(format="local_event"), agents(1)
-    assert answer_to(book, nominates(book, (named,))).reason is Reason.NOT_ELIGIBLE
+    roster, (named,) = a_private_session(format="local_event"), agents(1)
+    assert answer_to(roster, a_nomination(roster, (named,))).reason is Reason.NOT_ELIGIBLE
 
 
 def test_a_list_of_another_authority_ends_nobodys_enrolment_of_theirs() -> None:
     """Each authority of a session that several share has a list of its own."""
-    book = a_private_session(audience={"sirets": [RENNES, NANTES]})
+    roster = a_private_session(audience={"sirets": [RENNES, NANTES]})
     of_rennes, of_nantes = an_agent_of(), an_agent_of(siret=NANTES)
-    decided(book, nominates(book, (of_rennes,)))
-    decided(book, nominates(book, (of_nantes,), siret=NANTES))
-    assert states_of(book, (of_rennes, of_nantes)) == [E, E]
+    decided(roster, a_nomination(roster, (of_rennes,)))
+    decided(roster, a_nomination(roster, (of_nantes,), siret=NANTES))
+    assert states_of(roster, (of_rennes, of_nantes)) == [E, E]
 
 
 def test_an_authority_names_only_its_own_agents() -> None:
-    book = a_private_session(audience={"sirets": [RENNES, NANTES]})
+    roster = a_private_session(audience={"sirets": [RENNES, NANTES]})
     of_rennes, of_nantes = an_agent_of(), an_agent_of(siret=NANTES)
-    decided(book, nominates(book, (of_rennes, of_nantes)))
-    assert states_of(book, (of_rennes, of_nantes)) == [E, R]
-    assert book.latest[of_nantes.agent_id].reason is Reason.NOT_ELIGIBLE
+    decided(roster, a_nomination(roster, (of_rennes, of_nantes)))
+    assert states_of(roster, (of_rennes, of_nantes)) == [E, R]
+    assert roster.latest[of_nantes.agent_id].reason is Reason.NOT_ELIGIBLE
 
 
 def test_an_agent_whom_the_list_names_but_the_authority_does_not_employ_is_not_eligible() -> None:
-    book, stranger = a_private_session(), an_agent_of(siret=NANTES)
-    assert answer_to(book, nominates(book, (stranger,))).reason is Reason.NOT_ELIGIBLE
+    roster, stranger = a_private_session(), an_agent_of(siret=NANTES)
+    assert answer_to(roster, a_nomination(roster, (stranger,))).reason is Reason.NOT_ELIGIBLE
 
 
 def test_a_list_for_a_cancelled_session_says_so() -> None:
-    book, (agent,) = a_private_session(), agents(1)
-    decided(book, nominates(book, (agent,)))
-    changed(book, status="cancelled")
-    assert answer_to(book, nominates(book, (agent,))).reason is Reason.SESSION_CANCELLED
+    roster, (agent,) = a_private_session(), agents(1)
+    decided(roster, a_nomination(roster, (agent,)))
+    changed(roster, status="cancelled")
+    assert answer_to(roster, a_nomination(roster, (agent,))).reason is Reason.SESSION_CANCELLED
 
 
 @pytest.mark.parametrize("siret", [RENNES, NANTES])
 def test_an_agent_who_stands_twice_in_a_list_is_answered_once(siret: str) -> None:
     for capacity in (4, 0):
-        book, agent = a_private_session(capacity=capacity), an_agent()
-        events = decided(book, nominates(book, (agent, agent), siret=siret))
+        roster, agent = a_private_session(capacity=capacity), an_agent()
+        events = decided(roster, a_nomination(roster, (agent, agent), siret=siret))
         assert len(events) == 1
-        assert len(book.changed) == 1
+        assert len(roster.changed) == 1
 
 
 def test_who_is_named_needs_no_other_approval() -> None:
-    book, agent = a_book(format="bespoke", approval="employer", audience={"sirets": [RENNES]}), an_agent()
-    enrol_unapproved = asks(book, agent)
-    decided(book, enrol_unapproved)
-    assert state_of(book, agent) is State.PENDING_APPROVAL
-    decided(book, nominates(book, (agent,)))
-    assert state_of(book, agent) is E
+    roster, agent = a_roster(format="bespoke", approval="employer", audience={"sirets": [RENNES]}), an_agent()
+    enrol_unapproved = a_seat_request(roster, agent)
+    decided(roster, enrol_unapproved)
+    assert state_of(roster, agent) is State.PENDING_APPROVAL
+    decided(roster, a_nomination(roster, (agent,)))
+    assert state_of(roster, agent) is E

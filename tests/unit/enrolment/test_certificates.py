@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject
 
-from services.enrolment import certificates
-from services.enrolment.certificates import AttendedModule, Certificate, render
+from services.enrolment.render import certificates
+from services.enrolment.render.certificates import AttendedModule, Certificate, render
 
 
 def module(title: str, day: int) -> AttendedModule:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.enrolment.rules import Policy, hold_until, last_moment_to_offer
+from services.enrolment.rules.holds import hold_until, last_moment_to_offer
+from services.enrolment.rules.policy import Policy
 from shared.events.vocabulary import Delegation
 from tests.support.builders import STARTS, a_session
 

@@ -7,10 +7,10 @@ from itertools import pairwise, product
 
 import pytest
 
-from services.enrolment.rules import Book, Cause, State
-from services.enrolment.rules.words import TRANSITIONS
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from shared.events.enrolment import DECISIONS
-from tests.support.books import state_of
+from tests.support.rosters import state_of
 from tests.support.standings import (
     CAME,
     EXCUSED,
@@ -98,31 +98,31 @@ def test_every_transition_of_the_lifecycle_has_a_scenario_and_every_scenario_is_
 
 @pytest.mark.parametrize(("before", "after"), ACTS, ids=str)
 def test_the_lifecycle_is_walked(before: State, after: State) -> None:
-    book, agent = STANDING[before]()
-    assert state_of(book, agent) is before
-    version, moves = book.latest[agent.agent_id].version, len(book.changes)
-    ACTS[before, after](book, agent)
-    states = [change.enrolment.state for change in book.changes[moves:] if change.enrolment.agent == agent]
+    roster, agent = STANDING[before]()
+    assert state_of(roster, agent) is before
+    version, moves = roster.latest[agent.agent_id].version, len(roster.changes)
+    ACTS[before, after](roster, agent)
+    states = [change.enrolment.state for change in roster.changes[moves:] if change.enrolment.agent == agent]
     assert (before, after) in pairwise([before, *states])
-    assert book.latest[agent.agent_id].version == version + len(states)
-    the_counts_agree(book)
+    assert roster.latest[agent.agent_id].version == version + len(states)
+    the_counts_agree(roster)
 
 
 @pytest.mark.parametrize(("before", "after"), sorted(set(product(State, State)) - LEGAL), ids=str)
 def test_nothing_else_ever_happens(before: State, after: State) -> None:
-    book, agent = STANDING[before]()
-    was, moves = book.latest[agent.agent_id], len(book.changes)
+    roster, agent = STANDING[before]()
+    was, moves = roster.latest[agent.agent_id], len(roster.changes)
     with pytest.raises(ValueError, match=f"that is {before} never becomes {after}"):
-        book.move(was, after, Cause.SEAT_FREED)
-    assert (book.latest[agent.agent_id], len(book.changes)) == (was, moves)
-    the_counts_agree(book)
+        roster.move(was, after, Cause.SEAT_FREED)
+    assert (roster.latest[agent.agent_id], len(roster.changes)) == (was, moves)
+    the_counts_agree(roster)
 
 
-def the_counts_agree(book: Book) -> None:
-    states = [one.state for one in book.latest.values()]
-    assert book.seats.enrolled == sum(state.has_seat for state in states)
-    assert book.seats.offered == states.count(State.OFFERED)
-    assert len(book.line) == states.count(State.WAITLISTED)
+def the_counts_agree(roster: SessionRoster) -> None:
+    states = [one.state for one in roster.latest.values()]
+    assert roster.seats.enrolled == sum(state.has_seat for state in states)
+    assert roster.seats.offered == states.count(State.OFFERED)
+    assert len(roster.waiting_list) == states.count(State.WAITLISTED)
 
 
 def test_what_has_ended_moves_no_more_and_what_is_live_can_end() -> None:
@@ -138,9 +138,9 @@ def test_what_has_ended_moves_no_more_and_what_is_live_can_end() -> None:
 
 
 def test_every_event_is_told() -> None:
-    told = set()
+    published = set()
     for (before, _), act in ACTS.items():
-        book, agent = STANDING[before]()
-        act(book, agent)
-        told |= {type(event) for event, _ in book.decisions}
-    assert told == set(DECISIONS)
+        roster, agent = STANDING[before]()
+        act(roster, agent)
+        published |= {type(event) for event, _ in roster.decisions}
+    assert published == set(DECISIONS)

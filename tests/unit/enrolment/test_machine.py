@@ -7,26 +7,22 @@ from datetime import datetime
 
 from hypothesis import HealthCheck, settings
 
-from services.enrolment.rules import (
-    Book,
-    Enrolment,
-    Fault,
-    Line,
-    RankingFault,
-    Request,
-    Seats,
-    State,
-    decide,
-    prioritise,
-    rank,
-)
+from services.enrolment.rules.answering import decide
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
+from services.enrolment.rules.requests import Request
+from services.enrolment.rules.seats import Seats
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
 from tests.support.enrolment_machine import EnrolmentMachine, World
-from tests.support.enrolment_model import POLICY, Told
+from tests.support.enrolment_model import POLICY, EnrolmentEvent
+from tests.support.rosters import ranks
 
 
 class RulesAlone:
-    """A store that is a dictionary: every book has everybody at hand."""
+    """A store that is a dictionary: every roster has everybody at hand."""
 
     def __init__(self, session: SessionState) -> None:
         self.session = session
@@ -35,38 +31,40 @@ class RulesAlone:
         self.occupancy_version = 0
         self.seen: set[uuid.UUID] = set()
 
-    def hear(self, session: SessionState, now: datetime) -> list[Told]:
-        book = self._open(now)
-        book.change(session)
-        decide(book, [])
-        return self._close(book)
+    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+        roster = self._open(now)
+        roster.change(session)
+        decide(roster, [])
+        return self._close(roster)
 
-    def ask(self, requests: Sequence[Request], now: datetime) -> list[Told]:
+    def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         fresh = [one for one in requests if one.request_id not in self.seen]
         self.seen |= {one.request_id for one in fresh}
-        book = self._open(now)
-        decide(book, fresh)
-        assert [one.request for one in book.answers] == fresh
-        return self._close(book)
+        roster = self._open(now)
+        decide(roster, fresh)
+        assert [one.request for one in roster.answers] == fresh
+        return self._close(roster)
 
-    def catch_up(self, now: datetime) -> list[Told]:
-        book = self._open(now)
-        book.expire(now)
-        return self._close(book)
+    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
+        roster = self._open(now)
+        roster.expire(now)
+        return self._close(roster)
 
     def rank(
         self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
-    ) -> tuple[RankingFault | Fault | None, list[Told]]:
-        book = self._open(now)
-        fault = rank(book, ranked, not_selected)
-        return fault, self._close(book)
+    ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
+        roster = self._open(now)
+        fault = ranks(roster, ranked, not_selected)
+        return fault, self._close(roster)
 
-    def prioritise(self, agent_id: str, priority: int, now: datetime) -> tuple[Fault | None, list[Told]]:
-        book = self._open(now)
-        fault = prioritise(book, agent_id, priority, "Anne Conseil", "Reporté de la session précédente")
-        return fault, self._close(book)
+    def prioritise(
+        self, agent_id: str, priority: int, now: datetime
+    ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
+        roster = self._open(now)
+        fault = prioritise(roster, agent_id, priority, "Anne Conseil", "Reporté de la session précédente")
+        return fault, self._close(roster)
 
-    def _open(self, now: datetime) -> Book:
+    def _open(self, now: datetime) -> SessionRoster:
         everybody = list(self.enrolments.values())
         seats = Seats(
             sum(one.state.has_seat for one in everybody), sum(one.state is State.OFFERED for one in everybody)
@@ -76,27 +74,27 @@ class RulesAlone:
                 seats.take(one.agent.employer)
         waiting = [one for one in everybody if one.state is State.WAITLISTED]
         ended = {one.agent.agent_id: one for one in everybody if not one.state.is_live}
-        return Book(
+        return SessionRoster(
             session=self.session,
             now=now,
             policy=POLICY,
             seats=seats,
-            line=Line(len(waiting), waiting, whole=True),
+            waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
             latest=ended | {one.agent.agent_id: one for one in everybody if one.state.is_live},
         )
 
-    def _close(self, book: Book) -> list[Told]:
-        self.session = book.session
-        self.next_ticket = book.next_ticket
-        for enrolment_id, one in book.changed.items():
+    def _close(self, roster: SessionRoster) -> list[EnrolmentEvent]:
+        self.session = roster.session
+        self.next_ticket = roster.next_ticket
+        for enrolment_id, one in roster.changed.items():
             self.enrolments.pop(enrolment_id, None)
             self.enrolments[enrolment_id] = one
-        told: list[Told] = [decision for decision, _ in book.decisions]
-        occupancy = book.occupancy()
-        self.occupancy_version = book.occupancy_version
-        return [*told, occupancy] if occupancy is not None else told
+        published: list[EnrolmentEvent] = [decision for decision, _ in roster.decisions]
+        occupancy = roster.occupancy()
+        self.occupancy_version = roster.occupancy_version
+        return [*published, occupancy] if occupancy is not None else published
 
 
 class RulesMachine(EnrolmentMachine):

@@ -5,23 +5,26 @@ from typing import Any
 
 import pytest
 
-from services.enrolment.rules import Book, Diary, Policy, State
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
-from tests.support.books import (
-    a_book,
+from tests.support.builders import ENDS, STARTS, a_session, an_agent
+from tests.support.rosters import (
+    a_group_request,
+    a_roster,
+    a_seat_request,
+    a_withdrawal,
     agents,
+    an_approval,
     answer_to,
-    asks,
-    asks_for_a_group,
     changed,
     decided,
     state_of,
     states_of,
-    the_employer_decides,
-    withdraws,
 )
-from tests.support.builders import ENDS, STARTS, a_session, an_agent
 
 HOUR = timedelta(hours=1)
 
@@ -31,25 +34,25 @@ def elsewhere(**changes: Any) -> SessionState:
     return a_session(**changes)
 
 
-def a_book_with_a_diary(*sessions: SessionState, of: str, **session: Any) -> Book:
-    diary = Diary()
+def a_roster_with_a_schedule(*sessions: SessionState, of: str, **session: Any) -> SessionRoster:
+    schedule = AgentSchedule()
     for other in sessions:
-        diary.write(of, other)
-    return a_book(diary=diary, policy=Policy(overlap_check=True), **session)
+        schedule.add(of, other)
+    return a_roster(schedule=schedule, policy=Policy(overlap_check=True), **session)
 
 
 def outcome(*others: SessionState, **session: Any) -> Reason | None:
-    """What somebody is told who is expected in these other sessions."""
+    """The answer to somebody who takes part in these other sessions."""
     agent = an_agent()
-    book = a_book_with_a_diary(*others, of=agent.agent_id, **session)
-    return answer_to(book, asks(book, agent)).reason
+    roster = a_roster_with_a_schedule(*others, of=agent.agent_id, **session)
+    return answer_to(roster, a_seat_request(roster, agent)).reason
 
 
 def test_by_default_nobody_looks() -> None:
-    book, other, agent = a_book(), a_book(), an_agent()
-    decided(book, asks(book, agent))
-    decided(other, asks(other, agent))
-    assert (state_of(book, agent), state_of(other, agent)) == (State.ENROLLED, State.ENROLLED)
+    roster, other, agent = a_roster(), a_roster(), an_agent()
+    decided(roster, a_seat_request(roster, agent))
+    decided(other, a_seat_request(other, agent))
+    assert (state_of(roster, agent), state_of(other, agent)) == (State.ENROLLED, State.ENROLLED)
     assert not Policy().overlap_check
 
 
@@ -92,53 +95,53 @@ def test_a_mooc_is_followed_when_one_likes() -> None:
 
 
 def test_it_is_no_matter_where_others_are_expected() -> None:
-    book = a_book_with_a_diary(elsewhere(), of="SOMEBODY-ELSE")
-    assert answer_to(book, asks(book)).reason is None
+    roster = a_roster_with_a_schedule(elsewhere(), of="SOMEBODY-ELSE")
+    assert answer_to(roster, a_seat_request(roster)).reason is None
 
 
 def test_who_waits_elsewhere_is_expected_there_until_they_leave() -> None:
-    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
-    there, here = (a_book(diary=diary, policy=policy, capacity=number) for number in (0, 5))
-    decided(there, asks(there, agent))
+    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent()
+    there, here = (a_roster(schedule=schedule, policy=policy, capacity=number) for number in (0, 5))
+    decided(there, a_seat_request(there, agent))
     assert state_of(there, agent) is State.WAITLISTED
-    assert answer_to(here, asks(here, agent)).reason is Reason.OVERLAPPING_SESSION
-    decided(there, withdraws(there, agent))
-    decided(here, asks(here, agent))
+    assert answer_to(here, a_seat_request(here, agent)).reason is Reason.OVERLAPPING_SESSION
+    decided(there, a_withdrawal(there, agent))
+    decided(here, a_seat_request(here, agent))
     assert state_of(here, agent) is State.ENROLLED
 
 
 def test_a_cancelled_session_expects_nobody() -> None:
-    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
-    there, here = (a_book(diary=diary, policy=policy) for _ in range(2))
-    decided(there, asks(there, agent))
+    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent()
+    there, here = (a_roster(schedule=schedule, policy=policy) for _ in range(2))
+    decided(there, a_seat_request(there, agent))
     changed(there, status="cancelled")
-    decided(here, asks(here, agent))
+    decided(here, a_seat_request(here, agent))
     assert state_of(here, agent) is State.ENROLLED
 
 
 def test_a_refused_request_expects_nobody() -> None:
-    diary, policy, agent = Diary(), Policy(overlap_check=True), an_agent()
+    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent()
     there, here = (
-        a_book(diary=diary, policy=policy, capacity=seats, waiting_list="none") for seats in (0, 5)
+        a_roster(schedule=schedule, policy=policy, capacity=seats, waiting_list="none") for seats in (0, 5)
     )
-    decided(there, asks(there, agent))
-    decided(here, asks(here, agent))
+    decided(there, a_seat_request(there, agent))
+    decided(here, a_seat_request(here, agent))
     assert state_of(here, agent) is State.ENROLLED
 
 
 def test_one_is_not_in_ones_own_way() -> None:
-    book = a_book(diary=Diary(), policy=Policy(overlap_check=True), approval="employer")
+    roster = a_roster(schedule=AgentSchedule(), policy=Policy(overlap_check=True), approval="employer")
     agent = an_agent()
-    decided(book, asks(book, agent))
-    decided(book, the_employer_decides(book, agent))
-    assert state_of(book, agent) is State.ENROLLED
-    assert answer_to(book, asks(book, agent)).reason is Reason.ALREADY_ENROLLED
+    decided(roster, a_seat_request(roster, agent))
+    decided(roster, an_approval(roster, agent))
+    assert state_of(roster, agent) is State.ENROLLED
+    assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED
 
 
 def test_in_a_group_all_or_nothing_who_is_expected_elsewhere_is_told_so() -> None:
     busy, free = agents(2)
-    book = a_book_with_a_diary(elsewhere(), of=busy.agent_id)
-    decided(book, asks_for_a_group(book, (busy, free), all_or_nothing=True))
-    assert states_of(book, (busy, free)) == [State.REFUSED, State.REFUSED]
-    assert book.latest[busy.agent_id].reason is Reason.OVERLAPPING_SESSION
-    assert book.latest[free.agent_id].reason is Reason.GROUP_DOES_NOT_FIT
+    roster = a_roster_with_a_schedule(elsewhere(), of=busy.agent_id)
+    decided(roster, a_group_request(roster, (busy, free), all_or_nothing=True))
+    assert states_of(roster, (busy, free)) == [State.REFUSED, State.REFUSED]
+    assert roster.latest[busy.agent_id].reason is Reason.OVERLAPPING_SESSION
+    assert roster.latest[free.agent_id].reason is Reason.GROUP_DOES_NOT_FIT

@@ -10,40 +10,37 @@ from typing import Any
 
 import pytest
 
-from services.enrolment.rules import (
-    Book,
-    Cause,
-    Diary,
-    Fault,
-    Granted,
-    Policy,
-    Prospects,
-    Seen,
-    judge,
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.eligibility import Availability, Granted, judge
+from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from services.enrolment.rules.organising import (
+    AttendanceMark,
+    OrganisingFault,
     prioritise,
-    rank,
     record_attendance,
-    refusal,
-    refused,
 )
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, Reason
-from tests.support.books import (
+from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_session, an_agent
+from tests.support.rosters import (
     RENNES,
-    a_book,
+    a_group_request,
+    a_nomination,
+    a_roster,
+    a_seat_request,
+    a_withdrawal,
     agents,
+    an_approval,
+    an_offer_answer,
     answer_to,
-    answers,
-    asks,
-    asks_for_a_group,
     changed,
     decided,
     enrol,
-    nominates,
-    the_employer_decides,
-    withdraws,
+    ranks,
 )
-from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_session, an_agent
 from tests.support.standings import (
     CAME,
     Act,
@@ -71,70 +68,70 @@ GRACE = Policy().grace
 # ------------------------------------------------------------ every reason
 
 
-def asked(book: Book, agent: Agent | None = None, **request: Any) -> Reason | None:
-    return answer_to(book, asks(book, agent, **request)).reason
+def asked(roster: SessionRoster, agent: Agent | None = None, **request: Any) -> Reason | None:
+    return answer_to(roster, a_seat_request(roster, agent, **request)).reason
 
 
 def asked_in_an_unknown_session() -> Reason | None:
     """What the store does when patience ends."""
-    book, agent = a_book(), an_agent()
-    request = asks(book, agent)
-    told = refusal(refused(request, agent, Reason.UNKNOWN_SESSION), request.request_id)
-    assert (told.request_id, told.version) == (request.request_id, 1)
-    return told.reason
+    roster, agent = a_roster(), an_agent()
+    request = a_seat_request(roster, agent)
+    published = refusal_event(refused_enrolment(request, agent, Reason.UNKNOWN_SESSION), request.request_id)
+    assert (published.request_id, published.version) == (request.request_id, 1)
+    return published.reason
 
 
 def asked_again() -> Reason | None:
-    book, agent = an_enrolled()
-    return asked(book, agent)
+    roster, agent = an_enrolled()
+    return asked(roster, agent)
 
 
 def denied() -> Reason | None:
-    book, agent = a_pending("employer")
-    return answer_to(book, the_employer_decides(book, agent, granted=False)).reason
+    roster, agent = a_pending("employer")
+    return answer_to(roster, an_approval(roster, agent, granted=False)).reason
 
 
 def turned_down() -> Reason | None:
-    book, agent = a_pending("selection")
-    turn_down(book, agent)
-    return book.latest[agent.agent_id].reason
+    roster, agent = a_pending("selection")
+    turn_down(roster, agent)
+    return roster.latest[agent.agent_id].reason
 
 
 def asked_while_elsewhere() -> Reason | None:
-    agent, diary = an_agent(), Diary()
-    diary.write(agent.agent_id, a_session())
-    return asked(a_book(diary=diary), agent)
+    agent, schedule = an_agent(), AgentSchedule()
+    schedule.add(agent.agent_id, a_session())
+    return asked(a_roster(schedule=schedule), agent)
 
 
 def asked_beyond_the_quota() -> Reason | None:
-    book = a_book(quota_per_authority=1)
-    enrol(book, an_agent())
-    return asked(book)
+    roster = a_roster(quota_per_authority=1)
+    enrol(roster, an_agent())
+    return asked(roster)
 
 
 def asked_as_too_large_a_group() -> Reason | None:
-    book = a_book(capacity=1)
-    return answer_to(book, asks_for_a_group(book, agents(2), all_or_nothing=True)).reason
+    roster = a_roster(capacity=1)
+    return answer_to(roster, a_group_request(roster, agents(2), all_or_nothing=True)).reason
 
 
 def withdrew_nothing() -> Reason | None:
-    book = a_book()
-    return answer_to(book, withdraws(book, an_agent())).reason
+    roster = a_roster()
+    return answer_to(roster, a_withdrawal(roster, an_agent())).reason
 
 
 def answered_no_offer() -> Reason | None:
-    book, agent = a_waiting()
-    return answer_to(book, answers(book, agent)).reason
+    roster, agent = a_waiting()
+    return answer_to(roster, an_offer_answer(roster, agent)).reason
 
 
 REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.UNKNOWN_SESSION: asked_in_an_unknown_session,
-    Reason.NOT_OPEN_YET: lambda: asked(a_book(), received_at=OPENS - timedelta(seconds=1)),
-    Reason.DEADLINE_PASSED: lambda: asked(a_book(), received_at=CLOSES),
-    Reason.SESSION_FULL: lambda: asked(a_book(capacity=0, waiting_list="none")),
-    Reason.NOT_ELIGIBLE: lambda: asked(a_book(audience={"functions": ["dirigeant"]})),
+    Reason.NOT_OPEN_YET: lambda: asked(a_roster(), received_at=OPENS - timedelta(seconds=1)),
+    Reason.DEADLINE_PASSED: lambda: asked(a_roster(), received_at=CLOSES),
+    Reason.SESSION_FULL: lambda: asked(a_roster(capacity=0, waiting_list="none")),
+    Reason.NOT_ELIGIBLE: lambda: asked(a_roster(audience={"functions": ["dirigeant"]})),
     Reason.ALREADY_ENROLLED: asked_again,
-    Reason.SESSION_CANCELLED: lambda: asked(a_book(status="cancelled")),
+    Reason.SESSION_CANCELLED: lambda: asked(a_roster(status="cancelled")),
     Reason.APPROVAL_DENIED: denied,
     Reason.NOT_SELECTED: turned_down,
     Reason.OVERLAPPING_SESSION: asked_while_elsewhere,
@@ -157,28 +154,28 @@ def test_the_reason_is_given(reason: Reason) -> None:
 # ------------------------------------------------------------ every cause, verdict, fault and event
 
 
-def let_it_lapse(book: Book, agent: Agent) -> None:
-    until = book.latest[agent.agent_id].hold_until
+def let_it_lapse(roster: SessionRoster, agent: Agent) -> None:
+    until = roster.latest[agent.agent_id].hold_until
     assert until is not None
-    decided(book, at=until + GRACE)
+    decided(roster, at=until + GRACE)
 
 
-def let_enrolment_close(book: Book, _agent: Agent) -> None:
-    decided(book, at=CLOSES + GRACE)
+def let_enrolment_close(roster: SessionRoster, _agent: Agent) -> None:
+    decided(roster, at=CLOSES + GRACE)
 
 
-def drop_the_approval(book: Book, _agent: Agent) -> None:
-    changed(book, approval="none")
+def drop_the_approval(roster: SessionRoster, _agent: Agent) -> None:
+    changed(roster, approval="none")
 
 
 def a_trainee() -> Standing:
-    book, agent = a_book(format="bespoke", audience={"sirets": [RENNES]}), an_agent()
-    decided(book, nominates(book, (agent,)))
-    return book, agent
+    roster, agent = a_roster(format="bespoke", audience={"sirets": [RENNES]}), an_agent()
+    decided(roster, a_nomination(roster, (agent,)))
+    return roster, agent
 
 
-def replace_them(book: Book, _agent: Agent) -> None:
-    decided(book, nominates(book, (an_agent(),)))
+def replace_them(roster: SessionRoster, _agent: Agent) -> None:
+    decided(roster, a_nomination(roster, (an_agent(),)))
 
 
 CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
@@ -207,19 +204,19 @@ def test_every_cause_has_a_scenario() -> None:
 @pytest.mark.parametrize("cause", CAUSES)
 def test_the_cause_is_kept_with_the_numbers_it_was_decided_by(cause: Cause) -> None:
     standing, act = CAUSES[cause]
-    book, agent = standing()
-    act(book, agent)
-    [last] = [change for change in book.changes if change.enrolment == book.latest[agent.agent_id]]
+    roster, agent = standing()
+    act(roster, agent)
+    [last] = [change for change in roster.changes if change.enrolment == roster.latest[agent.agent_id]]
     assert last.cause is cause
     assert {"capacity", "enrolled", "offered", "waiting"} <= set(last.facts)
 
 
 def test_a_change_names_the_request_it_follows_from_and_none_where_time_or_an_organiser_did() -> None:
-    book, (seated, waiting) = a_book(capacity=1), agents(2)
-    enrol(book, seated, waiting)
-    request = withdraws(book, seated)
-    decided(book, request)
-    assert [change.request_id for change in book.changes] == [request.request_id] * 2
+    roster, (seated, waiting) = a_roster(capacity=1), agents(2)
+    enrol(roster, seated, waiting)
+    request = a_withdrawal(roster, seated)
+    decided(roster, request)
+    assert [change.request_id for change in roster.changes] == [request.request_id] * 2
     put_off, agent = an_offered()
     let_it_lapse(put_off, agent)
     assert [change.request_id for change in put_off.changes] == [None] * len(put_off.changes)
@@ -232,7 +229,7 @@ def test_every_verdict_is_given() -> None:
             an_agent(),
             DURING,
             approved=False,
-            prospects=Prospects(seat_is_free=seat_is_free),
+            availability=Availability(seat_is_free=seat_is_free),
         )
         for approval, seat_is_free in (
             ("none", True),
@@ -245,19 +242,19 @@ def test_every_verdict_is_given() -> None:
 
 
 def faults() -> Iterator[object]:
-    book, agent = an_enrolled()
-    one = Seen(agent.agent_id, 0, CAME)
-    yield prioritise(book, agent.agent_id, 1, "Anne Conseil", "Sans objet")
-    yield prioritise(book, agent.agent_id, -1, "Anne Conseil", "Sans objet")
-    yield from record_attendance(book, [one, replace(one, module=9)], "Anne Conseil").values()
-    yield from record_attendance(book, [Seen("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
-    book.now = ENDS
+    roster, agent = an_enrolled()
+    one = AttendanceMark(agent.agent_id, 0, CAME)
+    yield prioritise(roster, agent.agent_id, 1, "Anne Conseil", "Sans objet")
+    yield prioritise(roster, agent.agent_id, -1, "Anne Conseil", "Sans objet")
+    yield from record_attendance(roster, [one, replace(one, module=9)], "Anne Conseil").values()
+    yield from record_attendance(roster, [AttendanceMark("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
+    roster.now = ENDS
     other = replace(one, attendance=Attendance.ABSENT)
-    yield from record_attendance(book, [one, other], "Anne Conseil").values()
-    yield rank(book, [], [])
-    cancel(book, agent)
-    yield rank(book, [], [])
+    yield from record_attendance(roster, [one, other], "Anne Conseil").values()
+    yield ranks(roster, [], [])
+    cancel(roster, agent)
+    yield ranks(roster, [], [])
 
 
 def test_every_fault_is_returned() -> None:
-    assert set(faults()) == set(Fault)
+    assert set(faults()) == set(OrganisingFault)

@@ -14,27 +14,24 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.enrolment.rules import (
+from services.enrolment.rules.answering import decide
+from services.enrolment.rules.organising import AttendanceMark, prioritise, record_attendance
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import (
     ApprovalDecision,
-    Book,
     GroupRequest,
     Nomination,
     OfferAnswer,
-    Policy,
     Request,
     SeatRequest,
-    Seen,
-    State,
     Withdrawal,
-    decide,
-    prioritise,
-    rank,
-    record_attendance,
 )
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
-from tests.support.books import NANTES, RENNES, a_book, an_agent_of, next_version, reopened
 from tests.support.builders import DURING
+from tests.support.rosters import NANTES, RENNES, a_roster, an_agent_of, next_version, ranks, reopened
 
 SOMEWHERE = {RENNES: "bretagne", NANTES: "pays-de-la-loire"}
 AGENTS = [
@@ -103,12 +100,12 @@ asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *about, agents, st.b
 requests: st.SearchStrategy[Request] = often(
     asking,
     st.builds(GroupRequest, *about, several, st.booleans()),
-    st.builds(Nomination, *about, st.sampled_from([*SOMEWHERE, "0" * 14]), several),
+    st.builds(Nomination, *about, several, st.sampled_from([*SOMEWHERE, "0" * 14])),
     st.builds(Withdrawal, *about, ids, st.none(), st.booleans()),
     st.builds(ApprovalDecision, *about, ids, st.booleans()),
     st.builds(OfferAnswer, *about, ids, st.booleans(), st.sampled_from([None, None, 1, 2, 3])),
 )
-marks = st.builds(Seen, ids, st.integers(-1, 3), st.sampled_from([*Attendance]))
+marks = st.builds(AttendanceMark, ids, st.integers(-1, 3), st.sampled_from([*Attendance]))
 ask = st.tuples(st.just("ask"), st.lists(requests, min_size=1, max_size=6))
 steps = often(
     ask,
@@ -130,54 +127,56 @@ steps = often(
 def test_whatever_is_asked_is_answered_and_the_seats_the_line_and_the_versions_agree(
     first: dict[str, Any], played: list[tuple[str, Any]]
 ) -> None:
-    book = a_book(**({"modules": [_module(DURING)] * 2} | first))
+    roster = a_roster(**({"modules": [_module(DURING)] * 2} | first))
     versions: Counter[uuid.UUID] = Counter()
     for what, value in played:
-        book = reopened(book)
-        before = book.seats.taken
-        _play(book, what, value)
-        _seats_and_line_agree(book, before)
-        _versions_follow(book, versions)
+        roster = reopened(roster)
+        before = roster.seats.taken
+        _play(roster, what, value)
+        _seats_and_line_agree(roster, before)
+        _versions_follow(roster, versions)
 
 
-def _play(book: Book, what: str, value: Any) -> None:
+def _play(roster: SessionRoster, what: str, value: Any) -> None:
     match what:
         case "ask":
-            decide(book, value)
-            _each_is_answered_once(book, value)
+            decide(roster, value)
+            _each_is_answered_once(roster, value)
         case "answer all":
-            asked = [*_answers_of_all(book, value)]
-            decide(book, asked)
-            _each_is_answered_once(book, asked)
+            asked = [*_answers_of_all(roster, value)]
+            decide(roster, asked)
+            _each_is_answered_once(roster, asked)
         case "change":
-            book.change(next_version(book.session, **value))
-            decide(book, ())
+            roster.change(next_version(roster.session, **value))
+            decide(roster, ())
         case "rank":
-            rank(book, *value)
+            ranks(roster, *value)
         case "rank all":
-            candidates = [key for key, one in book.latest.items() if one.state is State.PENDING_SELECTION]
-            if rank(book, candidates[value:], candidates[:value]) is None:
+            candidates = [key for key, one in roster.latest.items() if one.state is State.PENDING_SELECTION]
+            if ranks(roster, candidates[value:], candidates[:value]) is None:
                 assert all(
-                    book.latest[agent_id].state is not State.PENDING_SELECTION for agent_id in candidates
+                    roster.latest[agent_id].state is not State.PENDING_SELECTION for agent_id in candidates
                 )
         case "prioritise":
             agent_id, priority = value
-            prioritise(book, agent_id, priority, "Anne Conseil", "Sans raison")
+            prioritise(roster, agent_id, priority, "Anne Conseil", "Sans raison")
         case "see":
-            record_attendance(book, value, "Anne Conseil")
+            record_attendance(roster, value, "Anne Conseil")
         case "see all":
             module, mark = value
-            book.now = max(book.now, book.session.ends_at)
-            seated = [key for key, one in book.latest.items() if one.state.has_seat]
-            record_attendance(book, [Seen(agent_id, module, mark) for agent_id in seated], "Anne Conseil")
+            roster.now = max(roster.now, roster.session.ends_at)
+            seated = [key for key, one in roster.latest.items() if one.state.has_seat]
+            record_attendance(
+                roster, [AttendanceMark(agent_id, module, mark) for agent_id in seated], "Anne Conseil"
+            )
         case "wait":
-            book.now = value
-            decide(book, ())
+            roster.now = value
+            decide(roster, ())
 
 
-def _answers_of_all(book: Book, yes: bool) -> Iterator[Request]:
+def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
     """Everybody whose word is awaited, and every employer whose word is, says this at once."""
-    for agent_id, one in book.latest.items():
+    for agent_id, one in roster.latest.items():
         about_it = uuid.uuid5(one.enrolment_id, str(one.version)), DURING, one.session_id, agent_id
         if one.state is State.OFFERED:
             yield OfferAnswer(*about_it, yes)
@@ -185,36 +184,36 @@ def _answers_of_all(book: Book, yes: bool) -> Iterator[Request]:
             yield ApprovalDecision(*about_it, yes)
 
 
-def _each_is_answered_once(book: Book, asked: list[Request]) -> None:
-    assert [answer.request for answer in book.answers] == asked
-    told = Counter(
+def _each_is_answered_once(roster: SessionRoster, asked: list[Request]) -> None:
+    assert [answer.request for answer in roster.answers] == asked
+    published = Counter(
         (event.request_id, event.agent.agent_id)
-        for event, _ in book.decisions
+        for event, _ in roster.decisions
         if event.request_id is not None
     )
     for request in asked:
         for agent_id in set(request.agent_ids):
-            number = told.pop((request.request_id, agent_id), 0)
+            number = published.pop((request.request_id, agent_id), 0)
             if isinstance(request, SeatRequest | GroupRequest):
                 assert number == 1
             assert number <= 1
-    assert not told, "an answer that nobody asked for"
+    assert not published, "an answer that nobody asked for"
 
 
-def _seats_and_line_agree(book: Book, taken_before: int) -> None:
-    states = Counter(one.state for one in book.latest.values())
-    assert book.seats.enrolled == sum(number for state, number in states.items() if state.has_seat)
-    assert book.seats.offered == states[State.OFFERED]
-    assert len(book.line) == states[State.WAITLISTED] == len(list(book.line))
-    places = [one.place for one in book.line]
+def _seats_and_line_agree(roster: SessionRoster, taken_before: int) -> None:
+    states = Counter(one.state for one in roster.latest.values())
+    assert roster.seats.enrolled == sum(number for state, number in states.items() if state.has_seat)
+    assert roster.seats.offered == states[State.OFFERED]
+    assert len(roster.waiting_list) == states[State.WAITLISTED] == len(list(roster.waiting_list))
+    places = [one.place for one in roster.waiting_list]
     assert places == sorted(places)
-    capacity = book.session.capacity
-    assert capacity is None or book.seats.taken <= max(capacity, taken_before)
+    capacity = roster.session.capacity
+    assert capacity is None or roster.seats.taken <= max(capacity, taken_before)
 
 
-def _versions_follow(book: Book, versions: Counter[uuid.UUID]) -> None:
-    moves = Counter(change.enrolment.enrolment_id for change in book.changes)
-    for enrolment_id, one in book.changed.items():
+def _versions_follow(roster: SessionRoster, versions: Counter[uuid.UUID]) -> None:
+    moves = Counter(change.enrolment.enrolment_id for change in roster.changes)
+    for enrolment_id, one in roster.changed.items():
         begun = enrolment_id not in versions
         versions[enrolment_id] += moves[enrolment_id] + begun
         assert one.version == versions[enrolment_id]
@@ -223,7 +222,7 @@ def _versions_follow(book: Book, versions: Counter[uuid.UUID]) -> None:
 def test_a_hold_is_found_for_every_session_there_can_be() -> None:
     policy = Policy(last_offer=timedelta(0))
     for organiser in Delegation:
-        book = a_book(
+        roster = a_roster(
             policy=policy,
             capacity=0,
             waiting_list="offer",
@@ -232,8 +231,8 @@ def test_a_hold_is_found_for_every_session_there_can_be() -> None:
             ends_at="2099-12-31T08:00:00Z",
             offer_hold_hours=8_760,
         )
-        request = SeatRequest(uuid.uuid4(), DURING, book.session.session_id, AGENTS[0], approved=True)
-        decide(book, [request])
-        book.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
-        book.change(next_version(book.session, capacity=1))
-        assert book.latest[AGENTS[0].agent_id].state is State.OFFERED
+        request = SeatRequest(uuid.uuid4(), DURING, roster.session.session_id, AGENTS[0], approved=True)
+        decide(roster, [request])
+        roster.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
+        roster.change(next_version(roster.session, capacity=1))
+        assert roster.latest[AGENTS[0].agent_id].state is State.OFFERED

@@ -6,7 +6,9 @@ import pytest
 
 from services.enrolment.api import cells
 from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
-from services.enrolment.rules import Enrolment, State, judge_withdrawal
+from services.enrolment.rules.eligibility import judge_withdrawal
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.web import labels
 from tests.support.builders import DURING, a_session, an_agent

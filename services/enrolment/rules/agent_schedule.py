@@ -1,4 +1,4 @@
-"""Where agents are expected, so that nobody is enrolled in two places at once (off by default)."""
+"""The times at which agents take part, so that nobody is enrolled in two places at once (off by default)."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ _Times = tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(slots=True)
-class Diary:
+class AgentSchedule:
     """The live enrolments of the agents that a batch is about, over all sessions."""
 
     _entries: dict[str, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
 
-    def write(self, agent_id: str, session: SessionState) -> None:
-        """The agent is enrolled in this session, waits for it, or asked for it."""
+    def add(self, agent_id: str, session: SessionState) -> None:
+        """Enter a session in which the agent is enrolled, waits, or is pending."""
         self._entries[agent_id][session.session_id] = _times(session)
 
-    def strike_out(self, agent_id: str, session: SessionState) -> None:
-        """They are not any more."""
+    def remove(self, agent_id: str, session: SessionState) -> None:
+        """Remove a session in which the agent takes part no more."""
         self._entries[agent_id].pop(session.session_id, None)
 
     def overlaps(self, agent_id: str, session: SessionState) -> bool:
-        """Whether the agent is expected elsewhere while the session is on."""
+        """Whether the agent takes part in another session while this one is on."""
         times = _times(session)
         return any(
             starts < other_ends and other_starts < ends
@@ -38,7 +38,7 @@ class Diary:
 
 
 def _times(session: SessionState) -> _Times:
-    """When one has to be there: during the modules, if there are any. A MOOC is followed when one likes."""
+    """Return the start and end of each module, or of the session. A MOOC is followed at any time: none."""
     if session.format is Format.MOOC:
         return ()
     if session.modules:

@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 
 import typst
 
-from services.enrolment.rules import Enrolment
+from services.enrolment.rules.enrolments import Enrolment
 from shared.events.catalogue import SessionState
 from shared.web import french, labels
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
 """To be kept for years, and to be read by everyone."""

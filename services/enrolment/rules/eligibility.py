@@ -1,23 +1,25 @@
-"""What one request deserves. Every refusal is a value (rules 1 to 8)."""
+"""Whether a request is granted. Every refusal is a value (rules 1 to 8)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.enrolment.rules.words import Enrolment, OfferAnswer, State
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.requests import OfferAnswer
+from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
 from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No, and why."""
+    """The request is refused for this reason."""
 
     reason: Reason
 
 
 class Granted(StrEnum):
-    """Yes, in one of four ways."""
+    """The request is granted in one of four ways."""
 
     SEAT = "seat"
     PLACE_IN_LINE = "place_in_line"
@@ -26,7 +28,7 @@ class Granted(StrEnum):
 
     @property
     def state(self) -> State:
-        """What an enrolment is then."""
+        """The first state of the enrolment."""
         return _STATES[self]
 
 
@@ -39,12 +41,12 @@ _STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Prospects:
-    """What there is for one agent in one session.
+class Availability:
+    """What one session has for one agent.
 
-    ``is_live``: they have an enrolment there already. ``seat_is_free``: one that they may take, and nobody in
-    line may. ``quota_is_reached``: their authority has all it may have. ``overlaps``: they are expected
-    elsewhere.
+    ``seat_is_free``: a seat that they may take, and nobody who waits may. ``is_live``: they have an enrolment
+    there already. ``quota_is_reached``: their authority has all the seats it may have. ``overlaps``: they
+    take part in another session at the time.
     """
 
     seat_is_free: bool
@@ -54,17 +56,18 @@ class Prospects:
 
 
 def judge(
-    session: SessionState, agent: Agent, received_at: datetime, *, approved: bool, prospects: Prospects
+    session: SessionState, agent: Agent, received_at: datetime, *, approved: bool, availability: Availability
 ) -> Granted | Refused:
-    """Seat the agent, queue them, ask somebody first, or say why not.
+    """Grant a request for a seat, or refuse it.
 
-    The deadline is judged by when the broker received the request, not by when we came to it.
+    ``received_at``: when the broker received the request; the deadline is judged by it, not by when we read
+    it. ``approved``: the employer has agreed.
     """
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
     if session.status is Status.DRAFT:
         return Refused(Reason.NOT_OPEN_YET)
-    if prospects.is_live:
+    if availability.is_live:
         return Refused(Reason.ALREADY_ENROLLED)
     if received_at < session.enrolment_opens_at:
         return Refused(Reason.NOT_OPEN_YET)
@@ -72,20 +75,20 @@ def judge(
         return Refused(Reason.DEADLINE_PASSED)
     if not is_in_audience(session.audience, agent):
         return Refused(Reason.NOT_ELIGIBLE)
-    if prospects.overlaps:
+    if availability.overlaps:
         return Refused(Reason.OVERLAPPING_SESSION)
     if session.approval is ApprovalPolicy.SELECTION:
         return Granted.AWAITS_SELECTION
     if session.approval is ApprovalPolicy.EMPLOYER and not approved:
         return Granted.AWAITS_APPROVAL
-    return judge_place(session, prospects)
+    return judge_place(session, availability)
 
 
-def judge_place(session: SessionState, prospects: Prospects) -> Granted | Refused:
-    """A seat, a place in line, or neither, for somebody who may enrol."""
-    if prospects.quota_is_reached:
+def judge_place(session: SessionState, availability: Availability) -> Granted | Refused:
+    """Grant a seat or a place in line to an agent who may enrol, or refuse both."""
+    if availability.quota_is_reached:
         return Refused(Reason.QUOTA_REACHED)
-    if prospects.seat_is_free:
+    if availability.seat_is_free:
         return Granted.SEAT
     if session.waiting_list is WaitingList.NONE:
         return Refused(Reason.SESSION_FULL)

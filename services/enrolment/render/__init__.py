@@ -1,0 +1,1 @@
+"""Documents that this service makes."""

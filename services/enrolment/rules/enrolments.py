@@ -1,0 +1,122 @@
+"""One agent's enrolment in one session, its changes, and what every event says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict
+from uuid import UUID, uuid5
+
+from services.enrolment.rules.requests import RequestForSeats, SeatRequest
+from services.enrolment.rules.states import Cause, State
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import EnrolmentRefused
+from shared.events.vocabulary import Agent, Reason
+
+_NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
+_MASK = UUID("0b0c8f0a-6a55-0c0e-0f0e-3f3b5a1d9c77").int
+"""Makes an enrolment's id of a request's: another one, whose bits of version and variant stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One agent's enrolment in one session.
+
+    ``ticket`` is its order of receipt (a refused one has none), ``priority`` puts it before lower ones in
+    line. ``hold_until`` is the end of its offer, and stays when the offer is over.
+    """
+
+    enrolment_id: UUID
+    version: int
+    session_id: UUID
+    agent: Agent
+    state: State
+    reason: Reason | None
+    ticket: int | None
+    request_id: UUID
+    received_at: datetime
+    hold_until: datetime | None = None
+    priority: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Sorts the waiting list: higher priority first, then order of receipt."""
+        return -self.priority, self.ticket or 0
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentInSession:
+    """An enrolment with its session."""
+
+    enrolment: Enrolment
+    session: SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentChange:
+    """One change of an enrolment after its beginning: how it is since, why, and by which numbers."""
+
+    enrolment: Enrolment
+    cause: Cause
+    request_id: UUID | None = None
+    facts: Mapping[str, int | str | None] = field(default_factory=dict)
+
+
+class EventMembers(TypedDict):
+    """The members of every event about an enrolment."""
+
+    enrolment_id: UUID
+    version: int
+    session_id: UUID
+    agent: Agent
+
+
+def event_members(enrolment: Enrolment) -> EventMembers:
+    """Return the members that every event about this enrolment has."""
+    return {
+        "enrolment_id": enrolment.enrolment_id,
+        "version": enrolment.version,
+        "session_id": enrolment.session_id,
+        "agent": enrolment.agent,
+    }
+
+
+def new_enrolment(
+    request: RequestForSeats,
+    agent: Agent,
+    state: State,
+    *,
+    reason: Reason | None = None,
+    ticket: int | None = None,
+) -> Enrolment:
+    """Return the enrolment that a request begins for one of its agents.
+
+    Its id follows from the request's, and from the agent's where the request may name several: it is the same
+    however often the request is decided.
+    """
+    if isinstance(request, SeatRequest):
+        enrolment_id = UUID(int=request.request_id.int ^ _MASK)
+    else:
+        enrolment_id = uuid5(_NAMESPACE, f"{request.request_id.hex}:{agent.agent_id}")
+    return Enrolment(
+        enrolment_id=enrolment_id,
+        version=1,
+        session_id=request.session_id,
+        agent=agent,
+        state=state,
+        reason=reason,
+        ticket=ticket,
+        request_id=request.request_id,
+        received_at=request.received_at,
+    )
+
+
+def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
+    """Return the enrolment that a refused request leaves behind for one of its agents."""
+    return new_enrolment(request, agent, State.REFUSED, reason=reason)
+
+
+def refusal_event(enrolment: Enrolment, request_id: UUID | None) -> EnrolmentRefused:
+    """Return the event about a refused enrolment. Raises ``ValueError`` for one without a reason."""
+    if enrolment.reason is None:
+        raise ValueError("only a refused enrolment has a reason")
+    return EnrolmentRefused(**event_members(enrolment), request_id=request_id, reason=enrolment.reason)

@@ -1,0 +1,18 @@
+"""The choices that the domain leaves open."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What each installation may choose, and the usual values."""
+
+    last_offer: timedelta = timedelta(hours=48)
+    """Before the start: no seat is offered later, and no offer stands longer."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long after its end an offer, or an approval, waits for an answer that is on its way to us."""
+    longest_hold: timedelta | None = None
+    """Shortens every hold, for a rehearsal."""
+    overlap_check: bool = False
+    """Refuse a session that overlaps another in which the agent is enrolled or waits."""

@@ -1,0 +1,46 @@
+"""The roster of a session as organisers read it, and its order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.states import State
+from shared.events.enrolment import Attendance
+
+PARTS = [
+    State.OFFERED,
+    State.WAITLISTED,
+    State.PENDING_APPROVAL,
+    State.PENDING_SELECTION,
+    State.REFUSED,
+    State.LAPSED,
+    State.WITHDRAWN,
+    State.SESSION_CANCELLED,
+]
+"""The order of the roster, after those who have a seat."""
+
+Key = tuple[int, int, int, datetime, UUID]
+"""Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLine:
+    """One enrolment as an organiser reads it.
+
+    ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
+    """
+
+    enrolment: Enrolment
+    updated_at: datetime
+    position: int | None
+    address_is_bad: bool
+    attendance: Mapping[int, Attendance]
+
+    @property
+    def key(self) -> Key:
+        enrolment = self.enrolment
+        part = 0 if enrolment.state.has_seat else 1 + PARTS.index(enrolment.state)
+        before = -enrolment.priority if enrolment.state is State.WAITLISTED else 0
+        return part, before, enrolment.ticket or 0, enrolment.received_at, enrolment.enrolment_id

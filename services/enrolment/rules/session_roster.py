@@ -1,0 +1,370 @@
+"""One session while it is decided upon: the only place where its seats and its waiting list change.
+
+Every change of an enrolment goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`, which
+allow only the transitions of the lifecycle and keep the counts. ``answering`` says what requests do with it,
+``organising`` what organisers do.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.eligibility import Availability, Granted, Refused, judge_place
+from services.enrolment.rules.enrolments import (
+    Enrolment,
+    EnrolmentChange,
+    event_members,
+    new_enrolment,
+    refusal_event,
+    refused_enrolment,
+)
+from services.enrolment.rules.holds import hold_until, last_moment_to_offer
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import Answer, Request, RequestForSeats
+from services.enrolment.rules.seats import Seats, counts_by_employer
+from services.enrolment.rules.states import TRANSITIONS, Cause, State
+from services.enrolment.rules.waiting_list import SessionWaitingList
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    Decision,
+    EnrolmentWithdrawn,
+    LapseCause,
+    SeatOffered,
+    SeatOfferLapsed,
+    SessionOccupancyChanged,
+    WithdrawnBy,
+)
+from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
+
+_CANCELLABLE = frozenset(
+    {
+        State.PENDING_APPROVAL,
+        State.PENDING_SELECTION,
+        State.WAITLISTED,
+        State.OFFERED,
+        State.ENROLLED,
+    }
+)
+
+
+@dataclass(slots=True)
+class SessionRoster:
+    """One session at one moment, with the enrolments that are loaded.
+
+    ``latest`` holds, of each agent concerned, the live enrolment or else the last that ended.
+    ``waiting_list`` holds those who may be next; ``attendance`` what was recorded, by enrolment and module.
+    What was decided collects in ``decisions`` (each with its trace), ``answers``, ``changed`` (enrolments to
+    save), ``changes`` (their history) and ``recorded`` (attendance to save).
+    """
+
+    session: SessionState
+    now: datetime
+    policy: Policy = field(default_factory=Policy)
+    seats: Seats = field(default_factory=Seats)
+    waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
+    next_ticket: int = 1
+    occupancy_version: int = 0
+    latest: dict[str, Enrolment] = field(default_factory=dict)
+    attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
+    schedule: AgentSchedule | None = None
+    decisions: list[tuple[Decision, str | None]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    changed: dict[UUID, Enrolment] = field(default_factory=dict)
+    changes: list[EnrolmentChange] = field(default_factory=list)
+    recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    session_has_changed: bool = False
+    is_new: bool = False
+    """Nothing was stored of the session before: ``session`` is the first state that is read."""
+    answering: Request | None = None
+    """The request that is being answered; the changes that follow are published in its trace."""
+    _published: tuple[int | None, int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.occupancy_version:
+            self._published = self._occupancy()
+
+    # -------------------------------------------------------------------------------- what there is
+
+    def availability(self, agent: Agent) -> Availability:
+        """Return what the session has for this agent. A seat that somebody who waits may take is not free."""
+        latest = self.latest.get(agent.agent_id)
+        return Availability(
+            seat_is_free=not self._waiting_list_comes_first()
+            and self.seats.may_take(self.session, agent.employer, self.now),
+            is_live=latest is not None and latest.state.is_live,
+            quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
+            overlaps=self.schedule is not None and self.schedule.overlaps(agent.agent_id, self.session),
+        )
+
+    def numbers(self) -> dict[str, int | str | None]:
+        """Return the seats and the waiting list as they are, to be stored with a decision."""
+        return {
+            "session_version": self.session.version,
+            "capacity": self.session.capacity,
+            "enrolled": self.seats.enrolled,
+            "offered": self.seats.offered,
+            "waiting": len(self.waiting_list),
+        }
+
+    def numbers_for(self, agent: Agent) -> dict[str, int | str | None]:
+        """Return the numbers of the agent's authority, where seats are counted by employer."""
+        if not counts_by_employer(self.session):
+            return {}
+        return self.seats.numbers_for(self.session, agent.employer, self.now)
+
+    def occupancy(self) -> SessionOccupancyChanged | None:
+        """Return the occupancy to publish, once, if it is not what was published last."""
+        if self._published == self._occupancy():
+            return None
+        self._published = self._occupancy()
+        self.occupancy_version += 1
+        capacity, enrolled, waiting, offered = self._published
+        return SessionOccupancyChanged(
+            session_id=self.session.session_id,
+            version=self.occupancy_version,
+            capacity=capacity,
+            enrolled=enrolled,
+            waiting=waiting,
+            offered=offered,
+        )
+
+    def resume_from(self, last: SessionOccupancyChanged) -> None:
+        """Go on from the occupancy that was published last, where the database has lost it."""
+        if last.version > self.occupancy_version:
+            self.occupancy_version = last.version
+            self._published = last.capacity, last.enrolled, last.waiting, last.offered
+
+    # -------------------------------------------------------------------------------- time and the catalogue
+
+    def expire(self, until: datetime) -> None:
+        """End what is over: offers without an answer, pending enrolments without a decision.
+
+        ``until``: the moment by which every answer given in time has been read. Needs those offers and
+        pending enrolments in ``latest``.
+        """
+        over = until - self.policy.grace
+        for offer in self._in_state(State.OFFERED):
+            if offer.hold_until is not None and offer.hold_until <= over:
+                self.lapse(offer, LapseCause.EXPIRED)
+        if self.session.enrolment_closes_at <= over:
+            for pending in self._in_state(State.PENDING_APPROVAL):
+                self._refuse_pending(pending, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED)
+        if self.session.ends_at <= over:
+            for pending in self._in_state(State.PENDING_SELECTION):
+                self._refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
+        self.promote()
+
+    def change(self, session: SessionState) -> None:
+        """Take over a newer state of the session, and do what follows from it.
+
+        If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
+        is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation, or
+        when nobody's approval is needed any more, every live enrolment. A new roster may have enrolments
+        already, when the session's row was lost: they then get what they should have had.
+        """
+        if self.session.status is Status.CANCELLED and not self.is_new:
+            return
+        before, self.session = self.session, session
+        self.session_has_changed = True
+        if session.status is Status.CANCELLED:
+            self._cancel()
+        else:
+            self._shorten_offers()
+            self.promote()
+            changed = self.is_new or before.approval is not session.approval
+            if session.approval is ApprovalPolicy.NONE and changed:
+                self._place_pending()
+
+    def promote(self) -> None:
+        """Give free seats to the first on the waiting list who may take them, or offer them (rule 2)."""
+        while (first := self._next_to_promote()) is not None:
+            if self.session.waiting_list is WaitingList.OFFER:
+                until = hold_until(self.session, self.now, self.policy)
+                if until is None:
+                    return
+                held = self.move(first, State.OFFERED, Cause.SEAT_FREED, hold_until=until)
+                self.publish(SeatOffered(**event_members(held), request_id=None, hold_until=until))
+            else:
+                seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
+                self.publish(AgentEnrolled(**event_members(seated), request_id=None, from_waiting_list=True))
+
+    def place(
+        self, pending: Enrolment, cause: Cause, request_id: UUID | None, *, ticket: int | None = None
+    ) -> Enrolment:
+        """Give a pending enrolment a seat, its place in line, or neither (rule 5). Needs the whole list."""
+        verdict = judge_place(self.session, self.availability(pending.agent))
+        if isinstance(verdict, Refused):
+            return self._refuse_pending(pending, cause, verdict.reason, request_id)
+        placed = self.move(pending, verdict.state, cause, ticket=ticket or pending.ticket)
+        if verdict is Granted.SEAT:
+            self.publish(AgentEnrolled(**event_members(placed), request_id=request_id))
+        else:
+            position = self.waiting_list.position(placed)
+            self.publish(AgentWaitlisted(**event_members(placed), request_id=request_id, position=position))
+        return placed
+
+    def lapse(self, offer: Enrolment, cause: LapseCause, request_id: UUID | None = None) -> None:
+        """End an offer that was declined or not answered. Its seat is free then."""
+        change_cause = Cause.OFFER_EXPIRED if cause is LapseCause.EXPIRED else Cause.OFFER_DECLINED
+        lapsed = self.move(offer, State.LAPSED, change_cause, request_id=request_id)
+        self.publish(SeatOfferLapsed(**event_members(lapsed), request_id=request_id, cause=cause))
+
+    def _refuse_pending(
+        self, pending: Enrolment, cause: Cause, reason: Reason, request_id: UUID | None = None
+    ) -> Enrolment:
+        refused = self.move(pending, State.REFUSED, cause, reason=reason)
+        self.publish(refusal_event(refused, request_id))
+        return refused
+
+    def _place_pending(self) -> None:
+        """Place all who are pending, in order of receipt: nobody's agreement is needed any more."""
+        for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
+            for pending in self._in_state(state):
+                self.place(pending, Cause.APPROVAL_DROPPED, None)
+
+    def _next_to_promote(self) -> Enrolment | None:
+        """Return the first on the waiting list who may take a seat now, while it is served at all."""
+        if self.now >= self._promotes_until():
+            return None
+        may_take = self.seats.may_take
+        return next(
+            (
+                waiting
+                for waiting in self.waiting_list
+                if may_take(self.session, waiting.agent.employer, self.now)
+            ),
+            None,
+        )
+
+    def _waiting_list_comes_first(self) -> bool:
+        """Whether a free seat is kept from whoever does not wait, though nobody is promoted any more.
+
+        A list of offers is different: once no offer can be made while others may still enrol, a free seat
+        goes to whoever requests it, rather than to nobody (ADR 0007).
+        """
+        if not self.waiting_list or self.session.waiting_list is WaitingList.OFFER:
+            return False
+        return self.now >= self._promotes_until()
+
+    def _promotes_until(self) -> datetime:
+        """Return until when the waiting list is served.
+
+        With offers until the last moment to offer; without, while one may still enrol or the session is to
+        come.
+        """
+        if self.session.waiting_list is WaitingList.OFFER:
+            return last_moment_to_offer(self.session, self.policy)
+        return max(self.session.starts_at, self.session.enrolment_closes_at)
+
+    def _shorten_offers(self) -> None:
+        """End no offer later than the last moment to offer, which a session brought forward has sooner."""
+        last = last_moment_to_offer(self.session, self.policy)
+        for offer in self._in_state(State.OFFERED):
+            if offer.hold_until is None or offer.hold_until <= last:
+                continue
+            if last <= self.now:
+                self.lapse(offer, LapseCause.EXPIRED)
+            else:
+                shorter = self.move(offer, State.OFFERED, Cause.OFFER_SHORTENED, hold_until=last)
+                self.publish(SeatOffered(**event_members(shorter), request_id=None, hold_until=last))
+
+    def _cancel(self) -> None:
+        """End every live enrolment, except those whose attendance is recorded (rule 8)."""
+        for enrolment in list(self.latest.values()):
+            if enrolment.state in _CANCELLABLE:
+                ended = self.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
+                by = WithdrawnBy.SESSION_CANCELLED
+                self.publish(EnrolmentWithdrawn(**event_members(ended), request_id=None, by=by))
+
+    def _in_state(self, state: State) -> list[Enrolment]:
+        """Return those loaded in this state, the earliest end of an offer first, then in order of receipt."""
+        found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
+        return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))
+
+    # -------------------------------------------------------------------------------- single changes
+
+    def begin(self, request: RequestForSeats, agent: Agent, state: State) -> Enrolment:
+        """Begin an enrolment in its first state. One that waits is last on the waiting list."""
+        enrolment = new_enrolment(request, agent, state, ticket=self.next_ticket)
+        self.next_ticket += 1
+        self._keep(enrolment)
+        if state is State.WAITLISTED:
+            self.waiting_list.append(enrolment)
+        else:
+            self._count(enrolment, 1)
+        if self.schedule is not None:
+            self.schedule.add(agent.agent_id, self.session)
+        return enrolment
+
+    def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
+        """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""
+        enrolment = refused_enrolment(request, agent, reason)
+        self.changed[enrolment.enrolment_id] = enrolment
+        latest = self.latest.get(agent.agent_id)
+        if latest is None or not latest.state.is_live:
+            self.latest[agent.agent_id] = enrolment
+        self.publish(refusal_event(enrolment, request.request_id))
+        return enrolment
+
+    def move(
+        self, before: Enrolment, state: State, cause: Cause, *, request_id: UUID | None = None, **other: Any
+    ) -> Enrolment:
+        """Take an enrolment to another state, with the seat or the place that goes with it.
+
+        ``other``: members to change besides. Raises ``ValueError`` for what the lifecycle does not have.
+        """
+        if state not in TRANSITIONS[before.state]:
+            raise ValueError(f"an enrolment that is {before.state} never becomes {state}")
+        after = replace(before, state=state, version=before.version + 1, **other)
+        if before.state is State.WAITLISTED:
+            self.waiting_list.remove(before)
+        else:
+            self._count(before, -1)
+        if state is State.WAITLISTED:
+            self.waiting_list.insert(after)
+        else:
+            self._count(after, 1)
+        self._keep(after)
+        if self.schedule is not None and not state.is_live:
+            self.schedule.remove(after.agent.agent_id, self.session)
+        request_id = request_id or (self.answering.request_id if self.answering else None)
+        self.changes.append(EnrolmentChange(after, cause, request_id, self.numbers()))
+        return after
+
+    def publish(self, decision: Decision) -> None:
+        """Have an event published, in the trace of the request that is being answered."""
+        self.decisions.append((decision, self.answering.traceparent if self.answering else None))
+
+    def add_facts(self, **facts: int | str | None) -> None:
+        """Add to the numbers of the last change what else it was decided by."""
+        last = self.changes[-1]
+        self.changes[-1] = replace(last, facts={**last.facts, **facts})
+
+    def record(self, enrolment: Enrolment, module: int, attendance: str) -> None:
+        """Record an agent's attendance at a module, counted from 0."""
+        self.attendance.setdefault(enrolment.enrolment_id, {})[module] = attendance
+        self.recorded[enrolment.enrolment_id, module] = attendance
+
+    def _keep(self, enrolment: Enrolment) -> None:
+        # In the order of change: an enrolment that ends is saved before the one that takes its place.
+        self.changed.pop(enrolment.enrolment_id, None)
+        self.changed[enrolment.enrolment_id] = enrolment
+        self.latest[enrolment.agent.agent_id] = enrolment
+
+    def _count(self, enrolment: Enrolment, number: int) -> None:
+        """Count the seat of an enrolment, if it has one: ``number`` is 1, or -1 where it gives it back."""
+        if enrolment.state.has_seat:
+            self.seats.enrolled += number
+        elif enrolment.state is State.OFFERED:
+            self.seats.offered += number
+        else:
+            return
+        if counts_by_employer(self.session):
+            self.seats.take(enrolment.agent.employer, number)
+
+    def _occupancy(self) -> tuple[int | None, int, int, int]:
+        return self.session.capacity, self.seats.enrolled, len(self.waiting_list), self.seats.offered

@@ -1,0 +1,93 @@
+"""The states of an enrolment, where it may go from each, and why it moves."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Self
+
+
+class State(StrEnum):
+    """Where an enrolment stands."""
+
+    PENDING_APPROVAL = "pending_approval"
+    PENDING_SELECTION = "pending_selection"
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    ENROLLED = "enrolled"
+    ATTENDED = "attended"
+    ABSENT = "absent"
+    ABSENT_JUSTIFIED = "absent_justified"
+    CERTIFIED = "certified"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
+    WITHDRAWN = "withdrawn"
+    SESSION_CANCELLED = "session_cancelled"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the enrolment has not ended: its agent may not ask for the session again."""
+        return self not in _ENDED
+
+    @property
+    def has_seat(self) -> bool:
+        """Whether the agent sits, or sat, on a seat of the session."""
+        return self in _SEATED
+
+    @property
+    def holds_seat(self) -> bool:
+        """Whether a seat is theirs, or held for their answer."""
+        return self is State.OFFERED or self in _SEATED
+
+
+_ENDED = frozenset({State.REFUSED, State.LAPSED, State.WITHDRAWN, State.SESSION_CANCELLED})
+_SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
+_SEATED = _SEEN | {State.ENROLLED}
+_GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
+_PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.PENDING_APPROVAL: _PLACED,
+    State.PENDING_SELECTION: _PLACED,
+    # To itself: another place in line.
+    State.WAITLISTED: frozenset({State.WAITLISTED, State.OFFERED, State.ENROLLED}) | _GIVEN_UP,
+    # To itself: the session was moved, and the offer with it.
+    State.OFFERED: frozenset({State.OFFERED, State.ENROLLED, State.LAPSED}) | _GIVEN_UP,
+    # To itself: attendance at one module of several. Attendance can be corrected.
+    State.ENROLLED: frozenset({State.ENROLLED}) | _SEEN | _GIVEN_UP,
+    State.ATTENDED: _SEEN | {State.ENROLLED},
+    State.ABSENT: _SEEN | {State.ENROLLED},
+    State.ABSENT_JUSTIFIED: _SEEN | {State.ENROLLED},
+    State.CERTIFIED: _SEEN | {State.ENROLLED},
+    **dict.fromkeys(_ENDED, frozenset()),
+}
+"""Where an enrolment may go from each state (the domain's lifecycle)."""
+
+
+class Cause(StrEnum):
+    """Why an enrolment moved, and that in words for whoever asks later."""
+
+    explanation: str
+
+    def __new__(cls, value: str, explanation: str = "") -> Self:
+        """Give the member its value, and the sentence beside it."""
+        if not explanation:
+            raise ValueError(f"{value} needs an explanation")
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+    WITHDRAWAL = "withdrawal", "withdrawn on request"
+    REPLACED = "replaced", "left out of a newer list of trainees"
+    SEAT_FREED = "seat_freed", "first in line that may take the seat that was free"
+    OFFER_ACCEPTED = "offer_accepted", "answered yes in time"
+    OFFER_DECLINED = "offer_declined", "answered no"
+    OFFER_EXPIRED = "offer_expired", "did not answer in time"
+    OFFER_SHORTENED = "offer_shortened", "the session was brought forward, and the offer ends sooner"
+    APPROVAL_GRANTED = "approval_granted", "the employer agreed"
+    APPROVAL_DENIED = "approval_denied", "the employer did not agree"
+    APPROVAL_MISSING = "approval_missing", "the employer had said nothing when enrolment closed"
+    APPROVAL_DROPPED = "approval_dropped", "the session needs nobody's agreement any more"
+    SELECTION = "selection", "the organiser decided about the candidates"
+    PRIORITY = "priority", "an organiser changed the place in line"
+    ATTENDANCE = "attendance", "attendance was recorded"
+    SESSION_CANCELLED = "session_cancelled", "the session was cancelled"

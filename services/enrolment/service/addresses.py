@@ -1,0 +1,39 @@
+"""The agents whose mails come back, so that organisers can ask for a better address."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.enrolment.store import addresses
+from shared.database import Transaction
+from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
+
+EmailDelivery = EmailBounced | EmailFailed | EmailSent
+
+
+async def take_over(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
+    """Mark the agents whose address is bad, and no longer those to whom a mail has arrived again."""
+    relevant = [delivery for delivery in deliveries if _is_about_an_address(delivery)]
+    last = {delivery.agent_id: delivery for delivery in relevant}
+    arrived = {
+        agent_id: delivery.enrolment_id
+        for agent_id, delivery in last.items()
+        if isinstance(delivery, EmailSent)
+    }
+    bad = {delivery.agent_id for delivery in relevant if not isinstance(delivery, EmailSent)}
+    await addresses.mark_bad(tx, bad, now)
+    await addresses.mark_good(tx, arrived)
+
+
+def _is_about_an_address(delivery: EmailDelivery) -> bool:
+    """Whether it says that the address of an enrolment is bad, or good.
+
+    A mail about no enrolment may go to another address, of a subscription, or to somebody who is no agent.
+    """
+    if delivery.enrolment_id is None:
+        return False
+    match delivery:
+        case EmailSent():
+            return True
+        case EmailBounced():
+            return delivery.suppressed or delivery.kind is BounceKind.HARD
+    return delivery.suppressed

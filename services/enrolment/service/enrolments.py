@@ -1,0 +1,100 @@
+"""One enrolment with its session, and what organisers do with it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from services.enrolment.rules.eligibility import Refused, judge_withdrawal
+from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.organising import OrganisingFault, prioritise
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import Withdrawal
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
+from services.enrolment.service import requests
+from services.enrolment.store import changes, enrolments, roster_lines, rosters
+from services.enrolment.store.rosters import LoadPlan
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+
+
+async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
+    """Return an enrolment with its session, or None. ``lock``: nobody else changes it meanwhile."""
+    return await enrolments.find(tx, enrolment_id, lock=lock)
+
+
+async def find_own(
+    tx: Transaction, enrolment_id: UUID, organiser: Principal, *, lock: bool = False
+) -> EnrolmentInSession | None:
+    """Return the enrolment if its session is the organiser's, else None."""
+    found = await enrolments.find(tx, enrolment_id, lock=lock)
+    return found if found is not None and organiser.may_act_for(found.session.organiser) else None
+
+
+@dataclass(frozen=True, slots=True)
+class HasEnded:
+    """The enrolment has ended, in this state."""
+
+    state: State
+
+
+async def change_priority(
+    tx: Transaction,
+    enrolment_id: UUID,
+    *,
+    priority: int,
+    reason: str,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | OrganisingFault | None:
+    """Give an agent who waits another priority. Author and reason are kept.
+
+    Returns its line of the roster then, why it is not possible, or None when there is no such enrolment.
+    """
+    found = await find_own(tx, enrolment_id, organiser, lock=True)
+    if found is None:
+        return None
+    session_id, agent_id = found.session.session_id, found.enrolment.agent.agent_id
+    plan = LoadPlan(whole_waiting_list=True)
+    roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan, agent_ids=[agent_id])
+    latest = roster.latest.get(agent_id)
+    if latest is None or latest.enrolment_id != enrolment_id:
+        return OrganisingFault.NOT_IN_LINE
+    fault = prioritise(roster, agent_id, priority, organiser.name, reason)
+    if fault is not None:
+        return fault
+    await rosters.save(tx, [roster])
+    return await roster_lines.line_of(tx, session_id, enrolment_id), found.session
+
+
+async def withdraw(
+    tx: Transaction,
+    enrolment_id: UUID,
+    *,
+    reason: str | None,
+    by_employer: bool,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | HasEnded | Refused | None:
+    """Withdraw somebody as the agent or the employer told the organiser, who is kept as the author.
+
+    Returns its line of the roster then, why it is not possible, or None when there is no such enrolment.
+    """
+    found = await find_own(tx, enrolment_id, organiser, lock=True)
+    if found is None:
+        return None
+    enrolment, session = found.enrolment, found.session
+    if not enrolment.state.is_live:
+        return HasEnded(enrolment.state)
+    refused = judge_withdrawal(session, enrolment, now)
+    if refused is not None:
+        return refused
+    session_id, agent_id = session.session_id, enrolment.agent.agent_id
+    request = Withdrawal(uuid4(), now, session_id, agent_id, reason, by_employer)
+    # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
+    await requests.answer(tx, [request], policy, now)
+    await changes.add_author(tx, request.request_id, session_id, now, organiser.name)
+    return await roster_lines.line_of(tx, session_id, enrolment_id), session

@@ -1,0 +1,108 @@
+"""Requests are answered here: rosters are loaded under lock, the rules decide, the rosters are saved.
+
+The same way for portals' events, links, organisers and the clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.enrolment.rules.answering import decide
+from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import Answer, Request, RequestForSeats
+from services.enrolment.rules.states import State
+from services.enrolment.store import changes, enrolments, idempotency_keys, rosters, sessions
+from services.enrolment.store import requests as store
+from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.tables import EnrolmentChangeRow, RequestRow
+from shared.database import Transaction
+from shared.events.vocabulary import Reason
+from shared.messaging.outbox import Caused
+
+
+async def answer(
+    tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
+) -> Mapping[UUID, Answer | None]:
+    """Answer those requests that are new, in order of receipt. One whose session is unknown waits for it.
+
+    Requests that were waiting for one of these sessions come first. Returns the answers by request id, None
+    for one that waits.
+    """
+    rows = await sessions.lock(tx, {request.session_id for request in requests})
+    new = await store.unknown(tx, requests)
+    by_session = await store.undecided(tx, rows)
+    waiting = []
+    for request in new:
+        if request.session_id in rows:
+            by_session.setdefault(request.session_id, []).append(request)
+        else:
+            waiting.append(request)
+    loaded = await rosters.load(tx, rows, policy, now, requests=by_session)
+    for session_id, roster in loaded.items():
+        decide(roster, by_session.get(session_id, ()))
+    await rosters.save(tx, loaded.values())
+    await store.keep_undecided(tx, waiting)
+    answers: dict[UUID, Answer | None] = {request.request_id: None for request in waiting}
+    return answers | {
+        answer.request.request_id: answer for roster in loaded.values() for answer in roster.answers
+    }
+
+
+async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
+    """Answer requests that were kept while the event of their session was being committed."""
+    rows = await sessions.lock(tx, await sessions.with_undecided_requests(tx))
+    by_session = await store.undecided(tx, rows)
+    rows = {session_id: row for session_id, row in rows.items() if session_id in by_session}
+    loaded = await rosters.load(tx, rows, policy, now, requests=by_session)
+    for session_id, roster in loaded.items():
+        decide(roster, by_session[session_id])
+    await rosters.save(tx, loaded.values())
+
+
+async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> None:
+    """Refuse requests that have waited since then for a session whose event has not come.
+
+    A refusal is published for each agent whom a request describes; of others only an id is known.
+    """
+    reason = Reason.UNKNOWN_SESSION
+    requests = await store.undecided_since(tx, waiting_since)
+    refused = [
+        (refused_enrolment(request, agent, reason), request.traceparent)
+        for request in requests
+        if isinstance(request, RequestForSeats)
+        for agent in request.agents
+    ]
+    await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
+    await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
+    await OUTBOX.publish(
+        tx, [Caused(refusal_event(enrolment, enrolment.request_id), trace) for enrolment, trace in refused]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatus:
+    """What is known of a request.
+
+    ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``accepted_at``:
+    when it came by HTTP. ``unreadable``: why its record is parked.
+    """
+
+    request: RequestRow | None
+    changes: Sequence[EnrolmentChangeRow] = ()
+    accepted_at: datetime | None = None
+    unreadable: str | None = None
+
+
+async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
+    """Return what is known of the request with this ``ce_id``."""
+    request = await store.find(tx, request_id)
+    if request is not None:
+        return RequestStatus(request, await changes.of_request(tx, request))
+    key = await idempotency_keys.of_request(tx, request_id)
+    return RequestStatus(
+        None,
+        accepted_at=None if key is None else key.created_at,
+        unreadable=await store.why_unreadable(tx, request_id),
+    )

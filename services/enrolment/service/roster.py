@@ -1,0 +1,38 @@
+"""The roster of a session, for its organisers."""
+
+from collections.abc import AsyncIterator, Collection
+from uuid import UUID
+
+from services.enrolment.rules.roster_lines import Key, RosterLine
+from services.enrolment.rules.states import State
+from services.enrolment.service import sessions
+from services.enrolment.store import roster_lines
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+
+
+async def page(
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    *,
+    after: Key | None,
+    limit: int,
+    states: Collection[State],
+) -> tuple[SessionState, list[RosterLine]] | None:
+    """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's."""
+    session = await sessions.find_own(tx, session_id, organiser)
+    if session is None:
+        return None
+    return session, await roster_lines.page(tx, session_id, after, limit, states=states)
+
+
+async def stream(
+    tx: Transaction, session_id: UUID, organiser: Principal, states: Collection[State] = ()
+) -> tuple[SessionState, AsyncIterator[RosterLine]] | None:
+    """Return the session and its whole roster, in these states or in all; None: it is not the organiser's."""
+    session = await sessions.find_own(tx, session_id, organiser)
+    if session is None:
+        return None
+    return session, roster_lines.stream(tx, session_id, states=states)

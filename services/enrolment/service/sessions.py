@@ -1,0 +1,96 @@
+"""Sessions: newer states from the catalogue are taken over, and what is due in them is done."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from services.enrolment.rules.answering import decide
+from services.enrolment.rules.policy import Policy
+from services.enrolment.store import outbox, progress, requests, rosters, sessions
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.vocabulary import EARLIEST
+
+_NOTHING: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
+
+
+async def take_over(
+    tx: Transaction,
+    newest: Mapping[UUID, SessionState],
+    policy: Policy,
+    now: datetime,
+    published: Mapping[UUID, SessionOccupancyChanged] = _NOTHING,
+) -> None:
+    """Take over newer states of sessions, with all that follows for those enrolled, waiting or requesting.
+
+    ``published``: the occupancy that was published last, of sessions whose row may have been lost.
+    """
+    rows = {
+        session_id: row
+        for session_id, row in (await sessions.lock_new(tx, newest)).items()
+        if row.version < newest[session_id].version
+        or (session_id in published and row.occupancy_version < published[session_id].version)
+    }
+    by_session = await requests.undecided(tx, rows)
+    loaded = await rosters.load(tx, rows, policy, now, requests=by_session, newest=newest)
+    for session_id, roster in loaded.items():
+        if session_id in published:
+            roster.resume_from(published[session_id])
+        if roster.is_new or roster.session.version < newest[session_id].version:
+            roster.change(newest[session_id])
+        decide(roster, by_session.get(session_id, ()))
+    await rosters.save(tx, loaded.values())
+
+
+async def restore(
+    tx: Transaction,
+    newest: Mapping[UUID, SessionState],
+    published: Mapping[UUID, SessionOccupancyChanged],
+    policy: Policy,
+    now: datetime,
+) -> None:
+    """Take over states and occupancies that were read again from their topics."""
+    await take_over(tx, newest, policy, now, {**published, **await outbox.unsent_occupancies(tx)})
+
+
+async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:
+    """Return sessions in which offers, pending enrolments or reserved seats are due, a hundred at most.
+
+    ``read_until``: the moment by which every request that had come has been answered.
+    """
+    return await sessions.due(tx, min(read_until, now) - policy.grace, now)
+
+
+async def expire(
+    tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
+) -> bool:
+    """Lapse offers, release reserved seats and refuse late approvals that are due in one session.
+
+    Returns whether anything changed.
+    """
+    until = min(read_until, now)
+    rows = await sessions.lock(tx, [session_id])
+    loaded = await rosters.load(tx, rows, policy, now, over=until - policy.grace)
+    for roster in loaded.values():
+        roster.expire(until)
+    await rosters.save(tx, loaded.values())
+    return any(roster.changes for roster in loaded.values())
+
+
+async def read_until(tx: Transaction) -> datetime:
+    """Return until when all partitions of portals' requests are read; long ago when none was."""
+    return await progress.read_until(tx) or EARLIEST
+
+
+async def save_read_until(tx: Transaction, read_until: Mapping[int, datetime]) -> None:
+    """Keep until when each of these partitions of portals' requests is read."""
+    await progress.save(tx, read_until)
+
+
+async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState | None:
+    """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
+    session = await sessions.find(tx, session_id)
+    return session if session is not None and organiser.may_act_for(session.organiser) else None

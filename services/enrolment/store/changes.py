@@ -1,0 +1,89 @@
+"""The history of enrolments: each change after the beginning, its cause, its request and its numbers."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.enrolment.rules.enrolments import EnrolmentChange
+from services.enrolment.tables import EnrolmentChangeRow, RequestRow
+from shared.database import Transaction, insert_many
+
+
+async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetime) -> None:
+    """Add these changes to the history."""
+    if changes:
+        rows = [
+            {
+                "enrolment_id": change.enrolment.enrolment_id,
+                "version": change.enrolment.version,
+                "session_id": change.enrolment.session_id,
+                "agent_id": change.enrolment.agent.agent_id,
+                "at": now,
+                "state": change.enrolment.state.value,
+                "cause": change.cause.value,
+                "request_id": change.request_id,
+                "facts": json.dumps(change.facts),
+            }
+            for change in changes
+        ]
+        await insert_many(tx, EnrolmentChangeRow, rows)
+
+
+async def of_request(tx: Transaction, request: RequestRow) -> Sequence[EnrolmentChangeRow]:
+    """Return the changes that a request made: of its own agent first, then of others."""
+    if request.decided_at is None:
+        return []
+    changes = await tx.scalars(
+        select(EnrolmentChangeRow)
+        .where(
+            # By session and time, which the index has: a request is decided at one moment.
+            col(EnrolmentChangeRow.session_id) == request.session_id,
+            col(EnrolmentChangeRow.at) == request.decided_at,
+            col(EnrolmentChangeRow.request_id) == request.request_id,
+        )
+        .order_by(
+            (col(EnrolmentChangeRow.agent_id) == request.agent_id).desc(),
+            col(EnrolmentChangeRow.version),
+            col(EnrolmentChangeRow.enrolment_id),
+        )
+    )
+    return changes.all()
+
+
+async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[EnrolmentChangeRow]:
+    """Return the changes of an enrolment, the oldest first."""
+    changes = await tx.scalars(
+        select(EnrolmentChangeRow)
+        .where(col(EnrolmentChangeRow.enrolment_id) == enrolment_id)
+        .order_by(col(EnrolmentChangeRow.version))
+    )
+    return changes.all()
+
+
+async def last_of_session(tx: Transaction, session_id: UUID, limit: int) -> Sequence[EnrolmentChangeRow]:
+    """Return the last changes in a session, the oldest of them first."""
+    changes = await tx.scalars(
+        select(EnrolmentChangeRow)
+        .where(col(EnrolmentChangeRow.session_id) == session_id)
+        .order_by(col(EnrolmentChangeRow.at).desc(), col(EnrolmentChangeRow.version).desc())
+        .limit(limit)
+    )
+    return list(reversed(changes.all()))
+
+
+async def add_author(
+    tx: Transaction, request_id: UUID, session_id: UUID, decided_at: datetime, author: str
+) -> None:
+    """Keep who made a request, beside the numbers of each change that it made."""
+    parameters = {"request": request_id, "session": session_id, "at": decided_at, "author": author}
+    await tx.execute(_ADD_AUTHOR, parameters)
+
+
+_ADD_AUTHOR = text(
+    "UPDATE enrolment_change SET facts = facts || jsonb_build_object('author', CAST(:author AS text)) "
+    "WHERE session_id = :session AND at = :at AND request_id = :request"
+)

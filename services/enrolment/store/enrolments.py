@@ -1,0 +1,183 @@
+"""Enrolments as they are stored: those that a roster must hold, or one with its session."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.states import State
+from services.enrolment.store.sessions import session_of
+from services.enrolment.tables import EnrolmentRow, SessionRow
+from shared.database import Transaction, insert_columns, once
+from shared.events.vocabulary import Agent, Reason
+
+LIVE = [state.value for state in State if state.is_live]
+
+
+async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
+    """Return the enrolment with its session, or None when there is no such enrolment (any more).
+
+    ``lock``: nobody else changes it until the transaction ends, since the session's row is locked first.
+    """
+    if lock:
+        await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id})
+    enrolment = await tx.get(EnrolmentRow, enrolment_id)
+    session = None if enrolment is None else await tx.get(SessionRow, enrolment.session_id)
+    if enrolment is None or session is None:
+        return None
+    return EnrolmentInSession(enrolment_of(enrolment), session_of(session))
+
+
+async def latest(tx: Transaction, pairs: Collection[tuple[UUID, str]]) -> Iterable[Enrolment]:
+    """Return of each session and agent the live enrolment, or else the last that ended."""
+    if not pairs:
+        return ()
+    session_ids, agent_ids = zip(*pairs, strict=True)
+    return await _read(tx, _LATEST, sessions=list(session_ids), agents=list(agent_ids), live=LIVE)
+
+
+async def live(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
+    """Return every live enrolment in these sessions."""
+    return await _read(tx, _LIVE, ids=list(session_ids), live=LIVE) if session_ids else ()
+
+
+async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
+    """Return the enrolments in these sessions that wait for an approval or a selection."""
+    return await _read(tx, _PENDING, ids=list(session_ids)) if session_ids else ()
+
+
+async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
+    """Return the offers that end by the moment given for their session."""
+    return await _read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
+
+
+async def first_waiting(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterable[Enrolment]:
+    """Return the first of each waiting list, as many as are given for the session."""
+    wanted = {session_id: number for session_id, number in numbers.items() if number}
+    if not wanted:
+        return ()
+    return await _read(tx, _FIRST_WAITING, sessions=list(wanted), numbers=list(wanted.values()))
+
+
+async def first_waiting_of_each_employer(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterable[Enrolment]:
+    """Return the first of each employer on each waiting list, as many of each as are given for the session.
+
+    Where seats are counted by employer, the first on the list may have to wait while the second may not.
+    """
+    wanted = {session_id: number for session_id, number in numbers.items() if number}
+    if not wanted:
+        return ()
+    return await _read(
+        tx, _FIRST_WAITING_OF_EACH_EMPLOYER, sessions=list(wanted), numbers=list(wanted.values())
+    )
+
+
+async def schedule(tx: Transaction, agent_ids: Collection[str]) -> AgentSchedule:
+    """Return the sessions in which these agents take part.
+
+    The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
+    """
+    await tx.execute(_LOCK_AGENTS, {"agents": sorted(agent_ids)})
+    result = AgentSchedule()
+    for row in await tx.execute(_SESSIONS_OF_AGENTS, {"agents": list(agent_ids), "live": LIVE}):
+        result.add(row.agent_id, session_of(row))
+    return result
+
+
+async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) -> None:
+    """Insert or update these enrolments, in the order in which they were changed."""
+    if not enrolments:
+        return
+    await insert_columns(
+        tx,
+        EnrolmentRow,
+        {
+            "enrolment_id": [enrolment.enrolment_id for enrolment in enrolments],
+            "version": [enrolment.version for enrolment in enrolments],
+            "session_id": [enrolment.session_id for enrolment in enrolments],
+            "agent_id": [enrolment.agent.agent_id for enrolment in enrolments],
+            "agent": [enrolment.agent.model_dump_json() for enrolment in enrolments],
+            "state": [enrolment.state.value for enrolment in enrolments],
+            "reason": once([enrolment.reason for enrolment in enrolments]),
+            "ticket": [enrolment.ticket for enrolment in enrolments],
+            "priority": once([enrolment.priority for enrolment in enrolments]),
+            "hold_until": once([enrolment.hold_until for enrolment in enrolments]),
+            "request_id": [enrolment.request_id for enrolment in enrolments],
+            "received_at": [enrolment.received_at for enrolment in enrolments],
+            "updated_at": now,
+        },
+        then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
+        "state = excluded.state, reason = excluded.reason, ticket = excluded.ticket, "
+        "priority = excluded.priority, hold_until = excluded.hold_until, updated_at = excluded.updated_at",
+    )
+
+
+def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
+    """Return the enrolment of a row with the columns of the table."""
+    return Enrolment(
+        enrolment_id=row.enrolment_id,
+        version=row.version,
+        session_id=row.session_id,
+        agent=Agent.model_validate(row.agent),
+        state=State(row.state),
+        reason=Reason(row.reason) if row.reason else None,
+        ticket=row.ticket,
+        request_id=row.request_id,
+        received_at=row.received_at,
+        hold_until=row.hold_until,
+        priority=row.priority,
+    )
+
+
+async def _read(tx: Transaction, statement: Any, **parameters: Any) -> Iterable[Enrolment]:
+    return map(enrolment_of, await tx.execute(statement, parameters))
+
+
+_LOCK_SESSION_OF = text(
+    "SELECT session_id FROM session "
+    "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) FOR UPDATE"
+)
+_LATEST = text(
+    "SELECT DISTINCT ON (session_id, agent_id) enrolment.* "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:agents AS text[])) AS wanted (session_id, agent_id) "
+    "JOIN enrolment USING (session_id, agent_id) "
+    "ORDER BY session_id, agent_id, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
+    "ticket DESC NULLS LAST"
+)
+_FIRST_WAITING = text(
+    "SELECT head.* "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[])) AS wanted (id, number), "
+    "LATERAL (SELECT * FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "ORDER BY priority DESC, ticket LIMIT wanted.number) AS head"
+)
+_FIRST_WAITING_OF_EACH_EMPLOYER = text(
+    "SELECT * FROM (SELECT enrolment.*, wanted.number, row_number() OVER (PARTITION BY session_id, "
+    "agent->'employer'->>'delegation', agent->'employer'->>'siret' ORDER BY priority DESC, ticket) AS place "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[])) AS wanted (id, number) "
+    "JOIN enrolment ON session_id = wanted.id AND state = 'waitlisted') AS waiting WHERE place <= number"
+)
+_LIVE = text(
+    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+    "AND state = ANY(CAST(:live AS text[])) ORDER BY session_id, ticket"
+)
+_PENDING = text(
+    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+    "AND state IN ('pending_approval', 'pending_selection')"
+)
+_OFFERS = text(
+    "SELECT enrolment.* "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
+    "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
+)
+_LOCK_AGENTS = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(agent_id, 0)) "
+    "FROM (SELECT unnest(CAST(:agents AS text[])) AS agent_id ORDER BY 1) AS agents"
+)
+_SESSIONS_OF_AGENTS = text(
+    "SELECT enrolment.agent_id, session.* FROM enrolment JOIN session USING (session_id) "
+    "WHERE agent_id = ANY(CAST(:agents AS text[])) AND enrolment.state = ANY(CAST(:live AS text[]))"
+)

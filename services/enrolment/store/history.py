@@ -1,0 +1,58 @@
+"""Everything that is kept of an enrolment, for whoever asks why it is as it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel import col, or_, select
+
+from services.enrolment.store import changes, outbox, requests, sessions
+from services.enrolment.store.outbox import EventOfEnrolment
+from services.enrolment.tables import EnrolmentChangeRow, EnrolmentRow, RequestRow
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentHistory:
+    """An enrolment, the request that began it, its changes and its events, in order."""
+
+    session: SessionState
+    enrolment: EnrolmentRow
+    request: RequestRow | None
+    changes: Sequence[EnrolmentChangeRow]
+    events: Sequence[EventOfEnrolment]
+
+
+async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
+    """Return every enrolment of an agent, the oldest first."""
+    return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
+
+
+async def of_request(tx: Transaction, request_id: UUID) -> list[EnrolmentHistory]:
+    """Return the enrolments that a request began or changed."""
+    changed = select(EnrolmentChangeRow.enrolment_id).where(col(EnrolmentChangeRow.request_id) == request_id)
+    began = col(EnrolmentRow.request_id) == request_id
+    return await _histories(tx, or_(began, col(EnrolmentRow.enrolment_id).in_(changed)))
+
+
+async def _histories(tx: Transaction, condition: object) -> list[EnrolmentHistory]:
+    found = await tx.scalars(
+        select(EnrolmentRow)
+        .where(condition)  # type: ignore[arg-type]
+        .order_by(col(EnrolmentRow.received_at), col(EnrolmentRow.enrolment_id))
+        .limit(_MOST)
+    )
+    return [
+        EnrolmentHistory(
+            session=session,
+            enrolment=enrolment,
+            request=await requests.find(tx, enrolment.request_id),
+            changes=await changes.of_enrolment(tx, enrolment.enrolment_id),
+            events=await outbox.events_of(tx, enrolment.agent_id, enrolment.enrolment_id),
+        )
+        for enrolment in found.all()
+        if (session := await sessions.find(tx, enrolment.session_id)) is not None
+    ]

@@ -1,0 +1,45 @@
+"""What this service publishes, and what of it is still to be sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from shared.database import Transaction
+from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.topics import Topic
+from shared.messaging.outbox import Outbox
+
+OUTBOX = Outbox("enrolment")
+
+
+@dataclass(frozen=True, slots=True)
+class EventOfEnrolment:
+    """An event about an enrolment. ``sent_at`` is None until the broker has it."""
+
+    event_id: UUID
+    type: str
+    version: int
+    sent_at: datetime | None
+
+
+async def events_of(tx: Transaction, agent_id: str, enrolment_id: UUID) -> Sequence[EventOfEnrolment]:
+    """Return the events about an enrolment that are still kept, in order."""
+    rows = await tx.execute(_EVENTS, {"agent": agent_id, "id": str(enrolment_id)})
+    return [EventOfEnrolment(row.event_id, row.type, row.version, row.sent_at) for row in rows]
+
+
+async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChanged]:
+    """Return the last occupancy of each session that no topic has yet: it is newer than what others read."""
+    rows = await tx.execute(_UNSENT, {"topic": Topic.ENROLMENT_OCCUPANCY.value})
+    occupancies = (SessionOccupancyChanged.model_validate_json(row.data) for row in rows)
+    return {occupancy.session_id: occupancy for occupancy in occupancies}
+
+
+_EVENTS = text(
+    "SELECT event_id, type, sent_at, CAST(CAST(data AS jsonb)->>'version' AS integer) AS version FROM outbox "
+    "WHERE key = :agent AND CAST(data AS jsonb)->>'enrolment_id' = :id ORDER BY id"
+)
+_UNSENT = text("SELECT data FROM outbox WHERE sent_at IS NULL AND topic = :topic ORDER BY id")

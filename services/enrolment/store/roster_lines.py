@@ -1,0 +1,92 @@
+"""The roster of a session as organisers read it: every enrolment, in its order."""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.enrolment.rules.roster_lines import PARTS, Key, RosterLine
+from services.enrolment.rules.states import State
+from services.enrolment.store.enrolments import enrolment_of
+from shared.database import Transaction
+from shared.events.enrolment import Attendance
+from shared.events.vocabulary import EARLIEST
+
+_SEATED = [state.value for state in State if state.has_seat]
+_FIRST: Key = (-1, 0, 0, EARLIEST, UUID(int=0))
+
+
+async def page(
+    tx: Transaction, session_id: UUID, after: Key | None, limit: int, *, states: Collection[State] = ()
+) -> list[RosterLine]:
+    """Return the next ``limit`` lines of a roster, in these states or in all."""
+    rows = await tx.execute(_PAGE, _parameters(session_id, states, after, limit))
+    return [_line(row) for row in rows]
+
+
+async def stream(
+    tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
+) -> AsyncIterator[RosterLine]:
+    """Yield the whole roster as of one moment, row by row."""
+    async for row in await tx.stream(_PAGE, _parameters(session_id, states, None, None)):
+        yield _line(row)
+
+
+async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> RosterLine:
+    """Return the line of an enrolment that exists."""
+    parameters = _parameters(session_id, (), None, None) | {"enrolment": enrolment_id}
+    return _line((await tx.execute(_ONE, parameters)).one())
+
+
+def _parameters(
+    session_id: UUID, states: Collection[State], after: Key | None, limit: int | None
+) -> dict[str, Any]:
+    part, priority, ticket, received_at, enrolment_id = after or _FIRST
+    return {
+        "id": session_id,
+        "states": [state.value for state in states] or None,
+        "seated": _SEATED,
+        "parts": [state.value for state in PARTS],
+        "part": part,
+        "priority": priority,
+        "ticket": ticket,
+        "received": received_at,
+        "enrolment": enrolment_id,
+        "limit": limit,
+    }
+
+
+def _line(row: Row[Any]) -> RosterLine:
+    return RosterLine(
+        enrolment=enrolment_of(row),
+        updated_at=row.updated_at,
+        position=row.position,
+        address_is_bad=row.address_is_bad,
+        attendance={int(module): Attendance(mark) for module, mark in (row.attendance or {}).items()},
+    )
+
+
+_ROSTER = (
+    "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "
+    "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
+    "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
+    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))), "
+    "waiting AS (SELECT enrolment_id, row_number() OVER (ORDER BY priority DESC, ticket) AS position "
+    "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
+)
+_ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
+# What is looked up for each entry, only for those of the page.
+_DETAILS = (
+    "SELECT page.*, position, bad_address.agent_id IS NOT NULL AS address_is_bad, "
+    "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
+    "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance "
+    "FROM page LEFT JOIN waiting USING (enrolment_id) "
+    "LEFT JOIN bad_address ON bad_address.agent_id = page.agent_id "
+)
+_PAGE = text(
+    f"{_ROSTER}, page AS (SELECT * FROM roster WHERE ({_ORDER}) "  # noqa: S608 our own columns
+    "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
+    f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
+)
+_ONE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608

@@ -1,0 +1,325 @@
+"""Rosters of sessions: loaded with all that the rules may come to need, and saved.
+
+A batch costs a handful of statements, however many requests it holds.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import (
+    ApprovalDecision,
+    Nomination,
+    OfferAnswer,
+    Request,
+    Withdrawal,
+)
+from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import SessionWaitingList
+from services.enrolment.store import attendance, changes, enrolments, sessions
+from services.enrolment.store import requests as requests_store
+from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.store.sessions import session_of
+from services.enrolment.tables import SessionRow
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import LATEST, ApprovalPolicy, Status
+from shared.messaging.outbox import Caused
+
+_NOTHING: Mapping[UUID, Any] = MappingProxyType({})
+_EVERYBODY_WHO_WAITS = 2**31
+
+
+@dataclass(slots=True)
+class LoadPlan:
+    """The enrolments that a roster must hold, beside those of the agents that are named.
+
+    ``waiting``: how many seats may become free, so how many of the waiting list may be next.
+    ``whole_waiting_list``: all who wait. ``everybody``: every live enrolment. ``offers_until``: the offers
+    that end by then. ``pending``: who waits for an approval or a selection.
+    """
+
+    waiting: int = 0
+    whole_waiting_list: bool = False
+    everybody: bool = False
+    offers_until: datetime | None = None
+    pending: bool = False
+
+
+async def load(
+    tx: Transaction,
+    rows: Mapping[UUID, SessionRow],
+    policy: Policy,
+    now: datetime,
+    *,
+    requests: Mapping[UUID, Sequence[Request]] = _NOTHING,
+    newest: Mapping[UUID, SessionState] = _NOTHING,
+    over: datetime | None = None,
+) -> dict[UUID, SessionRoster]:
+    """Load the rosters of locked sessions, with what follows from requests, newer states and the clock.
+
+    ``requests`` are given by session, ``newest`` are the states that the rosters will take over. ``over``:
+    load also the offers whose time was over by then, and those who are pending.
+    """
+    named = {
+        (session_id, agent_id)
+        for session_id in rows
+        for request in requests.get(session_id, ())
+        for agent_id in request.agent_ids
+    }
+    latest = await _latest(tx, rows, named)
+    plans = {
+        session_id: _plan(row, requests.get(session_id, ()), newest.get(session_id), latest[session_id], now)
+        for session_id, row in rows.items()
+    }
+    if over is not None:
+        for plan in plans.values():
+            plan.offers_until, plan.pending = over, True
+    return await _load(
+        tx,
+        rows,
+        policy,
+        now,
+        latest=latest,
+        plans=plans,
+        newest=newest,
+        agent_ids={agent_id for _, agent_id in named},
+    )
+
+
+async def load_for_organiser(
+    tx: Transaction,
+    session_id: UUID,
+    policy: Policy,
+    now: datetime,
+    *,
+    plan: LoadPlan,
+    agent_ids: Collection[str] = (),
+) -> SessionRoster:
+    """Lock and load the roster of a session that exists, with the attendance of those who have a seat."""
+    rows = await sessions.lock(tx, [session_id])
+    latest = await _latest(tx, rows, {(session_id, agent_id) for agent_id in agent_ids})
+    loaded = await _load(
+        tx,
+        rows,
+        policy,
+        now,
+        latest=latest,
+        plans={session_id: plan},
+        newest=_NOTHING,
+        agent_ids=agent_ids,
+    )
+    roster = loaded[session_id]
+    seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
+    roster.attendance = await attendance.of_enrolments(tx, seated)
+    return roster
+
+
+_Latest = dict[UUID, dict[str, Enrolment]]
+
+
+async def _latest(
+    tx: Transaction, session_ids: Iterable[UUID], named: Collection[tuple[UUID, str]]
+) -> _Latest:
+    latest: _Latest = {session_id: {} for session_id in session_ids}
+    _add(latest, await enrolments.latest(tx, named))
+    return latest
+
+
+def _add(latest: _Latest, found: Iterable[Enrolment]) -> None:
+    for enrolment in found:
+        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
+
+
+async def _load(
+    tx: Transaction,
+    rows: Mapping[UUID, SessionRow],
+    policy: Policy,
+    now: datetime,
+    *,
+    latest: _Latest,
+    plans: Mapping[UUID, LoadPlan],
+    newest: Mapping[UUID, SessionState],
+    agent_ids: Collection[str],
+) -> dict[UUID, SessionRoster]:
+    await _add_planned(tx, latest, plans)
+    by_employer = {
+        session_id for session_id, row in rows.items() if _counts_by_employer(row, newest.get(session_id))
+    }
+    waiting = await _first_waiting(tx, plans, by_employer)
+    rosters = {
+        session_id: SessionRoster(
+            session=session_of(row),
+            now=now,
+            policy=policy,
+            seats=_seats(row),
+            waiting_list=SessionWaitingList(
+                row.waiting, waiting.get(session_id, ()), whole=plans[session_id].whole_waiting_list
+            ),
+            next_ticket=row.next_ticket,
+            occupancy_version=row.occupancy_version,
+            latest=latest[session_id],
+            is_new=row.version == 0,
+        )
+        for session_id, row in rows.items()
+    }
+    uncounted = [session_id for session_id in by_employer if rows[session_id].seats_by_employer is None]
+    for seats in await sessions.seats_by_employer(tx, uncounted):
+        rosters[seats.session_id].seats.take(seats.employer, seats.number)
+    if policy.overlap_check and agent_ids:
+        schedule = await enrolments.schedule(tx, agent_ids)
+        for roster in rosters.values():
+            roster.schedule = schedule
+    return rosters
+
+
+def _plan(
+    row: SessionRow,
+    requests: Sequence[Request],
+    newest: SessionState | None,
+    latest: Mapping[str, Enrolment],
+    now: datetime,
+) -> LoadPlan:
+    """Plan for what requests and a newer state may do. Each request frees one seat at most."""
+    plan = LoadPlan()
+    for request in requests:
+        match request:
+            case Withdrawal() | OfferAnswer(accepted=False):
+                plan.waiting += 1
+            case ApprovalDecision(granted=True):
+                pending = latest.get(request.agent_id)
+                plan.whole_waiting_list |= pending is not None and pending.state is State.PENDING_APPROVAL
+            case Nomination():
+                plan.whole_waiting_list = plan.everybody = True
+    released = row.next_release_at is not None and row.next_release_at <= now
+    if newest is not None:
+        plan.offers_until = LATEST
+        plan.everybody |= newest.status is Status.CANCELLED
+        if newest.approval is not session_of(row).approval:
+            plan.whole_waiting_list = plan.everybody = True
+        if row.version == 0 and newest.approval is ApprovalPolicy.NONE:
+            plan.whole_waiting_list = plan.pending = True
+    if newest is not None or released:
+        capacity = session_of(row).capacity if newest is None else newest.capacity
+        free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
+        plan.waiting += max(0, free)
+    return plan
+
+
+async def _add_planned(tx: Transaction, latest: _Latest, plans: Mapping[UUID, LoadPlan]) -> None:
+    """Add the live enrolments that the plans name beside those of named agents."""
+    everybody = [session_id for session_id, plan in plans.items() if plan.everybody]
+    others = {session_id: plan for session_id, plan in plans.items() if not plan.everybody}
+    pending = [session_id for session_id, plan in others.items() if plan.pending]
+    ends = {key: plan.offers_until for key, plan in others.items() if plan.offers_until is not None}
+    for found in (
+        await enrolments.live(tx, everybody),
+        await enrolments.pending(tx, pending),
+        await enrolments.offers(tx, ends),
+    ):
+        for enrolment in found:
+            latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
+            if enrolment.state is State.OFFERED:  # it may be over: its seat is free then
+                plans[enrolment.session_id].waiting += 1
+
+
+async def _first_waiting(
+    tx: Transaction, plans: Mapping[UUID, LoadPlan], by_employer: Collection[UUID]
+) -> dict[UUID, list[Enrolment]]:
+    """Load of each waiting list those who may be next, or all."""
+    numbers = {key: plan.waiting for key, plan in plans.items() if not plan.whole_waiting_list}
+    wholes = {key: _EVERYBODY_WHO_WAITS for key, plan in plans.items() if plan.whole_waiting_list}
+    plain = {key: number for key, number in numbers.items() if key not in by_employer}
+    mixed = {key: number for key, number in numbers.items() if key in by_employer}
+    waiting: dict[UUID, list[Enrolment]] = {}
+    for found in (
+        await enrolments.first_waiting(tx, plain | wholes),
+        await enrolments.first_waiting_of_each_employer(tx, mixed),
+    ):
+        for enrolment in found:
+            waiting.setdefault(enrolment.session_id, []).append(enrolment)
+    return waiting
+
+
+def _seats(row: SessionRow) -> Seats:
+    seats = Seats(row.enrolled, row.offered)
+    if row.seats_by_employer is not None:
+        seats.by_delegation.update(row.seats_by_employer["delegation"])
+        seats.by_siret.update(row.seats_by_employer["siret"])
+    return seats
+
+
+def _counts_by_employer(row: SessionRow, newest: SessionState | None) -> bool:
+    return counts_by_employer(session_of(row)) or (newest is not None and counts_by_employer(newest))
+
+
+async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
+    """Save what was decided: enrolments, seats, answers and events, in one statement each."""
+    if not rosters:
+        return
+    now = next(iter(rosters)).now
+    changed = [enrolment for roster in rosters for enrolment in roster.changed.values()]
+    await enrolments.save(tx, changed, now)
+    await requests_store.save_answers(tx, [answer for roster in rosters for answer in roster.answers], now)
+    await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
+    recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
+    await attendance.save(tx, recorded, now)
+    occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
+    await _save_sessions(tx, rosters)
+    decisions = [Caused(decision, trace) for roster in rosters for decision, trace in roster.decisions]
+    await OUTBOX.publish(tx, [*decisions, *occupancies])
+
+
+async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
+    columns = {
+        "session_id": [roster.session.session_id for roster in rosters],
+        "version": [roster.session.version for roster in rosters],
+        "state": [
+            roster.session.model_dump_json() if roster.session_has_changed else None for roster in rosters
+        ],
+        "capacity": [roster.session.capacity for roster in rosters],
+        "enrolled": [roster.seats.enrolled for roster in rosters],
+        "offered": [roster.seats.offered for roster in rosters],
+        "waiting": [len(roster.waiting_list) for roster in rosters],
+        "next_ticket": [roster.next_ticket for roster in rosters],
+        "occupancy_version": [roster.occupancy_version for roster in rosters],
+        "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
+        "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
+        "seats_by_employer": [
+            json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
+            for roster in rosters
+        ],
+    }
+    await tx.execute(_SAVE_SESSIONS, columns)
+
+
+_SAVE_SESSIONS = text(
+    """
+    UPDATE session SET version = new.version, state = coalesce(new.state, session.state),
+        enrolled = new.enrolled, offered = new.offered, waiting = new.waiting, next_ticket = new.next_ticket,
+        occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
+        next_release_at = new.next_release_at, seats_by_employer = new.seats_by_employer,
+        -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
+        -- the ceiling comes down with them, and the CHECK refuses any that are added.
+        seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
+            ELSE greatest(new.capacity, least(session.seat_ceiling, new.enrolled + new.offered)) END
+    FROM unnest(CAST(:session_id AS uuid[]), CAST(:version AS integer[]), CAST(:state AS jsonb[]),
+        CAST(:capacity AS integer[]), CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
+        CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]), CAST(:occupancy_version AS integer[]),
+        CAST(:enrolment_closes_at AS timestamptz[]), CAST(:next_release_at AS timestamptz[]),
+        CAST(:seats_by_employer AS jsonb[]))
+        AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
+            occupancy_version, enrolment_closes_at, next_release_at, seats_by_employer)
+    WHERE session.session_id = new.session_id
+    """
+)

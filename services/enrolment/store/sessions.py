@@ -1,0 +1,189 @@
+"""Sessions as they are stored: the catalogue's newest state, the seats, and when something is due."""
+
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select, text
+
+from services.enrolment.rules.states import State
+from services.enrolment.tables import SessionRow
+from shared.database import Transaction, insert_many
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Employer
+
+
+async def find(tx: Transaction, session_id: UUID) -> SessionState | None:
+    """Return a session as the catalogue published it last, or None."""
+    row = await tx.get(SessionRow, session_id)
+    return None if row is None else session_of(row)
+
+
+async def find_row(tx: Transaction, session_id: UUID) -> SessionRow | None:
+    """Return the row of a session, with its counts, or None."""
+    return await tx.get(SessionRow, session_id)
+
+
+async def all_rows(tx: Transaction) -> Sequence[SessionRow]:
+    """Return the rows of all sessions."""
+    return (await tx.scalars(select(SessionRow))).all()
+
+
+async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, SessionRow]:
+    """Lock the rows of these sessions and return those that exist.
+
+    In the order of their ids, so that two batches never wait for each other in a circle.
+    """
+    if not session_ids:
+        return {}
+    rows = await tx.scalars(_LOCK, {"ids": list(session_ids)})
+    return {row.session_id: row for row in rows}
+
+
+async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict[UUID, SessionRow]:
+    """Lock the rows of these sessions; those that have none get one, of version 0, with the state given.
+
+    Its counts are those of the enrolments that exist: none, unless the row of the session was lost.
+    """
+    rows = [
+        {
+            "session_id": session_id,
+            "version": 0,
+            "state": state.model_dump_json(),
+            "enrolled": 0,
+            "offered": 0,
+            "waiting": 0,
+            "seat_ceiling": state.capacity,
+            "next_ticket": 1,
+            "occupancy_version": 0,
+        }
+        for session_id, state in sorted(states.items())
+    ]
+    inserted = await insert_many(
+        tx, SessionRow, rows, then="ON CONFLICT (session_id) DO NOTHING RETURNING session_id"
+    )
+    await tx.execute(_COUNT_ENROLMENTS, {"ids": list(inserted.scalars())})
+    return await lock(tx, states)
+
+
+async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
+    """Return the sessions in which something is due, at most a hundred.
+
+    Offers and pending enrolments whose time was over by ``over``, reserved seats to release ``now``.
+    """
+    return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
+
+
+async def with_undecided_requests(tx: Transaction) -> set[UUID]:
+    """Return the sessions that are known by now and for which requests still wait."""
+    return set((await tx.execute(_WITH_UNDECIDED_REQUESTS)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class SeatsOfEmployer:
+    """How many seats of a session the agents of one authority have, or are offered."""
+
+    session_id: UUID
+    employer: Employer
+    number: int
+
+
+async def seats_by_employer(tx: Transaction, session_ids: Sequence[UUID]) -> list[SeatsOfEmployer]:
+    """Count the seats of these sessions by authority, from their enrolments."""
+    if not session_ids:
+        return []
+    rows = await tx.execute(_SEATS_BY_EMPLOYER, {"ids": list(session_ids), "holding": _HOLDING})
+    return [
+        SeatsOfEmployer(
+            row.session_id,
+            Employer.model_construct(siret=row.siret, name="", delegation=row.delegation),
+            row.number,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCounts:
+    """How many enrolments of a session are in which state."""
+
+    enrolled: int = 0
+    offered: int = 0
+    waiting: int = 0
+
+
+async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
+    """Count the enrolments of all sessions that have any."""
+    return {
+        row.session_id: EnrolmentCounts(row.enrolled, row.offered, row.waiting)
+        for row in await tx.execute(_COUNTS)
+    }
+
+
+def session_of(row: SessionRow | Row[Any]) -> SessionState:
+    """Return the catalogue's state of a session, of which the last few thousand are kept decoded."""
+    if row.version == 0:  # inserted in this transaction, which may yet be rolled back
+        return SessionState.model_validate(row.state)
+    return _decoded(row.session_id, row.version, _NotCompared(row.state))
+
+
+@dataclass(frozen=True, slots=True)
+class _NotCompared:
+    """What the cache should not look at: the id and the version identify a state."""
+
+    value: Any = field(compare=False)
+
+
+@functools.lru_cache(maxsize=4096)
+def _decoded(_session_id: UUID, _version: int, state: _NotCompared) -> SessionState:
+    return SessionState.model_validate(state.value)
+
+
+_HOLDING = [state.value for state in State if state.holds_seat]
+_SEATED = ", ".join(f"'{state}'" for state in State if state.has_seat)
+_COUNTED = (
+    f"SELECT session_id, CAST(count(*) FILTER (WHERE state IN ({_SEATED})) AS integer) AS enrolled, "  # noqa: S608 our own states
+    "CAST(count(*) FILTER (WHERE state = 'offered') AS integer) AS offered, "
+    "CAST(count(*) FILTER (WHERE state = 'waitlisted') AS integer) AS waiting, "
+    "coalesce(max(ticket), 0) + 1 AS next_ticket FROM enrolment"
+)
+_COUNTS = text(f"{_COUNTED} GROUP BY session_id")
+_COUNT_ENROLMENTS = text(
+    f"""
+    UPDATE session SET enrolled = counted.enrolled, offered = counted.offered, waiting = counted.waiting,
+        next_ticket = counted.next_ticket, seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
+            THEN greatest(seat_ceiling, counted.enrolled + counted.offered) END
+    FROM ({_COUNTED} WHERE session_id = ANY(CAST(:ids AS uuid[])) GROUP BY session_id) AS counted
+    WHERE session.session_id = counted.session_id
+    """  # noqa: S608 our own states
+)
+# A row that was read before in the same transaction is read anew: somebody may have changed it meanwhile.
+_LOCK = (
+    select(SessionRow)
+    .from_statement(
+        text(
+            "SELECT * FROM session WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+            "ORDER BY session_id FOR UPDATE"
+        )
+    )
+    .execution_options(populate_existing=True)
+)
+_WITH_UNDECIDED_REQUESTS = text(
+    "SELECT DISTINCT session_id FROM request JOIN session USING (session_id) WHERE decided_at IS NULL"
+)
+_DUE = text(
+    "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
+    "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
+    "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
+    "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "
+    "WHEN 'pending_approval' THEN enrolment_closes_at "
+    "ELSE CAST(session.state->>'ends_at' AS timestamptz) END <= :over LIMIT 100) LIMIT 100"
+)
+_SEATS_BY_EMPLOYER = text(
+    "SELECT session_id, agent->'employer'->>'siret' AS siret, "
+    "agent->'employer'->>'delegation' AS delegation, count(*) AS number FROM enrolment "
+    "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND state = ANY(CAST(:holding AS text[])) GROUP BY 1, 2, 3"
+)

@@ -1,0 +1,208 @@
+"""Books to play the rules on, and what is asked of them: only what matters to a test.
+
+A roster of these has everybody at hand, as the store would have it for an organiser. Requests are received at
+the roster's moment unless a test says otherwise.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.answering import decide
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import (
+    Answer,
+    ApprovalDecision,
+    GroupRequest,
+    Nomination,
+    OfferAnswer,
+    Request,
+    SeatRequest,
+    Withdrawal,
+)
+from services.enrolment.rules.seats import Seats
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import SessionWaitingList
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import Decision
+from shared.events.vocabulary import Agent
+from tests.support.builders import DURING, a_session, an_agent
+
+RENNES, NANTES, AJACCIO = "21350238800019", "21440109300015", "21200004600012"
+
+
+def agents(number: int, **changes: Any) -> list[Agent]:
+    """As many new agents, of Rennes unless published otherwise."""
+    return [an_agent(**changes) for _ in range(number)]
+
+
+def an_agent_of(delegation: str = "bretagne", siret: str = RENNES, **changes: Any) -> Agent:
+    """A new agent of this delegation and authority."""
+    return an_agent(employer={"siret": siret, "name": "Ville", "delegation": delegation}, **changes)
+
+
+def a_roster(
+    *,
+    now: datetime = DURING,
+    policy: Policy | None = None,
+    schedule: AgentSchedule | None = None,
+    **session: Any,
+) -> SessionRoster:
+    """The empty roster of a local event with 20 seats; ``session`` says what else it is."""
+    line = SessionWaitingList(whole=True)
+    return SessionRoster(a_session(**session), now, policy or Policy(), waiting_list=line, schedule=schedule)
+
+
+# ------------------------------------------------------------ what is asked
+
+
+def a_seat_request(
+    roster: SessionRoster,
+    agent: Agent | None = None,
+    *,
+    received_at: datetime | None = None,
+    approved: bool = False,
+) -> SeatRequest:
+    return SeatRequest(*_about(roster, received_at), agent or an_agent(), approved)
+
+
+def a_group_request(
+    roster: SessionRoster,
+    group: Iterable[Agent],
+    *,
+    all_or_nothing: bool = False,
+    received_at: datetime | None = None,
+) -> GroupRequest:
+    return GroupRequest(*_about(roster, received_at), tuple(group), all_or_nothing)
+
+
+def a_nomination(
+    roster: SessionRoster, named: Iterable[Agent], *, siret: str = RENNES, received_at: datetime | None = None
+) -> Nomination:
+    return Nomination(*_about(roster, received_at), tuple(named), siret)
+
+
+def a_withdrawal(roster: SessionRoster, agent: Agent, *, received_at: datetime | None = None) -> Withdrawal:
+    return Withdrawal(*_about(roster, received_at), agent.agent_id, None)
+
+
+def an_approval(
+    roster: SessionRoster, agent: Agent, *, granted: bool = True, received_at: datetime | None = None
+) -> ApprovalDecision:
+    return ApprovalDecision(*_about(roster, received_at), agent.agent_id, granted)
+
+
+def an_offer_answer(
+    roster: SessionRoster,
+    agent: Agent,
+    *,
+    yes: bool = True,
+    version: int | None = None,
+    received_at: datetime | None = None,
+) -> OfferAnswer:
+    return OfferAnswer(*_about(roster, received_at), agent.agent_id, yes, version)
+
+
+def _about(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+    return uuid.uuid4(), received_at or roster.now, roster.session.session_id
+
+
+# ------------------------------------------------------------ what happens
+
+
+def ranks(
+    roster: SessionRoster, ranked: Sequence[str], not_selected: Sequence[str]
+) -> RankingFault | OrganisingFault | None:
+    """An organiser ranks the candidates; returns what is wrong with it."""
+    return rank(roster, ranked, not_selected, "Anne Conseil")
+
+
+def decided(roster: SessionRoster, *requests: Request, at: datetime | None = None) -> list[Decision]:
+    """Answer these requests, at this moment from now on; without any, the clock comes round.
+
+    Returns what is published of it.
+    """
+    roster.now = at or roster.now
+    before = len(roster.decisions)
+    if not requests:
+        roster.expire(roster.now)
+    decide(roster, requests)
+    return since(roster, before)
+
+
+def answer_to(roster: SessionRoster, request: Request, *, at: datetime | None = None) -> Answer:
+    """Answer this request; returns what became of it."""
+    decided(roster, request, at=at)
+    return roster.answers[-1]
+
+
+def enrol(roster: SessionRoster, *asking: Agent) -> list[Decision]:
+    """Each of these asks for a seat, with the employer's approval."""
+    return decided(roster, *(a_seat_request(roster, agent, approved=True) for agent in asking))
+
+
+def changed(roster: SessionRoster, *, at: datetime | None = None, **changes: Any) -> list[Decision]:
+    """The catalogue tells of a change of the session, and all that follows is done."""
+    roster.now = at or roster.now
+    before = len(roster.decisions)
+    _count_by_employer_anew(roster)
+    roster.change(next_version(roster.session, **changes))
+    decide(roster, ())
+    return since(roster, before)
+
+
+def next_version(session: SessionState, **changes: Any) -> SessionState:
+    """The session as it is after these changes."""
+    return a_session(**(session.model_dump() | {"version": session.version + 1} | changes))
+
+
+def reopened(roster: SessionRoster) -> SessionRoster:
+    """The roster as the store would open it anew, in another transaction."""
+    waiting = [one for one in roster.latest.values() if one.state is State.WAITLISTED]
+    anew = replace(
+        roster,
+        waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
+        decisions=[],
+        answers=[],
+        changed={},
+        changes=[],
+        recorded={},
+        session_has_changed=False,
+    )
+    _count_by_employer_anew(anew)
+    return anew
+
+
+def since(roster: SessionRoster, before: int) -> list[Decision]:
+    """What was published after the first ``before`` events."""
+    return [event for event, _ in roster.decisions[before:]]
+
+
+def _count_by_employer_anew(roster: SessionRoster) -> None:
+    # As the store does for each transaction: the session may not have reserved seats when they were taken.
+    seats = Seats(roster.seats.enrolled, roster.seats.offered)
+    for one in roster.latest.values():
+        if one.state.holds_seat:
+            seats.take(one.agent.employer)
+    roster.seats = seats
+
+
+# ------------------------------------------------------------ what is so
+
+
+def published(events: Iterable[Decision]) -> list[tuple[str, str]]:
+    """The names of events, and about whom, in order."""
+    return [(type(event).__name__, event.agent.agent_id) for event in events]
+
+
+def state_of(roster: SessionRoster, agent: Agent) -> State:
+    return roster.latest[agent.agent_id].state
+
+
+def states_of(roster: SessionRoster, some: Iterable[Agent]) -> list[State]:
+    return [state_of(roster, agent) for agent in some]
