@@ -9,15 +9,14 @@ from uuid import UUID
 
 import typer
 
-from services.notifier import store
 from services.notifier.app import DEFINITION
-from services.notifier.delivery import returns
-from services.notifier.letters import bounces
+from services.notifier.letters.bounces import LARGEST, Suppression
 from services.notifier.render import preview
+from services.notifier.service import bounces
+from services.notifier.service import mails as queue
+from services.notifier.service.mails import MailDetails
 from services.notifier.settings import Settings
-from services.notifier.store import AuditLine, MailRecord
-from services.notifier.store.suppression import Suppression
-from services.notifier.tables import MailState
+from services.notifier.tables import MailRow, MailState
 from shared.cli import in_process, load, run, service_cli, stop
 from shared.database import is_temporary
 from shared.process import Process
@@ -46,14 +45,14 @@ def list_(
 ) -> None:
     """Print a line for each mail."""
 
-    async def find(process: Process) -> tuple[list[MailRecord], dict[MailState, int]]:
+    async def find(process: Process) -> tuple[list[MailRow], dict[MailState, int]]:
         async with process.database.quiet_transaction() as tx:
-            found = await store.mails(tx, agent_id=agent, state=state, limit=limit)
-            return found, await store.counts(tx)
+            found = await queue.find(tx, agent_id=agent, state=state, limit=limit)
+            return found, await queue.counts(tx)
 
     records, counts = in_process(DEFINITION, find)
-    for record in records:
-        typer.echo(_line(record))
+    for row in records:
+        typer.echo(_line(row))
     typer.echo(", ".join(f"{number} {name.value}" for name, number in counts.items() if number) or "no mails")
 
 
@@ -61,18 +60,26 @@ def list_(
 def show(mail_id: UUID) -> None:
     """Print everything that is known of one mail but its text."""
 
-    async def find(process: Process) -> tuple[list[MailRecord], list[AuditLine]]:
+    async def find(process: Process) -> MailDetails | None:
         async with process.database.quiet_transaction() as tx:
-            return await store.mails(tx, mail_id=mail_id), await store.audit_of(tx, mail_id)
+            return await queue.show(tx, mail_id)
 
-    records, audit = in_process(DEFINITION, find)
-    if not records:
+    found = in_process(DEFINITION, find)
+    if found is None:
         stop(f"There is no mail {mail_id}.")
-    record = records[0]
-    for name in record.__slots__:
-        typer.echo(f"{name:<13} {getattr(record, name)}")
-    for line in audit:
+        return
+    for name, column in _SHOWN.items():
+        typer.echo(f"{name:<13} {getattr(found.row, column)}")
+    for line in found.audit_log:
         typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}Z\t{line.actor}\t{line.action}")
+
+
+_COLUMNS = (
+    "mail_id event_id template agent_id address session_id enrolment_id state attempts message_id smtp_code "
+    "smtp_answer created_at due_at settled_at bounced_at bounce_status"
+)
+_SHOWN = {name: "recipient" if name == "agent_id" else name for name in _COLUMNS.split()}
+"""What is printed of a mail, and the column that it is in."""
 
 
 @mails.command(
@@ -108,7 +115,7 @@ def resolve(
 def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
     async def decide(process: Process) -> MailState | None:
         async with process.database.transaction() as tx:
-            return await store.resolve(tx, mail_id, sent=sent, actor=by)
+            return await queue.resolve(tx, mail_id, sent=sent, actor=by)
 
     before = in_process(DEFINITION, decide)
     if before is None:
@@ -122,7 +129,7 @@ def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
 def _resend_failed(code: int, by: str) -> None:
     async def again(process: Process) -> int:
         async with process.database.transaction() as tx:
-            return await store.resend_failed(tx, code, actor=by)
+            return await queue.resend_failed(tx, code, actor=by)
 
     number = in_process(DEFINITION, again)
     typer.echo(f"{number} will be sent again, unless what they say is not so any more")
@@ -139,7 +146,7 @@ def resend(
 
     async def again(process: Process) -> UUID | None:
         async with process.database.transaction() as tx:
-            return await store.resend(tx, mail_id, actor=by)
+            return await queue.resend(tx, mail_id, actor=by)
 
     new = in_process(DEFINITION, again)
     if new is None:
@@ -150,11 +157,12 @@ def resend(
 @returned.command("take", help="Take one message to the return path from standard input, as a pipe gives it.")
 def take_returned() -> None:
     """For Postfix or another relay: a temporary failure (75) makes it come again."""
-    raw = sys.stdin.buffer.read(bounces.LARGEST)
+    raw = sys.stdin.buffer.read(LARGEST)
     path = load(Settings).return_path
 
     async def take(process: Process) -> str:
-        return await returns.take(process.database, raw, path)
+        async with process.database.transaction() as tx:
+            return await bounces.record(tx, raw, path)
 
     try:
         typer.echo(in_process(DEFINITION, take))
@@ -170,11 +178,12 @@ def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
 
     async def find(process: Process) -> list[Suppression]:
         async with process.database.quiet_transaction() as tx:
-            return await store.suppression.suppressions(tx, limit=limit)
+            return await bounces.suppressions(tx, limit=limit)
 
     found = in_process(DEFINITION, find)
-    for one in found:
-        typer.echo(f"{one.mail_id}\t{one.since:%Y-%m-%d %H:%M:%S}Z\t{one.kind.value}\t{one.agent_id or '-'}")
+    for address in found:
+        since = f"{address.since:%Y-%m-%d %H:%M:%S}Z"
+        typer.echo(f"{address.mail_id}\t{since}\t{address.kind.value}\t{address.agent_id or '-'}")
     typer.echo(f"{len(found)} suppressed")
 
 
@@ -184,23 +193,23 @@ def lift(address: str) -> None:
 
     async def forgive(process: Process) -> bool:
         async with process.database.transaction() as tx:
-            return await store.suppression.lift(tx, address)
+            return await bounces.lift(tx, address)
 
     if not in_process(DEFINITION, forgive):
         stop("This address is not on the list.")
     typer.echo("It is written to again.")
 
 
-def _line(record: MailRecord) -> str:
+def _line(row: MailRow) -> str:
     """Identifiers only: a list may end up in a ticket."""
     return "\t".join(
         [
-            str(record.mail_id),
-            f"{record.created_at:%Y-%m-%d %H:%M:%S}Z",
-            record.state.value,
-            record.template,
-            record.agent_id,
-            " ".join(str(part) for part in (record.smtp_code, record.smtp_answer) if part),
+            str(row.mail_id),
+            f"{row.created_at:%Y-%m-%d %H:%M:%S}Z",
+            row.state,
+            row.template,
+            row.recipient,
+            " ".join(str(part) for part in (row.smtp_code, row.smtp_answer) if part),
         ]
     )
 

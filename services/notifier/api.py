@@ -8,9 +8,8 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.notifier import store
-from services.notifier.store import MailRecord
-from services.notifier.tables import MailState
+from services.notifier.service import mails as queue
+from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
 from shared.events.vocabulary import AgentId
@@ -91,12 +90,12 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     async def page_of(search: MailSearch) -> MailPage:
         before = _read_cursor(search.cursor)
         async with database.quiet_transaction() as tx:
-            found = await store.mails(
+            found = await queue.find(
                 tx, agent_id=search.agent_id, state=search.state, before=before, limit=search.limit + 1
             )
         page = found[: search.limit]
         return MailPage(
-            items=[_item(record) for record in page],
+            items=[_item(row) for row in page],
             next=_cursor(page[-1]) if len(found) > search.limit else None,
         )
 
@@ -125,17 +124,16 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
     async def counts(_staff: Staff) -> MailCounts:
         async with database.quiet_transaction() as tx:
-            return MailCounts(states=await store.counts(tx))
+            return MailCounts(states=await queue.counts(tx))
 
     @api.get("/api/v1/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
     async def mail(_staff: Staff, mail_id: UUID) -> MailDetail:
         async with database.quiet_transaction() as tx:
-            records = await store.mails(tx, mail_id=mail_id)
-            audit = await store.audit_of(tx, mail_id)
-        if not records:
+            found = await queue.show(tx, mail_id)
+        if found is None:
             raise _no_mail(mail_id)
-        decisions = [MailDecision(at=line.at, actor=line.actor, action=line.action) for line in audit]
-        return MailDetail(**_item(records[0]).model_dump(), decisions=decisions)
+        decisions = [MailDecision.model_validate(line, from_attributes=True) for line in found.audit_log]
+        return MailDetail(**_item(found.row).model_dump(), decisions=decisions)
 
     @api.post(
         "/api/v1/mails/{mail_id}/resend",
@@ -145,9 +143,9 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     )
     async def resend(staff: Staff, mail_id: UUID) -> MailResent:
         async with database.transaction() as tx:
-            again = await store.resend(tx, mail_id, actor=staff.name)
-            known = again is not None or await store.mails(tx, mail_id=mail_id)
-        if not known:
+            again = await queue.resend(tx, mail_id, actor=staff.name)
+            found = await queue.show(tx, mail_id)
+        if found is None:
             raise _no_mail(mail_id)
         if again is None:
             raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")
@@ -160,29 +158,15 @@ def _no_mail(mail_id: UUID) -> Problem:
     return Problem(404, "No such mail", f"There is no mail {mail_id}.")
 
 
-def _item(record: MailRecord) -> MailItem:
+def _item(row: MailRow) -> MailItem:
+    names = MailItem.model_fields.keys() - {"cause_id", "agent_id"}
     return MailItem(
-        mail_id=record.mail_id,
-        cause_id=record.event_id,
-        template=record.template,
-        agent_id=record.agent_id,
-        session_id=record.session_id,
-        enrolment_id=record.enrolment_id,
-        state=record.state,
-        attempts=record.attempts,
-        message_id=record.message_id,
-        smtp_code=record.smtp_code,
-        smtp_answer=record.smtp_answer,
-        created_at=record.created_at,
-        due_at=record.due_at,
-        settled_at=record.settled_at,
-        bounced_at=record.bounced_at,
-        bounce_status=record.bounce_status,
+        cause_id=row.event_id, agent_id=row.recipient, **{name: getattr(row, name) for name in names}
     )
 
 
-def _cursor(record: MailRecord) -> str:
-    return base64.urlsafe_b64encode(f"{record.created_at.isoformat()} {record.mail_id}".encode()).decode()
+def _cursor(row: MailRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.mail_id}".encode()).decode()
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 
 from services.notifier import api, handlers, jobs, pages, tables
-from services.notifier.delivery import Deliverer
+from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.render import Renderer, Sender

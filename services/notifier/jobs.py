@@ -8,11 +8,10 @@ import time
 
 from prometheus_client import Counter, Gauge
 
-from services.notifier import store
-from services.notifier.delivery import returns
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters.bounces import ReturnPath
-from services.notifier.store import logins, rate_limiter
+from services.notifier.service import bounces, fan_outs, queue
+from shared import clock
 from shared.database import Database
 from shared.process.jobs import Job
 
@@ -27,6 +26,7 @@ EXPIRED = Counter("parcours_mail_leases_expired_total", "Leases that ran out.", 
 FANNED_OUT = Counter("parcours_mails_fanned_out_total", "Agents that fan-outs have gone through.")
 DUE = Gauge("parcours_mails_due", "Mails that are due and wait.")
 DUE_AGE = Gauge("parcours_mails_oldest_due_seconds", "Age of the oldest mail that is due.")
+BOUNCES = Counter("parcours_bounce_messages_total", "Messages to the return path.", ["outcome"])
 AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decide about.")
 
 
@@ -46,10 +46,7 @@ def all_jobs(
 
     async def purge() -> None:
         async with database.quiet_transaction() as tx:
-            await store.purge_fan_outs(tx)
-            await store.subscriptions.purge(tx)
-            await logins.purge(tx)
-            await rate_limiter.purge(tx)
+            await queue.purge(tx)
 
     async def returned() -> None:
         if mailbox is not None:
@@ -68,7 +65,7 @@ async def fan_out(database: Database) -> float | None:
     """Put one slice of a fan-out into the queue. Returns the seconds to rest, None when nothing is left."""
     begun = time.monotonic()
     async with database.transaction() as tx:
-        done = await store.next_slice(tx, most=SLICE)
+        done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
     if done is None:
         return None
     FANNED_OUT.inc(done)
@@ -81,7 +78,9 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
         found = await asyncio.to_thread(mailbox.unseen)
         done = []
         for number, raw in found:
-            await returns.take(database, raw, path)
+            async with database.transaction() as tx:
+                outcome = await bounces.record(tx, raw, path)
+            BOUNCES.labels(outcome).inc()
             done.append(number)
         if done:
             await asyncio.to_thread(mailbox.seen, done)
@@ -98,7 +97,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
 async def expire_leases(database: Database) -> None:
     """Mails of processes that are gone: not begun, back to the queue; begun, ambiguous."""
     async with database.quiet_transaction() as tx:
-        returned, ambiguous = await store.expire_leases(tx)
+        returned, ambiguous = await queue.expire_leases(tx)
     EXPIRED.labels("pending").inc(returned)
     EXPIRED.labels("ambiguous").inc(ambiguous)
     if ambiguous:
@@ -108,7 +107,7 @@ async def expire_leases(database: Database) -> None:
 async def measure(database: Database) -> None:
     """Set the gauges."""
     async with database.quiet_transaction() as tx:
-        due, age, ambiguous = await store.count_open(tx)
+        due, age, ambiguous = await queue.measure(tx)
     DUE.set(due)
     DUE_AGE.set(age)
     AMBIGUOUS.set(ambiguous)

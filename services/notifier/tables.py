@@ -172,7 +172,7 @@ class FanOutRow(_Base, table=True):
     __table_args__ = (Index("ix_fan_out_open", "created_at", postgresql_where=text("done_at IS NULL")),)
     fan_out_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
-    task: str = Field(description="A value of store.Task.")
+    task: str = Field(description="A value of letters.FanOutTask.")
     subject_id: UUID = Field(description="The session or the item of news that it is about.")
     facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     called_for_at: datetime = Field(sa_type=Timestamp)
@@ -183,7 +183,7 @@ class FanOutRow(_Base, table=True):
 
 SCHEDULED = "template IN ('joining-instructions', 'reminder-day', 'reminder-week')"
 """The letters that time calls for, as the index of those to come has them."""
-TO_COME = f"state IN ('pending', 'retry', 'claimed', 'data_started') AND {SCHEDULED}"
+SCHEDULED_AND_OPEN = f"state IN ('pending', 'retry', 'claimed', 'data_started') AND {SCHEDULED}"
 
 
 class MailRow(_Base, table=True):
@@ -210,7 +210,7 @@ class MailRow(_Base, table=True):
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
         # Serves what moves or drops the letters to come of an enrolment.
-        Index("ix_mail_to_come", "enrolment_id", "template", postgresql_where=text(TO_COME)),
+        Index("ix_mail_to_come", "enrolment_id", "template", postgresql_where=text(SCHEDULED_AND_OPEN)),
         Index(
             "ix_mail_troubled",
             "state",

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from services.notifier import store
 from services.notifier.delivery.pool import SmtpPool
-from services.notifier.delivery.workers import Job, Workers
+from services.notifier.delivery.workers import Workers
 from services.notifier.letters import Priority
 from services.notifier.render import Renderer
-from services.notifier.store import rate_limiter
+from services.notifier.store import claims
+from services.notifier.store.claims import Claimed
 from shared.database import Database, is_temporary
 
 log = logging.getLogger(__name__)
@@ -124,22 +124,18 @@ class Deliverer:
         await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
 
-    async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Job], bool]:
+    async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
         """Mails of these priorities to send now, and whether no more of them are due."""
         async with self._database.quiet_transaction() as tx:
-            claimed = await store.claim(
+            return await claims.claim(
                 tx,
                 self.owner,
                 priorities,
                 most=CLAIM,
                 lease=CLAIM_LEASE,
                 message_domain=self._message_domain,
+                domain_rate=self._domain_rate,
             )
-            is_all = len(claimed) < CLAIM
-            if claimed and self._domain_rate:
-                claimed = await rate_limiter.take(tx, claimed, rate=self._domain_rate)
-            about = await store.what_is_known(tx, [one.mail for one in claimed]) if claimed else []
-        return [Job(one, what) for one, what in zip(claimed, about, strict=True)], is_all
 
     async def _stop(self) -> None:
         try:
@@ -148,8 +144,8 @@ class Deliverer:
             try:
                 async with self._database.quiet_transaction() as tx:
                     # In this order: what is left of the claims goes back, what had begun is nobody's to send.
-                    await store.release(tx, self.owner)
-                    await store.expire_leases(tx, self.owner)
+                    await claims.release(tx, self.owner)
+                    await claims.expire_leases(tx, self.owner)
             except Exception as error:
                 if not is_temporary(error):
                     raise

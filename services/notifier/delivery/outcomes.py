@@ -12,7 +12,7 @@ from enum import StrEnum
 import aiosmtplib
 from prometheus_client import Counter
 
-from services.notifier.store import Claimed, Settlement
+from services.notifier.store.claims import Claimed, Settlement
 from services.notifier.tables import MailState
 
 

@@ -1,68 +1,46 @@
-"""The mailbox that mails come back to, read over IMAP; or a message at a time, by a pipe.
+"""The mailbox that mails come back to, read over IMAP.
 
 A report is marked as seen after what it says is stored: a process that ends between the two reads it again,
 and the store knows it. What is no report is left for people, seen.
 """
 
-import asyncio
 import imaplib
-import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import Counter
-
-from services.notifier import store
 from services.notifier.letters import bounces
-from services.notifier.letters.bounces import ReturnPath
 from services.notifier.settings import ImapServer, Tls
-from shared.database import Database
 
-log = logging.getLogger(__name__)
-
-TAKEN = Counter("parcours_bounce_messages_total", "Messages to the return path.", ["outcome"])
 MOST = 200
 """Messages in one look."""
 SECONDS = 30
-
-
-async def take(database: Database, raw: bytes, path: ReturnPath | None) -> str:
-    """Do what a message to the return path says. Returns ``taken``, ``known`` or ``no report``."""
-    # In a thread: taking a message apart may take a while, and here every mail and every lease waits for us.
-    bounce = await asyncio.to_thread(bounces.read, raw, path)
-    outcome = "no report"
-    if bounce is not None:
-        async with database.transaction() as tx:
-            outcome = "taken" if await store.returned.take(tx, bounce, raw) else "known"
-    TAKEN.labels(outcome).inc()
-    return outcome
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnMailbox:
     """The IMAP mailbox, as blocking calls: run them in a thread."""
 
-    settings: ImapServer
+    server: ImapServer
 
     @contextmanager
     def opened(self) -> Iterator[imaplib.IMAP4]:
         """Logged in, the mailbox selected. Raises ``OSError`` and ``imaplib.IMAP4.error``."""
-        one = self.settings
-        if one.tls is Tls.IMPLICIT:
+        server = self.server
+        if server.tls is Tls.IMPLICIT:
             context = ssl.create_default_context()
             connection: imaplib.IMAP4 = imaplib.IMAP4_SSL(
-                one.host, one.port, ssl_context=context, timeout=SECONDS
+                server.host, server.port, ssl_context=context, timeout=SECONDS
             )
         else:
-            connection = imaplib.IMAP4(one.host, one.port, timeout=SECONDS)
+            connection = imaplib.IMAP4(server.host, server.port, timeout=SECONDS)
         try:
-            if one.tls is Tls.STARTTLS:
+            if server.tls is Tls.STARTTLS:
                 connection.starttls(ssl.create_default_context())
-            connection.login(one.username, one.password)
-            _ok(connection.select(f'"{one.mailbox}"'))
+            connection.login(server.username, server.password)
+            _ok(connection.select(f'"{server.mailbox}"'))
             yield connection
         finally:
             try:

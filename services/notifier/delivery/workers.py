@@ -9,13 +9,12 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from prometheus_client import Counter
 
-from services.notifier import letters, store
+from services.notifier import letters
 from services.notifier.delivery import outcomes
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Domains, Entry, Later
@@ -24,7 +23,8 @@ from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import Priority
 from services.notifier.render import Outgoing, Renderer
 from services.notifier.render.mime import UnsendableAddress
-from services.notifier.store import Claim, Claimed, Settlement
+from services.notifier.store import claims
+from services.notifier.store.claims import Claim, Claimed, Settlement
 from shared import clock
 from shared.database import Database, is_temporary
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take to answer DATA and the final dot together."""
-END_LINGER_SECONDS = 0.005
+SETTLE_LINGER_SECONDS = 0.005
 """Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
 ENOUGH = 50
 """With so many before it, a mail is better left in the queue: another process may have time for it."""
@@ -40,19 +40,6 @@ ENOUGH = 50
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed mail and what its letter tells beside its own facts."""
-
-    claimed: Claimed
-    about: store.About
-
-    @property
-    def domain(self) -> str:
-        """Where the mail goes."""
-        return self.claimed.mail.address.rpartition("@")[2].lower()
 
 
 class Workers:
@@ -77,31 +64,31 @@ class Workers:
         self._pool = pool
         self._renderer = renderer
         self._number = number
-        self._domains: Domains[Job] = Domains(most=per_domain)
+        self._domains: Domains[Claimed] = Domains(most=per_domain)
         self._on_room = on_room
         self._refused: Priority | None = None
-        self._jobs: asyncio.PriorityQueue[tuple[int, int, Job | None]] = asyncio.PriorityQueue()
+        self._queue: asyncio.PriorityQueue[tuple[int, int, Claimed | None]] = asyncio.PriorityQueue()
         self._places = itertools.count()
         self._waiting = dict.fromkeys(Priority, 0)
         self._tasks: list[asyncio.Task[None]] = []
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
-        self._ends: Batcher[Settlement, None] = Batcher(self._write_ends, linger=END_LINGER_SECONDS)
+        self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
-        """Begin to take jobs."""
+        """Begin to take mails."""
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
 
-    def give(self, jobs: Sequence[Job]) -> None:
+    def give(self, mails: Sequence[Claimed]) -> None:
         """Have these sent, the more urgent before those that wait already."""
-        for job in jobs:
-            self._waiting[job.claimed.priority] += 1
-            self._jobs.put_nowait((job.claimed.priority, next(self._places), job))
+        for mail in mails:
+            self._waiting[mail.priority] += 1
+            self._queue.put_nowait((mail.priority, next(self._places), mail))
 
     def with_room(self) -> list[Priority]:
         """The priorities of which a mail would soon have its turn; ``on_room`` tells when there are more."""
-        refused = [one for one in Priority if not self._has_room_for(one)]
+        refused = [priority for priority in Priority if not self._has_room_for(priority)]
         self._refused = refused[0] if refused else None
-        return [one for one in Priority if one not in refused]
+        return [priority for priority in Priority if priority not in refused]
 
     def _has_room_for(self, priority: Priority) -> bool:
         ahead = sum(waiting for other, waiting in self._waiting.items() if other <= priority)
@@ -115,13 +102,13 @@ class Workers:
         """Send all that was given, write it down, and end."""
         self._end_when_idle()
         await asyncio.gather(*self._tasks)
-        await self._ends.flush()
+        await self._settlements.flush()
 
     async def close(self, seconds: float) -> None:
         """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
         self._domains.let_go()
-        while not self._jobs.empty():
-            self._jobs.get_nowait()
+        while not self._queue.empty():
+            self._queue.get_nowait()
         self._end_when_idle()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
@@ -129,13 +116,13 @@ class Workers:
         if pending:
             await asyncio.wait(pending)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(self._marks.flush(), self._ends.flush()), 5)
+            await asyncio.wait_for(asyncio.gather(self._marks.flush(), self._settlements.flush()), 5)
         for task in done:
             task.result()
 
     def _end_when_idle(self) -> None:
         for _ in self._tasks:
-            self._jobs.put_nowait((len(Priority), next(self._places), None))
+            self._queue.put_nowait((len(Priority), next(self._places), None))
 
     # ------------------------------------------------------------------------------------- one worker
 
@@ -145,57 +132,55 @@ class Workers:
         So a kill leaves at most two mails of a worker ambiguous.
         """
         written: asyncio.Future[None] | None = None
-        while (job := await self._next()) is not None:
-            mine: Job | None = job
-            match self._domains.enter(job.domain, job):
+        while (mail := await self._next()) is not None:
+            match self._domains.enter(mail.domain, mail):
                 case Entry.HELD:
                     continue
                 case Later(seconds):
-                    self._ends.put(
-                        outcomes.not_yet(job.claimed, "its domain is slow", timedelta(seconds=seconds))
-                    )
+                    delay = timedelta(seconds=seconds)
+                    self._settlements.put(outcomes.not_yet(mail, "its domain is slow", delay))
                     continue
-            while mine is not None:
+            following: Claimed | None = mail
+            while following is not None:
                 async with self._pool.turn():
                     is_tried = not self._pool.pause()
-                    settlement = await self._attempt(mine) if is_tried else None
+                    settlement = await self._attempt(following) if is_tried else None
                 if not is_tried:
-                    await self._give_back(mine)
+                    await self._give_back(following)
                 else:
                     if written is not None:
                         await written
-                    written = self._ends.put(settlement) if settlement is not None else None
-                mine = self._domains.leave(job.domain)
+                    written = self._settlements.put(settlement) if settlement is not None else None
+                following = self._domains.leave(mail.domain)
                 self._tell_of_room()
         if written is not None:
             await written
 
-    async def _next(self) -> Job | None:
-        _, _, job = await self._jobs.get()
-        if job is not None:
-            self._waiting[job.claimed.priority] -= 1
+    async def _next(self) -> Claimed | None:
+        _, _, mail = await self._queue.get()
+        if mail is not None:
+            self._waiting[mail.priority] -= 1
             self._tell_of_room()
-        return job
+        return mail
 
     def _tell_of_room(self) -> None:
         if self._refused is not None and self._has_room_for(self._refused):
             self._refused = None
             self._on_room()
 
-    async def _attempt(self, job: Job) -> Settlement | None:
+    async def _attempt(self, claimed: Claimed) -> Settlement | None:
         """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
-        claimed, about = job.claimed, job.about
         mail = claimed.mail
         now = clock.now()
         try:
-            match letters.revalidate(mail, about.session, about.known, now, about.news):
+            match letters.revalidate(mail, claimed.context, now):
                 case letters.Superseded(why):
                     return outcomes.superseded(claimed, why)
                 case letters.Postponed(until):
                     return outcomes.not_yet(claimed, "its time has not come", until - now)
-            if about.suppressed:
+            if claimed.context.suppressed:
                 return outcomes.suppressed(claimed)
-            outgoing = self._renderer.render(mail, about.session, about.others, about.news)
+            outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
             return outcomes.settled(claimed, Outcome(Verdict.FAILED, None, str(error)))
         except Exception:
@@ -221,17 +206,17 @@ class Workers:
 
     # ------------------------------------------------------------------------------------- writing down
 
-    async def _write_marks(self, claims: Sequence[Claim]) -> set[Claim]:
+    async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
         async with self._database.quiet_transaction() as tx:
-            return await store.start_data(tx, self._owner, claims, lease=DATA_LEASE)
+            return await claims.start_data(tx, self._owner, marked, lease=DATA_LEASE)
 
-    async def _write_ends(self, settlements: Sequence[Settlement]) -> None:
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
         """Write outcomes, however long the database is away: only this process knows them."""
         failures = 0
         while True:
             try:
                 async with self._database.quiet_transaction() as tx:
-                    await store.settle(tx, self._owner, settlements)
+                    await claims.settle(tx, self._owner, settlements)
             except Exception as error:
                 if not is_temporary(error):
                     raise
@@ -245,7 +230,7 @@ class Workers:
             else:
                 return
 
-    async def _give_back(self, job: Job) -> None:
+    async def _give_back(self, mail: Claimed) -> None:
         with contextlib.suppress(Exception):  # its lease gives it back as well
             async with self._database.quiet_transaction() as tx:
-                await store.release(tx, self._owner, [job.claimed.claim])
+                await claims.release(tx, self._owner, [mail.claim])

@@ -14,6 +14,7 @@ import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import Message
 from email.parser import BytesHeaderParser
 from uuid import UUID
@@ -50,6 +51,16 @@ class Bounce:
     mail_id: UUID
     kind: BounceKind
     status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address that is written to no more, by the mail that came back."""
+
+    mail_id: UUID
+    agent_id: str | None
+    kind: BounceKind
+    since: datetime
 
 
 class ReturnPath:

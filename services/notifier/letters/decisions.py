@@ -1,13 +1,13 @@
 """Which letters a fact calls for, to whom. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.notifier.letters.kinds import Known, Letter, Row, Standing, Template
+from services.notifier.letters.kinds import EnrolmentState, FactRow, Letter, Standing, Template
 from services.notifier.letters.sessions import Occasion, Session, dropped
-from services.notifier.letters.timing import plan
+from services.notifier.letters.timing import schedule
 from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -100,48 +100,48 @@ _CHANGE_NOTHING = frozenset({Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED})
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What a batch of decisions amounts to.
+class DecisionsRead:
+    """What a batch of decisions amounts to; each is named by its place in the batch.
 
-    ``called_for`` names each decision by its place in the batch; ``standings`` holds the last decision
-    about each enrolment that changed.
+    ``letters`` are those that the decisions call for; ``standings`` hold the last decision about each
+    enrolment that changed, and where the agent stands by it.
     """
 
-    called_for: list[tuple[int, Letter]]
-    standings: dict[UUID, tuple[Decision, Standing]]
+    letters: list[tuple[int, Letter]] = field(default_factory=list)
+    standings: dict[UUID, tuple[int, Standing]] = field(default_factory=dict)
 
 
-def read(known: Mapping[UUID, Known], decisions: Sequence[Decision]) -> News:
+def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Decision]) -> DecisionsRead:
     """Read decisions in order. One that is older than what is known calls for nothing: it is history.
 
     A refusal that leaves an enrolment as it was has no version of its own, so it is never old.
     """
     latest = dict(known)
-    news = News([], {})
+    read = DecisionsRead()
     for place, decision in enumerate(decisions):
         before = latest.get(decision.enrolment_id)
         after = standing_after(decision)
         if after is not None:
             if before is not None and decision.version <= before.version:
                 continue
-            latest[decision.enrolment_id] = Known(decision.version, after)
-            news.standings[decision.enrolment_id] = (decision, after)
-        called_for = letters_for(decision, before.standing if before else None)
-        news.called_for.extend((place, letter) for letter in called_for)
-    return news
+            latest[decision.enrolment_id] = EnrolmentState(decision.version, after)
+            read.standings[decision.enrolment_id] = place, after
+        letters = letters_for(decision, before.standing if before else None)
+        read.letters.extend((place, letter) for letter in letters)
+    return read
 
 
-def letters_to_come(session: SessionState, enrolled_at: datetime, now: datetime) -> tuple[Letter, ...]:
+def scheduled_letters(session: SessionState, enrolled_at: datetime, now: datetime) -> tuple[Letter, ...]:
     """What time will call for, for who enrolled at that moment: nothing whose moment had passed by then."""
     return tuple(
         Letter(planned.template, due_at=planned.due_at)
-        for planned in plan(session)
+        for planned in schedule(session)
         if enrolled_at < planned.moment and now < planned.until
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SessionChange:
     """What a new state of a session means to those who have a seat.
 
     ``reschedule``: its letters to come are due at other times, or are to be planned for the first time.
@@ -151,18 +151,18 @@ class Change:
     reschedule: bool = False
 
 
-def change_of(before: Session | None, after: Session, now: datetime) -> Change:
+def change_of(before: Session | None, after: Session, now: datetime) -> SessionChange:
     """Compare the newest state of a session with the one that was known, None where none was.
 
     What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
     """
     if after.status is not Status.PUBLISHED or now >= after.ends_at:
-        return Change()
+        return SessionChange()
     if before is None:
-        return Change(reschedule=True)
+        return SessionChange(reschedule=True)
     if after.version <= before.version or before.status is not Status.PUBLISHED:
-        return Change()
-    facts: dict[str, str | bool | Sequence[Row] | None] = {}
+        return SessionChange()
+    facts: dict[str, str | bool | Sequence[FactRow] | None] = {}
     if _period(before) != _period(after):
         facts |= {
             "starts_before": before.starts_at.isoformat(),
@@ -184,14 +184,14 @@ def change_of(before: Session | None, after: Session, now: datetime) -> Change:
             )
         )
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
-    return Change(tuple(called_for), reschedule=moved)
+    return SessionChange(tuple(called_for), reschedule=moved)
 
 
 def _period(session: SessionState) -> tuple[datetime, datetime, str]:
     return session.starts_at, session.ends_at, session.timezone
 
 
-def _moved_or_new(before: Session, after: Session) -> list[Row]:
+def _moved_or_new(before: Session, after: Session) -> list[FactRow]:
     """The séances with other dates than before, which the row has, and the new ones."""
     old = {one.number: one for one in before.occasions}
     return [
@@ -205,7 +205,7 @@ def _dates(occasion: Occasion) -> tuple[datetime, datetime]:
     return occasion.starts_at, occasion.ends_at
 
 
-def _row(occasion: Occasion) -> Row:
+def _row(occasion: Occasion) -> FactRow:
     return {
         "number": occasion.number,
         "starts_at": occasion.starts_at.isoformat(),

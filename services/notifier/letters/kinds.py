@@ -8,8 +8,8 @@ from uuid import UUID
 
 from shared.events.vocabulary import Reason
 
-Row = Mapping[str, str | int]
-Facts = Mapping[str, str | int | bool | Sequence[str] | Sequence[Row] | None]
+FactRow = Mapping[str, str | int]
+Facts = Mapping[str, str | int | bool | Sequence[str] | Sequence[FactRow] | None]
 """What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
 
 
@@ -21,7 +21,7 @@ class Priority(IntEnum):
     NEWS = 2
 
 
-class Calendar(StrEnum):
+class CalendarAction(StrEnum):
     """What a letter does to the agent's calendar."""
 
     INVITE = "invite"
@@ -89,7 +89,7 @@ class Kind:
     subject: str
     says: Standing | None = None
     priority: Priority = Priority.ANSWER
-    calendar: Calendar | None = None
+    calendar: CalendarAction | None = None
     link: Link | None = None
     access: bool = False
     subscribed: bool = False
@@ -100,14 +100,14 @@ KINDS: Mapping[Template, Kind] = {
     Template.CONFIRMED: Kind(
         "Votre inscription est confirmée : {title}",
         says=Standing.ENROLLED,
-        calendar=Calendar.INVITE,
+        calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.SEAT_ASSIGNED: Kind(
         "Une place vous est attribuée : {title}",
         says=Standing.ENROLLED,
-        calendar=Calendar.INVITE,
+        calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
@@ -126,17 +126,17 @@ KINDS: Mapping[Template, Kind] = {
     Template.WITHDRAWAL_REFUSED: Kind("Votre désistement n’a pas pu être enregistré : {title}"),
     Template.OFFER_REFUSED: Kind("Votre réponse n’a pas pu être prise en compte : {title}"),
     Template.WITHDRAWN: Kind(
-        "Votre désistement est enregistré : {title}", says=Standing.WITHDRAWN, calendar=Calendar.CANCEL
+        "Votre désistement est enregistré : {title}", says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL
     ),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
     Template.SESSION_CANCELLED: Kind(
-        "Session annulée : {title}", calendar=Calendar.CANCEL, priority=Priority.REMINDER
+        "Session annulée : {title}", calendar=CalendarAction.CANCEL, priority=Priority.REMINDER
     ),
     Template.JOINING: Kind(
         "Votre convocation : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
-        calendar=Calendar.INVITE,
+        calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
@@ -158,7 +158,7 @@ KINDS: Mapping[Template, Kind] = {
         "Votre session a changé : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
-        calendar=Calendar.INVITE,
+        calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
@@ -166,7 +166,7 @@ KINDS: Mapping[Template, Kind] = {
         "Une séance est annulée : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
-        calendar=Calendar.REMOVE,
+        calendar=CalendarAction.REMOVE,
         link=Link.WITHDRAW,
         access=True,
     ),
@@ -214,7 +214,7 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class EnrolmentState:
     """What is known of one enrolment: the last decision that changed it, and where the agent stands."""
 
     version: int
@@ -227,7 +227,7 @@ def items_of(mail: Mail) -> tuple[UUID, ...]:
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
-def rows_of(facts: Facts, name: str) -> tuple[Row, ...]:
+def rows_of(facts: Facts, name: str) -> tuple[FactRow, ...]:
     """A fact that is a list of rows; none where the letter has no such fact."""
     rows = facts.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()

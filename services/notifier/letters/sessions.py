@@ -48,7 +48,7 @@ class Session(SessionState):
         )
 
 
-def known_as(event: SessionState, before: Session | None) -> Session:
+def numbered(event: SessionState, before: Session | None) -> Session:
     """The session that ``event`` tells of, numbered as the state that was known ``before``."""
     fresh = Session.model_validate(dict(event))
     if before is None:

@@ -5,13 +5,12 @@ enrolment stand side by side, a session has moved. So each is looked at once mor
 moment, before it is written.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import KINDS, Known, Mail, Priority, Standing, Template
-from services.notifier.letters.news import NewsItem
+from services.notifier.letters.context import LetterContext
+from services.notifier.letters.kinds import KINDS, Mail, Priority, Standing, Template
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
@@ -37,7 +36,7 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ScheduledLetter:
     """A letter that time calls for.
 
     ``moment`` is when by the rule: not for who enrols after it. ``due_at`` is the same, moved out of the
@@ -50,7 +49,7 @@ class Planned:
     until: datetime
 
 
-def plan(session: SessionState) -> tuple[Planned, ...]:
+def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     """Joining instructions 15 days before (MOOC: at its opening), reminders 7 days and 1 day before.
 
     Days are those of the session's zone: a reminder keeps the hour of the start over a change of clocks.
@@ -60,13 +59,13 @@ def plan(session: SessionState) -> tuple[Planned, ...]:
     start = session.starts_at
     day_before = _days_before(session, 1)
     if session.format is Format.MOOC:
-        joining = _planned(session, Template.JOINING, start, session.ends_at)
+        joining = _scheduled(session, Template.JOINING, start, session.ends_at)
     else:
-        joining = _planned(session, Template.JOINING, _days_before(session, 15), start)
+        joining = _scheduled(session, Template.JOINING, _days_before(session, 15), start)
     return (
         joining,
-        _planned(session, Template.REMINDER_WEEK, _days_before(session, 7), day_before),
-        _planned(session, Template.REMINDER_DAY, day_before, start),
+        _scheduled(session, Template.REMINDER_WEEK, _days_before(session, 7), day_before),
+        _scheduled(session, Template.REMINDER_DAY, day_before, start),
     )
 
 
@@ -75,8 +74,10 @@ def _days_before(session: SessionState, days: int) -> datetime:
     return (session.starts_at.astimezone(zone) - timedelta(days=days)).astimezone(session.starts_at.tzinfo)
 
 
-def _planned(session: SessionState, template: Template, moment: datetime, until: datetime) -> Planned:
-    return Planned(template, moment, by_day(moment, session.timezone), until)
+def _scheduled(
+    session: SessionState, template: Template, moment: datetime, until: datetime
+) -> ScheduledLetter:
+    return ScheduledLetter(template, moment, by_day(moment, session.timezone), until)
 
 
 def by_day(moment: datetime, timezone: str) -> datetime:
@@ -114,17 +115,9 @@ class Postponed:
     until: datetime
 
 
-def revalidate(
-    mail: Mail,
-    session: SessionState | None,
-    known: Known | None,
-    now: datetime,
-    news: Sequence[NewsItem] = (),
-) -> Superseded | Postponed | None:
-    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
-
-    ``known`` is where its reader stands now, None where that is not known; ``news`` what is left to tell.
-    """
+def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
+    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must."""
+    session, known = context.session, context.enrolment
     says = KINDS[mail.template].says
     if says is not None and known is not None and known.version > mail.version and known.standing != says:
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
@@ -138,7 +131,7 @@ def revalidate(
         str(mail.facts["hold_until"])
     ):
         return Superseded("the offer has ended")
-    if mail.template is Template.NEWS and not news:
+    if mail.template is Template.NEWS and not context.news:
         return Superseded("nothing of it is followed, or open, any more")
     if mail.template in SCHEDULED and session is not None:
         return _in_time(mail.template, session, now)
@@ -165,7 +158,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
 
 
 def _in_time(template: Template, session: SessionState, now: datetime) -> Superseded | Postponed | None:
-    for planned in plan(session):
+    for planned in schedule(session):
         if planned.template is template:
             if now >= planned.until:
                 return Superseded("its time is over")

@@ -6,7 +6,6 @@ body of a POST, so that no identifier of a person ends in the log of a proxy. A 
 that open nothing: staff must not answer an offer in somebody's name.
 """
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from services.notifier import store
 from services.notifier.letters import KINDS, Template
 from services.notifier.render import Renderer
-from services.notifier.store import MailRecord, logins, lookup
-from services.notifier.tables import MailState
+from services.notifier.service import logins
+from services.notifier.service import mails as queue
+from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, Tokens
 from shared.database import Database
 from shared.events.vocabulary import AgentId
@@ -48,10 +47,10 @@ STATES: dict[MailState, str] = {
 }
 
 _ACTIONS = {
-    lookup.SENT_AGAIN_AS: "envoyé de nouveau, sous le numéro",
-    lookup.SENT_AGAIN_AFTER: "envoyé à la demande, après le courriel",
-    lookup.RESOLVED_AS_SENT: "déclaré arrivé",
-    lookup.RESENT: "remis en file d’envoi",
+    queue.SENT_AGAIN_AS: "envoyé de nouveau, sous le numéro",
+    queue.SENT_AGAIN_AFTER: "envoyé à la demande, après le courriel",
+    queue.RESOLVED_AS_SENT: "déclaré arrivé",
+    queue.RESENT: "remis en file d’envoi",
 }
 
 
@@ -125,7 +124,7 @@ class _Pages:
         if who is None or not _may(who) or not is_from_here(request.headers, self.public_url):
             return self.rendering.page("log-in.html", status=403, wrong=True, action=f"{LOG}/connexion")
         async with self.database.quiet_transaction() as tx:
-            secret = await logins.begin(tx, hashlib.sha256(token.encode()).hexdigest())
+            secret = await logins.begin(tx, token)
         response = RedirectResponse(LOG, 303, headers=dict(PRIVATE))
         response.set_cookie(
             COOKIE,
@@ -152,7 +151,7 @@ class _Pages:
 
     async def _visit(self, request: Request) -> _Visit | None:
         async with self.database.quiet_transaction() as tx:
-            login = await logins.of(tx, request.cookies.get(COOKIE, ""))
+            login = await logins.find(tx, request.cookies.get(COOKIE, ""))
         who = self.tokens.owner_of_digest(login.token_digest) if login is not None else None
         return _Visit(who, login.form_key) if login is not None and who is not None and _may(who) else None
 
@@ -180,10 +179,10 @@ class _Pages:
                     _AGENT.validate_python(agent)
             except ValidationError:
                 wrong = "Un identifiant d’agent n’a ni espace ni accent, par exemple IEL-0048151."
-        found: list[MailRecord] = []
+        found: list[MailRow] = []
         if wrong is None:
             async with self.database.quiet_transaction() as tx:
-                found = await store.mails(
+                found = await queue.find(
                     tx, agent_id=agent or None, state=state, before=before, limit=PAGE + 1
                 )
         last = found[PAGE - 1] if len(found) > PAGE else None
@@ -195,7 +194,7 @@ class _Pages:
             state=state.value if state else "",
             wrong=wrong,
             states=STATES,
-            mails=[_shown(record) for record in found[:PAGE]],
+            mails=[_shown(row) for row in found[:PAGE]],
             before=f"{last.created_at.isoformat()} {last.mail_id}" if last is not None else None,
             log=LOG,
         )
@@ -214,22 +213,18 @@ class _Pages:
                 after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
                 return await self._decide(mail_id, _text(sent, "decision"), after, visit.who.name)
         async with self.database.quiet_transaction() as tx:
-            records = await store.mails(tx, mail_id=mail_id)
-            letter = await store.letter(tx, mail_id)
-            audit = await store.audit_of(tx, mail_id)
-            about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
-            waits = await store.waits_for_its_session(tx, mail_id)
-        if letter is None or about is None:
+            found = await queue.show(tx, mail_id)
+        if found is None:
             return self.rendering.page("no-mail.html", status=404, log=LOG)
-        text = "" if waits else self.renderer.text(letter, about.session, about.others, about.news)
+        letter, context = found.letter, found.context
         return self.rendering.page(
             "one-mail.html",
             visit=visit,
-            mail=_shown(records[0]),
+            mail=_shown(found.row),
             to=f"{letter.given_name} {letter.family_name}".strip(),
-            text=text,
-            can_be_sent_again=records[0].state in store.ENDED,
-            audit=[(_moment(line.at), line.actor, _in_french(line.action)) for line in audit],
+            text="" if context is None else self.renderer.text(letter, context),
+            can_be_sent_again=found.row.state in queue.ENDED,
+            audit=[(_moment(line.at), line.actor, _in_french(line.action)) for line in found.audit_log],
             log=LOG,
         )
 
@@ -239,9 +234,9 @@ class _Pages:
         async with self.database.transaction() as tx:
             match decision:
                 case "renvoyer":
-                    to = await store.resend(tx, mail_id, actor=actor, after=after) or mail_id
+                    to = await queue.resend(tx, mail_id, actor=actor, after=after) or mail_id
                 case "arrive":
-                    await store.resolve(tx, mail_id, sent=True, actor=actor)
+                    await queue.resolve(tx, mail_id, sent=True, actor=actor)
                 case _:
                     pass
         return RedirectResponse(f"{LOG}/{to}", 303, headers=dict(PRIVATE))
@@ -251,12 +246,10 @@ class _Pages:
         if await self._visit(request) is None:
             return _to_the_door()
         async with self.database.quiet_transaction() as tx:
-            letter = await store.letter(tx, request.path_params["mail_id"])
-            about = (await store.what_is_known(tx, [letter]))[0] if letter is not None else None
-            waits = await store.waits_for_its_session(tx, request.path_params["mail_id"])
-        if letter is None or about is None or waits:
+            found = await queue.show(tx, request.path_params["mail_id"])
+        if found is None or found.context is None:
             return self.rendering.page("no-mail.html", status=404, log=LOG)
-        page = self.renderer.page(letter, about.session, about.others, about.news)
+        page = self.renderer.page(found.letter, found.context)
         policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"
         return HTMLResponse(page, headers={**PRIVATE, "Content-Security-Policy": policy})
 
@@ -302,22 +295,22 @@ def _letter_name(template: str) -> str:
     return KINDS[Template(template)].subject.removesuffix(" : {title}")
 
 
-def _shown(record: MailRecord) -> dict[str, object]:
-    answer = " ".join(str(part) for part in (record.smtp_code, record.smtp_answer) if part)
-    if record.bounced_at is not None:
-        answer = f"{answer} ; revenu, {record.bounce_status or 'sans code'}"
+def _shown(row: MailRow) -> dict[str, object]:
+    answer = " ".join(str(part) for part in (row.smtp_code, row.smtp_answer) if part)
+    if row.bounced_at is not None:
+        answer = f"{answer} ; revenu, {row.bounce_status or 'sans code'}"
     return {
-        "id": record.mail_id,
-        "letter": _letter_name(record.template),
-        "agent": record.agent_id,
-        "address": record.address,
-        "state": STATES[record.state] if record.bounced_at is None else "revenu sans être arrivé",
-        "ambiguous": record.state is MailState.AMBIGUOUS,
-        "created": _moment(record.created_at),
-        "due": _moment(record.due_at),
-        "settled": _moment(record.settled_at) if record.settled_at is not None else None,
-        "attempts": record.attempts,
+        "id": row.mail_id,
+        "letter": _letter_name(row.template),
+        "agent": row.recipient,
+        "address": row.address,
+        "state": STATES[MailState(row.state)] if row.bounced_at is None else "revenu sans être arrivé",
+        "ambiguous": row.state == MailState.AMBIGUOUS,
+        "created": _moment(row.created_at),
+        "due": _moment(row.due_at),
+        "settled": _moment(row.settled_at) if row.settled_at is not None else None,
+        "attempts": row.attempts,
         "answer": answer,
-        "message_id": record.message_id,
-        "cause": record.event_id,
+        "message_id": row.message_id,
+        "cause": row.event_id,
     }

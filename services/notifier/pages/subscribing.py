@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.notifier import store
 from services.notifier.letters import Interest, InterestKind
 from services.notifier.render import SUBSCRIBER_FOR, interests
 from services.notifier.render.interests import Names
+from services.notifier.service import subscriptions
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Email
@@ -143,13 +143,13 @@ class _Pages:
         if not self.allowance.take():
             raise _Closed(Message.TOO_MANY)
         async with self.database.transaction() as tx:
-            await store.subscriptions.ask(tx, address, sorted(chosen), interests.titles(chosen, names))
+            await subscriptions.request(tx, address, sorted(chosen), interests.titles(chosen, names))
         return self._message(Message.ASKED)
 
     async def _names(self) -> Names:
         """The communities that one may follow."""
         async with self.database.quiet_transaction() as tx:
-            return await store.subscriptions.communities(tx)
+            return await subscriptions.communities(tx)
 
     def _form(
         self, address: str, chosen: frozenset[str], names: Names, errors: dict[str, str] | None = None
@@ -169,13 +169,13 @@ class _Pages:
         request_id = self._about(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                asked = await store.subscriptions.asked(tx, request_id)
+                asked = await subscriptions.requested(tx, request_id)
             if asked is None:
                 raise _Closed(Message.EXPIRED)
             return self.rendering.page("confirm.html", interests=interests.titles(asked, await self._names()))
         async with self.database.transaction() as tx:
-            subscribed = await store.subscriptions.confirm(tx, request_id)
-            asked = await store.subscriptions.asked(tx, request_id)
+            subscribed = await subscriptions.confirm(tx, request_id)
+            asked = await subscriptions.requested(tx, request_id)
         if subscribed is None:
             raise _Closed(Message.EXPIRED if asked is None else Message.NO_LONGER)
         until = clock.now() + SUBSCRIBER_FOR
@@ -191,19 +191,19 @@ class _Pages:
         names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                subscribed = await store.subscriptions.of(tx, subscriber_id)
+                subscribed = await subscriptions.find(tx, subscriber_id)
             if subscribed is None:
                 raise _Closed(Message.NO_LONGER)
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         async with request.form(max_files=0, max_fields=200) as sent:
             ends, wanted = "arreter" in sent, set(map(str, sent.getlist("interet")))
         async with self.database.transaction() as tx:
-            before = await store.subscriptions.of(tx, subscriber_id)
+            before = await subscriptions.find(tx, subscriber_id)
             if before is None:
                 raise _Closed(Message.NO_LONGER)
             # What portals have named and our list has not may be kept, but not made up.
             chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
-            left = await store.subscriptions.choose(tx, subscriber_id, chosen)
+            left = await subscriptions.choose(tx, subscriber_id, chosen)
         return self._message(Message.SAVED if left is not None else Message.UNSUBSCRIBED)
 
     async def way_out(self, request: Request) -> Response:
@@ -212,7 +212,7 @@ class _Pages:
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
-            await store.subscriptions.choose(tx, subscriber_id, ())
+            await subscriptions.choose(tx, subscriber_id, ())
         return self._message(Message.UNSUBSCRIBED)
 
     # ------------------------------------------------------------------------------------ in common

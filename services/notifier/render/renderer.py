@@ -83,74 +83,48 @@ class Renderer:
         self._views: OrderedDict[tuple[Any, int], SessionView] = OrderedDict()
         self._keep = keep
 
-    def render(
-        self,
-        mail: letters.Mail,
-        session: letters.Session | None,
-        others: Sequence[letters.Session] = (),
-        news: Sequence[letters.NewsItem] = (),
-    ) -> Outgoing:
-        """The mail, ready to send; ``others`` are sessions to propose instead, ``news`` what it tells of.
-
-        Raises :class:`mime.UnsendableAddress`.
-        """
+    def render(self, mail: letters.Mail, context: letters.LetterContext) -> Outgoing:
+        """The mail, ready to send. Raises :class:`mime.UnsendableAddress`."""
         kind = letters.KINDS[mail.template]
         address = mime.wire_address(mail.address)
         name = _name(mail)
-        context = self.context(mail, session, others, news)
+        variables = self.variables(mail, context)
         text, html = templates_of(mail.template)
-        attachment = self._attachment(kind, mail, session, Person(name, address))
+        attachment = self._attachment(kind, mail, context.session, Person(name, address))
         headers = [
             ("From", self._from),
             ("To", mime.mailbox(mime.Mailbox(name, address))),
-            ("Subject", mime.unstructured(context["subject"])),
+            ("Subject", mime.unstructured(variables["subject"])),
             ("Date", mime.date(self._now())),
             ("Message-ID", mail.message_id),
             ("Auto-Submitted", "auto-generated"),
             ("Content-Language", "fr"),
         ]
-        if context["contact"] != self._sender.address:
-            headers.insert(2, ("Reply-To", f"<{self._reply_to(context['contact'])}>"))
+        if variables["contact"] != self._sender.address:
+            headers.insert(2, ("Reply-To", f"<{self._reply_to(variables['contact'])}>"))
         if kind.subscribed:
             headers += self._ways_out(mail)
         content = mime.message(
             headers,
-            text=squeeze(text.render(context)),
-            html=html.render(context),
+            text=squeeze(text.render(variables)),
+            html=html.render(variables),
             attachment=attachment,
             boundary=f"=_{mail.mail_id.hex}",
         )
         path = self._return_path
         return Outgoing(path.of(mail.mail_id) if path else self._from_address, address, content)
 
-    def text(
-        self,
-        mail: letters.Mail,
-        session: letters.Session | None,
-        others: Sequence[letters.Session] = (),
-        news: Sequence[letters.NewsItem] = (),
-    ) -> str:
+    def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as text alone, to be shown."""
-        return squeeze(templates_of(mail.template)[0].render(self.context(mail, session, others, news)))
+        return squeeze(templates_of(mail.template)[0].render(self.variables(mail, context)))
 
-    def page(
-        self,
-        mail: letters.Mail,
-        session: letters.Session | None,
-        others: Sequence[letters.Session] = (),
-        news: Sequence[letters.NewsItem] = (),
-    ) -> str:
+    def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as HTML alone, to be shown."""
-        return templates_of(mail.template)[1].render(self.context(mail, session, others, news))
+        return templates_of(mail.template)[1].render(self.variables(mail, context))
 
-    def context(
-        self,
-        mail: letters.Mail,
-        session: letters.Session | None,
-        others: Sequence[letters.Session],
-        news: Sequence[letters.NewsItem],
-    ) -> dict[str, Any]:
+    def variables(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
         """What the templates may name."""
+        session = context.session
         view = self._view(session) if session is not None else None
         facts = mail.facts
         title = facts.get("replay_title") or (view.title if view else None)
@@ -160,9 +134,11 @@ class Renderer:
             headline = "Des séances sont annulées"
         if mail.template is letters.Template.WITHDRAWN and facts.get("by") == WithdrawnBy.EMPLOYER:
             headline = "Votre inscription prend fin"  # it was not the agent who gave up
-        context: dict[str, Any] = {
+        variables: dict[str, Any] = {
             "name": _name(mail),
-            "others": [self._view(other) for other in others] if letters.suggests_others(mail) else [],
+            "others": [self._view(other) for other in context.alternatives]
+            if letters.suggests_others(mail)
+            else [],
             "session": view,
             "facts": facts,
             "headline": headline,
@@ -175,28 +151,30 @@ class Renderer:
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
         }
-        context |= self._phase(mail, session)
+        variables |= self._phase(mail, session)
         if session is not None and view is not None:
-            context["begins"] = _begins(session, view, self._now())
+            variables["begins"] = _begins(session, view, self._now())
         zone = view.timezone if view else "Europe/Paris"
-        context["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
+        variables["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
         if kind.subscribed:
-            context |= self._news(mail, news)
+            variables |= self._news(mail, context.news)
         if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
-            context["interests"] = _texts(facts.get("titles")) or interests.titles(_texts(facts["interests"]))
-            context["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
-        if "hold_until" in facts:
-            context["hold_until"] = french.deadline(datetime.fromisoformat(str(facts["hold_until"])), zone)
-        if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
-            context["changes"] = changes_of(facts, session, view)
-            context["changed_in"] = changed_in(context["changes"])
-        if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
-            context["gone"] = gone_from(facts, session)
-        if "reason" in facts:
-            context["explanation"] = explanation_of(
-                mail, session, view, enrolment_is_over=context["enrolment_is_over"]
+            variables["interests"] = _texts(facts.get("titles")) or interests.titles(
+                _texts(facts["interests"])
             )
-        return context
+            variables["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
+        if "hold_until" in facts:
+            variables["hold_until"] = french.deadline(datetime.fromisoformat(str(facts["hold_until"])), zone)
+        if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
+            variables["changes"] = changes_of(facts, session, view)
+            variables["changed_in"] = changed_in(variables["changes"])
+        if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
+            variables["gone"] = gone_from(facts, session)
+        if "reason" in facts:
+            variables["explanation"] = explanation_of(
+                mail, session, view, enrolment_is_over=variables["enrolment_is_over"]
+            )
+        return variables
 
     def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool]:
         """What can be done now and what cannot any more: a letter may leave days after its fact."""
@@ -305,14 +283,14 @@ class Renderer:
         )
 
     def _part(
-        self, calendar: letters.Calendar, facts: letters.Facts, session: letters.Session, own: Own
+        self, calendar: letters.CalendarAction, facts: letters.Facts, session: letters.Session, own: Own
     ) -> Part:
         match calendar:
-            case letters.Calendar.INVITE:
+            case letters.CalendarAction.INVITE:
                 return self._calendar.invitation(session, own)
-            case letters.Calendar.CANCEL:
+            case letters.CalendarAction.CANCEL:
                 return self._calendar.cancellation(session, own)
-            case letters.Calendar.REMOVE:
+            case letters.CalendarAction.REMOVE:
                 return self._calendar.removal(session, _gone(facts), own)
 
     def _view(self, session: letters.Session) -> SessionView:

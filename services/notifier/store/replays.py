@@ -1,54 +1,35 @@
-"""Replays: told once to everyone enrolled in the recorded session, as their newest version has them."""
+"""Replays: announced once to everyone enrolled in the recorded session, as their newest version has them."""
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
+from sqlmodel import select
 
-from services.notifier import tables
-from services.notifier.letters import Letter, Template
-from services.notifier.store.fan_out import MAIL_COLUMNS, FanOut, Task, begin, of
-from services.notifier.store.queueing import ONCE
+from services.notifier.letters import FanOut, FanOutTask, Letter, Template
+from services.notifier.store.fan_outs import of
+from services.notifier.store.queue import MAIL_COLUMNS, ONCE
+from services.notifier.tables import ReplayRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import ReplayPublished
 from shared.events.cloudevents import Received
 
 
-async def announce(tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]) -> None:
-    """Write to everyone enrolled in the recorded sessions.
+@dataclass(frozen=True, slots=True)
+class SavedReplay:
+    """A replay that is new, or newer than what was stored, and how it is (or was) announced."""
 
-    A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
-    corrects what is still to be sent.
-    """
-    told = await remember_replays(tx, replays)
-    await begin(
-        tx,
-        [
-            FanOut(row.event_id, Task.REPLAY, row.session_id, json.loads(row.facts), row.announced_at)
-            for row in told
-            if row.is_new
-        ],
-    )
-    corrected = [row for row in told if not row.is_new]
-    if corrected:
-        which = {
-            "event_ids": [row.event_id for row in corrected],
-            "facts": [row.facts for row in corrected],
-            "template": Template.REPLAY_AVAILABLE.value,
-        }
-        await tx.execute(_CORRECT_FAN_OUTS, which)
-        await tx.execute(_CORRECT_MAILS, which)
+    announcement: FanOut
+    is_new: bool
 
 
-async def remember_replays(
+async def save(
     tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]
-) -> Sequence[Row[Any]]:
-    """Know these replays, and tell nobody. Returns those that are new, or newer than what was known.
-
-    Each with the event that it was, or is, announced by.
-    """
+) -> list[SavedReplay]:
+    """Keep the newest version of each, with the letter about it. Returns those that are new or newer."""
     if not replays:
         return []
     rows: dict[UUID, dict[str, Any]] = {}
@@ -67,20 +48,43 @@ async def remember_replays(
         )
         if row["version"] < replay.version:
             row |= {"version": replay.version, "facts": json.dumps(letter.facts)}
-    told = await insert_many(
+    saved = await insert_many(
         tx,
-        tables.ReplayRow,
+        ReplayRow,
         list(rows.values()),
         then="ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, facts = excluded.facts "
         "WHERE replay.version < excluded.version "
         # Of a row that was there before, it is the transaction that changes it.
         "RETURNING event_id, session_id, facts::text AS facts, announced_at, xmax = 0 AS is_new",
     )
-    return told.all()
+    return [
+        SavedReplay(
+            FanOut(row.event_id, FanOutTask.REPLAY, row.session_id, json.loads(row.facts), row.announced_at),
+            row.is_new,
+        )
+        for row in saved
+    ]
 
 
-async def announce_to(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Write to those whose enrolment was told after the replay was: their event was late, not they."""
+async def all_rows(tx: Transaction) -> list[ReplayRow]:
+    """Every replay that is stored."""
+    return list(await tx.scalars(select(ReplayRow)))
+
+
+async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
+    """Correct what is still to be sent about these replays."""
+    if replays:
+        newer = {
+            "event_ids": [replay.event_id for replay in replays],
+            "facts": [json.dumps(replay.facts) for replay in replays],
+            "template": Template.REPLAY_AVAILABLE.value,
+        }
+        await tx.execute(_CORRECT_FAN_OUTS, newer)
+        await tx.execute(_CORRECT_MAILS, newer)
+
+
+async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
+    """Write to those whose enrolment was heard of after the replay: their event was late, not they."""
     if enrolment_ids:
         await tx.execute(_REPLAY_LATE, of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from services.notifier import handlers, jobs
-from services.notifier.delivery import Deliverer
+from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.outcomes import Patience
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import timing

@@ -7,9 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier import jobs, store
+from services.notifier import jobs
 from services.notifier.delivery import deliverer as claiming
 from services.notifier.letters import Priority
+from services.notifier.service import mails
+from services.notifier.store import claims
 from services.notifier.tables import MailState
 from shared import clock
 from shared.events.catalogue import SessionScheduled
@@ -180,9 +182,9 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     notifier = queued
     owner, minute = uuid4(), timedelta(minutes=1)
 
-    async def claim() -> store.Claim:
+    async def claim() -> claims.Claim:
         async with notifier.database.quiet_transaction() as tx:
-            [claimed] = await store.claim(
+            [claimed], _ = await claims.claim(
                 tx, owner, list(Priority), most=10, lease=minute, message_domain="x.example"
             )
         return claimed.claim
@@ -193,13 +195,13 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     second = await claim()
 
     async with notifier.database.transaction() as tx:
-        assert await store.start_data(tx, owner, [first], lease=minute) == set()
-        assert (await store.counts(tx))[MailState.CLAIMED] == 1, "no mark for a claim that is over"
-        assert await store.start_data(tx, owner, [first, second], lease=minute) == {second}
-        late = store.Settlement(first, MailState.RETRY, None, "timed out before DATA")
-        await store.settle(tx, owner, [late])
-        await store.settle(tx, owner, [store.Settlement(second, MailState.SENT, 250, "ok")])
-        counts = await store.counts(tx)
+        assert await claims.start_data(tx, owner, [first], lease=minute) == set()
+        assert (await mails.counts(tx))[MailState.CLAIMED] == 1, "no mark for a claim that is over"
+        assert await claims.start_data(tx, owner, [first, second], lease=minute) == {second}
+        late = claims.Settlement(first, MailState.RETRY, None, "timed out before DATA")
+        await claims.settle(tx, owner, [late])
+        await claims.settle(tx, owner, [claims.Settlement(second, MailState.SENT, 250, "ok")])
+        counts = await mails.counts(tx)
     assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)
 
 
@@ -207,7 +209,7 @@ async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(que
     """Or the first real 4xx of a mail would wait for hours."""
     for _ in range(6):
         async with queued.database.quiet_transaction() as tx:
-            await store.claim(
+            await claims.claim(
                 tx,
                 uuid4(),
                 list(Priority),

@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.notifier import handlers, letters, store
+from services.notifier import handlers, letters
+from services.notifier.service import mails, news
+from services.notifier.store import enrolments, fan_outs, replays
 from services.notifier.tables import MailState
 from shared import clock
 from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
@@ -194,12 +196,10 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
     """The race is real: both transactions open, neither sees the other's row."""
     event, replay = enrolled(1), a_replay()
     async with notifier.database.quiet_transaction() as one, notifier.database.quiet_transaction() as other:
-        standing = {event.enrolment_id: (event, letters.Standing.ENROLLED)}
-        await store.remember_enrolments(one, standing, {event.enrolment_id: clock.now()})
-        await store.announce_to(one, [event.enrolment_id])
-        letter = letters.letter_about(replay)
-        assert letter is not None
-        await store.announce(other, [(received(replay), letter)])
+        await enrolments.save(one, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
+        await replays.announce_late(one, [event.enrolment_id])
+        (saved,) = await replays.save(other, news.letters_about([received(replay)]))
+        await fan_outs.begin(other, [saved.announcement])
     assert await recipients(notifier, "replay-available") == []
 
 
@@ -216,7 +216,7 @@ async def test_a_fan_out_is_one_statement(notifier: Notifier) -> None:
     await notifier.hear(a_replay())
     assert loop.time() - started < 10
     async with notifier.database.quiet_transaction() as tx:
-        assert (await store.counts(tx))[MailState.PENDING] == 20_000
+        assert (await mails.counts(tx))[MailState.PENDING] == 20_000
 
 
 async def test_an_old_decision_redriven_later_mails_nothing(notifier: Notifier) -> None:

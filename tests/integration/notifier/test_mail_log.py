@@ -11,8 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.notifier import api, pages, store
+from services.notifier import api, pages
 from services.notifier.render import Renderer
+from services.notifier.service import mails
+from services.notifier.store import mails as stored_mails
 from services.notifier.tables import MailState
 from shared.auth import Tokens
 from shared.database import Database
@@ -206,7 +208,7 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     told = [json.loads(data)["cause_id"] for _, data in await sent.told()]
     assert told == [str(first.event_id)] * 2, "the event that called for the letter, both times"
     async with sent.database.quiet_transaction() as tx:
-        (line,) = await store.audit_of(tx, first.mail_id)
+        (line,) = await stored_mails.audit_log(tx, first.mail_id)
     assert line.actor == "support-name"
 
 
@@ -244,7 +246,7 @@ async def test_what_is_not_so_any_more_is_not_sent_again_either(sent: Notifier) 
     first = await sent.row()
     await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
     async with sent.database.transaction() as tx:
-        again = await store.resend(tx, first.mail_id, actor="op")
+        again = await mails.resend(tx, first.mail_id, actor="op")
     await sent.deliverer().deliver_due()
     (row,) = await sent.rows(where=f"mail_id = '{again}'")
     assert row.state == "superseded"

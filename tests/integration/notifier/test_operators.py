@@ -11,7 +11,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from services.notifier import __main__, api, jobs, store
+from services.notifier import __main__, api, jobs
+from services.notifier.store import mails as stored_mails
 from shared.auth import Tokens
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
@@ -166,7 +167,7 @@ async def test_operators_send_again_all_that_failed_with_one_code(
     rows = {(row.recipient, row.state, row.attempts) for row in await history.rows()}
     assert rows == {("IEL-0048151", "pending", 0), ("OTHER", "failed", 1)}
     async with history.database.quiet_transaction() as tx:
-        audit = [await store.audit_of(tx, row.mail_id) for row in await history.rows()]
+        audit = [await stored_mails.audit_log(tx, row.mail_id) for row in await history.rows()]
     assert sorted([(line.actor, line.action) for line in lines] for lines in audit) == [
         [],
         [("ops", "resent")],

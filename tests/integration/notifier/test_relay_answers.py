@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier import delivery
 from services.notifier.delivery.outcomes import Patience, Verdict
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many
@@ -342,7 +342,7 @@ async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_anothe
 
 async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:
     assert Patience().final >= 600  # RFC 5321, 4.5.3.2.6
-    assert timedelta(seconds=Patience().final + Patience().data) < delivery.DATA_LEASE
+    assert timedelta(seconds=Patience().final + Patience().data) < DATA_LEASE
 
 
 async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:

@@ -12,14 +12,17 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from services.notifier import jobs, store
-from services.notifier.delivery import Deliverer, returns
+from services.notifier import jobs
+from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
-from services.notifier.letters import Known, Priority, Standing, Template
+from services.notifier.letters import EnrolmentState, Priority, Standing, Template
 from services.notifier.letters.bounces import ReturnPath, digest_of
 from services.notifier.render import Renderer
+from services.notifier.service import bounces as service
 from services.notifier.settings import ImapServer, SmtpServer, Tls
+from services.notifier.store import bounces, claims
+from services.notifier.store.context import contexts
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
@@ -35,6 +38,12 @@ WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
 PATH = ReturnPath("retours@cnfpt.example", ["a key of thirty-two characters for tests only"])
+
+
+async def record(notifier: Notifier, raw: bytes, path: ReturnPath | None) -> str:
+    """Take in a message to the return path."""
+    async with notifier.database.transaction() as tx:
+        return await service.record(tx, raw, path)
 
 
 async def send(notifier: Notifier) -> str:
@@ -71,8 +80,8 @@ async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_writte
 ) -> None:
     notifier, path = sent
     report = a_report(path)
-    assert await returns.take(notifier.database, report, PATH) == "taken"
-    assert await returns.take(notifier.database, report, PATH) == "known"
+    assert await record(notifier, report, PATH) == "taken"
+    assert await record(notifier, report, PATH) == "known"
     (told,) = await bounced(notifier)
     row = await notifier.row()
     assert (told["mail_id"], told["kind"], told["status"]) == (str(row.mail_id), "hard", "5.1.1")
@@ -84,8 +93,8 @@ async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_writte
     assert await send(notifier) == ""
     assert sorted(await notifier.states()) == ["failed", "sent"]
     async with notifier.database.transaction() as tx:
-        assert await store.suppression.lift(tx, "ZOE.durand@ville-exemple.fr")
-        assert not await store.suppression.lift(tx, "zoe.durand@ville-exemple.fr")
+        assert await bounces.lift(tx, "ZOE.durand@ville-exemple.fr")
+        assert not await bounces.lift(tx, "zoe.durand@ville-exemple.fr")
     assert await send(notifier) != ""
 
 
@@ -116,15 +125,17 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
     await queue_many(notifier, 20)
     owner, minute = uuid4(), timedelta(minutes=1)
     async with notifier.database.quiet_transaction() as tx:
-        claimed = await store.claim(tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr")
+        claimed, _ = await claims.claim(
+            tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr"
+        )
     refused = [
-        store.Settlement(one.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
+        claims.Settlement(one.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
         for one in claimed
     ]
 
     async def settle() -> None:
         async with notifier.database.quiet_transaction() as tx:
-            await store.settle(tx, owner, refused)
+            await claims.settle(tx, owner, refused)
 
     async def it_waits() -> bool:
         async with notifier.database.quiet_transaction() as tx:
@@ -132,10 +143,10 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
 
     first, *others = sorted((one.mail.address for one in claimed), key=digest_of)
     async with notifier.database.quiet_transaction() as other:
-        await store.suppression.suppress_bad(other, {first: uuid4()})
+        await bounces.suppress_bad(other, {first: uuid4()})
         settling = asyncio.create_task(settle())
         await eventually(it_waits, "both write to the first no more")
-        await store.suppression.suppress_bad(other, dict.fromkeys(others, uuid4()))
+        await bounces.suppress_bad(other, dict.fromkeys(others, uuid4()))
     await settling
     assert await notifier.states() == ["failed"] * 20
 
@@ -166,7 +177,7 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
     notifier, path = sent
     for number in (1, 2, 3):
         assert path
-        await returns.take(notifier.database, a_report(path, status="5.2.2", number=number), PATH)
+        await record(notifier, a_report(path, status="5.2.2", number=number), PATH)
         path = await send(notifier)
     assert path == ""
     told = [(one["kind"], one["suppressed"]) for one in await bounced(notifier)]
@@ -175,8 +186,8 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
 
 async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:
     notifier, _ = sent
-    assert await returns.take(notifier.database, a_report(PATH.of(uuid4())), PATH) == "known"
-    assert await returns.take(notifier.database, OUT_OF_OFFICE, PATH) == "no report"
+    assert await record(notifier, a_report(PATH.of(uuid4())), PATH) == "known"
+    assert await record(notifier, OUT_OF_OFFICE, PATH) == "no report"
     assert await bounced(notifier) == []
 
 
@@ -241,9 +252,9 @@ async def test_each_letter_is_told_of_its_own_reader_and_address(notifier: Notif
         )
     ]
     async with notifier.database.transaction() as tx:
-        await store.suppression.suppress_bad(tx, {"bad@ville.example": uuid4()})
-        about = await store.what_is_known(tx, mails)
+        await bounces.suppress_bad(tx, {"bad@ville.example": uuid4()})
+        found = await contexts(tx, mails)
 
-    waits, has_a_seat = Known(4, Standing.WAITLISTED), Known(1, Standing.ENROLLED)
-    assert [which.known for which in about] == [waits, has_a_seat, None, has_a_seat, None, None]
-    assert [which.suppressed for which in about] == [False, True, False, False, True, False]
+    waits, has_a_seat = EnrolmentState(4, Standing.WAITLISTED), EnrolmentState(1, Standing.ENROLLED)
+    assert [which.enrolment for which in found] == [waits, has_a_seat, None, has_a_seat, None, None]
+    assert [which.suppressed for which in found] == [False, True, False, False, True, False]

@@ -7,8 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from services.notifier import jobs, store
-from services.notifier.letters import Template
+from services.notifier import jobs
+from services.notifier.letters import FanOut, FanOutTask, Template
+from services.notifier.service.fan_outs import next_slice
+from services.notifier.store import fan_outs
 from shared import clock
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentWithdrawn
@@ -211,12 +213,12 @@ async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> N
     await notifier.hear(session())
     await notifier.hear(enrolled(1))
     async with notifier.database.transaction() as tx:
-        await store.begin(
-            tx, [store.FanOut(uuid4(), store.Task.CHANGE, a_session().session_id, {}, clock.now())]
+        await fan_outs.begin(
+            tx, [FanOut(uuid4(), FanOutTask.CHANGE, a_session().session_id, {}, clock.now())]
         )
     async with notifier.database.transaction() as one, notifier.database.transaction() as other:
-        assert await store.next_slice(one, most=10) == 1
-        assert await store.next_slice(other, most=10) is None
+        assert await next_slice(one, clock.now(), most=10) == 1
+        assert await next_slice(other, clock.now(), most=10) is None
 
 
 async def test_a_fan_out_rests_longer_than_it_works_so_that_answers_keep_moving(notifier: Notifier) -> None:

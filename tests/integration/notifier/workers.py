@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from services.notifier import jobs
-from services.notifier.delivery import Deliverer
+from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.settings import SmtpServer
 from shared.database import Database

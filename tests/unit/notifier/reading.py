@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from typing import Any
 
-from services.notifier.letters import Session, Template
+from services.notifier.letters import LetterContext, Session, Template
 from shared.web.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -64,7 +64,8 @@ def rendered(template: Template, session: Session | None = None, **changes: Any)
     news = [some_news()] if template is Template.NEWS else []
     about_a_session = template not in WITHOUT_SESSION
     outgoing = a_renderer().render(
-        a_mail(template, **changes), (session or a_session()) if about_a_session else None, news=news
+        a_mail(template, **changes),
+        LetterContext((session or a_session()) if about_a_session else None, news=news),
     )
     return parsed(outgoing.content)
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 
-from services.notifier.letters import Session, known_as
+from services.notifier.letters import Session, numbered
 from services.notifier.render.calendar import CalendarWriter, Own, Part
 from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
@@ -91,7 +91,7 @@ def test_a_cancellation_names_what_the_invitation_named() -> None:
 def test_a_cancellation_takes_out_what_was_dropped_before_too() -> None:
     before = the_mooc()
     modules = [before.modules[0].model_dump(), before.modules[2].model_dump()]
-    session = known_as(the_mooc(version=2, modules=modules), before)
+    session = numbered(the_mooc(version=2, modules=modules), before)
     found = events(CalendarWriter("formations@cnfpt.example").cancellation(session, OWN))
     assert [str(event["UID"]) for event in found] == [f"{ENROLMENT_ID}-{n}" for n in (1, 3, 2)]
     assert found[2]["DTSTART"].dt == before.modules[1].starts_at

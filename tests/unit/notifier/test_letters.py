@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from services.notifier import letters
-from services.notifier.letters import KINDS, Known, Letter, Standing, Template
+from services.notifier.letters import KINDS, EnrolmentState, Letter, LetterContext, Standing, Template
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -107,21 +107,21 @@ def test_decisions_are_read_in_order() -> None:
         a_decision(AgentEnrolled, version=2, from_waiting_list=True),
         a_decision(EnrolmentWithdrawn, version=3),
     ]
-    news = letters.read({}, batch)
-    assert [(place, letter.template) for place, letter in news.called_for] == [
+    read = letters.read_decisions({}, batch)
+    assert [(place, letter.template) for place, letter in read.letters] == [
         (0, Template.WAITLISTED),
         (1, Template.SEAT_ASSIGNED),
         (2, Template.WITHDRAWN),
     ]
-    assert news.called_for[2][1].facts["had_seat"] is True
-    assert news.standings == {ENROLMENT_ID: (batch[2], Standing.WITHDRAWN)}
+    assert read.letters[2][1].facts["had_seat"] is True
+    assert read.standings == {ENROLMENT_ID: (2, Standing.WITHDRAWN)}
 
 
 def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
-    known = {ENROLMENT_ID: Known(2, Standing.WITHDRAWN)}
-    news = letters.read(known, [a_decision(AgentEnrolled, version=1)])
-    assert news.called_for == []
-    assert news.standings == {}
+    known = {ENROLMENT_ID: EnrolmentState(2, Standing.WITHDRAWN)}
+    read = letters.read_decisions(known, [a_decision(AgentEnrolled, version=1)])
+    assert read.letters == []
+    assert read.standings == {}
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
     ],
 )
 def test_a_refusal_that_changes_nothing_leaves_the_agent_where_they_stood(refused: dict[str, str]) -> None:
-    known = {ENROLMENT_ID: Known(1, Standing.ENROLLED)}
-    news = letters.read(known, [a_decision(EnrolmentRefused, version=1, **refused)])
-    assert news.standings == {}
-    assert len(news.called_for) == (0 if refused["reason"] == "not_enrolled" else 1)
+    known = {ENROLMENT_ID: EnrolmentState(1, Standing.ENROLLED)}
+    read = letters.read_decisions(known, [a_decision(EnrolmentRefused, version=1, **refused)])
+    assert read.standings == {}
+    assert len(read.letters) == (0 if refused["reason"] == "not_enrolled" else 1)
 
 
 def a_replay(**changes: Any) -> ReplayPublished:
@@ -164,13 +164,13 @@ def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
 # ------------------------------------------------------------------- what is not sent any more
 
 
-def not_any_more(template: Template, known: Known | None, **changes: Any) -> bool:
+def not_any_more(template: Template, known: EnrolmentState | None, **changes: Any) -> bool:
     session = a_session(**changes.pop("session", {}))
     now = changes.pop("now", at("2025-03-12T10:00+01:00"))
     if template in letters.SCHEDULED:
-        now = {one.template: one.due_at for one in letters.plan(a_session())}[template]
+        now = {one.template: one.due_at for one in letters.schedule(a_session())}[template]
     mail = a_mail(template, version=changes.pop("version", 1), facts=changes)
-    return letters.revalidate(mail, session, known, now) is not None
+    return letters.revalidate(mail, LetterContext(session, known), now) is not None
 
 
 SAYS = [(template, kind.says) for template, kind in KINDS.items() if kind.says is not None]
@@ -182,21 +182,21 @@ def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
     template: Template, says: Standing, standing: Standing
 ) -> None:
     hold = {"hold_until": "2025-03-17T08:30:00+00:00"}
-    assert not_any_more(template, Known(2, standing), **hold) is (standing is not says)
-    assert not not_any_more(template, Known(1, standing), **hold), "the letter's own decision"
+    assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not says)
+    assert not not_any_more(template, EnrolmentState(1, standing), **hold), "the letter's own decision"
     assert not not_any_more(template, None, **hold)
 
 
 def test_a_confirmation_that_comes_after_the_cancellation_of_its_session_is_not_sent() -> None:
-    known = Known(1, Standing.ENROLLED)
+    known = EnrolmentState(1, Standing.ENROLLED)
     assert not_any_more(Template.CONFIRMED, known, session={"status": "cancelled"})
     assert not not_any_more(
-        Template.SESSION_CANCELLED, Known(2, Standing.WITHDRAWN), session={"status": "cancelled"}
+        Template.SESSION_CANCELLED, EnrolmentState(2, Standing.WITHDRAWN), session={"status": "cancelled"}
     )
 
 
 def test_an_offer_is_not_sent_after_its_end() -> None:
-    offered = Known(1, Standing.OFFERED)
+    offered = EnrolmentState(1, Standing.OFFERED)
     end = at("2025-03-17T09:30+01:00")
     hold = {"hold_until": end.isoformat()}
     assert not not_any_more(Template.SEAT_OFFERED, offered, now=end - timedelta(seconds=1), **hold)

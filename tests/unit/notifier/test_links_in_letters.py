@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.letters import KINDS, Link, Template
+from services.notifier.letters import KINDS, LetterContext, Link, Template
 from services.notifier.render import Renderer
 from shared.web.links import Expired, Purpose
 from tests.unit.notifier.builders import (
@@ -26,7 +26,9 @@ LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template
 def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
     session = a_session()
     mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
-    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, session).content)
+    message = parsed(
+        Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext(session)).content
+    )
     purpose, about, until = {
         Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
         Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
@@ -54,7 +56,10 @@ def test_without_a_key_letters_send_their_reader_to_the_portal(template: Templat
 def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
     def says(now: str) -> str:
         renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
-        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
+        return body(
+            parsed(renderer.render(a_mail(Template.CONFIRMED), LetterContext(the_mooc())).content),
+            "text/plain",
+        )
 
     assert "DÉSISTER" in says("2025-03-16T23:59+01:00")
     assert "désist" not in says("2025-03-17T00:00+01:00").lower()
@@ -67,7 +72,7 @@ def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
         session = None if template in WITHOUT_SESSION else a_session()
         message = parsed(
             Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
-            .render(mail, session, news=[some_news()])
+            .render(mail, LetterContext(session, news=[some_news()]))
             .content
         )
         if template is not Template.NEWS:
@@ -92,7 +97,9 @@ def test_without_a_key_one_unsubscribes_by_mail() -> None:
 
 def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
     mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
-    message = parsed(Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, None).content)
+    message = parsed(
+        Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext()).content
+    )
     address = f"https://parcours.example{Purpose.CONFIRM.value}/"
     (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
     token = link.removeprefix(address)

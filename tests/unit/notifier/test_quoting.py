@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.notifier.letters import Template
+from services.notifier.letters import LetterContext, Template
 from services.notifier.render import mime
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -89,7 +89,7 @@ def checked(text_of: dict[str, str]) -> None:
     """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
     session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
     mail = a_mail(Template.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
-    content = a_renderer().render(mail, session).content
+    content = a_renderer().render(mail, LetterContext(session)).content
     message = parsed(content)
 
     head = content.partition(b"\r\n\r\n")[0].decode("ascii")
@@ -178,7 +178,12 @@ def every_field(template: Template, text: str) -> EmailMessage:
     item = some_news(title=some, summary="s" + " ".join(text.split()), url=url)
     mail = a_mail(template, facts=facts, given_name=some, family_name=some)
     outgoing = a_renderer().render(
-        mail, None if template in WITHOUT_SESSION else session, [other], [item, some_news(title=some)]
+        mail,
+        LetterContext(
+            None if template in WITHOUT_SESSION else session,
+            alternatives=[other],
+            news=[item, some_news(title=some)],
+        ),
     )
     return parsed(outgoing.content)
 

@@ -8,7 +8,7 @@ from typing import Any
 import icalendar
 import pytest
 
-from services.notifier.letters import KINDS, Calendar, NewsItem, NewsKind, Template
+from services.notifier.letters import KINDS, CalendarAction, LetterContext, NewsItem, NewsKind, Template
 from services.notifier.render import THEME, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from shared.events.vocabulary import Reason
@@ -114,7 +114,7 @@ def test_letters_that_touch_the_calendar_carry_it_as_an_alternative(template: Te
     message = rendered(template)
     assert message.get_content_type() == "multipart/alternative"
     parts = [part.get_content_type() for part in message.iter_parts()]
-    method = {None: None, Calendar.INVITE: "REQUEST"}.get(KINDS[template].calendar, "CANCEL")
+    method = {None: None, CalendarAction.INVITE: "REQUEST"}.get(KINDS[template].calendar, "CANCEL")
     assert parts == ["text/plain", "text/html"] + (["text/calendar"] if method else [])
     if method:
         part = list(message.iter_parts())[-1]
@@ -155,7 +155,9 @@ def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> Non
 
 
 def test_an_unknown_session_is_refused_without_naming_one() -> None:
-    outgoing = a_renderer().render(a_mail(Template.REFUSED, facts={"reason": "unknown_session"}), None)
+    outgoing = a_renderer().render(
+        a_mail(Template.REFUSED, facts={"reason": "unknown_session"}), LetterContext()
+    )
     text = body(parsed(outgoing.content), "text/plain")
     assert text.startswith("Bonjour Zoé Durand,\n\nVotre demande d’inscription n’est pas acceptée.")
 
@@ -178,7 +180,8 @@ def test_a_mail_has_the_headers_of_an_automatic_message() -> None:
     ],
 )
 def test_a_domain_with_accents_goes_out_in_its_ascii_form(domain: str, on_the_wire: str) -> None:
-    outgoing = a_renderer().render(a_mail(Template.CONFIRMED, address=f"zoe@{domain}"), a_session())
+    mail = a_mail(Template.CONFIRMED, address=f"zoe@{domain}")
+    outgoing = a_renderer().render(mail, LetterContext(a_session()))
     assert outgoing.recipient == f"zoe@{on_the_wire}"
 
 
@@ -204,13 +207,13 @@ def test_a_domain_with_accents_goes_out_in_its_ascii_form(domain: str, on_the_wi
 )
 def test_an_address_that_smtp_cannot_say_is_not_sendable(address: str) -> None:
     with pytest.raises(UnsendableAddress):
-        a_renderer().render(a_mail(Template.CONFIRMED, address=address), a_session())
+        a_renderer().render(a_mail(Template.CONFIRMED, address=address), LetterContext(a_session()))
 
 
 def test_an_address_with_accents_goes_out_as_it_is_and_in_the_calendar_as_a_uri() -> None:
     """For a relay that offers SMTPUTF8: RFC 6532 for the header, RFC 6068 for the calendar."""
     outgoing = a_renderer().render(
-        a_mail(Template.CONFIRMED, address="zoe\u0301@mairie-évry.fr"), a_session()
+        a_mail(Template.CONFIRMED, address="zoe\u0301@mairie-évry.fr"), LetterContext(a_session())
     )
     assert outgoing.recipient == "zoé@xn--mairie-vry-h7a.fr"
     assert "<zoé@xn--mairie-vry-h7a.fr>".encode() in outgoing.content
@@ -251,7 +254,10 @@ def test_no_line_of_a_title_begins_with_its_punctuation() -> None:
 def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
     def says(now: str) -> str:
         renderer = Renderer(SENDER, now=lambda: at(now))
-        return body(parsed(renderer.render(a_mail(Template.CONFIRMED), the_mooc()).content), "text/plain")
+        return body(
+            parsed(renderer.render(a_mail(Template.CONFIRMED), LetterContext(the_mooc())).content),
+            "text/plain",
+        )
 
     assert "La formation est ouverte" in says("2025-03-17T00:00+01:00")
     assert "La formation est ouverte" not in says("2025-03-16T23:59+01:00")
@@ -271,7 +277,7 @@ def test_the_joining_instructions_of_the_mooc_say_that_it_is_open() -> None:
 def test_one_item_makes_the_subject_and_several_are_counted() -> None:
     def subject(*items: NewsItem) -> str:
         mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
-        return str(parsed(a_renderer().render(mail, None, news=items).content)["Subject"])
+        return str(parsed(a_renderer().render(mail, LetterContext(news=items)).content)["Subject"])
 
     assert subject(some_news()) == "Nouveau replay : « Replay : IA et droit »"
     assert subject(some_news(), some_news(title="Autre")) == "Deux nouveautés dans vos abonnements"
@@ -311,12 +317,14 @@ def test_called_for_is_written_to_the_minute() -> None:
 def test_an_event_is_online_only_where_it_is_known_to_be(changes: dict[str, Any], place: str) -> None:
     session = a_session(**changes, session_id=MAIL_ID)
     refused = a_mail(Template.REFUSED, facts={"reason": "session_full"})
-    letter = parsed(a_renderer().render(refused, a_session(), [session]).content)
+    letter = parsed(a_renderer().render(refused, LetterContext(a_session(), alternatives=[session])).content)
     assert f"  {place}, par" in body(letter, "text/plain")
     assert f"<br>{place}, par" in body(letter, "text/html")
     item = some_news(kind=NewsKind.SESSION, event=session)
     news = parsed(
-        a_renderer().render(a_mail(Template.NEWS, facts=FACTS[Template.NEWS]), None, news=[item]).content
+        a_renderer()
+        .render(a_mail(Template.NEWS, facts=FACTS[Template.NEWS]), LetterContext(news=[item]))
+        .content
     )
     assert f"Lieu\u00a0: {place}".lower() in body(news, "text/plain").replace(" :", "\u00a0:").lower()
 
@@ -325,7 +333,9 @@ def test_other_sessions_are_proposed_only_where_they_help() -> None:
     other = a_session(session_id=MAIL_ID, title="Une autre <b>session</b>")
 
     def proposes(template: Template, facts: dict[str, Any]) -> bool:
-        outgoing = a_renderer().render(a_mail(template, facts=facts), a_session(), [other])
+        outgoing = a_renderer().render(
+            a_mail(template, facts=facts), LetterContext(a_session(), alternatives=[other])
+        )
         message = parsed(outgoing.content)
         found = other.title in body(message, "text/plain")
         assert ("Une autre &lt;b&gt;session&lt;/b&gt;<br>" in body(message, "text/html")) is found

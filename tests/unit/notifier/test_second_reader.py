@@ -10,7 +10,7 @@ import pytest
 from dateutil.tz import tzical
 from pydantic import TypeAdapter
 
-from services.notifier.letters import KINDS, Calendar, Occasion, Template
+from services.notifier.letters import KINDS, CalendarAction, Occasion, Template
 from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
@@ -73,9 +73,9 @@ def test_dates_are_read_in_the_zone_that_the_calendar_explains(sample: Sample) -
 def occasions(sample: Sample) -> Sequence[Occasion]:
     assert sample.session is not None
     match KINDS[sample.template].calendar:
-        case Calendar.INVITE:
+        case CalendarAction.INVITE:
             return sample.session.occasions
-        case Calendar.CANCEL:
+        case CalendarAction.CANCEL:
             return [*sample.session.occasions, *sample.session.gone]
         case _:
             return ROWS.validate_python(sample.facts["modules"])
@@ -92,5 +92,5 @@ def test_what_ends_a_seat_has_its_uids_and_a_higher_sequence(sample: Sample) -> 
     ends = sample.template in (Template.WITHDRAWN, Template.SESSION_CANCELLED)
     assert (sequence > 40_000) is ends
     assert {event.status for event in events} == {
-        "CANCELLED" if KINDS[sample.template].calendar is not Calendar.INVITE else "CONFIRMED"
+        "CANCELLED" if KINDS[sample.template].calendar is not CalendarAction.INVITE else "CONFIRMED"
     }

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import Session, Template, known_as
+from services.notifier.letters import Session, Template, numbered
 from shared.events.catalogue import Module
 from tests.unit.notifier.builders import a_session, at, the_mooc
 
@@ -24,7 +24,7 @@ def after(*states: list[Module]) -> Session:
     known: Session | None = None
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
-        known = known_as(event, known)
+        known = numbered(event, known)
     assert known is not None
     return known
 
@@ -90,7 +90,7 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
     known: Session | None = None
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
-        before, known = known, known_as(event, known)
+        before, known = known, numbered(event, known)
         found = [one.number for one in known.occasions]
         assert len(set(found)) == len(found) == max(1, len(modules))
         assert not gone & set(found)

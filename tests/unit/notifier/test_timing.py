@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import KINDS, Known, Postponed, Priority, Standing, Superseded, Template
+from services.notifier.letters import (
+    KINDS,
+    EnrolmentState,
+    LetterContext,
+    Postponed,
+    Priority,
+    Standing,
+    Superseded,
+    Template,
+)
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
 
@@ -18,7 +27,7 @@ MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+0
 
 
 def due(session: Any) -> dict[Template, datetime]:
-    return {one.template: one.due_at for one in letters.plan(session)}
+    return {one.template: one.due_at for one in letters.schedule(session)}
 
 
 def test_joining_instructions_come_15_days_before_and_reminders_7_and_1() -> None:
@@ -35,13 +44,13 @@ def test_the_mooc_sends_its_joining_instructions_when_it_opens_by_day() -> None:
 
 @pytest.mark.parametrize("status", ["cancelled", "draft"])
 def test_a_session_that_does_not_take_place_calls_for_nothing(status: str) -> None:
-    assert letters.plan(a_session(status=status)) == ()
+    assert letters.schedule(a_session(status=status)) == ()
 
 
 @given(st.sampled_from(ZONES), MOMENTS)
 def test_no_letter_that_time_calls_for_is_due_in_the_night_of_its_zone(zone: str, start: datetime) -> None:
     session = a_session(timezone=zone, starts_at=start, ends_at=start + timedelta(hours=2))
-    for planned in letters.plan(session):
+    for planned in letters.schedule(session):
         local = planned.due_at.astimezone(ZoneInfo(zone))
         assert time(8) <= local.time() < time(20)
         assert local.date() == planned.moment.astimezone(ZoneInfo(zone)).date()
@@ -69,13 +78,13 @@ def test_the_night_ends_at_eight_in_the_morning(zone: str, moment: datetime) -> 
 def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
     enrolled_at: str, to_come: set[Template]
 ) -> None:
-    found = letters.letters_to_come(a_session(), at(enrolled_at), at(enrolled_at))
+    found = letters.scheduled_letters(a_session(), at(enrolled_at), at(enrolled_at))
     assert {letter.template for letter in found} == to_come
 
 
 def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
     enrolled, read = at("2025-03-01T09:30+01:00"), at("2025-04-02T10:00+02:00")
-    found = letters.letters_to_come(a_session(), enrolled, read)
+    found = letters.scheduled_letters(a_session(), enrolled, read)
     assert {letter.template for letter in found} == {Template.JOINING, Template.REMINDER_DAY}
 
 
@@ -83,8 +92,8 @@ def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
 
 
 def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | None:
-    enrolled = Known(1, Standing.ENROLLED)
-    return letters.revalidate(a_mail(template), a_session(**session), enrolled, at(now))
+    enrolled = EnrolmentState(1, Standing.ENROLLED)
+    return letters.revalidate(a_mail(template), LetterContext(a_session(**session), enrolled), at(now))
 
 
 LATER = {"starts_at": at("2025-05-22T09:30+02:00"), "ends_at": at("2025-05-22T17:00+02:00")}
@@ -135,9 +144,9 @@ def test_a_replay_is_not_told_in_the_night_of_its_session(now: str, zone: str, u
 
 def test_news_waits_for_the_morning_in_paris() -> None:
     item, news = some_news(), a_mail(Template.NEWS)
-    seen = letters.revalidate(news, None, None, at("2025-03-11T03:00+01:00"), [item])
+    seen = letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T03:00+01:00"))
     assert seen == Postponed(at("2025-03-11T08:00+01:00"))
-    assert letters.revalidate(news, None, None, at("2025-03-11T16:00+01:00"), [item]) is None
+    assert letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T16:00+01:00")) is None
 
 
 URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} - letters.SCHEDULED
@@ -146,7 +155,9 @@ URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} -
 @pytest.mark.parametrize("template", sorted(URGENT))
 def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
     facts = {"hold_until": "2025-03-17T08:30:00+00:00"}
-    seen = letters.revalidate(a_mail(template, facts=facts), a_session(), None, at("2025-03-11T03:00+01:00"))
+    seen = letters.revalidate(
+        a_mail(template, facts=facts), LetterContext(a_session()), at("2025-03-11T03:00+01:00")
+    )
     assert seen is None
 
 
@@ -167,24 +178,28 @@ def test_what_can_happen_no_more_is_not_announced(
     template: Template, facts: dict[str, Any], until: str
 ) -> None:
     def seen(now: datetime) -> Any:
-        known = Known(1, KINDS[template].says or Standing.ENROLLED)
-        return letters.revalidate(a_mail(template, facts=facts), a_session(), known, now)
+        known = EnrolmentState(1, KINDS[template].says or Standing.ENROLLED)
+        return letters.revalidate(a_mail(template, facts=facts), LetterContext(a_session(), known), now)
 
     assert seen(at(until) - timedelta(seconds=1)) is None
     assert isinstance(seen(at(until)), Superseded)
 
 
 def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
-    mooc, waits = the_mooc(), Known(1, Standing.WAITLISTED)
+    mooc, waits = the_mooc(), EnrolmentState(1, Standing.WAITLISTED)
     mail = a_mail(Template.WAITLISTED, facts={"position": 1})
-    assert letters.revalidate(mail, mooc, waits, mooc.starts_at) is None
-    assert isinstance(letters.revalidate(mail, mooc, waits, mooc.enrolment_closes_at), Superseded)
+    assert letters.revalidate(mail, LetterContext(mooc, waits), mooc.starts_at) is None
+    assert isinstance(
+        letters.revalidate(mail, LetterContext(mooc, waits), mooc.enrolment_closes_at), Superseded
+    )
 
 
 @pytest.mark.parametrize("standing", list(Standing))
 def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
     now = at("2025-03-12T10:00+01:00")
-    seen = letters.revalidate(a_mail(Template.ALREADY_ENROLLED), a_session(), Known(2, standing), now)
+    seen = letters.revalidate(
+        a_mail(Template.ALREADY_ENROLLED), LetterContext(a_session(), EnrolmentState(2, standing)), now
+    )
     has_ended = standing in (Standing.LAPSED, Standing.REFUSED, Standing.WITHDRAWN)
     assert isinstance(seen, Superseded) is has_ended
 
@@ -192,8 +207,8 @@ def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Stan
 def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
     mail = a_mail(Template.CONFIRM_SUBSCRIPTION)
     end = mail.called_for_at + letters.CONFIRM_FOR
-    assert letters.revalidate(mail, None, None, end - timedelta(seconds=1)) is None
-    assert isinstance(letters.revalidate(mail, None, None, end), Superseded)
+    assert letters.revalidate(mail, LetterContext(), end - timedelta(seconds=1)) is None
+    assert isinstance(letters.revalidate(mail, LetterContext(), end), Superseded)
 
 
 # ------------------------------------------------------------------- what changed

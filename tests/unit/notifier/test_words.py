@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.notifier.letters import NewsItem, NewsKind, Session, Template
+from services.notifier.letters import LetterContext, NewsItem, NewsKind, Session, Template
 from services.notifier.render import Renderer, Sender, preview
 from services.notifier.render.preview import show
 from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
@@ -18,7 +18,7 @@ def says_at(now: str, template: Template, session: Session | None = None, **chan
     """The text of a letter that leaves at that moment."""
     changes.setdefault("facts", FACTS.get(template, {}))
     outgoing = Renderer(SENDER, now=lambda: at(now)).render(
-        a_mail(template, **changes), session or a_session()
+        a_mail(template, **changes), LetterContext(session or a_session())
     )
     return body(parsed(outgoing.content), "text/plain").replace("\u00a0", " ")
 
@@ -197,7 +197,9 @@ def news_of(*items: NewsItem, now: str = "2025-03-10T16:00+01:00") -> str:
         Sender("CNFPT", "f@cnfpt.example", "f@cnfpt.example", "https://p.example"), now=lambda: at(now)
     )
     mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
-    return body(parsed(renderer.render(mail, None, news=items).content), "text/plain").replace("\u00a0", " ")
+    return body(parsed(renderer.render(mail, LetterContext(news=items)).content), "text/plain").replace(
+        "\u00a0", " "
+    )
 
 
 def test_an_event_has_its_date_its_place_and_when_to_enrol() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.notifier.letters import Mail, Template
+from services.notifier.letters import LetterContext, Mail, Template
 from services.notifier.render import Renderer, Sender
 from services.notifier.render.preview.samples import Sample, samples
 from shared.web.links import Links, Purpose
@@ -52,7 +52,9 @@ def show(sample: Sample) -> Shown:
         called_for_at=sample.now,
     )
     renderer = Renderer(sender, links, now=lambda: sample.now)
-    outgoing = renderer.render(mail, sample.session, sample.others, sample.news)
+    outgoing = renderer.render(
+        mail, LetterContext(sample.session, alternatives=sample.others, news=sample.news)
+    )
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
     bodies = {part.get_content_type(): _content(part) for part in message.iter_parts()}
     return Shown(

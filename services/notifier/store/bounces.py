@@ -1,39 +1,58 @@
-"""The addresses that are written to no more, known by their digests."""
+"""Mails that came back, and the addresses, as digests, that are written to no more because of it."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import delete, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
 
-from services.notifier.letters.bounces import digest_of
+from services.notifier.letters.bounces import Bounce, Suppression, digest_of
+from services.notifier.store.events import COLUMNS, bounced
+from services.notifier.tables import BounceRow, MailRow, SuppressionRow
 from shared.database import Transaction
-from shared.events.notifier import BounceKind
+from shared.events.notifier import BounceKind, EmailBounced
 
-SOFT_ONES = 3
+SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
 """So many returns within this time, whatever their reason, and an address is written to no more [choice]."""
 
 
-async def suppress(tx: Transaction, address: str, mail_id: UUID, kind: BounceKind) -> bool:
-    """Write to this address no more, because of this mail: at once when it is bad, or for the last of many.
+async def save(tx: Transaction, bounce: Bounce, raw: bytes) -> EmailBounced | None:
+    """Keep a report and mark its mail; maybe the address is written to no more.
 
-    Whether it is written to no more now.
+    Returns the event to publish; None for a report that is stored already, or that is about no mail of ours.
     """
-    return bool(
+    mail = (await tx.execute(_RETURNED, {"mail_id": bounce.mail_id})).one_or_none()
+    if mail is None:
+        return None
+    report = {"report": hashlib.sha256(raw).digest(), "address": digest_of(mail.address), "kind": bounce.kind}
+    bounced_at = await tx.scalar(
+        insert(BounceRow).values(report).on_conflict_do_nothing().returning(col(BounceRow.bounced_at))
+    )
+    if bounced_at is None:
+        return None
+    await tx.execute(
+        update(MailRow)
+        .where(col(MailRow.mail_id) == bounce.mail_id)
+        .values(bounced_at=bounced_at, bounce_status=bounce.status)
+    )
+    suppressed = bool(
         await tx.scalar(
             _SUPPRESS,
             {
-                "address": digest_of(address),
-                "kind": kind.value,
-                "mail_id": mail_id,
-                "hard": kind is BounceKind.HARD,
+                "address": report["address"],
+                "kind": bounce.kind.value,
+                "mail_id": bounce.mail_id,
+                "hard": bounce.kind is BounceKind.HARD,
                 "within": WITHIN,
-                "most": SOFT_ONES,
+                "most": SOFT_BOUNCES,
             },
         )
     )
+    return bounced(mail, bounce.kind, bounce.status, bounced_at, suppressed=suppressed)
 
 
 async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
@@ -43,16 +62,6 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
         await tx.execute(
             _SUPPRESS_BAD, {"addresses": digests, "mails": list(bad.values()), "kind": BounceKind.HARD.value}
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """An address that is written to no more, by the mail that came back."""
-
-    mail_id: UUID
-    agent_id: str | None
-    kind: BounceKind
-    since: datetime
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
@@ -65,12 +74,15 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 async def lift(tx: Transaction, address: str) -> bool:
     """Write to an address again, as if nothing had come back from it. Whether it was on the list."""
-    digest = {"address": digest_of(address)}
-    await tx.execute(text("DELETE FROM bounce WHERE address = :address"), digest)
-    lifted = await tx.execute(text("DELETE FROM suppression WHERE address = :address"), digest)
+    digest = digest_of(address)
+    await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
+    lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))
     return lifted.rowcount > 0
 
 
+_RETURNED = text(
+    f"SELECT {COLUMNS}, address FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608
+)
 _SUPPRESS = text(
     "WITH new AS (INSERT INTO suppression (address, kind, mail_id) SELECT :address, :kind, :mail_id "
     "WHERE CAST(:hard AS boolean) OR (SELECT count(*) FROM bounce WHERE address = :address "

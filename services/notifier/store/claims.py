@@ -9,15 +9,15 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from services.notifier.letters import Mail, Priority, Template
-from services.notifier.store.suppression import suppress_bad
-from services.notifier.tables import MailState
+from services.notifier.letters import Facts, LetterContext, Mail, Priority, Template
+from services.notifier.store import bounces, rate_limiter
+from services.notifier.store.context import contexts
+from services.notifier.store.events import COLUMNS, bounced, ended, outbox
+from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
 from shared.events import Event
-from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
-from shared.messaging.outbox import Outbox
+from shared.events.notifier import BounceKind
 
-outbox = Outbox("notifier")
 _TEMPLATES = [template.value for template in Template]
 
 
@@ -37,10 +37,16 @@ class Claimed:
     """A mail that this process may try to send. ``patience`` is how long it may still be tried again."""
 
     mail: Mail
+    context: LetterContext
     claim: Claim
     priority: Priority
     attempts: int
     patience: timedelta
+
+    @property
+    def domain(self) -> str:
+        """Where the mail goes."""
+        return domain_of(self.mail)
 
 
 async def claim(
@@ -51,12 +57,16 @@ async def claim(
     most: int,
     lease: timedelta,
     message_domain: str,
-) -> list[Claimed]:
+    domain_rate: float = 0,
+) -> tuple[list[Claimed], bool]:
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
 
     Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
     A letter that only a newer version knows is left to a process that has it. Two processes never get the
-    same one. The Message-ID is given here, once.
+    same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
+    (0: any number): those above it go back into the queue until their time.
+
+    Returns them with the context of their letters, and whether no more of these priorities are due.
     """
     rows = await tx.execute(
         _CLAIM,
@@ -69,7 +79,30 @@ async def claim(
             "templates": _TEMPLATES,
         },
     )
-    return [_claimed(row) for row in sorted(rows, key=lambda row: (row.priority, row.due_at))]
+    due = sorted(rows, key=lambda row: (row.priority, row.due_at))
+    is_all = len(due) < most
+    mails = {row.mail_id: mail_of(row, json.loads(row.facts)) for row in due}
+    if due and domain_rate:
+        domains = {mail_id: domain_of(mail) for mail_id, mail in mails.items()}
+        later = await rate_limiter.postpone(tx, domains, rate=domain_rate)
+        due = [row for row in due if row.mail_id not in later]
+    found = await contexts(tx, [mails[row.mail_id] for row in due]) if due else []
+    return [
+        Claimed(
+            mails[row.mail_id],
+            context,
+            claim=Claim(row.mail_id, row.claims),
+            priority=Priority(row.priority),
+            attempts=row.attempts,
+            patience=row.patience,
+        )
+        for row, context in zip(due, found, strict=True)
+    ], is_all
+
+
+def domain_of(mail: Mail) -> str:
+    """The domain that a mail goes to."""
+    return mail.address.rpartition("@")[2].lower()
 
 
 async def start_data(
@@ -98,9 +131,9 @@ class Settlement:
 
 
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
-    """Write what became of attempts, and tell of those sent or failed, in this transaction.
+    """Write what became of attempts, and publish the end of those sent or failed, in this transaction.
 
-    An address that was refused as such is written to no more, and that is told as well.
+    An address that was refused as such is written to no more, and that is published as well.
 
     A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
     One that was claimed again since, or that somebody has decided about, is not.
@@ -109,36 +142,26 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
         _SETTLE,
         {
             "owner": owner,
-            **_columns([one.claim for one in settlements]),
-            "states": [one.state.value for one in settlements],
-            "codes": [one.code for one in settlements],
-            "answers": [one.answer[:500] for one in settlements],
-            "delays": [one.delay for one in settlements],
+            **_columns([settlement.claim for settlement in settlements]),
+            "states": [settlement.state.value for settlement in settlements],
+            "codes": [settlement.code for settlement in settlements],
+            "answers": [settlement.answer[:500] for settlement in settlements],
+            "delays": [settlement.delay for settlement in settlements],
         },
     )
-    by_claim = {one.claim: one for one in settlements}
+    by_claim = {settlement.claim: settlement for settlement in settlements}
     events: list[Event | None] = []
     bad: dict[str, UUID] = {}
     for row in rows:
-        one = by_claim[Claim(row.mail_id, row.claims)]
-        if one.bad_address is not None:
+        settlement = by_claim[Claim(row.mail_id, row.claims)]
+        if settlement.bad_address is not None:
             bad[row.address] = row.mail_id
-            events.append(_refused(row, one.bad_address))
-        events.append(told_of(row, suppressed=one.suppressed or one.bad_address is not None))
-    await suppress_bad(tx, bad)
+            events.append(
+                bounced(row, BounceKind.HARD, settlement.bad_address, row.settled_at, suppressed=True)
+            )
+        events.append(ended(row, suppressed=settlement.suppressed or settlement.bad_address is not None))
+    await bounces.suppress_bad(tx, bad)
     await outbox.publish(tx, [event for event in events if event is not None])
-
-
-def _refused(row: Row[Any], status: str) -> EmailBounced:
-    """What tells of an address that the relay does not know, as a report would."""
-    return EmailBounced(
-        **about(row),
-        message_id=row.message_id,
-        kind=BounceKind.HARD,
-        status=status,
-        bounced_at=row.settled_at,
-        suppressed=True,
-    )
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
@@ -149,7 +172,7 @@ async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None =
 
 
 def _columns(claims: Sequence[Claim]) -> dict[str, Any]:
-    return {"ids": [one.mail_id for one in claims], "numbers": [one.number for one in claims]}
+    return {"ids": [claim.mail_id for claim in claims], "numbers": [claim.number for claim in claims]}
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
@@ -162,12 +185,12 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
     return len(rows) - ambiguous, ambiguous
 
 
-def mail_of(row: Row[Any]) -> Mail:
-    """The letter in a row of the queue, whose facts were read as text."""
+def mail_of(row: Row[Any] | MailRow, facts: Facts) -> Mail:
+    """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,
         template=Template(row.template),
-        facts=json.loads(row.facts),
+        facts=facts,
         message_id=row.message_id or "",
         agent_id=row.recipient,
         address=row.address,
@@ -180,50 +203,17 @@ def mail_of(row: Row[Any]) -> Mail:
     )
 
 
-def _claimed(row: Row[Any]) -> Claimed:
-    return Claimed(
-        mail_of(row),
-        claim=Claim(row.mail_id, row.claims),
-        priority=Priority(row.priority),
-        attempts=row.attempts,
-        patience=row.patience,
-    )
-
-
-def about(row: Row[Any]) -> dict[str, Any]:
-    """What every event about a mail says of it."""
-    return {
-        "mail_id": row.mail_id,
-        "agent_id": row.recipient,
-        "template": row.template,
-        "cause_id": row.event_id,
-        "session_id": row.session_id,
-        "enrolment_id": row.enrolment_id,
-    }
-
-
-def told_of(row: Row[Any], *, suppressed: bool = False) -> Event | None:
-    """The event that tells of a mail's end, if it has come to one."""
-    if row.state == MailState.SENT:
-        return EmailSent(**about(row), message_id=row.message_id, sent_at=row.settled_at)
-    if row.state == MailState.FAILED:
-        return EmailFailed(
-            **about(row), smtp_code=row.smtp_code, failed_at=row.settled_at, suppressed=suppressed
-        )
-    return None
-
-
 _CLAIM = text(
     """
     WITH due AS (
-        SELECT one.mail_id
+        SELECT next.mail_id
           FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
                SELECT mail_id FROM mail
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
                   AND template = ANY(CAST(:templates AS varchar[]))
                   AND (NOT needs_session
                        OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id))
-                ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS one
+                ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS next
          LIMIT :most)
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
@@ -241,7 +231,7 @@ _START_DATA = text(
     "AND owner = :owner AND state = 'claimed' RETURNING mail.mail_id, mail.claims"
 )
 _SETTLE = text(
-    """
+    f"""
     UPDATE mail
        SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
            attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
@@ -255,9 +245,7 @@ _SETTLE = text(
            AS end_ (mail_id, number, state, code, answer, delay)
      WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING mail.mail_id, claims, recipient, address, template,
-              coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id,
-              session_id, enrolment_id, mail.state, message_id, settled_at, smtp_code"""
+    RETURNING {COLUMNS}, claims, address, mail.state, settled_at, smtp_code"""  # noqa: S608 our own words
 )
 _RELEASE = text(
     "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "

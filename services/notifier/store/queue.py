@@ -1,4 +1,4 @@
-"""Into the queue: a row per fact, letter and recipient, however often the fact is told."""
+"""Into the queue: a row per fact, letter and recipient, however often the fact is heard."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier import tables
 from services.notifier.letters import KINDS, Letter
+from services.notifier.tables import SCHEDULED_AND_OPEN, MailRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
@@ -18,10 +18,14 @@ from shared.events.enrolment import Decision
 PATIENCE = timedelta(days=4)
 """How long after it was due a mail is tried again."""
 
+MAIL_COLUMNS = (
+    "event_id, template, recipient, address, given_name, family_name, session_id, enrolment_id, version, "
+    "facts, needs_session, priority, called_for_at"
+)
 ONCE = "ON CONFLICT (event_id, template, recipient) DO NOTHING"
 
 
-async def queue(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
+async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
     """Queue letters to the agents that the decisions are about, each once: due at once, or when they say."""
     now = [_row(received, letter) for received, letter in called_for if letter.due_at is None]
     later = [
@@ -31,7 +35,7 @@ async def queue(tx: Transaction, called_for: Sequence[tuple[Received[Decision], 
     ]
     for rows in (now, later):  # what is due at once takes its time from the database, whose clock all share
         if rows:
-            await insert_many(tx, tables.MailRow, rows, then=ONCE)
+            await insert_many(tx, MailRow, rows, then=ONCE)
 
 
 def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Addressee:
     family_name: str
 
 
-async def queue_letter(
+async def add_letter(
     tx: Transaction,
     event_id: UUID,
     letter: Letter,
@@ -91,8 +95,8 @@ async def queue_letter(
     )
 
 
-async def drop_letters_to_come(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """What time would have called for is not sent: these enrolments have ended, or begun anew."""
+async def drop_scheduled(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
+    """Do not send what time would have called for: these enrolments have ended, or begun anew."""
     if enrolment_ids:
         await tx.execute(_DROP, {"ids": sorted(enrolment_ids)})
 
@@ -107,5 +111,6 @@ _QUEUE = text(
 _DROP = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), "  # noqa: S608 our own words
     "smtp_answer = 'the enrolment has ended or begun anew' "
-    f"WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND {tables.TO_COME} AND state IN ('pending', 'retry')"
+    f"WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND {SCHEDULED_AND_OPEN} "
+    "AND state IN ('pending', 'retry')"
 )

@@ -1,0 +1,22 @@
+"""What a letter tells beside its own facts, as it is when the letter is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.notifier.letters.kinds import EnrolmentState
+from services.notifier.letters.news import NewsItem
+from services.notifier.letters.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class LetterContext:
+    """A letter's session, its reader's enrolment, other sessions to propose, the news that is left to tell.
+
+    ``suppressed``: mails came back from the address, and it is written to no more.
+    """
+
+    session: Session | None = None
+    enrolment: EnrolmentState | None = None
+    alternatives: Sequence[Session] = ()
+    news: Sequence[NewsItem] = ()
+    suppressed: bool = False

@@ -1,0 +1,31 @@
+"""Letters to many, slice by slice."""
+
+from datetime import datetime
+
+from services.notifier import letters
+from services.notifier.letters import TEMPLATE_OF, FanOutTask
+from services.notifier.store import fan_outs, sessions
+from shared.database import Transaction
+
+
+async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
+    """Put the next slice of the oldest fan-out into the queue; how many agents it was, None if none is left.
+
+    Two processes never work on the same fan-out at once.
+    """
+    fan_out = await fan_outs.lock_oldest(tx)
+    if fan_out is None:
+        return None
+    task = FanOutTask(fan_out.task)
+    ids = await fan_outs.next_ids(tx, fan_out, most=most)
+    if ids and task is FanOutTask.NEWS:
+        await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)
+    elif ids and task is FanOutTask.SCHEDULE:
+        (session,) = (await sessions.find(tx, [fan_out.subject_id])).values()
+        await fan_outs.schedule(tx, fan_out, letters.schedule(session), ids)
+    elif ids:
+        # Whoever enrolled after a change was told the session as it is; a replay is for everyone.
+        only_before = task is not FanOutTask.REPLAY
+        await fan_outs.queue_letters(tx, fan_out, TEMPLATE_OF[task], ids, only_before=only_before)
+    await fan_outs.advance(tx, fan_out, ids, done=len(ids) < most)
+    return len(ids)

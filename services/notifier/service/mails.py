@@ -1,0 +1,101 @@
+"""For people: what was sent to whom, once more on purpose, and the end of a mail that may have left."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4, uuid5
+
+from services.notifier.letters import LetterContext, Mail
+from services.notifier.store import claims, mails
+from services.notifier.store.context import contexts
+from services.notifier.store.events import outbox
+from services.notifier.tables import MailAuditRow, MailRow, MailState
+from shared.database import Transaction
+
+ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
+"""The states after which a letter may be sent once more."""
+
+SENT_AGAIN_AS = "sent again as"
+SENT_AGAIN_AFTER = "sent again on purpose, after"
+RESOLVED_AS_SENT = "resolved as sent"
+RESENT = "resent"
+
+
+async def find(
+    tx: Transaction,
+    *,
+    agent_id: str | None = None,
+    state: MailState | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 100,
+) -> list[MailRow]:
+    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before."""
+    return await mails.find(tx, agent_id=agent_id, state=state, before=before, limit=limit)
+
+
+async def counts(tx: Transaction) -> dict[MailState, int]:
+    """How many mails are in each state, states without any included."""
+    return await mails.counts(tx)
+
+
+@dataclass(frozen=True, slots=True)
+class MailDetails:
+    """A mail, what was decided about it, and what its letter would be written from now.
+
+    ``context`` is None where nothing is known yet of the session that it is about.
+    """
+
+    row: MailRow
+    audit_log: list[MailAuditRow]
+    letter: Mail
+    context: LetterContext | None
+
+
+async def show(tx: Transaction, mail_id: UUID) -> MailDetails | None:
+    """One mail, whole; None where there is none of this id."""
+    row = await mails.get(tx, mail_id)
+    if row is None:
+        return None
+    letter = claims.mail_of(row, row.facts)
+    (context,) = await contexts(tx, [letter])
+    waits = row.needs_session and context.session is None
+    return MailDetails(row, await mails.audit_log(tx, mail_id), letter, None if waits else context)
+
+
+async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
+    """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
+
+    Whatever became of the first one, it stays as it is. What is not so any more is not sent again either: the
+    new mail is superseded when its turn comes. ``after`` is how many decisions whoever asks had seen: asked
+    twice from one page, it is sent once. Returns its id, None where there is no such mail or where it is
+    still on its way.
+    """
+    key = uuid4() if after is None else uuid5(mail_id, f"after {after} decisions")
+    new = await mails.copy(tx, mail_id, key, states=ENDED)
+    if new is None:
+        return await mails.with_key(tx, key)
+    await mails.add_to_audit_log(
+        tx, actor, {mail_id: f"{SENT_AGAIN_AS} {new}", new: f"{SENT_AGAIN_AFTER} {mail_id}"}
+    )
+    return new
+
+
+async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> MailState | None:
+    """Take an operator's word about an ambiguous or failed mail: it arrived, or it is to be sent again.
+
+    Returns the state before, None where there is no such mail; only ambiguous and failed ones change. The
+    same Message-ID stays, so a recipient who gets it twice may see it once.
+    """
+    before = await mails.lock(tx, mail_id)
+    if before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent):
+        if sent:
+            event = await mails.mark_as_sent(tx, mail_id)
+            await outbox.publish(tx, [event])
+        else:
+            await mails.requeue(tx, mail_id)
+        await mails.add_to_audit_log(tx, actor, {mail_id: RESOLVED_AS_SENT if sent else RESENT})
+    return before
+
+
+async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:
+    """Send every mail again that failed with this code, by an operator's word. Returns how many it is."""
+    return await mails.requeue_failed(tx, code, actor=actor, action=RESENT)

@@ -1,0 +1,54 @@
+"""Replays and resources that have opened: announced to who was enrolled, and to who follows such things."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from services.notifier import letters
+from services.notifier.letters import FanOut, FanOutTask, Letter, NewsItem
+from services.notifier.store import fan_outs, news, replays, sessions
+from shared.database import Transaction
+from shared.events.catalogue import ReplayPublished, ResourcePublished
+from shared.events.cloudevents import Received
+
+Resource = Received[ReplayPublished | ResourcePublished]
+
+
+async def announce(tx: Transaction, received: Sequence[Resource], now: datetime) -> None:
+    """Write to everyone enrolled in a session whose recording is open, and to who follows such things.
+
+    A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
+    corrects what is still to be sent.
+    """
+    called_for = letters_about(received)
+    await sessions.lock(
+        tx, {replay.event.session_id for replay, _ in called_for if replay.event.session_id}, exclusive=True
+    )
+    saved = await replays.save(tx, called_for)
+    await fan_outs.begin(tx, [replay.announcement for replay in saved if replay.is_new])
+    await replays.correct(tx, [replay.announcement for replay in saved if not replay.is_new])
+    for resource in received:
+        item = letters.news_of(resource.event)
+        if letters.is_fresh(item, now):
+            await publish(tx, resource.id, item, called_for_at=resource.received_at)
+        else:  # a community that opened long ago may still be followed
+            await news.save(tx, resource.id, item)
+
+
+async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
+    """Write to all who follow it, once; a later version corrects what is still to be sent."""
+    if await news.save(tx, event_id, item):
+        await fan_outs.begin(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
+
+
+def letters_about(received: Sequence[Resource]) -> list[tuple[Received[ReplayPublished], Letter]]:
+    """The replays of sessions among these resources, each with the letter to who was enrolled."""
+    published = [
+        cast("Received[ReplayPublished]", resource)
+        for resource in received
+        if isinstance(resource.event, ReplayPublished)
+    ]
+    return [
+        (replay, letter) for replay in published if (letter := letters.letter_about(replay.event)) is not None
+    ]

@@ -1,0 +1,74 @@
+"""What is known from the catalogue alone: written again from its topics, and compared with them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.notifier import letters
+from services.notifier.letters import FanOut, FanOutTask
+from services.notifier.service.news import Resource, letters_about
+from services.notifier.store import fan_outs, news, replays, sessions
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.cloudevents import Received
+from shared.messaging.projections import Compared
+
+
+async def restore(
+    tx: Transaction,
+    states: Sequence[Received[SessionState]],
+    resources: Sequence[Resource],
+    now: datetime,
+) -> None:
+    """Keep the sessions, replays and news again, and write to nobody: letters about them were sent.
+
+    Who enrolled while a session was not known had no letters to come; they are scheduled now.
+    """
+    ids = {state.event.session_id for state in states}
+    await sessions.lock(tx, ids, exclusive=True)
+    before = await sessions.find(tx, ids)
+    await sessions.save(
+        tx, [letters.numbered(state.event, before.get(state.event.session_id)) for state in states]
+    )
+    unknown = [state for state in states if state.event.session_id not in before]
+    for state in unknown:
+        item = letters.news_of_session(state.event, now)
+        if item is not None:
+            await news.save(tx, state.id, item)
+    await replays.save(tx, letters_about(resources))
+    for resource in resources:
+        await news.save(tx, resource.id, letters.news_of(resource.event))
+    await fan_outs.begin(
+        tx,
+        [
+            FanOut(state.id, FanOutTask.SCHEDULE, state.event.session_id, {"first": False}, state.received_at)
+            for state in unknown
+            if letters.change_of(None, letters.numbered(state.event, None), now).reschedule
+        ],
+    )
+
+
+async def compare(
+    tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Resource]
+) -> list[Compared]:
+    """Compare sessions by their newest state, replays by the session recorded: the rest is of the first.
+
+    News is no projection: it is what subscribers were written to about, and when.
+    """
+    published = {str(state.event.session_id): state.event.model_dump(mode="json") for state in states}
+    recorded = {
+        str(replay.event.resource_id): {"version": 0, "session_id": replay.event.session_id}
+        for replay, _ in letters_about(resources)
+    }
+    return [
+        Compared(
+            "session", published, {str(row.session_id): row.state for row in await sessions.all_rows(tx)}
+        ),
+        Compared(
+            "replay",
+            recorded,
+            {
+                str(row.resource_id): {"version": 0, "session_id": row.session_id}
+                for row in await replays.all_rows(tx)
+            },
+        ),
+    ]

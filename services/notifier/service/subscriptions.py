@@ -1,0 +1,134 @@
+"""Who wants news of what, and the double opt-in of those whom no portal vouches for.
+
+Writes are rare and take turns under one lock: a person may come by agent and by address at once.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from services.notifier.letters import Interest, InterestKind, Letter, Template
+from services.notifier.store import news, queue, subscriptions
+from services.notifier.store.queue import Addressee
+from shared.database import Transaction
+from shared.events.portal import SubscriptionChanged
+
+MOST_REQUESTS = 3
+"""Letters that one address can be made to get in a day by typing it into our page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Somebody who follows something: interests as they are stored."""
+
+    subscriber_id: UUID
+    interests: frozenset[str]
+
+
+async def change(tx: Transaction, changed: SubscriptionChanged) -> None:
+    """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
+    named = [
+        str(Interest(kind, value))
+        for kind, value in (
+            (InterestKind.THEME, changed.theme),
+            (InterestKind.DELEGATION, changed.delegation),
+            (InterestKind.COMMUNITY, changed.community),
+        )
+        if value is not None
+    ]
+    await subscriptions.lock(tx)
+    if changed.subscribed:
+        if named:
+            name = changed.given_name or "", changed.family_name or ""
+            subscriber_id = await _merge(tx, changed.agent_id, changed.email, name)
+            await subscriptions.add(tx, subscriber_id, named)
+        return
+    found = await subscriptions.find_by_agent(tx, changed.agent_id, changed.email)
+    if found is not None:
+        await subscriptions.remove(tx, found, named or None)
+        await _forget_if_nothing_is_left(tx, found)
+
+
+async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
+    """What somebody follows; None for who follows nothing."""
+    interests = await subscriptions.interests(tx, subscriber_id)
+    return Subscriber(subscriber_id, interests) if interests else None
+
+
+async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscriber | None:
+    """Let a subscriber follow exactly these. None when nothing is left, or they followed nothing."""
+    await subscriptions.lock(tx)
+    subscriber_id = await subscriptions.merged_into(tx, subscriber_id) or subscriber_id
+    if await find(tx, subscriber_id) is None:
+        return None
+    await subscriptions.remove(tx, subscriber_id, None)
+    await subscriptions.add(tx, subscriber_id, sorted(interests))
+    await _forget_if_nothing_is_left(tx, subscriber_id)
+    return await find(tx, subscriber_id)
+
+
+async def communities(tx: Transaction) -> dict[str, str]:
+    """The communities that one may follow: the interest of each, as it is stored, and its title."""
+    return await news.communities(tx)
+
+
+async def request(tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str]) -> bool:
+    """Write to the address, to ask whether its owner wants this. Whether a letter goes out.
+
+    ``titles`` are those of the interests, as the letter names them. An address that was asked often enough
+    today is left alone, whoever types it.
+    """
+    await subscriptions.lock(tx)
+    if await subscriptions.requests_today(tx, address) >= MOST_REQUESTS:
+        return False
+    request_id = uuid4()
+    await subscriptions.add_request(tx, request_id, address, interests)
+    letter = Letter(
+        Template.CONFIRM_SUBSCRIPTION,
+        {"request": str(request_id), "interests": list(interests), "titles": list(titles)},
+        needs_session=False,
+    )
+    await queue.add_letter(tx, request_id, letter, Addressee(f"abonnement-{request_id}", address, "", ""))
+    return True
+
+
+async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
+    """The interests of a request, None when it is not known (any more)."""
+    row = await subscriptions.find_request(tx, request_id)
+    return frozenset(row.interests) if row is not None else None
+
+
+async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
+    """Begin what the owner of the address wants. None when it is not known (any more), or has ended since.
+
+    Twice is once: what was confirmed before adds nothing, or a link would undo what its reader ended later.
+    """
+    await subscriptions.lock(tx)
+    address_and_interests = await subscriptions.confirm_request(tx, request_id)
+    if address_and_interests is None:
+        found = await subscriptions.confirmed_by(tx, request_id)
+        return None if found is None else await find(tx, found)
+    address, interests = address_and_interests
+    subscriber_id = await _merge(tx, None, address, ("", ""))
+    await subscriptions.add(tx, subscriber_id, interests)
+    return await find(tx, subscriber_id)
+
+
+async def _merge(tx: Transaction, agent_id: str | None, address: str, name: tuple[str, str]) -> UUID:
+    """The one subscriber of this agent, or of this address; who was known by address alone becomes the agent.
+
+    Links in letters to the one that is no more lead to the other. Several agents may have one address.
+    """
+    found = await subscriptions.find_all(tx, agent_id, address)
+    subscriber_id = found[0] if found else uuid4()
+    for other in found[1:] if agent_id is not None else ():
+        await subscriptions.merge(tx, other, subscriber_id)
+    await subscriptions.save(tx, subscriber_id, agent_id, address, name)
+    return subscriber_id
+
+
+async def _forget_if_nothing_is_left(tx: Transaction, subscriber_id: UUID) -> None:
+    """Who follows nothing is not kept, and gets nothing that was still on its way."""
+    if await find(tx, subscriber_id) is None:
+        await subscriptions.drop_news(tx, subscriber_id)
+        await subscriptions.forget(tx, subscriber_id)

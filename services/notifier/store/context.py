@@ -1,0 +1,86 @@
+"""The context of letters: what they tell beside their own facts, as it is now."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifier.letters import (
+    EnrolmentState,
+    LetterContext,
+    Mail,
+    NewsItem,
+    NewsKind,
+    Standing,
+    Template,
+    is_worth_telling,
+    items_of,
+    suggests_others,
+)
+from services.notifier.letters.bounces import digest_of
+from services.notifier.store import news, sessions, subscriptions
+from shared import clock
+from shared.database import Transaction
+
+
+async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext]:
+    """The context of each of these letters, in their order."""
+    session_of = await sessions.find(tx, {mail.session_id for mail in mails if mail.session_id is not None})
+    readers = await tx.execute(
+        _READERS,
+        {
+            "enrolments": [mail.enrolment_id for mail in mails],
+            "addresses": [digest_of(mail.address) for mail in mails],
+        },
+    )
+    refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
+    alternatives = await sessions.open_alternatives(tx, refused) if refused else {}
+    news_of = await _news_left(tx, [mail for mail in mails if mail.template is Template.NEWS])
+    return [
+        LetterContext(
+            session_of.get(mail.session_id) if mail.session_id is not None else None,
+            EnrolmentState(reader.version, Standing(reader.standing))
+            if reader.standing is not None
+            else None,
+            alternatives.get(mail.session_id, ()) if mail.session_id is not None else (),
+            news_of.get(mail.mail_id, ()),
+            reader.suppressed,
+        )
+        for mail, reader in zip(mails, readers, strict=True)
+    ]
+
+
+async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[NewsItem]]:
+    """What each of these letters of news still has to tell its reader, in the order in which it came."""
+    if not mails:
+        return {}
+    items = await news.find(tx, {item_id for mail in mails for item_id in items_of(mail)})
+    announced = await sessions.find(
+        tx, {item.item_id for item in items.values() if item.kind is NewsKind.SESSION}
+    )
+    subscriber_of = {mail.mail_id: UUID(str(mail.facts["subscriber"])) for mail in mails}
+    followed = await subscriptions.followed(tx, set(subscriber_of.values()))
+    now = clock.now()
+    return {
+        mail.mail_id: [
+            replace(items[item_id], event=announced.get(item_id))
+            for item_id in items_of(mail)
+            if item_id in items
+            and is_worth_telling(
+                items[item_id], followed.get(subscriber_of[mail.mail_id], ()), announced.get(item_id), now
+            )
+        ]
+        for mail in mails
+    }
+
+
+_READERS = text(
+    """
+    SELECT version, standing, suppression.address IS NOT NULL AS suppressed
+      FROM unnest(CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
+           WITH ORDINALITY AS mail (enrolment_id, address, place)
+           LEFT JOIN enrolment USING (enrolment_id)
+           LEFT JOIN suppression ON suppression.address = mail.address
+     ORDER BY place"""
+)

@@ -1,0 +1,51 @@
+"""Where agents stand in sessions, by the newest decision about each."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifier.letters import EnrolmentState, Standing
+from services.notifier.tables import EnrolmentRow
+from shared.database import Transaction, insert_many
+from shared.events.cloudevents import Received
+from shared.events.enrolment import Decision
+
+
+async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, EnrolmentState]:
+    """The state of these enrolments, those that are known, locked until the end of the transaction."""
+    rows = await tx.execute(_LOCK, {"ids": list(ids)})
+    return {row.enrolment_id: EnrolmentState(row.version, Standing(row.standing)) for row in rows}
+
+
+async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], Standing]]) -> None:
+    """Keep where these agents stand now, by which decision; older versions change nothing."""
+    if changed:
+        await insert_many(
+            tx,
+            EnrolmentRow,
+            [
+                {
+                    "enrolment_id": enrolment_id,
+                    "version": received.event.version,
+                    "session_id": received.event.session_id,
+                    "standing": standing.value,
+                    "agent_id": received.event.agent.agent_id,
+                    "address": received.event.agent.email,
+                    "given_name": received.event.agent.given_name,
+                    "family_name": received.event.agent.family_name,
+                    "since": received.received_at,
+                }
+                for enrolment_id, (received, standing) in sorted(changed.items())
+            ],
+            then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
+            "standing = excluded.standing, address = excluded.address, given_name = excluded.given_name, "
+            "family_name = excluded.family_name, since = excluded.since "
+            "WHERE enrolment.version < excluded.version",
+        )
+
+
+_LOCK = text(
+    "SELECT enrolment_id, version, standing FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) "
+    "ORDER BY enrolment_id FOR UPDATE"
+)

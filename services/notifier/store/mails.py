@@ -1,0 +1,149 @@
+"""For people: what was sent to whom, and the end of a mail of which nobody knows whether it left."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, text, tuple_
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from services.notifier.store.events import COLUMNS, sent
+from services.notifier.tables import MailAuditRow, MailRow, MailState
+from shared.database import Transaction, insert_many
+from shared.events import Event
+
+
+async def find(
+    tx: Transaction,
+    *,
+    agent_id: str | None = None,
+    state: MailState | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 100,
+) -> list[MailRow]:
+    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before."""
+    return list(await tx.scalars(listing(agent_id, state, before, limit)))
+
+
+def listing(
+    agent_id: str | None, state: MailState | None, before: tuple[datetime, UUID] | None, limit: int
+) -> SelectOfScalar[MailRow]:
+    """The query of :func:`find`."""
+    query = select(MailRow)
+    if agent_id is not None:
+        query = query.where(col(MailRow.recipient) == agent_id)
+    if state is not None:
+        query = query.where(col(MailRow.state) == state.value)
+    place = tuple_(col(MailRow.created_at), col(MailRow.mail_id))
+    if before is not None:
+        query = query.where(place < tuple_(*before))
+    return query.order_by(col(MailRow.created_at).desc(), col(MailRow.mail_id).desc()).limit(limit)
+
+
+async def get(tx: Transaction, mail_id: UUID) -> MailRow | None:
+    """One mail, None where there is none of this id."""
+    return await tx.get(MailRow, mail_id)
+
+
+async def waits_for_its_session(tx: Transaction, mail_id: UUID) -> bool:
+    """Whether a letter cannot be written yet, because nothing is known of its session."""
+    return bool(await tx.scalar(_WAITS, {"mail_id": mail_id}))
+
+
+async def audit_log(tx: Transaction, mail_id: UUID) -> list[MailAuditRow]:
+    """What was decided about a mail, in order."""
+    found = select(MailAuditRow).where(col(MailAuditRow.mail_id) == mail_id).order_by(col(MailAuditRow.id))
+    return list(await tx.scalars(found))
+
+
+async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, str]) -> None:
+    """Keep what somebody decided about each of these mails."""
+    await insert_many(
+        tx,
+        MailAuditRow,
+        [{"mail_id": mail_id, "actor": actor, "action": action} for mail_id, action in actions.items()],
+    )
+
+
+async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[MailState]) -> UUID | None:
+    """Queue the same letter under another key, if the mail is in one of ``states``; once for each key."""
+    new: UUID | None = await tx.scalar(
+        _COPY, {"mail_id": mail_id, "key": key, "states": [state.value for state in states]}
+    )
+    return new
+
+
+async def with_key(tx: Transaction, key: UUID) -> UUID | None:
+    """The mail that a fact called for, where it called for one."""
+    found: UUID | None = await tx.scalar(select(MailRow.mail_id).where(col(MailRow.event_id) == key))
+    return found
+
+
+async def lock(tx: Transaction, mail_id: UUID) -> MailState | None:
+    """The state of a mail, which stays as it is until the end of the transaction."""
+    state = await tx.scalar(select(MailRow.state).where(col(MailRow.mail_id) == mail_id).with_for_update())
+    return None if state is None else MailState(state)
+
+
+async def mark_as_sent(tx: Transaction, mail_id: UUID) -> Event:
+    """A mail has arrived. Returns the event to publish."""
+    return sent((await tx.execute(_MARK_AS_SENT, {"mail_id": mail_id})).one())
+
+
+async def requeue(tx: Transaction, mail_id: UUID) -> None:
+    """Send a mail again, under the same Message-ID."""
+    await tx.execute(_REQUEUE, {"mail_id": mail_id})
+
+
+async def requeue_failed(tx: Transaction, code: int, *, actor: str, action: str) -> int:
+    """Send every mail again that failed with this code, each with its line in the audit log; how many."""
+    return (await tx.execute(_REQUEUE_FAILED, {"code": code, "actor": actor, "action": action})).rowcount
+
+
+async def counts(tx: Transaction) -> dict[MailState, int]:
+    """How many mails are in each state, states without any included."""
+    rows = await tx.execute(select(MailRow.state, func.count().label("mails")).group_by(col(MailRow.state)))
+    found: dict[str, int] = {row.state: row.mails for row in rows}
+    return {state: found.get(state.value, 0) for state in MailState}
+
+
+async def measure(tx: Transaction) -> tuple[int, float, int]:
+    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous."""
+    row = (await tx.execute(_OPEN)).one()
+    return int(row.due), float(row.age), int(row.ambiguous)
+
+
+_OPEN = text(
+    "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "
+    "coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
+    "AND due_at <= now())), 0) AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
+    "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
+)
+_WAITS = text(
+    "SELECT needs_session AND NOT EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id) "
+    "FROM mail WHERE mail_id = :mail_id"
+)
+_COPY = text(
+    "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "
+    "enrolment_id, version, facts, needs_session, priority, called_for_at) "
+    "SELECT :key, template, recipient, address, given_name, family_name, session_id, "
+    "enrolment_id, version, "
+    "facts || jsonb_build_object('cause_id', coalesce(facts ->> 'cause_id', event_id::text)), "
+    "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
+    "AND state = ANY(CAST(:states AS varchar[])) "
+    "ON CONFLICT (event_id, template, recipient) DO NOTHING RETURNING mail_id"
+)
+_MARK_AS_SENT = text(
+    "UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id "  # noqa: S608 our own words
+    f"RETURNING {COLUMNS}, settled_at"
+)
+_AGAIN = (
+    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "
+    "give_up_at = now() + interval '4 days'"
+)
+_REQUEUE = text(f"{_AGAIN} WHERE mail_id = :mail_id")
+_REQUEUE_FAILED = text(
+    f"WITH again AS ({_AGAIN} WHERE state = 'failed' AND smtp_code = :code RETURNING mail_id) "  # noqa: S608
+    "INSERT INTO mail_audit (mail_id, actor, action) SELECT mail_id, :actor, :action FROM again"
+)

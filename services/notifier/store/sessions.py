@@ -1,0 +1,97 @@
+"""Sessions as their newest event described them."""
+
+import functools
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import select
+
+from services.notifier.letters import Session
+from services.notifier.tables import SessionRow
+from shared.database import Transaction, insert_many
+
+
+async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:
+    """Handle the enrolments of a session and the facts about it one after the other.
+
+    Of two transactions at once, which do not see each other, neither would write to who enrolled just then.
+    Enrolments take the lock shared, a fact about the session takes it exclusively.
+    """
+    await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED, {"ids": sorted(ids)})
+
+
+async def save(tx: Transaction, sessions: Iterable[Session]) -> None:
+    """Keep the newest of each session; an older version than the stored one changes nothing."""
+    newest = {
+        session.session_id: session for session in sorted(sessions, key=lambda session: session.version)
+    }
+    if newest:
+        await insert_many(
+            tx,
+            SessionRow,
+            [
+                {"session_id": session_id, "version": session.version, "state": session.model_dump_json()}
+                for session_id, session in sorted(newest.items())
+            ],
+            then="ON CONFLICT (session_id) DO UPDATE SET version = excluded.version, state = excluded.state "
+            "WHERE session.version < excluded.version",
+        )
+
+
+async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+    """The newest state of these sessions, those that are known."""
+    rows = await tx.execute(_SESSIONS, {"ids": list(ids)}) if ids else ()
+    return {row.session_id: _session(row.state) for row in rows}
+
+
+async def all_rows(tx: Transaction) -> list[SessionRow]:
+    """Every session that is stored."""
+    return list(await tx.scalars(select(SessionRow)))
+
+
+@functools.lru_cache(maxsize=256)
+def _session(state: str) -> Session:
+    """A session from its JSON; many letters tell of the same few."""
+    return Session.model_validate_json(state)
+
+
+async def open_alternatives(
+    tx: Transaction, ids: Collection[UUID], *, most: int = 3
+) -> dict[UUID, list[Session]]:
+    """For each of these sessions, others of its offer that are open to enrolment now.
+
+    Those of the same organiser first, then the next to begin; never one that is for some only, which would
+    tell one authority of another's training. Whether they have seats left is not known here.
+    """
+    found: dict[UUID, list[Session]] = {}
+    for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
+        found.setdefault(row.instead_of, []).append(_session(row.state))
+    return found
+
+
+_LOCK = (
+    "FROM (SELECT DISTINCT hashtextextended(id::text, 7) AS key "
+    "FROM unnest(CAST(:ids AS uuid[])) AS id ORDER BY 1)"
+)
+_LOCK_EXCLUSIVE = text(f"SELECT pg_advisory_xact_lock(key) {_LOCK} AS keys")
+_LOCK_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(key) {_LOCK} AS keys")
+
+_SESSIONS = text(
+    "SELECT session_id, state::text AS state FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))"
+)
+_ALTERNATIVES = text(
+    """
+    SELECT wanted.session_id AS instead_of, other.state::text AS state
+      FROM session AS wanted CROSS JOIN LATERAL (
+           SELECT state FROM session
+            WHERE session_id <> wanted.session_id AND state ->> 'offer_id' = wanted.state ->> 'offer_id'
+              AND state ->> 'status' = 'published' AND (state ->> 'enrolment_opens_at')::timestamptz <= now()
+              AND (state ->> 'enrolment_closes_at')::timestamptz > now()
+              AND state ->> 'format' <> 'bespoke' AND coalesce((state ->> 'capacity')::int, 1) > 0
+              AND jsonb_path_match(state, 'exists($.audience.*[*])') IS NOT TRUE
+            ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
+                     (state ->> 'starts_at')::timestamptz, session_id
+            LIMIT :most) AS other
+     WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))"""
+)
