@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events.vocabulary import Contact
 from tests.support.catalogue import load
+from tests.support.lacking import program
 from tests.support.serving import serving
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
@@ -47,15 +46,11 @@ DEMAND = BespokeRequest(
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium. Where it is missing its tests are skipped; never in CI.
+    """Debian's Chromium.
 
     For this package alone: while Playwright runs, no other event loop does in this thread.
     """
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium must run in CI: install Debian's chromium")
-        pytest.skip("NOT TESTED in a browser: chromium is not installed")
+    found = program("chromium", "chromium-browser", "google-chrome", package="chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser

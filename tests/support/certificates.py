@@ -1,11 +1,10 @@
 """A throw-away certificate authority, and servers that it vouches for."""
 
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
 
-from tests.support.lacking import lacking
+from tests.support.lacking import program
 
 _NEW = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
 
@@ -37,7 +36,4 @@ class Authority:
 
 
 def _openssl(*arguments: str) -> None:
-    program = shutil.which("openssl")
-    if program is None:
-        lacking("openssl")
-    subprocess.run([program, *arguments], check=True, capture_output=True)
+    subprocess.run([program("openssl", package="openssl"), *arguments], check=True, capture_output=True)

@@ -109,7 +109,7 @@ class ServiceProcess:
         self.name = name
         self.port = free_port()
         self.log = log
-        self._environment = {**_inherited(), **environment, f"{name.upper()}_PORT": str(self.port)}
+        self._environment = {**inherited(), **environment, f"{name.upper()}_PORT": str(self.port)}
         self._process: Forked | None = None
 
     @property
@@ -166,7 +166,7 @@ def run_cli(
     with TemporaryDirectory(prefix="parcours-test-command-") as folder:
         files = tuple(str(Path(folder) / stream) for stream in ("given", "output", "errors"))
         Path(files[0]).write_bytes(given)
-        process = Forked(_main, name, arguments, {**_inherited(), **environment}, files)
+        process = Forked(_main, name, arguments, {**inherited(), **environment}, files)
         try:
             code = process.wait(seconds)
         finally:
@@ -175,7 +175,7 @@ def run_cli(
     return subprocess.CompletedProcess([name, *arguments], code, output, errors)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Our environment without settings of a stack that may be running beside the tests."""
     ours = ("KAFKA_", "SMTP_", "CATALOGUE_", "ENROLMENT_", "NOTIFIER_", "API_TOKENS_FILE")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -1,12 +1,12 @@
-"""Servers shared by the tests of the local stack."""
+"""Servers shared by the tests of the local stack, which stop and kill them."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from local.kafka import KafkaBroker, missing_tools
+from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
+from tests.support.lacking import need_kafka
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,6 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def apache_kafka() -> Iterator[KafkaBroker]:
-    if (problem := missing_tools()) is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(problem)
-        pytest.skip(problem)
+    need_kafka()
     with KafkaBroker.temporary() as broker:
         yield broker

@@ -1,6 +1,11 @@
-"""Promises of `run`: everything is up and told, what dies comes back, what is stopped leaves nothing."""
+"""Promises of `run`: everything is up and told, what dies comes back, what is stopped leaves nothing.
+
+Whole stacks stand in this file alone, so that one follows the other: each wants the standard ports.
+"""
 
 import contextlib
+import email
+import email.policy
 import fcntl
 import json
 import os
@@ -8,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +26,14 @@ import pytest
 
 from local import unprivileged
 from local.failures import LocalStackError
+from local.kafka import missing_tools
 from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
-from local.servers import KAFKA_PORT, MAILBOX_PORT, SMTP_PORT
 from local.services import STANDARD_PORTS
 from local.stack import Stack, StackOptions
+from tests.support.builders import an_agent, enrolment_request
+from tests.support.lacking import need_kafka, program
+from tests.support.processes import inherited
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -62,20 +71,13 @@ def taken(port: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with contextlib.ExitStack() as ports:
-        for port in (*STANDARD_PORTS.values(), KAFKA_PORT, SMTP_PORT, MAILBOX_PORT):
-            ports.enter_context(taken(port))  # all: a stack of the tests beside these may look for its own
+    with taken(STANDARD_PORTS["notifier"]):
         yield from run(tmp_path_factory)
 
 
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("stack") / "local"
     output = directory.with_name("output")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("KAFKA_", "SMTP_")) and not name.endswith("_DATABASE_URL")
-    }
     with output.open("wb") as file:
         process = subprocess.Popen(
             [
@@ -87,11 +89,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 str(directory),
                 "--scale",
                 "enrolment=2",
+                "--broker",
+                "embedded" if missing_tools() else "kafka",  # the demonstration runs on the embedded one
             ],
             cwd=PROJECT,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=inherited(),
         )
     stack = Running(process, directory, output)
     try:
@@ -167,6 +171,87 @@ def test_a_second_stack_in_the_same_folder_is_refused(running: Running) -> None:
     assert get(f"{running.description()['catalogue_url']}/health/ready").is_success, "the first is untouched"
 
 
+def kcat(running: Running, *arguments: str, value: bytes = b"") -> str:
+    done = subprocess.run(
+        [program("kcat", package="kcat"), "-b", running.description()["kafka"], *arguments],
+        input=value,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def produce(running: Running, key: str, value: dict[str, Any], *headers: str) -> None:
+    """One record; kcat takes a line for a record, so the JSON has none in it."""
+    options = [option for header in headers for option in ("-H", header)]
+    kcat(running, "-P", "-t", "portal.enrolments", "-k", key, *options, value=json.dumps(value).encode())
+
+
+def decisions_about(running: Running, agent_id: str) -> list[dict[str, Any]]:
+    lines = kcat(
+        running,
+        "-C",
+        "-t",
+        "enrolment.decisions",
+        "-e",
+        "-q",
+        "-f",
+        r'{"key":"%k","headers":"%h","data":%s}\n',
+    ).splitlines()
+    return [decision for decision in map(json.loads, lines) if decision["key"] == agent_id]
+
+
+def mails_to(running: Running, address: str) -> list[email.message.EmailMessage]:
+    folder = Path(str(running.description()["mailbox_dir"]))
+    mails = [
+        email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        for file in sorted(folder.glob("*.eml"))
+    ]
+    return [mail for mail in mails if str(mail["To"]).find(address) >= 0]
+
+
+def a_mooc(running: Running) -> str:
+    answer = get(f"{running.description()['catalogue_url']}/api/v1/sessions?format=mooc")
+    return str(answer.raise_for_status().json()["items"][0]["session_id"])
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mode: str) -> None:
+    """kcat, a program by others: our headers and JSON are not only read by our own code."""
+    need_kafka()
+    session_id, request_id = a_mooc(running), str(uuid.uuid4())
+    agent = an_agent(f"kcat-{uuid.uuid4()}", email=f"{request_id}@ville-exemple.fr")
+    attributes = {
+        "specversion": "1.0",
+        "id": request_id,
+        "type": "fr.cnfpt.portal.EnrolmentRequested.v1",
+        "source": "/portals/kcat",
+    }
+    data = enrolment_request(session_id, agent)
+    if mode == "binary":
+        headers = [f"ce_{name}={value}" for name, value in attributes.items()]
+        produce(running, session_id, data, *headers, "content-type=application/json")
+    else:
+        document = {**attributes, "datacontenttype": "application/json", "data": data}
+        produce(running, session_id, document, "content-type=application/cloudevents+json")
+
+    wait_until(lambda: len(mails_to(running, agent.email)) > 0, seconds=30, what="a mail")
+
+    [decision] = decisions_about(running, agent.agent_id)
+    assert "ce_type=fr.cnfpt.enrolment.AgentEnrolled.v1" in decision["headers"]
+    assert decision["data"]["request_id"] == request_id
+    assert decision["data"]["agent"] == agent.model_dump(mode="json")
+    answer = get(f"{running.description()['enrolment_url']}/api/v1/requests/{request_id}").json()
+    assert (answer["state"], answer["outcome"]) == ("answered", "enrolled")
+    [mail] = mails_to(running, agent.email)
+    text = mail.get_body(("plain",))
+    assert text is not None
+    assert "Bonjour Zoé Durand," in text.get_content()
+
+
 @pytest.mark.parametrize("part", ["enrolment", "mailbox", "postgres"])
 def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part: str) -> None:
     before = running.description()
@@ -205,3 +290,49 @@ def test_a_part_that_cannot_start_stops_the_others_and_says_why(tmp_path: Path) 
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the folder was not let go
     unprivileged.remove_data(tmp_path / "postgres")
+
+
+# --------------------------------------------------------------------------------- the demonstration, whole
+
+STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
+FIGURES = {
+    "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
+    "withdrawals", "approvals", "offers_answered", "reserved_seats_released", "mails_expected",
+    "mails_received", "mails_superseded", "lost", "duplicated", "overbooked", "parked", "seconds",
+}  # fmt: skip
+REASONS = {
+    "already_enrolled", "approval_denied", "deadline_passed", "group_does_not_fit", "not_eligible",
+    "not_open_yet", "not_selected", "session_cancelled", "session_full", "unknown_session",
+}  # fmt: skip
+
+
+def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -> None:
+    played = subprocess.run(
+        [sys.executable, "-m", "local", "demo", "--directory", str(tmp_path / "local")],
+        cwd=PROJECT,
+        env=inherited(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert played.returncode == 0, played.stdout + played.stderr
+
+    figures = json.loads((tmp_path / "local" / "demo.json").read_text())
+    assert figures.keys() == FIGURES
+    assert figures["requests"] == figures["answers"] >= 2_000
+    assert figures["mails_received"] == figures["mails_expected"]
+    assert figures["mails_received"] + figures["mails_superseded"] > figures["requests"]
+    assert (figures["lost"], figures["duplicated"], figures["overbooked"]) == (0, 0, 0)
+    assert figures["refused"].keys() == REASONS
+    assert figures["parked"] > 10
+
+    assert figures["demands"] == sum(figures["refused"].values()) + sum(figures[name] for name in STANDING)
+    offers = figures["offers"]
+    assert offers["made"] == sum(offers.values()) - offers["made"]
+    assert min(offers["accepted"], offers["declined"], offers["lapsed"]) > 0
+    assert figures["selection"] == {"enrolled": 5, "waitlisted": 3, "refused": 4}
+    assert figures["refused"]["group_does_not_fit"] == 5
+    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (3, 2, 3)
+    assert figures["reserved_seats_released"] == 2
+    assert figures["pending"] > 0
+    assert not (tmp_path / "local" / "stack.json").exists()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -24,7 +23,7 @@ from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier, queue_many
-from tests.support.lacking import lacking
+from tests.support.lacking import program
 from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
@@ -149,15 +148,13 @@ def all_of(folder: Path) -> str:
 
 async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Path) -> None:
     """Postfix's own sink, which keeps what it took: every mail, once."""
-    program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        lacking("smtp-sink (Debian's postfix)")
+    smtp_sink = program("smtp-sink", package="postfix")
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 60)
     port = free_port()
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     sink = await asyncio.create_subprocess_exec(
-        program, *user, "-R", str(kept_mails), "-d", "%M.", f"127.0.0.1:{port}", "64"
+        smtp_sink, *user, "-R", str(kept_mails), "-d", "%M.", f"127.0.0.1:{port}", "64"
     )
     try:
         while True:
