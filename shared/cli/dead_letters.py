@@ -147,8 +147,8 @@ def _line(letter: DeadLetter) -> str:
     record = letter.record
     place = f"{record.topic}/{record.partition}@{record.offset}"
     parked_at = f"{letter.parked_at:%Y-%m-%d %H:%M:%S}Z"
-    said = (_on_one_line(letter.event_type or "?"), _on_one_line(letter.error))
-    return "\t".join([str(letter.id), parked_at, place, *said])
+    what, why = _on_one_line(letter.event_type or "?"), _on_one_line(letter.error)
+    return "\t".join([str(letter.id), parked_at, place, what, why])
 
 
 def _page(letter: DeadLetter) -> str:
@@ -170,4 +170,6 @@ def _printable(value: bytes | None) -> str:
 
 def _on_one_line(text: str) -> str:
     """What a sender wrote, unable to move the cursor of the operator's terminal or to fake a line."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )

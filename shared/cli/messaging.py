@@ -22,8 +22,10 @@ def topics_commands(definition: Definition) -> typer.Typer:
     @app.command("create", help="Create what is missing; change nothing that exists.")
     def create(replication_factor: Annotated[int, typer.Option(min=1)] = 1) -> None:
         settings = load(definition.settings)
-        for outcome in asyncio.run(topics.create(settings, replication_factor=replication_factor)):
-            typer.echo(f"{outcome.topic.value}: {'created' if outcome.created else 'exists'}")
+        for topic, created in asyncio.run(
+            topics.create(settings, replication_factor=replication_factor)
+        ).items():
+            typer.echo(f"{topic.value}: {'created' if created else 'exists'}")
 
     return app
 

@@ -40,19 +40,19 @@ async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
         return
     rows = [
         {
-            "topic": one.record.topic,
-            "partition": one.record.partition,
-            "offset": one.record.offset,
-            "digest": _digest(one.record),
-            "key": one.record.key,
-            "value": one.record.value,
-            "headers": _headers_to_json(one.record),
-            "received_at": one.record.received_at,
-            "event_type": _storable(one.event_type),
-            "error": _storable(one.error),
-            "traceback": _storable(one.traceback),
+            "topic": letter.record.topic,
+            "partition": letter.record.partition,
+            "offset": letter.record.offset,
+            "digest": _digest(letter.record),
+            "key": letter.record.key,
+            "value": letter.record.value,
+            "headers": _headers_to_json(letter.record),
+            "received_at": letter.record.received_at,
+            "event_type": _storable(letter.event_type),
+            "error": _storable(letter.error),
+            "traceback": _storable(letter.traceback),
         }
-        for one in parked
+        for letter in parked
     ]
     await insert_many(tx, tables.dead_letter, rows, then="ON CONFLICT DO NOTHING")
 
@@ -66,52 +66,30 @@ async def find(
     limit: int,
 ) -> list[DeadLetter]:
     """Dead letters in the order of their partitions; all of them where no filter is given."""
-    result = await tx.execute(
-        text(
-            "SELECT * FROM dead_letter WHERE (CAST(:any_id AS boolean) OR id = ANY(CAST(:ids AS bigint[]))) "
-            "AND (CAST(:topic AS text) IS NULL OR topic = :topic) "
-            "AND (CAST(:state AS text) IS NULL OR state = :state) "
-            'ORDER BY topic, partition, "offset", id LIMIT :limit'
-        ),
-        {"any_id": not ids, "ids": list(ids), "topic": topic, "state": state, "limit": limit},
-    )
-    return [_from_row(row) for row in result]
+    given = {"any_id": not ids, "ids": list(ids), "topic": topic, "state": state, "limit": limit}
+    return [_from_row(row) for row in await tx.execute(_FIND, given)]
 
 
 async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
     """The dead letter if it is still parked, kept from everybody else until the transaction ends."""
-    result = await tx.execute(
-        text("SELECT * FROM dead_letter WHERE id = :id AND state = 'parked' FOR UPDATE"),
-        {"id": dead_letter_id},
-    )
-    row = result.one_or_none()
+    row = (await tx.execute(_LOCK, {"id": dead_letter_id})).one_or_none()
     return _from_row(row) if row is not None else None
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
     """End a dead letter as ``redriven`` or ``discarded``, with an audit line."""
-    await tx.execute(
-        text("UPDATE dead_letter SET state = :state WHERE id = :id"), {"id": dead_letter_id, "state": state}
-    )
+    await tx.execute(_SETTLE, {"id": dead_letter_id, "state": state})
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
 
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
     """Leave a line about who did what."""
-    await tx.execute(
-        text(
-            "INSERT INTO dead_letter_audit (dead_letter_id, actor, action, note) "
-            "VALUES (:id, :actor, :action, :note)"
-        ),
-        {"id": dead_letter_id, "actor": actor, "action": action, "note": note},
-    )
+    await tx.execute(_AUDIT, {"id": dead_letter_id, "actor": actor, "action": action, "note": note})
 
 
 async def count_parked(tx: Transaction) -> int:
     """How many wait for a decision."""
-    return int(
-        (await tx.execute(text("SELECT count(*) FROM dead_letter WHERE state = 'parked'"))).scalar_one()
-    )
+    return int((await tx.execute(_COUNT_PARKED)).scalar_one())
 
 
 def _digest(record: Record) -> bytes:
@@ -158,3 +136,17 @@ def _from_row(row: Row[Any]) -> DeadLetter:
         parked_at=row.parked_at,
         state=row.state,
     )
+
+
+_FIND = text(
+    "SELECT * FROM dead_letter WHERE (CAST(:any_id AS boolean) OR id = ANY(CAST(:ids AS bigint[]))) "
+    "AND (CAST(:topic AS text) IS NULL OR topic = :topic) "
+    "AND (CAST(:state AS text) IS NULL OR state = :state) "
+    'ORDER BY topic, partition, "offset", id LIMIT :limit'
+)
+_LOCK = text("SELECT * FROM dead_letter WHERE id = :id AND state = 'parked' FOR UPDATE")
+_SETTLE = text("UPDATE dead_letter SET state = :state WHERE id = :id")
+_AUDIT = text(
+    "INSERT INTO dead_letter_audit (dead_letter_id, actor, action, note) VALUES (:id, :actor, :action, :note)"
+)
+_COUNT_PARKED = text("SELECT count(*) FROM dead_letter WHERE state = 'parked'")

@@ -1,4 +1,4 @@
-"""What compacted topics still say: from their beginning to where they end now, read by nobody's group."""
+"""What compacted topics hold, from their beginning to where they end now; read without a consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -24,10 +24,9 @@ class HistoryCut(Exception):
 async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncIterator[list[Delivery]]:
     """All that these topics held at the start, and what came with it, in the order of each partition.
 
-    Everything that is found is handed on, behind the end too: the embedded broker takes the first record of
-    the last batch for the end. It is read long after it was told: an event counts as received when it was
-    published. Raises ``KafkaError``, and :class:`HistoryCut` when the broker has nothing more to say before
-    the end.
+    What stands behind the end is given too: the embedded broker takes the first record of the last batch for
+    the end. An event counts as received when it was published, since it is read long after that. Raises
+    ``KafkaError``, and :class:`HistoryCut` when the broker gives nothing more before the end.
     """
     header_names.tolerate()
     consumer = AIOKafkaConsumer(
@@ -46,18 +45,18 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         loop = asyncio.get_running_loop()
-        heard_at = loop.time()
+        progress_at = loop.time()
         # By position, not by the last record: the end may be the marker of a transaction.
-        while behind := [one for one in partitions if await consumer.position(one) < ends[one]]:
+        while behind := [place for place in partitions if await consumer.position(place) < ends[place]]:
             found = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
             if found:
-                heard_at = loop.time()
+                progress_at = loop.time()
                 yield [
                     read_record(record_of(raw, datetime.fromtimestamp(raw.timestamp / 1000, UTC)))
                     for records in found.values()
                     for raw in records
                 ]
-            elif loop.time() - heard_at > PATIENCE_SECONDS:
+            elif loop.time() - progress_at > PATIENCE_SECONDS:
                 topic, number = behind[0].topic, behind[0].partition
                 raise HistoryCut(f"{topic}/{number} could not be read to its end. Run the command again.")
     finally:

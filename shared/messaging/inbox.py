@@ -27,31 +27,29 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     if not received:
         return []
     # In one order everywhere: two processes with the same events then never wait for each other in a circle.
-    rows = [{"event_id": one.id, "topic": one.topic} for one in sorted(received, key=lambda one: one.id.int)]
+    by_id = sorted(received, key=lambda event: event.id.int)
+    rows = [{"event_id": event.id, "topic": event.topic} for event in by_id]
     result = await insert_many(
         tx, tables.inbox, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
     )
     fresh = set(result.scalars())
     first = []
-    for one in received:
-        if one.id in fresh:
-            fresh.discard(one.id)
-            first.append(one)
+    for event in received:
+        if event.id in fresh:
+            fresh.discard(event.id)
+            first.append(event)
     return first
 
 
 async def seen(tx: Transaction, event_ids: Sequence[UUID]) -> set[UUID]:
     """Those of these events that have had their effect within :data:`KEPT`."""
-    result = await tx.execute(
-        text("SELECT event_id FROM inbox WHERE event_id = ANY(CAST(:ids AS uuid[]))"),
-        {"ids": list(event_ids)},
-    )
-    return set(result.scalars())
+    return set(await tx.scalars(_SEEN, {"ids": list(event_ids)}))
 
 
 async def purge(tx: Transaction) -> int:
     """Forget what is older than :data:`KEPT`. Returns how many rows went."""
-    result = await tx.execute(
-        text("DELETE FROM inbox WHERE seen_at < now() - CAST(:kept AS interval)"), {"kept": KEPT}
-    )
-    return result.rowcount
+    return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
+
+
+_SEEN = text("SELECT event_id FROM inbox WHERE event_id = ANY(CAST(:ids AS uuid[]))")
+_PURGE = text("DELETE FROM inbox WHERE seen_at < now() - CAST(:kept AS interval)")

@@ -17,18 +17,17 @@ from shared.events import Event
 from shared.messaging import tables
 
 BUCKETS = 8
-"""Parts of the outbox that can be relayed at once; a key is always in the same one."""
+"""Parts of the outbox that can be relayed at once; a key is always in the same out."""
 
 KEPT = timedelta(days=7)
 """How long sent rows stay, to refill a broker that lost its disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Caused:
-    """An event to publish and the trace it belongs to.
+class OutboxEvent:
+    """An event to publish, and what its envelope says beside it.
 
-    ``source`` says who speaks where that is not the service itself, ``event_id`` is given where somebody has
-    been told it already.
+    ``source`` is given where another than the service speaks, ``event_id`` where somebody knows it already.
     """
 
     event: Event
@@ -43,26 +42,26 @@ class Outbox:
     def __init__(self, service: str) -> None:
         self.source = f"/services/{service}"
 
-    async def publish(self, tx: Transaction, events: Sequence[Event | Caused]) -> list[UUID]:
+    async def publish(self, tx: Transaction, events: Sequence[Event | OutboxEvent]) -> list[UUID]:
         """Store ``events`` to be published in this order per key, if and only if ``tx`` commits.
 
         Returns their ids.
         """
         if not events:
             return []
-        caused = [one if isinstance(one, Caused) else Caused(one) for one in events]
-        keys = [one.event.key for one in caused]
-        ids = [one.event_id or uuid4() for one in caused]
-        foreign = any(one.source is not None for one in caused)
+        outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
+        keys = [out.event.key for out in outgoing]
+        ids = [out.event_id or uuid4() for out in outgoing]
+        foreign = any(out.source is not None for out in outgoing)
         columns: dict[str, Any] = {
             "bucket": [zlib.crc32(key.encode()) % BUCKETS for key in keys],
-            "topic": [one.event.TOPIC.value for one in caused],
+            "topic": [out.event.TOPIC.value for out in outgoing],
             "key": keys,
             "event_id": ids,
-            "type": [one.event.TYPE for one in caused],
-            "source": [one.source or self.source for one in caused] if foreign else self.source,
-            "traceparent": once([one.traceparent for one in caused]),
-            "data": [one.event.model_dump_json() for one in caused],
+            "type": [out.event.TYPE for out in outgoing],
+            "source": [out.source or self.source for out in outgoing] if foreign else self.source,
+            "traceparent": once([out.traceparent for out in outgoing]),
+            "data": [out.event.model_dump_json() for out in outgoing],
         }
         await insert_columns(tx, tables.outbox, columns)
         return ids
@@ -73,29 +72,23 @@ async def replay(tx: Transaction, since: datetime) -> int:
 
     Their ids stay, so consumers drop what they know.
     """
-    result = await tx.execute(
-        text("UPDATE outbox SET sent_at = NULL WHERE created_at >= :since AND sent_at IS NOT NULL"),
-        {"since": since},
-    )
-    return result.rowcount
+    return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
 
 async def unsent(tx: Transaction) -> tuple[int, float]:
     """How many events wait to be published, and for how many seconds the oldest has."""
-    result = await tx.execute(
-        text(
-            "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) "
-            "FROM outbox WHERE sent_at IS NULL"
-        )
-    )
-    count, age = result.one()
+    count, age = (await tx.execute(_UNSENT)).one()
     return int(count), float(age)
 
 
 async def purge(tx: Transaction) -> int:
     """Delete what was sent and is older than :data:`KEPT`. Returns how many rows went."""
-    result = await tx.execute(
-        text("DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval)"),
-        {"kept": KEPT},
-    )
-    return result.rowcount
+    return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
+
+
+_REPLAY = text("UPDATE outbox SET sent_at = NULL WHERE created_at >= :since AND sent_at IS NOT NULL")
+_UNSENT = text(
+    "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox "
+    "WHERE sent_at IS NULL"
+)
+_PURGE = text("DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval)")

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -17,16 +16,8 @@ class TopicsDiffer(Exception):
     """A topic exists with another number of partitions; the message says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was done about one topic."""
-
-    topic: Topic
-    created: bool
-
-
-async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> list[Outcome]:
-    """Create what is missing, with the settings of the contract.
+async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> dict[Topic, bool]:
+    """Create what is missing, with the settings of the contract. Returns which topics were.
 
     Raises ``KafkaError`` when the broker cannot be used and :class:`TopicsDiffer` when a topic is not as
     agreed. Existing topics are never altered.
@@ -34,15 +25,15 @@ async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> lis
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
     await admin.start()
     try:
-        outcomes = [await _create_one(admin, topic, replication_factor) for topic in Topic]
+        created = {topic: await _create(admin, topic, replication_factor) for topic in Topic}
         # Only now: some brokers create a topic, with settings of their own, when asked about it.
         await _check_partitions(admin)
     finally:
         await admin.close()
-    return outcomes
+    return created
 
 
-async def _create_one(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: int) -> Outcome:
+async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: int) -> bool:
     agreed = TOPICS[topic]
     response = await admin.create_topics(
         [
@@ -56,10 +47,10 @@ async def _create_one(admin: AIOKafkaAdminClient, topic: Topic, replication_fact
     )
     code, message = response.topic_errors[0][1:3]
     if code == TopicAlreadyExistsError.errno:
-        return Outcome(topic, created=False)
+        return False
     if code:
         raise for_code(code)(f"{topic} could not be created: {message}")
-    return Outcome(topic, created=True)
+    return True
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient) -> None:

@@ -7,7 +7,7 @@ from services.enrolment.store import idempotency_keys
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
-from shared.messaging.outbox import Caused
+from shared.messaging.outbox import OutboxEvent
 
 
 async def accept(
@@ -23,7 +23,7 @@ async def accept(
     if earlier is not None:
         return earlier.request_id if earlier.digest == digest else None
     source = f"/portals/{quote(portal, safe='')}"
-    await OUTBOX.publish(tx, [Caused(event, traceparent, source=source, event_id=request_id)])
+    await OUTBOX.publish(tx, [OutboxEvent(event, traceparent, source=source, event_id=request_id)])
     return request_id
 
 

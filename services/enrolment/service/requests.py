@@ -19,7 +19,7 @@ from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction
 from shared.events.vocabulary import Reason
-from shared.messaging.outbox import Caused
+from shared.messaging.outbox import OutboxEvent
 
 
 async def answer(
@@ -77,7 +77,8 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
     await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
     await OUTBOX.publish(
-        tx, [Caused(refusal_event(enrolment, enrolment.request_id), trace) for enrolment, trace in refused]
+        tx,
+        [OutboxEvent(refusal_event(enrolment, enrolment.request_id), trace) for enrolment, trace in refused],
     )
 
 

@@ -34,7 +34,7 @@ from services.enrolment.tables import SessionRow
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import LATEST, ApprovalPolicy, Status
-from shared.messaging.outbox import Caused
+from shared.messaging.outbox import OutboxEvent
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _EVERYBODY_WHO_WAITS = 2**31
@@ -276,7 +276,7 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await attendance.save(tx, recorded, now)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
-    decisions = [Caused(decision, trace) for roster in rosters for decision, trace in roster.decisions]
+    decisions = [OutboxEvent(decision, trace) for roster in rosters for decision, trace in roster.decisions]
     await OUTBOX.publish(tx, [*decisions, *occupancies])
 
 

@@ -21,7 +21,7 @@ from shared.events.cloudevents import JSON
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging import outbox, relay, topics
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.outbox import BUCKETS, Caused, Outbox
+from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
 from shared.messaging.relay import Relay
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging import relay_that_hangs
@@ -40,7 +40,7 @@ def news(session_id: uuid.UUID, version: int = 1) -> SessionOccupancyChanged:
     )
 
 
-async def write(database: Database, *events: SessionOccupancyChanged | Caused) -> list[uuid.UUID]:
+async def write(database: Database, *events: SessionOccupancyChanged | OutboxEvent) -> list[uuid.UUID]:
     async with database.transaction() as tx:
         return await ours.publish(tx, events)
 
@@ -113,7 +113,7 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
     broker: Broker, database: Database
 ) -> None:
     plain, traced = uuid.uuid4(), uuid.uuid4()
-    ids = await write(database, news(plain), Caused(news(traced), TRACE))
+    ids = await write(database, news(plain), OutboxEvent(news(traced), TRACE))
     async with database.quiet_transaction() as tx:
         rows = await tx.execute(text("SELECT event_id, created_at FROM outbox"))
         created = {row.event_id: row.created_at for row in rows}
