@@ -18,11 +18,11 @@ def api_tokens_file(directory: Path) -> Path:
 
     The clear token is in `demo-token`. Tokens that somebody added to the file stay.
     """
-    token = _kept(directory / "demo-token")
+    demo_token = _kept(directory / "demo-token")
     path = directory / "api-tokens.json"
-    digest = hashlib.sha256(token.encode()).hexdigest()
+    digest = hashlib.sha256(demo_token.encode()).hexdigest()
     tokens = json.loads(path.read_text()) if path.exists() else []
-    if not any(known["sha256"] == digest for known in tokens):
+    if not any(token["sha256"] == digest for token in tokens):
         tokens.append({"name": "demo", "sha256": digest, "role": "admin", "delegation": None})
         write_privately(path, json.dumps(tokens, indent=2) + "\n")
     return path

@@ -1,6 +1,6 @@
 """The three services as processes: their environment, their commands, their restarts.
 
-They are started exactly as for real, `python -m services.<name> serve`, and told everything by their
+They are started exactly as for real, `python -m services.<name> serve`, and given everything by their
 environment; nothing of them is imported.
 """
 

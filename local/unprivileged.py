@@ -71,7 +71,7 @@ def can(account: Account | None, test: str, path: Path) -> bool:
     """Say whether `account` passes `test -<test> path` (x, r, …): asked as that user, so that ACLs count."""
     if account is None:
         return True
-    asked = subprocess.run(
+    tested = subprocess.run(
         ["/bin/sh", "-c", 'test "$1" "$2"', "sh", f"-{test}", str(path)],
         user=account.uid,
         group=account.gid,
@@ -79,7 +79,7 @@ def can(account: Account | None, test: str, path: Path) -> bool:
         cwd="/",
         check=False,
     )
-    return asked.returncode == 0
+    return tested.returncode == 0
 
 
 def data_directory(directory: Path, account: Account | None) -> Path:

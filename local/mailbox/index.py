@@ -74,13 +74,13 @@ class MailIndex:
         self._entries += [_entry(*waiting) for waiting in batch]
         return len(self._unread)
 
-    def find(self, words: str = "") -> Sequence[Entry]:
+    def find(self, query: str = "") -> Sequence[Entry]:
         """Return the mails whose recipient, sender or subject hold every word, newest first.
 
         Accents and case do not count.
         """
         self.read_some(len(self._unread))
-        wanted = fold(words).split()
+        wanted = fold(query).split()
         return [entry for entry in reversed(self._entries) if all(word in entry.folded for word in wanted)]
 
     def read(self, name: str) -> bytes | None:

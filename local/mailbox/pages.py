@@ -65,19 +65,19 @@ class _Pages:
         self._templates = _Templates()
 
     async def mails(self, request: Request) -> Response:
-        words = request.query_params.get("q", "").strip()[:200]
-        matching = self._index.find(words)
+        query = request.query_params.get("q", "").strip()[:200]
+        matching = self._index.find(query)
         last = max(1, ceil(len(matching) / PAGE_SIZE))
         page = min(max(1, _whole(request.query_params.get("page", "1"))), last)
         return self._templates.page(
             "mails.html",
             entries=matching[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
-            words=words,
+            query=query,
             total=len(matching),
             page=page,
             last=last,
             first_shown=(page - 1) * PAGE_SIZE + 1,
-            link=lambda number: "/?" + urlencode(({"q": words} if words else {}) | {"page": number}),
+            link=lambda number: "/?" + urlencode(({"q": query} if query else {}) | {"page": number}),
         )
 
     async def mail(self, request: Request) -> Response:

@@ -76,7 +76,7 @@ def header_fields(head: bytes) -> list[tuple[str, str]]:
         elif ":" in text:
             name, _, value = text.partition(":")
             fields.append((name.strip(), value.strip()))
-    return [(name, _words(value)) for name, value in fields]
+    return [(name, _header_text(value)) for name, value in fields]
 
 
 def _as_text(octets: bytes) -> str:
@@ -86,7 +86,7 @@ def _as_text(octets: bytes) -> str:
         return octets.decode("latin-1")
 
 
-def _words(value: str) -> str:
+def _header_text(value: str) -> str:
     if "=?" not in value:
         return value
     try:
@@ -117,7 +117,7 @@ def _file_name(part: Message) -> str:
         name = part.get_filename() or ""
     except (ValueError, LookupError, TypeError, email.errors.MessageError):
         name = ""
-    return _UNSAFE_IN_A_FILE_NAME.sub("_", _words(name)).strip("._ ")[:120]
+    return _UNSAFE_IN_A_FILE_NAME.sub("_", _header_text(name)).strip("._ ")[:120]
 
 
 def _default_name(media_type: str, number: int) -> str:

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import platform
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -21,7 +22,7 @@ from local.kafka import missing_tools
 from shared.process import tune_gc
 from tests.benchmarks import decisions, in_checkout, mails
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
-from tests.benchmarks.servers import Checkout, Servers, sink_program
+from tests.benchmarks.servers import Checkout, NotMeasured, Servers, sink_program
 
 PARTS = ("decisions", "mails", "latency", "pages", "stack")
 Measurement = Callable[[], dict[str, float]]
@@ -131,4 +132,7 @@ def _write(target: Path, arguments: argparse.Namespace, figures: Figures) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NotMeasured as problem:
+        sys.exit(str(problem))

@@ -145,7 +145,7 @@ async def _decide(
     tickets: list[int] = []
     for request_id, request in requests:
         session = sessions[request.session_id]
-        facts: dict[str, Any] = {
+        common: dict[str, Any] = {
             "enrolment_id": uuid4(),
             "version": 1,
             "request_id": request_id,
@@ -154,10 +154,10 @@ async def _decide(
         }
         if session["enrolled"] < session["capacity"]:
             session["enrolled"] += 1
-            decisions.append(AgentEnrolled(**facts))
+            decisions.append(AgentEnrolled(**common))
         else:
             session["waiting"] += 1
-            decisions.append(AgentWaitlisted(**facts, position=session["waiting"]))
+            decisions.append(AgentWaitlisted(**common, position=session["waiting"]))
         tickets.append(session["enrolled"] + session["waiting"])
     occupancies = [
         SessionOccupancyChanged(

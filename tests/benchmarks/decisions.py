@@ -125,12 +125,12 @@ def _scheduled(session: SessionState) -> Message:
 
 def _requests(sessions: Sequence[SessionState], number: int) -> list[Message]:
     approval = {"approved_by": "Anne Conseil", "approved_at": datetime.now(UTC).isoformat()}
-    turns = itertools.islice(itertools.cycle(str(session.session_id) for session in sessions), number)
+    session_ids = itertools.islice(itertools.cycle(str(session.session_id) for session in sessions), number)
     return [
         (
             session_id,
             headers(EnrolmentRequested.TYPE),
             as_json(enrolment_request(session_id, approval=approval)),
         )
-        for session_id in turns
+        for session_id in session_ids
     ]

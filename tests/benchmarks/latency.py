@@ -2,7 +2,7 @@
 
 The clock starts before the portal hands the request to its producer, so what is measured is longer than what
 is promised, which begins at the broker; it stops when the relay has the final dot. Requests come at 200 a
-second for ten seconds; then again while a change is told to 100,000 who are enrolled.
+second for ten seconds; then again while 100,000 who are enrolled are written to about a change.
 """
 
 import asyncio
@@ -11,12 +11,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-import asyncpg
+from sqlalchemy import Integer, String, func, insert, literal, select
+from sqlalchemy import cast as cast_to
 
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
@@ -25,7 +27,9 @@ from services.enrolment import app as enrolment
 from services.enrolment import tables as enrolment_tables
 from services.notifier import app as notifier
 from services.notifier import tables as notifier_tables
+from services.notifier.tables import EnrolmentRow
 from shared import migrations
+from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
@@ -78,7 +82,7 @@ def _service(name: str, url: str, kafka: str, logs: Path, **environment: str) ->
 
 
 class Requests:
-    """Asks for seats at a steady rate, and knows when each letter arrived."""
+    """Requests seats at a steady rate, and measures when each letter arrives."""
 
     def __init__(self, portal: Portal, relay: "StampingRelay") -> None:
         self._portal = portal
@@ -87,29 +91,29 @@ class Requests:
 
     async def measure(self, notifier_url: str) -> dict[str, float]:
         for session in self._sessions:
-            await self._tell(session, SessionScheduled.TYPE)
-        await self._ask("warm", seconds=2)
-        alone = await self._ask("alone", seconds=SECONDS)
+            await self._publish(session, SessionScheduled.TYPE)
+        await self._request("warm", seconds=2)
+        alone = await self._request("alone", seconds=SECONDS)
         crowded = open_now()
-        await self._tell(crowded, SessionScheduled.TYPE)
+        await self._publish(crowded, SessionScheduled.TYPE)
         await _enrol_many(notifier_url, crowded.session_id)
         moved = crowded.model_copy(update={"version": 2, "venue": "Rennes, 3 rue du Test"})
-        told = self._relay.taken
-        await self._tell(moved, SessionChanged.TYPE)
-        beside = await self._ask("beside", seconds=SECONDS)
-        told = self._relay.taken - told - RATE * SECONDS
-        if not 0 < told < ENROLLED:
-            raise RuntimeError(f"{told} mails of the fan-out left beside the requests: nothing is proved")
+        before = self._relay.taken
+        await self._publish(moved, SessionChanged.TYPE)
+        beside = await self._request("beside", seconds=SECONDS)
+        fanned_out = self._relay.taken - before - RATE * SECONDS
+        if not 0 < fanned_out < ENROLLED:
+            raise RuntimeError(f"{fanned_out} mails of the fan-out left beside the requests")
         return {
             **_figures("confirmation", alone),
             **_figures("confirmation_beside_a_fan_out", beside),
-            "fan_out_mails_per_second_meanwhile": told / SECONDS,
+            "fan_out_mails_per_second_meanwhile": fanned_out / SECONDS,
             "load_average": os.getloadavg()[0],
         }
 
-    async def _ask(self, run: str, *, seconds: int) -> list[float]:
+    async def _request(self, run: str, *, seconds: int) -> list[float]:
         """How long each request took, in milliseconds, until its letter arrived."""
-        asked: dict[str, float] = {}
+        sent_at: dict[str, float] = {}
         begun = time.monotonic()
         for number in range(RATE * seconds):
             await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
@@ -120,32 +124,39 @@ class Requests:
                 headers(EnrolmentRequested.TYPE),
                 as_json(enrolment_request(session_id, agent)),
             )
-            asked[agent.email] = time.monotonic()
+            sent_at[agent.email] = time.monotonic()
             await self._portal.send_soon(Topic.PORTAL_ENROLMENTS, record)
         async with asyncio.timeout(60):
-            while not asked.keys() <= self._relay.arrived.keys():  # noqa: ASYNC110 the relay has no event for it
+            while not sent_at.keys() <= self._relay.arrived.keys():  # noqa: ASYNC110 the relay has no event for it
                 await asyncio.sleep(0.1)
-        return [(self._relay.arrived[address] - at) * 1_000 for address, at in asked.items()]
+        return [(self._relay.arrived[address] - at) * 1_000 for address, at in sent_at.items()]
 
-    async def _tell(self, session: SessionState, event_type: str) -> None:
+    async def _publish(self, session: SessionState, event_type: str) -> None:
         value = session.model_dump_json().encode()
         record = (str(session.session_id), headers(event_type, source="/services/catalogue"), value)
         await self._portal.send(Topic.CATALOGUE_SESSIONS, [record])
 
 
 async def _enrol_many(notifier_url: str, session_id: UUID) -> None:
-    """As if their decisions had been told long ago."""
-    database = await asyncpg.connect(notifier_url.replace("+asyncpg", ""))
+    """As if their decisions had been taken in long ago."""
+    number = func.generate_series(1, ENROLLED, type_=Integer).column_valued("n")
+    digits = cast_to(number, String)
+    row = EnrolmentRow
+    columns: dict[Any, Any] = {
+        row.enrolment_id: func.gen_random_uuid(),
+        row.version: literal(1),
+        row.session_id: literal(session_id),
+        row.standing: literal("enrolled"),
+        row.agent_id: literal("F-") + digits,
+        row.address: literal("f") + digits + "@ville-" + cast_to(number % DOMAINS, String) + ".example",
+        row.given_name: literal("Zoé"),
+        row.family_name: literal("Durand"),
+        row.since: func.now() - timedelta(days=1),
+    }
+    database = Database(notifier_url, application_name="bench")
     try:
-        await database.execute(
-            "INSERT INTO enrolment (enrolment_id, version, session_id, standing, agent_id, address, "
-            "given_name, family_name, since) SELECT gen_random_uuid(), 1, $1, 'enrolled', 'F-' || n, "
-            "'f' || n || '@ville-' || n % $3::integer || '.example', 'Zoé', 'Durand', "
-            "now() - interval '1 day' FROM generate_series(1, $2::integer) AS n",
-            session_id,
-            ENROLLED,
-            DOMAINS,
-        )
+        async with database.quiet_transaction() as tx:
+            await tx.execute(insert(row).from_select([*columns], select(*columns.values())))
     finally:
         await database.close()
 

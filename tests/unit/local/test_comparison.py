@@ -66,10 +66,10 @@ class OneSeat:
     def receive(self, *requests: PortalRequest) -> None:
         self.model.receive([SentRequest(request, 0, offset, NOW) for offset, request in enumerate(requests)])
 
-    def decide(self, name: str, agent: Agent, request_id: str | None = None, **facts: Any) -> None:
+    def decide(self, name: str, agent: Agent, request_id: str | None = None, **details: Any) -> None:
         decision = {
             "session_id": "s", "agent": {"agent_id": agent.agent_id}, "request_id": request_id,
-            "enrolment_id": f"enrolment of {agent.agent_id}", **facts,
+            "enrolment_id": f"enrolment of {agent.agent_id}", **details,
         }  # fmt: skip
         self.decisions.add(name, decision)
 

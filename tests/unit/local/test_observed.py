@@ -10,9 +10,9 @@ from local.demo.observed import DecisionLog, ReceivedMails, answer_in
 from local.demo.people import Population, siret
 
 
-def a_decision(request_id: str | None = "r", **facts: object) -> dict[str, object]:
+def a_decision(request_id: str | None = "r", **more: object) -> dict[str, object]:
     return {
-        "session_id": "s", "agent": {"agent_id": "a"}, "request_id": request_id, "enrolment_id": "e", **facts
+        "session_id": "s", "agent": {"agent_id": "a"}, "request_id": request_id, "enrolment_id": "e", **more
     }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_a_refused_withdrawal_leaves_the_enrolment_where_it_was() -> None:
 
 
 def test_an_offer_ends_in_one_of_four_ways() -> None:
-    for name, facts, ended in (
+    for name, details, ended in (
         ("AgentEnrolled", {}, "accepted"),
         ("SeatOfferLapsed", {"cause": "declined"}, "declined"),
         ("SeatOfferLapsed", {"cause": "expired"}, "lapsed"),
@@ -52,7 +52,7 @@ def test_an_offer_ends_in_one_of_four_ways() -> None:
         decisions = DecisionLog()
         decisions.add("SeatOffered", a_decision(None))
         assert decisions.open_offers() == 1
-        decisions.add(name, a_decision(**facts))
+        decisions.add(name, a_decision(**details))
         assert decisions.offers == {"made": 1, ended: 1}
         assert decisions.open_offers() == 0
 
