@@ -29,7 +29,7 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),
-        on_read=jobs.noting(database),
+        on_read=jobs.keeping_progress(database),
     )
 
 

@@ -68,12 +68,12 @@ async def expire(database: Database, policy: Policy, read_until: datetime) -> fl
     return 0 if changed else None
 
 
-def noting(database: Database) -> OnRead:
-    """Return what keeps until when the requests of portals are read."""
+def keeping_progress(database: Database) -> OnRead:
+    """Return the function that keeps until when the requests of portals are read."""
 
-    async def note(topic: Topic, read: Mapping[int, datetime]) -> None:
+    async def keep(topic: Topic, read: Mapping[int, datetime]) -> None:
         if topic is Topic.PORTAL_ENROLMENTS:
             async with database.quiet_transaction() as tx:
                 await sessions.save_read_until(tx, read)
 
-    return note
+    return keep

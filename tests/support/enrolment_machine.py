@@ -224,7 +224,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 60))
     def bring_the_session_forward(self, hours: int) -> None:
         """So far that offers would outlive the last moment to offer."""
-        end = max(self.model.hold_until[one] for one in self.model.having("offered"))
+        end = max(self.model.hold_until[agent_id] for agent_id in self.model.having("offered"))
         starts_at = max(end - timedelta(hours=hours), self.now) + POLICY.last_offer
         self.change(
             starts_at=starts_at,
@@ -250,7 +250,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.having("offered"))
     @rule(seconds=st.sampled_from([-1, 0, 59, 60]))
     def let_an_offer_end(self, seconds: int) -> None:
-        end = min(self.model.hold_until[one] for one in self.model.having("offered"))
+        end = min(self.model.hold_until[agent_id] for agent_id in self.model.having("offered"))
         self.now = max(self.now, end + timedelta(seconds=seconds))
         self.come_round()
 
@@ -293,14 +293,16 @@ class EnrolmentMachine(RuleBasedStateMachine):
         known = set(self.model.state)
         published = self.world.ask(requests, self.now)
         if again:
-            answered = [one for one in published if isinstance(one, Decision) and one.request_id is not None]
+            answered = [
+                event for event in published if isinstance(event, Decision) and event.request_id is not None
+            ]
             assert answered == [], "answered a second time"
         else:
             self.asked += requests
             answers = Counter(
-                (one.request_id, one.agent.agent_id)
-                for one in published
-                if isinstance(one, Decision) and one.request_id is not None
+                (event.request_id, event.agent.agent_id)
+                for event in published
+                if isinstance(event, Decision) and event.request_id is not None
             )
             for request in requests:
                 if isinstance(request, SeatRequest | GroupRequest):
@@ -323,14 +325,14 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.take_in(self.world.hear(after, self.now))
 
     def take_in(self, published: list[EnrolmentEvent]) -> None:
-        """Hear what was published, in order; then ask what must be true whenever nobody is at work."""
+        """Take these events in, in order; then check what must be true between transactions."""
         taken_before = len(self.model.taken)
-        for one in published:
-            note(f"{self.now:%d %H:%M:%S} {type(one).__name__} {getattr(one, 'agent', one) and _who(one)}")
-            if isinstance(one, AgentWaitlisted | EnrolmentPending) and one.version == 1:
-                self.model.order[one.agent.agent_id] = self.next_order()
-                self.model.priority[one.agent.agent_id] = 0
-            self.model.hears(one, self.now)
+        for event in published:
+            note(f"{self.now:%d %H:%M:%S} {type(event).__name__} {_who(event)}")
+            if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
+                self.model.order[event.agent.agent_id] = self.next_order()
+                self.model.priority[event.agent.agent_id] = 0
+            self.model.hears(event, self.now)
         self.check(taken_before)
 
     def check(self, taken_before: int) -> None:

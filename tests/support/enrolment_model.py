@@ -51,7 +51,7 @@ AGENTS = [
 
 @dataclass
 class Model:
-    """Who is where, by what was published. ``order`` is that of receipt, or of the ranking."""
+    """Who is in which state, by the events. ``order`` is that of receipt, or of the ranking."""
 
     session: SessionState
     state: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Model:
     versions: Counter[uuid.UUID] = field(default_factory=Counter)
     enrolment: dict[str, uuid.UUID] = field(default_factory=dict)
     occupancy: SessionOccupancyChanged | None = None
-    agents: dict[str, Agent] = field(default_factory=lambda: {one.agent_id: one for one in AGENTS})
+    agents: dict[str, Agent] = field(default_factory=lambda: {agent.agent_id: agent for agent in AGENTS})
 
     def having(self, *states: str) -> list[str]:
         return [agent_id for agent_id, state in self.state.items() if state in states]
@@ -72,12 +72,14 @@ class Model:
 
     @property
     def waiting_list(self) -> list[str]:
-        return sorted(self.having("waitlisted"), key=lambda one: (-self.priority[one], self.order[one]))
+        return sorted(
+            self.having("waitlisted"), key=lambda agent_id: (-self.priority[agent_id], self.order[agent_id])
+        )
 
     def may_take_a_seat(self, agent_id: str, now: datetime) -> bool:
         """The naive answer, counted anew each time (rules 1, 3 and 4)."""
         employer = self.agents[agent_id].employer
-        mine = [one for one in self.taken if self.agents[one].employer.siret == employer.siret]
+        mine = [agent_id for agent_id in self.taken if self.agents[agent_id].employer.siret == employer.siret]
         quota = self.session.quota_per_authority
         if quota is not None and len(mine) >= quota:
             return False
@@ -88,7 +90,9 @@ class Model:
             if now < reserved.release_at:
                 kept[reserved.delegation] += reserved.seats
         for delegation in kept:
-            sitting = [one for one in self.taken if self.agents[one].employer.delegation == delegation]
+            sitting = [
+                agent_id for agent_id in self.taken if self.agents[agent_id].employer.delegation == delegation
+            ]
             kept[delegation] = max(0, kept[delegation] - len(sitting))
         if kept[employer.delegation]:  # where more is reserved than there is, who comes first has it
             return len(self.taken) < self.session.capacity
@@ -104,7 +108,7 @@ class Model:
     def next_in_line(self, now: datetime) -> str | None:
         if not self.line_is_served(now):
             return None
-        return next((one for one in self.waiting_list if self.may_take_a_seat(one, now)), None)
+        return next((agent_id for agent_id in self.waiting_list if self.may_take_a_seat(agent_id, now)), None)
 
     # ------------------------------------------------------------------------------------ what is published
 

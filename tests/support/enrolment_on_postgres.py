@@ -74,7 +74,7 @@ def event_of(request: Request) -> Event:
 
 
 class OnPostgres:
-    """One process that takes batches in, and its clock. Each call returns what was published of it."""
+    """One process that takes batches in, and its clock. Each call returns the events that follow."""
 
     def __init__(
         self,
@@ -95,7 +95,9 @@ class OnPostgres:
         return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4(), now)], now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
-        return self._take([(event_of(one), one.request_id, one.received_at) for one in requests], now)
+        return self._take(
+            [(event_of(request), request.request_id, request.received_at) for request in requests], now
+        )
 
     def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
         async def until_nothing_is_due() -> None:
@@ -229,7 +231,9 @@ class Session:
 
 
 def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:
-    return [(type(one).__name__, one.agent.agent_id) for one in published if isinstance(one, Decision)]
+    return [
+        (type(event).__name__, event.agent.agent_id) for event in published if isinstance(event, Decision)
+    ]
 
 
 New = Callable[..., Session]

@@ -37,7 +37,7 @@ RENNES, NANTES, AJACCIO = "21350238800019", "21440109300015", "21200004600012"
 
 
 def agents(number: int, **changes: Any) -> list[Agent]:
-    """As many new agents, of Rennes unless published otherwise."""
+    """As many new agents, of Rennes unless a test says otherwise."""
     return [an_agent(**changes) for _ in range(number)]
 
 
@@ -163,7 +163,7 @@ def next_version(session: SessionState, **changes: Any) -> SessionState:
 
 def reopened(roster: SessionRoster) -> SessionRoster:
     """The roster as the store would open it anew, in another transaction."""
-    waiting = [one for one in roster.latest.values() if one.state is State.WAITLISTED]
+    waiting = [enrolment for enrolment in roster.latest.values() if enrolment.state is State.WAITLISTED]
     anew = replace(
         roster,
         waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
@@ -186,17 +186,17 @@ def since(roster: SessionRoster, before: int) -> list[Decision]:
 def _count_by_employer_anew(roster: SessionRoster) -> None:
     # As the store does for each transaction: the session may not have reserved seats when they were taken.
     seats = Seats(roster.seats.enrolled, roster.seats.offered)
-    for one in roster.latest.values():
-        if one.state.holds_seat:
-            seats.take(one.agent.employer)
+    for enrolment in roster.latest.values():
+        if enrolment.state.holds_seat:
+            seats.take(enrolment.agent.employer)
     roster.seats = seats
 
 
 # ------------------------------------------------------------ what is so
 
 
-def published(events: Iterable[Decision]) -> list[tuple[str, str]]:
-    """The names of events, and about whom, in order."""
+def names_of(events: Iterable[Decision]) -> list[tuple[str, str]]:
+    """The names of events and of their agents, in order."""
     return [(type(event).__name__, event.agent.agent_id) for event in events]
 
 

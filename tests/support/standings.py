@@ -76,8 +76,8 @@ def a_refused() -> Standing:
 
 def modules(number: int) -> list[dict[str, Any]]:
     return [
-        {"title": f"Séance {one + 1}", "starts_at": STARTS, "ends_at": STARTS + timedelta(hours=1)}
-        for one in range(number)
+        {"title": f"Séance {index + 1}", "starts_at": STARTS, "ends_at": STARTS + timedelta(hours=1)}
+        for index in range(number)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is said over HTTP to organisers, and what they may say."""
+"""What organisers read and write over HTTP."""
 
 from datetime import datetime
 from typing import Annotated, Literal

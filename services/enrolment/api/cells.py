@@ -22,7 +22,7 @@ STATES = {
     State.SESSION_CANCELLED: "session annulée",
 }
 
-_SEEN = {
+_OTHER_SPELLINGS = {
     "present": Attendance.ATTENDED,
     "presente": Attendance.ATTENDED,
     "absent": Attendance.ABSENT,
@@ -33,21 +33,20 @@ _SEEN = {
 _NOT_SELECTED = frozenset({"non", "non retenu", "non retenue", "non retenus", "not selected"})
 
 
-def attendance_of(word: str) -> Attendance | None:
+def attendance_of(cell: str) -> Attendance | None:
     """What a cell says of somebody's attendance, in one of the ways in which people write it."""
-    bare = _bare(word)
-    known = {_bare(said): seen for seen, said in ATTENDANCE.items()} | {
-        _bare(seen.value): seen for seen in Attendance
-    }
-    return known.get(bare) or _SEEN.get(bare)
+    bare = _bare(cell)
+    by_label = {_bare(label): attendance for attendance, label in ATTENDANCE.items()}
+    by_code = {_bare(attendance.value): attendance for attendance in Attendance}
+    return (by_label | by_code | _OTHER_SPELLINGS).get(bare)
 
 
-def says_not_selected(word: str) -> bool:
+def says_not_selected(cell: str) -> bool:
     """Whether a cell says, instead of a rank, that the candidate is not selected."""
-    return _bare(word) in _NOT_SELECTED
+    return _bare(cell) in _NOT_SELECTED
 
 
-def _bare(word: str) -> str:
-    letters = unicodedata.normalize("NFKD", word.casefold())
-    plain = "".join(one for one in letters if not unicodedata.combining(one))
+def _bare(cell: str) -> str:
+    letters = unicodedata.normalize("NFKD", cell.casefold())
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(plain.replace("_", " ").replace("-", " ").split())

@@ -209,19 +209,19 @@ def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Reco
 
 
 def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
-    said, module = row.cells[SEEN.name], row.cells[MODULE.name]
-    seen = cells.attendance_of(said)
+    cell, module = row.cells[SEEN.name], row.cells[MODULE.name]
+    attendance = cells.attendance_of(cell)
     before = len(faults)
-    if not said:
+    if not cell:
         return
-    if seen is None:
-        known = ", ".join(labels.ATTENDANCE.values())
-        faults.append(Fault(row.line, "not_attendance", f"is none of {known}", SEEN.name))
+    if attendance is None:
+        allowed = ", ".join(labels.ATTENDANCE.values())
+        faults.append(Fault(row.line, "not_attendance", f"is none of {allowed}", SEEN.name))
     if not row.cells[AGENT.name]:
         faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))
     if module and not (module.isdecimal() and module.isascii() and 1 <= len(module) <= 3):
         faults.append(Fault(row.line, "not_a_module", "is not the number of a module", MODULE.name))
-    if len(faults) == before and seen is not None:
+    if len(faults) == before and attendance is not None:
         yield Record.model_construct(
-            agent_id=row.cells[AGENT.name], module=int(module) if module else None, attendance=seen
+            agent_id=row.cells[AGENT.name], module=int(module) if module else None, attendance=attendance
         )

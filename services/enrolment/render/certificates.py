@@ -1,7 +1,7 @@
 """The certificate of attendance as a PDF: tagged, in French, titled (PDF/UA-1), made to be kept (PDF/A-2a).
 
 Data reaches the template as JSON and is set as plain text, so a name can be anything. The same certificate
-is the same file, byte for byte. Who is due one is a rule, and who asks for it is known elsewhere.
+is the same file, byte for byte. To whom one is due is a rule; who may read it is decided elsewhere.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _LONGEST_WORD = 24
 _MISSING = "\ufffd"
 """What stands for a character that the typeface lacks: PDF/UA forbids to leave it out unseen."""
 
-Words = dict[str, Any]
+Texts = dict[str, Any]
 """What the template is given: texts, lists of texts, and lists of those."""
 
 
@@ -102,15 +102,15 @@ async def pdf_of(certificate: Certificate) -> bytes:
 
 def render(certificate: Certificate) -> bytes:
     """The PDF. Characters that the typeface lacks are replaced by a sign that says so."""
-    words = words_of(certificate)
+    texts = texts_of(certificate)
     try:
-        return _compile(words, certificate.issued_at)
+        return _compile(texts, certificate.issued_at)
     except typst.TypstError:
-        return _compile(_displayable(words), certificate.issued_at)
+        return _compile(_displayable(texts), certificate.issued_at)
 
 
-def words_of(certificate: Certificate) -> Words:
-    """Everything that the certificate says, as the template takes it."""
+def texts_of(certificate: Certificate) -> Texts:
+    """Return every text of the certificate, as the template takes it."""
     zone = certificate.timezone
     organiser = labels.organiser(certificate.organiser)
     name = f"{certificate.given_name} {certificate.family_name}"
@@ -145,8 +145,8 @@ def _length(module: AttendedModule) -> str:
     return french.hours(module.ends_at - module.starts_at)
 
 
-def _compile(words: Words, issued_at: datetime) -> bytes:
-    return _compile_source(_template(), {"certificate": json.dumps(words, ensure_ascii=False)}, issued_at)
+def _compile(texts: Texts, issued_at: datetime) -> bytes:
+    return _compile_source(_template(), {"certificate": json.dumps(texts, ensure_ascii=False)}, issued_at)
 
 
 def _compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
@@ -185,11 +185,11 @@ def _breakable(text: str) -> str:
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
-def _displayable(words: Words) -> Words:
-    """The words with only characters that the typeface has; what may be decomposed is."""
+def _displayable(texts: Texts) -> Texts:
+    """Return the texts with only characters that the typeface has; what may be decomposed is."""
     return {
-        key: _each(one, lambda text: "".join(_shown(character) for character in text))
-        for key, one in words.items()
+        key: _each(value, lambda text: "".join(_shown(character) for character in text))
+        for key, value in texts.items()
     }
 
 
@@ -199,7 +199,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
         case str():
             return change(value)
         case list():
-            return [_each(one, change) for one in value]
+            return [_each(item, change) for item in value]
         case _:
             return value
 

@@ -63,12 +63,12 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 
 
 class Cause(StrEnum):
-    """Why an enrolment moved, and that in words for whoever asks later."""
+    """Why an enrolment moved, with an explanation for operators."""
 
     explanation: str
 
     def __new__(cls, value: str, explanation: str = "") -> Self:
-        """Give the member its value, and the sentence beside it."""
+        """Give the member its value, and its explanation beside it."""
         if not explanation:
             raise ValueError(f"{value} needs an explanation")
         member = str.__new__(cls, value)

@@ -37,8 +37,8 @@ async def record(
         return None
     only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
     marks = [
-        AttendanceMark(agent_id, only_module if number is None else number - 1, seen)
-        for agent_id, number, seen in records
+        AttendanceMark(agent_id, only_module if number is None else number - 1, mark)
+        for agent_id, number, mark in records
     ]
     agent_ids = sorted({mark.agent_id for mark in marks})
     roster = await rosters.load_for_organiser(

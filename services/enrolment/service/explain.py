@@ -24,15 +24,15 @@ _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 async def explain(tx: Transaction, about: str) -> list[str] | None:
     """Return the lines that explain the request, session or agent with this id; None: there is none."""
     try:
-        known_as = UUID(about)
+        known_id = UUID(about)
     except ValueError:
-        known_as = None
-    if known_as is not None:
-        if (request := await requests.find(tx, known_as)) is not None:
-            return [*_request(request), *_histories(await history.of_request(tx, known_as))]
-        if (session := await sessions.find_row(tx, known_as)) is not None:
-            answers = await requests.count_by_outcome(tx, known_as)
-            last = await changes.last_of_session(tx, known_as, _LAST_CHANGES)
+        known_id = None
+    if known_id is not None:
+        if (request := await requests.find(tx, known_id)) is not None:
+            return [*_request(request), *_histories(await history.of_request(tx, known_id))]
+        if (session := await sessions.find_row(tx, known_id)) is not None:
+            answers = await requests.count_by_outcome(tx, known_id)
+            last = await changes.last_of_session(tx, known_id, _LAST_CHANGES)
             return [*_session(session), *_answers(answers), *_changes(last)]
     histories = await history.of_agent(tx, about)
     by_name = await requests.of_agent(tx, about)
@@ -88,22 +88,22 @@ def _changes(rows: Iterable[EnrolmentChangeRow]) -> Iterator[str]:
 
 
 def _histories(histories: Iterable[EnrolmentHistory]) -> Iterator[str]:
-    for known in histories:
-        enrolment = known.enrolment
+    for past in histories:
+        enrolment = past.enrolment
         reason = f" ({enrolment.reason})" if enrolment.reason else ""
         yield ""
-        session = f"{known.session.title} ({enrolment.session_id})"
+        session = f"{past.session.title} ({enrolment.session_id})"
         yield f"enrolment {enrolment.enrolment_id} of {enrolment.agent_id} in {session}"
         yield f"  is {enrolment.state}{reason}, version {enrolment.version}"
-        if (first := known.request) is not None:
+        if (first := past.request) is not None:
             yield f"  {_moment(first.received_at)} received, request {first.request_id}"
             if first.decided_at is not None:
                 answer = _outcome(first.outcome, first.reason)
                 yield f"  {_moment(first.decided_at)} {answer}; before it: {_facts(first.facts)}"
-        for change in known.changes:
+        for change in past.changes:
             by = f", by request {change.request_id}" if change.request_id else ""
             yield f"  {_moment(change.at)} {_change(change)}{by}"
-        for event in known.events:
+        for event in past.events:
             published = _moment(event.sent_at) if event.sent_at else "not yet"
             name = event.type.split(".")[-2]
             yield f"  event {name} {event.event_id}, version {event.version}, published {published}"

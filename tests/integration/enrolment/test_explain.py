@@ -16,7 +16,7 @@ def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -
         yield new
 
 
-def story(session: Session, about: object) -> str:
+def explained(session: Session, about: object) -> str:
     async def tell() -> list[str] | None:
         async with session.world.database.quiet_transaction() as tx:
             return await explain(tx, str(about))
@@ -33,7 +33,7 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
     session.enrol(an_agent())
     request = SeatRequest(*session.about(), an_agent(), False)
     session.ask(request)
-    published = story(session, request.request_id)
+    published = explained(session, request.request_id)
     for part in (
         f"request {request.request_id} (SeatRequest)",
         "received 2025-03-20 10:00:00.000Z, by which deadlines are judged",
@@ -47,7 +47,7 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
     assert request.agent.family_name not in published
 
 
-def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(
+def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(
     a_session_on_postgres: New,
 ) -> None:
     session = a_session_on_postgres(capacity=1, waiting_list="offer")
@@ -55,7 +55,7 @@ def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_
     session.enrol(seated, agent)
     session.withdraw(seated)
     session.ask(OfferAnswer(*session.about(), agent.agent_id, True))
-    published = story(session, agent.agent_id)
+    published = explained(session, agent.agent_id)
     steps = [
         "is enrolled, version 3",
         "waitlisted; before it: capacity 1, enrolled 1, offered 0, waiting 0",
@@ -71,14 +71,16 @@ def test_the_story_of_an_agent_goes_from_the_request_through_each_move_to_where_
     assert places == sorted(places), published
 
 
-def test_the_story_of_a_session_counts_its_answers_and_shows_its_moves(a_session_on_postgres: New) -> None:
+def test_the_explanation_of_a_session_counts_its_answers_and_shows_its_moves(
+    a_session_on_postgres: New,
+) -> None:
     session = a_session_on_postgres(capacity=1, quota_per_authority=5)
     seated, waiting = an_agent(), an_agent()
     session.enrol(seated, waiting)
     session.now = CLOSES
     session.enrol(an_agent())
     session.withdraw(seated)
-    published = story(session, session.world.session_id)
+    published = explained(session, session.world.session_id)
     for part in (
         "capacity 1: 1 enrolled, 0 offered; 0 waiting",
         "at most 5 seats for one authority",
@@ -88,7 +90,7 @@ def test_the_story_of_a_session_counts_its_answers_and_shows_its_moves(a_session
         assert part in published, published
 
 
-def test_of_somebody_unknown_there_is_no_story(a_session_on_postgres: New) -> None:
+def test_of_somebody_unknown_there_is_no_explanation(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres()
     with pytest.raises(AssertionError):
-        story(session, "IEL-INCONNU")
+        explained(session, "IEL-INCONNU")

@@ -42,18 +42,18 @@ async def announce(portal: Portal, *sessions: SessionState) -> None:
         "catalogue.sessions",
         [
             (
-                str(one.session_id),
+                str(session.session_id),
                 headers(SessionScheduled.TYPE, source="/services/catalogue"),
-                one.model_dump_json().encode(),
+                session.model_dump_json().encode(),
             )
-            for one in sessions
+            for session in sessions
         ],
     )
 
 
 def mine(found: list[Published], *sessions: SessionState) -> list[Published]:
     ids = {str(session.session_id) for session in sessions}
-    return [one for one in found if one.data["session_id"] in ids]
+    return [decision for decision in found if decision.data["session_id"] in ids]
 
 
 async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_seat_the_first_hundred(
@@ -76,10 +76,12 @@ async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_se
             session,
         )
 
-    enrolled = {one.key for one in found if one.type == "AgentEnrolled"}
+    enrolled = {decision.key for decision in found if decision.type == "AgentEnrolled"}
     assert len(enrolled) == 100
     assert enrolled == {f"{session.session_id}-{place:05d}" for place in range(100)}
-    positions = {one.key: one.data["position"] for one in found if one.type == "AgentWaitlisted"}
+    positions = {
+        decision.key: decision.data["position"] for decision in found if decision.type == "AgentWaitlisted"
+    }
     in_line = sorted(positions, key=lambda agent: positions[agent])
     assert in_line == [f"{session.session_id}-{place:05d}" for place in range(100, 10_000)]
 
@@ -105,8 +107,8 @@ async def test_one_session_whose_requests_come_by_every_partition_is_never_overs
             session,
         )
 
-    assert Counter(one.type for one in found) == {"AgentEnrolled": 50, "AgentWaitlisted": 1_950}
-    positions = sorted(one.data["position"] for one in found if one.type == "AgentWaitlisted")
+    assert Counter(decision.type for decision in found) == {"AgentEnrolled": 50, "AgentWaitlisted": 1_950}
+    positions = sorted(decision.data["position"] for decision in found if decision.type == "AgentWaitlisted")
     assert positions == list(range(1, 1_951))
 
 
@@ -155,17 +157,19 @@ async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
             await collect(
                 kafka.bootstrap_servers,
                 "enrolment.decisions",
-                lambda found: len({one.data["request_id"] for one in mine(found, *sessions)}) >= 3_000,
+                lambda found: (
+                    len({decision.data["request_id"] for decision in mine(found, *sessions)}) >= 3_000
+                ),
                 seconds=60,
             ),
             *sessions,
         )
 
-    distinct = {one.id: one for one in found}.values()
-    assert len({one.data["request_id"] for one in distinct}) == len(distinct) == 3_000
-    assert Counter(one.type for one in distinct) == {"AgentEnrolled": 200, "AgentWaitlisted": 2_800}
+    distinct = {decision.id: decision for decision in found}.values()
+    assert len({decision.data["request_id"] for decision in distinct}) == len(distinct) == 3_000
+    assert Counter(decision.type for decision in distinct) == {"AgentEnrolled": 200, "AgentWaitlisted": 2_800}
     for session in sessions:
-        seated = {one.key for one in distinct if one.type == "AgentEnrolled"} & {
+        seated = {decision.key for decision in distinct if decision.type == "AgentEnrolled"} & {
             f"{session.session_id}-{place:05d}" for place in range(20)
         }
         assert len(seated) == 20, "the first twenty of each session have its seats"
@@ -197,7 +201,7 @@ async def test_the_deadline_is_judged_by_the_time_that_the_broker_received_the_r
             kafka.bootstrap_servers, "enrolment.decisions", lambda found: len(mine(found, session)) >= 2
         )
 
-    by_request = {one.data["request_id"]: one for one in mine(found, session)}
+    by_request = {decision.data["request_id"]: decision for decision in mine(found, session)}
     assert by_request.pop(str(request_id)).type == "AgentEnrolled"
     [refused] = by_request.values()
     assert refused.data["reason"] == "deadline_passed"

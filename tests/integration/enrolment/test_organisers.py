@@ -77,7 +77,9 @@ async def a_full_session(front: Front) -> tuple[SessionState, list[Agent]]:
 async def test_a_roster_lists_everybody_in_order_and_says_why(front: Front, ask: Ask) -> None:
     session, _ = await a_full_session(front)
     entries = await listed(ask, session)
-    assert [(one["agent"]["agent_id"], one["state"], one["position"], one["reason"]) for one in entries] == [
+    assert [
+        (entry["agent"]["agent_id"], entry["state"], entry["position"], entry["reason"]) for entry in entries
+    ] == [
         ("A-0", "enrolled", None, None),
         ("A-2", "offered", None, None),
         ("A-3", "waitlisted", 1, None),
@@ -86,7 +88,7 @@ async def test_a_roster_lists_everybody_in_order_and_says_why(front: Front, ask:
         ("A-1", "withdrawn", None, None),
     ]
     assert entries[1]["hold_until"] is not None
-    assert {one["address_is_bad"] for one in entries} == {False}
+    assert {entry["address_is_bad"] for entry in entries} == {False}
 
 
 async def test_a_roster_is_read_page_by_page_and_by_state(front: Front, ask: Ask) -> None:
@@ -102,8 +104,8 @@ async def test_a_roster_is_read_page_by_page_and_by_state(front: Front, ask: Ask
         cursor, pages = page["next"], pages + 1
     assert (found, pages) == (whole, 3)
     waiting = await listed(ask, session, "?state=waitlisted&state=offered")
-    assert [one["state"] for one in waiting] == ["offered", "waitlisted", "waitlisted"]
-    assert [one["position"] for one in waiting] == [None, 1, 2]
+    assert [entry["state"] for entry in waiting] == ["offered", "waitlisted", "waitlisted"]
+    assert [entry["position"] for entry in waiting] == [None, 1, 2]
 
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=201", "?cursor=x", "?state=happy", "?page=2"])
@@ -116,9 +118,9 @@ async def test_whose_mails_come_back_is_marked(front: Front, ask: Ask, database:
     session, _ = await a_full_session(front)
     async with database.transaction() as tx:
         await tx.execute(text("INSERT INTO bad_address VALUES ('A-3', now())"))
-    assert [one["agent"]["agent_id"] for one in await listed(ask, session) if one["address_is_bad"]] == [
-        "A-3"
-    ]
+    assert [
+        entry["agent"]["agent_id"] for entry in await listed(ask, session) if entry["address_is_bad"]
+    ] == ["A-3"]
     heading, *rest = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
     place = heading.index("Courriel à vérifier")
     assert [line[place] for line in rest] == ["", "", "oui", "", "", ""]
@@ -218,7 +220,7 @@ async def test_a_ranking_that_is_not_of_all_who_applied_changes_nothing(
     session, agents = await an_inet_session(front)
     answer = await ask("PUT", of(session, "selection"), by=BRETAGNE, json=ranking)
     problem(answer, 422)
-    assert {(one["code"], one["agent_id"]) for one in answer.json()["errors"]} == errors
+    assert {(error["code"], error["agent_id"]) for error in answer.json()["errors"]} == errors
     assert await front.states(session, *agents) == ["pending_selection"] * 3
 
 
@@ -289,7 +291,7 @@ async def test_a_priority_moves_somebody_in_line_and_keeps_author_and_reason(
     assert answer.status_code == 200, answer.text
     assert (answer.json()["position"], answer.json()["priority"]) == (1, 5)
     waiting = await listed(ask, session, "?state=waitlisted")
-    assert [one["agent"]["agent_id"] for one in waiting] == ["A-4", "A-3"]
+    assert [entry["agent"]["agent_id"] for entry in waiting] == ["A-4", "A-3"]
     [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = 'priority'")
     assert (kept.facts["author"], kept.facts["reason"]) == (BRETAGNE, "Projet en cours")
 
@@ -329,7 +331,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     )
     # The last enrolment of A-0 is the refusal: the seat is another enrolment.
     problem(answer, 409)
-    seat = next(one for one in await listed(ask, session) if one["state"] == "enrolled")
+    seat = next(entry for entry in await listed(ask, session) if entry["state"] == "enrolled")
     answer = await ask(
         "POST", f"/api/v1/enrolments/{seat['enrolment_id']}/withdrawal", by=BRETAGNE, json=body
     )
@@ -341,7 +343,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     assert kept.facts["author"] == BRETAGNE
 
 
-async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nobody_is_told(
+async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_published(
     front: Front, ask: Ask, rows: Rows
 ) -> None:
     now = datetime.now(UTC)
@@ -392,7 +394,7 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
         {"module": 2, "title": "Pratiquer", "attendance": "absent_justified"},
     ]
     published = await told_of(rows, "AttendanceRecorded")
-    assert [(one["agent"]["agent_id"], one["module"], one["certified"]) for one in published] == [
+    assert [(event["agent"]["agent_id"], event["module"], event["certified"]) for event in published] == [
         ("A-0", "Comprendre", False),
         ("A-0", "Pratiquer", True),
         ("A-1", "Comprendre", False),
@@ -423,13 +425,13 @@ async def test_one_record_that_cannot_be_taken_refuses_all(front: Front, ask: As
     ]
     answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json={"records": records})
     assert problem(answer, 422) == [f"body.records.{number}" for number in (1, 2, 3, 4)]
-    assert [one["code"] for one in answer.json()["errors"]] == [
+    assert [error["code"] for error in answer.json()["errors"]] == [
         "not_enrolled",
         "no_such_module",
         "no_such_module",
         "contradiction",
     ]
-    assert [one["attendance"] for one in await listed(ask, session)] == [[], []]
+    assert [entry["attendance"] for entry in await listed(ask, session)] == [[], []]
 
 
 async def test_nobody_attended_what_has_not_begun(front: Front, ask: Ask) -> None:
@@ -456,7 +458,7 @@ async def test_attendance_comes_as_a_sheet_that_goes_back_filled_in(front: Front
     )
     answer = await send(ask, "POST", of(session, "attendance.csv"), filled)
     assert answer.json() == {"records": 3}, answer.text
-    assert [one["state"] for one in await listed(ask, session)] == ["certified", "enrolled"]
+    assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "enrolled"]
     again = lines(await ask("GET", of(session, "attendance.csv"), by=BRETAGNE))
     assert [line[0] for line in again[1:]] == ["présence", "absence justifiée", "présence", ""]
 
@@ -478,11 +480,11 @@ async def test_a_sheet_that_cannot_be_attendance_is_refused_line_by_line(
 ) -> None:
     session = await a_session_that_ran(front)
     assert by_line(await send(ask, "POST", of(session, "attendance.csv"), sheet)) == errors
-    assert [one["attendance"] for one in await listed(ask, session)] == [[], []]
+    assert [entry["attendance"] for entry in await listed(ask, session)] == [[], []]
 
 
 async def test_where_there_is_one_module_or_none_it_need_not_be_said(front: Front, ask: Ask) -> None:
     session = await a_session_that_ran(front, modules=[])
     answer = await send(ask, "POST", of(session, "attendance.csv"), "agent_id,attendance\nA-0,attended\n")
     assert answer.json() == {"records": 1}, answer.text
-    assert [one["state"] for one in await listed(ask, session)] == ["certified", "enrolled"]
+    assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "enrolled"]

@@ -36,7 +36,9 @@ def asking(session: SessionState, agent_id: str) -> SeatRequest:
     return SeatRequest(uuid4(), clock.now(), session.session_id, an_agent(agent_id), approved=False)
 
 
-async def test_an_answer_comes_with_the_seats_and_the_line_it_was_decided_by(front: Front, ask: Ask) -> None:
+async def test_an_answer_comes_with_the_seats_and_the_waiting_list_it_was_decided_by(
+    front: Front, ask: Ask
+) -> None:
     session = open_now(capacity=1, waiting_list="automatic")
     await front.publish(session)
     seated, queued = [await published(front, ask, asking(session, agent_id)) for agent_id in ("Q-1", "Q-2")]

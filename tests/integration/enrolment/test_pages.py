@@ -170,7 +170,7 @@ async def test_an_offer_that_is_over_is_gone_before_the_clock_has_ended_it(
     assert await front.states(session, agent) == ["offered"]
 
 
-async def test_of_two_answers_at_once_one_counts_and_the_other_is_told(front: Front, ask: Ask) -> None:
+async def test_of_two_answers_at_once_one_counts_and_the_other_is_refused(front: Front, ask: Ask) -> None:
     session, agent, link = await an_offer(front)
     answers = await asyncio.gather(
         *(ask("POST", link, data={"reponse": answer}) for answer in ("oui", "non") * 3)

@@ -55,7 +55,7 @@ def about(session: SessionState, number: int) -> Callable[[list[Published]], boo
 
 
 def of(session: SessionState, found: list[Published]) -> list[Published]:
-    return [one for one in found if one.data["session_id"] == str(session.session_id)]
+    return [decision for decision in found if decision.data["session_id"] == str(session.session_id)]
 
 
 async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, servic
 
         found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
 
-    assert [one.type for one in found] == ["AgentEnrolled"]
+    assert [decision.type for decision in found] == ["AgentEnrolled"]
     assert found[0].data["request_id"] == str(request_id)
     assert found[0].key == agent.agent_id
     assert found[0].headers["ce_subject"] == agent.agent_id
@@ -106,7 +106,7 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
         found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 5)))
 
     by_agent = {
-        agent.agent_id: [one.type for one in found if one.key == agent.agent_id]
+        agent.agent_id: [decision.type for decision in found if decision.key == agent.agent_id]
         for agent in (first, second, third)
     }
     assert by_agent == {
@@ -114,7 +114,7 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
         second.agent_id: ["AgentWaitlisted", "AgentEnrolled"],
         third.agent_id: ["AgentWaitlisted"],
     }
-    positions = [one.data["position"] for one in found if one.type == "AgentWaitlisted"]
+    positions = [decision.data["position"] for decision in found if decision.type == "AgentWaitlisted"]
     assert sorted(positions) == [1, 2]
 
 
@@ -133,12 +133,12 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
         await portal.send("catalogue.sessions", [session_record(session)])
         found = await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1))
 
-    assert [one.type for one in of(session, found)] == ["AgentEnrolled"]
+    assert [decision.type for decision in of(session, found)] == ["AgentEnrolled"]
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)  # the embedded one has no transactions
-async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_asked(
+async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_made(
     broker: Broker, service: ServiceProcess
 ) -> None:
     session, taken_back, asked = open_now(), an_agent(), an_agent()
@@ -157,7 +157,7 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
 
         found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
 
-    assert [one.key for one in found] == [asked.agent_id]
+    assert [decision.key for decision in found] == [asked.agent_id]
 
 
 async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
@@ -173,7 +173,9 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
     assert accepted.status_code == 202, accepted.text
     request_id = accepted.json()["request_id"]
     found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
-    assert [(one.type, one.data["request_id"]) for one in found] == [("AgentEnrolled", request_id)]
+    assert [(decision.type, decision.data["request_id"]) for decision in found] == [
+        ("AgentEnrolled", request_id)
+    ]
     outcome = await outcome_of(service, uuid.UUID(request_id))
     assert outcome is not None
     assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")

@@ -202,7 +202,7 @@ def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgre
             partial(record_attendance, marks=seen, author="Anne Conseil"), STARTS
         )
         assert faults == {}
-        assert [one.model_dump()["certified"] for one in published if isinstance(one, Decision)] == [
+        assert [event.model_dump()["certified"] for event in published if isinstance(event, Decision)] == [
             certified
         ]
 

@@ -27,7 +27,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -53,7 +53,7 @@ def test_with_the_employers_approval_in_the_request_the_seat_is_given() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_who_asks_for_a_group_is_the_employer_and_approves(together: bool) -> None:
+def test_a_group_is_requested_by_the_employer_who_approves_thereby(together: bool) -> None:
     roster, group = a_roster(approval="employer"), agents(2)
     decided(roster, a_group_request(roster, group, all_or_nothing=together))
     assert states_of(roster, group) == [E, E]
@@ -68,11 +68,11 @@ def test_where_nobody_need_approve_nobody_is_asked() -> None:
 def test_a_pending_enrolment_holds_no_seat() -> None:
     roster = a_roster(approval="employer", capacity=1)
     events = decided(roster, a_seat_request(roster), a_seat_request(roster, approved=True))
-    assert [name for name, _ in published(events)] == ["EnrolmentPending", "AgentEnrolled"]
+    assert [name for name, _ in names_of(events)] == ["EnrolmentPending", "AgentEnrolled"]
     assert (roster.seats.enrolled, roster.seats.taken, len(roster.waiting_list)) == (1, 1, 0)
 
 
-def test_a_pending_enrolment_may_wait_for_a_session_that_is_full_without_a_line() -> None:
+def test_a_pending_enrolment_may_wait_for_a_session_that_is_full_without_a_waiting_list() -> None:
     roster, pending = a_roster(approval="employer", capacity=0, waiting_list="none"), an_agent()
     decided(roster, a_seat_request(roster, pending))
     assert state_of(roster, pending) is P
@@ -93,7 +93,7 @@ def test_granted_the_agent_has_the_seat() -> None:
     assert (event.request_id, event.version, event.from_waiting_list) == (approval.request_id, 2, False)
 
 
-def test_granted_into_a_line_the_agent_takes_their_place_by_their_original_time_of_receipt() -> None:
+def test_granted_into_a_waiting_list_the_agent_takes_their_place_by_their_original_time_of_receipt() -> None:
     roster = a_roster(approval="employer", capacity=1)
     before, pending, after = agents(3)
     enrol(roster, an_agent(), before)
@@ -111,7 +111,9 @@ def test_approvals_granted_in_another_order_keep_the_order_of_receipt() -> None:
     enrol(roster, an_agent())
     decided(roster, *(a_seat_request(roster, agent) for agent in pending))
     decided(roster, *(an_approval(roster, agent) for agent in reversed(pending)))
-    assert [one.agent.agent_id for one in roster.waiting_list] == [agent.agent_id for agent in pending]
+    assert [enrolment.agent.agent_id for enrolment in roster.waiting_list] == [
+        agent.agent_id for agent in pending
+    ]
 
 
 def test_denied_the_agent_is_refused() -> None:
@@ -171,7 +173,7 @@ def test_a_denial_is_never_too_late_for_an_enrolment_that_is_still_pending() -> 
 
 
 @pytest.mark.parametrize("granted", [True, False])
-def test_an_approval_for_nobody_is_answered_not_enrolled_and_told_to_nobody(granted: bool) -> None:
+def test_an_approval_for_nobody_is_answered_not_enrolled_without_an_event(granted: bool) -> None:
     roster = a_roster(approval="employer")
     answer = answer_to(roster, an_approval(roster, an_agent(), granted=granted))
     assert (answer.outcome, answer.reason) == (State.REFUSED, Reason.NOT_ENROLLED)

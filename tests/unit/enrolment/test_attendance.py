@@ -31,11 +31,11 @@ def modules(number: int) -> list[dict[str, Any]]:
     """As many séances, an hour each, from the start on."""
     return [
         {
-            "title": f"Séance {one + 1}",
-            "starts_at": STARTS + timedelta(hours=one),
-            "ends_at": STARTS + timedelta(hours=one + 1),
+            "title": f"Séance {index + 1}",
+            "starts_at": STARTS + timedelta(hours=index),
+            "ends_at": STARTS + timedelta(hours=index + 1),
         }
-        for one in range(number)
+        for index in range(number)
     ]
 
 

@@ -22,7 +22,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -40,7 +40,7 @@ def test_the_agents_named_take_the_seats_in_the_order_of_the_list() -> None:
     roster, named = a_private_session(), agents(3)
     request = a_nomination(roster, named)
     events = decided(roster, request)
-    assert published(events) == [("AgentEnrolled", agent.agent_id) for agent in named]
+    assert names_of(events) == [("AgentEnrolled", agent.agent_id) for agent in named]
     assert {event.request_id for event in events} == {request.request_id}
 
 
@@ -81,7 +81,7 @@ def test_a_longer_list_seats_who_is_new() -> None:
     roster, (first, second, third) = a_private_session(), agents(3)
     decided(roster, a_nomination(roster, (first, second)))
     events = decided(roster, a_nomination(roster, (first, second, third)))
-    assert published(events) == [("AgentEnrolled", third.agent_id)]
+    assert names_of(events) == [("AgentEnrolled", third.agent_id)]
 
 
 def test_who_is_not_in_the_list_any_more_leaves_by_the_employers_will() -> None:
@@ -98,7 +98,7 @@ def test_one_trainee_can_be_replaced_by_another_in_a_full_session() -> None:
     roster, (first, second, third) = a_private_session(capacity=2), agents(3)
     decided(roster, a_nomination(roster, (first, second)))
     events = decided(roster, a_nomination(roster, (first, third)))
-    assert published(events) == [("EnrolmentWithdrawn", second.agent_id), ("AgentEnrolled", third.agent_id)]
+    assert names_of(events) == [("EnrolmentWithdrawn", second.agent_id), ("AgentEnrolled", third.agent_id)]
     assert roster.seats.taken == 2
 
 
@@ -169,7 +169,7 @@ def test_from_the_start_on_not_even_who_only_waited_is_replaced() -> None:
     assert states_of(roster, (seated, waiting, new)) == [E, X, R]
 
 
-def test_a_list_before_the_opening_is_told_so() -> None:
+def test_a_list_before_the_opening_is_refused_for_that() -> None:
     roster, (agent,) = a_private_session(), agents(1)
     early = a_nomination(roster, (agent,), received_at=OPENS.replace(year=2024))
     assert answer_to(roster, early).reason is Reason.NOT_OPEN_YET

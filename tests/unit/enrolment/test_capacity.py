@@ -23,8 +23,8 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
+    names_of,
     next_version,
-    published,
     state_of,
     states_of,
 )
@@ -44,7 +44,7 @@ def test_capacity_zero_means_no_seat() -> None:
     assert answer_to(roster, a_seat_request(roster)).reason is Reason.SESSION_FULL
 
 
-def test_capacity_zero_with_a_line_lets_everybody_wait() -> None:
+def test_capacity_zero_with_a_waiting_list_lets_everybody_wait() -> None:
     roster, agent = a_roster(capacity=0), an_agent()
     enrol(roster, agent)
     assert state_of(roster, agent) is W
@@ -89,15 +89,15 @@ def test_whatever_the_order_of_a_batch_no_more_than_the_seats_are_taken() -> Non
 # ------------------------------------------------------------ raised
 
 
-def test_a_raised_capacity_seats_the_line_at_once_in_order() -> None:
+def test_a_raised_capacity_seats_the_waiting_list_at_once_in_order() -> None:
     roster, asking = a_roster(capacity=1), agents(4)
     enrol(roster, *asking)
     events = changed(roster, capacity=3)
-    assert published(events) == [("AgentEnrolled", agent.agent_id) for agent in asking[1:3]]
+    assert names_of(events) == [("AgentEnrolled", agent.agent_id) for agent in asking[1:3]]
     assert (roster.seats.enrolled, len(roster.waiting_list)) == (3, 1)
 
 
-def test_a_new_state_is_to_be_kept_and_serves_the_line_before_anything_is_asked() -> None:
+def test_a_new_state_is_to_be_kept_and_serves_the_waiting_list_before_any_request() -> None:
     roster, asking = a_roster(capacity=1), agents(2)
     enrol(roster, *asking)
     was_new = roster.session_has_changed
@@ -121,7 +121,7 @@ def test_lifting_the_limit_seats_everybody() -> None:
     assert (roster.seats.enrolled, len(roster.waiting_list)) == (5, 0)
 
 
-def test_a_line_is_seated_with_as_much_work_for_each_however_long_it_is() -> None:
+def test_a_waiting_list_is_seated_with_as_much_work_for_each_however_long_it_is() -> None:
     """Ten thousand took 13 s while each who left was looked for from the front; a batch may take 10."""
 
     def calls(length: int) -> int:
@@ -139,7 +139,7 @@ def test_a_line_is_seated_with_as_much_work_for_each_however_long_it_is() -> Non
     assert calls(400) < 5 * calls(100)
 
 
-def test_opening_a_session_of_no_seats_seats_the_first_of_the_line() -> None:
+def test_opening_a_session_of_no_seats_seats_the_first_of_the_waiting_list() -> None:
     roster, asking = a_roster(capacity=0), agents(2)
     enrol(roster, *asking)
     changed(roster, capacity=1)
@@ -152,7 +152,7 @@ def test_a_capacity_raised_after_the_start_seats_nobody_any_more() -> None:
     assert changed(roster, capacity=5, at=STARTS) == []
 
 
-def test_a_line_that_is_abolished_is_still_served() -> None:
+def test_a_waiting_list_that_is_abolished_is_still_served() -> None:
     roster, asking = a_roster(capacity=1), agents(2)
     enrol(roster, *asking)
     changed(roster, waiting_list="none")
@@ -206,7 +206,7 @@ def test_a_limit_below_those_who_sit_in_an_unlimited_session_evicts_nobody() -> 
 # ------------------------------------------------------------ occupancy
 
 
-def test_occupancy_is_told_once_per_batch_and_only_when_it_changed() -> None:
+def test_occupancy_is_published_once_per_batch_and_only_when_it_changed() -> None:
     roster, agent = a_roster(capacity=1), an_agent()
     decided(roster, a_seat_request(roster, agent), a_seat_request(roster))
     event = roster.occupancy()
@@ -222,7 +222,7 @@ def test_a_new_session_tells_that_it_is_empty() -> None:
     assert (event.enrolled, event.version) == (0, 1)
 
 
-def test_an_offer_is_told_as_offered_not_as_enrolled() -> None:
+def test_an_offer_is_published_as_offered_not_as_enrolled() -> None:
     roster, asking = a_roster(capacity=1, waiting_list="offer"), agents(2)
     enrol(roster, *asking)
     decided(roster, a_withdrawal(roster, asking[0]))
@@ -231,7 +231,7 @@ def test_an_offer_is_told_as_offered_not_as_enrolled() -> None:
     assert (event.enrolled, event.offered, event.waiting) == (0, 1, 0)
 
 
-def test_a_change_of_capacity_alone_is_told() -> None:
+def test_a_change_of_capacity_alone_is_published() -> None:
     session = a_session(capacity=1)
     roster = SessionRoster(
         session, DURING, seats=Seats(1), waiting_list=SessionWaitingList(), occupancy_version=7
@@ -246,7 +246,7 @@ def test_a_change_of_capacity_alone_is_told() -> None:
 # ------------------------------------------------------------ what a roster knows of the line
 
 
-def test_a_book_with_only_the_heads_of_a_line_counts_all_who_wait() -> None:
+def test_a_roster_with_only_the_first_of_a_waiting_list_counts_all_who_wait() -> None:
     full = a_roster(capacity=1)
     seated, first, second, third = agents(4)
     enrol(full, seated, first, second, third)

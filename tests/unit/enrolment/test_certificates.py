@@ -139,7 +139,7 @@ def test_a_long_word_stays_on_the_page() -> None:
         ends: list[float] = []
         page.extract_text(visitor_text=lambda _text, cm, tm, *_: ends.append(cm[4] + tm[4]))  # noqa: B023
         assert max(ends) < right_edge
-    assert certificates.words_of(a_certificate(family_name="W" * 300))["name"].count("\u200b") == 12
+    assert certificates.texts_of(a_certificate(family_name="W" * 300))["name"].count("\u200b") == 12
 
 
 @pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000", "\x07"])

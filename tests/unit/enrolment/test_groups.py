@@ -26,7 +26,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -57,7 +57,7 @@ def test_each_for_itself_they_are_answered_in_the_order_given() -> None:
     roster, group = a_roster(capacity=2), agents(4)
     request = a_group_request(roster, group)
     events = decided(roster, request)
-    assert published(events) == [
+    assert names_of(events) == [
         ("AgentEnrolled", group[0].agent_id),
         ("AgentEnrolled", group[1].agent_id),
         ("AgentWaitlisted", group[2].agent_id),
@@ -141,7 +141,7 @@ def test_nobody_gets_a_seat_nor_a_place_in_line_when_there_are_too_few() -> None
     assert state_of(roster, after) is E, "what was tried takes no seat"
 
 
-def test_a_group_does_not_fit_beside_a_line() -> None:
+def test_a_group_does_not_fit_beside_a_waiting_list() -> None:
     roster = a_roster(capacity=1)
     enrol(roster, *agents(2))
     assert reasons(roster, *agents(2)) == [NO_FIT] * 2
@@ -179,7 +179,9 @@ def test_a_group_fills_its_delegations_reserved_seats() -> None:
     assert reasons(roster, an_agent_of(), an_agent_of()) == [None] * 2
 
 
-def test_who_could_not_be_enrolled_alone_is_told_so_and_the_others_that_the_group_does_not_fit() -> None:
+def test_who_could_not_be_enrolled_alone_gets_that_reason_and_the_others_that_the_group_does_not_fit() -> (
+    None
+):
     roster = a_roster(audience={"functions": ["agent"]})
     fit, unfit, enrolled = an_agent(), an_agent(function="dirigeant"), an_agent()
     enrol(roster, enrolled)
@@ -197,7 +199,7 @@ def test_who_could_not_be_enrolled_alone_is_told_so_and_the_others_that_the_grou
         ({}, CLOSES, Reason.DEADLINE_PASSED),
     ],
 )
-def test_a_group_at_the_wrong_time_is_told_when_not_that_it_does_not_fit(
+def test_a_group_at_the_wrong_time_is_refused_for_the_time_not_because_it_does_not_fit(
     session: Any, received_at: Any, reason: Reason
 ) -> None:
     roster = a_roster(**session)
@@ -266,13 +268,13 @@ def test_a_group_of_nobody_is_answered_and_changes_nothing(together: bool) -> No
 def test_an_agent_who_stands_twice_in_a_group_counts_once(together: bool) -> None:
     roster, agent = a_roster(capacity=1), an_agent()
     events = decided(roster, a_group_request(roster, (agent, agent), all_or_nothing=together))
-    assert published(events) == [("AgentEnrolled", agent.agent_id)]
+    assert names_of(events) == [("AgentEnrolled", agent.agent_id)]
     assert roster.seats.taken == 1
     [kept] = roster.changed.values()
     assert kept.state is E
 
 
-def test_a_group_before_the_opening_is_told_so() -> None:
+def test_a_group_before_the_opening_is_refused_for_that() -> None:
     roster = a_roster()
     request = a_group_request(roster, agents(1), received_at=OPENS.replace(year=2024))
     assert answer_to(roster, request).reason is Reason.NOT_OPEN_YET

@@ -119,7 +119,7 @@ def test_nothing_else_ever_happens(before: State, after: State) -> None:
 
 
 def the_counts_agree(roster: SessionRoster) -> None:
-    states = [one.state for one in roster.latest.values()]
+    states = [enrolment.state for enrolment in roster.latest.values()]
     assert roster.seats.enrolled == sum(state.has_seat for state in states)
     assert roster.seats.offered == states.count(State.OFFERED)
     assert len(roster.waiting_list) == states.count(State.WAITLISTED)
@@ -137,7 +137,7 @@ def test_what_has_ended_moves_no_more_and_what_is_live_can_end() -> None:
     }
 
 
-def test_every_event_is_told() -> None:
+def test_every_event_is_published() -> None:
     published = set()
     for (before, _), act in ACTS.items():
         roster, agent = STANDING[before]()

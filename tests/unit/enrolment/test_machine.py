@@ -38,11 +38,11 @@ class RulesAlone:
         return self._close(roster)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
-        fresh = [one for one in requests if one.request_id not in self.seen]
-        self.seen |= {one.request_id for one in fresh}
+        fresh = [request for request in requests if request.request_id not in self.seen]
+        self.seen |= {request.request_id for request in fresh}
         roster = self._open(now)
         decide(roster, fresh)
-        assert [one.request for one in roster.answers] == fresh
+        assert [answer.request for answer in roster.answers] == fresh
         return self._close(roster)
 
     def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
@@ -67,13 +67,16 @@ class RulesAlone:
     def _open(self, now: datetime) -> SessionRoster:
         everybody = list(self.enrolments.values())
         seats = Seats(
-            sum(one.state.has_seat for one in everybody), sum(one.state is State.OFFERED for one in everybody)
+            sum(enrolment.state.has_seat for enrolment in everybody),
+            sum(enrolment.state is State.OFFERED for enrolment in everybody),
         )
-        for one in everybody:
-            if one.state.holds_seat:
-                seats.take(one.agent.employer)
-        waiting = [one for one in everybody if one.state is State.WAITLISTED]
-        ended = {one.agent.agent_id: one for one in everybody if not one.state.is_live}
+        for enrolment in everybody:
+            if enrolment.state.holds_seat:
+                seats.take(enrolment.agent.employer)
+        waiting = [enrolment for enrolment in everybody if enrolment.state is State.WAITLISTED]
+        ended = {
+            enrolment.agent.agent_id: enrolment for enrolment in everybody if not enrolment.state.is_live
+        }
         return SessionRoster(
             session=self.session,
             now=now,
@@ -82,15 +85,16 @@ class RulesAlone:
             waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
-            latest=ended | {one.agent.agent_id: one for one in everybody if one.state.is_live},
+            latest=ended
+            | {enrolment.agent.agent_id: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
 
     def _close(self, roster: SessionRoster) -> list[EnrolmentEvent]:
         self.session = roster.session
         self.next_ticket = roster.next_ticket
-        for enrolment_id, one in roster.changed.items():
+        for enrolment_id, enrolment in roster.changed.items():
             self.enrolments.pop(enrolment_id, None)
-            self.enrolments[enrolment_id] = one
+            self.enrolments[enrolment_id] = enrolment
         published: list[EnrolmentEvent] = [decision for decision, _ in roster.decisions]
         occupancy = roster.occupancy()
         self.occupancy_version = roster.occupancy_version

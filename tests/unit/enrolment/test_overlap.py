@@ -138,7 +138,7 @@ def test_one_is_not_in_ones_own_way() -> None:
     assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED
 
 
-def test_in_a_group_all_or_nothing_who_is_expected_elsewhere_is_told_so() -> None:
+def test_in_a_group_all_or_nothing_who_is_expected_elsewhere_is_refused_for_that() -> None:
     busy, free = agents(2)
     roster = a_roster_with_a_schedule(elsewhere(), of=busy.agent_id)
     decided(roster, a_group_request(roster, (busy, free), all_or_nothing=True))

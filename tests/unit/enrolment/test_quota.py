@@ -15,7 +15,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -80,10 +80,10 @@ def test_a_freed_seat_passes_over_whose_authority_has_its_quota_and_they_keep_th
     enrol(roster, rennes, nantes, first, second, third)
     changed(roster, quota_per_authority=1)
     events = decided(roster, a_withdrawal(roster, rennes))
-    assert published(events)[1:] == [("AgentEnrolled", second.agent_id)]
+    assert names_of(events)[1:] == [("AgentEnrolled", second.agent_id)]
     assert states_of(roster, (first, third)) == [W, W]
     events = decided(roster, a_withdrawal(roster, nantes))
-    assert published(events)[1:] == [("AgentEnrolled", first.agent_id)]
+    assert names_of(events)[1:] == [("AgentEnrolled", first.agent_id)]
 
 
 def test_a_withdrawal_that_frees_the_quota_gives_the_seat_that_was_free_already() -> None:
@@ -97,7 +97,7 @@ def test_a_withdrawal_that_frees_the_quota_gives_the_seat_that_was_free_already(
     assert state_of(roster, waiting) is E
 
 
-def test_a_lowered_quota_evicts_nobody_and_a_raised_one_serves_the_line() -> None:
+def test_a_lowered_quota_evicts_nobody_and_a_raised_one_serves_the_waiting_list() -> None:
     roster, some = a_roster(capacity=3, quota_per_authority=3), [an_agent_of() for _ in range(2)]
     of_nantes, waiting = an_agent_of(siret=NANTES), an_agent_of()
     enrol(roster, *some, of_nantes, waiting)

@@ -68,7 +68,7 @@ GRACE = Policy().grace
 # ------------------------------------------------------------ every reason
 
 
-def asked(roster: SessionRoster, agent: Agent | None = None, **request: Any) -> Reason | None:
+def reason_of(roster: SessionRoster, agent: Agent | None = None, **request: Any) -> Reason | None:
     return answer_to(roster, a_seat_request(roster, agent, **request)).reason
 
 
@@ -83,7 +83,7 @@ def asked_in_an_unknown_session() -> Reason | None:
 
 def asked_again() -> Reason | None:
     roster, agent = an_enrolled()
-    return asked(roster, agent)
+    return reason_of(roster, agent)
 
 
 def denied() -> Reason | None:
@@ -100,13 +100,13 @@ def turned_down() -> Reason | None:
 def asked_while_elsewhere() -> Reason | None:
     agent, schedule = an_agent(), AgentSchedule()
     schedule.add(agent.agent_id, a_session())
-    return asked(a_roster(schedule=schedule), agent)
+    return reason_of(a_roster(schedule=schedule), agent)
 
 
 def asked_beyond_the_quota() -> Reason | None:
     roster = a_roster(quota_per_authority=1)
     enrol(roster, an_agent())
-    return asked(roster)
+    return reason_of(roster)
 
 
 def asked_as_too_large_a_group() -> Reason | None:
@@ -126,12 +126,12 @@ def answered_no_offer() -> Reason | None:
 
 REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.UNKNOWN_SESSION: asked_in_an_unknown_session,
-    Reason.NOT_OPEN_YET: lambda: asked(a_roster(), received_at=OPENS - timedelta(seconds=1)),
-    Reason.DEADLINE_PASSED: lambda: asked(a_roster(), received_at=CLOSES),
-    Reason.SESSION_FULL: lambda: asked(a_roster(capacity=0, waiting_list="none")),
-    Reason.NOT_ELIGIBLE: lambda: asked(a_roster(audience={"functions": ["dirigeant"]})),
+    Reason.NOT_OPEN_YET: lambda: reason_of(a_roster(), received_at=OPENS - timedelta(seconds=1)),
+    Reason.DEADLINE_PASSED: lambda: reason_of(a_roster(), received_at=CLOSES),
+    Reason.SESSION_FULL: lambda: reason_of(a_roster(capacity=0, waiting_list="none")),
+    Reason.NOT_ELIGIBLE: lambda: reason_of(a_roster(audience={"functions": ["dirigeant"]})),
     Reason.ALREADY_ENROLLED: asked_again,
-    Reason.SESSION_CANCELLED: lambda: asked(a_roster(status="cancelled")),
+    Reason.SESSION_CANCELLED: lambda: reason_of(a_roster(status="cancelled")),
     Reason.APPROVAL_DENIED: denied,
     Reason.NOT_SELECTED: turned_down,
     Reason.OVERLAPPING_SESSION: asked_while_elsewhere,
@@ -243,14 +243,14 @@ def test_every_verdict_is_given() -> None:
 
 def faults() -> Iterator[object]:
     roster, agent = an_enrolled()
-    one = AttendanceMark(agent.agent_id, 0, CAME)
+    mark = AttendanceMark(agent.agent_id, 0, CAME)
     yield prioritise(roster, agent.agent_id, 1, "Anne Conseil", "Sans objet")
     yield prioritise(roster, agent.agent_id, -1, "Anne Conseil", "Sans objet")
-    yield from record_attendance(roster, [one, replace(one, module=9)], "Anne Conseil").values()
+    yield from record_attendance(roster, [mark, replace(mark, module=9)], "Anne Conseil").values()
     yield from record_attendance(roster, [AttendanceMark("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
     roster.now = ENDS
-    other = replace(one, attendance=Attendance.ABSENT)
-    yield from record_attendance(roster, [one, other], "Anne Conseil").values()
+    other = replace(mark, attendance=Attendance.ABSENT)
+    yield from record_attendance(roster, [mark, other], "Anne Conseil").values()
     yield ranks(roster, [], [])
     cancel(roster, agent)
     yield ranks(roster, [], [])

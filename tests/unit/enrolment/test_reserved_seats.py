@@ -16,7 +16,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -63,11 +63,11 @@ def test_at_the_release_the_rest_goes_to_the_waiting_list_in_order() -> None:
     enrol(roster, *corsicans, breton)
     assert decided(roster, at=RELEASE - TICK) == []
     events = decided(roster, at=RELEASE)
-    assert published(events) == [("AgentEnrolled", one.agent_id) for one in corsicans[:2]]
+    assert names_of(events) == [("AgentEnrolled", agent.agent_id) for agent in corsicans[:2]]
     assert state_of(roster, corsicans[2]) is W
 
 
-def test_at_the_release_seats_are_offered_where_the_line_is_served_by_offers() -> None:
+def test_at_the_release_seats_are_offered_where_the_waiting_list_is_served_by_offers() -> None:
     roster = a_roster(capacity=1, waiting_list="offer", reserved_seats=[reserved("bretagne", 1)])
     corsican = an_agent_of("corse")
     enrol(roster, corsican)
@@ -75,7 +75,7 @@ def test_at_the_release_seats_are_offered_where_the_line_is_served_by_offers() -
     assert state_of(roster, corsican) is O
 
 
-def test_a_request_decided_after_the_release_comes_behind_the_line() -> None:
+def test_a_request_decided_after_the_release_comes_behind_the_waiting_list() -> None:
     roster = a_roster(capacity=1, reserved_seats=[reserved("bretagne", 1)])
     waiting, newcomer = an_agent_of("corse"), an_agent_of("bretagne")
     enrol(roster, waiting)
@@ -150,7 +150,7 @@ def test_the_next_release_is_the_earliest_that_is_still_to_come() -> None:
 
 
 @pytest.mark.parametrize(("bretons", "corsicans"), [(3, 0), (0, 3), (2, 1)])
-def test_more_reserved_than_there_is_goes_to_whoever_of_the_delegations_asks_first(
+def test_more_reserved_than_there_is_goes_to_whoever_of_the_delegations_requests_first(
     bretons: int, corsicans: int
 ) -> None:
     """No seat stays empty because it is reserved twice."""
@@ -226,5 +226,5 @@ def test_agents_of_one_delegation_are_equal_whoever_employs_them() -> None:
 def test_seats_of_who_leaves_are_counted_down_for_their_delegation() -> None:
     roster, some = a_roster(capacity=5, reserved_seats=[reserved("bretagne", 2)]), agents(3)
     enrol(roster, *some)
-    decided(roster, *(a_withdrawal(roster, one) for one in some))
+    decided(roster, *(a_withdrawal(roster, agent) for agent in some))
     assert +roster.seats.by_delegation == {}

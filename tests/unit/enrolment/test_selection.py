@@ -25,7 +25,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     ranks,
     since,
     state_of,
@@ -61,12 +61,12 @@ def test_an_application_is_answered_pending_and_holds_no_seat() -> None:
     assert (roster.seats.taken, len(roster.waiting_list)) == (0, 0)
 
 
-def test_the_ranked_fill_the_seats_in_their_order_then_the_line() -> None:
+def test_the_ranked_fill_the_seats_in_their_order_then_the_waiting_list() -> None:
     roster, (a, b, c, d) = applied(4)
     before = len(roster.decisions)
     assert ranks(roster, ids(c, a, d, b), []) is None
     events = since(roster, before)
-    assert published(events) == [
+    assert names_of(events) == [
         ("AgentEnrolled", c.agent_id),
         ("AgentEnrolled", a.agent_id),
         ("AgentWaitlisted", d.agent_id),
@@ -102,7 +102,7 @@ def test_all_may_be_turned_down() -> None:
     assert states_of(roster, candidates) == [R, R]
 
 
-def test_without_a_line_the_ranked_beyond_the_seats_are_told_that_it_is_full() -> None:
+def test_without_a_waiting_list_the_ranked_beyond_the_seats_are_refused_because_it_is_full() -> None:
     roster, (a, b, c) = applied(3, waiting_list="none")
     ranks(roster, ids(a, b, c), [])
     assert states_of(roster, (a, b, c)) == [E, E, R]
@@ -221,7 +221,7 @@ def test_an_employers_approval_does_not_select() -> None:
     assert state_of(roster, a) is P
 
 
-def test_the_line_of_the_ranked_is_served_as_any_other() -> None:
+def test_the_waiting_list_of_the_ranked_is_served_as_any_other() -> None:
     roster, (a, b, c) = applied(3, capacity=1, waiting_list="offer")
     ranks(roster, ids(b, c, a), [])
     decided(roster, a_withdrawal(roster, b))
@@ -234,7 +234,7 @@ def test_a_group_applies_each_for_itself() -> None:
     assert states_of(roster, group) == [P, P]
 
 
-def test_enrolled_before_selection_was_asked_for_an_agent_keeps_the_seat() -> None:
+def test_enrolled_before_selection_was_required_an_agent_keeps_the_seat() -> None:
     roster, early, late = a_roster(), an_agent(), an_agent()
     enrol(roster, early)
     changed(roster, approval="selection")

@@ -1,4 +1,4 @@
-"""The rules answer whatever is asked, of whatever session, whenever: with a value, never an exception.
+"""The rules answer whatever is requested, of whatever session, whenever: with a value, never an exception.
 
 Nothing here makes sense: dates in any order, clocks that go back, lists that name somebody twice, organisers
 who act on nobody. What must be true is true all the same.
@@ -124,7 +124,7 @@ steps = often(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(first=changes, played=st.lists(steps, min_size=12, max_size=30))
-def test_whatever_is_asked_is_answered_and_the_seats_the_line_and_the_versions_agree(
+def test_every_request_is_answered_and_the_seats_the_waiting_list_and_the_versions_agree(
     first: dict[str, Any], played: list[tuple[str, Any]]
 ) -> None:
     roster = a_roster(**({"modules": [_module(DURING)] * 2} | first))
@@ -143,16 +143,18 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
             decide(roster, value)
             _each_is_answered_once(roster, value)
         case "answer all":
-            asked = [*_answers_of_all(roster, value)]
-            decide(roster, asked)
-            _each_is_answered_once(roster, asked)
+            requested = [*_answers_of_all(roster, value)]
+            decide(roster, requested)
+            _each_is_answered_once(roster, requested)
         case "change":
             roster.change(next_version(roster.session, **value))
             decide(roster, ())
         case "rank":
             ranks(roster, *value)
         case "rank all":
-            candidates = [key for key, one in roster.latest.items() if one.state is State.PENDING_SELECTION]
+            candidates = [
+                key for key, enrolment in roster.latest.items() if enrolment.state is State.PENDING_SELECTION
+            ]
             if ranks(roster, candidates[value:], candidates[:value]) is None:
                 assert all(
                     roster.latest[agent_id].state is not State.PENDING_SELECTION for agent_id in candidates
@@ -165,7 +167,7 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
         case "see all":
             module, mark = value
             roster.now = max(roster.now, roster.session.ends_at)
-            seated = [key for key, one in roster.latest.items() if one.state.has_seat]
+            seated = [key for key, enrolment in roster.latest.items() if enrolment.state.has_seat]
             record_attendance(
                 roster, [AttendanceMark(agent_id, module, mark) for agent_id in seated], "Anne Conseil"
             )
@@ -176,22 +178,27 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
 
 def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
     """Everybody whose word is awaited, and every employer whose word is, says this at once."""
-    for agent_id, one in roster.latest.items():
-        about_it = uuid.uuid5(one.enrolment_id, str(one.version)), DURING, one.session_id, agent_id
-        if one.state is State.OFFERED:
+    for agent_id, enrolment in roster.latest.items():
+        about_it = (
+            uuid.uuid5(enrolment.enrolment_id, str(enrolment.version)),
+            DURING,
+            enrolment.session_id,
+            agent_id,
+        )
+        if enrolment.state is State.OFFERED:
             yield OfferAnswer(*about_it, yes)
-        elif one.state is State.PENDING_APPROVAL:
+        elif enrolment.state is State.PENDING_APPROVAL:
             yield ApprovalDecision(*about_it, yes)
 
 
-def _each_is_answered_once(roster: SessionRoster, asked: list[Request]) -> None:
-    assert [answer.request for answer in roster.answers] == asked
+def _each_is_answered_once(roster: SessionRoster, requested: list[Request]) -> None:
+    assert [answer.request for answer in roster.answers] == requested
     published = Counter(
         (event.request_id, event.agent.agent_id)
         for event, _ in roster.decisions
         if event.request_id is not None
     )
-    for request in asked:
+    for request in requested:
         for agent_id in set(request.agent_ids):
             number = published.pop((request.request_id, agent_id), 0)
             if isinstance(request, SeatRequest | GroupRequest):
@@ -201,11 +208,11 @@ def _each_is_answered_once(roster: SessionRoster, asked: list[Request]) -> None:
 
 
 def _seats_and_line_agree(roster: SessionRoster, taken_before: int) -> None:
-    states = Counter(one.state for one in roster.latest.values())
+    states = Counter(enrolment.state for enrolment in roster.latest.values())
     assert roster.seats.enrolled == sum(number for state, number in states.items() if state.has_seat)
     assert roster.seats.offered == states[State.OFFERED]
     assert len(roster.waiting_list) == states[State.WAITLISTED] == len(list(roster.waiting_list))
-    places = [one.place for one in roster.waiting_list]
+    places = [enrolment.place for enrolment in roster.waiting_list]
     assert places == sorted(places)
     capacity = roster.session.capacity
     assert capacity is None or roster.seats.taken <= max(capacity, taken_before)
@@ -213,10 +220,10 @@ def _seats_and_line_agree(roster: SessionRoster, taken_before: int) -> None:
 
 def _versions_follow(roster: SessionRoster, versions: Counter[uuid.UUID]) -> None:
     moves = Counter(change.enrolment.enrolment_id for change in roster.changes)
-    for enrolment_id, one in roster.changed.items():
+    for enrolment_id, enrolment in roster.changed.items():
         begun = enrolment_id not in versions
         versions[enrolment_id] += moves[enrolment_id] + begun
-        assert one.version == versions[enrolment_id]
+        assert enrolment.version == versions[enrolment_id]
 
 
 def test_a_hold_is_found_for_every_session_there_can_be() -> None:

@@ -55,7 +55,7 @@ def test_a_withdrawal_frees_the_seat_and_says_who_gave_it_up_and_why() -> None:
     assert roster.seats.taken == 0
 
 
-def test_an_agent_who_withdraws_is_told_that_it_was_them() -> None:
+def test_the_event_of_a_withdrawal_says_that_it_was_the_agent() -> None:
     roster, agent = a_roster(), an_agent()
     enrol(roster, agent)
     [event] = decided(roster, a_withdrawal(roster, agent))
@@ -191,7 +191,7 @@ def test_a_cancellation_leaves_what_was_seen_of_those_who_came() -> None:
     assert states_of(roster, (came, enrolled)) == [State.CERTIFIED, State.SESSION_CANCELLED]
 
 
-def test_a_cancellation_is_final_whatever_is_told_after_it() -> None:
+def test_a_cancellation_is_final_whatever_is_published_after_it() -> None:
     roster = a_roster(status="cancelled")
     assert changed(roster, status="published") == []
     assert answer_to(roster, a_seat_request(roster)).reason is Reason.SESSION_CANCELLED

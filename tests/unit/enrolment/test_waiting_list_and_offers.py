@@ -28,7 +28,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
     states_of,
 )
@@ -72,7 +72,7 @@ def test_a_full_session_without_a_waiting_list_refuses() -> None:
 def test_seats_go_in_order_of_receipt_and_positions_count_from_one() -> None:
     roster, asking = a_roster(capacity=2), agents(5)
     events = enrol(roster, *asking)
-    assert published(events) == [
+    assert names_of(events) == [
         ("AgentEnrolled", asking[0].agent_id),
         ("AgentEnrolled", asking[1].agent_id),
         ("AgentWaitlisted", asking[2].agent_id),
@@ -82,7 +82,7 @@ def test_seats_go_in_order_of_receipt_and_positions_count_from_one() -> None:
     assert [event.position for event in events if isinstance(event, AgentWaitlisted)] == [1, 2, 3]
 
 
-def test_leaving_the_line_frees_the_place_and_seats_nobody() -> None:
+def test_leaving_the_waiting_list_frees_the_place_and_seats_nobody() -> None:
     roster, (seated, first, second) = a_roster(capacity=1), agents(3)
     enrol(roster, seated, first, second)
     decided(roster, a_withdrawal(roster, first), a_withdrawal(roster, seated))
@@ -106,7 +106,7 @@ def test_a_freed_seat_goes_to_the_first_in_line_in_the_same_decision() -> None:
     roster, (seated, first, second) = a_roster(capacity=1), agents(3)
     enrol(roster, seated, first, second)
     events = decided(roster, a_withdrawal(roster, seated))
-    assert published(events) == [("EnrolmentWithdrawn", seated.agent_id), ("AgentEnrolled", first.agent_id)]
+    assert names_of(events) == [("EnrolmentWithdrawn", seated.agent_id), ("AgentEnrolled", first.agent_id)]
     promoted = events[1]
     assert isinstance(promoted, AgentEnrolled)
     assert promoted.from_waiting_list
@@ -114,7 +114,7 @@ def test_a_freed_seat_goes_to_the_first_in_line_in_the_same_decision() -> None:
     assert (roster.seats.enrolled, len(roster.waiting_list)) == (1, 1)
 
 
-def test_whoever_asks_after_a_seat_became_free_comes_after_the_line() -> None:
+def test_a_request_after_a_seat_became_free_comes_after_the_waiting_list() -> None:
     roster, (seated, first, late) = a_roster(capacity=1), agents(3)
     enrol(roster, seated, first)
     decided(roster, a_withdrawal(roster, seated), a_seat_request(roster, late))
@@ -128,7 +128,7 @@ def test_no_seat_is_given_away_once_the_session_has_started_and_enrolment_is_clo
     assert state_of(roster, first) is W
 
 
-def test_a_seat_that_becomes_free_while_the_session_runs_goes_to_the_line() -> None:
+def test_a_seat_that_becomes_free_while_the_session_runs_goes_to_the_waiting_list() -> None:
     roster = a_roster(capacity=1, starts_at=OPENS, ends_at=CLOSES)
     first, waiting, newcomer = agents(3)
     enrol(roster, first, waiting)
@@ -137,7 +137,7 @@ def test_a_seat_that_becomes_free_while_the_session_runs_goes_to_the_line() -> N
     assert states_of(roster, (waiting, newcomer)) == [E, W]
 
 
-def test_nobody_overtakes_the_line_however_late_a_request_is_decided() -> None:
+def test_nobody_overtakes_the_waiting_list_however_late_a_request_is_decided() -> None:
     roster, (first, waiting, newcomer) = a_roster(capacity=1), agents(3)
     enrol(roster, first, waiting)
     changed(roster, capacity=2, at=STARTS)
@@ -145,7 +145,9 @@ def test_nobody_overtakes_the_line_however_late_a_request_is_decided() -> None:
     assert states_of(roster, (waiting, newcomer)) == [W, W]
 
 
-def test_once_no_offer_can_reach_the_line_a_free_seat_is_for_whoever_asks_while_one_may_enrol() -> None:
+def test_once_no_offer_can_reach_the_waiting_list_a_free_seat_is_for_whoever_asks_while_one_may_enrol() -> (
+    None
+):
     roster = a_roster(capacity=1, waiting_list="offer", enrolment_closes_at=STARTS)
     first, waiting, newcomer = agents(3)
     enrol(roster, first, waiting)
@@ -168,7 +170,7 @@ def test_a_freed_seat_is_offered_to_the_first_in_line_and_held_for_their_answer(
     roster, (seated, first, second) = a_roster(capacity=1, waiting_list="offer"), agents(3)
     enrol(roster, seated, first, second)
     events = decided(roster, a_withdrawal(roster, seated))
-    assert published(events) == [("EnrolmentWithdrawn", seated.agent_id), ("SeatOffered", first.agent_id)]
+    assert names_of(events) == [("EnrolmentWithdrawn", seated.agent_id), ("SeatOffered", first.agent_id)]
     offer = events[1]
     assert isinstance(offer, SeatOffered)
     assert offer.hold_until == roster.latest[first.agent_id].hold_until
@@ -212,7 +214,7 @@ def test_answered_no_the_offer_lapses_and_the_next_in_line_has_it_in_the_same_de
     roster, (first, second) = an_offer()
     request = an_offer_answer(roster, first, yes=False)
     events = decided(roster, request)
-    assert published(events) == [("SeatOfferLapsed", first.agent_id), ("SeatOffered", second.agent_id)]
+    assert names_of(events) == [("SeatOfferLapsed", first.agent_id), ("SeatOffered", second.agent_id)]
     lapsed, offered = events
     assert isinstance(lapsed, SeatOfferLapsed)
     assert lapsed.cause is LapseCause.DECLINED
@@ -224,7 +226,7 @@ def test_not_answered_the_offer_lapses_by_the_clock_and_the_next_in_line_has_it_
 ):
     roster, (first, second) = an_offer()
     events = decided(roster, at=end_of_offer(roster, first) + GRACE)
-    assert published(events) == [("SeatOfferLapsed", first.agent_id), ("SeatOffered", second.agent_id)]
+    assert names_of(events) == [("SeatOfferLapsed", first.agent_id), ("SeatOffered", second.agent_id)]
     lapsed = events[0]
     assert isinstance(lapsed, SeatOfferLapsed)
     assert (lapsed.cause, lapsed.request_id) == (LapseCause.EXPIRED, None)
@@ -310,7 +312,7 @@ def test_an_answer_to_another_offer_than_this_one_changes_nothing() -> None:
     assert state_of(roster, first) is E
 
 
-def test_an_answer_to_an_offer_never_made_is_told_to_who_waits() -> None:
+def test_an_answer_to_an_offer_never_made_is_refused_to_who_waits() -> None:
     roster, (_, second) = an_offer()
     [event] = decided(roster, an_offer_answer(roster, second))
     assert isinstance(event, EnrolmentRefused)
@@ -318,7 +320,7 @@ def test_an_answer_to_an_offer_never_made_is_told_to_who_waits() -> None:
     assert state_of(roster, second) is W
 
 
-def test_an_answer_by_nobody_who_is_known_is_kept_and_told_to_nobody() -> None:
+def test_an_answer_by_somebody_unknown_is_kept_without_an_event() -> None:
     roster, _ = an_offer()
     before = len(roster.decisions)
     assert answer_to(roster, an_offer_answer(roster, an_agent())).reason is Reason.NO_OFFER
@@ -341,14 +343,14 @@ def test_whose_offer_lapsed_may_ask_again_and_queues_behind_everybody() -> None:
 def test_an_offer_that_is_withdrawn_passes_the_seat_on() -> None:
     roster, (first, second) = an_offer()
     events = decided(roster, a_withdrawal(roster, first))
-    assert published(events) == [("EnrolmentWithdrawn", first.agent_id), ("SeatOffered", second.agent_id)]
+    assert names_of(events) == [("EnrolmentWithdrawn", first.agent_id), ("SeatOffered", second.agent_id)]
     assert roster.seats.taken == 1
 
 
 def test_several_offers_that_end_together_pass_on_in_order() -> None:
     roster, everybody = a_roster(capacity=2, waiting_list="offer"), agents(7)
     enrol(roster, *everybody)
-    decided(roster, *(a_withdrawal(roster, one) for one in everybody[:2]))
+    decided(roster, *(a_withdrawal(roster, agent) for agent in everybody[:2]))
     assert states_of(roster, everybody[2:]) == [O, O, W, W, W]
     decided(roster, at=end_of_offer(roster, everybody[2]) + GRACE)
     assert states_of(roster, everybody[2:]) == [L, L, O, O, W]
@@ -362,7 +364,7 @@ def test_of_several_offers_that_are_over_the_one_that_ended_first_passes_on_firs
     decided(roster, a_withdrawal(roster, other), at=DURING + timedelta(days=4))
     assert end_of_offer(roster, second) < end_of_offer(roster, first)
     events = decided(roster, at=end_of_offer(roster, first) + GRACE)
-    assert published(events) == [("SeatOfferLapsed", second.agent_id), ("SeatOfferLapsed", first.agent_id)]
+    assert names_of(events) == [("SeatOfferLapsed", second.agent_id), ("SeatOfferLapsed", first.agent_id)]
 
 
 # ------------------------------------------------------------ the last moment to offer
@@ -383,11 +385,11 @@ def test_an_offer_never_outlives_the_last_moment() -> None:
     assert end_of_offer(roster, first) == LAST_MOMENT
 
 
-def test_an_offer_is_shortened_and_told_anew_when_the_session_is_brought_forward() -> None:
+def test_an_offer_is_shortened_and_published_anew_when_the_session_is_brought_forward() -> None:
     roster, (first, second) = an_offer()
     starts_at = end_of_offer(roster, first) + timedelta(hours=47)
     events = changed(roster, starts_at=starts_at)
-    assert published(events) == [("SeatOffered", first.agent_id)]
+    assert names_of(events) == [("SeatOffered", first.agent_id)]
     assert end_of_offer(roster, first) == starts_at - Policy().last_offer
     assert roster.changes[-1].cause is Cause.OFFER_SHORTENED
     decided(roster, an_offer_answer(roster, first))
@@ -397,11 +399,11 @@ def test_an_offer_is_shortened_and_told_anew_when_the_session_is_brought_forward
 def test_an_offer_lapses_when_the_session_is_brought_so_far_forward_that_it_is_too_late() -> None:
     roster, (first, second) = an_offer()
     events = changed(roster, starts_at=DURING + timedelta(hours=48))
-    assert published(events) == [("SeatOfferLapsed", first.agent_id)]
+    assert names_of(events) == [("SeatOfferLapsed", first.agent_id)]
     assert states_of(roster, (first, second)) == [L, W]
 
 
-def test_an_offer_that_ends_at_the_last_moment_is_not_told_again_at_any_other_change() -> None:
+def test_an_offer_that_ends_at_the_last_moment_is_not_published_again_at_any_other_change() -> None:
     roster, (seated, first) = a_roster(capacity=1, waiting_list="offer"), agents(2)
     enrol(roster, seated, first)
     decided(roster, a_withdrawal(roster, seated), at=LAST_MOMENT - timedelta(hours=5))
@@ -416,7 +418,7 @@ def test_an_offer_keeps_its_end_when_the_session_is_put_off() -> None:
     assert end_of_offer(roster, first) == until
 
 
-def test_an_offer_stands_when_the_line_becomes_automatic_and_the_rest_is_served_at_once() -> None:
+def test_an_offer_stands_when_the_waiting_list_becomes_automatic_and_the_rest_is_served_at_once() -> None:
     roster, (first, second) = an_offer()
     changed(roster, waiting_list="automatic", capacity=2)
     assert states_of(roster, (first, second)) == [O, E]

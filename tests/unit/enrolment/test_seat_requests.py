@@ -22,7 +22,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
-    published,
+    names_of,
     state_of,
 )
 
@@ -174,7 +174,7 @@ def test_after_a_withdrawal_the_agent_may_ask_again_and_queues_anew() -> None:
         a_withdrawal(roster, agent),
         a_seat_request(roster, agent),
     )
-    assert published(events) == [
+    assert names_of(events) == [
         ("AgentEnrolled", agent.agent_id),
         ("AgentWaitlisted", other.agent_id),
         ("EnrolmentWithdrawn", agent.agent_id),
@@ -213,9 +213,9 @@ def test_each_request_gets_exactly_one_answer_with_its_own_id() -> None:
         a_seat_request(roster, received_at=CLOSES),
     ]
     events = decided(roster, *requests)
-    asked = [request.request_id for request in requests]
-    assert [event.request_id for event in events] == asked
-    assert [answer.request.request_id for answer in roster.answers] == asked
+    requested = [request.request_id for request in requests]
+    assert [event.request_id for event in events] == requested
+    assert [answer.request.request_id for answer in roster.answers] == requested
 
 
 def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
@@ -253,7 +253,7 @@ def test_a_refused_enrolment_keeps_its_reason_and_takes_no_ticket() -> None:
     assert roster.next_ticket == 1
 
 
-def test_what_is_told_of_a_request_and_of_what_follows_from_it_is_told_in_its_trace() -> None:
+def test_the_events_of_a_request_and_of_what_follows_from_it_are_in_its_trace() -> None:
     roster, seated, waiting = a_roster(capacity=1), an_agent(), an_agent()
     enrol(roster, seated, waiting)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -45,8 +45,8 @@ def test_people_write_attendance_in_their_own_way(word: str, seen: Attendance | 
 @pytest.mark.parametrize("state", State)
 def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> None:
     session = a_session()
-    one = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, uuid4(), DURING)
-    may_withdraw = judge_withdrawal(session, one, DURING) is None
+    enrolment = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, uuid4(), DURING)
+    may_withdraw = judge_withdrawal(session, enrolment, DURING) is None
     assert (state in HEADINGS, state in STATES, state in BUTTONS) == (may_withdraw,) * 3
 
 
