@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue import api, pages
+from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service.loading import Summary
 from shared.auth import Tokens
 from shared.database import Database
@@ -22,14 +23,18 @@ from shared.events import BY_TYPE, Event
 from tests.conftest import opened
 from tests.support.catalogue import load
 
+RENNES = loaded_session_id("ia-et-territoires", "rennes")
+MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
+
 AS_OF = date(2025, 3, 20)
 """A day on which the MOOC runs and is open, and most of the offer too."""
 
+BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"
 TOKENS = [
-    {"name": "advisor-bretagne", "role": "organiser", "delegation": "bretagne"},
-    {"name": "advisor-corse", "role": "organiser", "delegation": "corse"},
-    {"name": "siege", "role": "admin"},
-    {"name": "portail", "role": "portal"},
+    {"name": BRETAGNE, "role": "organiser", "delegation": "bretagne"},
+    {"name": CORSE, "role": "organiser", "delegation": "corse"},
+    {"name": ADMIN, "role": "admin"},
+    {"name": PORTAL, "role": "portal"},
 ]
 
 
@@ -48,6 +53,7 @@ def tokens_file(tmp_path: Path) -> Path:
 
 
 Ask = Callable[..., Awaitable[httpx.Response]]
+EventsOf = Callable[..., Awaitable[list[Event]]]
 
 
 @asynccontextmanager
@@ -149,10 +155,10 @@ async def look(loaded_url: str, tokens_file: Path) -> AsyncIterator[Ask]:
 
 
 @pytest.fixture
-def told(database: Database) -> Callable[..., Awaitable[list[Event]]]:
+def events_of(database: Database) -> EventsOf:
     """The events in the outbox, in order; of one key, or all."""
 
-    async def told(key: UUID | str | None = None) -> list[Event]:
+    async def events_of(key: UUID | str | None = None) -> list[Event]:
         query = text(
             "SELECT type, data FROM outbox WHERE CAST(:key AS text) IS NULL OR key = :key ORDER BY id"
         )
@@ -160,7 +166,7 @@ def told(database: Database) -> Callable[..., Awaitable[list[Event]]]:
             rows = (await tx.execute(query, {"key": None if key is None else str(key)})).all()
         return [BY_TYPE[row.type].model_validate_json(row.data) for row in rows]
 
-    return told
+    return events_of
 
 
 @pytest.fixture
@@ -227,3 +233,35 @@ async def time_is(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> AsyncIte
     with monkeypatch.context() as patch:
         patch.setattr("shared.clock.now", lambda: moment)
         yield
+
+
+PROBLEM = "application/problem+json"
+
+
+def problem(answer: httpx.Response, status: int) -> list[str]:
+    """The fields that a problem names."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    body = answer.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return [error["field"] for error in body.get("errors") or []]
+
+
+async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> dict[str, Any]:
+    answer = await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes))
+    assert answer.status_code == 201, answer.text
+    session: dict[str, Any] = answer.json()
+    return session
+
+
+async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> str:
+    session_id = (await drafted(ask, offer_id, by=by, **changes))["session_id"]
+    answer = await ask("POST", f"/sessions/{session_id}/publish", by=by)
+    assert answer.status_code == 200, answer.text
+    return str(session_id)
+
+
+def kinds(events: list[Event]) -> list[type[Event]]:
+    return [type(event) for event in events]

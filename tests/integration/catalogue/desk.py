@@ -1,17 +1,13 @@
 """Somebody of a delegation at its pages: logs in, fills in forms, reads what stands beside a field."""
 
 import re
-from collections.abc import Awaitable, Callable
 from html import unescape
 
 import httpx
 import pytest
 
-from shared.events import Event
-from tests.integration.catalogue.conftest import in_days
-from tests.integration.catalogue.test_api import BRETAGNE
+from tests.integration.catalogue.conftest import BRETAGNE, in_days
 
-Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
 
 

@@ -1,18 +1,13 @@
 """The JSON API: what everyone may read, what organisers may do, and what they are told when they may not."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.rules.offers import loaded_session_id
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import (
-    ReplayPublished,
     SessionCancelled,
     SessionChanged,
     SessionOpened,
@@ -20,45 +15,23 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import Format
-from tests.integration.catalogue.conftest import Ask, a_draft_of, in_days
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    BRETAGNE,
+    CORSE,
+    PORTAL,
+    RENNES,
+    Ask,
+    EventsOf,
+    a_draft_of,
+    drafted,
+    in_days,
+    kinds,
+    problem,
+    published,
+)
 
-Told = Callable[..., Awaitable[list[Event]]]
-
-RENNES = loaded_session_id("ia-et-territoires", "rennes")
 AN_OFFER = "ia-et-territoires"
-PROBLEM = "application/problem+json"
-BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"
-
-
-def problem(answer: httpx.Response, status: int) -> list[str]:
-    """The fields that a problem names."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == PROBLEM
-    body = answer.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    return [error["field"] for error in body.get("errors") or []]
-
-
-async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> dict[str, Any]:
-    answer = await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes))
-    assert answer.status_code == 201, answer.text
-    session: dict[str, Any] = answer.json()
-    return session
-
-
-async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> str:
-    session_id = (await drafted(ask, offer_id, by=by, **changes))["session_id"]
-    answer = await ask("POST", f"/sessions/{session_id}/publish", by=by)
-    assert answer.status_code == 200, answer.text
-    return str(session_id)
-
-
-def kinds(events: list[Event]) -> list[type[Event]]:
-    return [type(event) for event in events]
-
-
 # ---------------------------------------------------------------------------------------------- reading
 
 
@@ -222,11 +195,11 @@ async def test_a_wrong_token_is_refused_where_none_is_needed(look: Ask) -> None:
 
 @pytest.mark.parametrize(("method", "path"), MANAGEMENT)
 async def test_what_belongs_to_another_delegation_does_not_exist(
-    offer: object, ask: Ask, told: Told, method: str, path: str
+    offer: object, ask: Ask, events_of: EventsOf, method: str, path: str
 ) -> None:
-    before = await told()
+    before = await events_of()
     problem(await ask(method, path, by=CORSE), 404)
-    assert await told() == before
+    assert await events_of() == before
 
 
 async def test_a_delegation_does_not_draft_for_another(look: Ask) -> None:
@@ -244,7 +217,7 @@ async def test_an_admin_says_for_which_delegation(an_empty_offer: str, ask: Ask)
 
 
 async def test_a_draft_has_the_terms_of_its_offer_and_is_told_to_nobody(
-    an_empty_offer: str, ask: Ask, told: Told
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     answer = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer, capacity=None))
     draft = answer.json()
@@ -253,7 +226,7 @@ async def test_a_draft_has_the_terms_of_its_offer_and_is_told_to_nobody(
     assert (draft["format"], draft["title"]) == ("local_event", "Un essai")
     assert (draft["waiting_list"], draft["capacity"]) == ("automatic", None)
     assert draft["source"] is None
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
@@ -312,45 +285,23 @@ async def test_html_in_a_title_is_kept_as_the_text_it_is(an_empty_offer: str, as
 # ------------------------------------------------------------------------- publish, change, cancel
 
 
-async def test_publishing_a_draft_tells_everyone(an_empty_offer: str, ask: Ask, told: Told) -> None:
+async def test_publishing_a_draft_tells_everyone(an_empty_offer: str, ask: Ask, events_of: EventsOf) -> None:
     session_id = await published(ask, an_empty_offer)
-    events = await told(session_id)
+    events = await events_of(session_id)
     assert kinds(events) == [SessionScheduled, SessionOpened]
     shown = (await ask("GET", f"/sessions/{session_id}")).json()
     assert (shown["status"], shown["enrolment"], shown["version"]) == ("published", "open", 3)
 
 
-async def test_a_session_is_published_once(an_empty_offer: str, ask: Ask, told: Told) -> None:
-    session_id = await published(ask, an_empty_offer)
-    problem(await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE), 409)
-    assert kinds(await told(session_id)).count(SessionScheduled) == 1
-
-
-async def test_a_draft_without_a_place_cannot_be_published(an_empty_offer: str, ask: Ask) -> None:
-    session_id = (await drafted(ask, an_empty_offer, venue=None))["session_id"]
-    answer = await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE)
-    assert problem(answer, 422) == ["body.venue"]
-
-
-async def test_a_change_is_told_with_a_new_version(an_empty_offer: str, ask: Ask, told: Told) -> None:
+async def test_a_change_is_told_with_a_new_version(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
     session_id = await published(ask, an_empty_offer)
     answer = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, capacity=12, venue="Brest")
     assert (answer.status_code, answer.json()["version"]) == (200, 4)
-    changed = (await told(session_id))[-1]
+    changed = (await events_of(session_id))[-1]
     assert isinstance(changed, SessionChanged)
     assert (changed.version, changed.capacity, changed.venue) == (4, 12, "Brest")
-
-
-async def test_a_quota_per_authority_is_told_and_can_be_lifted(
-    an_empty_offer: str, ask: Ask, told: Told
-) -> None:
-    session_id = await published(ask, an_empty_offer, quota_per_authority=3)
-    lifted = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, quota_per_authority=None)
-    assert lifted.json()["quota_per_authority"] is None
-    first, *_, last = await told(session_id)
-    assert isinstance(first, SessionScheduled)
-    assert isinstance(last, SessionChanged)
-    assert (first.quota_per_authority, last.quota_per_authority) == (3, None)
 
 
 async def test_null_lifts_the_limit_and_leaving_out_keeps_it(an_empty_offer: str, ask: Ask) -> None:
@@ -361,26 +312,26 @@ async def test_null_lifts_the_limit_and_leaving_out_keeps_it(an_empty_offer: str
 
 
 async def test_a_change_that_changes_nothing_is_told_to_nobody_and_leaves_no_line(
-    an_empty_offer: str, ask: Ask, told: Told, database: Database
+    an_empty_offer: str, ask: Ask, events_of: EventsOf, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
-    before = await told(session_id)
+    before = await events_of(session_id)
     for fields in ({}, {"capacity": 30}):
         answer = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, **fields)
         assert answer.json()["version"] == 3
-    assert await told(session_id) == before
+    assert await events_of(session_id) == before
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM audit_log WHERE action = 'changed'")) == 0
 
 
-async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, told: Told) -> None:
+async def test_the_past_cannot_be_changed(an_empty_offer: str, ask: Ask, events_of: EventsOf) -> None:
     session_id = await published(ask, an_empty_offer)
-    before = await told(session_id)
+    before = await events_of(session_id)
     answer = await ask(
         "PATCH", f"/sessions/{session_id}", by=BRETAGNE, enrolment_opens_at=in_days(1).isoformat()
     )
     assert problem(answer, 409) == ["body.enrolment_opens_at"]
-    assert await told(session_id) == before
+    assert await events_of(session_id) == before
 
 
 @pytest.mark.parametrize(
@@ -391,106 +342,13 @@ async def test_what_is_not_the_plans_cannot_be_changed(look: Ask, fields: dict[s
     assert problem(answer, 422) == [f"body.{name}" for name in fields]
 
 
-async def test_a_cancellation_is_told_and_final(an_empty_offer: str, ask: Ask, told: Told) -> None:
+async def test_a_cancellation_is_told_and_final(an_empty_offer: str, ask: Ask, events_of: EventsOf) -> None:
     session_id = await published(ask, an_empty_offer)
     answer = await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    assert kinds(await told(session_id))[-1] is SessionCancelled
+    assert kinds(await events_of(session_id))[-1] is SessionCancelled
     for method, path in (("POST", "/cancel"), ("POST", "/publish"), ("PATCH", "")):
         fields = {"venue": "Brest"} if method == "PATCH" else {}
         problem(await ask(method, f"/sessions/{session_id}{path}", by=BRETAGNE, **fields), 409)
     assert (await ask("GET", f"/sessions/{session_id}")).json()["status"] == "cancelled"
     assert (await ask("GET", "/sessions", enrolment="open")).json()["items"] == []
-
-
-async def test_every_change_leaves_a_line_that_says_who_what_and_when(
-    an_empty_offer: str, ask: Ask, database: Database
-) -> None:
-    session_id = await published(ask, an_empty_offer)
-    await ask("PATCH", f"/sessions/{session_id}", by=ADMIN, capacity=12)
-    await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
-    async with database.quiet_transaction() as tx:
-        query = text("SELECT * FROM audit_log WHERE subject = :subject ORDER BY id")
-        lines = (await tx.execute(query, {"subject": UUID(session_id)})).all()
-    assert [(line.actor, line.action) for line in lines] == [
-        (BRETAGNE, "created"),
-        (BRETAGNE, "published"),
-        (ADMIN, "changed"),
-        (BRETAGNE, "cancelled"),
-    ]
-    assert lines[2].changes == {"capacity": [30, 12]}
-    assert lines[3].changes == {"status": ["published", "cancelled"]}
-    assert all(line.at is not None for line in lines)
-
-
-# ---------------------------------------------------------------------------------------------- replays
-
-REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
-
-
-@pytest.fixture
-async def recorded(an_empty_offer: str, ask: Ask) -> str:
-    """A session of Bretagne that has begun."""
-    began = {
-        "enrolment_opens_at": in_days(-9).isoformat(),
-        "starts_at": in_days(-0.1).isoformat(),
-        "ends_at": in_days(0.2).isoformat(),
-    }
-    return await published(ask, an_empty_offer, **began)
-
-
-async def test_a_replay_is_open_to_everyone_and_told(recorded: str, ask: Ask, told: Told) -> None:
-    answer = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, themes=["enjeux-ia"], **REPLAY)
-    assert answer.status_code == 201
-    replay = answer.json()
-    (event,) = await told(replay["resource_id"])
-    assert isinstance(event, ReplayPublished)
-    assert (event.session_id, event.organiser, event.version) == (UUID(recorded), "bretagne", 1)
-    assert (await ask("GET", "/resources", kind="replay")).json()["items"][0] == replay
-
-
-async def test_the_same_replay_is_published_once(recorded: str, ask: Ask, told: Told) -> None:
-    first = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
-    again = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
-    assert (first.status_code, again.status_code) == (201, 200)
-    assert first.json() == again.json()
-    assert len(await told(first.json()["resource_id"])) == 1
-    other = await ask(
-        "POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY | {"title": "Autre titre"}
-    )
-    problem(other, 409)
-    problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY), 409)  # the same, without its session
-
-
-async def test_there_is_no_replay_of_what_has_not_begun(an_empty_offer: str, ask: Ask, told: Told) -> None:
-    for session_id in (
-        await published(ask, an_empty_offer),
-        (await drafted(ask, an_empty_offer))["session_id"],
-    ):
-        problem(await ask("POST", "/replays", by=BRETAGNE, session_id=session_id, **REPLAY), 409)
-    assert not [event for event in await told() if isinstance(event, ReplayPublished)]
-
-
-async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object, ask: Ask) -> None:
-    alone = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
-    assert (alone.status_code, alone.json()["session_id"]) == (201, None)
-    problem(await ask("POST", "/replays", by=CORSE, session_id=str(RENNES), **REPLAY), 404)
-    problem(await ask("POST", "/replays", by=BRETAGNE, session_id=str(uuid4()), **REPLAY), 404)
-    problem(await ask("POST", "/replays", by=CORSE, organiser="bretagne", **REPLAY), 403)
-    assert problem(await ask("POST", "/replays", by=ADMIN, **REPLAY), 422) == ["body.organiser"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"url": "ftp://x"}, "body.url"),
-        ({"title": ""}, "body.title"),
-        ({"themes": ["É"]}, "body.themes.0"),
-        ({"session_id": "abc"}, "body.session_id"),
-        ({"couleur": "bleu"}, "body.couleur"),
-    ],
-)
-async def test_a_replay_that_is_not_valid_is_refused_by_field(
-    look: Ask, changes: dict[str, Any], field: str
-) -> None:
-    assert problem(await look("POST", "/replays", by=BRETAGNE, **REPLAY | changes), 422) == [field]

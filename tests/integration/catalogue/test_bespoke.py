@@ -1,6 +1,5 @@
 """A bespoke request from the portal's event to the private session of the authority."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,12 +15,20 @@ from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered, SessionOpened, SessionScheduled
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
-from tests.integration.catalogue.conftest import BESPOKE_OFFER, Ask, in_days, time_is
-from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, PORTAL, problem
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    BESPOKE_OFFER,
+    BRETAGNE,
+    CORSE,
+    PORTAL,
+    Ask,
+    EventsOf,
+    in_days,
+    problem,
+    time_is,
+)
 from tests.support.builders import an_agent
 from tests.support.consuming import received, take
-
-Told = Callable[..., Awaitable[list[Event]]]
 
 SIRET = "21350238800019"
 OFFICER = {"name": "Léa Martin", "email": "lea.martin@ville-exemple.fr"}
@@ -63,7 +70,7 @@ async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, 
 
 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(
-    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, asked())
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
@@ -75,12 +82,12 @@ async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_sess
     assert agreed.status_code == 200, agreed.text
     session_id = agreed.json()["session_id"]
 
-    answers = [event for event in await told(SIRET) if isinstance(event, BespokeRequestAnswered)]
+    answers = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestAnswered)]
     assert [event.answer for event in answers] == ["qualified", "proposed", "agreed"]
     assert {event.request_id for event in answers} == {request_id}
     assert answers[-1].session_id == UUID(session_id)
     assert answers[-1].requested_by == Contact(**OFFICER)
-    scheduled, opened = await told(session_id)
+    scheduled, opened = await events_of(session_id)
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
     assert (scheduled.format, scheduled.organiser, scheduled.capacity) == ("bespoke", "bretagne", 20)
@@ -117,16 +124,16 @@ async def test_nominations_are_not_the_catalogues(database: Database) -> None:
 
 
 async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
-    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, asked())
     path = f"/bespoke-requests/{request_id}"
     for by, status in ((None, 401), (PORTAL, 403), (CORSE, 404), (BRETAGNE, 200), (ADMIN, 200)):
         assert (await ask("GET", path, by=by)).status_code == status
     assert (await ask("GET", "/bespoke-requests", by=CORSE)).json()["items"] == []
-    before = await told()
+    before = await events_of()
     problem(await reply(ask, request_id, "declined", by=CORSE), 404)
-    assert await told() == before
+    assert await events_of() == before
 
 
 async def test_two_advisors_do_not_answer_over_each_other(
@@ -157,11 +164,11 @@ async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
 
 
 async def test_an_agreement_on_an_impossible_session_changes_nothing(
-    a_bespoke_offer: str, ask: Ask, database: Database, told: Told
+    a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, asked())
     await reply(ask, request_id, "proposed")
-    before = await told()
+    before = await events_of()
     for session, field in (
         (a_session(offer_id="rien"), "body.session.offer_id"),
         (a_session(venue=None), "body.session.venue"),
@@ -170,7 +177,7 @@ async def test_an_agreement_on_an_impossible_session_changes_nothing(
         (None, "body.session"),
     ):
         assert field in problem(await reply(ask, request_id, "agreed", session=session), 422)
-    assert await told() == before
+    assert await events_of() == before
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
     assert (shown["state"], shown["session_id"]) == ("proposed", None)
 

@@ -5,15 +5,12 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from services.catalogue.handlers import router
-from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service import occupancy as occupancy_service
 from shared.database import Database
 from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.conftest import MOOC, Ask
 from tests.support.consuming import received, take
-
-MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
 
 
 def occupancy(version: int, enrolled: int, session: UUID = MOOC) -> SessionOccupancyChanged:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -17,9 +16,7 @@ from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionClosed, SessionCompleted, SessionOpened, SessionScheduled
 from shared.events.vocabulary import EnrolmentWindow, Format, Phase
-from tests.integration.catalogue.conftest import time_is
-
-Told = Callable[..., Awaitable[list[Event]]]
+from tests.integration.catalogue.conftest import EventsOf, time_is
 
 ALL = [SessionScheduled, SessionOpened, SessionClosed, SessionCompleted]
 
@@ -58,23 +55,23 @@ def kinds(events: list[Event]) -> list[type[Event]]:
 
 
 async def test_each_announcement_is_made_at_its_instant_and_not_before(
-    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+    database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = clock.now()
     one = await publish(database, an_empty_offer, opens=10, closes=20, start=25, ends=30)
     for seconds, announced in ((9.9, 1), (10.1, 2), (19.9, 2), (20.1, 3), (29.9, 3), (30.1, 4), (99, 4)):
         async with time_is(monkeypatch, start + timedelta(seconds=seconds)):
             await jobs.announce_due(database)
-        assert kinds(await told(one)) == ALL[:announced], f"after {seconds} s"
+        assert kinds(await events_of(one)) == ALL[:announced], f"after {seconds} s"
 
 
 async def test_what_came_due_while_nothing_ran_is_caught_up_in_order(
-    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+    database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = await publish(database, an_empty_offer, opens=10, closes=20, ends=30)
     async with time_is(monkeypatch, clock.now() + timedelta(days=3)):
         await jobs.announce_due(database)
-    events = await told(one)
+    events = await events_of(one)
     assert kinds(events) == ALL
     completed = events[-1]
     assert isinstance(completed, SessionCompleted)
@@ -86,7 +83,7 @@ async def test_what_came_due_while_nothing_ran_is_caught_up_in_order(
 
 
 async def test_many_replicas_at_once_announce_each_thing_once(
-    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+    database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(300):
         await publish(database, an_empty_offer, opens=1, closes=2, ends=3)
@@ -95,13 +92,13 @@ async def test_many_replicas_at_once_announce_each_thing_once(
         await asyncio.gather(*replicas)
         while await jobs.announce_due(database) == 0:
             pass
-    announced = Counter((event.key, type(event)) for event in await told())
+    announced = Counter((event.key, type(event)) for event in await events_of())
     assert len(announced) == 300 * 4
     assert set(announced.values()) == {1}
 
 
 async def test_a_session_that_somebody_is_changing_waits_without_holding_up_the_others(
-    database: Database, an_empty_offer: str, told: Told, monkeypatch: pytest.MonkeyPatch
+    database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = await publish(database, an_empty_offer, opens=1, closes=60, ends=90)
     free = await publish(database, an_empty_offer, opens=1, closes=60, ends=90)
@@ -109,10 +106,10 @@ async def test_a_session_that_somebody_is_changing_waits_without_holding_up_the_
         async with database.transaction() as tx:
             await sessions.lock(tx, [busy])
             await asyncio.wait_for(jobs.announce_due(database), 5)
-            assert SessionOpened in kinds(await told(free))
-            assert SessionOpened not in kinds(await told(busy))
+            assert SessionOpened in kinds(await events_of(free))
+            assert SessionOpened not in kinds(await events_of(busy))
         await jobs.announce_due(database)
-    assert SessionOpened in kinds(await told(busy))
+    assert SessionOpened in kinds(await events_of(busy))
 
 
 async def test_the_job_asks_to_be_woken_at_the_next_instant(database: Database, an_empty_offer: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -14,11 +13,10 @@ from sqlalchemy import text
 
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.reading import OFFER, OfferError
-from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
+from services.catalogue.rules.offers import loaded_resource_id
 from services.catalogue.service.loading import Summary
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import (
     ReplayPublished,
     ResourcePublished,
@@ -28,18 +26,15 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
-from tests.integration.catalogue.conftest import AS_OF, Ask
+from tests.integration.catalogue.conftest import AS_OF, MOOC, RENNES, Ask, EventsOf
 from tests.support.catalogue import load
 from tests.support.processes import run_cli
 
-Told = Callable[..., Awaitable[list[Event]]]
 
-MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = loaded_session_id("ia-et-territoires", "rennes")
-
-
-async def test_the_mooc_of_20_march_runs_and_is_open_today(offer: Summary, told: Told, ask: Ask) -> None:
-    scheduled, opened = await told(MOOC)
+async def test_the_mooc_of_20_march_runs_and_is_open_today(
+    offer: Summary, events_of: EventsOf, ask: Ask
+) -> None:
+    scheduled, opened = await events_of(MOOC)
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
     assert (scheduled.version, opened.version) == (1, 2)
@@ -48,8 +43,10 @@ async def test_the_mooc_of_20_march_runs_and_is_open_today(offer: Summary, told:
     assert (shown["phase"], shown["enrolment"], shown["source"]) == ("running", "open", "communique")
 
 
-async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(offer: Summary, told: Told) -> None:
-    scheduled = (await told(MOOC))[0]
+async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(
+    offer: Summary, events_of: EventsOf
+) -> None:
+    scheduled = (await events_of(MOOC))[0]
     assert isinstance(scheduled, SessionScheduled)
     paris = ZoneInfo("Europe/Paris")
     for moment in (scheduled.starts_at, scheduled.enrolment_closes_at, scheduled.ends_at):
@@ -60,9 +57,9 @@ async def test_a_shifted_mooc_still_begins_and_ends_at_midnight_in_paris(offer: 
     assert timedelta(0) <= clock.now().astimezone(paris).date() - AS_OF - shift < timedelta(weeks=1)
 
 
-async def test_everything_in_the_files_is_published(offer: Summary, told: Told) -> None:
+async def test_everything_in_the_files_is_published(offer: Summary, events_of: EventsOf) -> None:
     planned = reading.read(OFFER)
-    events = await told()
+    events = await events_of()
     kinds = Counter(type(event) for event in events)
     assert kinds[SessionScheduled] == len(planned.sessions) == offer.new
     assert kinds[ReplayPublished] + kinds[ResourcePublished] == len(planned.resources)
@@ -72,17 +69,17 @@ async def test_everything_in_the_files_is_published(offer: Summary, told: Told) 
 
 
 async def test_loading_twice_changes_and_tells_nothing(
-    offer: Summary, database: Database, told: Told
+    offer: Summary, database: Database, events_of: EventsOf
 ) -> None:
-    before = await told()
+    before = await events_of()
     again = await load(database, as_of=AS_OF)
     assert (again.new, again.changed, again.resources_published) == (0, 0, 0)
     assert again.unchanged == offer.new
-    assert await told() == before
+    assert await events_of() == before
 
 
 async def test_loads_at_once_publish_a_new_session_once(
-    database: Database, told: Told, tmp_path: Path
+    database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
     """All but one session is known, so that nothing else makes the loads wait for each other."""
     without_rennes = edited(tmp_path, "local_events.yaml", "key: rennes", "key: autre")
@@ -90,17 +87,17 @@ async def test_loads_at_once_publish_a_new_session_once(
     await asyncio.gather(*(database.check() for _ in range(3)))  # a connection each: none starts behind
     summaries = await asyncio.gather(*(load(database, as_of=AS_OF) for _ in range(3)))
     assert sorted(summary.new for summary in summaries) == [0, 0, 1]
-    assert [type(event) for event in await told(RENNES)].count(SessionScheduled) == 1
+    assert [type(event) for event in await events_of(RENNES)].count(SessionScheduled) == 1
 
 
 async def test_what_changed_in_the_files_is_told_and_the_rest_is_not(
-    offer: Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
-    before = len(await told())
+    before = len(await events_of())
     changed = edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100")
     summary = await load(database, changed, as_of=AS_OF)
     assert summary.changed == 1
-    (event,) = (await told())[before:]
+    (event,) = (await events_of())[before:]
     assert isinstance(event, SessionChanged)
     assert (event.session_id, event.capacity) == (RENNES, 100)
 
@@ -148,13 +145,13 @@ async def test_what_an_organiser_wrote_survives_a_load(offer: Summary, database:
 
 
 async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_nobody(
-    offer: Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
-    before = await told()
+    before = await events_of()
     expert = "Enseignant-chercheur en informatique"
     changed = edited(tmp_path, "webinars.yaml", f"[{expert}", "[Enseignante-chercheuse en informatique")
     assert (await load(database, changed, as_of=AS_OF)).changed == 1
-    assert await told() == before
+    assert await events_of() == before
     async with database.quiet_transaction() as tx:
         lines = await tx.execute(
             text("SELECT changes FROM audit_log WHERE changes -> 'experts' -> 0 ->> 0 = :was"),
@@ -165,15 +162,15 @@ async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_
 
 
 async def test_a_cancelled_session_stays_cancelled(
-    offer: Summary, database: Database, ask: Ask, told: Told, tmp_path: Path
+    offer: Summary, database: Database, ask: Ask, events_of: EventsOf, tmp_path: Path
 ) -> None:
     await ask("POST", f"/sessions/{RENNES}/cancel", by="advisor-bretagne")
-    before, shown = await told(), (await ask("GET", f"/sessions/{RENNES}")).json()
+    before, shown = await events_of(), (await ask("GET", f"/sessions/{RENNES}")).json()
     summary = await load(
         database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF
     )
     assert (summary.changed, summary.cancelled) == (0, 1)
-    assert await told() == before
+    assert await events_of() == before
     assert (await ask("GET", f"/sessions/{RENNES}")).json() == shown
 
 
@@ -196,43 +193,47 @@ async def test_what_an_organiser_changed_is_not_presented_as_announced_not_even_
 
 
 async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_replay(
-    offer: Summary, database: Database, told: Told
+    offer: Summary, database: Database, events_of: EventsOf
 ) -> None:
     summary = await load(database, as_of=AS_OF + timedelta(weeks=1))
     assert (summary.changed, summary.resources_published) == (offer.new, 0)
-    assert not [event for event in await told() if isinstance(event, ReplayPublished) and event.version > 1]
+    assert not [
+        event for event in await events_of() if isinstance(event, ReplayPublished) and event.version > 1
+    ]
 
 
 async def test_a_resource_that_changed_is_published_again_with_a_new_version(
-    offer: Summary, database: Database, told: Told, tmp_path: Path
+    offer: Summary, database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
     changed = edited(tmp_path, "resources.yaml", "choisis par les documentalistes", "bien choisis")
     summary = await load(database, changed, as_of=AS_OF)
     assert summary.resources_published == 1
-    first, second = await told(loaded_resource_id("dossier-ia-et-action-publique-locale"))
+    first, second = await events_of(loaded_resource_id("dossier-ia-et-action-publique-locale"))
     assert isinstance(first, ResourcePublished)
     assert isinstance(second, ResourcePublished)
     assert (first.version, second.version) == (1, 2)
     assert first.published_at == second.published_at
 
 
-async def test_a_resource_whose_day_has_not_come_is_held_back(database: Database, told: Told) -> None:
+async def test_a_resource_whose_day_has_not_come_is_held_back(
+    database: Database, events_of: EventsOf
+) -> None:
     summary = await load(database, as_of=date(2025, 2, 26) - timedelta(weeks=1))
     assert summary.resources_held_back == 8
     await load(database, as_of=date(2025, 2, 27))
     assert all(
         event.published_at <= clock.now()
-        for event in await told()
+        for event in await events_of()
         if isinstance(event, ReplayPublished | ResourcePublished)
     )
 
 
 async def test_an_offer_with_a_fault_loads_nothing_at_all(
-    database: Database, told: Told, tmp_path: Path
+    database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
     with pytest.raises(OfferError, match="session rennes: capacity"):
         await load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: -1"))
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_a_session_never_changes_hands(offer: Summary, database: Database, tmp_path: Path) -> None:
@@ -245,9 +246,11 @@ async def test_each_loaded_session_leaves_an_audit_line(offer: Summary, database
     assert await audit_of(database, MOOC) == [("load-offer", "loaded")]
 
 
-async def test_without_as_of_the_dates_are_those_of_the_announcement(database: Database, told: Told) -> None:
+async def test_without_as_of_the_dates_are_those_of_the_announcement(
+    database: Database, events_of: EventsOf
+) -> None:
     await load(database)
-    scheduled = (await told(MOOC))[0]
+    scheduled = (await events_of(MOOC))[0]
     assert isinstance(scheduled, SessionScheduled)
     assert scheduled.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
     assert scheduled.phase is Phase.OVER

@@ -17,9 +17,16 @@ from services.catalogue import api, jobs, pages
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
-from tests.integration.catalogue.conftest import PUBLIC_URL, Ask, time_is
-from tests.integration.catalogue.desk import Browser, Told, created, desk, hidden, log_in, send
-from tests.integration.catalogue.test_api import BRETAGNE, CORSE, published
+from tests.integration.catalogue.conftest import (
+    BRETAGNE,
+    CORSE,
+    PUBLIC_URL,
+    Ask,
+    EventsOf,
+    published,
+    time_is,
+)
+from tests.integration.catalogue.desk import Browser, created, desk, hidden, log_in, send
 
 __all__ = ["desk"]
 
@@ -58,7 +65,7 @@ async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
 
 
 async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent(
-    desk: Browser, an_empty_offer: str, ask: Ask, told: Told
+    desk: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     path = await created(desk, an_empty_offer)
     page = (await desk.get(path)).text
@@ -81,7 +88,7 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
     assert (
         await desk.post(path, data=form, headers={"origin": "https://ailleurs.example"})
     ).status_code == 403
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(visit: Browser) -> None:
@@ -155,14 +162,14 @@ async def test_a_login_ends_with_the_role_of_its_token(
 
 
 async def test_a_form_without_the_key_of_the_login_is_refused(
-    desk: Browser, an_empty_offer: str, told: Told
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(desk, an_empty_offer)
     for fields in ({"x": ""}, {"cle": ""}, {"cle": "autre"}, {"cle": "é"}):
         for action in ("", "/publier", "/annuler", "/copier", "/replay"):
             assert (await desk.post(path + action, data=fields | {"title": "Autre"})).status_code == 403
         assert (await desk.post("/gestion/deconnexion", data=fields)).status_code == 403
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_a_form_from_elsewhere_is_refused_even_with_the_key(desk: Browser, an_empty_offer: str) -> None:

@@ -7,15 +7,15 @@ from shared.events.catalogue import (
     BespokeRequestAnswered,
     SessionScheduled,
 )
-from tests.integration.catalogue.conftest import in_days
-from tests.integration.catalogue.desk import Browser, Told, a_form, desk, error_of, hidden, send
+from tests.integration.catalogue.conftest import EventsOf, in_days
+from tests.integration.catalogue.desk import Browser, a_form, desk, error_of, hidden, send
 from tests.integration.catalogue.test_bespoke import asked, hear
 
 __all__ = ["desk"]
 
 
 async def test_a_delegation_answers_an_authority_by_forms(
-    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, asked(authority="Ville <b>de</b> Rennes"))
     path = f"/gestion/demandes/{request_id}"
@@ -38,9 +38,9 @@ async def test_a_delegation_answers_an_authority_by_forms(
     assert error_of(nowhere, "venue").startswith("Indiquez un lieu")
     assert (await send(desk, path, answer="agreed", venue="Rennes", **advisor, **session)).status_code == 303
 
-    answered = [event for event in await told() if isinstance(event, BespokeRequestAnswered)]
+    answered = [event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]
     assert [event.answer for event in answered] == ["proposed", "agreed"]
-    (scheduled,) = [event for event in await told() if isinstance(event, SessionScheduled)]
+    (scheduled,) = [event for event in await events_of() if isinstance(event, SessionScheduled)]
     assert (scheduled.capacity, scheduled.audience.sirets) == (15, ("21350238800019",))
     page = (await desk.get(path)).text
     assert f"/gestion/sessions/{scheduled.session_id}" in page
@@ -48,7 +48,7 @@ async def test_a_delegation_answers_an_authority_by_forms(
 
 
 async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_list_closes(
-    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
@@ -65,7 +65,7 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
         "venue": "Saint-Denis",
     }
     assert (await send(desk, path, **session)).status_code == 303
-    (scheduled,) = [event for event in await told() if isinstance(event, SessionScheduled)]
+    (scheduled,) = [event for event in await events_of() if isinstance(event, SessionScheduled)]
     assert scheduled.timezone == "Indian/Reunion"
     assert scheduled.starts_at.isoformat() == f"{day}T05:00:00+00:00"
     assert scheduled.enrolment_closes_at.isoformat() == f"{day - timedelta(days=3)}T08:00:00+00:00"
@@ -80,7 +80,7 @@ async def test_the_requests_of_another_delegation_are_not_there(desk: Browser, d
 
 
 async def test_an_answer_over_somebody_elses_is_not_given(
-    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
@@ -88,11 +88,11 @@ async def test_an_answer_over_somebody_elses_is_not_given(
     assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
     stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
     assert (await desk.post(path, data=stale)).status_code == 412
-    assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1
+    assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
 
 
 async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_elses(
-    desk: Browser, a_bespoke_offer: str, database: Database, told: Told
+    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
@@ -103,6 +103,6 @@ async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_e
     assert faulty.status_code == 422
     mended = await desk.post(path, data=form | {"version": hidden(faulty.text, "version")})
     assert mended.status_code == 412
-    assert len([event for event in await told() if isinstance(event, BespokeRequestAnswered)]) == 1
+    assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
     seen = await desk.post(path, data=form | {"version": hidden(mended.text, "version")})
     assert seen.status_code == 303

@@ -13,10 +13,9 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from tests.integration.catalogue.conftest import Ask, in_days, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
 from tests.integration.catalogue.desk import (
     Browser,
-    Told,
     a_form,
     created,
     desk,
@@ -25,23 +24,22 @@ from tests.integration.catalogue.desk import (
     log_in,
     send,
 )
-from tests.integration.catalogue.test_api import BRETAGNE, published
 
 __all__ = ["desk"]
 
 
 async def test_a_session_is_drafted_published_changed_and_cancelled(
-    desk: Browser, an_empty_offer: str, told: Told
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(desk, an_empty_offer, experts="Une juriste\r\nUn élu", summary="Une journée.")
-    assert await told() == []
+    assert await events_of() == []
     assert "Le brouillon est enregistré" in (await desk.get(f"{path}?fait=creee")).text
     done = await send(desk, path, f"{path}/publier")
     assert done.headers["location"] == f"{path}?fait=publiee"
     assert (await send(desk, path, capacity="12", venue="Quimper")).status_code == 303
     assert "C’est définitif" in (await desk.get(f"{path}/annuler")).text
     assert (await send(desk, f"{path}/annuler")).headers["location"] == f"{path}?fait=annulee"
-    scheduled, opened, changed, cancelled = await told()
+    scheduled, opened, changed, cancelled = await events_of()
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
     assert isinstance(changed, SessionChanged)
@@ -163,10 +161,12 @@ async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in
     assert "diffèrent" not in answer.text
 
 
-async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer: str, told: Told) -> None:
+async def test_the_past_stays_and_the_page_says_so(
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
+) -> None:
     path = await created(desk, an_empty_offer)
     await send(desk, path, f"{path}/publier")
-    before = await told()
+    before = await events_of()
     answer = await send(desk, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
     assert error_of(answer, "enrolment_opens_at").startswith("Ce moment est passé")
     assert (await send(desk, path, f"{path}/publier", version="x")).status_code == 412
@@ -175,7 +175,7 @@ async def test_the_past_stays_and_the_page_says_so(desk: Browser, an_empty_offer
         f"{path}/publier", data={"cle": hidden(twice.text, "cle"), "version": hidden(twice.text, "version")}
     )
     assert "La session est déjà publiée." in published_again.text
-    assert await told() == before
+    assert await events_of() == before
 
 
 async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_api(
@@ -255,18 +255,20 @@ def way(page: str, rel: str) -> str:
     return unescape(match[1])
 
 
-async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, told: Told) -> None:
+async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, events_of: EventsOf) -> None:
     path = await created(desk, an_empty_offer)
     await send(desk, path, f"{path}/publier")
-    before = await told()
+    before = await events_of()
     for method in ("HEAD", "GET"):
         for address in (path, f"{path}/annuler", "/gestion/sessions/nouvelle", "/gestion/connexion"):
             assert (await desk.request(method, address)).status_code == 200, (method, address)
     assert (await desk.get(f"{path}/publier")).status_code == 405
-    assert await told() == before
+    assert await events_of() == before
 
 
-async def test_a_draft_is_deleted_once_it_is_meant(desk: Browser, an_empty_offer: str, told: Told) -> None:
+async def test_a_draft_is_deleted_once_it_is_meant(
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
+) -> None:
     path = await created(desk, an_empty_offer)
     assert f'href="{path}/supprimer"' in (await desk.get(path)).text
     asked = await desk.get(f"{path}/supprimer")
@@ -276,11 +278,11 @@ async def test_a_draft_is_deleted_once_it_is_meant(desk: Browser, an_empty_offer
     assert answer.headers["location"] == "/gestion?fait=supprimee"
     assert "Le brouillon est supprimé." in (await desk.get(answer.headers["location"])).text
     assert (await desk.get(path)).status_code == 404
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
-    desk: Browser, an_empty_offer: str, told: Told
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(desk, an_empty_offer)
     await _refused(desk, f"{path}/annuler", "La session n’est pas publiée.")
@@ -291,10 +293,10 @@ async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
     await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
     assert (await desk.post(f"{path}/supprimer", data=form)).status_code == 412
     await send(desk, f"{path}/annuler")
-    before = await told()
+    before = await events_of()
     await _refused(desk, f"{path}/annuler", "La session est annulée, et le reste.")
     await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
-    assert await told() == before
+    assert await events_of() == before
 
 
 async def test_a_session_that_is_over_is_not_offered_for_cancelling(
@@ -325,7 +327,7 @@ async def test_a_copy_is_a_draft_at_another_time(desk: Browser, an_empty_offer: 
 
 
 async def test_a_replay_is_published_from_the_page_of_its_session(
-    desk: Browser, an_empty_offer: str, ask: Ask, told: Told
+    desk: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     began = {"enrolment_opens_at": in_days(-9), "starts_at": in_days(-0.1), "ends_at": in_days(0.2)}
     dates = {name: moment.isoformat() for name, moment in began.items()}
@@ -337,7 +339,7 @@ async def test_a_replay_is_published_from_the_page_of_its_session(
     fields = {"replay_title": "Revoir", "replay_url": "https://v.example.org/1", "replay_theme": "enjeux-ia"}
     answer = await send(desk, path, f"{path}/replay", **fields)
     assert answer.headers["location"] == f"{path}?fait=replay"
-    (replay,) = [event for event in await told() if isinstance(event, ReplayPublished)]
+    (replay,) = [event for event in await events_of() if isinstance(event, ReplayPublished)]
     assert (replay.title, replay.themes) == ("Revoir", ("enjeux-ia",))
     other = await send(desk, path, f"{path}/replay", **fields | {"replay_title": "Autre"})
     assert "en ligne à cette adresse" in error_of(other, "replay_url")

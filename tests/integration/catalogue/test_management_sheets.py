@@ -2,15 +2,13 @@
 
 import re
 
-from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE, Ask, EventsOf, published
 from tests.integration.catalogue.desk import (
     Browser,
-    Told,
     desk,
     hidden,
     upload,
 )
-from tests.integration.catalogue.test_api import BRETAGNE, CORSE, published
 
 __all__ = ["desk"]
 
@@ -46,7 +44,7 @@ async def test_what_comes_out_is_the_delegations_own(desk: Browser, an_empty_off
 
 
 async def test_every_line_that_is_wrong_is_told_in_french(
-    desk: Browser, an_empty_offer: str, told: Told
+    desk: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     good = f"{an_empty_offer};2027-03-30 09:30;2027-03-30 17:00;2027-03-01 09:00;<b>Rennes</b>\n"
     lines = [
@@ -64,7 +62,7 @@ async def test_every_line_that_is_wrong_is_told_in_french(
     assert rows[1][2] == "Cette offre n’existe pas."
     assert "<b>Rennes" not in answer.text
     assert "Ce fichier est un classeur" in (await upload(desk, b"PK\x03\x04...")).text
-    assert await told() == []
+    assert await events_of() == []
 
 
 async def test_a_file_comes_with_the_key_of_the_login_too(desk: Browser, an_empty_offer: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -20,23 +20,21 @@ from services.catalogue.rules.offers import loaded_resource_id, loaded_session_i
 from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
 from tests.integration.catalogue.conftest import (
     CONTACT,
+    MOOC,
     NEWS_URL,
     PUBLIC_URL,
+    RENNES,
     Ask,
     a_draft_of,
     in_days,
     time_is,
 )
 
-Told = Callable[..., Awaitable[list[Event]]]
 Browser = httpx.AsyncClient
 
-MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = loaded_session_id("ia-et-territoires", "rennes")
 MAMOUDZOU = loaded_session_id("ia-et-territoires", "mamoudzou")
 PAGES = (
     "/",

@@ -1,7 +1,8 @@
-"""Replays and resources are corrected: by whom, as a new version of the same, and told to nobody twice."""
+"""Replays, dossiers and communities: published once, corrected as a new version, and notified once."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,18 +11,135 @@ from sqlalchemy import text
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished
-from tests.integration.catalogue.conftest import AS_OF, Ask
-from tests.integration.catalogue.desk import Browser, Told, desk, error_of, hidden, log_in, send
-from tests.integration.catalogue.test_api import ADMIN, BRETAGNE, CORSE, REPLAY, problem, recorded
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    AS_OF,
+    BRETAGNE,
+    CORSE,
+    RENNES,
+    Ask,
+    EventsOf,
+    drafted,
+    in_days,
+    problem,
+    published,
+)
+from tests.integration.catalogue.desk import Browser, desk, error_of, hidden, log_in, send
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
 
-__all__ = ["desk", "recorded"]
+__all__ = ["desk"]
+
+REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
+
+
+@pytest.fixture
+async def recorded(an_empty_offer: str, ask: Ask) -> str:
+    """A session of Bretagne that has begun."""
+    began = {
+        "enrolment_opens_at": in_days(-9).isoformat(),
+        "starts_at": in_days(-0.1).isoformat(),
+        "ends_at": in_days(0.2).isoformat(),
+    }
+    return await published(ask, an_empty_offer, **began)
+
+
+async def test_a_replay_is_open_to_everyone_and_told(recorded: str, ask: Ask, events_of: EventsOf) -> None:
+    answer = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, themes=["enjeux-ia"], **REPLAY)
+    assert answer.status_code == 201
+    replay = answer.json()
+    (event,) = await events_of(replay["resource_id"])
+    assert isinstance(event, ReplayPublished)
+    assert (event.session_id, event.organiser, event.version) == (UUID(recorded), "bretagne", 1)
+    assert (await ask("GET", "/resources", kind="replay")).json()["items"][0] == replay
+
+
+async def test_the_same_replay_is_published_once(recorded: str, ask: Ask, events_of: EventsOf) -> None:
+    first = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
+    again = await ask("POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert len(await events_of(first.json()["resource_id"])) == 1
+    other = await ask(
+        "POST", "/replays", by=BRETAGNE, session_id=recorded, **REPLAY | {"title": "Autre titre"}
+    )
+    problem(other, 409)
+    problem(await ask("POST", "/replays", by=BRETAGNE, **REPLAY), 409)  # the same, without its session
+
+
+async def test_there_is_no_replay_of_what_has_not_begun(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    for session_id in (
+        await published(ask, an_empty_offer),
+        (await drafted(ask, an_empty_offer))["session_id"],
+    ):
+        problem(await ask("POST", "/replays", by=BRETAGNE, session_id=session_id, **REPLAY), 409)
+    assert not [event for event in await events_of() if isinstance(event, ReplayPublished)]
+
+
+async def test_a_replay_needs_no_session_but_never_somebody_elses(offer: object, ask: Ask) -> None:
+    alone = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
+    assert (alone.status_code, alone.json()["session_id"]) == (201, None)
+    problem(await ask("POST", "/replays", by=CORSE, session_id=str(RENNES), **REPLAY), 404)
+    problem(await ask("POST", "/replays", by=BRETAGNE, session_id=str(uuid4()), **REPLAY), 404)
+    problem(await ask("POST", "/replays", by=CORSE, organiser="bretagne", **REPLAY), 403)
+    assert problem(await ask("POST", "/replays", by=ADMIN, **REPLAY), 422) == ["body.organiser"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"url": "ftp://x"}, "body.url"),
+        ({"title": ""}, "body.title"),
+        ({"themes": ["É"]}, "body.themes.0"),
+        ({"session_id": "abc"}, "body.session_id"),
+        ({"couleur": "bleu"}, "body.couleur"),
+    ],
+)
+async def test_a_replay_that_is_not_valid_is_refused_by_field(
+    look: Ask, changes: dict[str, Any], field: str
+) -> None:
+    assert problem(await look("POST", "/replays", by=BRETAGNE, **REPLAY | changes), 422) == [field]
+
+
+DOSSIER = {"kind": "dossier", "title": "L'IA à l'école", "url": "https://ressources.example.org/ecole"}
+
+
+async def test_a_dossier_is_open_to_everyone_and_told_once(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    first = await ask("POST", "/resources", by=BRETAGNE, themes=["enjeux-ia"], **DOSSIER)
+    again = await ask("POST", "/resources", by=BRETAGNE, themes=["enjeux-ia"], **DOSSIER)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    (event,) = await events_of()
+    assert isinstance(event, ResourcePublished)
+    assert (await ask("GET", "/resources", kind="dossier")).json()["items"] == [first.json()]
+    problem(await ask("POST", "/resources", by=BRETAGNE, **DOSSIER), 409)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"themes": ["inconnu"]}, "body.themes"),
+        ({"kind": "replay"}, "body.kind"),
+        ({"url": "javascript:alert(1)"}, "body.url"),
+        ({"session_id": str(UUID(int=1))}, "body.session_id"),
+    ],
+)
+async def test_a_resource_that_is_not_valid_is_refused_by_field(
+    look: Ask, changes: dict[str, Any], field: str
+) -> None:
+    assert problem(await look("POST", "/resources", by=BRETAGNE, **DOSSIER | changes), 422) == [field]
+
+
+# ------------------------------------------------------------------------------------------- corrected
 
 OTHER_URL = "https://replays.example.org/brest"
 
 
-async def published(ask: Ask, **fields: str) -> str:
+async def published_replay(ask: Ask, **fields: str) -> str:
     answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | fields)
     assert answer.status_code == 201, answer.text
     resource_id: str = answer.json()["resource_id"]
@@ -29,13 +147,13 @@ async def published(ask: Ask, **fields: str) -> str:
 
 
 async def test_a_replay_is_corrected_as_a_new_version_of_the_same(
-    recorded: str, ask: Ask, told: Told, database: Database
+    recorded: str, ask: Ask, events_of: EventsOf, database: Database
 ) -> None:
-    resource_id = await published(ask, session_id=recorded, summary="Une journé.")
+    resource_id = await published_replay(ask, session_id=recorded, summary="Une journé.")
     right = {"title": "Replay : l'IA à Brest", "url": OTHER_URL, "summary": None}
     answer = await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, **right)
     assert answer.status_code == 200, answer.text
-    first, second = await told(resource_id)
+    first, second = await events_of(resource_id)
     assert isinstance(first, ReplayPublished)
     assert isinstance(second, ReplayPublished)
     assert second == first.model_copy(update=right | {"version": 2})
@@ -54,12 +172,12 @@ async def test_a_replay_is_corrected_as_a_new_version_of_the_same(
     }
 
 
-async def test_what_is_left_out_stays_and_the_same_again_is_no_version(ask: Ask, told: Told) -> None:
-    resource_id = await published(ask, summary="Une journée.")
+async def test_what_is_left_out_stays_and_the_same_again_is_no_version(ask: Ask, events_of: EventsOf) -> None:
+    resource_id = await published_replay(ask, summary="Une journée.")
     for fields in ({}, {"summary": "Une journée."}):
         answer = await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, **fields)
         assert (answer.json()["version"], answer.json()["summary"]) == (1, "Une journée.")
-    assert len(await told(resource_id)) == 1
+    assert len(await events_of(resource_id)) == 1
 
 
 async def test_what_somebody_else_corrected_meanwhile_is_not_overwritten(ask: Ask) -> None:
@@ -76,7 +194,7 @@ async def test_what_somebody_else_corrected_meanwhile_is_not_overwritten(ask: As
 
 
 async def test_a_resource_of_others_is_not_there_to_correct(ask: Ask) -> None:
-    path = f"/resources/{await published(ask)}"
+    path = f"/resources/{await published_replay(ask)}"
     problem(await ask("PATCH", path, by=CORSE, title="A"), 404)
     problem(await ask("PATCH", path, title="A"), 401)
     problem(await ask("PATCH", f"/resources/{uuid4()}", by=ADMIN, title="A"), 404)
@@ -91,13 +209,15 @@ async def test_a_resource_of_others_is_not_there_to_correct(ask: Ask) -> None:
 async def test_a_correction_that_is_not_valid_is_refused_by_field(
     ask: Ask, change: dict[str, str], field: str
 ) -> None:
-    path = f"/resources/{await published(ask)}"
+    path = f"/resources/{await published_replay(ask)}"
     assert problem(await ask("PATCH", path, by=BRETAGNE, **change), 422) == [f"body.{field}"]
 
 
-async def test_a_corrected_address_is_the_one_that_a_resource_is_known_by(ask: Ask, told: Told) -> None:
+async def test_a_corrected_address_is_the_one_that_a_resource_is_known_by(
+    ask: Ask, events_of: EventsOf
+) -> None:
     wrong, right = REPLAY["url"], OTHER_URL
-    resource_id = await published(ask)
+    resource_id = await published_replay(ask)
     await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, url=right)
     same = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"url": right})
     assert (same.status_code, same.json()["resource_id"]) == (200, resource_id)
@@ -106,12 +226,14 @@ async def test_a_corrected_address_is_the_one_that_a_resource_is_known_by(ask: A
     assert sorted(answer.status_code for answer in both) == [200, 200, 200, 201]
     (other,) = {answer.json()["resource_id"] for answer in both}
     assert other != resource_id
-    assert [event.url for event in await told(other) if isinstance(event, ReplayPublished)] == [wrong]
+    assert [event.url for event in await events_of(other) if isinstance(event, ReplayPublished)] == [wrong]
     problem(await ask("PATCH", f"/resources/{other}", by=BRETAGNE, url=right), 409)
 
 
 async def test_of_two_corrections_to_one_address_one_is_told_that_it_is_taken(ask: Ask) -> None:
-    paths = [f"/resources/{await published(ask, url=url)}" for url in (REPLAY["url"], f"{OTHER_URL}/0")]
+    paths = [
+        f"/resources/{await published_replay(ask, url=url)}" for url in (REPLAY["url"], f"{OTHER_URL}/0")
+    ]
     for attempt in range(1, 6):
         same = f"{OTHER_URL}/{attempt}"
         answers = await asyncio.gather(*(ask("PATCH", path, by=BRETAGNE, url=same) for path in paths))
@@ -119,7 +241,7 @@ async def test_of_two_corrections_to_one_address_one_is_told_that_it_is_taken(as
 
 
 async def test_two_resources_that_want_each_others_address_are_both_told(ask: Ask) -> None:
-    here, there = await published(ask), await published(ask, url=OTHER_URL)
+    here, there = await published_replay(ask), await published_replay(ask, url=OTHER_URL)
     answers = await asyncio.gather(
         ask("PATCH", f"/resources/{here}", by=BRETAGNE, url=OTHER_URL),
         ask("PATCH", f"/resources/{there}", by=BRETAGNE, url=REPLAY["url"]),
@@ -132,7 +254,7 @@ async def test_two_resources_that_want_each_others_address_are_both_told(ask: As
 async def test_what_is_published_where_a_resource_is_just_leaving_is_published_there(
     ask: Ask, database: Database
 ) -> None:
-    left = await published(ask)
+    left = await published_replay(ask)
     async with database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE resource SET url = :url, version = 2"), {"url": OTHER_URL})
         asked = asyncio.ensure_future(ask("POST", "/replays", by=BRETAGNE, **REPLAY))
@@ -147,7 +269,7 @@ async def test_what_is_published_where_a_resource_is_just_leaving_is_published_t
 async def test_what_the_offers_files_give_is_named_to_who_publishes_it_differently(
     ask: Ask, database: Database
 ) -> None:
-    resource_id = await published(ask)
+    resource_id = await published_replay(ask)
     async with database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE resource SET source = 'illustrative'"))
     answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"title": "A"})
@@ -155,12 +277,14 @@ async def test_what_the_offers_files_give_is_named_to_who_publishes_it_different
     assert f"in the offer's files, resource {resource_id}." in answer.json()["detail"]
 
 
-async def test_what_the_offers_files_give_is_corrected_in_them(offer: object, ask: Ask, told: Told) -> None:
+async def test_what_the_offers_files_give_is_corrected_in_them(
+    offer: object, ask: Ask, events_of: EventsOf
+) -> None:
     resource_id = loaded_resource_id("dossier-ia-et-action-publique-locale")
     answer = await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, title="A")
     problem(answer, 409)
     assert answer.json()["errors"][0]["code"] == "of_the_files"
-    assert [type(event) for event in await told(resource_id)] == [ResourcePublished]
+    assert [type(event) for event in await events_of(resource_id)] == [ResourcePublished]
 
 
 async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
@@ -186,9 +310,9 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
 
 
 async def test_a_replay_is_corrected_from_the_page_of_its_session(
-    desk: Browser, recorded: str, ask: Ask, told: Told
+    desk: Browser, recorded: str, ask: Ask, events_of: EventsOf
 ) -> None:
-    resource_id = await published(ask, session_id=recorded)
+    resource_id = await published_replay(ask, session_id=recorded)
     path = f"/gestion/ressources/{resource_id}"
     assert f'href="{path}"' in (await desk.get(f"/gestion/sessions/{recorded}")).text
     assert f'href="{path}"' in (await desk.get("/gestion/ressources")).text
@@ -199,7 +323,7 @@ async def test_a_replay_is_corrected_from_the_page_of_its_session(
     assert "La ressource est corrigée." in page
     assert "modifiée par advisor-bretagne (adresse et titre)" in page
     assert "<b>" not in page
-    last = (await told(resource_id))[-1]
+    last = (await events_of(resource_id))[-1]
     assert isinstance(last, ReplayPublished)
     assert (last.title, last.url, last.summary, last.version) == (fields["title"], OTHER_URL, None, 2)
     assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await desk.get("/ressources")).text
@@ -210,7 +334,7 @@ async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
 ) -> None:
     path, way = (
         f"/gestion/sessions/{recorded}",
-        f"/gestion/ressources/{await published(ask, session_id=recorded)}",
+        f"/gestion/ressources/{await published_replay(ask, session_id=recorded)}",
     )
     for change in ("organiser = 'corse'", "organiser = 'bretagne', source = 'illustrative'"):
         async with database.quiet_transaction() as tx:
@@ -222,8 +346,8 @@ async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
 async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
     desk: Browser, ask: Ask
 ) -> None:
-    path = f"/gestion/ressources/{await published(ask)}"
-    await published(ask, url=OTHER_URL)
+    path = f"/gestion/ressources/{await published_replay(ask)}"
+    await published_replay(ask, url=OTHER_URL)
     for fields, field, said in (
         ({"title": " ", "url": OTHER_URL, "summary": ""}, "title", "Le titre"),
         ({"title": "Autre", "url": "ici", "summary": ""}, "url", "Indiquez une adresse"),
@@ -235,7 +359,7 @@ async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
 
 
 async def test_a_correction_over_somebody_elses_is_kept_for_another_look(desk: Browser, ask: Ask) -> None:
-    resource_id = await published(ask)
+    resource_id = await published_replay(ask)
     path = f"/gestion/ressources/{resource_id}"
     page = (await desk.get(path)).text
     await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
@@ -251,7 +375,7 @@ async def test_a_correction_over_somebody_elses_is_kept_for_another_look(desk: B
 async def test_the_resources_of_others_are_neither_listed_nor_shown(
     visit: Browser, offer: object, ask: Ask
 ) -> None:
-    resource_id = await published(ask)
+    resource_id = await published_replay(ask)
     await log_in(visit, CORSE)
     assert resource_id not in (await visit.get("/gestion/ressources")).text
     assert (await visit.get(f"/gestion/ressources/{resource_id}")).status_code == 404

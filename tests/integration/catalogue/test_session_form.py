@@ -8,9 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.catalogue.conftest import Ask, in_days, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
 from tests.integration.catalogue.desk import (
-    Told,
     a_form,
     created,
     desk,
@@ -18,7 +17,6 @@ from tests.integration.catalogue.desk import (
     hidden,
     send,
 )
-from tests.integration.catalogue.test_api import BRETAGNE, published
 
 __all__ = ["desk"]
 
@@ -75,7 +73,7 @@ async def shown(ask: Ask, path: str) -> dict[str, Any]:
 
 
 async def test_all_that_a_session_has_is_typed_and_comes_back(
-    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, told: Told
+    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     path = await created(desk, an_empty_offer, **WHOLE)
     session = await shown(ask, path)
@@ -101,7 +99,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     assert [module["title"] for module in changed["modules"]] == ["Après-midi"]
     assert changed["reserved_seats"][0]["seats"] == 3
     assert changed["audience"]["delegations"] == ["bretagne"]
-    assert await told() == []
+    assert await events_of() == []
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,6 @@ from tests.unit.catalogue.builders import (
     CLOSES,
     COMPLETED,
     ENDS,
-    NOTHING,
     OPENED,
     OPENS,
     STARTS,
@@ -465,10 +464,6 @@ def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) 
         assert not lifecycle.due_announcements(outcome.session, today)
     else:
         assert outcome.reasons
-
-
-def test_nothing_has_been_announced_of_a_new_session() -> None:
-    assert a_draft().announced is NOTHING
 
 
 # ---------------------------------------------------------------------------------------------- replays
