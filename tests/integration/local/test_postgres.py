@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,16 +183,15 @@ def test_binaries_below_a_closed_folder_are_copied_to_where_they_can_be_run(
 
 
 @as_root
-def test_as_root_data_of_an_ordinary_user_is_run_by_that_user(directory: Path, tmp_path: Path) -> None:
-    directory.mkdir(parents=True)
+def test_as_root_data_of_an_ordinary_user_is_run_by_that_user() -> None:
     nobody = unprivileged.account_for(65534)
     assert nobody is not None
-    for folder in (directory, *directory.parents):
-        if folder.name.startswith(("pytest-", "popen-")) or tmp_path in (folder, folder.parent):
-            folder.chmod(0o711)  # pytest's own folders, closed by pytest
-    data = directory / "data"
-    data.mkdir(mode=0o700)
-    os.chown(data, nobody.uid, nobody.gid)
+    with tempfile.TemporaryDirectory(prefix="parcours-test-") as folder:  # pytest closes its own to others
+        directory = Path(folder)
+        directory.chmod(0o711)
+        data = directory / "data"
+        data.mkdir(mode=0o700)
+        os.chown(data, nobody.uid, nobody.gid)
 
-    with PostgresServer.start(directory) as server:
-        assert psutil.Process(server.pid).username() == nobody.name
+        with PostgresServer.start(directory) as server:
+            assert psutil.Process(server.pid).username() == nobody.name
