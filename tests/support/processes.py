@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
@@ -19,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.ports import free_port
+from local.readiness import wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("catalogue", "enrolment", "notifier")
@@ -121,27 +121,23 @@ class ServiceProcess:
         assert self._process is not None, "not started"
         return self._process
 
-    def start(self, *, wait: bool = True) -> "ServiceProcess":
+    def start(self) -> "ServiceProcess":
         files = os.devnull, str(self.log), str(self.log)
         self._process = Forked(_main, self.name, ("serve",), self._environment, files)
-        if wait:
-            self.wait_until_ready()
+        self.wait_until_ready()
         return self
 
-    def wait_until_ready(self, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process.exit_code is not None:
-                raise AssertionError(
-                    f"{self.name} ended with {self.process.exit_code}:\n{self.log.read_text()}"
-                )
-            try:
-                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError(f"{self.name} is not ready after {seconds} s:\n{self.log.read_text()}")
+    def wait_until_ready(self) -> None:
+        wait_until(self._ready, seconds=30, what=f"{self.name}, whose log is {self.log},")
+
+    def _ready(self) -> bool:
+        ended = self.process.exit_code
+        assert ended is None, f"{self.name} ended with {ended}:\n{self.log.read_text()}"
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def terminate(self, seconds: float = 20) -> int:
         """SIGTERM; returns the exit code."""
