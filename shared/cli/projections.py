@@ -63,6 +63,6 @@ def _report(compared: Sequence[Compared]) -> None:
     for line in differences[:_SHOWN]:
         typer.echo(line)
     for comparison in compared:
-        typer.echo(f"{comparison.kind}: {len(comparison.said)} said, {len(comparison.kept)} kept")
+        typer.echo(f"{comparison.kind}: {len(comparison.expected)} said, {len(comparison.stored)} kept")
     if differences:
         stop(f"{len(differences)} differences. What is on its way counts as one: verify again, then rebuild.")

@@ -32,24 +32,26 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind of subject: what is to be kept of each by the topics, and what is kept, by name."""
+    """One kind of subject: the values that the topics lead to for each, and those that are stored, by name."""
 
     kind: str
-    said: Mapping[str, Row]
-    kept: Mapping[str, Row]
+    expected: Mapping[str, Row]
+    stored: Mapping[str, Row]
 
     def differences(self) -> Iterator[str]:
         """One line for each thing that is not as it was said."""
-        for key in sorted(self.said.keys() | self.kept.keys()):
-            if key not in self.kept:
+        for key in sorted(self.expected.keys() | self.stored.keys()):
+            if key not in self.stored:
                 yield f"{self.kind} {key} is missing"
-            elif key not in self.said:
+            elif key not in self.expected:
                 yield f"{self.kind} {key} is kept, but nothing is said of it"
-            elif self.kept[key]["version"] <= self.said[key]["version"]:  # else newer than what was read
-                for name, said in self.said[key].items():
-                    kept = self.kept[key].get(name)
-                    if kept != said:
-                        yield f"{self.kind} {key}: {name} is {_shown(kept)}, not {_shown(said)}"
+            elif (
+                self.stored[key]["version"] <= self.expected[key]["version"]
+            ):  # else newer than what was read
+                for name, expected in self.expected[key].items():
+                    stored = self.stored[key].get(name)
+                    if stored != expected:
+                        yield f"{self.kind} {key}: {name} is {_shown(stored)}, not {_shown(expected)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+import shared.process
 from local.ports import free_port
 from local.postgres import PostgresServer
+from services.enrolment.app import DEFINITION
 from shared.database import Database
+from shared.messaging import faststream
+from shared.process import CannotRun
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Eventually
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
@@ -62,7 +66,6 @@ def test_a_missing_or_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from services.enrolment.app import DEFINITION
     from shared.cli import run, service_cli
 
     environment: dict[str, str | None] = {
@@ -264,36 +267,23 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
 
 
 @pytest.mark.kafka
-async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
-    kafka: Broker, enrolment_url: str, run_service: Run, eventually: Eventually
-) -> None:
-    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
-    started = asyncio.get_running_loop().time()
-
-    async def the_limit_is_over() -> bool:
-        assert service.process.exit_code is None, service.log.read_text()
-        return asyncio.get_running_loop().time() - started > 5
-
-    await eventually(the_limit_is_over, "it lives on")
-    assert (await get(f"{service.url}/health/live"))[0] == 200
-
-
-@pytest.mark.kafka
-@pytest.mark.slow
-async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
-    kafka: Broker, enrolment_url: str, database: Database, run_service: Run
+async def test_a_consumer_that_hangs_over_a_batch_ends_the_process_and_an_idle_one_does_not(
+    kafka: Broker, enrolment_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all its records in hand it is not behind; it has stalled all the same."""
-    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, STALLED_SECONDS="2")
-    async with database.transaction() as tx:
+    monkeypatch.setattr(faststream, "GRACEFUL_SECONDS", 0.1)
+    monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
+    environment = settings_of("enrolment", enrolment_url, kafka.bootstrap_servers)
+    for name, value in (environment | {"ENROLMENT_PORT": str(free_port()), "STALLED_SECONDS": "1"}).items():
+        monkeypatch.setenv(name, value)
+    process = DEFINITION.compose(DEFINITION.settings())
+    running = asyncio.create_task(process.run())
+    done, _ = await asyncio.wait([running], timeout=3)
+    assert not done, "it gave up although it had nothing to do"
+
+    async with database.transaction() as tx, asyncio.timeout(40):
         await tx.execute(text("LOCK TABLE request IN SHARE ROW EXCLUSIVE MODE"))
         async with Portal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [request_record(open_now(session_id=uuid.uuid4()))])
-
-        code = await asyncio.to_thread(service.process.wait, 40)
-
-    log = service.log.read_text()
-    assert code != 0, log
-    assert re.search(
-        r"^parcours: .*the consumer of portal.enrolments has made no progress for \d+ s", log, re.MULTILINE
-    ), log
+        with pytest.raises(CannotRun, match=r"the consumer of portal.enrolments has made no progress for"):
+            await running

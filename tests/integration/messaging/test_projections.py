@@ -65,11 +65,11 @@ async def take_in(database: Database, router: Router, published: Sequence[Publis
         await take(router, database, [received(event, event_id)], policy=POLICY)
 
 
-async def publish(broker: Broker, said: Sequence[Published], *, compacted: bool) -> None:
+async def publish(broker: Broker, events: Sequence[Published], *, compacted: bool) -> None:
     """Onto the topics, in batches as a relay does; compacted: only the last word on each subject."""
-    last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in said}
+    last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in events}
     records = defaultdict(list)
-    for event, event_id in last.values() if compacted else said:
+    for event, event_id in last.values() if compacted else events:
         head = headers(event.TYPE, event_id=event_id, source="/services/catalogue")
         records[event.TOPIC.value].append((event.key, head, event.model_dump_json().encode()))
     async with Portal(broker.bootstrap_servers) as portal:
@@ -110,8 +110,8 @@ async def withdraw(database: Database, session: SessionState, agent: Agent) -> N
         await requests.answer(tx, [asked], POLICY, clock.now())
 
 
-def heard_of(said: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:
-    return [event.model_dump() for event, _ in said if event.key == session.key]
+def data_of(events: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:
+    return [event.model_dump() for event, _ in events if event.key == session.key]
 
 
 SESSIONS = "SELECT * FROM session ORDER BY session_id"
@@ -134,8 +134,8 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
         open_now(capacity=12, reserved_seats=[{"delegation": "bretagne", "seats": 6, "release_at": release}]),
         open_now(capacity=5),
     ]
-    said = to_publish(*first)
-    await take_in(database, enrolment.router, said)
+    events = to_publish(*first)
+    await take_in(database, enrolment.router, events)
     for session in first:
         await enrol(database, session, agents)
     await withdraw(database, first[0], agents[0])
@@ -149,7 +149,7 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
         occupancy: list[Published] = [
             (SessionOccupancyChanged.model_validate_json(row.data), row.event_id) for row in rows
         ]
-    await publish(broker, [*said, *later, *occupancy], compacted=True)
+    await publish(broker, [*events, *later, *occupancy], compacted=True)
     await run_in(database, "UPDATE outbox SET sent_at = now()")
     verified = projections("enrolment", enrolment_url, broker, "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -171,14 +171,14 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     await withdraw(database, first[2], agents[2])
     state = f"SELECT state FROM enrolment WHERE session_id = '{first[2].session_id}' AND agent_id = "
     assert await dump(database, f"{state}'{newcomer.agent_id}'") == [("waitlisted",)]
-    offered = [await dump(database, f"{state}'{one.agent_id}'") for one in line]
+    offered = [await dump(database, f"{state}'{agent.agent_id}'") for agent in line]
     assert offered == [[("offered",)], [("offered",)]], "the next in line is the one that always was"
     published = "SELECT data FROM outbox WHERE topic = 'enrolment.occupancy' ORDER BY id DESC LIMIT 1"
     last = await dump(database, published)
     numbers = json.loads(last[0][0])
     assert numbers["session_id"] == str(first[2].session_id)
-    told_before = max(data["version"] for data in heard_of(occupancy, first[2]))
-    assert numbers["version"] > told_before, "who listens would drop it as old"
+    published_before = max(data["version"] for data in data_of(occupancy, first[2]))
+    assert numbers["version"] > published_before, "who listens would drop it as old"
 
 
 async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_rebuilt(
@@ -186,8 +186,8 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
 ) -> None:
     database, broker = enrolment_database, kafka_of_its_own
     kept, lost, agent = open_now(capacity=1), open_now(), an_agent()
-    said = to_publish(kept, lost)
-    await take_in(database, enrolment.router, said)
+    events = to_publish(kept, lost)
+    await take_in(database, enrolment.router, events)
     waiting = an_agent()
     await enrol(database, kept, [an_agent(), waiting])
     await enrol(database, lost, [agent])
@@ -196,7 +196,7 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
         changed(kept, capacity=2),
         SessionCancelled.model_validate(changed(lost, status="cancelled").model_dump()),
     )
-    await publish(broker, [*said, *missed], compacted=True)
+    await publish(broker, [*events, *missed], compacted=True)
 
     rebuilt = projections("enrolment", enrolment_url, broker, "rebuild")
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
@@ -207,7 +207,7 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
 
 
 KNOWN = (
-    # Which number a séance has in calendars is what the notifier gave it, and nobody told.
+    # Which number a séance has in calendars is what the notifier gave it, and stands in no event.
     "SELECT session_id, version, state - 'numbers' - 'last_number' FROM session ORDER BY session_id",
     "SELECT resource_id, event_id, session_id, facts FROM replay ORDER BY resource_id",
     "SELECT item_id, kind, title, summary, url, interests, session_id FROM news ORDER BY item_id",
@@ -220,11 +220,11 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
     notifier_database: Database,
 ) -> None:
     database, broker = notifier_database, kafka_of_its_own
-    # News is what subscribers were told: of the one that is cancelled since there is none.
+    # News is what subscribers are written to about: of the one that is cancelled since there is none.
     sessions = [open_now(), open_now(format="webinar"), open_now()]
     moved = changed(sessions[0], venue="Ailleurs")
     cancelled = SessionCancelled.model_validate(changed(sessions[1], status="cancelled").model_dump())
-    said = to_publish(*sessions, moved, cancelled)
+    events = to_publish(*sessions, moved, cancelled)
     decisions = to_publish(*(an_enrolment(session) for session in sessions))
     resource: dict[str, Any] = {
         "version": 1,
@@ -244,22 +244,22 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
             resource_id=uuid.uuid4(), title="Un dossier", kind=ResourceKind.DOSSIER, **resource
         ),
     )
-    await take_in(database, notifier.router, said[:3])
+    await take_in(database, notifier.router, events[:3])
     await take_in(database, notifier.router, decisions)
-    await take_in(database, notifier.router, said[3:])
+    await take_in(database, notifier.router, events[3:])
     await take_in(database, notifier.router, resources)
     await fan_out(database)
-    await publish(broker, [*said, *resources], compacted=True)
+    await publish(broker, [*events, *resources], compacted=True)
     mails = "SELECT mail_id, event_id, template, recipient, state, due_at FROM mail ORDER BY mail_id"
-    tellings = "SELECT task, count(*) FROM fan_out WHERE task <> 'schedule' GROUP BY task ORDER BY task"
-    before = [await dump(database, one) for one in (*KNOWN, mails, tellings)]
+    announcements = "SELECT task, count(*) FROM fan_out WHERE task <> 'schedule' GROUP BY task ORDER BY task"
+    before = [await dump(database, query) for query in (*KNOWN, mails, announcements)]
     assert all(before)
 
     await run_in(database, "TRUNCATE session, replay, news")
     rebuilt = projections("notifier", notifier_url, broker, "rebuild")
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     await fan_out(database)
-    assert [await dump(database, one) for one in (*KNOWN, mails, tellings)] == before
+    assert [await dump(database, query) for query in (*KNOWN, mails, announcements)] == before
 
 
 def an_enrolment(session: SessionState) -> AgentEnrolled:
@@ -292,17 +292,17 @@ async def test_the_catalogue_knows_again_how_full_its_sessions_are(
 ) -> None:
     database, broker = catalogue_database, kafka_of_its_own
     ids = [uuid.uuid4() for _ in range(150)]  # more than one transaction
-    said = to_publish(
+    events = to_publish(
         *(
             SessionOccupancyChanged(
-                session_id=one, version=version, capacity=20, enrolled=version, waiting=0, offered=0
+                session_id=session_id, version=version, capacity=20, enrolled=version, waiting=0, offered=0
             )
             for version in (1, 2)
-            for one in ids
+            for session_id in ids
         )
     )
-    await take_in(database, catalogue.router, said)
-    await publish(broker, said, compacted=False)
+    await take_in(database, catalogue.router, events)
+    await publish(broker, events, compacted=False)
     before = await dump(database, OCCUPANCY)
     await run_in(database, "DELETE FROM occupancy")
     rebuilt = projections("catalogue", catalogue_url, broker, "rebuild")
