@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind of subject: the values that the topics lead to for each, and those that are stored, by name."""
+    """One kind of subject: for each, the values that the topics lead to and those stored, by name."""
 
     kind: str
     expected: Mapping[str, Row]

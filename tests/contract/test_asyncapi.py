@@ -93,7 +93,7 @@ def test_the_document_says_which_topics_the_service_sends_to_and_receives_from(s
     assert {topic for topic, action in actions.items() if action == "send"} == sends
     assert {topic for topic, action in actions.items() if action == "receive"} == receives
     for topic in sends | receives:
-        types = {resolve(document, one["$ref"])["name"] for one in _messages(document, topic)}
+        types = {resolve(document, message["$ref"])["name"] for message in _messages(document, topic)}
         assert types == {event.TYPE for event in EVENTS if topic == event.TOPIC}
 
 
@@ -101,7 +101,10 @@ def test_the_document_says_which_topics_the_service_sends_to_and_receives_from(s
 def test_an_operation_names_the_events_that_the_service_takes(service: str) -> None:
     document = stored(service)
     for topic, subscription in ROUTERS[service].subscriptions.items():
-        named = [resolve(document, one["$ref"])["$ref"] for one in document["operations"][topic]["messages"]]
+        named = [
+            resolve(document, message["$ref"])["$ref"]
+            for message in document["operations"][topic]["messages"]
+        ]
         assert [resolve(document, reference)["name"] for reference in named] == [
             event.TYPE for event in subscription.events
         ]

@@ -91,7 +91,7 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_change_that_breaks_readers_is_named(fields: dict[str, Any], fault: str) -> None:
     faults = breaks(document(Seat), changed(**fields))
 
-    assert any(one.startswith(fault) for one in faults), faults
+    assert any(found.startswith(fault) for found in faults), faults
 
 
 def test_a_narrowed_enumeration_is_named_and_a_wider_one_is_not() -> None:

@@ -124,4 +124,4 @@ def test_a_field_that_a_newer_publisher_added_breaks_no_consumer(path: Path) -> 
 def _with_a_new_field_everywhere(part: Any) -> Any:
     if isinstance(part, dict):
         return {name: _with_a_new_field_everywhere(value) for name, value in part.items()} | {"new": [1, {}]}
-    return [_with_a_new_field_everywhere(one) for one in part] if isinstance(part, list) else part
+    return [_with_a_new_field_everywhere(value) for value in part] if isinstance(part, list) else part

@@ -68,7 +68,7 @@ def test_the_topics_are_the_agreed_ones_and_no_others() -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name: str) -> None:
-    agreed, settings = TABLE[name], {topic.value: one for topic, one in TOPICS.items()}[name]
+    agreed, settings = TABLE[name], {topic.value: listed for topic, listed in TOPICS.items()}[name]
 
     assert (settings.key, settings.partitions) == (agreed.key, agreed.partitions)
     config = settings.broker_config
@@ -81,7 +81,7 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
 def test_a_topic_carries_the_agreed_types(name: str) -> None:
     types = {event.TYPE for event in EVENTS if name == event.TOPIC}
 
-    assert types == {f"fr.cnfpt.{name.partition('.')[0]}.{one}.v1" for one in TABLE[name].types}
+    assert types == {f"fr.cnfpt.{name.partition('.')[0]}.{event}.v1" for event in TABLE[name].types}
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=[event.__name__ for event in EVENTS])

@@ -55,7 +55,7 @@ class Handler:
         return self.router.subscriptions[Topic.PORTAL_ENROLMENTS]
 
     async def take(self, tx: Tx, received: list[Request]) -> None:
-        mine = [one.event for one in received if one.event.session_id == self.session_id]
+        mine = [request.event for request in received if request.event.session_id == self.session_id]
         self.calls += 1
         for event in mine:
             if event.agent.agent_id == self.poison:
@@ -89,7 +89,7 @@ async def parked(database: Database, key: uuid.UUID | None = None) -> list[DeadL
     """Dead letters of one key: on a broker shared by the run, other tests' records are parked as well."""
     async with database.quiet_transaction() as tx:
         found = await dead_letters.find(tx, limit=100_000)
-    return [one for one in found if key is None or one.record.key == str(key).encode()]
+    return [record for record in found if key is None or record.record.key == str(key).encode()]
 
 
 def deliveries(records: list[Sent], topic: str = "portal.enrolments") -> list[Delivery]:
@@ -189,7 +189,7 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
 
     assert await effects(database) == good
     letters = await parked(database, handler.session_id)
-    assert [one.record.offset for one in letters] == sorted(one.record.offset for one in letters)
+    assert [letter.record.offset for letter in letters] == sorted(letter.record.offset for letter in letters)
     assert len(letters) == len(bad) + 1
     for (reason, (_, sent_headers, sent_value)), letter in zip(bad, letters, strict=False):
         assert reason in letter.error
@@ -209,7 +209,7 @@ async def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> i
         offsets = await admin.list_consumer_group_offsets(group)
     finally:
         await admin.close()
-    return sum(one.offset for partition, one in offsets.items() if partition.topic == topic)
+    return sum(committed.offset for partition, committed in offsets.items() if partition.topic == topic)
 
 
 @pytest.mark.kafka
@@ -261,7 +261,7 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
 
     async def held(tx: Tx, received: list[Request]) -> None:
         await plain(tx, received)
-        if any(one.event.session_id == handler.session_id for one in received):
+        if any(request.event.session_id == handler.session_id for request in received):
             in_hand.set()
             await go_on.wait()
 
@@ -327,7 +327,9 @@ async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Datab
     await consumer.take(batch)
 
     assert await effects(database) == ["agent-0", "agent-2"]
-    assert [one.error for one in await parked(database)] == ["ZeroDivisionError: agent-1 divides by zero"]
+    assert [letter.error for letter in await parked(database)] == [
+        "ZeroDivisionError: agent-1 divides by zero"
+    ]
 
 
 INFRASTRUCTURE = {

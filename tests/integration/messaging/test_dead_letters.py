@@ -77,7 +77,7 @@ def a_request(
 async def park(database: Database, *records: Record, error: str = "ValueError: x", **changes: Any) -> None:
     async with database.transaction() as tx:
         await dead_letters.park(
-            tx, [dataclasses.replace(Parked(one, None, error), **changes) for one in records]
+            tx, [dataclasses.replace(Parked(record, None, error), **changes) for record in records]
         )
 
 
@@ -164,7 +164,7 @@ async def test_another_record_at_the_same_offset_after_the_broker_lost_its_disk_
     await park(database, first)
     await park(database, second)
 
-    assert sorted(one.record == first for one in await all_of(database)) == [False, True]
+    assert sorted(letter.record == first for letter in await all_of(database)) == [False, True]
 
 
 async def test_a_null_value_and_an_empty_one_are_two_records(database: Database) -> None:
@@ -186,7 +186,7 @@ async def test_dead_letters_stand_in_the_order_of_their_partitions(database: Dat
     places = [(1, 7), (0, 9), (1, 3), (0, 10)]
     await park(database, *(a_record(partition=partition, offset=offset) for partition, offset in places))
 
-    found = [(one.record.partition, one.record.offset) for one in await all_of(database)]
+    found = [(letter.record.partition, letter.record.offset) for letter in await all_of(database)]
 
     assert found == sorted(places)
 
@@ -261,7 +261,7 @@ async def test_redrive_goes_through_the_handler_with_its_own_time_of_receipt_and
     [request] = await rows(database, "SELECT request_id, agent_id, received_at FROM request")
     assert (request.request_id, request.agent_id) == (event_id, "IEL-1")
     assert request.received_at == RECEIVED_AT, "the deadline is judged by when it came, not by the redrive"
-    assert [one.state for one in await all_of(database)] == ["redriven"]
+    assert [letter.state for letter in await all_of(database)] == ["redriven"]
     assert await audit_of(database) == [(1, "nadia", "redriven", None)]
 
 
@@ -319,7 +319,7 @@ async def test_what_still_cannot_be_handled_stays_parked_with_the_reason_and_an_
     assert "redrive it after the upgrade" in first
     assert second.startswith("2: ")
     assert "Invalid JSON" in second
-    assert [one.state for one in await all_of(database)] == ["parked", "parked", "redriven"]
+    assert [letter.state for letter in await all_of(database)] == ["parked", "parked", "redriven"]
     assert await audit_of(database) == [
         (1, "nadia", "redrive failed", "ValueError"),
         (2, "nadia", "redrive failed", "ValueError"),
@@ -358,7 +358,7 @@ async def test_discard_wants_a_reason_and_keeps_it(database: Database, operator:
     assert without.returncode == 2
     assert "--reason" in without.stderr
     assert done.stdout == "1 discarded\n"
-    assert [one.state for one in await all_of(database)] == ["discarded", "parked"]
+    assert [letter.state for letter in await all_of(database)] == ["discarded", "parked"]
     assert await audit_of(database) == [(1, "nadia", "discarded", "A portal's test.")]
 
 
@@ -388,4 +388,4 @@ async def test_a_decided_dead_letter_that_is_delivered_again_stays_decided(datab
 
     await park(database, record)
 
-    assert [one.state for one in await all_of(database)] == ["discarded"]
+    assert [letter.state for letter in await all_of(database)] == ["discarded"]

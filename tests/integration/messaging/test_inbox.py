@@ -42,7 +42,7 @@ async def test_a_batch_keeps_its_order(database: Database) -> None:
 
     fresh = await take(database, batch)
 
-    assert fresh == [one for one in batch if one not in known]
+    assert fresh == [event for event in batch if event not in known]
 
 
 async def test_an_event_that_stands_twice_in_a_batch_is_seen_once_at_its_first_place(
@@ -51,7 +51,7 @@ async def test_an_event_that_stands_twice_in_a_batch_is_seen_once_at_its_first_p
     first = received(offset=0)
     batch = [first, received(offset=1), received(first.id, offset=2), received(offset=3)]
 
-    assert [one.record.offset for one in await take(database, batch)] == [0, 1, 3]
+    assert [event.record.offset for event in await take(database, batch)] == [0, 1, 3]
 
 
 async def test_no_events_are_no_statement(database: Database) -> None:
@@ -122,7 +122,7 @@ async def test_many_with_the_same_events_in_any_order_share_them_without_a_deadl
 
         shares = await asyncio.gather(*(take(database, order) for order in orders))
 
-        taken = sorted(one.record.offset for share in shares for one in share)
+        taken = sorted(event.record.offset for share in shares for event in share)
         assert taken == list(range(300))
 
 
@@ -130,10 +130,10 @@ async def test_an_event_is_remembered_for_ninety_days(database: Database) -> Non
     old, young = received(), received()
     await take(database, [old, young])
     async with database.transaction() as tx:
-        for one, days in ((old, 91), (young, 89)):
+        for event, days in ((old, 91), (young, 89)):
             await tx.execute(
                 text("UPDATE inbox SET seen_at = now() - make_interval(days => :days) WHERE event_id = :id"),
-                {"days": days, "id": one.id},
+                {"days": days, "id": event.id},
             )
         assert await inbox.purge(tx) == 1
 

@@ -51,8 +51,8 @@ async def unsent(database: Database) -> int:
 
 
 def about(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Published]]:
-    wanted = {str(one) for one in session_ids}
-    return lambda found: [one for one in found if one.key in wanted]
+    wanted = {str(session_id) for session_id in session_ids}
+    return lambda found: [record for record in found if record.key in wanted]
 
 
 @asynccontextmanager
@@ -93,20 +93,20 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
             raise RuntimeError("the change failed")
     except RuntimeError:
         pass
-    async with connected(database, broker.bootstrap_servers) as one:
+    async with connected(database, broker.bootstrap_servers) as a_relay:
         async with database.transaction() as tx:
             await ours.publish(tx, [news(kept)])
-            assert await one.publish_unsent() == 0, "published before the commit"
+            assert await a_relay.publish_unsent() == 0, "published before the commit"
 
-        assert await one.publish_unsent() == 1
-        assert await one.publish_unsent() == 0, "published twice"
+        assert await a_relay.publish_unsent() == 1
+        assert await a_relay.publish_unsent() == 0, "published twice"
 
         await write(database, news(kept, 2))
-        assert await one.publish_unsent() == 1
+        assert await a_relay.publish_unsent() == 1
     found = about(kept, dropped)(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(kept)(all_)) >= 2)
     )
-    assert [(one.key, one.data["version"]) for one in found] == [(str(kept), 1), (str(kept), 2)]
+    assert [(record.key, record.data["version"]) for record in found] == [(str(kept), 1), (str(kept), 2)]
 
 
 async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
@@ -118,12 +118,12 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
         rows = await tx.execute(text("SELECT event_id, created_at FROM outbox"))
         created = {row.event_id: row.created_at for row in rows}
 
-    async with connected(database, broker.bootstrap_servers) as one:
-        await one.publish_unsent()
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        await a_relay.publish_unsent()
 
     found = {
-        one.key: one
-        for one in await collect(
+        record.key: record
+        for record in await collect(
             broker.bootstrap_servers, TOPIC, lambda all_: len(about(plain, traced)(all_)) >= 2
         )
     }
@@ -148,8 +148,8 @@ async def test_an_event_is_published_as_soon_as_its_change_is_committed(
     broker: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
-    async with relaying(database, broker.bootstrap_servers) as one:
-        database.after_commit = one.wake
+    async with relaying(database, broker.bootstrap_servers) as a_relay:
+        database.after_commit = a_relay.wake
         await write(database, news(uuid.uuid4()))
 
         async def published() -> bool:
@@ -183,11 +183,11 @@ async def test_what_was_committed_just_before_the_stop_is_still_published(
 async def test_the_producer_waits_for_all_replicas_and_is_idempotent_where_the_broker_can(
     broker: Broker, database: Database
 ) -> None:
-    async with connected(database, broker.bootstrap_servers) as one:
-        assert one._producer is not None
-        assert one._producer._sender._acks == -1
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        assert a_relay._producer is not None
+        assert a_relay._producer._sender._acks == -1
         is_kafka = isinstance(broker, KafkaBroker)
-        assert (one._producer._txn_manager is not None) == is_kafka
+        assert (a_relay._producer._txn_manager is not None) == is_kafka
 
 
 # ------------------------------------------------------------------------------------------ order per key
@@ -240,11 +240,11 @@ async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(*keys)(all_)) >= written)
     )
     versions: dict[str, list[int]] = defaultdict(list)
-    for one in found:
-        versions[one.key].append(one.data["version"])
+    for record in found:
+        versions[record.key].append(record.data["version"])
     assert written >= 3_600
     assert versions == {str(key): list(range(1, committed[key] + 1)) for key in keys}
-    assert len({one.id for one in found}) == len(found), "published twice although nothing failed"
+    assert len({record.id for record in found}) == len(found), "published twice although nothing failed"
     assert await unsent(database) == 0
 
 
@@ -281,7 +281,7 @@ async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_w
     broker: Broker, enrolment_url: str, database: Database, eventually: Eventually, tmp_path: Path
 ) -> None:
     session_id, acknowledged = uuid.uuid4(), tmp_path / "acknowledged"
-    ids = [str(one) for one in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
+    ids = [str(event_id) for event_id in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
     child = Forked(relay_that_hangs.run, enrolment_url, broker.bootstrap_servers, acknowledged)
 
     async def it_hangs() -> bool:
@@ -295,20 +295,20 @@ async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_w
         child.clear_away()
     assert await unsent(database) == 3, "marked before the pass was over"
 
-    async with connected(database, broker.bootstrap_servers) as one:
-        await publish_all(one, database)
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
 
     found = about(session_id)(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 6)
     )
-    assert [one.id for one in found] == [*ids, *ids]
+    assert [record.id for record in found] == [*ids, *ids]
 
 
-async def publish_all(one: Relay, database: Database) -> None:
+async def publish_all(a_relay: Relay, database: Database) -> None:
     """Pass until nothing is left: a dead relay's locks are let go when Postgres notices."""
     async with asyncio.timeout(10):
         while await unsent(database):
-            await one.publish_unsent()
+            await a_relay.publish_unsent()
 
 
 async def test_nothing_is_marked_before_the_broker_has_acknowledged(
@@ -316,8 +316,8 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
 ) -> None:
     monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 0.3)
     await write(database, news(uuid.uuid4()))
-    async with connected(database, broker.bootstrap_servers) as one:
-        producer = one._producer
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        producer = a_relay._producer
         assert producer is not None
         never: Awaitable[Any] = asyncio.get_running_loop().create_future()
 
@@ -327,10 +327,10 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
         with monkeypatch.context() as patched:
             patched.setattr(producer, "send", send)
             with pytest.raises(TimeoutError):
-                await one.publish_unsent()
+                await a_relay.publish_unsent()
         assert await unsent(database) == 1
 
-        await one.publish_unsent()
+        await a_relay.publish_unsent()
         assert await unsent(database) == 0
 
 
@@ -339,8 +339,8 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
 ) -> None:
     """With idempotence, one sequence number out of order breaks a producer until it is thrown away."""
     session_id = uuid.uuid4()
-    async with relaying(database, broker.bootstrap_servers) as one:
-        broken = one._producer
+    async with relaying(database, broker.bootstrap_servers) as a_relay:
+        broken = a_relay._producer
         assert broken is not None
 
         async def send(*_args: Any, **_kwargs: Any) -> None:
@@ -353,13 +353,13 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
             return await unsent(database) == 0
 
         await eventually(published, "the relay starts again with another producer")
-        assert one._producer is not broken
+        assert a_relay._producer is not broken
         assert broken._closed
 
     found = about(session_id)(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 3)
     )
-    assert [one.id for one in found] == [str(one) for one in ids]
+    assert [record.id for record in found] == [str(event_id) for event_id in ids]
 
 
 @pytest.mark.kafka
@@ -399,21 +399,21 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
 
         ids = set(await outbox_ids(database))
         found = await collect(
-            own.bootstrap_servers, TOPIC, lambda all_: ids <= {one.id for one in all_}, seconds=20
+            own.bootstrap_servers, TOPIC, lambda all_: ids <= {record.id for record in all_}, seconds=20
         )
     first_seen: dict[str, list[int]] = {str(key): [] for key in keys}
     seen: set[str] = set()
-    for one in found:
+    for record in found:
         # What an inbox does: an id that came before is dropped.
-        if one.id not in seen:
-            seen.add(one.id)
-            first_seen[one.key].append(one.data["version"])
+        if record.id not in seen:
+            seen.add(record.id)
+            first_seen[record.key].append(record.data["version"])
     assert first_seen == {str(key): list(range(1, 201)) for key in keys}
 
 
 async def outbox_ids(database: Database) -> list[str]:
     async with database.quiet_transaction() as tx:
-        return [str(one) for one in await tx.scalars(text("SELECT event_id FROM outbox"))]
+        return [str(event_id) for event_id in await tx.scalars(text("SELECT event_id FROM outbox"))]
 
 
 # ------------------------------------------------------------------------------------------ replay, purge
@@ -424,9 +424,9 @@ async def test_replay_publishes_again_what_was_created_since_with_the_same_ids(
 ) -> None:
     session_id = uuid.uuid4()
     environment = settings_of("enrolment", enrolment_url, tansu.bootstrap_servers)
-    ids = [str(one) for one in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
-    async with connected(database, tansu.bootstrap_servers) as one:
-        await one.publish_unsent()
+    ids = [str(event_id) for event_id in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        await a_relay.publish_unsent()
         async with database.transaction() as tx:
             await tx.execute(text("UPDATE outbox SET created_at = now() - interval '2 days' WHERE id = 1"))
         since = datetime.now(UTC) - timedelta(days=1)
@@ -440,12 +440,12 @@ async def test_replay_publishes_again_what_was_created_since_with_the_same_ids(
         assert told.stdout == "2 events will be published again by the running service.\n"
         status = run_cli("enrolment", "outbox", "status", environment=environment)
         assert status.stdout.startswith("2 unsent, the oldest for ")
-        assert await one.publish_unsent() == 2
+        assert await a_relay.publish_unsent() == 2
 
     found = about(session_id)(
         await collect(tansu.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 5)
     )
-    assert [one.id for one in found] == [*ids, *ids[1:]]
+    assert [record.id for record in found] == [*ids, *ids[1:]]
 
 
 async def test_sent_events_are_kept_for_seven_days_and_unsent_ones_for_ever(database: Database) -> None:

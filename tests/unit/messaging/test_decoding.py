@@ -68,7 +68,7 @@ def test_an_unreadable_header_that_nobody_needs_costs_nothing(name: str, value: 
 @pytest.mark.parametrize("value", [b"\xff\xfe", None])
 @pytest.mark.parametrize("name", ["ce_id", "ce_type", "ce_source", "ce_specversion"])
 def test_an_unreadable_header_that_is_needed_counts_as_missing(name: str, value: bytes | None) -> None:
-    spoilt = [(one, value if one == name else kept) for one, kept in headers(EnrolmentRequested.TYPE)]
+    spoilt = [(kept, value if kept == name else good) for kept, good in headers(EnrolmentRequested.TYPE)]
 
     delivery = read(a_record(spoilt))
 
@@ -121,11 +121,11 @@ async def decoded(records: list[Record]) -> list[Delivery]:
 
     async def original(batch: tuple[Any, ...]) -> KafkaMessage:
         # FastStream's own: decodes every header, and so raises on bytes that are not UTF-8 and on null.
-        for one in batch:
-            {name: value.decode() for name, value in one.headers}
-        return KafkaMessage(raw_message=batch, body=[one.value for one in batch], consumer=None)  # type: ignore[arg-type]
+        for record in batch:
+            {name: value.decode() for name, value in record.headers}
+        return KafkaMessage(raw_message=batch, body=[record.value for record in batch], consumer=None)  # type: ignore[arg-type]
 
-    message = await _parse(tuple(raw(one) for one in records), original)
+    message = await _parse(tuple(raw(record) for record in records), original)
     return await _decode(message, original)
 
 
@@ -141,9 +141,13 @@ async def test_one_delivery_per_record_in_order_whatever_is_among_them() -> None
 
     deliveries = await decoded(records)
 
-    assert [isinstance(one, Received) for one in deliveries] == [one in good for one in records]
-    places = [one.record for one in deliveries if one is not None]
-    assert [(one.headers, one.value) for one in places] == [(one.headers, one.value) for one in records]
+    assert [isinstance(delivery, Received) for delivery in deliveries] == [
+        record in good for record in records
+    ]
+    places = [delivery.record for delivery in deliveries if delivery is not None]
+    assert [(delivery.headers, delivery.value) for delivery in places] == [
+        (record.headers, record.value) for record in records
+    ]
 
 
 async def test_what_is_kept_of_a_record_is_whole() -> None:

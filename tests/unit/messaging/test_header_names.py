@@ -54,7 +54,7 @@ def read(records: Any) -> list[tuple[int, bytes, list[tuple[str, bytes | None]]]
     while records.has_next():
         batch = records.next_batch()
         assert batch.validate_crc()
-        found += [(one.offset, one.value, list(one.headers)) for one in batch]
+        found += [(record.offset, record.value, list(record.headers)) for record in batch]
     return found
 
 

@@ -44,14 +44,18 @@ def topic_of(subscriber: Any) -> str:
 
 
 every_subscriber = pytest.mark.parametrize(
-    ("service", "subscriber"), SUBSCRIBERS, ids=[f"{service}-{topic_of(one)}" for service, one in SUBSCRIBERS]
+    ("service", "subscriber"),
+    SUBSCRIBERS,
+    ids=[f"{service}-{topic_of(subscriber)}" for service, subscriber in SUBSCRIBERS],
 )
 
 
 def test_every_service_has_a_subscriber_for_each_topic_it_listens_to() -> None:
     listening = {(service, topic_of(subscriber)) for service, subscriber in SUBSCRIBERS}
 
-    assert listening == {(one, topic) for topic, settings in TOPICS.items() for one in settings.listeners}
+    assert listening == {
+        (listener, topic) for topic, settings in TOPICS.items() for listener in settings.listeners
+    }
     assert len(SUBSCRIBERS) == len(listening)
 
 
@@ -80,8 +84,10 @@ def test_records_come_in_batches_to_one_worker(service: str, subscriber: Any) ->
 
 def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
     paces = {
-        (service, topic_of(one)): Pace(one._connection_args["fetch_max_wait_ms"], one.batch_timeout_ms)
-        for service, one in SUBSCRIBERS
+        (service, topic_of(subscriber)): Pace(
+            subscriber._connection_args["fetch_max_wait_ms"], subscriber.batch_timeout_ms
+        )
+        for service, subscriber in SUBSCRIBERS
     }
     often = {which for which, pace in paces.items() if pace == AWAITED}
 
