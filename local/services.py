@@ -22,7 +22,7 @@ STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}
 
 COMMAND_SECONDS = 120.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
-_WELL_AFTER = 30.0
+_STABLE_SECONDS = 30.0
 
 
 def parse_scale(text: str) -> dict[str, int]:
@@ -73,7 +73,7 @@ class ServiceProcess:
     child: Child | None = None
     _started_at: float = 0.0
     _pause: float = field(default=_FIRST_PAUSE)
-    _again_at: float | None = None
+    _restart_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ class ServiceProcess:
             cwd=PROJECT,
         )
         self._started_at = time.monotonic()
-        self._again_at = None
+        self._restart_at = None
 
     def wait_until_ready(self, seconds: float) -> None:
         """Return once it can work. Raises `LocalStackError` when it ends first, or takes longer."""
@@ -104,7 +104,7 @@ class ServiceProcess:
         return self.child is not None and self.child.listens_on(self.port) and is_ready(self.url)
 
     def revive(self) -> str | None:
-        """Start it again if it has died and its pause is over; return what to tell about it.
+        """Start it again if it has died and its pause is over; return what to say about it.
 
         The pause doubles with each death that follows soon after a start, up to 15 s.
         """
@@ -113,14 +113,14 @@ class ServiceProcess:
             if code is None:
                 return None
             self.child = None
-            if time.monotonic() - self._started_at > _WELL_AFTER:
+            if time.monotonic() - self._started_at > _STABLE_SECONDS:
                 self._pause = _FIRST_PAUSE
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
-            self._again_at = time.monotonic() + pause
+            self._restart_at = time.monotonic() + pause
             return (
                 f"{self.name} ended ({_cause(code)}); starting it again in {pause:g} s, log: {self.log_file}"
             )
-        if self._again_at is not None and time.monotonic() >= self._again_at:
+        if self._restart_at is not None and time.monotonic() >= self._restart_at:
             self.start()
             return f"{self.name} is started again"
         return None

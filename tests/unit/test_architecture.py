@@ -60,11 +60,15 @@ SHARED = [
 ]
 
 
+DEMO = ("comparison", "model", "people", "portal", "requests", "sessions", "summary")
+
+
 @pytest.fixture
 def an_empty_project(tmp_path: Path) -> Path:
     """Lay out every room with nothing in it, under the project's own contracts."""
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
     modules += [f"services/notifier/{room}" for room in ("letters", "render", "delivery")]
+    modules += [f"local/demo/{module}" for module in DEMO]
     modules += ["local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
         path = tmp_path / f"{module}.py"
@@ -97,6 +101,8 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.catalogue.pages", "services.catalogue.store", "ask the service, never the store"),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),
+        ("local.demo.model", "shared.events.portal", "What checks the services shares no code with them"),
+        ("local.demo.portal", "shared.events.portal", "What checks the services shares no code with them"),
     ],
 )
 def test_an_import_against_the_layout_breaks_its_contract(
