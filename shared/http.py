@@ -105,12 +105,6 @@ def is_from_here(headers: Headers, address: str) -> bool:
     return origin is None or origin.partition("://")[2] in (headers.get("host"), urlsplit(address).netloc)
 
 
-def has_it(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has what ``etag`` stands for: then 304. Compared as weak tags (RFC 9110, 13.1.2)."""
-    known = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
-    return "*" in known or etag.removeprefix("W/") in known
-
-
 class _HeadIsGet:
     """Answers HEAD as GET, without the body: whoever routes by method need not think of it."""
 

@@ -19,6 +19,7 @@ from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as mechanisms
+from shared.web import logins
 
 _registry = new_registry()
 
@@ -213,17 +214,6 @@ class BespokeRequestRow(_Row, table=True):
     session_id: UUID | None = Field(foreign_key="session.session_id")
 
 
-class LoginRow(_Row, table=True):
-    """A browser that is logged in to the management pages; digests only."""
-
-    __tablename__ = "login"
-
-    digest: str = Field(primary_key=True)
-    token_digest: str
-    form_key: str
-    expires_at: datetime = Field(sa_type=Timestamp, index=True)
-
-
 class AuditLogRow(_Row, table=True):
     """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
 
@@ -239,6 +229,7 @@ class AuditLogRow(_Row, table=True):
 
 
 mechanisms.add_to(_registry.metadata)
+logins.add_to(_registry.metadata)
 
 metadata = _registry.metadata
 """All tables of this database, for its migrations."""

@@ -14,6 +14,7 @@ from shared.cli import Definition
 from shared.database import Database
 from shared.process import Process
 from shared.web.links import Links, Purpose
+from shared.web.responses import PRIVATE
 
 REVISIONS = Path(__file__).parent / "migrations"
 
@@ -23,12 +24,12 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="notifier")
     tokens = Tokens.load(settings.api_tokens_file)
     http = api.build(database, tokens)
-    rendering = pages.rendering(settings.public_url("catalogue"))
-    pages.subscribing.add_to(http, database, settings.links, rendering)
+    catalogue = settings.public_url("catalogue")
+    pages.subscribing.add_to(http, database, settings.links, pages.rendering(catalogue))
     pages.mail_log.add_to(
         http,
         database,
-        rendering,
+        pages.rendering(catalogue, PRIVATE),
         tokens=tokens,
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
         public_url=settings.public_url("notifier"),

@@ -20,6 +20,7 @@ from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as mechanisms
+from shared.web import logins
 
 
 class MailState(StrEnum):
@@ -290,16 +291,6 @@ class DomainRateRow(_Base, table=True):
     free_at: datetime = Field(sa_type=Timestamp)
 
 
-class LoginRow(_Base, table=True):
-    """A browser that is logged in to the mail log; digests only."""
-
-    __tablename__ = "login"
-    digest: bytes = Field(primary_key=True)
-    token_digest: str
-    form_key: str
-    expires_at: datetime = Field(sa_type=Timestamp)
-
-
 class MailAuditRow(_Base, table=True):
     """What an operator decided about a mail."""
 
@@ -312,3 +303,4 @@ class MailAuditRow(_Base, table=True):
 
 
 mechanisms.add_to(metadata)
+logins.add_to(metadata)

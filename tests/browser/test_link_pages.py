@@ -7,9 +7,9 @@ from playwright.sync_api import Browser
 
 from services.enrolment.pages import TEMPLATES
 from services.enrolment.pages.facts import moment, shown
-from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
+from services.enrolment.pages.notices import Message
 from services.enrolment.rules.states import State
-from shared.pages import Rendering
+from shared.web.rendering import Rendering
 from tests.browser.conftest import violations
 from tests.support.builders import a_session
 
@@ -22,14 +22,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "hold_until": moment(SESSION.enrolment_closes_at, SESSION),
         "error": "Choisissez l’une des deux réponses.",
     },
-    "withdrawal.html": {
-        "session": shown(SESSION),
-        "state": State.WAITLISTED,
-        "headings": HEADINGS,
-        "states": STATES,
-        "buttons": BUTTONS,
-    },
-    "message.html": {"message": Message.SEAT_TAKEN.value, "session": shown(SESSION)},
+    "withdrawal.html": {"session": shown(SESSION), "state": State.WAITLISTED},
 }
 
 
@@ -37,10 +30,12 @@ PAGES: dict[str, dict[str, Any]] = {
 def test_axe_finds_nothing_on_a_page_behind_a_link(
     chromium: Browser, scheme: Literal["light", "dark"]
 ) -> None:
-    rendering = Rendering(TEMPLATES, catalogue="https://parcours.example")
+    rendering = Rendering(TEMPLATES, catalogue="https://parcours.example", notice="message.html")
+    pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
+    pages["message.html"] = rendering.notice(Message.SEAT_TAKEN, session=shown(SESSION))
     page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
-    for template, values in PAGES.items():
-        page.set_content(bytes(rendering.page(template, **values).body).decode())
+    for template, response in pages.items():
+        page.set_content(bytes(response.body).decode())
         assert violations(page) == [], template
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, template
     page.close()

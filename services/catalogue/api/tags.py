@@ -11,7 +11,7 @@ from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import resources, sessions
 from shared import clock
-from shared.http import has_it
+from shared.web.responses import etag_matches
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -33,7 +33,7 @@ def resource(resource: Resource, response: Response) -> ResourceBody:
 def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
     """The body, to be revalidated each time; or 304 for who has it already."""
     response.headers["Cache-Control"] = "no-cache"
-    if not has_it(if_none_match, response.headers["etag"]):
+    if not etag_matches(if_none_match, response.headers["etag"]):
         return body
     kept = {name: response.headers[name] for name in ("etag", "cache-control")}
     return Response(status_code=304, headers=kept)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, filters, structured
+from services.catalogue.pages import filters, structured
 from services.catalogue.pages.parts import part
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.rules.availability import last_change_by_clock
@@ -20,6 +20,7 @@ from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
+from shared.web import responses
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -60,7 +61,7 @@ async def home(request: Request) -> Response:
     for offer in every:
         by_format.setdefault(offer.format, []).append(offer)
     body = render(request, "accueil.html", offers=by_format, sessions=upcoming, replays=replays)
-    return answers.cacheable(request, body)
+    return responses.cacheable(request, body)
 
 
 async def session_list(request: Request) -> Response:
@@ -83,7 +84,7 @@ async def session_list(request: Request) -> Response:
         beside=beside,
         over=over,
     )
-    return answers.cacheable(request, body)
+    return responses.cacheable(request, body)
 
 
 async def one_session(request: Request) -> Response:
@@ -113,7 +114,7 @@ async def one_session(request: Request) -> Response:
         data=structured.event(site_of(request), listed, offer, now),
     )
     modified = max(moment for moment in moments if moment is not None)
-    return answers.cacheable(request, body, modified=modified)
+    return responses.cacheable(request, body, modified=modified)
 
 
 async def one_offer(request: Request) -> Response:
@@ -133,7 +134,7 @@ async def one_offer(request: Request) -> Response:
         themes=_named(offer.themes, themes),
         data=structured.course(site_of(request), offer, found[:PAGE]),
     )
-    return answers.cacheable(request, body)
+    return responses.cacheable(request, body)
 
 
 async def resource_list(request: Request) -> Response:
@@ -162,12 +163,12 @@ async def resource_list(request: Request) -> Response:
         following=following,
         first=after is None,
     )
-    return answers.cacheable(request, body)
+    return responses.cacheable(request, body)
 
 
 async def accessibility(request: Request) -> Response:
     """The statement that the law asks for."""
-    return answers.cacheable(request, render(request, "accessibilite.html"))
+    return responses.cacheable(request, render(request, "accessibilite.html"))
 
 
 async def _beside(tx: Transaction, search: SessionSearch) -> Beside:

@@ -3,7 +3,7 @@
 A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -104,18 +104,3 @@ def of_rules(error: Impossible) -> dict[str, str]:
         text = of_field(field.rpartition(".")[2]) if reason.code is None else REFUSALS[reason.code]
         complaints.setdefault(_place(field.split(".")), text)
     return complaints
-
-
-def listed(complaints: Mapping[str, str], order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Each of them to be said above the form, in the ``order`` of its fields; first what is no field's.
-
-    A row's field stands where its rows do.
-    """
-    places = {name: number for number, name in enumerate(order)}
-
-    def place(field: str) -> int:
-        return places.get(field.partition("-")[0], -1)
-
-    return [
-        (field if place(field) >= 0 else None, complaints[field]) for field in sorted(complaints, key=place)
-    ]

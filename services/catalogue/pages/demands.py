@@ -6,17 +6,19 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import ValidationError
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, complaints, filters, forms, wording
-from services.catalogue.pages.logins import Visit, guarded
+from services.catalogue.pages import complaints, filters, forms, wording
 from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
 from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
+from shared.web import responses
+from shared.web.forms import in_order
+from shared.web.logins import Guard, Visit
 
 PAGE = 30
 
@@ -34,7 +36,7 @@ _SESSION = (
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
-def routes() -> list[Route]:
+def routes(guarded: Guard) -> list[Route]:
     """The addresses of these pages."""
     return [
         Route("/gestion/demandes", guarded(demands)),
@@ -73,7 +75,7 @@ async def one_demand(visit: Visit) -> Response:
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
     address = f"/gestion/demandes/{request.request_id}?{urlencode({'fait': 'oui'})}"
-    return RedirectResponse(address, 303, headers=answers.SECURITY | {"Cache-Control": "no-store"})
+    return responses.see_other(address)
 
 
 def _asked(form: Mapping[str, str]) -> tuple[BespokeAnswerRequest | None, dict[str, str]]:
@@ -141,7 +143,7 @@ async def _page(
         themes=themes,
         values=values,
         errors=said,
-        listed_errors=complaints.listed(said, _FIELDS),
+        listed_errors=in_order(said, _FIELDS),
         stale=stale,
         done=not visit.form and visit.request.query_params.get("fait") == "oui",
         tag=tag if stale else visit.form.get("version", tag),

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, calendars, filters
+from services.catalogue.pages import calendars, filters
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
 from services.catalogue.service import offers, resources, sessions
 from shared import clock
-from shared.web import labels
+from shared.web import labels, responses
 
 CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
@@ -66,7 +66,7 @@ async def calendar(request: Request) -> Response:
     body = calendars.write(
         site_of(request).address, found, " – ".join(["Parcours", *(name for name in names if name)])
     )
-    return answers.cacheable(request, body, media_type=CALENDAR)
+    return responses.cacheable(request, body, media_type=CALENDAR)
 
 
 async def one_entry(request: Request) -> Response:
@@ -75,7 +75,7 @@ async def one_entry(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         listed = await sessions.show(tx, session_id, PUBLIC)
     body = calendars.write(site_of(request).address, [listed], "Parcours")
-    response = answers.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
+    response = responses.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
     response.headers["Content-Disposition"] = f'attachment; filename="session-{session_id}.ics"'
     return response
 
@@ -86,7 +86,7 @@ async def replays(request: Request) -> Response:
         found = await resources.page(tx, None, MOST_IN_A_FEED, kind=Kind.REPLAY)
     modified = max((one.changed_at for one in found), default=BUILT)
     body = render(request, "replays.atom", replays=found, updated=modified)
-    return answers.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
+    return responses.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
 
 
 async def site_map(request: Request) -> Response:
@@ -96,7 +96,7 @@ async def site_map(request: Request) -> Response:
         every = await offers.page(tx, None, MOST_IN_A_MAP)
         found = await sessions.last_changes(tx, PUBLIC, MOST_IN_A_MAP // 2)
     body = render(request, "sitemap.xml", offers=every, sessions=found)
-    return answers.cacheable(request, body, media_type=XML)
+    return responses.cacheable(request, body, media_type=XML)
 
 
 async def robots(request: Request) -> Response:

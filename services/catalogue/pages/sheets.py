@@ -6,13 +6,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.catalogue.pages import answers, complaints
-from services.catalogue.pages.logins import Visit, guarded
+from services.catalogue.pages import complaints
 from services.catalogue.rules.searching import Place, SessionSearch
 from services.catalogue.service import sheets
 from services.catalogue.service.access import viewer_of
 from shared import clock
-from shared.web import spreadsheets
+from shared.web import responses, spreadsheets
+from shared.web.logins import Guard, Visit
 from shared.web.spreadsheets import Code, Fault
 
 SHOWN = 200
@@ -40,7 +40,7 @@ FAULTS: Mapping[str, str] = {
 """What is wrong with a line, by code; what is ``invalid`` is told by its column."""
 
 
-def routes() -> list[Route]:
+def routes(guarded: Guard) -> list[Route]:
     """The addresses of these pages."""
     return [
         Route("/gestion/sessions.csv", guarded(export)),
@@ -51,8 +51,8 @@ def routes() -> list[Route]:
 async def export(visit: Visit) -> Response:
     """The delegation's sessions, as a file."""
     wanted = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
-    headers = answers.SECURITY | {
-        "Cache-Control": "no-store",
+    headers = {
+        **responses.PRIVATE,
         "Content-Disposition": 'attachment; filename="sessions.csv"',
     }
     return StreamingResponse(_parts(visit, wanted), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
@@ -72,11 +72,11 @@ async def import_sheet(visit: Visit) -> Response:
     """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
     if visit.request.method != "POST":
         return visit.page("gestion-importer.html", report=None, tried=True, faults=[], more=0)
-    if visit.file is None:
+    if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
     async with visit.database.transaction() as tx:
-        report = await sheets.draft_all(tx, visit.who, visit.file, dry_run=tried)
+        report = await sheets.draft_all(tx, visit.who, visit.form.file, dry_run=tried)
     return visit.page(
         "gestion-importer.html",
         status=422 if report.faults and not tried else 200,

@@ -1,30 +1,27 @@
 """What every page is made from: the site, its templates, its files."""
 
-import functools
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from services.catalogue.pages import wording
 from services.catalogue.rules.availability import availability
 from services.catalogue.rules.sessions import Session
-from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
-from shared.web import french, labels
+from shared.web.rendering import TEMPLATES, Rendering
+from shared.web.responses import STYLE
 
 _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = _PACKAGE / "templates"
-_STATIC = _PACKAGE / "static"
+_ICON = _PACKAGE / "static" / "icone.svg"
+_FILES = {"parcours.css": STYLE.encode(), _ICON.name: _ICON.read_bytes()}
 BUILT = datetime.fromtimestamp(
-    max(path.stat().st_mtime for path in (*_TEMPLATES.iterdir(), *_STATIC.iterdir())), UTC
+    max(path.stat().st_mtime for path in (*_TEMPLATES.iterdir(), *TEMPLATES.iterdir(), _ICON)), UTC
 )
 """No page is older than what it is made with."""
 
@@ -55,68 +52,31 @@ def site_of(request: Request) -> Site:
     return site
 
 
+def rendering_of(site: Site) -> Rendering:
+    """What writes the pages of a site."""
+    return Rendering(
+        _TEMPLATES,
+        layout="gabarit.html",
+        notice="message.html",
+        site=site,
+        words=wording,
+        availability=availability,
+        style_sheet=f"/static/parcours.css?{fingerprint('parcours.css')}",
+        icon=f"/static/icone.svg?{fingerprint('icone.svg')}",
+    )
+
+
 def render(request: Request, template: str, **values: Any) -> str:
     """A page of the site; every template knows the request's path and the site."""
-    return (
-        _environment()
-        .get_template(template)
-        .render(values | {"site": site_of(request), "path": request.url.path, "now": clock.now()})
-    )
-
-
-@functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals |= {
-        "words": wording,
-        "french": french,
-        "labels": labels,
-        "availability": availability,
-        "style": f"/static/parcours.css?{fingerprint('parcours.css')}",
-        "icon": f"/static/icone.svg?{fingerprint('icone.svg')}",
-    }
-    environment.filters |= {
-        "paragraphs": _paragraphs,
-        "query": _query,
-        "xml": _xml,
-        "capitalised": french.capitalised,
-    }
-    return environment
-
-
-def _paragraphs(text: str) -> list[str]:
-    return [part.strip() for part in text.replace("\r\n", "\n").split("\n\n") if part.strip()]
-
-
-def _query(values: Mapping[str, str | None]) -> str:
-    """``?a=b``, without what is empty; nothing when all is."""
-    given = {name: value for name, value in values.items() if value}
-    return f"?{urlencode(given)}" if given else ""
-
-
-_NOT_XML = {0xFFFE: None, 0xFFFF: None}
-
-
-def _xml(text: str) -> str:
-    """Without the two characters that may stand in a title and not in XML."""
-    return text.translate(_NOT_XML)
-
-
-_FILES = {path.name: path.read_bytes() for path in _STATIC.iterdir()}
+    rendering: Rendering = request.app.state.rendering
+    return rendering.text(template, path=request.url.path, **values)
 
 
 def static_file(name: str) -> bytes | None:
-    """A file of ``static/``, or None where there is none of that name."""
+    """A file that pages need, or None where there is none of that name."""
     return _FILES.get(name)
 
 
 def fingerprint(name: str) -> str:
     """What tells a version of the file from the next."""
-    return hashlib.blake2b(static_file(name) or b"", digest_size=6).hexdigest()
+    return hashlib.blake2b(_FILES[name], digest_size=6).hexdigest()

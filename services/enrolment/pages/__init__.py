@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.enrolment.pages.facts import moment, shown
-from services.enrolment.pages.messages import BUTTONS, HEADINGS, STATES, Message
+from services.enrolment.pages.notices import Message
 from services.enrolment.render.certificates import pdf_of
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import EnrolmentInSession
@@ -27,8 +27,11 @@ from shared import clock
 from shared.database import Database, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
-from shared.pages import PRIVATE, Closed, Rendering, read_link
+from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
+from shared.web.notices import Closed, read_link
+from shared.web.rendering import Rendering
+from shared.web.responses import BY_LINK
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -37,7 +40,7 @@ class _Closed(Closed):
     """There is nothing to ask: the message says what is so, and of which session."""
 
     def __init__(self, message: Message, session: SessionState | None = None) -> None:
-        super().__init__(message.value, **_about_session(session))
+        super().__init__(message, **_about_session(session))
 
 
 def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy, *, catalogue: str) -> None:
@@ -45,7 +48,7 @@ def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy
 
     ``catalogue``: where the public finds the sessions.
     """
-    rendering = Rendering(TEMPLATES, catalogue=catalogue)
+    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
     pages = _Pages(database, links, policy, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
@@ -69,13 +72,13 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """A seat that is held: shown, and on POST taken or left."""
         now = clock.now()
-        expired = Message.OFFER_EXPIRED.value
+        expired = Message.OFFER_EXPIRED
         enrolment_id, version = read_link(request, self.links, Purpose.OFFER, expired=expired)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 offered = _still_offered(await enrolments.find(tx, enrolment_id), version, now)
             return self._offer_page(offered)
-        answer = await _field(request, "reponse")
+        answer = (await read_form(request, most=10)).typed("reponse")
         async with self.database.transaction() as tx:
             offered = _still_offered(await enrolments.find(tx, enrolment_id, lock=True), version, now)
             if answer not in ("oui", "non"):
@@ -108,9 +111,9 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """An enrolment: shown, and on POST given up."""
         now = clock.now()
-        expired = Message.WITHDRAWAL_LINK_EXPIRED.value
+        expired = Message.WITHDRAWAL_LINK_EXPIRED
         enrolment_id, _ = read_link(request, self.links, Purpose.WITHDRAW, expired=expired)
-        if request.method != "POST" or await _field(request, "confirmer") != "oui":
+        if request.method != "POST" or (await read_form(request, most=10)).typed("confirmer") != "oui":
             async with self.database.quiet_transaction() as tx:
                 live = _still_live(await enrolments.find(tx, enrolment_id), now)
             return self._withdrawal_page(live)
@@ -129,16 +132,13 @@ class _Pages:
             "withdrawal.html",
             session=shown(live.session),
             state=live.enrolment.state,
-            headings=HEADINGS,
-            states=STATES,
-            buttons=BUTTONS,
         )
 
     # ------------------------------------------------------------------------------------ certificate
 
     async def certificate(self, request: Request) -> Response:
         """The certificate of attendance, as it stands now."""
-        expired = Message.CERTIFICATE_LINK_EXPIRED.value
+        expired = Message.CERTIFICATE_LINK_EXPIRED
         enrolment_id, _ = read_link(request, self.links, Purpose.CERTIFICATE, expired=expired)
         async with self.database.quiet_transaction() as tx:
             found = await enrolments.find(tx, enrolment_id)
@@ -147,7 +147,7 @@ class _Pages:
             raise _Closed(Message.UNKNOWN)
         if certificate is None:
             raise _Closed(Message.NOT_CERTIFIED, found.session)
-        headers = {**PRIVATE, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
+        headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
 
     # ------------------------------------------------------------------------------------ in common
@@ -159,17 +159,11 @@ class _Pages:
         return answer.outcome
 
     def _message(self, message: Message, session: SessionState | None = None) -> Response:
-        return self.rendering.message(message.value, **_about_session(session))
+        return self.rendering.notice(message, **_about_session(session))
 
 
 def _about_session(session: SessionState | None) -> dict[str, object]:
     return {} if session is None else {"session": shown(session)}
-
-
-async def _field(request: Request, name: str) -> str:
-    async with request.form(max_files=0, max_fields=10) as form:
-        value = form.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _still_offered(one: EnrolmentInSession | None, version: int, now: datetime) -> EnrolmentInSession:

@@ -137,12 +137,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_inbox_seen_at"), "inbox", ["seen_at"], unique=False, postgresql_using="brin")
     op.create_table(
         "login",
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
         sa.Column("token_digest", sa.String(), nullable=False),
         sa.Column("form_key", sa.String(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
     )
+    op.create_index(op.f("ix_login_expires_at"), "login", ["expires_at"], unique=False)
     op.create_table(
         "mail",
         sa.Column("mail_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),

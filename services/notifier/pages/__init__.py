@@ -1,15 +1,19 @@
 """HTTP in (HTML): what links of letters open, the subscription form, the mail log of support staff."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from services.notifier.pages import mail_log, subscribing
-from shared.pages import Rendering
+from shared.web.rendering import Rendering
+from shared.web.responses import BY_LINK
 
 __all__ = ["mail_log", "rendering", "subscribing"]
 
 _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 
 
-def rendering(catalogue: str) -> Rendering:
+def rendering(catalogue: str, headers: Mapping[str, str] = BY_LINK) -> Rendering:
     """What writes this service's pages. ``catalogue`` is where the public finds the sessions."""
-    return Rendering(_TEMPLATES, catalogue=catalogue, form=subscribing.FORM)
+    return Rendering(
+        _TEMPLATES, catalogue=catalogue, notice="message.html", headers=headers, form=subscribing.FORM
+    )

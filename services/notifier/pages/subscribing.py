@@ -7,7 +7,7 @@ address is subscribed, and no page shows one: links are forwarded.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -23,60 +23,25 @@ from services.notifier.service import subscriptions
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Email
-from shared.pages import Closed, Rendering, Text, read_link
+from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
+from shared.web.notices import Closed, read_link
+from shared.web.rendering import Rendering
 
 FORM = "/courriels/abonnement"
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
-class Message(Enum):
-    """Every page without a question."""
+class Message(StrEnum):
+    """Every page without a question; what it says is in ``templates/pages/notices.html``."""
 
-    EXPIRED = Text(
-        410,
-        "Ce lien n’est plus valable",
-        "Il a été envoyé il y a trop longtemps.",
-        "Servez-vous du lien d’un courriel plus récent, ou abonnez-vous de nouveau.",
-    )
-    NO_LONGER = Text(
-        410,
-        "Vous n’avez plus d’abonnement",
-        "Aucun abonnement ne correspond plus à ce lien\u00a0: vous ne recevez plus de courriel à ce titre.",
-    )
-    ASKED = Text(
-        200,
-        "Il reste à confirmer votre abonnement",
-        "Si cette adresse peut recevoir un courriel, nous venons d’y envoyer un lien de confirmation, "
-        "valable deux jours.",
-        "Ouvrez ce courriel et suivez le lien. S’il n’arrive pas, regardez parmi les indésirables.",
-    )
-    UNSUBSCRIBED = Text(
-        200,
-        "Vous ne recevrez plus rien",
-        "Vos abonnements ont pris fin et votre adresse est effacée de la liste.",
-        "Les courriels qui concernent vos inscriptions vous parviennent toujours.",
-    )
-    SAVED = Text(200, "Vos choix sont enregistrés", "Ils valent dès le prochain envoi.")
-    TOO_MANY = Text(
-        429,
-        "Trop de demandes en ce moment",
-        "Rien n’a été enregistré.",
-        "Réessayez dans quelques minutes.",
-    )
-    CLOSED = Text(
-        503,
-        "Les abonnements ne sont pas ouverts",
-        "Rien n’a été enregistré.",
-        "Ce service n’est pas configuré pour envoyer des liens de confirmation.",
-    )
-
-
-class _Closed(Closed):
-    """There is nothing to ask: the message says what is so."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.value)
+    EXPIRED = "expired"
+    NO_LONGER = "no_longer"
+    ASKED = "asked"
+    UNSUBSCRIBED = "unsubscribed"
+    SAVED = "saved"
+    TOO_MANY = "too_many"
+    CLOSED = "closed"
 
 
 @dataclass
@@ -125,12 +90,12 @@ class _Pages:
     async def form(self, request: Request) -> Response:
         """What one may follow, and where to write."""
         if self.links is None:
-            raise _Closed(Message.CLOSED)
+            raise Closed(Message.CLOSED)
         names = await self._names()
         if request.method != "POST":
             return self._form("", frozenset(), names)
-        async with request.form(max_files=0, max_fields=200) as sent:
-            address, chosen = str(sent.get("adresse", "")).strip(), _offered(sent.getlist("interet"), names)
+        form = await read_form(request, most=200)
+        address, chosen = form.typed("adresse"), _offered(form.every("interet"), names)
         errors = {}
         try:
             _EMAIL.validate_python(address)
@@ -141,7 +106,7 @@ class _Pages:
         if errors:
             return self._form(address, chosen, names, errors)
         if not self.allowance.take():
-            raise _Closed(Message.TOO_MANY)
+            raise Closed(Message.TOO_MANY)
         async with self.database.transaction() as tx:
             await subscriptions.request(tx, address, sorted(chosen), interests.titles(chosen, names))
         return self._message(Message.ASKED)
@@ -165,19 +130,19 @@ class _Pages:
     async def confirmation(self, request: Request) -> Response:
         """What was asked for, and on POST begins."""
         if self.links is None:
-            raise _Closed(Message.CLOSED)
+            raise Closed(Message.CLOSED)
         request_id = self._about(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 asked = await subscriptions.requested(tx, request_id)
             if asked is None:
-                raise _Closed(Message.EXPIRED)
+                raise Closed(Message.EXPIRED)
             return self.rendering.page("confirm.html", interests=interests.titles(asked, await self._names()))
         async with self.database.transaction() as tx:
             subscribed = await subscriptions.confirm(tx, request_id)
             asked = await subscriptions.requested(tx, request_id)
         if subscribed is None:
-            raise _Closed(Message.EXPIRED if asked is None else Message.NO_LONGER)
+            raise Closed(Message.EXPIRED if asked is None else Message.NO_LONGER)
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
@@ -193,14 +158,14 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 subscribed = await subscriptions.find(tx, subscriber_id)
             if subscribed is None:
-                raise _Closed(Message.NO_LONGER)
+                raise Closed(Message.NO_LONGER)
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
-        async with request.form(max_files=0, max_fields=200) as sent:
-            ends, wanted = "arreter" in sent, set(map(str, sent.getlist("interet")))
+        form = await read_form(request, most=200)
+        ends, wanted = "arreter" in form, set(form.every("interet"))
         async with self.database.transaction() as tx:
             before = await subscriptions.find(tx, subscriber_id)
             if before is None:
-                raise _Closed(Message.NO_LONGER)
+                raise Closed(Message.NO_LONGER)
             # What portals have named and our list has not may be kept, but not made up.
             chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
             left = await subscriptions.choose(tx, subscriber_id, chosen)
@@ -218,16 +183,16 @@ class _Pages:
     # ------------------------------------------------------------------------------------ in common
 
     def _about(self, request: Request, purpose: Purpose) -> UUID:
-        return read_link(request, self.links, purpose, expired=Message.EXPIRED.value)[0]
+        return read_link(request, self.links, purpose, expired=Message.EXPIRED)[0]
 
     def _message(self, message: Message) -> Response:
-        return self.rendering.message(message.value)
+        return self.rendering.notice(message)
 
 
-def _offered(chosen: Iterable[object], names: Names) -> frozenset[str]:
+def _offered(chosen: Iterable[str], names: Names) -> frozenset[str]:
     """Those of the values of a form that are on our list."""
-    known = {str(one) for one in interests.OFFERED} | names.keys()
-    return frozenset(known.intersection(map(str, chosen)))
+    offered = {str(interest) for interest in interests.OFFERED} | names.keys()
+    return frozenset(offered.intersection(chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The upkeep of the queue: leases that have run out, its figures, and what is kept no longer."""
 
-from services.notifier.store import claims, fan_outs, logins, mails, rate_limiter, subscriptions
+from services.notifier.store import claims, fan_outs, mails, rate_limiter, subscriptions
+from shared import clock
 from shared.database import Transaction
+from shared.web import logins
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
@@ -18,5 +20,5 @@ async def purge(tx: Transaction) -> None:
     """Forget what has run out: fan-outs that are done, requests nobody confirmed, logins, unused limits."""
     await fan_outs.purge(tx)
     await subscriptions.purge(tx)
-    await logins.purge(tx)
+    await logins.purge(tx, clock.now())
     await rate_limiter.purge(tx)

@@ -49,7 +49,7 @@ def page(answer: httpx.Response, status: int, said: str) -> str:
     assert '<html lang="fr">' in answer.text
     assert f"<h1>{said}</h1>" in answer.text.replace("\u00a0", " ")
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert policy.startswith("default-src 'none'; style-src 'self' 'sha256-")
     assert "frame-ancestors 'none'" in policy
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from services.catalogue.pages import complaints, forms, logins, sheets, wording
+from services.catalogue.pages import complaints, forms, sheets, wording
 from services.catalogue.rules.refusals import RefusalCode
 from services.catalogue.rules.sessions import Presentation
+from shared.web.forms import parsed
 from shared.web.spreadsheets import Code, Fault
 from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_draft, a_module, a_plan
 
@@ -111,11 +112,11 @@ def test_every_fault_of_a_sheet_has_a_french_sentence() -> None:
 def test_any_bytes_are_a_form_or_a_bad_request(content: bytes) -> None:
     """Nothing else is raised: 500 is not an answer to rubbish."""
     with suppress(HTTPException):
-        assert all(isinstance(value, str) for value in logins.parsed(content).values())
+        assert all(isinstance(value, str) for value in parsed(content).values())
 
 
 def test_a_form_is_read_as_browsers_send_it() -> None:
-    assert logins.parsed(b"title=L%27IA+%C3%A0+Brest&summary=a%0D%0Ab&venue=") == {
+    assert parsed(b"title=L%27IA+%C3%A0+Brest&summary=a%0D%0Ab&venue=") == {
         "title": "L'IA à Brest",
         "summary": "a\nb",
         "venue": "",

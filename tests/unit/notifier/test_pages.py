@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from starlette.responses import Response
 
-from services.notifier.pages import rendering
-from services.notifier.pages.mail_log import STATES, _Visit
-from services.notifier.pages.subscribing import FORM, Message, _groups
+from services.notifier.pages import mail_log, rendering
+from services.notifier.pages.mail_log import SPACE, STATES
+from services.notifier.pages.subscribing import Message, _groups
 from shared.auth import Principal, Role
+from shared.web.notices import Error
 from tests.unit.notifier.reading import Page
 
 EVIL = "<script>alert(1)</script>\" onclick='x'"
-VISIT = _Visit(Principal(name="Camille", role=Role.SUPPORT), "key")
 MAIL = {
     "id": UUID(int=1),
     "letter": "Votre convocation",
@@ -30,9 +31,10 @@ MAIL = {
     "message_id": "<1@x.example>",
     "cause": UUID(int=2),
 }
-LOG: dict[str, Any] = {"visit": VISIT, "log": "/courriels/suivi"}
+WHO = Principal(name="Camille", role=Role.SUPPORT)
+LOG: dict[str, Any] = {"who": WHO, "form_key": "key", "log": "/courriels/suivi"}
+LOG_IN: dict[str, Any] = {"space": SPACE, "towards": "", "typed": "", "late": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
-    *(("message.html", {"message": message.value, "form": FORM}) for message in Message),
     ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "errors": {}}),
     (
         "subscribe.html",
@@ -46,16 +48,15 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("confirmed.html", {"interests": ["Un thème"], "preferences": "https://x.example/p"}),
     ("preferences.html", {"groups": _groups(frozenset({"community:ia-et-territoires"}))}),
     ("unsubscribe.html", {}),
-    ("log-in.html", {"wrong": False, "action": "/x"}),
-    ("log-in.html", {"wrong": True, "action": "/x"}),
-    ("no-mail.html", {"log": "/courriels/suivi"}),
+    ("log-in.html", LOG_IN | {"wrong": False}),
+    ("log-in.html", LOG_IN | {"wrong": True, "typed": EVIL, "late": True}),
     (
         "mail-log.html",
         LOG
         | {
             "agent": EVIL,
             "state": "sent",
-            "wrong": None,
+            "errors": {},
             "states": STATES,
             "mails": [MAIL],
             "before": "2025-03-10 1",
@@ -75,9 +76,22 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("template", "values"), PAGES)
-def test_a_page_can_be_read_and_filled_in_by_everyone(template: str, values: dict[str, Any]) -> None:
-    html = bytes(rendering("http://catalogue").page(template, **values).body).decode()
+NOTICES = [*Message, *mail_log.Message, *Error]
+RENDERING = rendering("http://catalogue")
+SHOWN = {
+    **{
+        f"{number} {template}": RENDERING.page(template, **values)
+        for number, (template, values) in enumerate(PAGES)
+    },
+    **{f"notice {name}": RENDERING.notice(name) for name in NOTICES},
+    **{f"error {status}": RENDERING.failure(status) for status in (400, 403, 404, 405, 413, 418, 500)},
+}
+every_page = pytest.mark.parametrize("response", SHOWN.values(), ids=SHOWN)
+
+
+@every_page
+def test_a_page_can_be_read_and_filled_in_by_everyone(response: Response) -> None:
+    html = bytes(response.body).decode()
     page = Page(html)
     tags = [tag for tag, _ in page.attributes]
     assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
@@ -98,9 +112,8 @@ def test_a_page_can_be_read_and_filled_in_by_everyone(template: str, values: dic
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
-@pytest.mark.parametrize(("template", "values"), PAGES)
-def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(template: str, values: dict[str, Any]) -> None:
-    response = rendering("http://catalogue").page(template, **values)
+@every_page
+def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(response: Response) -> None:
     page = Page(bytes(response.body).decode())
     for tag, attributes in page.attributes:
         assert tag not in ("script", "iframe", "img", "link", "object", "embed")
@@ -117,8 +130,15 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
     values = {
         "subscribe.html": {"address": "", "groups": _groups(frozenset()), "errors": {"adresse": "Non."}},
         "mail-log.html": LOG
-        | {"agent": "", "state": "", "wrong": "Non.", "states": STATES, "mails": [], "before": None},
-        "log-in.html": {"wrong": True, "action": "/x"},
+        | {
+            "agent": "",
+            "state": "",
+            "errors": {"agent": "Non."},
+            "states": STATES,
+            "mails": [],
+            "before": None,
+        },
+        "log-in.html": LOG_IN | {"wrong": True},
     }[template]
     html = bytes(rendering("http://catalogue").page(template, **values).body).decode()
     assert "<title>Erreur" in html

@@ -2,16 +2,16 @@
 
 from starlette.routing import Route
 
-from services.catalogue.pages.logins import guarded
 from services.catalogue.pages.manage.acts import cancel, copy, delete, publish, replay
 from services.catalogue.pages.manage.editing import new_session, one_session
 from services.catalogue.pages.manage.listing import own_sessions
 from services.catalogue.pages.manage.resources import one_resource, own_resources
+from shared.web.logins import Guard
 
 __all__ = ["routes"]
 
 
-def routes() -> list[Route]:
+def routes(guarded: Guard) -> list[Route]:
     """The addresses of these pages."""
     one = "/gestion/sessions/{session_id:uuid}"
     return [

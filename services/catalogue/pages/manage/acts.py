@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, forms
-from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import Refused
@@ -15,6 +14,7 @@ from services.catalogue.service import resources, sessions
 from services.catalogue.service.commands import ReplayRequest, SessionCopy
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
+from shared.web.logins import Visit
 
 
 async def publish(visit: Visit) -> Response:

@@ -4,13 +4,14 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, forms, rows
-from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
+from shared.web.forms import in_order
+from shared.web.logins import Visit
 
 PARIS = "Europe/Paris"
 
@@ -38,7 +39,7 @@ async def new_session(visit: Visit) -> Response:
         settled=frozenset(),
         unfolded=forms.unfolded(values, said, button),
         errors=said,
-        listed_errors=complaints.listed(said, order),
+        listed_errors=in_order(said, order),
     )
 
 

@@ -5,7 +5,6 @@ from contextlib import suppress
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, wording
-from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
 from services.catalogue.pages.parts import part
 from services.catalogue.rules.searching import SessionSearch
@@ -13,6 +12,7 @@ from services.catalogue.service import sessions
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
+from shared.web.logins import Visit
 
 PAGE = 30
 

@@ -4,15 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from services.catalogue.pages import answers, complaints, forms, rows
-from services.catalogue.pages.logins import Visit
+from services.catalogue.pages import complaints, forms, rows
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, resources, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
+from shared.web import responses
+from shared.web.forms import in_order
+from shared.web.logins import Visit
 
 HISTORY = 10
 """Changes that a session's page shows."""
@@ -90,7 +92,7 @@ async def page(
         sent=visit.form,
         unfolded=forms.unfolded(values, said, typed.get(rows.BUTTON, "")),
         errors=said,
-        listed_errors=complaints.listed(said, (*forms.ORDER, "copie", *REPLAY_FIELDS.values())),
+        listed_errors=in_order(said, (*forms.ORDER, "copie", *REPLAY_FIELDS.values())),
         stale=stale,
         typed=any(forms.is_field(name) for name in typed),
         differing=forms.differing(values, stored),
@@ -119,8 +121,7 @@ def to(session_id: UUID, done: str) -> Response:
 
 def lead(address: str, done: str) -> Response:
     """Lead to a page of these, which says what was done."""
-    headers = answers.SECURITY | {"Cache-Control": "no-store"}
-    return RedirectResponse(f"{address}?{urlencode({'fait': done})}", 303, headers=headers)
+    return responses.see_other(f"{address}?{urlencode({'fait': done})}")
 
 
 def done_before(visit: Visit) -> str | None:

@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, filters
-from services.catalogue.pages.logins import Visit
 from services.catalogue.pages.manage import one
 from services.catalogue.rules.resources import Resource
 from services.catalogue.service import resources
 from services.catalogue.service.commands import ResourceChange
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
+from shared.web.forms import in_order
+from shared.web.logins import Visit
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
@@ -78,7 +79,7 @@ async def _page(
         resource=resource,
         values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
         errors=said,
-        listed_errors=complaints.listed(said, FIELDS),
+        listed_errors=in_order(said, FIELDS),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=one.done_before(visit),

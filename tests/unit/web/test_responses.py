@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.catalogue.pages import answers
+from shared.web import responses
 
 TEN = datetime(2025, 3, 20, 9, 0, 10, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ def answered(at: float, body: str, *, modified: float, since: str | None = None)
     request = Request({"type": "http", "method": "GET", "path": "/", "headers": headers})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shared.clock.now", lambda: TEN + timedelta(seconds=at))
-        return answers.cacheable(request, body, modified=TEN + timedelta(seconds=modified))
+        return responses.cacheable(request, body, modified=TEN + timedelta(seconds=modified))
 
 
 def test_of_two_changes_within_a_second_the_second_is_not_taken_for_the_first() -> None:

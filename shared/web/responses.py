@@ -1,26 +1,37 @@
 """What a page is answered with: security headers, validators, and 304 for who has it already."""
 
+import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from shared import clock
-from shared.http import has_it
+
+STYLE = (Path(__file__).parent / "style.css").read_text()
+"""The style sheet of every page, in a page or by its own address."""
 
 POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; "
+    f"style-src 'self' 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Nothing from elsewhere, no script at all."""
 
-SECURITY = {
+SECURITY: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+PRIVATE: Mapping[str, str] = {**SECURITY, "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
+"""For what nobody may keep."""
+BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
+"""For what a link opens: the address of such a page is all it takes to open it."""
+
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"
 """Keep it, but ask each time: seats go within seconds, and a 304 costs next to nothing."""
@@ -47,33 +58,38 @@ def cacheable(
     """
     content = body.encode() if isinstance(body, str) else body
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-    headers = SECURITY | {"ETag": etag, "Cache-Control": cache}
+    headers = {**SECURITY, "ETag": etag, "Cache-Control": cache}
     if modified is not None:
         modified = (modified + _ALMOST_A_SECOND).replace(microsecond=0)
         modified = modified if modified <= clock.now() else None
     if modified is not None:
         headers["Last-Modified"] = format_datetime(modified.astimezone(UTC), usegmt=True)
-    if status == 200 and _has_it(request, etag, modified):
+    if status == 200 and _is_current(request, etag, modified):
         return Response(status_code=304, headers=headers)
     return Response(content, status, headers=headers, media_type=media_type)
 
 
-def private(body: str, *, status: int = 200) -> Response:
-    """A page that nobody may keep."""
-    return Response(body, status, headers=SECURITY | {"Cache-Control": "no-store"}, media_type=HTML)
+def see_other(address: str) -> Response:
+    """Lead to another page of the site, once a form is done with."""
+    return RedirectResponse(address, 303, headers=PRIVATE)
 
 
-def _has_it(request: Request, etag: str, modified: datetime | None) -> bool:
+def etag_matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has what ``etag`` stands for: then 304. Compared as weak tags (RFC 9110, 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags
+
+
+def _is_current(request: Request, etag: str, modified: datetime | None) -> bool:
     """RFC 9110, 13.2.2: If-None-Match decides where there is one."""
-    known = request.headers.get("if-none-match")
-    if known is not None:
-        return has_it(known, etag)
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        return etag_matches(tags, etag)
     since = request.headers.get("if-modified-since")
     if since is None or modified is None:
         return False
     try:
-        asked = parsedate_to_datetime(since)
+        kept = parsedate_to_datetime(since)
     except ValueError:
         return False
-    asked = asked if asked.tzinfo is not None else asked.replace(tzinfo=UTC)
-    return modified <= asked
+    return modified <= (kept if kept.tzinfo is not None else kept.replace(tzinfo=UTC))

@@ -1,0 +1,107 @@
+"""A form as a browser sends it, read in one way; what is wrong with it is shown by ``fields.html``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from shared.http import is_from_here
+
+LARGEST_FORM = 256 * 1024
+"""Bytes."""
+MOST_FIELDS = 1_000
+"""Those of a session with a hundred séances and a hundred reservations."""
+
+Errors = Mapping[str, str]
+"""What is wrong, by field; under "" what is no field's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form(Mapping[str, str]):
+    """The fields of a form and what was typed in each: the last, where a field was sent several times."""
+
+    pairs: Sequence[tuple[str, str]] = ()
+    file: bytes | None = None
+    _fields: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_fields", dict(self.pairs))
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def typed(self, name: str) -> str:
+        """What was typed, without spaces around it; nothing for a field that was not sent."""
+        return self._fields.get(name, "").strip()
+
+    def every(self, name: str) -> list[str]:
+        """All that was chosen in a field that may be sent several times."""
+        return [value for field_name, value in self.pairs if field_name == name]
+
+
+async def read_form(request: Request, address: str | None = None, *, most: int = MOST_FIELDS) -> Form:
+    """The fields of a form, ``most`` at most, and its file.
+
+    Raises a 400 for what no browser sends, a 413 for what is too large, and, where ``address`` says where the
+    public finds these pages, a 403 for a form of another site.
+    """
+    if address is not None and not is_from_here(request.headers, address):
+        raise HTTPException(403)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind:  # a button without fields, as some programs send it
+        return Form()
+    if kind == "multipart/form-data":
+        return await _with_file(request)
+    if kind != "application/x-www-form-urlencoded":
+        raise HTTPException(400)
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > LARGEST_FORM:
+            raise HTTPException(413)
+    return parsed(bytes(content), most)
+
+
+async def _with_file(request: Request) -> Form:
+    """A form with one file; how large it may be is bounded for every service alike."""
+    pairs: list[tuple[str, str]] = []
+    file: bytes | None = None
+    async with request.form(max_files=1, max_fields=10, max_part_size=LARGEST_FORM) as sent:
+        for name, value in sent.multi_items():
+            if isinstance(value, UploadFile):
+                file = await value.read()
+            else:
+                pairs.append((name, value))
+    return Form(pairs, file)
+
+
+def parsed(content: bytes, most: int = MOST_FIELDS) -> Form:
+    """The fields of a form, as browsers send them. Raises a 400 for what no browser sends."""
+    try:
+        text = content.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
+    except ValueError as error:
+        raise HTTPException(400) from error
+    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+def in_order(errors: Errors, order: Sequence[str]) -> list[tuple[str | None, str]]:
+    """Each error, to be said above the form in the ``order`` of its fields; first what is no field's.
+
+    A row's field (``modules-0-title``) stands where its rows do.
+    """
+    places = {name: number for number, name in enumerate(order)}
+
+    def place(name: str) -> int:
+        return places.get(name.partition("-")[0], -1)
+
+    return [(name if place(name) >= 0 else None, errors[name]) for name in sorted(errors, key=place)]

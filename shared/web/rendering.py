@@ -1,0 +1,147 @@
+"""How pages are made: templates over one layout and one style sheet, labels and dates at hand.
+
+A service brings templates that extend ``layout.html`` (blocks: title, description, head, style, name,
+navigation, main, footer) and may use ``fields.html``. A page without a question is a ``notice.html``, and its
+words stand in ``notices.html`` of the service.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared import clock
+from shared.database import is_temporary
+from shared.web import french, labels
+from shared.web.notices import Closed, Error, Notice
+from shared.web.responses import HTML, PRIVATE, STYLE
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+CONFORMITY = "non conforme"
+"""What each page must say of its accessibility, in the words of the law; the statement says why."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Rendering:
+    """A service's templates, in the folder ``templates``, and the shared ones.
+
+    ``catalogue`` is where the public finds the sessions, without a slash at its end; ``layout`` and
+    ``notice`` are the service's own templates for every page and for a notice, where it has any; ``values``
+    are what each template may use. ``headers`` go with each page.
+    """
+
+    def __init__(
+        self,
+        templates: Path,
+        *,
+        catalogue: str = "",
+        layout: str = "layout.html",
+        notice: str = "notice.html",
+        headers: Mapping[str, str] = PRIVATE,
+        **values: Any,
+    ) -> None:
+        self._notice_template = notice
+        self._headers = headers
+        self._environment = Environment(
+            loader=FileSystemLoader([templates, TEMPLATES]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals |= {
+            "french": french,
+            "labels": labels,
+            "layout": layout,
+            "catalogue": catalogue,
+            "conformity": CONFORMITY,
+            "path": "",
+            # Markup: it is our own file, and would not be the same style sheet with its quotes escaped.
+            "style": Markup(STYLE),  # noqa: S704
+            **values,
+        }
+        self._environment.filters |= {
+            "capitalised": french.capitalised,
+            "paragraphs": _paragraphs,
+            "query": _query,
+            "xml": _xml,
+        }
+        self._notices: dict[str, Notice] = {}
+        for table in ("errors.html", "notices.html"):
+            if table in self._environment.list_templates():
+                rows = self.module(table).notices
+                self._notices |= {name: Notice(*row) for name, row in rows.items()}
+
+    def text(self, template: str, **values: Any) -> str:
+        """A template, written out; it knows the present time as ``now``."""
+        return self._environment.get_template(template).render({"now": clock.now(), **values})
+
+    def module(self, template: str, **values: Any) -> Any:
+        """The macros and tables of a template, by name."""
+        return self._environment.get_template(template).make_module(values)
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page that nobody may keep."""
+        return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
+
+    def notice(self, name: StrEnum, **values: Any) -> Response:
+        """A page without a question, by its name in ``errors.html`` or the service's ``notices.html``."""
+        return self._say(self._notices[name], **values)
+
+    def failure(self, status: int, **values: Any) -> Response:
+        """What a page says of an error of HTTP."""
+        known = self._notices.get(str(status)) or replace(self._notices["other"], status=status)
+        return self._say(known, **values)
+
+    def _say(self, notice: Notice, **values: Any) -> Response:
+        return self.page(self._notice_template, status=notice.status, notice=notice, **values)
+
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, with a page for what cannot be asked, and for when the database is away."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except Closed as closed:
+                return self.notice(closed.name, **closed.values)
+            except HTTPException as error:
+                return self.failure(error.status_code)
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                log.warning("A page could not be served (%s)", type(error).__name__)
+                return self.notice(Error.UNAVAILABLE)
+
+        return guarded
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("\r\n", "\n").split("\n\n") if part.strip()]
+
+
+def _query(values: Mapping[str, str | None]) -> str:
+    """``?a=b``, without what is empty; nothing when all is."""
+    given = {name: value for name, value in values.items() if value}
+    return f"?{urlencode(given)}" if given else ""
+
+
+_NOT_XML = {0xFFFE: None, 0xFFFF: None}
+
+
+def _xml(text: str) -> str:
+    """Without the two characters that may stand in a title and not in XML."""
+    return text.translate(_NOT_XML)
