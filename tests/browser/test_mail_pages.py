@@ -1,4 +1,4 @@
-"""The notifier's pages in a real Chromium: nothing for axe to report, on a phone and on a desk."""
+"""The notifier's pages in a real Chromium: nothing for axe to report, on a phone and on a organiser."""
 
 import hashlib
 import json

@@ -1,6 +1,7 @@
 """What authorities ask for: received, read, answered with the events, and in the end forgotten."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,10 @@ from shared.database import Transaction, insert_many
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
 
+_SAME = tuple(
+    field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")
+)
+"""What a request and its row have in common as it is."""
 _FORGET = text(
     "UPDATE bespoke_request SET requester_name = NULL, requester_email = NULL, message = NULL, "
     "answer = NULL, advisor_name = NULL, advisor_email = NULL "
@@ -94,23 +99,10 @@ def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
 
 def _request(row: BespokeRequestRow) -> BespokeRequest:
     return BespokeRequest(
-        request_id=row.request_id,
-        siret=row.siret,
-        authority=row.authority,
-        delegation=row.delegation,
-        theme=row.theme,
-        trainees=row.trainees,
-        received_at=row.received_at,
-        requester=_contact(row.requester_name, row.requester_email),
-        message=row.message,
-        wished_from=row.wished_from,
-        wished_until=row.wished_until,
-        version=row.version,
+        **{name: getattr(row, name) for name in _SAME},
         state=BespokeState(row.state),
-        answered_at=row.answered_at,
+        requester=_contact(row.requester_name, row.requester_email),
         advisor=_contact(row.advisor_name, row.advisor_email),
-        answer=row.answer,
-        session_id=row.session_id,
     )
 
 
@@ -119,24 +111,11 @@ def _contact(name: str | None, email: str | None) -> Contact | None:
 
 
 def _columns(request: BespokeRequest) -> dict[str, Any]:
-    return {
-        "request_id": request.request_id,
-        "siret": request.siret,
-        "authority": request.authority,
-        "delegation": request.delegation,
-        "theme": request.theme,
-        "trainees": request.trainees,
-        "wished_from": request.wished_from,
-        "wished_until": request.wished_until,
-        "received_at": request.received_at,
-        "requester_name": request.requester and request.requester.name,
-        "requester_email": request.requester and request.requester.email,
-        "message": request.message,
-        "version": request.version,
+    requester, advisor = request.requester, request.advisor
+    return {name: getattr(request, name) for name in _SAME} | {
         "state": request.state.value,
-        "answered_at": request.answered_at,
-        "advisor_name": request.advisor and request.advisor.name,
-        "advisor_email": request.advisor and request.advisor.email,
-        "answer": request.answer,
-        "session_id": request.session_id,
+        "requester_name": requester and requester.name,
+        "requester_email": requester and requester.email,
+        "advisor_name": advisor and advisor.name,
+        "advisor_email": advisor and advisor.email,
     }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -98,27 +99,13 @@ def _audited(offer: Offer) -> dict[str, Any]:
 
 
 def _offer(row: OfferRow) -> Offer:
-    return Offer(
-        offer_id=row.offer_id,
-        format=Format(row.format),
-        title=row.title,
-        summary=row.summary,
-        themes=tuple(row.themes),
-        terms=Terms.model_validate(row.terms),
-        source=row.source,
-        choices=tuple(row.choices),
-        changed_at=row.changed_at,
-    )
+    state = {field.name: getattr(row, field.name) for field in fields(Offer)}
+    state |= {"format": Format(row.format), "terms": Terms.model_validate(row.terms)}
+    return Offer(**state | {"themes": tuple(row.themes), "choices": tuple(row.choices)})
 
 
 def _columns(offer: Offer) -> dict[str, Any]:
-    return {
-        "offer_id": offer.offer_id,
-        "format": offer.format.value,
-        "title": offer.title,
-        "summary": offer.summary,
-        "themes": json.dumps(offer.themes),
-        "terms": offer.terms.model_dump_json(),
-        "source": offer.source,
-        "choices": json.dumps(offer.choices),
-    }
+    columns = {field.name: getattr(offer, field.name) for field in fields(Offer)}
+    del columns["changed_at"]  # the database's own
+    columns |= {"format": offer.format.value, "terms": offer.terms.model_dump_json()}
+    return columns | {"themes": json.dumps(offer.themes), "choices": json.dumps(offer.choices)}

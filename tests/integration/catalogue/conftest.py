@@ -12,14 +12,16 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from services.catalogue import api, pages
 from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service.loading import Summary
+from services.catalogue.tables import OfferRow, ThemeRow
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
+from shared.events.vocabulary import Format
 from tests.conftest import opened
 from tests.support.catalogue import load
 
@@ -175,22 +177,30 @@ async def offer(database: Database) -> Summary:
     return await load(database, as_of=AS_OF)
 
 
+async def an_offer(database: Database, offer_id: str, *, kind: Format, **terms: Any) -> str:
+    """An offer without sessions, which have these terms."""
+    row = insert(OfferRow).values(
+        offer_id=offer_id,
+        format=kind.value,
+        title="Un essai",
+        summary="Un essai.",
+        themes=[],
+        terms=terms,
+        source="illustrative",
+        choices=[],
+    )
+    async with database.quiet_transaction() as tx:
+        await tx.execute(row)
+    return offer_id
+
+
 @pytest.fixture
 async def an_empty_offer(database: Database) -> str:
-    """An offer without sessions, whose terms are those of local events."""
+    """An offer without sessions, whose terms are those of local events; and a theme."""
     async with database.quiet_transaction() as tx:
-        await tx.execute(text("INSERT INTO theme (theme, title) VALUES ('enjeux-ia', 'Enjeux')"))
-    terms = json.dumps({"closes_days_before": 5, "waiting_list": "automatic", "capacity": 30})
-    async with database.quiet_transaction() as tx:
-        await tx.execute(
-            text(
-                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
-                "VALUES ('essai', 'local_event', 'Un essai', 'Un essai.', '[]', "
-                "CAST(:terms AS jsonb), 'illustrative', '[]')"
-            ),
-            {"terms": terms},
-        )
-    return "essai"
+        await tx.execute(insert(ThemeRow).values(theme="enjeux-ia", title="Enjeux"))
+    terms = {"closes_days_before": 5, "waiting_list": "automatic", "capacity": 30}
+    return await an_offer(database, "essai", kind=Format.LOCAL_EVENT, **terms)
 
 
 BESPOKE_OFFER = "sur-mesure-enjeux-ia"
@@ -199,16 +209,7 @@ BESPOKE_OFFER = "sur-mesure-enjeux-ia"
 @pytest.fixture
 async def a_bespoke_offer(database: Database) -> str:
     """A bespoke offer with the terms that the loaded ones have."""
-    async with database.quiet_transaction() as tx:
-        await tx.execute(
-            text(
-                "INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices) "
-                "VALUES (:id, 'bespoke', 'Sur mesure', 'Sur mesure.', '[]', CAST(:terms AS jsonb), "
-                "'communique', '[]')"
-            ),
-            {"id": BESPOKE_OFFER, "terms": '{"closes_days_before": 15, "capacity": 20}'},
-        )
-    return BESPOKE_OFFER
+    return await an_offer(database, BESPOKE_OFFER, kind=Format.BESPOKE, closes_days_before=15, capacity=20)
 
 
 def in_days(days: float) -> datetime:

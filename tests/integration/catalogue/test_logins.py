@@ -17,6 +17,7 @@ from services.catalogue import api, jobs, pages
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
+from tests.integration.catalogue.browsing import Browser, created, hidden, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
     BRETAGNE,
     CORSE,
@@ -26,9 +27,8 @@ from tests.integration.catalogue.conftest import (
     published,
     time_is,
 )
-from tests.integration.catalogue.desk import Browser, created, desk, hidden, log_in, send
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 
 async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: Browser) -> None:
@@ -65,28 +65,28 @@ async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
 
 
 async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent(
-    desk: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    page = (await desk.get(path)).text
+    path = await created(organiser, an_empty_offer)
+    page = (await organiser.get(path)).text
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un <autre> titre"}
-    await send(desk, "/gestion", "/gestion/deconnexion")
-    late = await desk.post(path, data=form | {"venue": "", "modules-0-title": "Matin"})
+    await send(organiser, "/gestion", "/gestion/deconnexion")
+    late = await organiser.post(path, data=form | {"venue": "", "modules-0-title": "Matin"})
     assert late.status_code == 403
     assert "Rien n’a été enregistré" in late.text
     assert "Titre\u00a0: Un &lt;autre&gt; titre\nSéance 1, titre\u00a0: Matin</textarea>" in late.text
     assert form["cle"] not in late.text
     typed = re.findall(r'name="saisie"[^>]*>\n([^<]*)<', late.text)
     assert hidden(late.text, "vers") == path
-    again = await desk.post(
+    again = await organiser.post(
         "/gestion/connexion", data={"jeton": "x", "vers": path, "saisie": unescape(typed[0])}
     )
     assert re.findall(r'name="saisie"[^>]*>\n([^<]*)<', again.text) == typed
-    button = await desk.post(f"{path}/publier", data={"cle": form["cle"]})
+    button = await organiser.post(f"{path}/publier", data={"cle": form["cle"]})
     assert hidden(button.text, "vers") == path
     assert "saisie" not in button.text
     assert (
-        await desk.post(path, data=form, headers={"origin": "https://ailleurs.example"})
+        await organiser.post(path, data=form, headers={"origin": "https://ailleurs.example"})
     ).status_code == 403
     assert await events_of() == []
 
@@ -121,22 +121,22 @@ async def test_no_other_token_opens_them(visitor: Browser) -> None:
         assert "Ce jeton n’ouvre pas cet espace" in answer.text
 
 
-async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(desk: Browser) -> None:
-    cookies = dict(desk.cookies)
-    await send(desk, "/gestion", "/gestion/deconnexion")
-    desk.cookies.clear()
-    desk.cookies.update(cookies)
-    assert (await desk.get("/gestion")).status_code == 303
+async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser: Browser) -> None:
+    cookies = dict(organiser.cookies)
+    await send(organiser, "/gestion", "/gestion/deconnexion")
+    organiser.cookies.clear()
+    organiser.cookies.update(cookies)
+    assert (await organiser.get("/gestion")).status_code == 303
 
 
 async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
-    desk: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+    organiser: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for hours, status in ((7.9, 200), (8.1, 303)):
         async with time_is(monkeypatch, clock.now() + timedelta(hours=hours)):
-            assert (await desk.get("/gestion")).status_code == status
+            assert (await organiser.get("/gestion")).status_code == status
     async with on(database, Tokens([]), PUBLIC_URL) as without_token:
-        without_token.cookies.update(desk.cookies)
+        without_token.cookies.update(organiser.cookies)
         assert (await without_token.get("/gestion")).status_code == 303
     async with time_is(monkeypatch, clock.now() + timedelta(hours=9)):
         await jobs.forget(database, timedelta(days=365))
@@ -153,36 +153,40 @@ def in_the_role(role: str, tokens_file: Path) -> Tokens:
 
 
 async def test_a_login_ends_with_the_role_of_its_token(
-    desk: Browser, database: Database, tokens_file: Path
+    organiser: Browser, database: Database, tokens_file: Path
 ) -> None:
     for role, status in (("organiser", 200), ("support", 303)):
         async with on(database, in_the_role(role, tokens_file), PUBLIC_URL) as browser:
-            browser.cookies.update(desk.cookies)
+            browser.cookies.update(organiser.cookies)
             assert (await browser.get("/gestion")).status_code == status
 
 
 async def test_a_form_without_the_key_of_the_login_is_refused(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer)
+    path = await created(organiser, an_empty_offer)
     for fields in ({"x": ""}, {"cle": ""}, {"cle": "autre"}, {"cle": "é"}):
         for action in ("", "/publier", "/annuler", "/copier", "/replay"):
-            assert (await desk.post(path + action, data=fields | {"title": "Autre"})).status_code == 403
-        assert (await desk.post("/gestion/deconnexion", data=fields)).status_code == 403
+            assert (await organiser.post(path + action, data=fields | {"title": "Autre"})).status_code == 403
+        assert (await organiser.post("/gestion/deconnexion", data=fields)).status_code == 403
     assert await events_of() == []
 
 
-async def test_a_form_from_elsewhere_is_refused_even_with_the_key(desk: Browser, an_empty_offer: str) -> None:
-    path = await created(desk, an_empty_offer)
-    key = hidden((await desk.get(path)).text, "cle")
+async def test_a_form_from_elsewhere_is_refused_even_with_the_key(
+    organiser: Browser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    key = hidden((await organiser.get(path)).text, "cle")
     for headers in (
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
         {"origin": "https://ailleurs.example"},
         {"origin": "http://[bad"},
     ):
-        assert (await desk.post(f"{path}/publier", data={"cle": key}, headers=headers)).status_code == 403
-        login = await desk.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)
+        assert (
+            await organiser.post(f"{path}/publier", data={"cle": key}, headers=headers)
+        ).status_code == 403
+        login = await organiser.post("/gestion/connexion", data={"jeton": BRETAGNE}, headers=headers)
         assert login.status_code == 403
 
 
@@ -206,16 +210,20 @@ async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
     assert (await visitor.post(path, content=b"\xff", headers=form)).status_code == 400
 
 
-async def test_a_delegation_sees_nothing_of_another(ask: Ask, desk: Browser, an_empty_offer: str) -> None:
+async def test_a_delegation_sees_nothing_of_another(
+    ask: Ask, organiser: Browser, an_empty_offer: str
+) -> None:
     theirs = await published(ask, an_empty_offer)
-    await desk.post("/gestion/deconnexion", data={"cle": hidden((await desk.get("/gestion")).text, "cle")})
-    await log_in(desk, CORSE)
-    listed = await desk.get("/gestion?passees=oui")
+    await organiser.post(
+        "/gestion/deconnexion", data={"cle": hidden((await organiser.get("/gestion")).text, "cle")}
+    )
+    await log_in(organiser, CORSE)
+    listed = await organiser.get("/gestion?passees=oui")
     assert theirs not in listed.text
     key = {"cle": hidden(listed.text, "cle")}
     for session_id in (theirs, uuid4()):
         path = f"/gestion/sessions/{session_id}"
-        assert (await desk.get(path)).status_code == 404
-        assert (await desk.get(f"{path}/annuler")).status_code == 404
+        assert (await organiser.get(path)).status_code == 404
+        assert (await organiser.get(f"{path}/annuler")).status_code == 404
         for action in ("", "/publier", "/annuler", "/copier", "/replay"):
-            assert (await desk.post(path + action, data=key)).status_code == 404
+            assert (await organiser.post(path + action, data=key)).status_code == 404

@@ -7,53 +7,55 @@ from shared.events.catalogue import (
     BespokeRequestAnswered,
     SessionScheduled,
 )
+from tests.integration.catalogue.browsing import Browser, a_form, error_of, hidden, organiser, send
 from tests.integration.catalogue.conftest import EventsOf, in_days
-from tests.integration.catalogue.desk import Browser, a_form, desk, error_of, hidden, send
 from tests.integration.catalogue.test_bespoke import asked, hear
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 
 async def test_a_delegation_answers_an_authority_by_forms(
-    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, asked(authority="Ville <b>de</b> Rennes"))
     path = f"/gestion/demandes/{request_id}"
-    assert path in (await desk.get("/gestion/demandes")).text
-    page = (await desk.get(path)).text
+    assert path in (await organiser.get("/gestion/demandes")).text
+    page = (await organiser.get(path)).text
     assert "Ville &lt;b&gt;de&lt;/b&gt; Rennes" in page
     assert "Plutôt au printemps." in page
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    assert error_of(await send(desk, path, **advisor), "answer") == "Choisissez une réponse."
-    wrong = await send(desk, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
+    assert error_of(await send(organiser, path, **advisor), "answer") == "Choisissez une réponse."
+    wrong = await send(organiser, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
     assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse de courriel")
-    done = await send(desk, path, answer="proposed", message="Une journée en mars.", **advisor)
+    done = await send(organiser, path, answer="proposed", message="Une journée en mars.", **advisor)
     assert done.headers["location"] == f"{path}?fait=oui"
 
-    empty = await send(desk, path, answer="agreed", **advisor)
+    empty = await send(organiser, path, answer="agreed", **advisor)
     assert error_of(empty, "starts_at") == "Ce champ est obligatoire."
     dates = {name: a_form("")[name] for name in ("starts_at", "ends_at")}
     session = {"offer_id": a_bespoke_offer, "capacity": "15"} | dates
-    nowhere = await send(desk, path, answer="agreed", **advisor, **session)
+    nowhere = await send(organiser, path, answer="agreed", **advisor, **session)
     assert error_of(nowhere, "venue").startswith("Indiquez un lieu")
-    assert (await send(desk, path, answer="agreed", venue="Rennes", **advisor, **session)).status_code == 303
+    assert (
+        await send(organiser, path, answer="agreed", venue="Rennes", **advisor, **session)
+    ).status_code == 303
 
     answered = [event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]
     assert [event.answer for event in answered] == ["proposed", "agreed"]
     (scheduled,) = [event for event in await events_of() if isinstance(event, SessionScheduled)]
     assert (scheduled.capacity, scheduled.audience.sirets) == (15, ("21350238800019",))
-    page = (await desk.get(path)).text
+    page = (await organiser.get(path)).text
     assert f"/gestion/sessions/{scheduled.session_id}" in page
     assert "Envoyer la réponse" not in page
 
 
 async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_list_closes(
-    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    await send(desk, path, answer="proposed", message="Une journée.", **advisor)
-    assert '<option value="Europe/Paris" selected>' in (await desk.get(path)).text
+    await send(organiser, path, answer="proposed", message="Une journée.", **advisor)
+    assert '<option value="Europe/Paris" selected>' in (await organiser.get(path)).text
     day = in_days(40).date()
     session = advisor | {
         "answer": "agreed",
@@ -64,45 +66,47 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
         "enrolment_closes_at": f"{day - timedelta(days=3)}T12:00",
         "venue": "Saint-Denis",
     }
-    assert (await send(desk, path, **session)).status_code == 303
+    assert (await send(organiser, path, **session)).status_code == 303
     (scheduled,) = [event for event in await events_of() if isinstance(event, SessionScheduled)]
     assert scheduled.timezone == "Indian/Reunion"
     assert scheduled.starts_at.isoformat() == f"{day}T05:00:00+00:00"
     assert scheduled.enrolment_closes_at.isoformat() == f"{day - timedelta(days=3)}T08:00:00+00:00"
 
 
-async def test_the_requests_of_another_delegation_are_not_there(desk: Browser, database: Database) -> None:
+async def test_the_requests_of_another_delegation_are_not_there(
+    organiser: Browser, database: Database
+) -> None:
     path = f"/gestion/demandes/{await hear(database, asked(delegation='corse'))}"
-    listed = await desk.get("/gestion/demandes")
+    listed = await organiser.get("/gestion/demandes")
     assert path not in listed.text
-    assert (await desk.get(path)).status_code == 404
-    assert (await desk.post(path, data={"cle": hidden(listed.text, "cle")})).status_code == 404
+    assert (await organiser.get(path)).status_code == 404
+    assert (await organiser.post(path, data={"cle": hidden(listed.text, "cle")})).status_code == 404
 
 
 async def test_an_answer_over_somebody_elses_is_not_given(
-    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    page = (await desk.get(path)).text
-    assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
+    page = (await organiser.get(path)).text
+    assert (await send(organiser, path, answer="proposed", **advisor)).status_code == 303
     stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
-    assert (await desk.post(path, data=stale)).status_code == 412
+    assert (await organiser.post(path, data=stale)).status_code == 412
     assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
 
 
 async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_elses(
-    desk: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, asked())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    page = (await desk.get(path)).text
-    assert (await send(desk, path, answer="proposed", **advisor)).status_code == 303
+    page = (await organiser.get(path)).text
+    assert (await send(organiser, path, answer="proposed", **advisor)).status_code == 303
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
-    faulty = await desk.post(path, data=form | {"advisor_email": ""})
+    faulty = await organiser.post(path, data=form | {"advisor_email": ""})
     assert faulty.status_code == 422
-    mended = await desk.post(path, data=form | {"version": hidden(faulty.text, "version")})
+    mended = await organiser.post(path, data=form | {"version": hidden(faulty.text, "version")})
     assert mended.status_code == 412
     assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
-    seen = await desk.post(path, data=form | {"version": hidden(mended.text, "version")})
+    seen = await organiser.post(path, data=form | {"version": hidden(mended.text, "version")})
     assert seen.status_code == 303

@@ -13,32 +13,32 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
-from tests.integration.catalogue.desk import (
+from tests.integration.catalogue.browsing import (
     Browser,
     a_form,
     created,
-    desk,
     error_of,
     hidden,
     log_in,
+    organiser,
     send,
 )
+from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 
 async def test_a_session_is_drafted_published_changed_and_cancelled(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer, experts="Une juriste\r\nUn élu", summary="Une journée.")
+    path = await created(organiser, an_empty_offer, experts="Une juriste\r\nUn élu", summary="Une journée.")
     assert await events_of() == []
-    assert "Le brouillon est enregistré" in (await desk.get(f"{path}?fait=creee")).text
-    done = await send(desk, path, f"{path}/publier")
+    assert "Le brouillon est enregistré" in (await organiser.get(f"{path}?fait=creee")).text
+    done = await send(organiser, path, f"{path}/publier")
     assert done.headers["location"] == f"{path}?fait=publiee"
-    assert (await send(desk, path, capacity="12", venue="Quimper")).status_code == 303
-    assert "C’est définitif" in (await desk.get(f"{path}/annuler")).text
-    assert (await send(desk, f"{path}/annuler")).headers["location"] == f"{path}?fait=annulee"
+    assert (await send(organiser, path, capacity="12", venue="Quimper")).status_code == 303
+    assert "C’est définitif" in (await organiser.get(f"{path}/annuler")).text
+    assert (await send(organiser, f"{path}/annuler")).headers["location"] == f"{path}?fait=annulee"
     scheduled, opened, changed, cancelled = await events_of()
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
@@ -46,20 +46,20 @@ async def test_a_session_is_drafted_published_changed_and_cancelled(
     assert isinstance(cancelled, SessionCancelled)
     assert (scheduled.title, scheduled.capacity, scheduled.organiser) == ("L'IA à Brest", 30, "bretagne")
     assert (changed.capacity, changed.venue) == (12, "Quimper")
-    page = (await desk.get(path)).text
+    page = (await organiser.get(path)).text
     assert "Une session annulée le reste" in page
     assert f"modifiée par {BRETAGNE} (lieu et places)" in page
 
 
 async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
-    desk: Browser, an_empty_offer: str, ask: Ask
+    organiser: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
-    path = await created(desk, an_empty_offer, illimite="oui", capacity="7")
+    path = await created(organiser, an_empty_offer, illimite="oui", capacity="7")
     session = path.rsplit("/", 1)[1]
     shown = await ask("GET", f"/sessions/{session}", by=BRETAGNE)
     assert shown.json()["capacity"] is None
-    assert (await send(desk, path, capacity="")).status_code == 422
-    assert (await send(desk, path, capacity="7")).status_code == 303
+    assert (await send(organiser, path, capacity="")).status_code == 422
+    assert (await send(organiser, path, capacity="7")).status_code == 303
     assert (await ask("GET", f"/sessions/{session}", by=BRETAGNE)).json()["capacity"] == 7
 
 
@@ -91,11 +91,11 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
 
 
 async def test_every_error_is_listed_above_the_form_in_a_place_that_takes_the_focus(
-    desk: Browser, an_empty_offer: str
+    organiser: Browser, an_empty_offer: str
 ) -> None:
     changes = {"starts_at": "", "capacity": "x", "organiser": "atlantide"}
     changes |= {"modules-0-title": "", "modules-0-starts_at": "demain", "modules-0-ends_at": ""}
-    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **changes))
+    answer = await send(organiser, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **changes))
     (above,) = re.findall(
         r'<div class="notice bad" role="alert" tabindex="-1" autofocus>.*?</div>', answer.text, re.DOTALL
     )
@@ -113,33 +113,33 @@ async def test_every_error_is_listed_above_the_form_in_a_place_that_takes_the_fo
     assert "<li>Choisissez la délégation qui organise.</li>" in above
 
 
-async def test_html_that_was_typed_comes_back_as_text(desk: Browser, an_empty_offer: str) -> None:
+async def test_html_that_was_typed_comes_back_as_text(organiser: Browser, an_empty_offer: str) -> None:
     typed = '"><script>alert(1)</script>'
     form = a_form(an_empty_offer, title=typed, summary=f"</textarea>{typed}")
-    path = await created(desk, an_empty_offer, **form)
+    path = await created(organiser, an_empty_offer, **form)
     for page in (
-        (await desk.get(path)).text,
-        (await send(desk, "/gestion/sessions/nouvelle", **form | {"ends_at": ""})).text,
-        (await desk.get("/gestion")).text,
+        (await organiser.get(path)).text,
+        (await send(organiser, "/gestion/sessions/nouvelle", **form | {"ends_at": ""})).text,
+        (await organiser.get("/gestion")).text,
     ):
         assert "<script" not in page
         assert "&lt;script&gt;" in page
 
 
 async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_look(
-    desk: Browser, an_empty_offer: str, ask: Ask
+    organiser: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    page = (await desk.get(path)).text
+    path = await created(organiser, an_empty_offer)
+    page = (await organiser.get(path)).text
     api_path = f"/sessions/{path.rsplit('/', 1)[1]}"
     await ask("PATCH", api_path, by=BRETAGNE, venue="Morlaix")
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un autre titre"}
-    answer = await desk.post(path, data=form)
+    answer = await organiser.post(path, data=form)
     assert answer.status_code == 412
     assert "Cette session a changé depuis" in answer.text
     assert 'value="Un autre titre"' in answer.text
     assert (await ask("GET", api_path, by=BRETAGNE)).json()["title"] == "L'IA à Brest"
-    again = await desk.post(path, data=form | {"version": hidden(answer.text, "version")})
+    again = await organiser.post(path, data=form | {"version": hidden(answer.text, "version")})
     assert again.status_code == 303
     shown = (await ask("GET", api_path, by=BRETAGNE)).json()
     assert (shown["title"], shown["venue"]) == ("Un autre titre", "Morlaix")
@@ -147,13 +147,13 @@ async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_
 
 @pytest.mark.parametrize("button", ["publier", "annuler"])
 async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in(
-    desk: Browser, an_empty_offer: str, ask: Ask, button: str
+    organiser: Browser, an_empty_offer: str, ask: Ask, button: str
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    page = (await desk.get(path)).text
+    path = await created(organiser, an_empty_offer)
+    page = (await organiser.get(path)).text
     await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
-    answer = await desk.post(f"{path}/{button}", data=form)
+    answer = await organiser.post(f"{path}/{button}", data=form)
     assert answer.status_code == 412
     assert "Cette session a changé depuis" in answer.text
     assert "vérifiez-la, puis recommencez" in answer.text
@@ -162,16 +162,16 @@ async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in
 
 
 async def test_the_past_stays_and_the_page_says_so(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    await send(desk, path, f"{path}/publier")
+    path = await created(organiser, an_empty_offer)
+    await send(organiser, path, f"{path}/publier")
     before = await events_of()
-    answer = await send(desk, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
+    answer = await send(organiser, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
     assert error_of(answer, "enrolment_opens_at").startswith("Ce moment est passé")
-    assert (await send(desk, path, f"{path}/publier", version="x")).status_code == 412
-    twice = await desk.get(path)
-    published_again = await desk.post(
+    assert (await send(organiser, path, f"{path}/publier", version="x")).status_code == 412
+    twice = await organiser.get(path)
+    published_again = await organiser.post(
         f"{path}/publier", data={"cle": hidden(twice.text, "cle"), "version": hidden(twice.text, "version")}
     )
     assert "La session est déjà publiée." in published_again.text
@@ -179,39 +179,39 @@ async def test_the_past_stays_and_the_page_says_so(
 
 
 async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_api(
-    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     path = f"/gestion/sessions/{session_id}"
     async with time_is(monkeypatch, in_days(41)):
-        await log_in(desk)
-        page = (await desk.get(path)).text
+        await log_in(organiser)
+        page = (await organiser.get(path)).text
         assert "seule sa présentation peut encore changer" in page
         assert 'name="title"' not in page
-        assert (await send(desk, path, summary="À revoir.", experts="Une juriste")).status_code == 303
-        refused = await send(desk, path, title="Autre")
+        assert (await send(organiser, path, summary="À revoir.", experts="Une juriste")).status_code == 303
+        refused = await send(organiser, path, title="Autre")
         assert "La session est terminée" in refused.text
     shown = (await ask("GET", f"/sessions/{session_id}", by=BRETAGNE)).json()
     assert (shown["summary"], shown["experts"]) == ("À revoir.", ["Une juriste"])
 
 
 async def test_a_session_keeps_a_zone_that_no_delegation_has(
-    desk: Browser, an_empty_offer: str, ask: Ask
+    organiser: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
     session_id = await published(ask, an_empty_offer, timezone="America/New_York")
-    page = (await desk.get(f"/gestion/sessions/{session_id}")).text
+    page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
     assert '<option value="America/New_York" selected>' in page
     assert page.count(" selected>") == 2  # zone, waiting list
 
 
 async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
-    desk: Browser, an_empty_offer: str, ask: Ask
+    organiser: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
-    draft = await created(desk, an_empty_offer)
+    draft = await created(organiser, an_empty_offer)
     public = f"/gestion/sessions/{await published(ask, an_empty_offer)}"
 
     async def listed(query: str) -> set[str]:
-        page = (await desk.get(f"/gestion?{query}")).text
+        page = (await organiser.get(f"/gestion?{query}")).text
         return set(re.findall(r'href="(/gestion/sessions/[0-9a-f-]{36})"', page))
 
     assert await listed("") == {draft, public}
@@ -220,7 +220,7 @@ async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
     assert await listed("format=webinar") == set()
     assert await listed("delegation=corse") == {draft, public}  # all are this delegation's
     assert await listed("etat=perdue&format=cours") == {draft, public}
-    page = (await desk.get("/gestion?etat=draft&format=local_event&passees=oui")).text
+    page = (await organiser.get("/gestion?etat=draft&format=local_event&passees=oui")).text
     assert "Filtre\u00a0: Brouillon, Rendez-vous local, sessions terminées comprises." in page
     assert 'name="delegation"' not in page
 
@@ -233,19 +233,19 @@ async def test_who_sees_every_delegation_chooses_one(visit: Browser, an_empty_of
 
 
 async def test_a_long_list_of_a_delegation_is_walked_in_both_directions(
-    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.catalogue.pages.manage.listing.PAGE", 1)
     for _ in range(3):
         await published(ask, an_empty_offer)
-    first = (await desk.get("/gestion?etat=published")).text
-    second = (await desk.get(way(first, "next"))).text
-    third = (await desk.get(way(second, "next"))).text
+    first = (await organiser.get("/gestion?etat=published")).text
+    second = (await organiser.get(way(first, "next"))).text
+    third = (await organiser.get(way(second, "next"))).text
     assert 'rel="next"' not in third
-    back = (await desk.get(way(third, "prev"))).text
+    back = (await organiser.get(way(third, "prev"))).text
     one = re.compile(r'href="(/gestion/sessions/[0-9a-f-]{36})"')
     assert one.findall(back) == one.findall(second)
-    assert one.findall((await desk.get(way(back, "prev"))).text) == one.findall(first)
+    assert one.findall((await organiser.get(way(back, "prev"))).text) == one.findall(first)
     assert "etat=published" in way(back, "prev")
 
 
@@ -255,96 +255,96 @@ def way(page: str, rel: str) -> str:
     return unescape(match[1])
 
 
-async def test_to_look_is_not_to_do(desk: Browser, an_empty_offer: str, events_of: EventsOf) -> None:
-    path = await created(desk, an_empty_offer)
-    await send(desk, path, f"{path}/publier")
+async def test_to_look_is_not_to_do(organiser: Browser, an_empty_offer: str, events_of: EventsOf) -> None:
+    path = await created(organiser, an_empty_offer)
+    await send(organiser, path, f"{path}/publier")
     before = await events_of()
     for method in ("HEAD", "GET"):
         for address in (path, f"{path}/annuler", "/gestion/sessions/nouvelle", "/gestion/connexion"):
-            assert (await desk.request(method, address)).status_code == 200, (method, address)
-    assert (await desk.get(f"{path}/publier")).status_code == 405
+            assert (await organiser.request(method, address)).status_code == 200, (method, address)
+    assert (await organiser.get(f"{path}/publier")).status_code == 405
     assert await events_of() == before
 
 
 async def test_a_draft_is_deleted_once_it_is_meant(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    assert f'href="{path}/supprimer"' in (await desk.get(path)).text
-    asked = await desk.get(f"{path}/supprimer")
+    path = await created(organiser, an_empty_offer)
+    assert f'href="{path}/supprimer"' in (await organiser.get(path)).text
+    asked = await organiser.get(f"{path}/supprimer")
     assert (asked.status_code, "C’est définitif" in asked.text) == (200, True)
-    assert (await desk.get(path)).status_code == 200
-    answer = await send(desk, f"{path}/supprimer")
+    assert (await organiser.get(path)).status_code == 200
+    answer = await send(organiser, f"{path}/supprimer")
     assert answer.headers["location"] == "/gestion?fait=supprimee"
-    assert "Le brouillon est supprimé." in (await desk.get(answer.headers["location"])).text
-    assert (await desk.get(path)).status_code == 404
+    assert "Le brouillon est supprimé." in (await organiser.get(answer.headers["location"])).text
+    assert (await organiser.get(path)).status_code == 404
     assert await events_of() == []
 
 
 async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    await _refused(desk, f"{path}/annuler", "La session n’est pas publiée.")
-    page = (await desk.get(path)).text
+    path = await created(organiser, an_empty_offer)
+    await _refused(organiser, f"{path}/annuler", "La session n’est pas publiée.")
+    page = (await organiser.get(path)).text
     form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
-    await send(desk, path, f"{path}/publier")
-    assert f'href="{path}/supprimer"' not in (await desk.get(path)).text
-    await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
-    assert (await desk.post(f"{path}/supprimer", data=form)).status_code == 412
-    await send(desk, f"{path}/annuler")
+    await send(organiser, path, f"{path}/publier")
+    assert f'href="{path}/supprimer"' not in (await organiser.get(path)).text
+    await _refused(organiser, f"{path}/supprimer", "ne se supprime pas")
+    assert (await organiser.post(f"{path}/supprimer", data=form)).status_code == 412
+    await send(organiser, f"{path}/annuler")
     before = await events_of()
-    await _refused(desk, f"{path}/annuler", "La session est annulée, et le reste.")
-    await _refused(desk, f"{path}/supprimer", "ne se supprime pas")
+    await _refused(organiser, f"{path}/annuler", "La session est annulée, et le reste.")
+    await _refused(organiser, f"{path}/supprimer", "ne se supprime pas")
     assert await events_of() == before
 
 
 async def test_a_session_that_is_over_is_not_offered_for_cancelling(
-    desk: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
-    assert "C’est définitif" in (await desk.get(path)).text
+    assert "C’est définitif" in (await organiser.get(path)).text
     async with time_is(monkeypatch, in_days(40.31)):
-        await log_in(desk)
-        await _refused(desk, path, "La session est terminée")
+        await log_in(organiser)
+        await _refused(organiser, path, "La session est terminée")
 
 
-async def _refused(desk: Browser, path: str, why: str) -> None:
-    answer = await desk.get(path)
+async def _refused(organiser: Browser, path: str, why: str) -> None:
+    answer = await organiser.get(path)
     assert (answer.status_code, why in answer.text) == (422, True), answer.text
     assert "C’est définitif" not in answer.text
 
 
-async def test_a_copy_is_a_draft_at_another_time(desk: Browser, an_empty_offer: str, ask: Ask) -> None:
-    path = await created(desk, an_empty_offer)
+async def test_a_copy_is_a_draft_at_another_time(organiser: Browser, an_empty_offer: str, ask: Ask) -> None:
+    path = await created(organiser, an_empty_offer)
     start = in_days(80).strftime("%Y-%m-%dT%H:%M")
-    answer = await send(desk, path, f"{path}/copier", copie=start)
+    answer = await send(organiser, path, f"{path}/copier", copie=start)
     assert answer.headers["location"].endswith("?fait=copiee")
     assert len((await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]) == 2
-    assert error_of(await send(desk, path, f"{path}/copier", copie="bientôt"), "copie")
-    last = await send(desk, path, f"{path}/copier", copie="2099-12-31T23:00")
+    assert error_of(await send(organiser, path, f"{path}/copier", copie="bientôt"), "copie")
+    last = await send(organiser, path, f"{path}/copier", copie="2099-12-31T23:00")
     assert "n’est pas entre 2000 et 2100" in error_of(last, "copie")
 
 
 async def test_a_replay_is_published_from_the_page_of_its_session(
-    desk: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     began = {"enrolment_opens_at": in_days(-9), "starts_at": in_days(-0.1), "ends_at": in_days(0.2)}
     dates = {name: moment.isoformat() for name, moment in began.items()}
     path = f"/gestion/sessions/{await published(ask, an_empty_offer, **dates)}"
     assert "Le titre" in error_of(
-        await send(desk, path, f"{path}/replay", replay_title="", replay_url="https://v.example.org/1"),
+        await send(organiser, path, f"{path}/replay", replay_title="", replay_url="https://v.example.org/1"),
         "replay_title",
     )
     fields = {"replay_title": "Revoir", "replay_url": "https://v.example.org/1", "replay_theme": "enjeux-ia"}
-    answer = await send(desk, path, f"{path}/replay", **fields)
+    answer = await send(organiser, path, f"{path}/replay", **fields)
     assert answer.headers["location"] == f"{path}?fait=replay"
     (replay,) = [event for event in await events_of() if isinstance(event, ReplayPublished)]
     assert (replay.title, replay.themes) == ("Revoir", ("enjeux-ia",))
-    other = await send(desk, path, f"{path}/replay", **fields | {"replay_title": "Autre"})
+    other = await send(organiser, path, f"{path}/replay", **fields | {"replay_title": "Autre"})
     assert "en ligne à cette adresse" in error_of(other, "replay_url")
-    not_begun = await created(desk, an_empty_offer)
-    refused = await send(desk, not_begun, f"{not_begun}/replay", **fields)
+    not_begun = await created(organiser, an_empty_offer)
+    refused = await send(organiser, not_begun, f"{not_begun}/replay", **fields)
     assert (refused.status_code, "La session n’est pas publiée." in refused.text) == (422, True)
 
 
@@ -354,14 +354,16 @@ async def test_a_replay_is_published_from_the_page_of_its_session(
     ids=["gone", "not theirs"],
 )
 async def test_what_went_away_between_the_look_and_the_act_is_a_page_and_no_fault(
-    desk: Browser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
+    organiser: Browser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
 ) -> None:
-    path = await created(desk, an_empty_offer)
+    path = await created(organiser, an_empty_offer)
 
     async def too_late(*_args: object, **_named: object) -> None:
         raise failure
 
     monkeypatch.setattr("services.catalogue.service.resources.publish", too_late)
-    answer = await send(desk, path, f"{path}/replay", replay_title="T", replay_url="https://video.example/1")
+    answer = await send(
+        organiser, path, f"{path}/replay", replay_title="T", replay_url="https://video.example/1"
+    )
     assert answer.status_code == status
     assert "<h1>" in answer.text

@@ -2,49 +2,51 @@
 
 import re
 
-from tests.integration.catalogue.conftest import BRETAGNE, CORSE, Ask, EventsOf, published
-from tests.integration.catalogue.desk import (
+from tests.integration.catalogue.browsing import (
     Browser,
-    desk,
     hidden,
+    organiser,
     upload,
 )
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE, Ask, EventsOf, published
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 
 async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
-    desk: Browser, an_empty_offer: str, ask: Ask
+    organiser: Browser, an_empty_offer: str, ask: Ask
 ) -> None:
     content = (
         "Offre;Début;Fin;Ouverture des inscriptions;Lieu\r\n"
         f"{an_empty_offer};30/03/2027 09:30;30/03/2027 17:00;01/03/2027 09:00;Rennes\r\n"
     ).encode("cp1252")
-    tried = await upload(desk, content, essai="oui")
+    tried = await upload(organiser, content, essai="oui")
     assert "Le fichier est bon\u00a0: 1 session." in tried.text
     assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
-    drafted = await upload(desk, content)
+    drafted = await upload(organiser, content)
     assert "1 session en brouillon" in drafted.text
-    for page in (await desk.get("/gestion/sessions/importer"), tried, drafted):
+    for page in (await organiser.get("/gestion/sessions/importer"), tried, drafted):
         # The next file is tried first too, whatever became of this one.
         assert 'name="essai" type="checkbox" value="oui" checked>' in page.text
     (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
     assert (item["organiser"], item["starts_at"]) == ("bretagne", "2027-03-30T07:30:00Z")
-    exported = await desk.get("/gestion/sessions.csv")
+    exported = await organiser.get("/gestion/sessions.csv")
     assert exported.headers["content-disposition"] == 'attachment; filename="sessions.csv"'
     assert item["session_id"] in exported.text
 
 
-async def test_what_comes_out_is_the_delegations_own(desk: Browser, an_empty_offer: str, ask: Ask) -> None:
+async def test_what_comes_out_is_the_delegations_own(
+    organiser: Browser, an_empty_offer: str, ask: Ask
+) -> None:
     theirs = await published(ask, an_empty_offer, by=CORSE)
     ours = await published(ask, an_empty_offer)
-    exported = (await desk.get("/gestion/sessions.csv")).text
+    exported = (await organiser.get("/gestion/sessions.csv")).text
     assert ours in exported
     assert theirs not in exported
 
 
 async def test_every_line_that_is_wrong_is_told_in_french(
-    desk: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: Browser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     good = f"{an_empty_offer};2027-03-30 09:30;2027-03-30 17:00;2027-03-01 09:00;<b>Rennes</b>\n"
     lines = [
@@ -54,23 +56,23 @@ async def test_every_line_that_is_wrong_is_told_in_french(
         good.replace("2027-03-30 09", "x"),
     ]
     answer = await upload(
-        desk, ("Offre;Début;Fin;Ouverture des inscriptions;Lieu\n" + "".join(lines)).encode()
+        organiser, ("Offre;Début;Fin;Ouverture des inscriptions;Lieu\n" + "".join(lines)).encode()
     )
     assert answer.status_code == 422
     rows = re.findall(r"</span>(\d+)</th><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", answer.text)
     assert [(line, column) for line, column, _ in rows] == [("3", "Fin"), ("4", "Offre"), ("5", "Début")]
     assert rows[1][2] == "Cette offre n’existe pas."
     assert "<b>Rennes" not in answer.text
-    assert "Ce fichier est un classeur" in (await upload(desk, b"PK\x03\x04...")).text
+    assert "Ce fichier est un classeur" in (await upload(organiser, b"PK\x03\x04...")).text
     assert await events_of() == []
 
 
-async def test_a_file_comes_with_the_key_of_the_login_too(desk: Browser, an_empty_offer: str) -> None:
-    assert (await upload(desk, b"Offre", key="autre")).status_code == 403
-    key = hidden((await desk.get("/gestion/sessions/importer")).text, "cle")
-    without = await desk.post("/gestion/sessions/importer", data={"cle": key})
+async def test_a_file_comes_with_the_key_of_the_login_too(organiser: Browser, an_empty_offer: str) -> None:
+    assert (await upload(organiser, b"Offre", key="autre")).status_code == 403
+    key = hidden((await organiser.get("/gestion/sessions/importer")).text, "cle")
+    without = await organiser.post("/gestion/sessions/importer", data={"cle": key})
     assert without.status_code == 400
     form = {"content-type": "multipart/form-data; boundary=x"}
     for rubbish in (b"", b"--x\r\n\r\n", b"\xff" * 100, b"--x--"):
-        answer = await desk.post("/gestion/sessions/importer", content=rubbish, headers=form)
+        answer = await organiser.post("/gestion/sessions/importer", content=rubbish, headers=form)
         assert answer.status_code in (400, 403)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished
+from tests.integration.catalogue.browsing import Browser, error_of, hidden, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
     ADMIN,
     AS_OF,
@@ -24,11 +25,10 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
-from tests.integration.catalogue.desk import Browser, desk, error_of, hidden, log_in, send
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
 
@@ -310,27 +310,27 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
 
 
 async def test_a_replay_is_corrected_from_the_page_of_its_session(
-    desk: Browser, recorded: str, ask: Ask, events_of: EventsOf
+    organiser: Browser, recorded: str, ask: Ask, events_of: EventsOf
 ) -> None:
     resource_id = await published_replay(ask, session_id=recorded)
     path = f"/gestion/ressources/{resource_id}"
-    assert f'href="{path}"' in (await desk.get(f"/gestion/sessions/{recorded}")).text
-    assert f'href="{path}"' in (await desk.get("/gestion/ressources")).text
+    assert f'href="{path}"' in (await organiser.get(f"/gestion/sessions/{recorded}")).text
+    assert f'href="{path}"' in (await organiser.get("/gestion/ressources")).text
     fields = {"title": "Revoir <b>l’IA</b>", "url": OTHER_URL, "summary": ""}
-    answer = await send(desk, path, **fields)
+    answer = await send(organiser, path, **fields)
     assert answer.headers["location"] == f"{path}?fait=corrigee"
-    page = (await desk.get(answer.headers["location"])).text
+    page = (await organiser.get(answer.headers["location"])).text
     assert "La ressource est corrigée." in page
     assert "modifiée par advisor-bretagne (adresse et titre)" in page
     assert "<b>" not in page
     last = (await events_of(resource_id))[-1]
     assert isinstance(last, ReplayPublished)
     assert (last.title, last.url, last.summary, last.version) == (fields["title"], OTHER_URL, None, 2)
-    assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await desk.get("/ressources")).text
+    assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await organiser.get("/ressources")).text
 
 
 async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
-    desk: Browser, recorded: str, ask: Ask, database: Database
+    organiser: Browser, recorded: str, ask: Ask, database: Database
 ) -> None:
     path, way = (
         f"/gestion/sessions/{recorded}",
@@ -339,12 +339,12 @@ async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
     for change in ("organiser = 'corse'", "organiser = 'bretagne', source = 'illustrative'"):
         async with database.quiet_transaction() as tx:
             await tx.execute(text(f"UPDATE resource SET {change}"))
-        page = (await desk.get(path)).text
+        page = (await organiser.get(path)).text
         assert (REPLAY["url"] in page, way in page) == (True, False)
 
 
 async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
-    desk: Browser, ask: Ask
+    organiser: Browser, ask: Ask
 ) -> None:
     path = f"/gestion/ressources/{await published_replay(ask)}"
     await published_replay(ask, url=OTHER_URL)
@@ -353,22 +353,24 @@ async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
         ({"title": "Autre", "url": "ici", "summary": ""}, "url", "Indiquez une adresse"),
         ({"title": "Autre", "url": OTHER_URL, "summary": ""}, "url", "Une autre de vos ressources"),
     ):
-        answer = await send(desk, path, **fields)
+        answer = await send(organiser, path, **fields)
         assert (answer.status_code, error_of(answer, field).startswith(said)) == (422, True)
         assert f'value="{fields["url"]}"' in answer.text
 
 
-async def test_a_correction_over_somebody_elses_is_kept_for_another_look(desk: Browser, ask: Ask) -> None:
+async def test_a_correction_over_somebody_elses_is_kept_for_another_look(
+    organiser: Browser, ask: Ask
+) -> None:
     resource_id = await published_replay(ask)
     path = f"/gestion/ressources/{resource_id}"
-    page = (await desk.get(path)).text
+    page = (await organiser.get(path)).text
     await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
     form = {name: hidden(page, name) for name in ("cle", "version")}
     form |= {"title": "Mien", "url": REPLAY["url"], "summary": ""}
-    answer = await desk.post(path, data=form)
+    answer = await organiser.post(path, data=form)
     assert (answer.status_code, "a changé depuis" in answer.text) == (412, True)
     assert 'value="Mien"' in answer.text
-    again = await desk.post(path, data=form | {"version": hidden(answer.text, "version")})
+    again = await organiser.post(path, data=form | {"version": hidden(answer.text, "version")})
     assert again.status_code == 303
 
 

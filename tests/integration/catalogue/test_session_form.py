@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
-from tests.integration.catalogue.desk import (
+from tests.integration.catalogue.browsing import (
     a_form,
     created,
-    desk,
     error_of,
     hidden,
+    organiser,
     send,
 )
+from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
 
-__all__ = ["desk"]
+__all__ = ["organiser"]
 
 RENNES = "21350238800019"
 
@@ -73,9 +73,9 @@ async def shown(ask: Ask, path: str) -> dict[str, Any]:
 
 
 async def test_all_that_a_session_has_is_typed_and_comes_back(
-    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, events_of: EventsOf
+    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
-    path = await created(desk, an_empty_offer, **WHOLE)
+    path = await created(organiser, an_empty_offer, **WHOLE)
     session = await shown(ask, path)
     assert [module["title"] for module in session["modules"]] == ["Matin", "Après-midi"]
     (kept,) = session["reserved_seats"]
@@ -85,16 +85,18 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
         "sirets": [RENNES, RENNES],
         "delegations": ["bretagne", "corse"],
     }
-    page = (await desk.get(path)).text
+    page = (await organiser.get(path)).text
     fields = fields_of(page)
     assert (fields["modules-1-title"], fields["reserved_seats-0-seats"]) == ("Après-midi", "12")
     before = session["version"]
-    assert (await send(desk, path, **fields)).status_code == 303
+    assert (await send(organiser, path, **fields)).status_code == 303
     assert (await shown(ask, path))["version"] == before  # untouched, it asked for nothing
 
     del fields["audience-delegations-corse"]
     emptied = dict.fromkeys(("modules-0-title", "modules-0-starts_at", "modules-0-ends_at"), "")
-    assert (await send(desk, path, **fields | emptied | {"reserved_seats-0-seats": "3"})).status_code == 303
+    assert (
+        await send(organiser, path, **fields | emptied | {"reserved_seats-0-seats": "3"})
+    ).status_code == 303
     changed = await shown(ask, path)
     assert [module["title"] for module in changed["modules"]] == ["Après-midi"]
     assert changed["reserved_seats"][0]["seats"] == 3
@@ -120,19 +122,21 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     ],
 )
 async def test_an_error_stands_beside_the_field_of_its_row(
-    desk: httpx.AsyncClient, an_empty_offer: str, changes: dict[str, str], place: str, said: str
+    organiser: httpx.AsyncClient, an_empty_offer: str, changes: dict[str, str], place: str, said: str
 ) -> None:
     form = a_form(an_empty_offer, **WHOLE) | changes
-    answer = await send(desk, "/gestion/sessions/nouvelle", **form)
+    answer = await send(organiser, "/gestion/sessions/nouvelle", **form)
     assert answer.status_code == 422
     assert error_of(answer, place).startswith(said)
     assert fields_of(answer.text)["reserved_seats-0-release_at"] == WHOLE["reserved_seats-0-release_at"]
 
 
 async def test_more_reserved_seats_than_seats_is_told_above_the_rows(
-    desk: httpx.AsyncClient, an_empty_offer: str
+    organiser: httpx.AsyncClient, an_empty_offer: str
 ) -> None:
-    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **WHOLE), capacity="11")
+    answer = await send(
+        organiser, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **WHOLE), capacity="11"
+    )
     assert "Il y a plus de places réservées" in answer.text
     assert '<details class="part" id="reserved_seats" open>' in answer.text
     assert 'aria-labelledby="reserved_seats-nom" aria-describedby="reserved_seats-erreur"' in answer.text
@@ -144,54 +148,56 @@ def folded(page: str) -> list[str]:
 
 
 async def test_what_a_session_has_not_is_folded_away_until_it_is_used_or_wrong(
-    desk: httpx.AsyncClient, an_empty_offer: str
+    organiser: httpx.AsyncClient, an_empty_offer: str
 ) -> None:
     parts = ["modules", "reserved_seats", "audience"]
     new = "/gestion/sessions/nouvelle"
-    assert folded((await desk.get(new)).text) == parts
-    more = await send(desk, new, ligne="ajouter-modules")
+    assert folded((await organiser.get(new)).text) == parts
+    more = await send(organiser, new, ligne="ajouter-modules")
     assert folded(more.text) == parts[1:]
-    fewer = await send(desk, new, **fields_of(more.text), ligne="retirer-modules-0")
+    fewer = await send(organiser, new, **fields_of(more.text), ligne="retirer-modules-0")
     assert folded(fewer.text) == parts[1:]
-    wrong = await send(desk, new, **a_form(an_empty_offer, **{"audience-sirets": "12"}))
+    wrong = await send(organiser, new, **a_form(an_empty_offer, **{"audience-sirets": "12"}))
     assert folded(wrong.text) == parts[:2]
-    path = await created(desk, an_empty_offer, **WHOLE)
-    assert folded((await desk.get(path)).text) == []
-    assert folded((await desk.get(await created(desk, an_empty_offer))).text) == parts
+    path = await created(organiser, an_empty_offer, **WHOLE)
+    assert folded((await organiser.get(path)).text) == []
+    assert folded((await organiser.get(await created(organiser, an_empty_offer))).text) == parts
 
 
 async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_it(
-    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask
+    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask
 ) -> None:
     typed = a_form(an_empty_offer, **WHOLE)
-    more = await send(desk, "/gestion/sessions/nouvelle", **typed, ligne="ajouter-modules")
+    more = await send(organiser, "/gestion/sessions/nouvelle", **typed, ligne="ajouter-modules")
     assert more.status_code == 200
     fields = fields_of(more.text)
     assert "modules-3-title" in fields
     assert fields["modules-1-title"] == "Après-midi"
     assert fields["audience-delegations-corse"] == "oui"
-    fewer = await send(desk, "/gestion/sessions/nouvelle", **fields, ligne="retirer-modules-0")
+    fewer = await send(organiser, "/gestion/sessions/nouvelle", **fields, ligne="retirer-modules-0")
     assert fields_of(fewer.text)["modules-0-title"] == "Après-midi"
     for button in ("retirer-modules-99", "ajouter-rien", "retirer-modules-", "x" * 1000):
-        assert (await send(desk, "/gestion/sessions/nouvelle", **fields, ligne=button)).status_code == 200
+        assert (
+            await send(organiser, "/gestion/sessions/nouvelle", **fields, ligne=button)
+        ).status_code == 200
     assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
 
 
 async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
-    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask
+    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask
 ) -> None:
-    path = await created(desk, an_empty_offer)
-    page = (await desk.get(path)).text
+    path = await created(organiser, an_empty_offer)
+    page = (await organiser.get(path)).text
     form = fields_of(page) | {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
     await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
-    more = await desk.post(path, data=form | {"ligne": "ajouter-modules"})
+    more = await organiser.post(path, data=form | {"ligne": "ajouter-modules"})
     assert hidden(more.text, "version") == form["version"]
-    assert (await desk.post(path, data=form)).status_code == 412
+    assert (await organiser.post(path, data=form)).status_code == 412
     assert (await shown(ask, path))["venue"] == "Morlaix"
 
 
 async def test_what_can_change_no_more_is_shown_as_such(
-    desk: httpx.AsyncClient, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = [
         {"title": "Matin", "starts_at": in_days(40).isoformat(), "ends_at": in_days(40.1).isoformat()},
@@ -202,8 +208,8 @@ async def test_what_can_change_no_more_is_shown_as_such(
     path = f"/gestion/sessions/{session_id}"
     async with time_is(monkeypatch, in_days(40) + timedelta(minutes=5)):
         # The login has run out by then.
-        await desk.post("/gestion/connexion", data={"jeton": BRETAGNE})
-        page = (await desk.get(path)).text
+        await organiser.post("/gestion/connexion", data={"jeton": BRETAGNE})
+        page = (await organiser.get(path)).text
         readonly = set(re.findall(r'<input id="([^"]+)"[^>]* readonly', page))
         assert {"starts_at", "modules-0-title", "modules-0-ends_at", "reserved_seats-0-seats"} <= readonly
         assert not {"ends_at", "modules-1-title"} & readonly
@@ -212,9 +218,9 @@ async def test_what_can_change_no_more_is_shown_as_such(
         assert 'id="approval"' not in page
         fields = fields_of(page)
         later = fields | {"modules-1-title": "Soirée"}
-        assert (await send(desk, path, **later)).status_code == 303
-        refused = await send(desk, path, **later | {"modules-0-title": "Aube"})
+        assert (await send(organiser, path, **later)).status_code == 303
+        refused = await send(organiser, path, **later | {"modules-0-title": "Aube"})
         assert "Ce moment est passé" in refused.text
-        more = await send(desk, path, **later | {"reserved_seats-0-seats": "6"})
+        more = await send(organiser, path, **later | {"reserved_seats-0-seats": "6"})
         assert "Ce moment est passé" in more.text
         assert [module["title"] for module in (await shown(ask, path))["modules"]] == ["Matin", "Soirée"]

@@ -16,7 +16,7 @@ async def log_in(browser: Browser, token: str = BRETAGNE) -> httpx.Response:
 
 
 @pytest.fixture
-async def desk(visit: Browser) -> Browser:
+async def organiser(visit: Browser) -> Browser:
     """Somebody of Bretagne, logged in."""
     assert (await log_in(visit)).status_code == 303
     return visit
@@ -52,8 +52,8 @@ def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:
     return fields | changes
 
 
-async def created(desk: Browser, offer_id: str, /, **changes: str) -> str:
-    answer = await send(desk, "/gestion/sessions/nouvelle", **a_form(offer_id, **changes))
+async def created(organiser: Browser, offer_id: str, /, **changes: str) -> str:
+    answer = await send(organiser, "/gestion/sessions/nouvelle", **a_form(offer_id, **changes))
     assert answer.status_code == 303, answer.text
     return answer.headers["location"].split("?")[0]
 
@@ -68,7 +68,9 @@ def error_of(page: httpx.Response, field: str) -> str:
     return unescape(match[1])
 
 
-async def upload(desk: Browser, content: bytes, *, key: str | None = None, **fields: str) -> httpx.Response:
+async def upload(
+    organiser: Browser, content: bytes, *, key: str | None = None, **fields: str
+) -> httpx.Response:
     path = "/gestion/sessions/importer"
-    form = {"cle": hidden((await desk.get(path)).text, "cle") if key is None else key} | fields
-    return await desk.post(path, data=form, files={"fichier": ("sessions.csv", content, "text/csv")})
+    form = {"cle": hidden((await organiser.get(path)).text, "cle") if key is None else key} | fields
+    return await organiser.post(path, data=form, files={"fichier": ("sessions.csv", content, "text/csv")})
