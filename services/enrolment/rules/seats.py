@@ -71,10 +71,11 @@ class Seats:
 
     def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
         """Return how many reserved seats are left that this delegation's agents may not take."""
-        reserved: Counter[str] = Counter()
+        reserved: dict[str, int] = {}
         for reservation in session.reserved_seats:
             if now < reservation.release_at:
-                reserved[reservation.delegation] += reservation.seats
+                before = reserved.get(reservation.delegation, 0)
+                reserved[reservation.delegation] = before + reservation.seats
         left = {name: max(0, seats - self.by_delegation[name]) for name, seats in reserved.items()}
         return 0 if left.get(delegation) else sum(left.values())
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
@@ -133,7 +133,7 @@ def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
     )
 
 
-async def _read(tx: Transaction, statement: Any, **parameters: Any) -> Iterable[Enrolment]:
+async def _read(tx: Transaction, statement: TextClause, **parameters: Any) -> Iterable[Enrolment]:
     return map(enrolment_of, await tx.execute(statement, parameters))
 
 

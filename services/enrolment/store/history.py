@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlmodel import col, or_, select
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import col, select
 
 from services.enrolment.store import changes, outbox, requests, sessions
 from services.enrolment.store.outbox import EventOfEnrolment
@@ -38,10 +39,10 @@ async def of_request(tx: Transaction, request_id: UUID) -> list[EnrolmentHistory
     return await _histories(tx, or_(began, col(EnrolmentRow.enrolment_id).in_(changed)))
 
 
-async def _histories(tx: Transaction, condition: object) -> list[EnrolmentHistory]:
+async def _histories(tx: Transaction, condition: ColumnElement[bool]) -> list[EnrolmentHistory]:
     found = await tx.scalars(
         select(EnrolmentRow)
-        .where(condition)  # type: ignore[arg-type]
+        .where(condition)
         .order_by(col(EnrolmentRow.received_at), col(EnrolmentRow.enrolment_id))
         .limit(_MOST)
     )
