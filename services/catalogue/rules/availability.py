@@ -57,8 +57,8 @@ def availability(session: Session, occupancy: Occupancy | None, now: datetime) -
     """How the session stands at ``now`` for somebody who is not in it yet.
 
     Seats are those of the plan, which is newer than what the enrolment service has counted by; a seat that
-    is offered to somebody is not free. While people wait beside free seats, these are reserved ones; whoever
-    they are not reserved for stands in line.
+    is offered to somebody is not free. While people wait beside free seats, these are reserved ones; all
+    other agents join the waiting list.
     """
     known = _of_its_seats(session, occupancy, now)
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING

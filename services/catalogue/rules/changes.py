@@ -19,7 +19,7 @@ from shared.events.vocabulary import Phase, Status
 
 
 def publish(session: Session, now: datetime) -> Done | Refused:
-    """Publish a draft: it is scheduled, and what the clock already owes it follows at once.
+    """Publish a draft: it is scheduled, and what is due already is announced at once.
 
     A session is published once, has a place or a link, and is not over yet.
     """
@@ -83,7 +83,7 @@ def unchangeable(session: Session, now: datetime) -> frozenset[str]:
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
     """Give the session another plan without asking whether one may.
 
-    What the clock owed before the change is announced before it. Where an instant that was announced
+    What was due before the change is announced before it. Where an instant that was announced
     moves into the future (only the loaded offer can do that), it will be announced again when it comes.
     """
     if session.status is not Status.PUBLISHED:
@@ -98,7 +98,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
 
 
 def cancel(session: Session, now: datetime) -> Done | Refused:
-    """Cancel a published session that is not over. Final; the clock owes it nothing any more."""
+    """Cancel a published session that is not over. Final; nothing more is announced of it."""
     if session.status is Status.CANCELLED:
         return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:

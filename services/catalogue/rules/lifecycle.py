@@ -1,4 +1,4 @@
-"""Where a session stands by its dates and the clock, and which events the clock owes it."""
+"""Where a session stands by its dates and the clock, and which announcements are due."""
 
 from dataclasses import fields, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
@@ -111,8 +111,8 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
     """What is to be announced of a published session by ``now``, in order.
 
     Each of opened, closed, completed is announced once, if its instant is reached; a session published
-    when enrolment is already open is announced as opened right after it was scheduled, so whoever counts
-    on one of each gets one of each. The plan keeps the three instants in this order.
+    when enrolment is already open is announced as opened right after it was scheduled, so that every reader
+    gets one of each. The plan keeps the three instants in this order.
     """
     if session.status is not Status.PUBLISHED:
         return ()
@@ -127,7 +127,7 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
-    """When the clock next owes the session an event; None when it never will."""
+    """When the next announcement of the session is due; None where there is none left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))

@@ -79,7 +79,7 @@ class Loaded:
 class Session:
     """A session of the catalogue. ``offer_id``, ``format`` and ``organiser`` never change.
 
-    ``version`` is 0 for what nobody has seen yet, and one more with each change and each announcement.
+    ``version`` is 0 for what is not stored yet, and one more with each change and each announcement.
     ``loaded`` is None where the session is not of the offer's files.
     """
 

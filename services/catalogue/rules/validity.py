@@ -16,7 +16,7 @@ def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Reason, ...]:
 
 
 def unpublishable(plan: Plan, format: Format) -> tuple[Reason, ...]:  # noqa: A002 a session's
-    """What keeps a plan from being published, whatever the time: nobody could go there, for one."""
+    """What keeps a plan from being published, whatever the time: it has no place, for instance."""
     return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, format))
 
 

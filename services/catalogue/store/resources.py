@@ -79,7 +79,7 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 
 
 async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` at this address. Until the transaction ends, nobody else asks for it.
+    """The resource of ``organiser`` at this address. Until the transaction ends, no other one looks for it.
 
     The address is locked, not the row: an address that is free is to stay so for who is about to take it, and
     two that want each other's address do not wait for each other.

@@ -111,7 +111,7 @@ async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
     assert str(summary).startswith("Offers: 7 (1 changed), ")
     assert (await load(database, changed, as_of=AS_OF)).offers_changed == 0
     listed = (await ask("GET", "/offers")).json()["items"]
-    (said,) = (one["summary"] for one in listed if one["offer_id"] == "mooc-fondamentaux-ia")
+    (summary_now,) = (item["summary"] for item in listed if item["offer_id"] == "mooc-fondamentaux-ia")
     async with database.quiet_transaction() as tx:
         query = text("SELECT * FROM audit_log WHERE changes ? 'offer_id' ORDER BY id")
         lines = (await tx.execute(query)).all()
@@ -121,7 +121,7 @@ async def test_an_offer_that_changed_is_counted_and_leaves_its_line(
     first, second = [line for line in lines if line.changes["offer_id"][1] == mooc]
     assert first.subject == second.subject
     assert first.changes["summary"][0] is None
-    assert second.changes == {"offer_id": [mooc, mooc], "summary": [first.changes["summary"][1], said]}
+    assert second.changes == {"offer_id": [mooc, mooc], "summary": [first.changes["summary"][1], summary_now]}
 
 
 async def test_what_an_organiser_changed_survives_a_load_that_changes_something_else(

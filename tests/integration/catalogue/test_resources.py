@@ -384,7 +384,7 @@ async def test_the_resources_of_others_are_neither_listed_nor_shown(
     await log_in(visit, ADMIN)
     dossier = loaded_resource_id("dossier-ia-et-action-publique-locale")
     listed = (await visit.get("/gestion/ressources")).text
-    assert all(str(one) in listed for one in (resource_id, dossier))
+    assert all(str(published) in listed for published in (resource_id, dossier))
     shown = (await visit.get(f"/gestion/ressources/{dossier}")).text
     assert "se corrige dans les fichiers" in shown
     assert "Enregistrer les corrections" not in shown

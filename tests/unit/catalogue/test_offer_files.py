@@ -75,8 +75,8 @@ def test_a_date_that_was_moved_is_not_presented_as_the_announcements(offer: Offe
 
 def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: OfferFiles) -> None:
     texts = [planned.session.plan.title for planned in offer.sessions]
-    texts += [text for one in offer.offers for text in (one.title, one.summary)]
-    texts += [text for one in offer.resources for text in (one.title, one.summary or "")]
+    texts += [text for entry in offer.offers for text in (entry.title, entry.summary)]
+    texts += [text for entry in offer.resources for text in (entry.title, entry.summary or "")]
     texts += [planned.session.presentation.summary or "" for planned in offer.sessions]
     dated = re.compile(rf"\b(?:{MONTHS}|20\d\d)\b", re.IGNORECASE)
     assert [text for text in texts if dated.search(text)] == []

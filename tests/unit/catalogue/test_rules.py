@@ -125,7 +125,7 @@ def test_five_days_before_is_the_same_hour_on_the_other_side_of_a_clock_change()
     )
 
 
-# ------------------------------------------------------------------------------- what the clock owes
+# ------------------------------------------------------------------------------ what is due
 
 
 def test_nothing_is_announced_of_a_draft_or_of_a_cancelled_session() -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_announced_of_a_draft_or_of_a_cancelled_session() -> None:
         assert lifecycle.next_announcement_at(session) is None
 
 
-def test_each_announcement_is_owed_from_its_instant_on() -> None:
+def test_each_announcement_is_due_from_its_instant_on() -> None:
     session = a_published_session()
     for instant, announcement in ((OPENS, OPENED), (CLOSES, CLOSED), (ENDS, COMPLETED)):
         assert lifecycle.next_announcement_at(session) == instant
@@ -188,7 +188,7 @@ def test_however_often_the_clock_looks_one_of_each_is_announced(days: list[int])
 # ------------------------------------------------------------------------------------------- publish
 
 
-def test_a_published_session_is_scheduled_and_nobody_hears_of_drafts() -> None:
+def test_a_published_session_is_scheduled_and_no_event_says_a_draft() -> None:
     draft = a_draft()
     outcome = done(changes.publish(draft, BEFORE))
     (scheduled,) = outcome.events
@@ -321,7 +321,7 @@ def test_enrolment_may_be_closed_at_this_instant_and_is_then_announced_as_closed
     assert kinds(outcome) == [SessionChanged, SessionClosed]
 
 
-def test_what_the_clock_owed_is_announced_before_the_change() -> None:
+def test_what_was_due_is_announced_before_the_change() -> None:
     outcome = changes.change(a_published_session(), a_plan(venue="Ailleurs"), WHILE_OPEN)
     assert kinds(outcome) == [SessionOpened, SessionChanged]
 
@@ -357,7 +357,7 @@ def test_a_module_that_has_begun_cannot_change_and_one_to_come_can() -> None:
     )
 
 
-def test_what_is_settled_is_what_a_change_would_be_refused_for() -> None:
+def test_what_is_unchangeable_is_what_a_change_would_be_refused_for() -> None:
     noon = STARTS + timedelta(hours=3)
     modules = (a_module("Matin", STARTS, noon), a_module("Après-midi", noon, ENDS))
     session = a_published_session(modules=modules)
@@ -425,7 +425,7 @@ def test_a_cancellation_is_told_and_is_final() -> None:
         assert refusals(again) == [(RefusalCode.ALREADY_CANCELLED, None)]
 
 
-def test_what_the_clock_owed_is_announced_before_the_cancellation() -> None:
+def test_what_was_due_is_announced_before_the_cancellation() -> None:
     assert kinds(changes.cancel(a_published_session(), WHILE_OPEN)) == [SessionOpened, SessionCancelled]
 
 
@@ -442,7 +442,7 @@ def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
         assert refusals(refused) == [(RefusalCode.ANNOUNCED, None)]
 
 
-def test_a_draft_is_not_cancelled_since_nobody_heard_of_it() -> None:
+def test_a_draft_is_not_cancelled_since_it_was_never_announced() -> None:
     assert refusals(changes.cancel(a_draft(), BEFORE)) == [(RefusalCode.NOT_PUBLISHED, None)]
 
 
