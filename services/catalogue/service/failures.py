@@ -6,14 +6,18 @@ from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
 from services.catalogue.rules.resources import Resource
 
 
-class Missing(Exception):
+class Failure(Exception):
+    """Something was not done, and the message says why and what to do."""
+
+
+class Missing(Failure):
     """There is no such thing, or it belongs to another delegation: who asks is not told which."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}, or it is not yours.")
 
 
-class Stale(Exception):
+class Stale(Failure):
     """Somebody changed it since it was read; ``current`` is the tag that it has now."""
 
     def __init__(self, what: str, current: str) -> None:
@@ -21,11 +25,11 @@ class Stale(Exception):
         self.current = current
 
 
-class NotYours(Exception):
+class NotYours(Failure):
     """Requested in the name of another delegation."""
 
 
-class Impossible(Exception):
+class Impossible(Failure):
     """The request makes no sense, or the rules refuse it; every reason at once."""
 
     def __init__(self, *reasons: Reason) -> None:
@@ -42,7 +46,7 @@ class Impossible(Exception):
         return any(reason.code in _OF_THE_MOMENT for reason in self.reasons)
 
 
-class PublishedDifferently(Exception):
+class PublishedDifferently(Failure):
     """A resource with this address is published already, and says something else."""
 
     def __init__(self, known: Resource) -> None:
