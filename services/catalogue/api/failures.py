@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from services.catalogue.rules.refusals import Reason
+from services.catalogue.rules.refusals import Violation
 from services.catalogue.service.failures import Failure, Impossible, Missing, NotYours, Stale
 from shared.http import Problem
 
@@ -28,12 +28,14 @@ def _problem(error: Exception) -> Problem:
             return Problem(412, "Changed meanwhile", str(error), headers={"ETag": f'"{error.current}"'})
         case Impossible():
             status, title = (409, "Not possible now") if error.for_now else (422, "The request is not valid")
-            return Problem(status, title, str(error), errors=[_error(reason) for reason in error.reasons])
+            return Problem(
+                status, title, str(error), errors=[_error(violation) for violation in error.violations]
+            )
         case _:  # PublishedDifferently
             return Problem(409, "Published already", str(error))
 
 
-def _error(reason: Reason) -> dict[str, Any]:
-    field = f"body.{reason.field}" if reason.field else ""
-    code = {"code": reason.code.value} if reason.code else {}
-    return {"field": field, **code, "message": reason.detail}
+def _error(violation: Violation) -> dict[str, Any]:
+    field = f"body.{violation.field}" if violation.field else ""
+    code = {"code": violation.code.value} if violation.code else {}
+    return {"field": field, **code, "message": violation.detail}

@@ -152,6 +152,6 @@ def _unknown_themes(themes: Iterable[str], known: set[str], where: str) -> Itera
 
 def _impossible(offer: OfferFiles) -> Iterator[str]:
     for entry in offer.sessions:
-        for reason in unpublishable(entry.session.plan, entry.session.format):
-            field = f"{reason.field}: " if reason.field else ""
-            yield f"{entry.where}: {field}{reason.detail}"
+        for violation in unpublishable(entry.session.plan, entry.session.format):
+            field = f"{violation.field}: " if violation.field else ""
+            yield f"{entry.where}: {field}{violation.detail}"

@@ -99,8 +99,8 @@ def _place(path: Sequence[str]) -> str:
 def of_rules(error: Impossible) -> dict[str, str]:
     """By field, why it may not be done; "" for what is no field's."""
     complaints: dict[str, str] = {}
-    for reason in error.reasons:
-        field = reason.field or ""
-        text = of_field(field.rpartition(".")[2]) if reason.code is None else REFUSALS[reason.code]
+    for violation in error.violations:
+        field = violation.field or ""
+        text = of_field(field.rpartition(".")[2]) if violation.code is None else REFUSALS[violation.code]
         complaints.setdefault(_place(field.split(".")), text)
     return complaints

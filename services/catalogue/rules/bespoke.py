@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.catalogue.rules.changes import publish
-from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.sessions import Done, Plan, Session
 from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered
 from shared.events.vocabulary import ApprovalPolicy, Contact
@@ -86,18 +86,20 @@ def answer(
     """
     if given not in possible_answers(request) or request.requester is None:
         detail = f"a request that is {request.state} cannot be {given}"
-        return Refused((Reason(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
+        return Refused((Violation(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
     done: Done | None = None
     if given is BespokeAnswer.AGREED:
         if session is None:
             detail = "an agreement comes with the session that was agreed on"
-            return Refused((Reason(RefusalCode.NO_SESSION, "session", detail),))
+            return Refused((Violation(RefusalCode.NO_SESSION, "session", detail),))
         published = publish(session, now)
         if isinstance(published, Refused):
-            return Refused(tuple(_of_the_session(reason) for reason in published.reasons))
+            return Refused(tuple(_of_the_session(violation) for violation in published.violations))
         done = published
     elif session is not None:
-        return Refused((Reason(RefusalCode.NO_SESSION, "session", "only an agreement comes with a session"),))
+        return Refused(
+            (Violation(RefusalCode.NO_SESSION, "session", "only an agreement comes with a session"),)
+        )
     session_id = done.session.session_id if done else None
     return Answered(
         replace(
@@ -122,8 +124,8 @@ def answer(
     )
 
 
-def _of_the_session(reason: Reason) -> Reason:
-    return replace(reason, field=f"session.{reason.field}" if reason.field else "session")
+def _of_the_session(violation: Violation) -> Violation:
+    return replace(violation, field=f"session.{violation.field}" if violation.field else "session")
 
 
 def private_plan(plan: Plan, siret: str) -> Plan:

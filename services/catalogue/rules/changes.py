@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at
-from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
@@ -27,10 +27,10 @@ def publish(session: Session, now: datetime) -> Done | Refused:
         return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if session.status is Status.PUBLISHED:
         return _refused(RefusalCode.ALREADY_PUBLISHED, "the session is published already")
-    reasons = list(unpublishable(session.plan, session.format))
+    violations = list(unpublishable(session.plan, session.format))
     if phase_at(session.plan, now) is Phase.OVER:
-        reasons.append(Reason(RefusalCode.SESSION_OVER, "ends_at", "the session would be over already"))
-    return Refused(tuple(reasons)) if reasons else schedule(session, now)
+        violations.append(Violation(RefusalCode.SESSION_OVER, "ends_at", "the session would be over already"))
+    return Refused(tuple(violations)) if violations else schedule(session, now)
 
 
 def schedule(session: Session, now: datetime) -> Done:
@@ -53,16 +53,16 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
         return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if plan == session.plan:
         return Done(session)
-    reasons = list(inconsistencies(plan, now))
+    violations = list(inconsistencies(plan, now))
     if session.status is Status.PUBLISHED:
         if phase_at(session.plan, now) is Phase.OVER:
             return _refused(RefusalCode.SESSION_OVER, "the session is over: nothing of it can change")
-        reasons += [
+        violations += [
             *without_place(plan),
             *not_private(plan, session.format),
             *_rewritten_past(session.plan, plan, now),
         ]
-    return Refused(tuple(reasons)) if reasons else amend(session, plan, now)
+    return Refused(tuple(violations)) if violations else amend(session, plan, now)
 
 
 def unchangeable(session: Session, now: datetime) -> frozenset[str]:
@@ -151,30 +151,30 @@ _ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
 """The lists of a plan, and the moment from which on an entry is settled."""
 
 
-def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Reason]:
+def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
     for field in _DATES:
         was, becomes = getattr(old, field), getattr(new, field)
         if was != becomes and was <= now:
-            yield Reason(RefusalCode.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
+            yield Violation(RefusalCode.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
         elif was != becomes and becomes < now:
-            yield Reason(RefusalCode.IN_THE_PAST, field, "it cannot move into the past")
+            yield Violation(RefusalCode.IN_THE_PAST, field, "it cannot move into the past")
     for field, moment in _ROWS:
         yield from _rewritten_rows(field, moment, old, new, now)
     if old.approval is not new.approval and now >= old.enrolment_opens_at:
-        yield Reason(RefusalCode.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
+        yield Violation(RefusalCode.FIXED_ONCE_OPEN, "approval", "agents have asked under the present rule")
 
 
-def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Reason]:
+def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
     """What is wrong with séances or reservations: those whose moment has come stay, and no other has come."""
     was, becomes = getattr(old, field), getattr(new, field)
     for row in was:
         if getattr(row, moment) <= now and row not in becomes:
             detail = f"{_name_of(row)}: this moment has passed, so it cannot change any more"
-            yield Reason(RefusalCode.IN_THE_PAST, field, detail)
+            yield Violation(RefusalCode.IN_THE_PAST, field, detail)
     for number, row in enumerate(becomes):
         if getattr(row, moment) <= now and row not in was:
             detail = f"{_name_of(row)}: it cannot be in the past"
-            yield Reason(RefusalCode.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
+            yield Violation(RefusalCode.IN_THE_PAST, f"{field}.{number}.{moment}", detail)
 
 
 def _name_of(row: Module | ReservedSeats) -> str:
@@ -197,4 +197,4 @@ def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
 
 
 def _refused(refusal: RefusalCode, detail: str) -> Refused:
-    return Refused((Reason(refusal, None, detail),))
+    return Refused((Violation(refusal, None, detail),))

@@ -26,9 +26,9 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
         return Done(known)
     before, given = known.loaded or Loaded(known.plan, known.presentation), planned.loaded
     plan = _with_changes(known.plan, before.plan, given.plan)
-    reasons = unpublishable(plan, known.format)
-    if reasons:
-        return Refused(reasons)
+    violations = unpublishable(plan, known.format)
+    if violations:
+        return Refused(violations)
     done = amend(known, plan, now) if plan != known.plan else Done(known)
     presentation = _with_changes(known.presentation, before.presentation, given.presentation)
     return replace(done, session=with_presentation(replace(done.session, loaded=given), presentation))

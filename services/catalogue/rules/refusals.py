@@ -1,4 +1,4 @@
-"""Why something may not be done: every reason is a value with a code, and names the field it is about."""
+"""Why something may not be done: each violation is a value with a code, and names its field."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,8 +29,8 @@ class RefusalCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason why it may not be done.
+class Violation:
+    """One thing that stands in the way of a request.
 
     ``code`` is None where the request makes no sense, whatever the state of things. ``field`` is where in
     the plan or the request, as a path such as ``modules.0.ends_at``; None for the whole of it.
@@ -43,6 +43,6 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It may not be done; every reason at once."""
+    """It may not be done; everything that stands in the way, at once."""
 
-    reasons: tuple[Reason, ...]
+    violations: tuple[Violation, ...]

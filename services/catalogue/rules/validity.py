@@ -3,33 +3,33 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from services.catalogue.rules.refusals import Reason, RefusalCode
+from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.sessions import Plan
 from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
-def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Reason, ...]:
+def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ...]:
     """What makes a plan impossible. Reserved seats that are released by ``now`` bind nothing."""
     return tuple(_inconsistencies(plan, now))
 
 
-def unpublishable(plan: Plan, format: Format) -> tuple[Reason, ...]:  # noqa: A002 a session's
+def unpublishable(plan: Plan, format: Format) -> tuple[Violation, ...]:  # noqa: A002 a session's
     """What keeps a plan from being published, whatever the time: it has no place, for instance."""
     return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, format))
 
 
-def not_private(plan: Plan, format: Format) -> Iterator[Reason]:  # noqa: A002
+def not_private(plan: Plan, format: Format) -> Iterator[Violation]:  # noqa: A002
     """A bespoke session is private: for the agents of the one authority that asked for it."""
     audience = plan.audience
     alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
     if format is Format.BESPOKE and not alone:
         detail = "a bespoke session is for one authority: the audience names its SIRET and nothing else"
-        yield Reason(RefusalCode.NOT_PRIVATE, "audience", detail)
+        yield Violation(RefusalCode.NOT_PRIVATE, "audience", detail)
 
 
-def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Reason]:
+def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Violation]:
     if plan.enrolment_opens_at >= plan.enrolment_closes_at:
         yield _out_of_order("enrolment_closes_at", "enrolment closes before it opens")
     if plan.starts_at >= plan.ends_at:
@@ -40,30 +40,30 @@ def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Reason]:
     yield from _impossible_reservations(plan, now)
     for path, code in _named_delegations(plan):
         if code not in _DELEGATIONS:
-            yield Reason(RefusalCode.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
+            yield Violation(RefusalCode.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
     for path, moment in _moments(plan):
         if not EARLIEST <= moment < LATEST:
             detail = f"{moment:%Y-%m-%d} is not between {EARLIEST:%Y} and {LATEST:%Y}"
-            yield Reason(RefusalCode.NOT_THIS_CENTURY, path, detail)
+            yield Violation(RefusalCode.NOT_THIS_CENTURY, path, detail)
 
 
-def _impossible_modules(plan: Plan) -> Iterator[Reason]:
+def _impossible_modules(plan: Plan) -> Iterator[Violation]:
     for number, module in enumerate(plan.modules):
         path, outside = f"modules.{number}", f"“{module.title}” is not within the session's dates"
         if module.starts_at >= module.ends_at:
             yield _out_of_order(f"{path}.ends_at", f"“{module.title}” ends before it starts")
         elif not plan.starts_at <= module.starts_at < plan.ends_at:
-            yield Reason(RefusalCode.MODULE_OUTSIDE_SESSION, f"{path}.starts_at", outside)
+            yield Violation(RefusalCode.MODULE_OUTSIDE_SESSION, f"{path}.starts_at", outside)
         elif module.ends_at > plan.ends_at:
-            yield Reason(RefusalCode.MODULE_OUTSIDE_SESSION, f"{path}.ends_at", outside)
+            yield Violation(RefusalCode.MODULE_OUTSIDE_SESSION, f"{path}.ends_at", outside)
 
 
-def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Reason]:
+def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Violation]:
     seen: set[str] = set()
     for number, reserved in enumerate(plan.reserved_seats):
         if reserved.delegation in seen:
             path = f"reserved_seats.{number}.delegation"
-            yield Reason(
+            yield Violation(
                 RefusalCode.DELEGATION_RESERVED_TWICE, path, "the delegation has a reservation already"
             )
         seen.add(reserved.delegation)
@@ -71,7 +71,7 @@ def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Reason]:
     if seats and (plan.capacity is None or seats > plan.capacity):
         limit = "no limit of seats" if plan.capacity is None else f"{plan.capacity} seats"
         detail = f"{seats} seats are reserved out of {limit}"
-        yield Reason(RefusalCode.TOO_MANY_RESERVED_SEATS, "reserved_seats", detail)
+        yield Violation(RefusalCode.TOO_MANY_RESERVED_SEATS, "reserved_seats", detail)
 
 
 def _named_delegations(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -91,11 +91,11 @@ def _moments(plan: Plan) -> Iterator[tuple[str, datetime]]:
         yield f"reserved_seats.{number}.release_at", reserved.release_at
 
 
-def _out_of_order(path: str, detail: str) -> Reason:
-    return Reason(RefusalCode.DATES_OUT_OF_ORDER, path, detail)
+def _out_of_order(path: str, detail: str) -> Violation:
+    return Violation(RefusalCode.DATES_OUT_OF_ORDER, path, detail)
 
 
-def without_place(plan: Plan) -> Iterator[Reason]:
+def without_place(plan: Plan) -> Iterator[Violation]:
     """What is wrong with a plan that names no place: a draft may, a published session may not."""
     if plan.venue is None and plan.join_url is None:
-        yield Reason(RefusalCode.NO_PLACE, "venue", "a published session has a venue or a join_url")
+        yield Violation(RefusalCode.NO_PLACE, "venue", "a published session has a venue or a join_url")

@@ -1,6 +1,6 @@
 """What the owner of a token sees, and for whom they act."""
 
-from services.catalogue.rules.refusals import Reason
+from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Viewer
 from services.catalogue.service.failures import Impossible, NotYours
 from shared.auth import Principal
@@ -19,7 +19,9 @@ def acting_for(who: Principal, requested: Delegation | None) -> str:
     """
     if requested is None:
         if who.delegation is None:
-            raise Impossible(Reason(None, "organiser", "say for which delegation: this token acts for all"))
+            raise Impossible(
+                Violation(None, "organiser", "say for which delegation: this token acts for all")
+            )
         return who.delegation
     if not who.may_act_for(requested):
         raise NotYours(f"This token acts for {who.delegation}, not for {requested}.")

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from services.catalogue.rules import bespoke as rules
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
-from services.catalogue.rules.refusals import Reason
+from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Place
 from services.catalogue.rules.sessions import Presentation, Session
 from services.catalogue.service.access import viewer_of
@@ -77,7 +77,7 @@ async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSes
     offer = await offers.by_id(tx, session.offer_id)
     if offer is None or offer.format is not Format.BESPOKE:
         detail = f"there is no bespoke offer {session.offer_id}"
-        raise Impossible(Reason(None, "session.offer_id", detail))
+        raise Impossible(Violation(None, "session.offer_id", detail))
     return Session(
         session_id=uuid4(),
         offer_id=offer.offer_id,

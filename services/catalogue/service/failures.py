@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from services.catalogue.rules.refusals import Reason, RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.resources import Resource
 
 
@@ -30,20 +30,21 @@ class NotYours(Failure):
 
 
 class Impossible(Failure):
-    """The request makes no sense, or the rules refuse it; every reason at once."""
+    """The request makes no sense, or the rules refuse it; every violation at once."""
 
-    def __init__(self, *reasons: Reason) -> None:
+    def __init__(self, *violations: Violation) -> None:
         super().__init__(
             "; ".join(
-                reason.detail if reason.code else f"{reason.field}: {reason.detail}" for reason in reasons
+                violation.detail if violation.code else f"{violation.field}: {violation.detail}"
+                for violation in violations
             )
         )
-        self.reasons = reasons
+        self.violations = violations
 
     @property
     def for_now(self) -> bool:
         """Refused for what the thing is by now; else the request is wrong in itself."""
-        return any(reason.code in _OF_THE_MOMENT for reason in self.reasons)
+        return any(violation.code in _OF_THE_MOMENT for violation in self.violations)
 
 
 class PublishedDifferently(Failure):
@@ -78,7 +79,7 @@ T = TypeVar("T")
 def unless_refused(decided: T | Refused) -> T:
     """What the rules decided. Raises :class:`Impossible` where they refuse."""
     if isinstance(decided, Refused):
-        raise Impossible(*decided.reasons)
+        raise Impossible(*decided.violations)
     return decided
 
 

@@ -105,7 +105,7 @@ def _load(planned: PlannedSession, known: Session | None, now: datetime) -> Done
             raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
     done = rule(planned.session, known, now)
     if isinstance(done, Refused):
-        detail = done.reasons[0].detail
+        detail = done.violations[0].detail
         raise OfferError(f"{planned.where}: with what was changed since the last load, {detail}")
     return done
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.offers import NAMESPACE
-from services.catalogue.rules.refusals import Reason, RefusalCode
+from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import Place
 from services.catalogue.service.access import acting_for
@@ -75,7 +75,7 @@ async def correct(
     return after
 
 
-_OF_THE_FILES = Reason(
+_OF_THE_FILES = Violation(
     RefusalCode.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
 )
 """A load would take back what is corrected here."""
@@ -125,7 +125,7 @@ async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | Re
     known = await offers.themes(tx)
     unknown = [theme for theme in request.themes if theme not in known]
     if unknown:
-        raise Impossible(Reason(None, "themes", f"there is no theme {unknown[0]}"))
+        raise Impossible(Violation(None, "themes", f"there is no theme {unknown[0]}"))
     session_id: UUID | None = None
     if isinstance(request, ReplayRequest) and request.session_id is not None:
         session = await lock_own(tx, request.session_id, who)

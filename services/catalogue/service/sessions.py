@@ -10,7 +10,7 @@ from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.refusals import Reason, Refused
+from services.catalogue.rules.refusals import Refused, Violation
 from services.catalogue.rules.searching import Place, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session
 from services.catalogue.rules.validity import inconsistencies
@@ -45,7 +45,7 @@ async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedS
 def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:
     """The session that is requested as a draft. Raises what is wrong with the request."""
     if offer is None:
-        raise Impossible(Reason(None, "offer_id", f"there is no offer {draft.offer_id}"))
+        raise Impossible(Violation(None, "offer_id", f"there is no offer {draft.offer_id}"))
     session = Session(
         session_id=uuid4(),
         offer_id=offer.offer_id,
@@ -193,9 +193,9 @@ async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session
 
 
 def _consistent(session: Session) -> Session:
-    reasons = inconsistencies(session.plan)
-    if reasons:
-        raise Impossible(*reasons)
+    violations = inconsistencies(session.plan)
+    if violations:
+        raise Impossible(*violations)
     return session
 
 

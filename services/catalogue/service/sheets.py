@@ -158,11 +158,11 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> Session | li
         return [
             Fault(
                 row.line,
-                reason.code.value if reason.code else "invalid",
-                reason.detail,
-                reason.field,
+                violation.code.value if violation.code else "invalid",
+                violation.detail,
+                violation.field,
             )
-            for reason in error.reasons
+            for violation in error.violations
         ]
     except NotYours as error:
         return [Fault(row.line, "not_yours", str(error), "organiser")]

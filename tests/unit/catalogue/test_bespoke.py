@@ -56,7 +56,7 @@ def answered(
 
 def refusal(outcome: Answered | Refused) -> tuple[RefusalCode | None, str | None]:
     assert isinstance(outcome, Refused)
-    return outcome.reasons[0].code, outcome.reasons[0].field
+    return outcome.violations[0].code, outcome.violations[0].field
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_files_that_contradict_what_an_organiser_changed_are_refused() -> None:
     ours = changed(loaded(planned()).session, starts_at=STARTS + timedelta(hours=5))
     refused = load(planned(ends_at=STARTS + timedelta(hours=4)), ours, BEFORE)
     assert isinstance(refused, Refused)
-    assert [reason.code for reason in refused.reasons] == [RefusalCode.DATES_OUT_OF_ORDER]
+    assert [violation.code for violation in refused.violations] == [RefusalCode.DATES_OUT_OF_ORDER]
 
 
 def test_offer_format_and_organiser_never_change() -> None:

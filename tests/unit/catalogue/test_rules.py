@@ -60,7 +60,7 @@ def done(outcome: Done | Refused) -> Done:
 
 def refusals(outcome: Done | Refused) -> list[tuple[RefusalCode | None, str | None]]:
     assert isinstance(outcome, Refused), outcome
-    return [(reason.code, reason.field) for reason in outcome.reasons]
+    return [(violation.code, violation.field) for violation in outcome.violations]
 
 
 def kinds(outcome: Done | Refused) -> list[type]:
@@ -463,7 +463,7 @@ def test_the_rules_answer_whatever_the_dates(session: Session, days: list[int]) 
         assert outcome.session.announced in Announcement
         assert not lifecycle.due_announcements(outcome.session, today)
     else:
-        assert outcome.reasons
+        assert outcome.violations
 
 
 # ---------------------------------------------------------------------------------------------- replays
@@ -480,7 +480,7 @@ def test_there_is_a_replay_only_of_a_published_session_that_has_begun() -> None:
         (changes.without_recording(cancelled, AFTER), RefusalCode.ALREADY_CANCELLED),
     ):
         assert refused is not None
-        assert [reason.code for reason in refused.reasons] == [refusal]
+        assert [violation.code for violation in refused.violations] == [refusal]
 
 
 # ------------------------------------------------------------------------------------ copies, quotas

@@ -62,7 +62,7 @@ async def delete(visit: Visit) -> Response:
 async def _meant(visit: Visit, listed: ListedSession, decided: object, template: str) -> Response:
     """Ask whether it is meant; or say why it is not possible, rather than promise it."""
     if isinstance(decided, Refused):
-        return await one.page(visit, listed, said=complaints.of_rules(Impossible(*decided.reasons)))
+        return await one.page(visit, listed, said=complaints.of_rules(Impossible(*decided.violations)))
     return visit.page(template, listed=listed, tag=one.tag(listed))
 
 
