@@ -10,7 +10,7 @@ from services.enrolment.api.bodies import Recorded, Records
 from services.enrolment.render.certificates import pdf_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import State
-from services.enrolment.service import attendance, enrolments, roster, sessions
+from services.enrolment.service import attendance, certificates, roster, sessions
 from shared import clock
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
@@ -100,8 +100,8 @@ async def record_attendance_by_sheet(
 async def show_certificate(enrolment_id: UUID, database: Database, organiser: Organiser) -> Response:
     """The same that the agent opens by the link of their letter."""
     async with database.quiet_transaction() as tx:
-        own = found(await enrolments.find_own(tx, enrolment_id, organiser), f"enrolment {enrolment_id}")
-        certificate = await attendance.certificate(tx, own)
+        own, certificate = await certificates.certificate_for_organiser(tx, enrolment_id, organiser)
+    own = found(own, f"enrolment {enrolment_id}")
     if certificate is None:
         raise Problem(
             409,

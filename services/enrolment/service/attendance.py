@@ -1,16 +1,13 @@
-"""Organisers record attendance; certificates follow from it."""
+"""Organisers record attendance."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.enrolment.render.certificates import Certificate, certificate_of
-from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.organising import AttendanceMark, OrganisingFault, record_attendance
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
-from services.enrolment.store import attendance, rosters
+from services.enrolment.store import rosters
 from services.enrolment.store.rosters import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
@@ -48,13 +45,3 @@ async def record(
     if not faults:
         await rosters.save(tx, [roster])
     return faults
-
-
-async def certificate(tx: Transaction, found: EnrolmentInSession) -> Certificate | None:
-    """Return the certificate of an enrolment, or None when none is due."""
-    recorded = await attendance.of_enrolment(tx, found.enrolment.enrolment_id)
-    if found.enrolment.state is not State.CERTIFIED or not recorded:
-        return None
-    attended = [row.module for row in recorded if row.attendance == Attendance.ATTENDED]
-    recorded_at = max(row.recorded_at for row in recorded)
-    return certificate_of(found.enrolment, found.session, attended, recorded_at)

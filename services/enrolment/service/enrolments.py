@@ -1,4 +1,4 @@
-"""One enrolment with its session, and what organisers do with it."""
+"""What organisers do with one enrolment."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,6 @@ from services.enrolment.store.rosters import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-
-
-async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
-    """Return an enrolment with its session, or None. ``lock``: nobody else changes it meanwhile."""
-    return await enrolments.find(tx, enrolment_id, lock=lock)
 
 
 async def find_own(

@@ -368,7 +368,7 @@ async def test_while_the_database_is_away_a_page_says_so(
     async def away(*_: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("services.enrolment.service.enrolments.find", away)
+    monkeypatch.setattr("services.enrolment.store.enrolments.find", away)
     ask: Ask = asking(link_signing_key=KEY)
     answer = await ask("GET", path(Purpose.WITHDRAW, uuid4()))
     page(answer, 503, "Le service est momentanément indisponible")

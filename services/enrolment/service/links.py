@@ -1,0 +1,63 @@
+"""What agents do by the links of their letters: read and answer an offer, or withdraw."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.links import LinkState, offer_state, withdrawal_state
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import OfferAnswer, Withdrawal
+from services.enrolment.rules.states import State
+from services.enrolment.service import requests
+from services.enrolment.store import enrolments
+from shared.database import Transaction
+
+Linked = tuple[LinkState, EnrolmentInSession | None]
+"""Where the thing stands that a link is about, and the enrolment; None where the link's is unknown."""
+
+
+async def offer(tx: Transaction, enrolment_id: UUID, version: int, now: datetime) -> Linked:
+    """Return whether the offer stands that was made by this version of the enrolment."""
+    found = await enrolments.find(tx, enrolment_id)
+    return offer_state(found, version, now), found
+
+
+async def answer_offer(
+    tx: Transaction, enrolment_id: UUID, version: int, *, accepted: bool, policy: Policy, now: datetime
+) -> Linked:
+    """Take the seat that is offered, or leave it, if the offer stands."""
+    found = await enrolments.find(tx, enrolment_id, lock=True)
+    state = offer_state(found, version, now)
+    if found is None or state is not LinkState.OPEN:
+        return state, found
+    agent_id = found.enrolment.agent.agent_id
+    answer = OfferAnswer(uuid4(), now, found.session.session_id, agent_id, accepted, version)
+    outcome = await _outcome(tx, answer, policy, now)
+    if outcome != (State.ENROLLED if accepted else State.LAPSED):
+        return LinkState.OFFER_EXPIRED, found
+    return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
+
+
+async def withdrawal(tx: Transaction, enrolment_id: UUID, now: datetime) -> Linked:
+    """Return whether one may withdraw from the enrolment."""
+    found = await enrolments.find(tx, enrolment_id)
+    return withdrawal_state(found, now), found
+
+
+async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: datetime) -> Linked:
+    """Withdraw from the enrolment, if one may."""
+    found = await enrolments.find(tx, enrolment_id, lock=True)
+    state = withdrawal_state(found, now)
+    if found is None or state is not LinkState.OPEN:
+        return state, found
+    agent_id = found.enrolment.agent.agent_id
+    request = Withdrawal(uuid4(), now, found.session.session_id, agent_id, None)
+    outcome = await _outcome(tx, request, policy, now)
+    return LinkState.WITHDRAWN if outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
+
+
+async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:
+    answer = (await requests.answer(tx, [request], policy, now))[request.request_id]
+    if answer is None:
+        raise LookupError("an enrolment without its session")
+    return answer.outcome
