@@ -110,6 +110,19 @@ async def collect(
     return found
 
 
+async def pass_over(bootstrap_servers: str, group: str, topic: str) -> None:
+    """Let ``group``, which has no members now, read only what comes to ``topic`` from now on."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(TOPICS[Topic(topic)].partitions)]
+        consumer.assign(partitions)
+        await consumer.commit(await consumer.end_offsets(partitions))
+    finally:
+        await consumer.stop()
+        await _let_go()
+
+
 async def _let_go() -> None:
     """Let the loop close the sockets that aiokafka has only asked it to close."""
     await asyncio.sleep(0.01)
