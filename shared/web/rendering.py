@@ -75,7 +75,9 @@ class Rendering:
             **values,
         }
         self._environment.filters |= {
+            "audience": labels.AUDIENCES.__getitem__,
             "capitalised": french.capitalised,
+            "delegation": labels.delegation,
             "paragraphs": _paragraphs,
             "query": _query,
             "xml": _xml,

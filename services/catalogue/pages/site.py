@@ -13,15 +13,16 @@ from services.catalogue.rules.availability import availability
 from services.catalogue.rules.sessions import Session
 from shared.auth import Tokens
 from shared.database import Database
-from shared.web.rendering import TEMPLATES, Rendering
+from shared.web import rendering
+from shared.web.rendering import Rendering
 from shared.web.responses import STYLE
 
 _PACKAGE = Path(__file__).parents[1]
-_TEMPLATES = _PACKAGE / "templates"
+TEMPLATES = _PACKAGE / "templates"
 _ICON = _PACKAGE / "static" / "icone.svg"
 _FILES = {"parcours.css": STYLE.encode(), _ICON.name: _ICON.read_bytes()}
 BUILT = datetime.fromtimestamp(
-    max(path.stat().st_mtime for path in (*_TEMPLATES.iterdir(), *TEMPLATES.iterdir(), _ICON)), UTC
+    max(path.stat().st_mtime for path in (*TEMPLATES.iterdir(), *rendering.TEMPLATES.iterdir(), _ICON)), UTC
 )
 """No page is older than what it is made with."""
 
@@ -55,7 +56,7 @@ def site_of(request: Request) -> Site:
 def rendering_of(site: Site) -> Rendering:
     """What writes the pages of a site."""
     return Rendering(
-        _TEMPLATES,
+        TEMPLATES,
         layout="gabarit.html",
         notice="message.html",
         site=site,
@@ -68,8 +69,8 @@ def rendering_of(site: Site) -> Rendering:
 
 def render(request: Request, template: str, **values: Any) -> str:
     """A page of the site; every template knows the request's path and the site."""
-    rendering: Rendering = request.app.state.rendering
-    return rendering.text(template, path=request.url.path, **values)
+    made: Rendering = request.app.state.rendering
+    return made.text(template, path=request.url.path, **values)
 
 
 def static_file(name: str) -> bytes | None:

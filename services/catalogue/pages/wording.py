@@ -1,12 +1,11 @@
-"""The words of the pages: what codes are called in French, and sentences about sessions. Pure."""
+"""What codes, fields, numbers and dates of the catalogue are called in French; sentences are in templates."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.catalogue.rules.availability import Access, Availability
-from services.catalogue.rules.sessions import Plan, Session
-from shared.events.vocabulary import Format, Status, WaitingList
+from services.catalogue.rules.sessions import Plan
+from shared.events.vocabulary import Format, Status
 from shared.web import french, labels
 
 PARIS = "Europe/Paris"
@@ -126,65 +125,6 @@ def where(plan: Plan) -> str:
     return plan.venue or "En ligne"
 
 
-def door(session: Session, known: Availability) -> str:
-    """How the door of a session stands: ``12 places restantes``, ``Complet, liste d’attente ouverte``."""
-    said = _door(session, known)
-    return f"Session en cours, {said[:1].lower()}{said[1:]}" if known.running else said
-
-
-def _door(session: Session, known: Availability) -> str:
-    plan = session.plan
-    match known.access:
-        case Access.CANCELLED:
-            return "Session annulée"
-        case Access.OVER:
-            return "Session terminée"
-        case Access.NOT_YET_OPEN:
-            return f"Inscriptions {since(plan)}"
-        case Access.CLOSED:
-            return f"Inscriptions closes le {_closed(plan)}"
-        case Access.APPLICATION:
-            total = "" if known.seats is None else f", {seats(known.seats)} au total"
-            return f"Candidatures ouvertes{total}"
-        case Access.UNLIMITED:
-            return "Inscriptions ouvertes, sans limite de places"
-        case Access.SEATS:
-            return f"{seats(known.seats or 0)} {_plural(known.seats or 0, 'restante')}{_kept(known)}"
-        case Access.RESERVED:
-            kept = f"{seats(known.seats or 0)} {_plural(known.seats or 0, 'réservée')}"
-            return f"{kept} {_to(known.delegations)}, liste d’attente ouverte"
-        case Access.QUEUE:
-            waiting = f" ({known.waiting} {_plural(known.waiting, 'personne')})" if known.waiting else ""
-            return f"Complet, liste d’attente ouverte{waiting}"
-        case Access.FULL if session.format is Format.WEBINAR:
-            return "Complet, le replay sera accessible à tous"
-    return "Complet"
-
-
-def _kept(known: Availability) -> str:
-    """What of the seats left is not for everyone: ``, dont 60 au plus réservées aux …``."""
-    if not known.reserved:
-        return ""
-    reserved = f"{_plural(known.reserved, 'réservée')} {_to(known.delegations)}"
-    if known.reserved != known.seats:
-        at_most = "" if known.surely == known.reserved else " au plus"
-        return f", dont {counted(known.reserved)}{at_most} {reserved}"
-    every = "toutes " if known.reserved > 1 else ""
-    return f", {every}{reserved}" if known.surely == known.seats else f", peut-être {every}{reserved}"
-
-
-def _to(delegations: Sequence[str]) -> str:
-    """``aux agentes et agents de la délégation Bretagne``, ``des délégations Bretagne et Corse``."""
-    names = [labels.delegation(code) for code in dict.fromkeys(delegations)]
-    if len(names) > _MOST_NAMED:
-        return f"aux agentes et agents de {len(names)} délégations"
-    where_from = "de la délégation" if len(names) == 1 else "des délégations"
-    return f"aux agentes et agents {where_from} {french.listed(names)}"
-
-
-_MOST_NAMED = 3
-
-
 def since(plan: Plan) -> str:
     """The first moment to ask: a day where it begins at midnight."""
     return f"à partir du {french.beginning(plan.enrolment_opens_at, plan.timezone)}"
@@ -195,37 +135,6 @@ def until(plan: Plan) -> str:
     return f"jusqu’au {french.deadline(plan.enrolment_closes_at, plan.timezone)}"
 
 
-def _closed(plan: Plan) -> str:
-    return french.deadline(plan.enrolment_closes_at, plan.timezone).removesuffix(" inclus")
-
-
-def reserved(plan: Plan, now: datetime) -> list[str]:
-    """A sentence for each reservation that is not released yet."""
-    return [
-        f"{seats(one.seats)} {_plural(one.seats, 'réservée')} {_to((one.delegation,))} "
-        f"jusqu’au {french.deadline(one.release_at, plan.timezone)}"
-        for one in plan.reserved_seats
-        if one.release_at > now
-    ]
-
-
-def without_reservation(plan: Plan) -> str:
-    """What awaits the others where every seat left may be reserved."""
-    refused = plan.waiting_list is WaitingList.NONE
-    others = "sont refusées" if refused else "entrent en liste d’attente"
-    return f"S’il ne reste que des places réservées, les autres demandes {others}."
-
-
-def audience(plan: Plan) -> str:
-    """Who may enrol."""
-    who = french.listed([labels.AUDIENCES[function] for function in plan.audience.functions])
-    where_from = french.listed([labels.delegation(code) for code in plan.audience.delegations])
-    sentence = (who[:1].upper() + who[1:]) if who else "Toutes les agentes et tous les agents territoriaux"
-    if plan.audience.sirets:  # never which: the page is for everyone
-        sentence += " des collectivités que la délégation a désignées"
-    return f"{sentence}, délégation {where_from}" if where_from else sentence
-
-
 def not_stated(choices: tuple[str, ...]) -> str:
     """What the announcement does not say of an entry that it announces."""
     return french.listed(list(dict.fromkeys(_CHOICES.get(name, name) for name in choices)))
@@ -233,10 +142,11 @@ def not_stated(choices: tuple[str, ...]) -> str:
 
 def seats(number: int) -> str:
     """``1 place``, ``120 places``."""
-    return f"{counted(number)}{french.NBSP}{_plural(number, 'place')}"
+    return f"{counted(number)}{french.NBSP}{plural(number, 'place')}"
 
 
-def _plural(number: int, word: str) -> str:
+def plural(number: int, word: str) -> str:
+    """``place``, and ``places`` from two on."""
     return f"{word}s" if number > 1 else word
 
 
@@ -247,14 +157,7 @@ def counted(number: int) -> str:
 
 def sessions(number: int) -> str:
     """``aucune session``, ``1 session``, ``37 sessions``."""
-    return f"{counted(number)} {_plural(number, 'session')}" if number else "aucune session"
-
-
-def ended(number: int) -> str:
-    """``la session terminée qui correspond``, ``les 37 sessions terminées qui correspondent``."""
-    if number == 1:
-        return "la session terminée qui correspond"
-    return f"les {counted(number)} sessions terminées qui correspondent"
+    return f"{counted(number)} {plural(number, 'session')}" if number else "aucune session"
 
 
 def published_on(moment: datetime) -> str:

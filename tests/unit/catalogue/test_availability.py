@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.catalogue.pages import wording
+from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.availability import Access, Availability, availability, last_change_by_clock
 from services.catalogue.rules.bespoke import BespokeState
 from services.catalogue.rules.resources import CHANGEABLE
@@ -14,6 +15,7 @@ from services.catalogue.rules.sessions import Occupancy, Plan
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from shared.web import labels
+from shared.web.rendering import Rendering
 from tests.unit.catalogue.builders import (
     AFTER,
     BEFORE,
@@ -27,6 +29,7 @@ from tests.unit.catalogue.builders import (
     a_published_session,
 )
 
+PHRASES = Rendering(TEMPLATES, words=wording).module("phrases.html")
 RELEASED = datetime(2025, 3, 31, 22, tzinfo=UTC)
 TO_AUVERGNE = "aux agentes et agents de la délégation Auvergne-Rhône-Alpes"
 KEPT = (ReservedSeats(delegation="auvergne-rhone-alpes", seats=60, release_at=RELEASED),)
@@ -38,7 +41,7 @@ def taken(enrolled: int, *, waiting: int = 0, offered: int = 0) -> Occupancy:
 
 def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: Any) -> str:
     session = a_published_session(**plan)
-    return wording.door(session, availability(session, occupancy, at)).replace("\u00a0", " ")
+    return str(PHRASES.door(session, availability(session, occupancy, at))).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +123,8 @@ def test_what_awaits_the_others_is_said_where_every_seat_may_be_reserved() -> No
         known = availability(a_published_session(reserved_seats=KEPT), taken(enrolled), WHILE_OPEN)
         assert known.doubtful is doubtful
     assert not availability(a_published_session(), taken(40), WHILE_OPEN).doubtful
-    assert "sont refusées" in wording.without_reservation(a_plan())
-    assert "liste d’attente" in wording.without_reservation(a_plan(waiting_list=WaitingList.OFFER))
+    assert "sont refusées" in PHRASES.without_reservation(a_plan())
+    assert "liste d’attente" in PHRASES.without_reservation(a_plan(waiting_list=WaitingList.OFFER))
 
 
 def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> None:
@@ -130,7 +133,7 @@ def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> Non
     assert door(at=STARTS - timedelta(seconds=1), **mooc) == "Inscriptions ouvertes, sans limite de places"
     assert door(at=ENDS, **mooc) == "Session terminée"
     cancelled = replace(a_published_session(), status=Status.CANCELLED)
-    assert wording.door(cancelled, availability(cancelled, None, STARTS)) == "Session annulée"
+    assert PHRASES.door(cancelled, availability(cancelled, None, STARTS)) == "Session annulée"
 
 
 def test_the_door_opens_and_closes_at_the_instant() -> None:
@@ -154,7 +157,7 @@ def test_a_deadline_at_midnight_is_told_by_its_last_day() -> None:
 
 def test_a_full_webinar_promises_its_replay() -> None:
     webinar = replace(a_published_session(), format=Format.WEBINAR)
-    assert wording.door(webinar, Availability(Access.FULL)) == "Complet, le replay sera accessible à tous"
+    assert PHRASES.door(webinar, Availability(Access.FULL)) == "Complet, le replay sera accessible à tous"
 
 
 def test_a_cancelled_session_says_nothing_else() -> None:
@@ -171,12 +174,12 @@ def test_one_can_ask_exactly_where_a_request_would_not_be_refused() -> None:
 
 def test_reserved_seats_are_told_until_they_are_released() -> None:
     plan = a_plan(reserved_seats=KEPT)
-    (said,) = wording.reserved(plan, RELEASED - timedelta(seconds=1))
-    assert said.replace("\u00a0", " ") == (
-        "60 places réservées aux agentes et agents de la délégation Auvergne-Rhône-Alpes "
-        "jusqu’au lundi 31 mars 2025 inclus"
+    before = PHRASES.reservations(plan, RELEASED - timedelta(seconds=1))
+    assert before.replace("\u00a0", " ").strip() == (
+        "<p>60 places réservées aux agentes et agents de la délégation Auvergne-Rhône-Alpes "
+        "jusqu’au lundi 31 mars 2025 inclus.</p>"
     )
-    assert wording.reserved(plan, RELEASED) == []
+    assert PHRASES.reservations(plan, RELEASED).strip() == ""
 
 
 def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
@@ -190,12 +193,12 @@ def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
 
 def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
     leaders = Audience(functions=(Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT))
-    assert wording.audience(a_plan(audience=leaders)) == (
+    assert PHRASES.audience(a_plan(audience=leaders)) == (
         "Encadrantes et encadrants, cheffes et chefs de service et dirigeantes et dirigeants"
     )
-    assert wording.audience(a_plan()) == "Toutes les agentes et tous les agents territoriaux"
+    assert PHRASES.audience(a_plan()) == "Toutes les agentes et tous les agents territoriaux"
     named = Audience(sirets=("21350238800019",))
-    assert wording.audience(a_plan(audience=named)).endswith(
+    assert PHRASES.audience(a_plan(audience=named)).endswith(
         " des collectivités que la délégation a désignées"
     )
 
