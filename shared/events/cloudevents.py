@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic import ValidationError
 
 from shared.events import BY_TYPE, Event
 
@@ -75,11 +75,6 @@ class Received(Generic[E_co]):
     @property
     def received_at(self) -> datetime:
         return self.record.received_at
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _annotation: Any, handler: GetCoreSchemaHandler) -> Any:
-        """FastStream checks by its annotation what it gives a handler; this is checked already."""
-        return handler.generate_schema(Any)
 
 
 def headers(
