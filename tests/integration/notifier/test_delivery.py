@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
-from local.ports import free_port
+from local.ports import free_port, is_free
+from local.readiness import wait_until
 from services.notifier.delivery import deliverer as claiming
 from services.notifier.letters import Priority
 from services.notifier.service import mails
@@ -75,7 +76,9 @@ async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(que
     assert await queued.deliverer().deliver_due() == 0
 
 
-async def test_a_slow_domain_leaves_connections_to_the_others(notifier: Notifier) -> None:
+async def test_a_slow_domain_leaves_connections_to_the_others(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 6)
     other = an_agent(agent_id="OTHER", email="other@elsewhere.example")
@@ -83,8 +86,11 @@ async def test_a_slow_domain_leaves_connections_to_the_others(notifier: Notifier
     hangs = [Hang(), Hang()]
     notifier.relay.script("DOT", *hangs)
     work = asyncio.create_task(notifier.deliverer(workers=3, per_domain=2).deliver_due())
-    while len(notifier.relay.taken) < 3:  # noqa: ASYNC110 the test's own limit is the deadline
-        await asyncio.sleep(0.01)
+
+    async def three_are_taken() -> bool:
+        return len(notifier.relay.taken) == 3
+
+    await eventually(three_are_taken, "the other domain's mail beside the two that hang")
     assert [taken.recipient for taken in notifier.relay.taken][2] == "other@elsewhere.example"
     for hang in hangs:
         hang.release.set()
@@ -157,14 +163,7 @@ async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Pa
         smtp_sink, *user, "-R", str(kept_mails), "-d", "%M.", f"127.0.0.1:{port}", "64"
     )
     try:
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                break
+        await asyncio.to_thread(wait_until, lambda: not is_free(port), seconds=10, what="smtp-sink")
         notifier.relay.port, relays_own = port, notifier.relay.port
         await notifier.deliverer(workers=8).deliver_due()
         notifier.relay.port = relays_own
