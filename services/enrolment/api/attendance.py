@@ -33,13 +33,14 @@ async def record_attendance(
     """All, or nothing when one cannot be recorded. Once all modules are known, who attended is certified."""
     marks = [(record.agent_id, record.module, record.attendance) for record in records.records]
     async with database.transaction() as tx:
-        faults = await attendance.record(
+        recorded = await attendance.record(
             tx, session_id, marks, organiser=organiser, policy=policy, now=clock.now()
         )
-    if found(faults, f"session {session_id}"):
+    faults = found(recorded, f"session {session_id}")
+    if faults:
         errors = [
             {"field": f"body.records.{index}", "code": fault.value, "message": _FAULTS[fault]}
-            for index, fault in (faults or {}).items()
+            for index, fault in faults.items()
         ]
         raise Problem(
             422,
@@ -81,12 +82,13 @@ async def record_attendance_by_sheet(
         if unreadable:
             found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
             raise sheets.wrong(unreadable)
-        faults = await attendance.record(
+        recorded = await attendance.record(
             tx, session_id, marks, organiser=organiser, policy=policy, now=clock.now()
         )
-    if found(faults, f"session {session_id}"):
+    faults = found(recorded, f"session {session_id}")
+    if faults:
         raise sheets.wrong(
-            [Fault(lines[index][0], fault.value, _FAULTS[fault]) for index, fault in (faults or {}).items()]
+            [Fault(lines[index][0], fault.value, _FAULTS[fault]) for index, fault in faults.items()]
         )
     return Recorded(records=len(marks))
 

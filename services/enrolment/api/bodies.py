@@ -80,11 +80,11 @@ def module_title(session: SessionState, number: int) -> str | None:
     return session.modules[number].title if number < len(session.modules) else None
 
 
-class _Request(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Ranking(_Request):
+class Ranking(_Body):
     """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
 
     ranked: Annotated[tuple[AgentId, ...], Field(max_length=MOST_CANDIDATES)] = ()
@@ -99,21 +99,21 @@ class Selected(BaseModel):
     refused: int
 
 
-class PriorityChange(_Request):
+class PriorityChange(_Body):
     """Another priority for somebody who waits. The author is the owner of the token."""
 
     priority: int = Field(ge=0, le=1000, description="Higher ones are served before; 0 is usual.")
     reason: Line
 
 
-class WithdrawalByOrganiser(_Request):
+class WithdrawalByOrganiser(_Body):
     """An enrolment is given up, as an agent or an employer told the organiser."""
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
 
 
-class Record(_Request):
+class Record(_Body):
     """What was seen of an agent at a module."""
 
     agent_id: AgentId
@@ -123,7 +123,7 @@ class Record(_Request):
     attendance: Attendance
 
 
-class Records(_Request):
+class Records(_Body):
     """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
 
     records: Annotated[tuple[Record, ...], Field(min_length=1, max_length=MOST_RECORDS)]

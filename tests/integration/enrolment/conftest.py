@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import settings_of
+from tests.support.enrolment_on_postgres import New, sessions_on_postgres
 
 PROBLEM = "application/problem+json"
 
@@ -115,6 +116,13 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
             return list((await tx.execute(text(query), values)).all())
 
     return rows
+
+
+@pytest.fixture
+def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+    """What makes new sessions on the test's database, at a moment that the test sets."""
+    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
+        yield new
 
 
 class Front:

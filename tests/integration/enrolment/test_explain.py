@@ -1,19 +1,11 @@
 """The story of an answer: from a request, from an agent, from a session."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from services.enrolment.rules.requests import OfferAnswer, SeatRequest
 from services.enrolment.service.explain import explain
 from tests.support.builders import CLOSES, an_agent
-from tests.support.enrolment_on_postgres import New, Session, sessions_on_postgres
-
-
-@pytest.fixture
-def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
-        yield new
+from tests.support.enrolment_on_postgres import New, Session
 
 
 def explained(session: Session, about: object) -> str:

@@ -1,11 +1,9 @@
 """What the store brings to the rules: heads of lines, offers that are over, seats by employer."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from services.enrolment.rules.organising import AttendanceMark, record_attendance
@@ -19,21 +17,11 @@ from services.enrolment.rules.requests import (
     SeatRequest,
 )
 from shared.events.enrolment import Attendance, Decision
-from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, STARTS, an_agent
-from tests.support.enrolment_on_postgres import New, Session, sessions_on_postgres
+from tests.support.enrolment_on_postgres import New, Session
+from tests.support.rosters import NANTES, RENNES, an_agent_of
 
-RENNES, NANTES, PARIS = "21350238800019", "21440109300015", "21750001600019"
-
-
-def an_agent_of(delegation: str = "bretagne", siret: str = RENNES) -> Agent:
-    return an_agent(employer={"siret": siret, "name": "Ville", "delegation": delegation})
-
-
-@pytest.fixture
-def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
-        yield new
+PARIS = "21750001600019"
 
 
 def test_an_offer_that_is_over_passes_to_the_next_in_line_in_the_same_transaction(
