@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from datetime import UTC, datetime
 
 
@@ -14,3 +15,8 @@ async def pause(until: asyncio.Event, seconds: float) -> None:
     """Wait ``seconds``, or until the event is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(until.wait(), max(seconds, 0))
+
+
+def backoff(failures: int, most: float) -> float:
+    """Seconds to pause after so many failures in a row: doubled each time, ``most`` at last, with jitter."""
+    return min(most, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret

@@ -6,7 +6,6 @@ its handler cannot take is parked alone; an outage brings the whole batch again,
 
 import asyncio
 import logging
-import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -181,8 +180,7 @@ class Consumer:
     async def _back_off(self, error: BaseException) -> None:
         """NACK_ON_ERROR rewinds at once and without limit; this is the pause that it lacks."""
         self._failures += 1
-        ceiling = min(MAX_BACKOFF_SECONDS, 0.1 * 2 ** min(self._failures, 10))
-        delay = ceiling * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret
+        delay = clock.backoff(self._failures, MAX_BACKOFF_SECONDS)
         log.warning(
             "%s: a batch failed (%s) and comes again in %.1f s",
             self.subscription.topic,

@@ -8,7 +8,6 @@ the same id; consumers drop what they know.
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -163,7 +162,7 @@ class Relay:
     async def _after_failure(self, error: Exception, failures: int) -> None:
         RELAY_FAILURES.inc()
         RELAY_UP.set(0)
-        delay = min(MAX_BACKOFF_SECONDS, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        delay = clock.backoff(failures, MAX_BACKOFF_SECONDS)
         if is_temporary(error) or isinstance(error, KafkaError):
             log.warning("Publishing failed (%s) and is tried again in %.1f s", _describe(error), delay)
         else:

@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from faststream import ContextRepo
 from jsonschema import Draft202012Validator
 
 from services.contracts import ROUTERS
+from shared.database import Database
 from shared.events import EVENTS
 from shared.events.documents import FOLDER
 from shared.events.topics import TOPICS, Topic
+from shared.messaging import asyncapi
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.faststream import new_broker
 
 every_service = pytest.mark.parametrize("service", ROUTERS)
 
@@ -132,6 +137,30 @@ def test_every_request_about_an_agent_concerns_somebody() -> None:
     }
 
     assert taken == {event for event in EVENTS if event.TOPIC == Topic.PORTAL_AGENTS}
+
+
+def test_a_running_service_says_how_its_broker_is_reached_and_tells_no_secret() -> None:
+    settings = KafkaSettings(
+        kafka_bootstrap_servers="one:9092, two:9092",
+        kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism="SCRAM-SHA-512",
+        kafka_sasl_username="the-user",
+        kafka_sasl_password="the-password",
+    )
+    database = Database("postgresql://x@localhost/x", application_name="test")
+    broker, _ = new_broker(settings, ROUTERS["enrolment"], database, ContextRepo())
+
+    document = asyncapi.document(broker, ROUTERS["enrolment"])
+
+    assert [(server["host"], server["protocol"]) for server in document["servers"].values()] == [
+        ("one:9092", "kafka-secure"),
+        ("two:9092", "kafka-secure"),
+    ]
+    assert document["components"]["securitySchemes"] == {"scram512": {"type": "scramSha512"}}
+    assert "the-user" not in json.dumps(document)
+    assert "the-password" not in json.dumps(document)
+    for reference in references(document):
+        assert isinstance(resolve(document, reference), dict), reference
 
 
 def _messages(document: dict[str, Any], topic: str) -> list[dict[str, Any]]:
