@@ -181,7 +181,8 @@ def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
     known = {_bare(word) for column in columns for word in (column.name, column.title)}
     candidates = [(_first_record(text, delimiter), delimiter) for delimiter in _DELIMITERS]
     first, delimiter = max(
-        candidates, key=lambda one: (sum(_bare(name) in known for name in one[0]), len(one[0]))
+        candidates,
+        key=lambda candidate: (sum(_bare(name) in known for name in candidate[0]), len(candidate[0])),
     )
     while first and not first[-1].strip():
         first.pop()

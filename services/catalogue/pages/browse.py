@@ -102,7 +102,7 @@ async def one_session(request: Request) -> Response:
         listed.filled_at or listed.changed_at,
         offer.changed_at,
         last_change_by_clock(listed.session.plan, now),
-        *(one.changed_at for one in recorded),
+        *(replay.changed_at for replay in recorded),
     )
     body = render(
         request,
@@ -181,7 +181,7 @@ async def _beside(tx: Transaction, search: SessionSearch) -> Beside:
 
 async def _recorded(tx: Transaction, found: Sequence[Resource]) -> dict[UUID, str]:
     """The titles of the sessions that replays recorded and that everyone may see."""
-    ids = [one.session_id for one in found if one.session_id is not None]
+    ids = [replay.session_id for replay in found if replay.session_id is not None]
     return await sessions.titles(tx, ids, PUBLIC)
 
 

@@ -84,7 +84,7 @@ async def replays(request: Request) -> Response:
     """The newest replays, as Atom."""
     async with site_of(request).database.quiet_transaction() as tx:
         found = await resources.page(tx, None, MOST_IN_A_FEED, kind=Kind.REPLAY)
-    modified = max((one.changed_at for one in found), default=BUILT)
+    modified = max((replay.changed_at for replay in found), default=BUILT)
     body = render(request, "replays.atom", replays=found, updated=modified)
     return responses.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
 

@@ -39,8 +39,8 @@ UNLIMITED = "illimite"
 """The box beside the capacity."""
 SIRETS = "audience-sirets"
 BOXES = frozenset(
-    [f"audience-functions-{one.value}" for one in Function]
-    + [f"audience-delegations-{one.value}" for one in Delegation]
+    [f"audience-functions-{function.value}" for function in Function]
+    + [f"audience-delegations-{delegation.value}" for delegation in Delegation]
 )
 """Who may enrol, by boxes to tick; unticked, a browser does not send them."""
 ORDER = (
@@ -82,12 +82,20 @@ def shown(session: Session) -> dict[str, str]:
         return moment.astimezone(zone).strftime(_WALL_CLOCK)
 
     modules: list[rows.Row] = [
-        {"title": one.title, "starts_at": wall_clock(one.starts_at), "ends_at": wall_clock(one.ends_at)}
-        for one in plan.modules
+        {
+            "title": module.title,
+            "starts_at": wall_clock(module.starts_at),
+            "ends_at": wall_clock(module.ends_at),
+        }
+        for module in plan.modules
     ]
     reserved: list[rows.Row] = [
-        {"delegation": one.delegation, "seats": str(one.seats), "release_at": wall_clock(one.release_at)}
-        for one in plan.reserved_seats
+        {
+            "delegation": reserved.delegation,
+            "seats": str(reserved.seats),
+            "release_at": wall_clock(reserved.release_at),
+        }
+        for reserved in plan.reserved_seats
     ]
     return {
         **{name: wall_clock(getattr(plan, name)) for name in DATES},
@@ -110,8 +118,8 @@ def shown(session: Session) -> dict[str, str]:
 def _shown_audience(audience: Audience) -> dict[str, str]:
     return {
         SIRETS: "\n".join(audience.sirets),
-        **{f"audience-functions-{one.value}": _TICKED for one in audience.functions},
-        **{f"audience-delegations-{one}": _TICKED for one in audience.delegations},
+        **{f"audience-functions-{function.value}": _TICKED for function in audience.functions},
+        **{f"audience-delegations-{delegation}": _TICKED for delegation in audience.delegations},
     }
 
 
@@ -185,7 +193,7 @@ def read(
         stored = rows.used(before, group) or []
         sent = rows.used(form, group)
         if sent is not None and (sent != stored or (moved and sent)):
-            exact = [] if moved or plan is None else [one.model_dump() for one in getattr(plan, group)]
+            exact = [] if moved or plan is None else [row.model_dump() for row in getattr(plan, group)]
             known = list(zip(stored, exact, strict=False))
             typed.fields[group] = [
                 _read_row(f"{group}-{number}", row, zone, known, typed.wrong)
@@ -241,13 +249,13 @@ def _audience(form: Mapping[str, str]) -> dict[str, list[str]]:
     """Who may enrol, as the boxes and the list say; SIRETs may be written in groups of figures."""
 
     def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:
-        return [one.value for one in codes if form.get(f"audience-{kind}-{one.value}") == _TICKED]
+        return [code.value for code in codes if form.get(f"audience-{kind}-{code.value}") == _TICKED]
 
     typed = re.split(r"[\n;,]", form.get(SIRETS, ""))
     return {
         "functions": ticked("functions", Function),
         "delegations": ticked("delegations", Delegation),
-        "sirets": [siret for one in typed if (siret := "".join(one.split()))],
+        "sirets": [siret for line in typed if (siret := "".join(line.split()))],
     }
 
 

@@ -82,12 +82,14 @@ async def import_sheet(visit: Visit) -> Response:
         status=422 if report.faults and not tried else 200,
         report=report,
         tried=tried,
-        faults=[(one.line, TITLES.get(one.column or ""), said(one)) for one in report.faults[:SHOWN]],
+        faults=[
+            (fault.line, TITLES.get(fault.column or ""), message(fault)) for fault in report.faults[:SHOWN]
+        ],
         more=max(0, len(report.faults) - SHOWN),
     )
 
 
-def said(fault: Fault) -> str:
+def message(fault: Fault) -> str:
     """A fault in French."""
     known = FAULTS.get(fault.code)
     return known if known is not None else complaints.of_field(fault.column or "")

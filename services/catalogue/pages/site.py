@@ -60,7 +60,7 @@ def rendering_of(site: Site) -> Rendering:
         layout="gabarit.html",
         notice="message.html",
         site=site,
-        words=wording,
+        wording=wording,
         availability=availability,
         style_sheet=f"/static/parcours.css?{fingerprint('parcours.css')}",
         icon=f"/static/icone.svg?{fingerprint('icone.svg')}",

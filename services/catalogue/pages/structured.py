@@ -54,7 +54,7 @@ def course(site: Site, offer: Offer, sessions: Sequence[ListedSession]) -> Marku
         "provider": _CNFPT,
     }
     if sessions:
-        data["hasCourseInstance"] = [_course_instance(site, one.session) for one in sessions]
+        data["hasCourseInstance"] = [_course_instance(site, listed.session) for listed in sessions]
     return _script(data)
 
 

@@ -204,13 +204,13 @@ class _Choice:
 
 def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[tuple[str, list[_Choice]]]:
     """The list as a form shows it: themes, delegations, communities, and what a portal has named beside."""
-    offered = {str(one): one for one in interests.OFFERED}
+    offered = {str(interest): interest for interest in interests.OFFERED}
     groups = [
-        ("Thèmes", [value for value, one in offered.items() if one.kind is InterestKind.THEME]),
+        ("Thèmes", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
         ("E-communautés", sorted(names, key=lambda value: names[value])),
         (
             "Événements d’une délégation",
-            [v for v, one in offered.items() if one.kind is InterestKind.DELEGATION],
+            [value for value, interest in offered.items() if interest.kind is InterestKind.DELEGATION],
         ),
         ("Autres abonnements", sorted(chosen - offered.keys() - names.keys())),
     ]

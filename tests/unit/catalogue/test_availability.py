@@ -29,7 +29,7 @@ from tests.unit.catalogue.builders import (
     a_published_session,
 )
 
-PHRASES = Rendering(TEMPLATES, words=wording).module("phrases.html")
+PHRASES = Rendering(TEMPLATES, wording=wording).module("phrases.html")
 RELEASED = datetime(2025, 3, 31, 22, tzinfo=UTC)
 TO_AUVERGNE = "aux agentes et agents de la délégation Auvergne-Rhône-Alpes"
 KEPT = (ReservedSeats(delegation="auvergne-rhone-alpes", seats=60, release_at=RELEASED),)

@@ -105,7 +105,7 @@ def test_every_fault_of_a_sheet_has_a_french_sentence() -> None:
     assert {code.value for code in Code} | {refusal.value for refusal in RefusalCode} <= set(sheets.FAULTS)
     assert set(sheets.TITLES) <= forms.FIELDS
     for column in sheets.TITLES:
-        assert sheets.said(Fault(3, "invalid", "whatever", column))
+        assert sheets.message(Fault(3, "invalid", "whatever", column))
 
 
 @given(st.binary(max_size=300))

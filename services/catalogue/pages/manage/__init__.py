@@ -13,16 +13,16 @@ __all__ = ["routes"]
 
 def routes(guarded: Guard) -> list[Route]:
     """The addresses of these pages."""
-    one = "/gestion/sessions/{session_id:uuid}"
+    session = "/gestion/sessions/{session_id:uuid}"
     return [
         Route("/gestion", guarded(own_sessions)),
         Route("/gestion/sessions/nouvelle", guarded(new_session), methods=["GET", "POST"]),
-        Route(one, guarded(one_session), methods=["GET", "POST"]),
-        Route(f"{one}/publier", guarded(publish), methods=["POST"]),
-        Route(f"{one}/annuler", guarded(cancel), methods=["GET", "POST"]),
-        Route(f"{one}/supprimer", guarded(delete), methods=["GET", "POST"]),
-        Route(f"{one}/copier", guarded(copy), methods=["POST"]),
-        Route(f"{one}/replay", guarded(replay), methods=["POST"]),
+        Route(session, guarded(one_session), methods=["GET", "POST"]),
+        Route(f"{session}/publier", guarded(publish), methods=["POST"]),
+        Route(f"{session}/annuler", guarded(cancel), methods=["GET", "POST"]),
+        Route(f"{session}/supprimer", guarded(delete), methods=["GET", "POST"]),
+        Route(f"{session}/copier", guarded(copy), methods=["POST"]),
+        Route(f"{session}/replay", guarded(replay), methods=["POST"]),
         Route("/gestion/ressources", guarded(own_resources)),
         Route("/gestion/ressources/{resource_id:uuid}", guarded(one_resource), methods=["GET", "POST"]),
     ]

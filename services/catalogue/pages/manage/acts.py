@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, forms
-from services.catalogue.pages.manage import one
+from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import Refused
 from services.catalogue.rules.sessions import ListedSession
@@ -19,19 +19,19 @@ from shared.web.logins import Visit
 
 async def publish(visit: Visit) -> Response:
     """Publish a draft."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
 
     async def do() -> ListedSession:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            return await sessions.publish(tx, visit.who, session_id, tags=one.tags(visit))
+            return await sessions.publish(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await one.doing(visit, listed, do, "publiee")
+    return await session_page.doing(visit, listed, do, "publiee")
 
 
 async def cancel(visit: Visit) -> Response:
     """Ask whether it is meant, then cancel."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
     if visit.request.method != "POST":
         return await _meant(
             visit, listed, changes.cancel(listed.session, clock.now()), "gestion-annuler.html"
@@ -40,35 +40,37 @@ async def cancel(visit: Visit) -> Response:
     async def do() -> ListedSession:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            return await sessions.cancel(tx, visit.who, session_id, tags=one.tags(visit))
+            return await sessions.cancel(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await one.doing(visit, listed, do, "annulee")
+    return await session_page.doing(visit, listed, do, "annulee")
 
 
 async def delete(visit: Visit) -> Response:
     """Ask whether it is meant, then delete a draft."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
     if visit.request.method != "POST":
         return await _meant(visit, listed, changes.undeletable(listed.session), "gestion-supprimer.html")
     session_id = listed.session.session_id
 
     async def do() -> None:
         async with visit.database.transaction() as tx:
-            await sessions.delete(tx, visit.who, session_id, tags=one.tags(visit))
+            await sessions.delete(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await one.doing(visit, listed, do, "supprimee", leads_to="/gestion")
+    return await session_page.doing(visit, listed, do, "supprimee", leads_to="/gestion")
 
 
 async def _meant(visit: Visit, listed: ListedSession, decided: object, template: str) -> Response:
     """Ask whether it is meant; or say why it is not possible, rather than promise it."""
     if isinstance(decided, Refused):
-        return await one.page(visit, listed, said=complaints.of_rules(Impossible(*decided.violations)))
-    return visit.page(template, listed=listed, tag=one.tag(listed))
+        return await session_page.page(
+            visit, listed, said=complaints.of_rules(Impossible(*decided.violations))
+        )
+    return visit.page(template, listed=listed, tag=session_page.tag(listed))
 
 
 async def copy(visit: Visit) -> Response:
     """A draft like this session, at another time."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
     try:
         starts_at = forms.moment(visit.form.get("copie", ""), listed.session.plan.timezone)
         asked = SessionCopy.model_validate({"starts_at": starts_at})
@@ -79,13 +81,13 @@ async def copy(visit: Visit) -> Response:
     except Impossible as error:
         said = {"copie": " ".join(dict.fromkeys(complaints.of_rules(error).values()))}
     else:
-        return one.to(made.session.session_id, "copiee")
-    return await one.page(visit, listed, said=said, keep=False)
+        return session_page.to(made.session.session_id, "copiee")
+    return await session_page.page(visit, listed, said=said, keep=False)
 
 
 async def replay(visit: Visit) -> Response:
     """Open the recording of this session to everyone."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
     fields: dict[str, Any] = {
         "session_id": listed.session.session_id,
         "title": visit.form.get("replay_title", "").strip(),
@@ -109,6 +111,6 @@ async def replay(visit: Visit) -> Response:
             "corrigez-le."
         }
     else:
-        return one.to(listed.session.session_id, "replay")
-    named = {one.REPLAY_FIELDS.get(field, ""): text for field, text in said.items()}
-    return await one.page(visit, listed, said=named, keep=False)
+        return session_page.to(listed.session.session_id, "replay")
+    named = {session_page.REPLAY_FIELDS.get(field, ""): text for field, text in said.items()}
+    return await session_page.page(visit, listed, said=named, keep=False)

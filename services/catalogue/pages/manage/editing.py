@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, forms, rows
-from services.catalogue.pages.manage import one
+from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, sessions
@@ -24,7 +24,7 @@ async def new_session(visit: Visit) -> Response:
     if visit.request.method == "POST" and rows.BUTTON not in visit.form:
         drafted = await _draft(visit, every)
         if isinstance(drafted, ListedSession):
-            return one.to(drafted.session.session_id, "creee")
+            return session_page.to(drafted.session.session_id, "creee")
         said = drafted
     values = dict.fromkeys((*forms.FIELDS, forms.SIRETS), "") | forms.kept(visit.form, {})
     # Whose token is a delegation's is not asked for which one.
@@ -62,22 +62,22 @@ async def _draft(visit: Visit, every: list[Offer]) -> ListedSession | dict[str, 
 
 async def one_session(visit: Visit) -> Response:
     """A session with its form, what may be done with it, and its history."""
-    listed = await one.own(visit)
+    listed = await session_page.own(visit)
     if visit.request.method != "POST" or rows.BUTTON in visit.form:
-        return await one.page(visit, listed)
+        return await session_page.page(visit, listed)
     plan = listed.session.plan
     before = forms.shown(listed.session)
     typed = forms.read(visit.form, before, timezone=plan.timezone, plan=plan)
     try:
         asked = SessionChange.model_validate(typed.fields)
     except ValidationError as error:
-        return await one.page(visit, listed, said=complaints.of_request(error) | typed.wrong)
+        return await session_page.page(visit, listed, said=complaints.of_request(error) | typed.wrong)
     if typed.wrong:
-        return await one.page(visit, listed, said=typed.wrong)
+        return await session_page.page(visit, listed, said=typed.wrong)
 
     async def change() -> ListedSession:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            return await sessions.change(tx, visit.who, session_id, asked, tags=one.tags(visit))
+            return await sessions.change(tx, visit.who, session_id, asked, tags=session_page.tags(visit))
 
-    return await one.doing(visit, listed, change, "modifiee")
+    return await session_page.doing(visit, listed, change, "modifiee")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, wording
-from services.catalogue.pages.manage import one
+from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.parts import part
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import sessions
@@ -49,7 +49,7 @@ async def own_sessions(visit: Visit) -> Response:
         filtered=wording.used_filters(used),
         total=total,
         part=found,
-        done=one.done_before(visit),
+        done=session_page.done_before(visit),
     )
 
 

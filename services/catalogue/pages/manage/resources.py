@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import complaints, filters
-from services.catalogue.pages.manage import one
+from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.resources import Resource
 from services.catalogue.service import resources
 from services.catalogue.service.commands import ResourceChange
@@ -40,7 +40,7 @@ async def one_resource(visit: Visit) -> Response:
     try:
         asked = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
         async with visit.database.transaction() as tx:
-            await resources.correct(tx, visit.who, resource.resource_id, asked, tags=one.tags(visit))
+            await resources.correct(tx, visit.who, resource.resource_id, asked, tags=session_page.tags(visit))
     except ValidationError as error:
         return await _page(visit, resource, said=complaints.of_request(error))
     except Impossible as error:
@@ -50,7 +50,7 @@ async def one_resource(visit: Visit) -> Response:
         return await _page(visit, resource, said=said)
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
-    return one.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
+    return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
 
 
 def _typed(visit: Visit, name: str) -> str | None:
@@ -72,7 +72,7 @@ async def _page(
     said = said or {}
     tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
-        history = await resources.history(tx, resource.resource_id, one.HISTORY)
+        history = await resources.history(tx, resource.resource_id, session_page.HISTORY)
     return visit.page(
         "gestion-ressource.html",
         status=412 if stale else 422 if said else 200,
@@ -82,6 +82,6 @@ async def _page(
         listed_errors=in_order(said, FIELDS),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
-        done=one.done_before(visit),
+        done=session_page.done_before(visit),
         history=history,
     )
