@@ -1,9 +1,15 @@
-"""Lists by HTTP, a page at a time: the cursor names the last item seen; nothing is skipped or shown twice."""
+"""Lists a page at a time, by the API and as pages: the last item seen says where the next ones begin.
+
+Nothing is skipped or shown twice, whatever is added meanwhile.
+"""
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -49,3 +55,47 @@ def position(cursor: str | None, kind: TypeAdapter[Key]) -> Key | None:
         raise Problem(
             422, "The request is not valid", "Begin again without a cursor.", errors=errors
         ) from error
+
+
+# ------------------------------------------------------------------------------------------- lists as pages
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """What a page of a list shows. ``previous`` and ``following`` are parameters of its address, if any.
+
+    ``first``: nothing is known to come before.
+    """
+
+    shown: Sequence[Row]
+    first: bool
+    previous: Mapping[str, str]
+    following: Mapping[str, str]
+
+
+Place = tuple[datetime, UUID]
+"""Where an item stands in a list that is ordered by time."""
+
+
+def part_after(
+    after: Place | None, rows: Sequence[Row], size: int, *, place: Callable[[Row], Place]
+) -> Part[Row]:
+    """The first ``size`` of ``rows``, which follow ``after`` and were asked for with one more."""
+    shown = rows[:size]
+    following = {"apres": written(place(shown[-1]))} if len(rows) > size else {}
+    return Part(shown, after is None, {}, following)
+
+
+def written(place: Place) -> str:
+    """A place as addresses have it, to the microsecond."""
+    moment, item_id = place
+    return f"{int(moment.timestamp()) * 1_000_000 + moment.microsecond}~{item_id}"
+
+
+def place_in(text: str | None) -> Place | None:
+    """The place of an address; none, which is the first page, for what was not given out."""
+    moment, _, item_id = (text or "").partition("~")
+    try:
+        return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.catalogue.pages import filters, structured
-from services.catalogue.pages.parts import part
+from services.catalogue.pages.parts import part, resource_place
 from services.catalogue.pages.site import BUILT, render, site_of
 from services.catalogue.rules.availability import last_change_by_clock
 from services.catalogue.rules.offers import Offer
@@ -21,6 +21,7 @@ from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 from shared.web import responses
+from shared.web.paging import part_after, place_in
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -144,24 +145,17 @@ async def resource_list(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None
-        after = filters.place(request.query_params.get("apres"))
+        after = place_in(request.query_params.get("apres"))
         found = await resources.page(tx, after, PAGE + 1, kind=kind, theme=theme)
         recorded = await _recorded(tx, found)
-    shown = found[:PAGE]
-    following = None
-    if len(found) > PAGE:
-        place = filters.place_of(shown[-1].published_at, shown[-1].resource_id)
-        following = {"type": kind, "theme": theme, "apres": place}
     body = render(
         request,
         "ressources.html",
-        resources=shown,
+        part=part_after(after, found, PAGE, place=resource_place),
         recorded=recorded,
         kind=kind,
         theme=theme,
         themes=themes,
-        following=following,
-        first=after is None,
     )
     return responses.cacheable(request, body)
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue.pages import complaints, filters, forms, wording
+from services.catalogue.pages import complaints, forms, wording
 from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
 from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
@@ -19,6 +19,7 @@ from shared.events.vocabulary import Format
 from shared.web import responses
 from shared.web.forms import in_order
 from shared.web.logins import Guard, Visit
+from shared.web.paging import part_after, place_in
 
 PAGE = 30
 
@@ -48,13 +49,10 @@ async def demands(visit: Visit) -> Response:
     """The delegation's requests, the newest first."""
     query = visit.request.query_params
     async with visit.database.quiet_transaction() as tx:
-        after = filters.place(query.get("apres"))
+        after = place_in(query.get("apres"))
         found = await bespoke.page(tx, visit.who, after, PAGE + 1)
-    following = None
-    if len(found) > PAGE:
-        last = found[PAGE - 1]
-        following = {"apres": filters.place_of(last.received_at, last.request_id)}
-    return visit.page("gestion-demandes.html", requests=found[:PAGE], following=following)
+    part = part_after(after, found, PAGE, place=lambda request: (request.received_at, request.request_id))
+    return visit.page("gestion-demandes.html", part=part)
 
 
 async def one_demand(visit: Visit) -> Response:

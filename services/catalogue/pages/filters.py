@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
-from uuid import UUID
 
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
@@ -107,21 +106,6 @@ def read(query: Mapping[str, str]) -> Filters:
 def searched(text: str) -> str:
     """What is searched of what was typed."""
     return " ".join(_CONTROLS.sub(" ", text[: 2 * LONGEST_SEARCH]).split())[:LONGEST_SEARCH].strip()
-
-
-def place(text: str | None) -> tuple[datetime, UUID] | None:
-    """Where a page of the list begins; the first page for what was not given out."""
-    moment, _, session_id = (text or "").partition("~")
-    try:
-        return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(session_id)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def place_of(starts_at: datetime, session_id: UUID) -> str:
-    """What :func:`place` reads: the last session that was shown, to the microsecond."""
-    whole = int(starts_at.timestamp()) * 1_000_000 + starts_at.microsecond
-    return f"{whole}~{session_id}"
 
 
 def _midnight(day: date) -> datetime:

@@ -15,12 +15,13 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import text
 
-from services.catalogue.pages import feeds, filters
+from services.catalogue.pages import feeds
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.web.paging import place_in, written
 from tests.integration.catalogue.conftest import (
     CONTACT,
     MOOC,
@@ -356,7 +357,7 @@ async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor:
 
 def test_a_place_in_the_list_is_read_to_the_microsecond() -> None:
     moment, session_id = datetime(2026, 3, 1, 8, 0, 0, 123_457, tzinfo=UTC), uuid4()
-    assert filters.place(filters.place_of(moment, session_id)) == (moment, session_id)
+    assert place_in(written((moment, session_id))) == (moment, session_id)
 
 
 async def test_html_in_a_title_is_shown_as_the_text_it_is(

@@ -6,14 +6,16 @@ from uuid import UUID
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import complaints, filters
+from services.catalogue.pages import complaints
 from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.parts import resource_place
 from services.catalogue.rules.resources import Resource
 from services.catalogue.service import resources
 from services.catalogue.service.commands import ResourceChange
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
 from shared.web.forms import in_order
 from shared.web.logins import Visit
+from shared.web.paging import part_after, place_in
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
@@ -21,15 +23,10 @@ FIELDS = ("title", "url", "summary")
 
 async def own_resources(visit: Visit) -> Response:
     """What the delegation has put online, the newest first."""
-    after = filters.place(visit.request.query_params.get("apres"))
+    after = place_in(visit.request.query_params.get("apres"))
     async with visit.database.quiet_transaction() as tx:
         found = await resources.page(tx, after, PAGE + 1, organiser=visit.who.delegation)
-    following = None
-    if len(found) > PAGE:
-        following = {"apres": filters.place_of(found[PAGE - 1].published_at, found[PAGE - 1].resource_id)}
-    return visit.page(
-        "gestion-ressources.html", resources=found[:PAGE], first=after is None, following=following
-    )
+    return visit.page("gestion-ressources.html", part=part_after(after, found, PAGE, place=resource_place))
 
 
 async def one_resource(visit: Visit) -> Response:
