@@ -110,8 +110,8 @@ class Occupancy:
 class ListedSession:
     """A session as it is shown. ``occupancy`` None: the enrolment service has not spoken of it yet.
 
-    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was; what only the
-    clock changes is in neither.
+    What the offer's files gave of it (``loaded``) is left out. ``changed_at`` is when the session was last
+    stored, ``filled_at`` when its occupancy was; what only the clock changes is in neither.
     """
 
     session: Session

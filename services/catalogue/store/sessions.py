@@ -79,8 +79,8 @@ async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
     await audit_log.record(tx, [AuditEntry(actor, "deleted", session.session_id, session.version, changes)])
 
 
-def session_of(row: SessionRow) -> Session:
-    """The session of a row."""
+def session_of(row: SessionRow, *, to_show: bool = False) -> Session:
+    """The session of a row. ``to_show``: without what the offer's files gave, which it may lack."""
     return Session(
         session_id=row.session_id,
         offer_id=row.offer_id,
@@ -90,7 +90,7 @@ def session_of(row: SessionRow) -> Session:
         presentation=Presentation(
             summary=row.summary, experts=tuple(row.experts), source=row.source, choices=tuple(row.choices)
         ),
-        loaded=None if row.loaded is None else _LOADED.validate_python(row.loaded),
+        loaded=None if to_show or row.loaded is None else _LOADED.validate_python(row.loaded),
         version=row.version,
         status=Status(row.status),
         announced=Announcement(row.announced),

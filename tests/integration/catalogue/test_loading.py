@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
+from services.catalogue import jobs
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.reading import OFFER, OfferError
 from services.catalogue.rules.offers import loaded_resource_id
@@ -26,7 +27,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
-from tests.integration.catalogue.conftest import AS_OF, MOOC, RENNES, Ask, EventsOf
+from tests.integration.catalogue.conftest import AS_OF, MOOC, RENNES, Ask, EventsOf, in_days, time_is
 from tests.support.catalogue import load
 from tests.support.processes import run_cli
 
@@ -133,6 +134,17 @@ async def test_what_an_organiser_changed_survives_a_load_that_changes_something_
     await load(database, edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100"), as_of=AS_OF)
     shown = (await ask("GET", f"/sessions/{RENNES}")).json()
     assert {name: shown[name] for name in (*changes, "capacity")} == changes | {"capacity": 100}
+
+
+async def test_what_the_clock_announces_leaves_what_the_files_gave(
+    offer: Summary, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with time_is(monkeypatch, in_days(400)):
+        await jobs.announce_due(database)
+    async with database.quiet_transaction() as tx:
+        query = "SELECT count(*) FILTER (WHERE announced = 3), count(loaded) FROM session"
+        completed, loaded = (await tx.execute(text(query))).one()
+    assert completed == loaded == offer.new
 
 
 async def test_a_load_that_changes_only_what_is_shown_leaves_its_line_and_tells_nobody(
