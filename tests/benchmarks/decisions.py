@@ -98,11 +98,19 @@ async def _decide(kafka: str, program: Program, settings: Mapping[str, str]) -> 
 
 
 async def _relay(kafka: str, program: Program, settings: Mapping[str, str]) -> float:
-    async with records_in(kafka, *PUBLISHED) as published, records_in(kafka, PUBLISHED[0]) as decisions:
+    async with records_in(kafka, PUBLISHED[0]) as decisions, records_in(kafka, PUBLISHED[1]) as occupancies:
+        beside = 0
+
+        async def published_decisions() -> int:
+            nonlocal beside
+            beside = await occupancies()
+            return await decisions()
+
         with program.checkout.running(*program.relay, settings=settings) as relaying:
-            first = await progress(published, 1, relaying)
-            last = await progress(decisions, WARM_UP + REQUESTS, relaying)
-            return (await published() - first.count) / (last.at - first.at)
+            first = await progress(published_decisions, 1, relaying)
+            beside_first = beside
+            last = await progress(published_decisions, WARM_UP + REQUESTS, relaying)
+            return (last.count + beside - first.count - beside_first) / (last.at - first.at)
 
 
 def a_session_with_all_rules() -> SessionState:
