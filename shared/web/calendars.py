@@ -84,7 +84,7 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class CalendarEvent:
     """One event of a calendar. ``stamp`` is when this state of it was written (DTSTAMP)."""
 
     uid: str
@@ -95,7 +95,7 @@ class Event:
 
 
 def write(
-    events: Sequence[Event],
+    events: Sequence[CalendarEvent],
     *,
     product: str,
     method: str,
@@ -124,7 +124,7 @@ def write(
     return b"".join((*pieces, b"END:VCALENDAR\r\n"))
 
 
-def _event(event: Event) -> bytes:
+def _event(event: CalendarEvent) -> bytes:
     stamp = f"{event.stamp.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     own = [
         "BEGIN:VEVENT",

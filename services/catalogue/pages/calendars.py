@@ -6,7 +6,7 @@ from services.catalogue.pages import wording
 from services.catalogue.rules.sessions import ListedSession
 from shared.events.vocabulary import Status
 from shared.web import calendars, labels
-from shared.web.calendars import Details, Event
+from shared.web.calendars import CalendarEvent, Details
 
 PRODUCT = "-//Parcours//Catalogue//FR"
 
@@ -17,7 +17,7 @@ def write(address: str, found: Sequence[ListedSession], name: str) -> bytes:
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name=name, refresh="PT4H")
 
 
-def _event(address: str, listed: ListedSession) -> Event:
+def _event(address: str, listed: ListedSession) -> CalendarEvent:
     """The session as one event; its stamp is its own, so that the same calendar is the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
@@ -39,4 +39,4 @@ def _event(address: str, listed: ListedSession) -> Event:
         category=labels.FORMATS[session.format],
         cancelled=session.status is Status.CANCELLED,
     )
-    return Event(f"{session.session_id}@parcours", session.version, listed.changed_at, details)
+    return CalendarEvent(f"{session.session_id}@parcours", session.version, listed.changed_at, details)

@@ -12,7 +12,7 @@ from services.notifier.letters import Occasion, Session
 from services.notifier.render import mime
 from shared.events.vocabulary import Format
 from shared.web import calendars, labels
-from shared.web.calendars import Details, Event, Person
+from shared.web.calendars import CalendarEvent, Details, Person
 
 PRODUCT = "-//CNFPT//Parcours//FR"
 
@@ -71,7 +71,7 @@ class CalendarWriter:
         name, address = mime.one_line(own.attendee.name), own.attendee.address
         attendee = None if method == "PUBLISH" else Person(name, address)
         events = [
-            Event(
+            CalendarEvent(
                 f"{own.enrolment_id}-{occasion.number}" if occasion.number else own.enrolment_id,
                 own.sequence,
                 own.stamp,

@@ -14,12 +14,12 @@ from icalendar import Calendar
 
 from shared.events.vocabulary import Format
 from shared.web import calendars
-from shared.web.calendars import Details, Event, Person
+from shared.web.calendars import CalendarEvent, Details, Person
 
 START = datetime(2025, 4, 3, 7, 30, tzinfo=UTC)
 
 
-def an_event(attendee: Person | None = None, **own: Any) -> Event:
+def an_event(attendee: Person | None = None, **own: Any) -> CalendarEvent:
     given: dict[str, Any] = {
         "format": Format.LOCAL_EVENT,
         "starts_at": START,
@@ -27,14 +27,14 @@ def an_event(attendee: Person | None = None, **own: Any) -> Event:
         "timezone": "Europe/Paris",
         "summary": "Rendez-vous",
     }
-    return Event("6f0c2f0e", 3, START, Details(**given | own), attendee)
+    return CalendarEvent("6f0c2f0e", 3, START, Details(**given | own), attendee)
 
 
-def written(*events: Event) -> bytes:
+def written(*events: CalendarEvent) -> bytes:
     return calendars.write(events, product="-//Parcours//Test//FR", method="PUBLISH", name="Parcours")
 
 
-def read(*events: Event) -> Any:
+def read(*events: CalendarEvent) -> Any:
     """The only event of a calendar, as icalendar reads it."""
     (event,) = Calendar.from_ical(written(*events)).walk("VEVENT")
     return event
