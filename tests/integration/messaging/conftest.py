@@ -8,11 +8,12 @@ from faststream import ContextRepo
 
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.consumer import Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.router import Router
 
 Eventually = Callable[..., Awaitable[None]]
-Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[None]]
+Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[list[Consumer]]]
 
 
 @pytest.fixture
@@ -26,12 +27,14 @@ def consuming() -> Consuming:
     """Take in what a router listens to on a broker, as a service does, for the time of a ``with``."""
 
     @asynccontextmanager
-    async def run(bootstrap_servers: str, database: Database, router: Router) -> AsyncIterator[None]:
+    async def run(
+        bootstrap_servers: str, database: Database, router: Router
+    ) -> AsyncIterator[list[Consumer]]:
         settings = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers)
         broker, consumers = new_broker(settings, router, database, ContextRepo())
         await broker.start()
         try:
-            yield
+            yield consumers
         finally:
             for consumer in consumers:
                 consumer.stopping.set()

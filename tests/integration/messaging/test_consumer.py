@@ -17,7 +17,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.cloudevents import Received, Record
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging import dead_letters
+from shared.messaging import dead_letters, watchdog
 from shared.messaging.consumer import FAILURES, Consumer, Delivery, read
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.router import Router, Subscription, Tx
@@ -221,7 +221,7 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
     async with Portal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
 
-    async with consuming(kafka.bootstrap_servers, database, handler.router):
+    async with consuming(kafka.bootstrap_servers, database, handler.router) as [consumer]:
 
         async def all_taken() -> bool:
             return len(await effects(database)) >= 499
@@ -235,6 +235,11 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
             return bool(done >= last[0].record.offset + 250)
 
         await eventually(all_committed, "the offset moves past the poison")
+
+        async def caught_up() -> bool:
+            return consumer.kafka is not None and await watchdog._has_caught_up(consumer.kafka)
+
+        await eventually(caught_up, "the watchdog sees that nothing is left to take")
 
     assert await effects(database) == [f"agent-{number:03}" for number in range(500) if number != 250]
     [letter] = last
