@@ -29,8 +29,7 @@ from services.enrolment.rules.waiting_list import SessionWaitingList
 from services.enrolment.store import attendance, changes, enrolments, sessions
 from services.enrolment.store import requests as requests_store
 from services.enrolment.store.outbox import OUTBOX
-from services.enrolment.store.sessions import session_of
-from services.enrolment.tables import SessionRow
+from services.enrolment.store.sessions import LockedSession
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import LATEST, ApprovalPolicy, Status
@@ -58,7 +57,7 @@ class LoadPlan:
 
 async def load(
     tx: Transaction,
-    rows: Mapping[UUID, SessionRow],
+    rows: Mapping[UUID, LockedSession],
     policy: Policy,
     now: datetime,
     *,
@@ -143,7 +142,7 @@ def _add(latest: _Latest, found: Iterable[Enrolment]) -> None:
 
 async def _load(
     tx: Transaction,
-    rows: Mapping[UUID, SessionRow],
+    rows: Mapping[UUID, LockedSession],
     policy: Policy,
     now: datetime,
     *,
@@ -159,7 +158,7 @@ async def _load(
     waiting = await _first_waiting(tx, plans, by_employer)
     rosters = {
         session_id: SessionRoster(
-            session=session_of(row),
+            session=row.state,
             now=now,
             policy=policy,
             seats=_seats(row),
@@ -184,7 +183,7 @@ async def _load(
 
 
 def _plan(
-    row: SessionRow,
+    row: LockedSession,
     requests: Sequence[Request],
     newest: SessionState | None,
     latest: Mapping[str, Enrolment],
@@ -205,12 +204,12 @@ def _plan(
     if newest is not None:
         plan.offers_until = LATEST
         plan.everybody |= newest.status is Status.CANCELLED
-        if newest.approval is not session_of(row).approval:
+        if newest.approval is not row.state.approval:
             plan.whole_waiting_list = plan.everybody = True
         if row.version == 0 and newest.approval is ApprovalPolicy.NONE:
             plan.whole_waiting_list = plan.pending = True
     if newest is not None or released:
-        capacity = session_of(row).capacity if newest is None else newest.capacity
+        capacity = row.state.capacity if newest is None else newest.capacity
         free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
         plan.waiting += max(0, free)
     return plan
@@ -251,7 +250,7 @@ async def _first_waiting(
     return waiting
 
 
-def _seats(row: SessionRow) -> Seats:
+def _seats(row: LockedSession) -> Seats:
     seats = Seats(row.enrolled, row.offered)
     if row.seats_by_employer is not None:
         seats.by_delegation.update(row.seats_by_employer["delegation"])
@@ -259,8 +258,8 @@ def _seats(row: SessionRow) -> Seats:
     return seats
 
 
-def _counts_by_employer(row: SessionRow, newest: SessionState | None) -> bool:
-    return counts_by_employer(session_of(row)) or (newest is not None and counts_by_employer(newest))
+def _counts_by_employer(row: LockedSession, newest: SessionState | None) -> bool:
+    return counts_by_employer(row.state) or (newest is not None and counts_by_employer(newest))
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
