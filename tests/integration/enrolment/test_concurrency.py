@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Executable, select, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import IntegrityError
 
 from services.enrolment.rules.policy import Policy
@@ -19,7 +19,6 @@ from services.enrolment.rules.requests import OfferAnswer, Request, SeatRequest,
 from services.enrolment.service import requests as service
 from services.enrolment.service import sessions
 from services.enrolment.store import sessions as sessions_store
-from services.enrolment.tables import SessionRow
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from tests.support.builders import DURING, a_session, an_agent
@@ -27,11 +26,7 @@ from tests.support.builders import DURING, a_session, an_agent
 WORKERS, ROUNDS, SEATS = 200, 2, 20
 AGENTS = [an_agent(f"C{number}") for number in range(60)]
 
-_WITHOUT_LOCK = (
-    select(SessionRow)
-    .from_statement(text(str(sessions_store._LOCK).replace("FOR UPDATE", "")))
-    .execution_options(populate_existing=True)
-)
+_WITHOUT_LOCK = text(str(sessions_store._LOCK).replace("FOR UPDATE", ""))
 
 _COUNT_AT_EVERY_COMMIT = """
 CREATE TABLE overbooked (taken bigint, seats bigint);
@@ -62,7 +57,7 @@ CREATE CONSTRAINT TRIGGER count_seats AFTER INSERT OR UPDATE ON enrolment
 )
 @pytest.mark.parametrize("waiting_list", ["automatic", "offer"])
 async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
-    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: Executable, waiting_list: str
+    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: TextClause, waiting_list: str
 ) -> None:
     monkeypatch.setattr(sessions_store, "_LOCK", lock)
     database = Database(new_database("enrolment"), application_name="crowd", pool_size=30)
