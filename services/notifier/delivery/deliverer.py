@@ -48,6 +48,8 @@ class Deliverer:
         self._stop_seconds = stop_seconds
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
+        self.idle = asyncio.Event()
+        """Set when there is nothing to do now: no mail is in hand, none is due or the relay is left alone."""
         self._workers = Workers(
             database,
             self.owner,
@@ -63,23 +65,12 @@ class Deliverer:
         # What a commit puts into the queue is to leave at once. What is told of mails that have left, nobody
         # waits for: the outbox's relay looks by itself, and its rounds are few and full.
         self._database.after_commit = self._woken.set
+        self.idle.clear()
         self._workers.open()
         try:
             await self._fill(stopping)
         finally:
             await self._stop()
-
-    async def deliver_due(self) -> int:
-        """Send all that is due now, then return how many mails were tried."""
-        tried = 0
-        is_all = False
-        while not is_all and not self._pool.pause():
-            claimed, is_all = await self._claim(list(Priority))
-            tried += len(claimed)
-            self._workers.open()
-            self._workers.give(claimed)
-            await self._workers.finish()
-        return tried
 
     async def _fill(self, stopping: asyncio.Event) -> None:
         """Keep the workers busy: claim what would soon have its turn. Ends early if a worker dies."""
@@ -88,12 +79,12 @@ class Deliverer:
             while not stopping.is_set() and not self._workers.have_died():
                 self._woken.clear()
                 if pause := self._pool.pause():
-                    await asyncio.wait([stop], timeout=pause)
+                    await self._leave_alone(pause, stop)
                     continue
                 if not await self._relay_answers(stop):
                     continue
                 try:
-                    room = self._workers.with_room()
+                    were_idle, room = self._workers.idle.is_set(), self._workers.with_room()
                     claimed, is_all = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):
@@ -103,9 +94,20 @@ class Deliverer:
                     continue
                 self._workers.give(claimed)
                 if is_all:
+                    if were_idle and not claimed:
+                        self.idle.set()
                     await self._wait_for_work(stop)
         finally:
             stop.cancel()
+
+    async def _leave_alone(self, pause: float, stop: "asyncio.Task[bool]") -> None:
+        """Leave the relay alone for so many seconds."""
+        idle = asyncio.create_task(self._workers.idle.wait())
+        await asyncio.wait([stop, idle], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        if idle.done():
+            self.idle.set()
+            await asyncio.wait([stop], timeout=self._pool.pause())
+        idle.cancel()
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
         """Whether to claim: after an outage one connection is tried first, which costs no mail an attempt."""

@@ -71,16 +71,25 @@ class Workers:
         self._places = itertools.count()
         self._waiting = dict.fromkeys(Priority, 0)
         self._tasks: list[asyncio.Task[None]] = []
+        self._in_hand = 0
+        self.idle = asyncio.Event()
+        """Set while no mail is in hand and what became of each is written down."""
+        self.idle.set()
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
         """Begin to take mails."""
+        self._drop_queue()  # what ended the workers of an earlier run
+        self._in_hand = 0
+        self.idle.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
 
     def give(self, mails: Sequence[Claimed]) -> None:
         """Have these sent, the more urgent before those that wait already."""
         for mail in mails:
+            self._in_hand += 1
+            self.idle.clear()
             self._waiting[mail.priority] += 1
             self._queue.put_nowait((mail.priority, next(self._places), mail))
 
@@ -98,17 +107,10 @@ class Workers:
         """Whether one has ended by a fault: :meth:`close` raises it."""
         return any(task.done() for task in self._tasks)
 
-    async def finish(self) -> None:
-        """Send all that was given, write it down, and end."""
-        self._end_when_idle()
-        await asyncio.gather(*self._tasks)
-        await self._settlements.flush()
-
     async def close(self, seconds: float) -> None:
         """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
         self._domains.let_go()
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._drop_queue()
         self._end_when_idle()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
@@ -119,6 +121,11 @@ class Workers:
             await asyncio.wait_for(asyncio.gather(self._marks.flush(), self._settlements.flush()), 5)
         for task in done:
             task.result()
+
+    def _drop_queue(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._waiting = dict.fromkeys(Priority, 0)
 
     def _end_when_idle(self) -> None:
         for _ in self._tasks:
@@ -138,7 +145,7 @@ class Workers:
                     continue
                 case Later(seconds):
                     delay = timedelta(seconds=seconds)
-                    self._settlements.put(outcomes.not_yet(mail, "its domain is slow", delay))
+                    self._leave(self._settlements.put(outcomes.not_yet(mail, "its domain is slow", delay)))
                     continue
             following: Claimed | None = mail
             while following is not None:
@@ -147,10 +154,12 @@ class Workers:
                     settlement = await self._attempt(following) if is_tried else None
                 if not is_tried:
                     await self._give_back(following)
+                    self._leave(None)
                 else:
                     if written is not None:
                         await written
                     written = self._settlements.put(settlement) if settlement is not None else None
+                    self._leave(written)
                 following = self._domains.leave(mail.domain)
                 self._tell_of_room()
         if written is not None:
@@ -162,6 +171,15 @@ class Workers:
             self._waiting[mail.priority] -= 1
             self._tell_of_room()
         return mail
+
+    def _leave(self, written: "asyncio.Future[None] | None") -> None:
+        """A mail is in hand no more, once what became of it is written down."""
+        if written is not None:
+            written.add_done_callback(lambda _: self._leave(None))
+            return
+        self._in_hand -= 1
+        if not self._in_hand:
+            self.idle.set()
 
     def _tell_of_room(self) -> None:
         if self._refused is not None and self._has_room_for(self._refused):

@@ -1,6 +1,8 @@
 """A migrated database, a relay that does as it is told, and deliverers between them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -39,6 +41,29 @@ def by_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """No letter waits for the morning, at whatever hour the tests run."""
     monkeypatch.setattr(timing, "MORNING", time.min)
     monkeypatch.setattr(timing, "NIGHT", time.max)
+
+
+@asynccontextmanager
+async def running(deliverer: Deliverer) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """A deliverer at work. What is yielded waits until there is nothing to do for it for now."""
+    stopping = asyncio.Event()
+    work = asyncio.create_task(deliverer.run(stopping))
+
+    async def idle() -> None:
+        waiting = asyncio.create_task(deliverer.idle.wait())
+        await asyncio.wait([work, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        deliverer.idle.clear()
+
+    yield idle
+    stopping.set()
+    await work
+
+
+async def until_idle(deliverer: Deliverer) -> None:
+    """Run a deliverer until there is nothing to do for it for now, then stop it."""
+    async with running(deliverer) as idle:
+        await idle()
 
 
 class Notifier:
@@ -90,6 +115,16 @@ class Notifier:
             domain_rate=domain_rate,
         )
 
+    async def deliver(self, deliverer: Deliverer | None = None) -> int:
+        """Run a deliverer until nothing is left to do for now. Returns how many mails it claimed."""
+        before = await self._claims()
+        await until_idle(deliverer or self.deliverer())
+        return await self._claims() - before
+
+    async def _claims(self) -> int:
+        async with self.database.quiet_transaction() as tx:
+            return int(await tx.scalar(text("SELECT coalesce(sum(claims), 0) FROM mail")) or 0)
+
     async def rows(self, columns: str = "*", where: str = "true") -> list[Any]:
         async with self.database.quiet_transaction() as tx:
             return list(
@@ -104,6 +139,10 @@ class Notifier:
 
     async def states(self) -> list[str]:
         return [row.state for row in await self.rows("state, created_at, mail_id")]
+
+    async def are(self, states: list[str]) -> bool:
+        """Whether the mails are in these states, in any order."""
+        return sorted(await self.states()) == states
 
     async def told(self) -> list[tuple[str, str]]:
         """What stands in the outbox: type and data."""

@@ -23,14 +23,14 @@ from services.notifier.store.mails import listing
 from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
-from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.integration.notifier.conftest import Notifier, queue_many, until_idle
 from tests.support.lacking import program
 from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
 
 async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
-    assert await queued.deliverer().deliver_due() == 1
+    assert await queued.deliver() == 1
     row = await queued.row()
     assert (row.state, row.smtp_code, row.attempts) == ("sent", 250, 1)
     (taken,) = queued.relay.taken
@@ -42,7 +42,7 @@ async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
     assert (told["mail_id"], told["cause_id"]) == (str(row.mail_id), str(row.event_id))
     assert (told["message_id"], told["template"]) == (row.message_id, "enrolment-confirmed")
     assert "zoe" not in data.lower()
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
 
 
 async def test_a_running_deliverer_sends_what_is_committed_meanwhile(
@@ -63,17 +63,17 @@ async def test_a_running_deliverer_sends_what_is_committed_meanwhile(
 
 async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
     queued.relay.script("RCPT", Reply("451 later"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     await queued.hear(a_decision(EnrolmentWithdrawn, version=2))
     await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert {row.template: row.state for row in await queued.rows()} == {
         "enrolment-confirmed": "superseded",
         "withdrawn": "sent",
     }
     assert len(queued.relay.taken) == 1
     assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailSent.v1"]
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
 
 
 async def test_a_slow_domain_leaves_connections_to_the_others(
@@ -85,7 +85,7 @@ async def test_a_slow_domain_leaves_connections_to_the_others(
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
     hangs = [Hang(), Hang()]
     notifier.relay.script("DOT", *hangs)
-    work = asyncio.create_task(notifier.deliverer(workers=3, per_domain=2).deliver_due())
+    work = asyncio.create_task(notifier.deliver(notifier.deliverer(workers=3, per_domain=2)))
 
     async def three_are_taken() -> bool:
         return len(notifier.relay.taken) == 3
@@ -104,7 +104,7 @@ async def test_a_domain_gets_no_more_than_its_rate_and_nothing_is_an_attempt_bef
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     deliverer = notifier.deliverer(domain_rate=0.001)
-    await deliverer.deliver_due()
+    await until_idle(deliverer)
     rows = await notifier.rows()
     assert sorted(row.state for row in rows) == ["pending", "pending", "sent"]
     waiting = sorted((row for row in rows if row.state == "pending"), key=lambda row: row.due_at)
@@ -120,12 +120,12 @@ async def test_a_domain_gets_its_rate_once_however_many_processes_send(
     await queue_many(notifier, 8)
     deliverers = [notifier.deliverer(domain_rate=0.001) for _ in range(3)]
     for _ in range(2):
-        await asyncio.gather(*(deliverer.deliver_due() for deliverer in deliverers))
+        await asyncio.gather(*(until_idle(deliverer) for deliverer in deliverers))
     assert sorted(await notifier.states()) == ["pending"] * 7 + ["sent"]
     turns = sorted(row.slot_at for row in await notifier.rows(where="state = 'pending'"))
     assert {round((later - turn).total_seconds()) for turn, later in pairwise(turns)} == {1000}
     await notifier.change("UPDATE mail SET due_at = now(), slot_at = now() WHERE recipient = 'A-7'")
-    await deliverers[0].deliver_due()
+    await until_idle(deliverers[0])
     assert (await notifier.rows(where="recipient = 'A-7'"))[0].state == "sent", "it had kept its turn"
 
 
@@ -133,11 +133,11 @@ async def test_turns_that_nobody_could_use_are_lost_not_used_all_at_once(notifie
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 5)
     deliverer = notifier.deliverer(domain_rate=0.001)
-    await deliverer.deliver_due()
+    await until_idle(deliverer)
     hours = "interval '9 hours'"
     await notifier.change(f"UPDATE mail SET due_at = due_at - {hours}, slot_at = slot_at - {hours}")
     await notifier.change(f"UPDATE domain_rate SET free_at = free_at - {hours}")
-    await deliverer.deliver_due()
+    await until_idle(deliverer)
     assert sorted(await notifier.states()) == ["pending"] * 3 + ["sent"] * 2
 
 
@@ -165,7 +165,7 @@ async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Pa
     try:
         await asyncio.to_thread(wait_until, lambda: not is_free(port), seconds=10, what="smtp-sink")
         notifier.relay.port, relays_own = port, notifier.relay.port
-        await notifier.deliverer(workers=8).deliver_due()
+        await notifier.deliver(notifier.deliverer(workers=8))
         notifier.relay.port = relays_own
     finally:
         sink.terminate()
@@ -178,42 +178,42 @@ async def test_the_ordinary_path_to_smtp_sink(notifier: Notifier, kept_mails: Pa
 
 async def test_an_operator_may_say_that_an_ambiguous_mail_arrived(queued: Notifier) -> None:
     queued.relay.script("DOT", Drop())
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
         assert await mails.resolve(tx, row.mail_id, sent=True, actor="op") is MailState.AMBIGUOUS
     assert await queued.states() == ["sent"]
     assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailSent.v1"]
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
 
 
 async def test_an_operator_may_send_an_ambiguous_mail_again_under_the_same_message_id(
     queued: Notifier,
 ) -> None:
     queued.relay.script("DOT", Drop())
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
         assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") is MailState.AMBIGUOUS
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
     assert queued.relay.per_message_id() == {row.message_id: 2}
 
 
 async def test_an_operator_cannot_resend_what_was_sent(queued: Notifier) -> None:
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
         assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") is MailState.SENT
     assert await queued.states() == ["sent"]
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
 
 
 async def test_a_letter_that_cannot_be_written_holds_up_no_other(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     await notifier.change("UPDATE mail SET template = 'refused' WHERE recipient = 'A-1'")  # lacks its reason
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
 
@@ -221,7 +221,7 @@ async def test_a_letter_whose_facts_are_odd_holds_up_no_other(notifier: Notifier
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     await notifier.change("UPDATE mail SET template = 'seat-offered' WHERE recipient = 'A-1'")  # until when?
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
 
@@ -229,7 +229,7 @@ async def test_a_letter_of_a_newer_version_is_left_to_a_process_that_knows_it(no
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     await notifier.change("UPDATE mail SET template = 'of-next-year' WHERE recipient = 'A-1'")
-    assert await notifier.deliverer().deliver_due() == 2
+    assert await notifier.deliver() == 2
     assert sorted(await notifier.states()) == ["pending", "sent", "sent"]
 
 
@@ -241,7 +241,7 @@ async def test_answers_go_before_news(notifier: Notifier, monkeypatch: pytest.Mo
         "UPDATE mail SET priority = 2, due_at = due_at - interval '1 hour' "
         "WHERE recipient IN ('A-0', 'A-1', 'A-2')"
     )
-    await notifier.deliverer(workers=1).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=1))
     order = [taken.recipient for taken in notifier.relay.taken]
     assert set(order[:3]) == {"a3@ville.example", "a4@ville.example", "a5@ville.example"}
 

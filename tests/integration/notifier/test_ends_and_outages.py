@@ -15,7 +15,7 @@ from services.notifier.store import claims
 from services.notifier.tables import MailState
 from shared import clock
 from shared.events.catalogue import SessionScheduled
-from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.integration.notifier.conftest import Notifier, queue_many, until_idle
 from tests.support.smtp import Hang, Reply
 from tests.unit.notifier.builders import a_session
 
@@ -24,7 +24,7 @@ async def test_the_mark_is_durable_before_data(queued: Notifier) -> None:
     """At the moment that the relay sees DATA, another connection to the database sees the mark."""
     hang = Hang()
     queued.relay.script("DATA", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
+    work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("DATA")
     row = await queued.row()
     assert row.state == "data_started"
@@ -38,7 +38,7 @@ async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None
     """A lease ran out while its owner hung (SIGSTOP): somebody else may have the mail now."""
     hang = Hang()
     queued.relay.script("RCPT", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
+    work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("RCPT")
     await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
     await jobs.expire_leases(queued.database)
@@ -49,14 +49,14 @@ async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None
     assert "DATA" not in queued.relay.commands
     assert await queued.states() == ["pending"]
     await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert list(queued.relay.per_message_id().values()) == [1]
 
 
 async def test_an_owner_that_hung_after_data_still_settles_what_it_knows(queued: Notifier) -> None:
     hang = Hang()
     queued.relay.script("DOT", hang)
-    work = asyncio.create_task(queued.deliverer().deliver_due())
+    work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("DOT")
     await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
     await jobs.expire_leases(queued.database)
@@ -100,13 +100,13 @@ async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifie
     await queue_many(notifier, 100)
     port = notifier.relay.port
     await notifier.relay.stop()
-    await notifier.deliverer(workers=4).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=4))
     rows = await notifier.rows()
     assert sum(row.attempts for row in rows) <= 8
     assert {row.state for row in rows} == {"retry", "pending"}
     await notifier.change("UPDATE mail SET due_at = now(), give_up_at = give_up_at - interval '1 day'")
     await notifier.relay.start(port)
-    await notifier.deliverer(workers=4).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=4))
     assert len(notifier.relay.per_message_id()) == 100
     assert set(await notifier.states()) == {"sent"}
 
@@ -117,7 +117,7 @@ async def test_a_short_break_of_the_relay_makes_a_short_pause(notifier: Notifier
     await queue_many(notifier, 40)
     await notifier.relay.stop()
     deliverer = notifier.deliverer(workers=20)
-    await deliverer.deliver_due()
+    await until_idle(deliverer)
     assert 0 < deliverer._pool.pause() <= 0.5
 
 
@@ -159,14 +159,14 @@ async def test_a_relay_that_was_down_for_a_day_gets_every_mail_once_and_answers_
     port = notifier.relay.port
     await notifier.relay.stop()
     for _ in range(5):
-        await notifier.deliverer(workers=4).deliver_due()
+        await notifier.deliver(notifier.deliverer(workers=4))
     day = "interval '1 day'"
     await notifier.change(
         f"UPDATE mail SET created_at = created_at - {day}, due_at = due_at - {day}, "
         f"give_up_at = give_up_at - {day}, called_for_at = called_for_at - {day}"
     )
     await notifier.relay.start(port)
-    await notifier.deliverer(workers=1).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=1))
     assert set(await notifier.states()) == {"sent"}
     assert set(notifier.relay.per_message_id().values()) == {1}
     news = {row.address for row in await notifier.rows(where="priority = 2")}
@@ -221,7 +221,7 @@ async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(que
         await jobs.expire_leases(queued.database)
     assert (await queued.row()).attempts == 0
     queued.relay.script("RCPT", Reply("451 later"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert (row.state, row.attempts) == ("retry", 1)
     assert row.due_at - clock.now() < timedelta(minutes=6)

@@ -65,10 +65,10 @@ async def test_the_queue_itself_refuses_a_second_mail_for_a_fact(notifier: Notif
 
 async def test_a_decision_that_overtakes_its_session_waits_for_it(notifier: Notifier) -> None:
     await notifier.hear(enrolled(1))
-    assert await notifier.deliverer().deliver_due() == 0
+    assert await notifier.deliver() == 0
     assert await notifier.states() == ["pending"]
     await notifier.hear(scheduled())
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
     assert await notifier.states() == ["sent"]
 
 
@@ -76,12 +76,12 @@ async def test_mails_that_wait_for_their_session_hold_up_no_other(notifier: Noti
     await notifier.hear(scheduled())
     await notifier.hear(*(enrolled(n, session_id=uuid4()) for n in range(300)))
     await notifier.hear(enrolled(1000))
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
 
 
 async def test_a_refusal_for_an_unknown_session_waits_for_nothing(notifier: Notifier) -> None:
     await notifier.hear(a_decision(EnrolmentRefused, reason="unknown_session"))
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
 
 
 async def test_a_letter_tells_the_session_as_it_is_when_it_is_sent(notifier: Notifier) -> None:
@@ -92,7 +92,7 @@ async def test_a_letter_tells_the_session_as_it_is_when_it_is_sent(notifier: Not
     await notifier.hear(
         SessionChanged.model_validate(a_session(version=2, venue="Salle vieille").model_dump())
     )
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     body = notifier.relay.taken[0].message.get_body(("plain",))
     assert body is not None
     assert "Salle neuve" in body.get_content()
@@ -136,7 +136,7 @@ async def test_a_replay_is_mailed_to_everyone_enrolled_and_to_nobody_else(notifi
     )
     await notifier.hear(a_replay())
     assert await recipients(notifier, "replay-available") == ["A-1", "A-2"]
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     (row,) = await notifier.rows(where="template = 'replay-available' AND recipient = 'A-1'")
     (mail,) = [taken for taken in notifier.relay.taken if taken.message_id == row.message_id]
     assert mail.message["Subject"] == "Le replay est disponible : « Replay : IA et droit »"
@@ -253,7 +253,7 @@ async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifie
         scheduled(session_id=uuid4(), title="Nantes", audience={"sirets": ["21440109300015"]}, **window),
     )
     await notifier.hear(a_decision(EnrolmentRefused, reason="session_full"))
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     body = notifier.relay.taken[0].message.get_body(("plain",))
     assert body is not None
     text = body.get_content()

@@ -85,10 +85,10 @@ async def test_a_kill_between_claim_and_sent_loses_nothing_and_doubles_nothing(
     worker.kill()
     hang.release.set()
     assert await queued.states() == [left]
-    assert await queued.deliverer().deliver_due() == 0  # the lease protects it
+    assert await queued.deliver() == 0  # the lease protects it
     await run_out_of_leases(queued)
     assert await queued.states() == [then]
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
     taken = list(queued.relay.per_message_id().values())
     assert taken == ([] if point == "DATA" else [1])
@@ -127,7 +127,7 @@ async def test_a_kill_while_something_is_written_down_loses_nothing_and_doubles_
     assert await queued.states() == [left]
     await run_out_of_leases(queued)
     assert await queued.states() == [then]
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent" if then == "pending" else "ambiguous"]
     assert list(queued.relay.per_message_id().values()) == [1]
 
@@ -143,7 +143,7 @@ async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
     await queued.relay.reached(point, seconds=30)
     worker.send(signal.SIGSTOP)
     await run_out_of_leases(queued)
-    assert await queued.deliverer().deliver_due() == (1 if point == "RCPT" else 0)
+    assert await queued.deliver() == (1 if point == "RCPT" else 0)
     assert await queued.states() == ["sent" if point == "RCPT" else "ambiguous"]
     hang.release.set()
     worker.send(signal.SIGCONT)

@@ -77,7 +77,7 @@ async def sent(notifier: Notifier) -> Notifier:
     """One mail, sent."""
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     return notifier
 
 
@@ -203,7 +203,7 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert "support-name\u00a0: envoyé à la demande, après le courriel" in page.text
     before = await browser.get(f"/courriels/suivi/{first.mail_id}")
     assert "support-name\u00a0: envoyé de nouveau, sous le numéro" in before.text
-    assert await sent.deliverer().deliver_due() == 1
+    assert await sent.deliver() == 1
     counts = sent.relay.per_message_id()
     assert sorted(counts.values()) == [1, 1]
     told = [json.loads(data)["cause_id"] for _, data in await sent.told()]
@@ -248,7 +248,7 @@ async def test_what_is_not_so_any_more_is_not_sent_again_either(sent: Notifier) 
     await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
     async with sent.database.transaction() as tx:
         again = await mails.resend(tx, first.mail_id, actor="op")
-    await sent.deliverer().deliver_due()
+    await sent.deliver()
     (row,) = await sent.rows(where=f"mail_id = '{again}'")
     assert row.state == "superseded"
 
@@ -258,7 +258,7 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
 ) -> None:
     sent.relay.script("DOT", Drop())
     await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
-    await sent.deliverer().deliver_due()
+    await sent.deliver()
     (row,) = await sent.rows(where="state = 'ambiguous'")
     key = await log_in(browser)
     page = await browser.get(f"/courriels/suivi/{row.mail_id}")

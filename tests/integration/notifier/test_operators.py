@@ -50,10 +50,10 @@ async def history(notifier: Notifier) -> Notifier:
     """One mail sent, one ambiguous, one of somebody else."""
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     notifier.relay.script("DOT", Drop())
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2))
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     await notifier.hear(
         a_decision(AgentEnrolled, enrolment_id=a_session().session_id, agent=an_agent(agent_id="OTHER"))
     )

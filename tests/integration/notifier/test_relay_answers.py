@@ -12,7 +12,7 @@ from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
 from shared.events.catalogue import SessionScheduled
-from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.integration.notifier.conftest import Notifier, queue_many, running
 from tests.integration.notifier.test_tls import MAIL, yes
 from tests.support.smtp import Action, Drop, Hang, Reply, ScriptedRelay
 from tests.unit.notifier.builders import a_session
@@ -25,7 +25,7 @@ def impatient(relay: ScriptedRelay) -> SmtpPool:
 
 async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
     queued.relay.script("DOT", Reply("252 taken, I think"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
     assert len(queued.relay.taken) == 1
 
@@ -33,13 +33,13 @@ async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
 @pytest.mark.parametrize("point", ["CONNECT", "EHLO", "MAIL", "RCPT"])
 async def test_a_connection_that_falls_before_data_is_tried_again(queued: Notifier, point: str) -> None:
     queued.relay.script(point, Drop(), Drop(), Drop())  # EHLO is followed by HELO
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert row.state == "retry"
     assert queued.relay.taken == []
     await queued.change("UPDATE mail SET due_at = now()")
     queued.relay._script.clear()
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
     assert list(queued.relay.per_message_id().values()) == [1]
     assert queued.relay.taken[0].message_id == row.message_id
@@ -50,10 +50,10 @@ async def test_a_connection_that_falls_after_the_mark_is_ambiguous_and_never_sen
     queued: Notifier, point: str
 ) -> None:
     queued.relay.script(point, Drop())
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["ambiguous"]
     await queued.change("UPDATE mail SET due_at = now() - interval '1 day'")
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
     assert len(queued.relay.taken) == (1 if point == "DOT" else 0)
     assert await queued.told() == []
 
@@ -62,14 +62,14 @@ async def test_a_connection_that_falls_after_the_mark_is_ambiguous_and_never_sen
 @pytest.mark.parametrize("code", ["451", "421"])
 async def test_4xx_is_tried_again(queued: Notifier, point: str, code: str) -> None:
     queued.relay.script(point, Reply(f"{code} later"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code) == ("retry", int(code))
     assert row.due_at > row.created_at
     assert queued.relay.taken == []
     assert await queued.told() == []
     await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
 
 
@@ -80,7 +80,7 @@ async def test_a_relay_that_does_not_want_us_says_nothing_of_the_mail(
 ) -> None:
     """Whatever its code: it is about the connection (RFC 5321, 3.1), and the mail is tried again."""
     queued.relay.script(point, Reply(answer), Reply(answer))  # EHLO is followed by HELO
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert (await queued.row()).state == "retry"
     assert queued.relay.taken == []
     assert await queued.told() == []
@@ -91,14 +91,14 @@ async def test_a_relay_that_does_not_want_us_says_nothing_of_the_mail(
 )
 async def test_any_2xx_to_the_envelope_is_yes(queued: Notifier, point: str, answer: str) -> None:
     queued.relay.script(point, Reply(answer))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
 
 
 @pytest.mark.parametrize("answer", ["250 taken without a look", "334 what", "199 hm"])
 async def test_an_answer_to_data_that_smtp_does_not_know_sends_nothing(queued: Notifier, answer: str) -> None:
     queued.relay.script("DATA", Reply(answer))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["retry"]
     assert queued.relay.taken == []
 
@@ -108,21 +108,21 @@ async def test_an_answer_to_the_final_dot_that_smtp_does_not_know_is_ambiguous(
     queued: Notifier, answer: str
 ) -> None:
     queued.relay.script("DOT", Reply(answer))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["ambiguous"]
 
 
 @pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
 async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> None:
     queued.relay.script(point, Reply("550 5.7.1 not here"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code, row.smtp_answer) == ("failed", 550, "5.7.1 not here")
     ((event_type, data),) = await queued.told()
     assert event_type == "fr.cnfpt.notifier.EmailFailed.v1"
     assert json.loads(data)["smtp_code"] == 550
     await queued.change("UPDATE mail SET due_at = now()")
-    assert await queued.deliverer().deliver_due() == 0
+    assert await queued.deliver() == 0
 
 
 @pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA"])
@@ -131,12 +131,12 @@ async def test_a_relay_that_wants_another_login_says_nothing_of_the_mail(
     queued: Notifier, point: str, code: int
 ) -> None:
     queued.relay.script(point, Reply(f"{code} 5.7.0 Authentication required"))
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code) == ("retry", code)
     assert await queued.told() == []
     await queued.change("UPDATE mail SET due_at = now()")
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     assert await queued.states() == ["sent"]
     assert list(queued.relay.per_message_id().values()) == [1]
 
@@ -241,7 +241,7 @@ async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connectio
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     notifier.relay.script("RCPT", Reply("550 no"))
-    await notifier.deliverer(workers=1).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=1))
     assert sorted(await notifier.states()) == ["failed", "sent", "sent"]
     assert notifier.relay.connections == 1
     assert "RSET" in notifier.relay.commands
@@ -250,51 +250,54 @@ async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connectio
 async def test_connections_are_reused(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 50)
-    await notifier.deliverer(workers=4).deliver_due()
+    await notifier.deliver(notifier.deliverer(workers=4))
     assert len(notifier.relay.taken) == 50
     assert notifier.relay.connections <= 4
 
 
-async def test_a_connection_that_the_relay_closed_while_idle_costs_no_attempt(notifier: Notifier) -> None:
+async def test_a_connection_that_the_relay_closed_while_idle_costs_no_attempt(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 1)
-    deliverer = notifier.deliverer(workers=1)
-    await deliverer.deliver_due()
-    await notifier.relay.drop_all()
-    await queue_many(notifier, 1)
-    await deliverer.deliver_due()
-    assert await notifier.states() == ["sent", "sent"]
+    async with running(notifier.deliverer(workers=1)) as idle:
+        await idle()
+        await notifier.relay.drop_all()
+        await queue_many(notifier, 1)
+        await eventually(lambda: notifier.are(["sent", "sent"]), "both sent")
     assert [row.attempts for row in await notifier.rows()] == [1, 1]
 
 
-async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(notifier: Notifier) -> None:
+async def test_a_relay_that_says_421_to_a_reused_connection_costs_no_attempt(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 2)
-    deliverer = notifier.deliverer(workers=1)
-    await deliverer.deliver_due()
-    await queue_many(notifier, 1)
-    notifier.relay.script("MAIL", Reply("421 too many messages on this connection"))
-    await deliverer.deliver_due()
-    assert await notifier.states() == ["sent"] * 3
+    async with running(notifier.deliverer(workers=1)) as idle:
+        await idle()
+        notifier.relay.script("MAIL", Reply("421 too many messages on this connection"))
+        await queue_many(notifier, 1)
+        await eventually(lambda: notifier.are(["sent"] * 3), "all sent")
 
 
-async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(notifier: Notifier) -> None:
+async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 4)
-    deliverer = notifier.deliverer(workers=4, patience=Patience(command=0.2))
-    await deliverer.deliver_due()
+    hangs = [Hang() for _ in range(4)]
 
     def recipients() -> int:
         return sum(command.startswith("RCPT") for command in notifier.relay.commands)
 
-    asked = recipients()
-    hangs = [Hang() for _ in range(4)]
-    notifier.relay.script("RCPT", *hangs)
-    await queue_many(notifier, 1)
-    await deliverer.deliver_due()
+    async with running(notifier.deliverer(workers=4, patience=Patience(command=0.2))) as idle:
+        await idle()
+        asked = recipients()
+        notifier.relay.script("RCPT", *hangs)
+        await queue_many(notifier, 1)
+        await eventually(lambda: notifier.are(["retry", *["sent"] * 4]), "one put off")
     for hang in hangs:
         hang.release.set()
-    assert sorted(await notifier.states()) == ["retry", *["sent"] * 4]
     assert recipients() == asked + 1
 
 
@@ -348,7 +351,7 @@ async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:
 async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:
     queued.relay.script("RCPT", Reply("451 later"))
     await queued.change("UPDATE mail SET give_up_at = now() + interval '10 minutes', attempts = 40")
-    await queued.deliverer().deliver_due()
+    await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code) == ("failed", 451)
     assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailFailed.v1"]

@@ -27,7 +27,7 @@ from services.notifier.tables import MailState
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from tests.conftest import settings_of
-from tests.integration.notifier.conftest import Notifier, queue_many
+from tests.integration.notifier.conftest import Notifier, queue_many, until_idle
 from tests.support.imap import mailbox
 from tests.support.processes import run_cli
 from tests.support.smtp import Reply
@@ -57,7 +57,7 @@ async def send(notifier: Notifier) -> str:
         message_domain="cnfpt.example",
     )
     before = len(notifier.relay.taken)
-    await deliverer.deliver_due()
+    await until_idle(deliverer)
     return notifier.relay.taken[-1].sender if len(notifier.relay.taken) > before else ""
 
 

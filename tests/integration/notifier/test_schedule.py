@@ -55,7 +55,7 @@ async def test_an_enrolment_plans_its_letters_and_they_are_not_sent_before(notif
     assert due["reminder-day"] - due["reminder-week"] == pytest.approx(
         timedelta(days=6), abs=timedelta(hours=1)
     )
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
     assert notifier.relay.taken[0].message["Subject"].startswith("Votre inscription est confirmée")
     row = (await notifier.rows(where="template = 'reminder-day'"))[0]
     assert row.give_up_at - row.due_at == timedelta(days=4)
@@ -149,7 +149,7 @@ async def test_a_letter_that_goes_back_for_weeks_may_then_be_tried_for_days(noti
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.change("UPDATE mail SET state = 'retry', due_at = now() WHERE template = 'reminder-day'")
     await notifier.hear(changed(60))
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     (row,) = await notifier.rows(where="template = 'reminder-day' AND state = 'pending'")
     assert row.give_up_at - row.due_at == pytest.approx(timedelta(days=4), abs=timedelta(seconds=5))
 
@@ -182,7 +182,7 @@ async def test_a_reminder_of_a_cancelled_session_is_not_sent(notifier: Notifier)
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(SessionCancelled.model_validate(session(version=2, status="cancelled").model_dump()))
     await notifier.change("UPDATE mail SET due_at = now()")
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     assert notifier.relay.taken == []
     assert set(await notifier.states()) == {"superseded"}
 
@@ -192,7 +192,7 @@ async def test_a_reminder_whose_session_moved_before_the_queue_knew_goes_back(no
     await notifier.hear(a_decision(AgentEnrolled))
     due = await to_come(notifier)
     await notifier.change("UPDATE mail SET due_at = now() WHERE template = 'reminder-day'")
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     assert len(notifier.relay.taken) == 1
     row = (await notifier.rows(where="template = 'reminder-day'"))[0]
     assert (row.state, row.attempts) == ("pending", 0)

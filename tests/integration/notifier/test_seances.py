@@ -49,7 +49,7 @@ def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, Entry]:
 
 
 async def all_mails(notifier: Notifier) -> list[EmailMessage]:
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     return [taken.message for taken in notifier.relay.taken]
 
 

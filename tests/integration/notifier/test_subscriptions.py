@@ -89,9 +89,9 @@ async def test_what_falls_in_one_day_is_one_letter(notifier: Notifier) -> None:
     assert await news(notifier) == {"A-1": 2}
     row = await notifier.row()
     assert abs(row.due_at - next_edition(clock.now()).due_at) < timedelta(days=1, seconds=1)
-    assert await notifier.deliverer().deliver_due() == 0, "not before its hour"
+    assert await notifier.deliver() == 0, "not before its hour"
     await notifier.change("UPDATE mail SET due_at = now()")
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
     (mail,) = notifier.relay.taken
     assert mail.message["Subject"] == "Deux nouveautés dans vos abonnements"
     body = mail.message.get_body(("plain",))
@@ -123,10 +123,10 @@ async def test_an_agent_who_stops_gets_nothing_more_and_is_not_kept(notifier: No
 
 async def at_the_hour(notifier: Notifier) -> list[str]:
     """What goes out when the hour of the edition has come, as the body of each letter."""
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     before = len(notifier.relay.taken)
     await notifier.change("UPDATE mail SET due_at = now() WHERE template = 'news'")
-    await notifier.deliverer().deliver_due()
+    await notifier.deliver()
     bodies = [mail.message.get_body(("plain",)) for mail in notifier.relay.taken[before:]]
     return [body.get_content() for body in bodies if body is not None]
 
@@ -276,7 +276,7 @@ async def test_communities_that_the_catalogue_told_of_can_be_followed_by_their_n
     name = str(community["title"])
     assert name in form
     await confirm(notifier, client, "a@b.example", ["community:evolution-des-metiers"])
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
     body = notifier.relay.taken[0].message.get_body(("plain",))
     assert body is not None
     assert name in body.get_content().replace("\u00a0", " ")
@@ -348,7 +348,7 @@ async def test_one_click_of_a_mail_program_ends_it(notifier: Notifier, client: h
     assert done.status_code == 200
     assert await news(notifier) == {}
     assert (await client.post(url)).status_code == 200, "twice is once"
-    assert await notifier.deliverer().deliver_due() == 0
+    assert await notifier.deliver() == 0
 
 
 async def test_preferences_show_what_is_followed_and_keep_what_is_chosen(
@@ -402,7 +402,7 @@ async def test_the_officer_who_asked_for_training_is_answered_once(notifier: Not
     (event_id,) = await notifier.hear(answered)
     await notifier.change("DELETE FROM inbox")
     await notifier.hear(answered, ids=[event_id])
-    assert await notifier.deliverer().deliver_due() == 1
+    assert await notifier.deliver() == 1
     (taken,) = notifier.relay.taken
     assert taken.recipient == "anne.lebris@ville.example"
     assert taken.message["Reply-To"] == "yann.legoff@cnfpt.example"

@@ -11,6 +11,7 @@ from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.settings import SmtpServer
 from shared.database import Database
+from tests.integration.notifier.conftest import until_idle
 from tests.unit.notifier.builders import a_renderer
 
 NAME = "worker"
@@ -22,7 +23,7 @@ def deliver(url: str, port: int) -> None:
 
     async def work(database: Database) -> None:
         pool = SmtpPool(SmtpServer("127.0.0.1", port), size=1)
-        await Deliverer(database, pool, a_renderer(), workers=1, message_domain="x.example").deliver_due()
+        await until_idle(Deliverer(database, pool, a_renderer(), workers=1, message_domain="x.example"))
 
     _run(work, url)
 
