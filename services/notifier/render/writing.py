@@ -2,10 +2,10 @@
 
 import functools
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.runtime import Macro
 
 from services.notifier import letters
 from shared.events.catalogue import BespokeAnswer
@@ -53,10 +53,10 @@ def quoted(text: str) -> str:
 _OPENING, _CLOSING = re.compile(r"«\s*"), re.compile(r"\s*»")
 
 
-def _environment(*, html: bool) -> Environment:
+def _environment(kind: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
-        autoescape=html,  # noqa: S701 the text part must not be escaped; the HTML part always is
+        autoescape=kind == "html",  # noqa: S701 the text part must not be escaped; the HTML part always is
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -65,6 +65,7 @@ def _environment(*, html: bool) -> Environment:
     environment.filters["quoted"] = quoted
     environment.globals.update(
         {
+            "layout": f"base.{kind}",
             "ordinal": french.ordinal,
             "WaitingList": WaitingList,
             "Awaiting": Awaiting,
@@ -73,16 +74,20 @@ def _environment(*, html: bool) -> Environment:
             "BespokeAnswer": BespokeAnswer,
         }
     )
+    marks = environment.get_template(f"marks.{kind}").module
+    environment.globals.update({name: mark for name, mark in vars(marks).items() if isinstance(mark, Macro)})
     return environment
 
 
 @functools.cache
-def _environments() -> Mapping[str, Environment]:
-    return {"txt": _environment(html=False), "html": _environment(html=True)}
+def _environments() -> tuple[Environment, Environment]:
+    return _environment("txt"), _environment("html")
 
 
 @functools.cache
 def templates_of(name: letters.Template) -> tuple[Template, Template]:
-    """The templates of a letter: as text, and as HTML."""
-    both = _environments()
-    return both["txt"].get_template(f"{name}.txt"), both["html"].get_template(f"{name}.html")
+    """A letter's one template, to be filled as text and as HTML."""
+    text, html = (environment.get_template(f"{name}.jinja") for environment in _environments())
+    for template in (text, html):
+        template.globals = dict(template.globals)  # Jinja's chain of them is slow to copy
+    return text, html
