@@ -1,7 +1,7 @@
 """Two hundred at once on one session: first the race that there is without the lock, then that there is none.
 
 A trigger counts the seats at every commit, as somebody who looks from outside would. Two hundred workers, on
-thirty connections.
+ten connections, for which they queue here: the pool's patience would end on a busy machine.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from tests.support.builders import DURING, a_session, an_agent
 
-WORKERS, ROUNDS, SEATS = 200, 2, 20
+WORKERS, CONNECTIONS, ROUNDS, SEATS = 200, 10, 2, 20
 AGENTS = [an_agent(f"C{number}") for number in range(60)]
 
 _WITHOUT_LOCK = text(str(sessions_store._LOCK).replace("FOR UPDATE", ""))
@@ -60,14 +60,15 @@ async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
     new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, lock: TextClause, waiting_list: str
 ) -> None:
     monkeypatch.setattr(sessions_store, "_LOCK", lock)
-    database = Database(new_database("enrolment"), application_name="crowd", pool_size=30)
+    database = Database(new_database("enrolment"), application_name="crowd", pool_size=CONNECTIONS)
     session = a_session(capacity=SEATS, waiting_list=waiting_list)
     await hear(database, session)
     async with database.quiet_transaction() as tx:
         for statement in _COUNT_AT_EVERY_COMMIT.split(";\nCREATE"):
             prefix = "" if statement.lstrip().startswith("CREATE") else "CREATE"
             await tx.execute(text(prefix + statement))
-    crowd = [asyncio.create_task(worker(database, session, number)) for number in range(WORKERS)]
+    free = asyncio.Semaphore(CONNECTIONS)
+    crowd = [asyncio.create_task(worker(database, free, session, number)) for number in range(WORKERS)]
     failures = [failure for failed in await asyncio.gather(*crowd) for failure in failed]
     async with database.quiet_transaction() as tx:
         overbooked = (await tx.execute(text("SELECT DISTINCT taken, seats FROM overbooked"))).all()
@@ -79,8 +80,13 @@ async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
     assert waiting == 0 or kept >= capacity, "somebody waits while seats are free"
 
 
-async def worker(database: Database, session: SessionState, number: int) -> list[str]:
-    """Enrol, withdraw, answer and change the capacity, in an order of its own. Returns what was refused."""
+async def worker(
+    database: Database, free: asyncio.Semaphore, session: SessionState, number: int
+) -> list[str]:
+    """Enrol, withdraw, answer and change the capacity, in an order of its own. Returns what was refused.
+
+    ``free``: the connections that nobody uses.
+    """
     dice = random.Random(number)
     failed = []
     for turn in range(ROUNDS):
@@ -88,12 +94,12 @@ async def worker(database: Database, session: SessionState, number: int) -> list
             if number % 20 == 0:
                 version = 2 + number * ROUNDS + turn
                 capacity = SEATS - dice.randrange(3)
-                await hear(
-                    database, a_session(**session.model_dump() | {"version": version, "capacity": capacity})
-                )
+                changed = a_session(**session.model_dump() | {"version": version, "capacity": capacity})
+                async with free:
+                    await hear(database, changed)
             else:
                 requests = [a_request(session, dice) for _ in range(dice.randrange(1, 4))]
-                async with database.transaction() as tx:
+                async with free, database.transaction() as tx:
                     await service.answer(tx, requests, Policy(), DURING)
         except (IntegrityError, ValueError) as error:  # without the lock, constraints and types object too
             failed.append(type(error).__name__)
