@@ -108,7 +108,9 @@ class Domains(Generic[Job]):
     def waiting(self) -> int:
         """How many are held and will soon be gone: those of slow domains do not count."""
         now = self._monotonic()
-        return sum(len(one.held) for one in self._domains.values() if one.held and not one.is_slow(now))
+        return sum(
+            len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)
+        )
 
     def let_go(self) -> None:
         """Forget who is held: somebody else gives them back."""

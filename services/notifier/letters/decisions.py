@@ -180,7 +180,11 @@ def change_of(before: Session | None, after: Session, now: datetime) -> SessionC
         called_for.append(
             Letter(
                 Template.MODULE_CANCELLED,
-                {"modules": [{"title": one.title or after.title, **_row(one)} for one in gone]},
+                {
+                    "modules": [
+                        {"title": occasion.title or after.title, **_row(occasion)} for occasion in gone
+                    ]
+                },
             )
         )
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
@@ -193,11 +197,11 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
 
 def _moved_or_new(before: Session, after: Session) -> list[FactRow]:
     """The séances with other dates than before, which the row has, and the new ones."""
-    old = {one.number: one for one in before.occasions}
+    old = {occasion.number: occasion for occasion in before.occasions}
     return [
-        _row(old[one.number]) if one.number in old else {"number": one.number}
-        for one in after.occasions
-        if one.number not in old or _dates(old[one.number]) != _dates(one)
+        _row(old[occasion.number]) if occasion.number in old else {"number": occasion.number}
+        for occasion in after.occasions
+        if occasion.number not in old or _dates(old[occasion.number]) != _dates(occasion)
     ]
 
 

@@ -54,12 +54,12 @@ def numbered(event: SessionState, before: Session | None) -> Session:
     if before is None:
         return fresh
     left = list(before.occasions)
-    last = max(before.last_number, *(one.number for one in left))
+    last = max(before.last_number, *(occasion.number for occasion in left))
     numbers: dict[int, int] = {}
     occasions = fresh.occasions
     for are_alike in _ALIKE:
         for place, occasion in enumerate(occasions):
-            old = next((one for one in left if are_alike(one, occasion)), None)
+            old = next((known for known in left if are_alike(known, occasion)), None)
             if place not in numbers and old is not None:
                 numbers[place] = old.number
                 left.remove(old)
@@ -83,5 +83,5 @@ _ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (
 
 def dropped(before: Session, after: Session) -> tuple[Occasion, ...]:
     """What stood in calendars before and does not any more."""
-    kept = {one.number for one in after.occasions}
-    return tuple(one for one in before.occasions if one.number not in kept)
+    kept = {occasion.number for occasion in after.occasions}
+    return tuple(occasion for occasion in before.occasions if occasion.number not in kept)

@@ -343,7 +343,7 @@ def _name(mail: letters.Mail) -> str:
 
 
 def _texts(value: object) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, Sequence) else []
+    return [str(text) for text in value] if isinstance(value, Sequence) else []
 
 
 def _to_the_minute(moment: datetime) -> datetime:

@@ -150,8 +150,8 @@ def changed_in(changes: Sequence[ChangeView]) -> str:
 def _in_short(of: str, alike: Sequence[ChangeView]) -> str:
     if len(alike) > 1 or of == _OF_LINK:
         return of  # the list below has them
-    (one,) = alike
-    new = f"{one.what[0].lower()}{one.what[1:]}, {one.now}" if of == "de calendrier" else one.now
+    (change,) = alike
+    new = f"{change.what[0].lower()}{change.what[1:]}, {change.now}" if of == "de calendrier" else change.now
     return f"{of} ({new})"
 
 
