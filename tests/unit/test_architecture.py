@@ -100,6 +100,7 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.catalogue.handlers", "services.catalogue.store", "ask the service, never the store"),
         ("services.catalogue.pages", "services.catalogue.store", "ask the service, never the store"),
         ("services.enrolment.api", "services.enrolment.store", "ask the service, never the store"),
+        ("services.notifier.jobs", "services.notifier.store", "ask the service, never the store"),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),
         ("local.demo.model", "shared.events.portal", "What checks the services shares no code with them"),

@@ -60,7 +60,7 @@ SPACE = Space(
 )
 
 
-class Message(StrEnum):
+class MailLogMessage(StrEnum):
     """Every page without a question; what it says is in ``templates/pages/notices.html``."""
 
     NO_MAIL = "no_mail"
@@ -81,7 +81,7 @@ def add_to(
     finds this service.
     """
     logins = Logins(SPACE, database, tokens, public_url, rendering)
-    pages = _Pages(database, renderer)
+    pages = _MailLogPages(database, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
@@ -95,7 +95,7 @@ def add_to(
 
 
 @dataclass(frozen=True, slots=True)
-class _Pages:
+class _MailLogPages:
     database: Database
     renderer: Renderer
 
@@ -140,7 +140,7 @@ class _Pages:
         async with self.database.quiet_transaction() as tx:
             found = await queue.show(tx, mail_id)
         if found is None:
-            return visit.rendering.notice(Message.NO_MAIL, log=LOG)
+            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         letter, context = found.letter, found.context
         return visit.page(
             "one-mail.html",
@@ -171,7 +171,7 @@ class _Pages:
         async with self.database.quiet_transaction() as tx:
             found = await queue.show(tx, mail_id)
         if found is None or found.context is None:
-            return visit.rendering.notice(Message.NO_MAIL, log=LOG)
+            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         page = self.renderer.page(found.letter, found.context)
         policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"
         return HTMLResponse(page, headers={**PRIVATE, "Content-Security-Policy": policy})

@@ -32,7 +32,7 @@ FORM = "/courriels/abonnement"
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
-class Message(StrEnum):
+class SubscriptionMessage(StrEnum):
     """Every page without a question; what it says is in ``templates/pages/notices.html``."""
 
     EXPIRED = "expired"
@@ -69,7 +69,7 @@ class Allowance:
 
 def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Rendering) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
-    pages = _Pages(database, links, rendering, Allowance())
+    pages = _SubscriptionPages(database, links, rendering, Allowance())
     routes = (
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
@@ -81,7 +81,7 @@ def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Ren
 
 
 @dataclass(frozen=True, slots=True)
-class _Pages:
+class _SubscriptionPages:
     database: Database
     links: Links | None
     rendering: Rendering
@@ -90,7 +90,7 @@ class _Pages:
     async def form(self, request: Request) -> Response:
         """What one may follow, and where to write."""
         if self.links is None:
-            raise Closed(Message.CLOSED)
+            raise Closed(SubscriptionMessage.CLOSED)
         names = await self._names()
         if request.method != "POST":
             return self._form("", frozenset(), names)
@@ -106,10 +106,10 @@ class _Pages:
         if errors:
             return self._form(address, chosen, names, errors)
         if not self.allowance.take():
-            raise Closed(Message.TOO_MANY)
+            raise Closed(SubscriptionMessage.TOO_MANY)
         async with self.database.transaction() as tx:
             await subscriptions.request(tx, address, sorted(chosen), interests.titles(chosen, names))
-        return self._message(Message.ASKED)
+        return self._message(SubscriptionMessage.ASKED)
 
     async def _names(self) -> Names:
         """The communities that one may follow."""
@@ -130,19 +130,19 @@ class _Pages:
     async def confirmation(self, request: Request) -> Response:
         """What was asked for, and on POST begins."""
         if self.links is None:
-            raise Closed(Message.CLOSED)
+            raise Closed(SubscriptionMessage.CLOSED)
         request_id = self._about(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 asked = await subscriptions.requested(tx, request_id)
             if asked is None:
-                raise Closed(Message.EXPIRED)
+                raise Closed(SubscriptionMessage.EXPIRED)
             return self.rendering.page("confirm.html", interests=interests.titles(asked, await self._names()))
         async with self.database.transaction() as tx:
             subscribed = await subscriptions.confirm(tx, request_id)
             asked = await subscriptions.requested(tx, request_id)
         if subscribed is None:
-            raise Closed(Message.EXPIRED if asked is None else Message.NO_LONGER)
+            raise Closed(SubscriptionMessage.EXPIRED if asked is None else SubscriptionMessage.NO_LONGER)
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
@@ -158,18 +158,20 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 subscribed = await subscriptions.find(tx, subscriber_id)
             if subscribed is None:
-                raise Closed(Message.NO_LONGER)
+                raise Closed(SubscriptionMessage.NO_LONGER)
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         form = await read_form(request, most=200)
         ends, wanted = "arreter" in form, set(form.every("interet"))
         async with self.database.transaction() as tx:
             before = await subscriptions.find(tx, subscriber_id)
             if before is None:
-                raise Closed(Message.NO_LONGER)
+                raise Closed(SubscriptionMessage.NO_LONGER)
             # What portals have named and our list has not may be kept, but not made up.
             chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
             left = await subscriptions.choose(tx, subscriber_id, chosen)
-        return self._message(Message.SAVED if left is not None else Message.UNSUBSCRIBED)
+        return self._message(
+            SubscriptionMessage.SAVED if left is not None else SubscriptionMessage.UNSUBSCRIBED
+        )
 
     async def way_out(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
@@ -178,14 +180,14 @@ class _Pages:
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
             await subscriptions.choose(tx, subscriber_id, ())
-        return self._message(Message.UNSUBSCRIBED)
+        return self._message(SubscriptionMessage.UNSUBSCRIBED)
 
     # ------------------------------------------------------------------------------------ in common
 
     def _about(self, request: Request, purpose: Purpose) -> UUID:
-        return read_link(request, self.links, purpose, expired=Message.EXPIRED)[0]
+        return read_link(request, self.links, purpose, expired=SubscriptionMessage.EXPIRED)[0]
 
-    def _message(self, message: Message) -> Response:
+    def _message(self, message: SubscriptionMessage) -> Response:
         return self.rendering.notice(message)
 
 

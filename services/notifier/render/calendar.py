@@ -31,7 +31,7 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CalendarPart:
     """A ``text/calendar`` body and the method that its content type must repeat."""
 
     method: str
@@ -46,7 +46,7 @@ class CalendarWriter:
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
         self._keep = keep
 
-    def invitation(self, session: Session, own: Own) -> Part:
+    def invitation(self, session: Session, own: Own) -> CalendarPart:
         """For who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
 
         All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
@@ -55,18 +55,18 @@ class CalendarWriter:
         published = session.format is Format.MOOC or len(occasions) > 1
         return self._part(session, occasions, "PUBLISH" if published else "REQUEST", own)
 
-    def cancellation(self, session: Session, own: Own) -> Part:
+    def cancellation(self, session: Session, own: Own) -> CalendarPart:
         """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
 
         The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
         """
         return self._part(session, [*session.occasions, *session.gone], "CANCEL", own)
 
-    def removal(self, session: Session, gone: Sequence[Occasion], own: Own) -> Part:
+    def removal(self, session: Session, gone: Sequence[Occasion], own: Own) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
         return self._part(session, gone, "CANCEL", own)
 
-    def _part(self, session: Session, occasions: Sequence[Occasion], method: str, own: Own) -> Part:
+    def _part(self, session: Session, occasions: Sequence[Occasion], method: str, own: Own) -> CalendarPart:
         # What is published has no attendees (RFC 5546, 3.2.1).
         name, address = mime.one_line(own.attendee.name), own.attendee.address
         attendee = None if method == "PUBLISH" else Person(name, address)
@@ -80,7 +80,7 @@ class CalendarWriter:
             )
             for occasion in occasions
         ]
-        return Part(method, calendars.write(events, product=PRODUCT, method=method))
+        return CalendarPart(method, calendars.write(events, product=PRODUCT, method=method))
 
     def _details(self, session: Session, occasion: Occasion, *, cancelled: bool) -> Details:
         key = (session.session_id, session.version, occasion, cancelled)

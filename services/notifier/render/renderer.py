@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from services.notifier import letters
 from services.notifier.letters.bounces import ReturnPath
 from services.notifier.render import interests, mime
-from services.notifier.render.calendar import CalendarWriter, Own, Part
+from services.notifier.render.calendar import CalendarPart, CalendarWriter, Own
 from services.notifier.render.views import (
     ItemView,
     SessionView,
@@ -284,7 +284,7 @@ class Renderer:
 
     def _part(
         self, calendar: letters.CalendarAction, facts: letters.Facts, session: letters.Session, own: Own
-    ) -> Part:
+    ) -> CalendarPart:
         match calendar:
             case letters.CalendarAction.INVITE:
                 return self._calendar.invitation(session, own)

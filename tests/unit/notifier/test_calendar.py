@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 import icalendar
 
 from services.notifier.letters import Session, numbered
-from services.notifier.render.calendar import CalendarWriter, Own, Part
+from services.notifier.render.calendar import CalendarPart, CalendarWriter, Own
 from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 
 OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Person("Zoé Durand", "zoe@ville.example"))
 
 
-def invite(session: Session, own: Own = OWN) -> Part:
+def invite(session: Session, own: Own = OWN) -> CalendarPart:
     return CalendarWriter("formations@cnfpt.example").invitation(session, own)
 
 
-def events(part: Part) -> list[Any]:
+def events(part: CalendarPart) -> list[Any]:
     calendar = icalendar.Calendar.from_ical(part.body)
     assert str(calendar["METHOD"]) == part.method
     return list(calendar.walk("VEVENT"))

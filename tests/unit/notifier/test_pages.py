@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.notifier.pages import mail_log, rendering
 from services.notifier.pages.mail_log import SPACE, STATES
-from services.notifier.pages.subscribing import Message, _groups
+from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from shared.auth import Principal, Role
 from shared.web.notices import Error
 from tests.unit.notifier.reading import Page
@@ -76,7 +76,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-NOTICES = [*Message, *mail_log.Message, *Error]
+NOTICES = [*SubscriptionMessage, *mail_log.MailLogMessage, *Error]
 RENDERING = rendering("http://catalogue")
 SHOWN = {
     **{
