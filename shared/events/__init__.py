@@ -1,7 +1,7 @@
 """The contracts: every event of the system, one module per publisher.
 
 These classes are documents that other programs rely on. A v1 field is never removed or retyped, a new
-one has a default; ``python -m shared.events.documents check`` says so when one is.
+one has a default; ``python -m services.contracts check`` says so when one is.
 """
 
 from shared.events import catalogue, enrolment, notifier, portal

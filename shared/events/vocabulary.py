@@ -192,7 +192,7 @@ class ApprovalPolicy(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a request was refused. Each has a French sentence in the notifier."""
+    """Why a request was refused. Each has a sentence, in French."""
 
     UNKNOWN_SESSION = "unknown_session"
     NOT_OPEN_YET = "not_open_yet"

@@ -1,7 +1,7 @@
 """Why a request was refused: all that anybody is told of a reason, in one place. Pure.
 
-A reason needs an entry of ``REFUSALS`` and nothing else: letters, sheets and the command ``explain`` read it
-here, and a test fails for a reason that has none. Sentences may name ``{opens}``, ``{closes}`` and
+A reason needs an entry of ``REFUSALS``, and no other sentence: letters, sheets and the command ``explain``
+read it here, and a test fails for a reason that has none. Sentences may name ``{opens}``, ``{closes}`` and
 ``{starts}``: dates of the session, written in French.
 """
 

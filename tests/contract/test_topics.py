@@ -66,6 +66,17 @@ def test_the_topics_are_the_agreed_ones_and_no_others() -> None:
     assert {topic.value for topic in TOPICS} == set(TABLE)
 
 
+def test_every_event_that_is_written_down_is_listed() -> None:
+    def published(event: type[Event]) -> set[type[Event]]:
+        if "TYPE" in vars(event):
+            return {event}
+        return {found for kind in event.__subclasses__() for found in published(kind)}
+
+    assert {event for event in published(Event) if event.__module__.startswith("shared.events.")} == set(
+        EVENTS
+    )
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name: str) -> None:
     agreed, settings = TABLE[name], {topic.value: listed for topic, listed in TOPICS.items()}[name]
