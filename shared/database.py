@@ -119,10 +119,12 @@ class Database:
         try:
             async with tx.begin():
                 await tx.connection()  # now, so that work begins only with a database
-                yield tx
-        except asyncio.CancelledError:
-            await asyncio.shield(tx.invalidate())
-            raise
+                try:
+                    yield tx
+                except asyncio.CancelledError:
+                    # Before the rollback: that gives the connection back to the pool.
+                    await asyncio.shield(tx.invalidate())
+                    raise
         finally:
             await asyncio.shield(tx.close())
 

@@ -1,5 +1,6 @@
 """A connection is the same wherever the server stands."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -41,3 +42,25 @@ async def test_a_connection_that_falls_while_it_is_made_is_no_fault_of_the_data(
     with pytest.raises(DatabaseUnreachable):
         await database.check()
     await database.close()
+
+
+async def test_a_connection_whose_task_was_cancelled_in_a_transaction_is_not_used_again(
+    database: Database,
+) -> None:
+    """Between two statements, where SQLAlchemy itself would give it back to the pool."""
+    begun = asyncio.Event()
+    used = []
+
+    async def work() -> None:
+        async with database.quiet_transaction() as tx:
+            used.append(await tx.scalar(text("SELECT pg_backend_pid()")))
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT pg_backend_pid()")) not in used
