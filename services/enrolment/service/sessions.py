@@ -41,6 +41,8 @@ async def take_over(
             roster.resume_from(published[session_id])
         if roster.is_new or roster.session.version < newest[session_id].version:
             roster.change(newest[session_id])
+    # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
+    for session_id, roster in loaded.items():
         decide(roster, by_session.get(session_id, ()))
     await rosters.save(tx, loaded.values())
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import text
 
@@ -16,8 +17,11 @@ from services.enrolment.rules.requests import (
     Request,
     SeatRequest,
 )
+from services.enrolment.service import requests, sessions
+from shared.database import Database
 from shared.events.enrolment import Attendance, Decision
-from tests.support.builders import CLOSES, DURING, STARTS, an_agent
+from shared.events.vocabulary import Status
+from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
 from tests.support.enrolment_on_postgres import New, Session
 from tests.support.rosters import NANTES, RENNES, an_agent_of
 
@@ -173,6 +177,27 @@ def test_who_is_enrolled_in_a_session_is_refused_another_at_the_time_where_that_
     assert at_the_same_time.ask(request) == [("EnrolmentRefused", agent.agent_id)]
     assert outcome_of(at_the_same_time, request) == ("refused", "overlapping_session")
     assert the_day_after.enrol(agent) == [("AgentEnrolled", agent.agent_id)]
+
+
+async def test_a_session_cancelled_in_a_batch_keeps_nobody_from_another_of_the_same_batch(
+    database: Database,
+) -> None:
+    """Whichever of the two is locked first: the request waited for its session's own event."""
+    checked, agent = Policy(overlap_check=True), an_agent()
+    another, cancelled = sorted((a_session(), a_session()), key=lambda session: session.session_id)
+    request = SeatRequest(uuid4(), DURING, another.session_id, agent, False)
+    async with database.transaction() as tx:
+        await sessions.take_over(tx, {cancelled.session_id: cancelled}, checked, DURING)
+        enrolled = SeatRequest(uuid4(), DURING, cancelled.session_id, agent, False)
+        await requests.answer(tx, [enrolled, request], checked, DURING)
+    newer = cancelled.model_copy(update={"version": cancelled.version + 1, "status": Status.CANCELLED})
+    async with database.transaction() as tx:
+        newest = {session.session_id: session for session in (another, newer)}
+        await sessions.take_over(tx, newest, checked, DURING)
+    async with database.quiet_transaction() as tx:
+        answer = (await requests.status(tx, request.request_id)).request
+    assert answer is not None
+    assert (answer.outcome, answer.reason) == ("enrolled", None)
 
 
 def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgres: New) -> None:
