@@ -171,5 +171,6 @@ def _printable(value: bytes | None) -> str:
 def _on_one_line(text: str) -> str:
     """What a sender wrote, unable to move the cursor of the operator's terminal or to fake a line."""
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )

@@ -17,7 +17,7 @@ from shared.events import Event
 from shared.messaging import tables
 
 BUCKETS = 8
-"""Parts of the outbox that can be relayed at once; a key is always in the same out."""
+"""Parts of the outbox that can be relayed at once; a key is always in the same one."""
 
 KEPT = timedelta(days=7)
 """How long sent rows stay, to refill a broker that lost its disk."""

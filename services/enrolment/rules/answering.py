@@ -111,7 +111,7 @@ def _grant(
         case Granted.SEAT:
             roster.publish(AgentEnrolled(**event_members(enrolment), request_id=request_id))
         case Granted.PLACE_IN_LINE:
-            # Last, so its place is the length of the line, of which only the heads are at hand.
+            # Last, so its place is the length of the list, of which only the first are loaded.
             position = len(roster.waiting_list)
             roster.publish(
                 AgentWaitlisted(**event_members(enrolment), request_id=request_id, position=position)
