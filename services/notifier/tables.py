@@ -86,14 +86,14 @@ class EnrolmentRow(_Base, table=True):
 
 
 class ReplayRow(_Base, table=True):
-    """A replay that was announced, once, by the event ``event_id``; its facts are of its newest version."""
+    """A replay that was announced, once, by the event ``event_id``; its details are of its newest version."""
 
     __tablename__ = "replay"
     resource_id: UUID = Field(primary_key=True)
     version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     event_id: UUID
     session_id: UUID = Field(index=True)
-    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     announced_at: datetime = Field(sa_type=Timestamp)
 
 
@@ -175,7 +175,7 @@ class FanOutRow(_Base, table=True):
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     task: str = Field(description="A value of letters.FanOutTask.")
     subject_id: UUID = Field(description="The session or the item of news that it is about.")
-    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     called_for_at: datetime = Field(sa_type=Timestamp)
     after: UUID = Field(description="Done up to this id; zero at first.")
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
@@ -230,7 +230,7 @@ class MailRow(_Base, table=True):
     session_id: UUID | None
     enrolment_id: UUID | None
     version: int = Field(description="The enrolment's, when the letter was called for.")
-    facts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     needs_session: bool
     priority: int = Field(sa_type=SmallInteger)
     called_for_at: datetime = Field(sa_type=Timestamp)

@@ -1,4 +1,4 @@
-"""What a letter tells beside its own facts, as it is when the letter is written."""
+"""What a letter tells beside its own details, as it is when the letter is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.notifier.letters.kinds import EnrolmentState, FactRow, Letter, Standing, Template
+from services.notifier.letters.kinds import DetailRow, EnrolmentState, Letter, Standing, Template
 from services.notifier.letters.sessions import Occasion, Session, dropped
 from services.notifier.letters.timing import schedule
 from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
@@ -162,20 +162,20 @@ def change_of(before: Session | None, after: Session, now: datetime) -> SessionC
         return SessionChange(reschedule=True)
     if after.version <= before.version or before.status is not Status.PUBLISHED:
         return SessionChange()
-    facts: dict[str, str | bool | Sequence[FactRow] | None] = {}
+    details: dict[str, str | bool | Sequence[DetailRow] | None] = {}
     if _period(before) != _period(after):
-        facts |= {
+        details |= {
             "starts_before": before.starts_at.isoformat(),
             "ends_before": before.ends_at.isoformat(),
             "timezone_before": before.timezone,
         }
     if after.modules and (rows := _moved_or_new(before, after)):
-        facts["modules"] = rows
+        details["modules"] = rows
     if before.venue != after.venue:
-        facts["venue_before"] = before.venue
+        details["venue_before"] = before.venue
     if before.join_url != after.join_url:
-        facts["link_changed"] = True
-    called_for = [Letter(Template.SESSION_CHANGED, facts)] if facts else []
+        details["link_changed"] = True
+    called_for = [Letter(Template.SESSION_CHANGED, details)] if details else []
     if gone := dropped(before, after):
         called_for.append(
             Letter(
@@ -195,7 +195,7 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
     return session.starts_at, session.ends_at, session.timezone
 
 
-def _moved_or_new(before: Session, after: Session) -> list[FactRow]:
+def _moved_or_new(before: Session, after: Session) -> list[DetailRow]:
     """The séances with other dates than before, which the row has, and the new ones."""
     old = {occasion.number: occasion for occasion in before.occasions}
     return [
@@ -209,7 +209,7 @@ def _dates(occasion: Occasion) -> tuple[datetime, datetime]:
     return occasion.starts_at, occasion.ends_at
 
 
-def _row(occasion: Occasion) -> FactRow:
+def _row(occasion: Occasion) -> DetailRow:
     return {
         "number": occasion.number,
         "starts_at": occasion.starts_at.isoformat(),
@@ -219,14 +219,14 @@ def _row(occasion: Occasion) -> FactRow:
 
 def letter_answering(answered: BespokeRequestAnswered) -> Letter:
     """What the officer who asked for training of their own is told."""
-    facts: dict[str, str | None] = {
+    details: dict[str, str | None] = {
         "answer": answered.answer.value,
         "message": answered.message,
         "advisor": answered.advisor.name,
         "advisor_address": answered.advisor.email,
         "reference": str(answered.request_id),
     }
-    return Letter(Template.BESPOKE_ANSWERED, facts, needs_session=False)
+    return Letter(Template.BESPOKE_ANSWERED, details, needs_session=False)
 
 
 def letter_about(replay: ReplayPublished) -> Letter | None:

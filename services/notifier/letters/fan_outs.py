@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from services.notifier.letters.kinds import Facts, Template
+from services.notifier.letters.kinds import Details, Template
 
 
 class FanOutTask(StrEnum):
@@ -37,5 +37,5 @@ class FanOut:
     event_id: UUID
     task: FanOutTask
     subject_id: UUID
-    facts: Facts
+    details: Details
     called_for_at: datetime

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from shared.events.vocabulary import Reason
 
-FactRow = Mapping[str, str | int]
-Facts = Mapping[str, str | int | bool | Sequence[str] | Sequence[FactRow] | None]
+DetailRow = Mapping[str, str | int]
+Details = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
 """What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
 
 
@@ -186,7 +186,7 @@ class Letter:
     """
 
     template: Template
-    facts: Facts = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
     needs_session: bool = True
     due_at: datetime | None = None
 
@@ -201,7 +201,7 @@ class Mail:
 
     mail_id: UUID
     template: Template
-    facts: Facts
+    details: Details
     message_id: str
     agent_id: str
     address: str
@@ -223,13 +223,13 @@ class EnrolmentState:
 
 def items_of(mail: Mail) -> tuple[UUID, ...]:
     """The items of news that a letter tells of, in the order in which they came."""
-    items = mail.facts.get("items")
+    items = mail.details.get("items")
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
-def rows_of(facts: Facts, name: str) -> tuple[FactRow, ...]:
-    """A fact that is a list of rows; none where the letter has no such fact."""
-    rows = facts.get(name)
+def rows_of(details: Details, name: str) -> tuple[DetailRow, ...]:
+    """A detail that is a list of rows; none where the letter has no such detail."""
+    rows = details.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()
 
 
@@ -247,5 +247,5 @@ _OTHERS_MAY_HELP = frozenset(
 def suggests_others(mail: Mail) -> bool:
     """Whether a letter names other sessions of the same offer: another one could be the answer."""
     if mail.template is Template.REFUSED:
-        return mail.facts.get("reason") in _OTHERS_MAY_HELP
+        return mail.details.get("reason") in _OTHERS_MAY_HELP
     return mail.template is Template.SESSION_CANCELLED

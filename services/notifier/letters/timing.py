@@ -128,7 +128,7 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
         return Superseded("its link has expired")
     if mail.template is Template.SEAT_OFFERED and now >= datetime.fromisoformat(
-        str(mail.facts["hold_until"])
+        str(mail.details["hold_until"])
     ):
         return Superseded("the offer has ended")
     if mail.template is Template.NEWS and not context.news:
@@ -150,7 +150,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
     if says in _WAITING:
-        by_employer = mail.facts.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
+        by_employer = mail.details.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
         closes = session.enrolment_closes_at
         if now >= (closes if by_employer else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"

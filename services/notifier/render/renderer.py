@@ -126,13 +126,16 @@ class Renderer:
         """What the templates may name."""
         session = context.session
         view = self._view(session) if session is not None else None
-        facts = mail.facts
-        title = facts.get("replay_title") or (view.title if view else None)
+        details = mail.details
+        title = details.get("replay_title") or (view.title if view else None)
         kind = letters.KINDS[mail.template]
         headline = kind.subject.removesuffix(" : {title}")
-        if mail.template is letters.Template.MODULE_CANCELLED and len(letters.rows_of(facts, "modules")) > 1:
+        if (
+            mail.template is letters.Template.MODULE_CANCELLED
+            and len(letters.rows_of(details, "modules")) > 1
+        ):
             headline = "Des séances sont annulées"
-        if mail.template is letters.Template.WITHDRAWN and facts.get("by") == WithdrawnBy.EMPLOYER:
+        if mail.template is letters.Template.WITHDRAWN and details.get("by") == WithdrawnBy.EMPLOYER:
             headline = "Votre inscription prend fin"  # it was not the agent who gave up
         variables: dict[str, Any] = {
             "name": _name(mail),
@@ -140,14 +143,14 @@ class Renderer:
             if letters.suggests_others(mail)
             else [],
             "session": view,
-            "facts": facts,
+            "details": details,
             "headline": headline,
             "subject": f"{headline} : {quoted(str(title))}" if title else headline,
             "show_access": kind.access,
-            "reference": str(facts.get("reference") or mail.enrolment_id or mail.mail_id),
-            "advisor": facts.get("advisor"),
+            "reference": str(details.get("reference") or mail.enrolment_id or mail.mail_id),
+            "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
-            "contact": str(facts.get("advisor_address") or self._sender.contact),
+            "contact": str(details.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
         }
@@ -159,18 +162,20 @@ class Renderer:
         if kind.subscribed:
             variables |= self._news(mail, context.news)
         if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
-            variables["interests"] = _texts(facts.get("titles")) or interests.titles(
-                _texts(facts["interests"])
+            variables["interests"] = _texts(details.get("titles")) or interests.titles(
+                _texts(details["interests"])
             )
             variables["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
-        if "hold_until" in facts:
-            variables["hold_until"] = french.deadline(datetime.fromisoformat(str(facts["hold_until"])), zone)
+        if "hold_until" in details:
+            variables["hold_until"] = french.deadline(
+                datetime.fromisoformat(str(details["hold_until"])), zone
+            )
         if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
-            variables["changes"] = changes_of(facts, session, view)
+            variables["changes"] = changes_of(details, session, view)
             variables["changed_in"] = changed_in(variables["changes"])
         if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
-            variables["gone"] = gone_from(facts, session)
-        if "reason" in facts:
+            variables["gone"] = gone_from(details, session)
+        if "reason" in details:
             variables["explanation"] = explanation_of(
                 mail, session, view, enrolment_is_over=variables["enrolment_is_over"]
             )
@@ -216,14 +221,14 @@ class Renderer:
                     return None
                 return self._links.url(Purpose.WITHDRAW, enrolment, until=session.ends_at)
             case letters.Link.OFFER:
-                until = datetime.fromisoformat(str(mail.facts["hold_until"]))
+                until = datetime.fromisoformat(str(mail.details["hold_until"]))
                 return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=until)
             case letters.Link.CERTIFICATE:
                 until = mail.called_for_at + CERTIFICATE_FOR
                 return self._links.url(Purpose.CERTIFICATE, enrolment, until=until)
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
-                return self._links.url(Purpose.CONFIRM, str(mail.facts["request"]), until=until)
+                return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
 
     def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
         """What a letter to a subscriber names: a single item makes its subject, several are counted."""
@@ -249,7 +254,7 @@ class Renderer:
     def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
         if self._links is None:
             return None
-        subscriber, until = str(mail.facts["subscriber"]), self._now() + SUBSCRIBER_FOR
+        subscriber, until = str(mail.details["subscriber"]), self._now() + SUBSCRIBER_FOR
         return {
             "preferences": self._links.url(Purpose.PREFERENCES, subscriber, until=until),
             "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),
@@ -269,7 +274,7 @@ class Renderer:
     def _attachment(
         self, kind: letters.Kind, mail: letters.Mail, session: letters.Session | None, attendee: Person
     ) -> mime.Attachment | None:
-        if kind.calendar is None or session is None or mail.facts.get("had_seat") is False:
+        if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
             return None
         own = Own(
             str(mail.enrolment_id),
@@ -277,13 +282,13 @@ class Renderer:
             stamp=mail.called_for_at,
             attendee=attendee,
         )
-        part = self._part(kind.calendar, mail.facts, session, own)
+        part = self._part(kind.calendar, mail.details, session, own)
         return mime.Attachment(
             f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
         )
 
     def _part(
-        self, calendar: letters.CalendarAction, facts: letters.Facts, session: letters.Session, own: Own
+        self, calendar: letters.CalendarAction, details: letters.Details, session: letters.Session, own: Own
     ) -> CalendarPart:
         match calendar:
             case letters.CalendarAction.INVITE:
@@ -291,7 +296,7 @@ class Renderer:
             case letters.CalendarAction.CANCEL:
                 return self._calendar.cancellation(session, own)
             case letters.CalendarAction.REMOVE:
-                return self._calendar.removal(session, _gone(facts), own)
+                return self._calendar.removal(session, _gone(details), own)
 
     def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)
@@ -325,7 +330,7 @@ _ACCOMMODATES = frozenset(
 """The letters that say whom to ask for what a handicap makes necessary."""
 
 
-def _gone(facts: letters.Facts) -> list[letters.Occasion]:
+def _gone(details: letters.Details) -> list[letters.Occasion]:
     """The entries of a calendar that a letter takes out."""
     return [
         letters.Occasion(
@@ -334,7 +339,7 @@ def _gone(facts: letters.Facts) -> list[letters.Occasion]:
             datetime.fromisoformat(str(row["starts_at"])),
             datetime.fromisoformat(str(row["ends_at"])),
         )
-        for row in letters.rows_of(facts, "modules")
+        for row in letters.rows_of(details, "modules")
     ]
 
 

@@ -111,13 +111,13 @@ class ChangeView:
     is_link: bool = False
 
 
-def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView) -> list[ChangeView]:
+def changes_of(details: letters.Details, session: letters.Session, view: SessionView) -> list[ChangeView]:
     """What a letter says has changed, as the session is now; not what has changed back since."""
     changes = []
-    if "starts_before" in facts:
-        before = _period(facts, "starts_before", "ends_before", str(facts["timezone_before"]))
+    if "starts_before" in details:
+        before = _period(details, "starts_before", "ends_before", str(details["timezone_before"]))
         changes.append(ChangeView(f"de {view.when_label.lower()}", view.when_label, view.when, before))
-    rows = {row["number"]: row for row in letters.rows_of(facts, "modules")}
+    rows = {row["number"]: row for row in letters.rows_of(details, "modules")}
     for occasion in session.occasions:
         if (row := rows.get(occasion.number)) is not None:
             title = quoted(occasion.title or session.title)
@@ -127,10 +127,10 @@ def changes_of(facts: letters.Facts, session: letters.Session, view: SessionView
                 changes.append(ChangeView("de calendrier", f"Séance {title}", now, before))
             else:
                 changes.append(ChangeView("de calendrier", f"Nouvelle séance {title}", now))
-    if "venue_before" in facts:
-        old = facts["venue_before"]
+    if "venue_before" in details:
+        old = details["venue_before"]
         changes.append(ChangeView("de lieu", "Lieu", view.place, str(old) if old else None))
-    if "link_changed" in facts:
+    if "link_changed" in details:
         now = view.join_url or "supprimé"
         changes.append(ChangeView(_OF_LINK, "Lien de connexion", now, is_link=bool(view.join_url)))
     return [change for change in changes if change.now != change.before]
@@ -155,11 +155,11 @@ def _in_short(of: str, alike: Sequence[ChangeView]) -> str:
     return f"{of} ({new})"
 
 
-def gone_from(facts: letters.Facts, session: letters.Session) -> list[tuple[str, str]]:
+def gone_from(details: letters.Details, session: letters.Session) -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
         (typeset(str(row["title"])), _period(row, "starts_at", "ends_at", session.timezone))
-        for row in letters.rows_of(facts, "modules")
+        for row in letters.rows_of(details, "modules")
     ]
 
 
@@ -172,7 +172,7 @@ class ItemView:
     sentence: str
     summary: str | None
     url: str
-    details: tuple[tuple[str, str], ...]
+    entries: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(
@@ -187,11 +187,11 @@ class ItemView:
             sentence=sentence.format(title=quoted(title), date=date),
             summary=item.summary,
             url=item.url or f"{catalogue}/sessions/{item.item_id}",
-            details=_details(item.event, view, now) if item.event and view else (),
+            entries=_entries(item.event, view, now) if item.event and view else (),
         )
 
 
-def _details(session: letters.Session, view: SessionView, now: datetime) -> tuple[tuple[str, str], ...]:
+def _entries(session: letters.Session, view: SessionView, now: datetime) -> tuple[tuple[str, str], ...]:
     is_open = now >= session.enrolment_opens_at
     return (
         (view.when_label, view.when),
@@ -201,9 +201,9 @@ def _details(session: letters.Session, view: SessionView, now: datetime) -> tupl
     )
 
 
-def _period(facts: Mapping[str, Any], start: str, end: str, zone: str) -> str:
+def _period(details: Mapping[str, Any], start: str, end: str, zone: str) -> str:
     return french.period(
-        datetime.fromisoformat(str(facts[start])), datetime.fromisoformat(str(facts[end])), zone
+        datetime.fromisoformat(str(details[start])), datetime.fromisoformat(str(details[end])), zone
     )
 
 
@@ -212,7 +212,7 @@ def explanation_of(
 ) -> refusals.Explanation:
     """Why something was refused, with the dates of its session."""
     found = refusals.explanation(
-        Reason(str(mail.facts["reason"])),
+        Reason(str(mail.details["reason"])),
         asked=_ASKED.get(mail.template, "enrolment"),
         session_format=session.format if session else None,
         enrolment_is_over=enrolment_is_over,

@@ -55,7 +55,7 @@ async def show(tx: Transaction, mail_id: UUID) -> MailDetails | None:
     row = await mails.get(tx, mail_id)
     if row is None:
         return None
-    letter = claims.mail_of(row, row.facts)
+    letter = claims.mail_of(row, row.details)
     (context,) = await contexts(tx, [letter])
     waits = row.needs_session and context.session is None
     return MailDetails(row, await mails.audit_log(tx, mail_id), letter, None if waits else context)

@@ -29,10 +29,12 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
     for session_id, session in newest.items():
         is_new = session_id not in before
         change = letters.change_of(before.get(session_id), after[session_id], now)
-        tasks = [(letters.TASK_OF[letter.template], letter.facts) for letter in change.letters]
+        tasks = [(letters.TASK_OF[letter.template], letter.details) for letter in change.letters]
         if change.reschedule:
             tasks.append((FanOutTask.SCHEDULE, {"first": is_new}))
-        begun += [FanOut(session.id, task, session_id, facts, session.received_at) for task, facts in tasks]
+        begun += [
+            FanOut(session.id, task, session_id, details, session.received_at) for task, details in tasks
+        ]
         item = letters.news_of_session(session.event, now) if is_new else None
         if item is not None:
             await news.publish(tx, session.id, item, called_for_at=session.received_at)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from services.notifier.letters import Facts, LetterContext, Mail, Priority, Template
+from services.notifier.letters import Details, LetterContext, Mail, Priority, Template
 from services.notifier.store import bounces, rate_limiter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import COLUMNS, bounced, ended, outbox
@@ -81,7 +81,7 @@ async def claim(
     )
     due = sorted(rows, key=lambda row: (row.priority, row.due_at))
     is_all = len(due) < most
-    mails = {row.mail_id: mail_of(row, json.loads(row.facts)) for row in due}
+    mails = {row.mail_id: mail_of(row, json.loads(row.details)) for row in due}
     if due and domain_rate:
         domains = {mail_id: domain_of(mail) for mail_id, mail in mails.items()}
         later = await rate_limiter.postpone(tx, domains, rate=domain_rate)
@@ -185,12 +185,12 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
     return len(rows) - ambiguous, ambiguous
 
 
-def mail_of(row: Row[Any] | MailRow, facts: Facts) -> Mail:
+def mail_of(row: Row[Any] | MailRow, details: Details) -> Mail:
     """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,
         template=Template(row.template),
-        facts=facts,
+        details=details,
         message_id=row.message_id or "",
         agent_id=row.recipient,
         address=row.address,
@@ -220,7 +220,7 @@ _CLAIM = text(
            claims = claims + 1,
            message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>')
       FROM due WHERE mail.mail_id = due.mail_id
-    RETURNING mail.mail_id, template, facts::text AS facts, message_id, recipient, address, given_name,
+    RETURNING mail.mail_id, template, details::text AS details, message_id, recipient, address, given_name,
               family_name, session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               due_at, give_up_at - now() AS patience"""
 )

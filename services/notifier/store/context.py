@@ -1,4 +1,4 @@
-"""The context of letters: what they tell beside their own facts, as it is now."""
+"""The context of letters: what they tell beside their own details, as it is now."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
     announced = await sessions.find(
         tx, {item.item_id for item in items.values() if item.kind is NewsKind.SESSION}
     )
-    subscriber_of = {mail.mail_id: UUID(str(mail.facts["subscriber"])) for mail in mails}
+    subscriber_of = {mail.mail_id: UUID(str(mail.details["subscriber"])) for mail in mails}
     followed = await subscriptions.followed(tx, set(subscriber_of.values()))
     now = clock.now()
     return {

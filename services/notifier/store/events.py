@@ -13,8 +13,8 @@ from shared.messaging.outbox import Outbox
 outbox = Outbox("notifier")
 
 COLUMNS = (
-    "mail.mail_id, recipient, template, coalesce(CAST(facts ->> 'cause_id' AS uuid), event_id) AS event_id, "
-    "session_id, enrolment_id, message_id"
+    "mail.mail_id, recipient, template, session_id, enrolment_id, message_id, "
+    "coalesce(CAST(details ->> 'cause_id' AS uuid), event_id) AS event_id"
 )
 """What every event about a mail says. One sent again on purpose names what called for the first."""
 

@@ -29,7 +29,7 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
                 "event_ids": [fan_out.event_id for fan_out in fan_outs],
                 "tasks": [fan_out.task.value for fan_out in fan_outs],
                 "subject_ids": [fan_out.subject_id for fan_out in fan_outs],
-                "facts": [json.dumps(fan_out.facts) for fan_out in fan_outs],
+                "details": [json.dumps(fan_out.details) for fan_out in fan_outs],
                 "called_for_at": [fan_out.called_for_at for fan_out in fan_outs],
             },
         )
@@ -76,7 +76,7 @@ async def queue_letters(
             **of(template),
             "ids": ids,
             "event_id": fan_out.event_id,
-            "facts": json.dumps(fan_out.facts),
+            "details": json.dumps(fan_out.details),
             "called_for_at": fan_out.called_for_at,
         },
     )
@@ -105,7 +105,7 @@ async def schedule(
             "untils": [letter.until for letter in letters],
             "priority": int(KINDS[Template.JOINING].priority),
             "called_for_at": fan_out.called_for_at,
-            "first": bool(fan_out.facts.get("first")),
+            "first": bool(fan_out.details.get("first")),
         },
     )
 
@@ -133,11 +133,11 @@ def of(template: Template) -> dict[str, Any]:
 
 _BEGIN = text(
     """
-    INSERT INTO fan_out (event_id, task, subject_id, facts, called_for_at, after)
-    SELECT event_id, task, subject_id, facts, called_for_at, '00000000-0000-0000-0000-000000000000'
+    INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, after)
+    SELECT event_id, task, subject_id, details, called_for_at, '00000000-0000-0000-0000-000000000000'
       FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:subject_ids AS uuid[]),
-                  CAST(:facts AS jsonb[]), CAST(:called_for_at AS timestamptz[]))
-           AS new (event_id, task, subject_id, facts, called_for_at)
+                  CAST(:details AS jsonb[]), CAST(:called_for_at AS timestamptz[]))
+           AS new (event_id, task, subject_id, details, called_for_at)
      WHERE task = 'news'
         OR EXISTS (SELECT FROM enrolment
                     WHERE enrolment.session_id = new.subject_id AND standing = 'enrolled')
@@ -159,7 +159,7 @@ _ADVANCE = text(
 _WHO = "agent_id, address, given_name, family_name, session_id, enrolment_id, version"
 _TO = f"""
     INSERT INTO mail ({MAIL_COLUMNS})
-    SELECT :event_id, :template, {_WHO}, CAST(:facts AS jsonb), true, :priority,
+    SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608
 _TO_ALL = text(f"{_TO} {ONCE}")
@@ -204,9 +204,9 @@ _TO_SUBSCRIBERS = text(
        AND NOT EXISTS (SELECT FROM enrolment WHERE enrolment.session_id = news.session_id
                        AND enrolment.agent_id = subscriber.agent_id AND standing = 'enrolled')
         ON CONFLICT (event_id, template, recipient) DO UPDATE
-           SET facts = jsonb_set(mail.facts, '{{items}}',
-                                 (mail.facts -> 'items') || (excluded.facts -> 'items')),
+           SET details = jsonb_set(mail.details, '{{items}}',
+                                 (mail.details -> 'items') || (excluded.details -> 'items')),
                state = 'pending', settled_at = NULL
          WHERE mail.state IN ('pending', 'superseded')
-           AND NOT (mail.facts -> 'items') @> (excluded.facts -> 'items')"""  # noqa: S608
+           AND NOT (mail.details -> 'items') @> (excluded.details -> 'items')"""  # noqa: S608
 )

@@ -126,10 +126,10 @@ _WAITS = text(
 )
 _COPY = text(
     "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "
-    "enrolment_id, version, facts, needs_session, priority, called_for_at) "
+    "enrolment_id, version, details, needs_session, priority, called_for_at) "
     "SELECT :key, template, recipient, address, given_name, family_name, session_id, "
     "enrolment_id, version, "
-    "facts || jsonb_build_object('cause_id', coalesce(facts ->> 'cause_id', event_id::text)), "
+    "details || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
     "AND state = ANY(CAST(:states AS varchar[])) "
     "ON CONFLICT (event_id, template, recipient) DO NOTHING RETURNING mail_id"

@@ -20,7 +20,7 @@ PATIENCE = timedelta(days=4)
 
 MAIL_COLUMNS = (
     "event_id, template, recipient, address, given_name, family_name, session_id, enrolment_id, version, "
-    "facts, needs_session, priority, called_for_at"
+    "details, needs_session, priority, called_for_at"
 )
 ONCE = "ON CONFLICT (event_id, template, recipient) DO NOTHING"
 
@@ -51,7 +51,7 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
         "session_id": decision.session_id,
         "enrolment_id": decision.enrolment_id,
         "version": decision.version,
-        "facts": json.dumps(letter.facts),
+        "details": json.dumps(letter.details),
         "needs_session": letter.needs_session,
         "priority": int(KINDS[letter.template].priority),
         "called_for_at": received.received_at,
@@ -88,7 +88,7 @@ async def add_letter(
             "given_name": to.given_name,
             "family_name": to.family_name,
             "session_id": session_id,
-            "facts": json.dumps(letter.facts),
+            "details": json.dumps(letter.details),
             "priority": int(KINDS[letter.template].priority),
             "called_for_at": called_for_at,
         },
@@ -103,9 +103,9 @@ async def drop_scheduled(tx: Transaction, enrolment_ids: Collection[UUID]) -> No
 
 _QUEUE = text(
     "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "  # noqa: S608
-    "version, facts, needs_session, priority, called_for_at) "
+    "version, details, needs_session, priority, called_for_at) "
     "VALUES (:event_id, :template, :recipient, :address, :given_name, :family_name, :session_id, "
-    "0, CAST(:facts AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
+    "0, CAST(:details AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
     f"{ONCE}"
 )
 _DROP = text(

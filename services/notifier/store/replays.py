@@ -42,24 +42,26 @@ async def save(
                 "version": 0,
                 "event_id": received.id,
                 "session_id": replay.session_id,
-                "facts": "",
+                "details": "",
                 "announced_at": received.received_at,
             },
         )
         if row["version"] < replay.version:
-            row |= {"version": replay.version, "facts": json.dumps(letter.facts)}
+            row |= {"version": replay.version, "details": json.dumps(letter.details)}
     saved = await insert_many(
         tx,
         ReplayRow,
         list(rows.values()),
-        then="ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, facts = excluded.facts "
+        then="ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, details = excluded.details "
         "WHERE replay.version < excluded.version "
         # Of a row that was there before, it is the transaction that changes it.
-        "RETURNING event_id, session_id, facts::text AS facts, announced_at, xmax = 0 AS is_new",
+        "RETURNING event_id, session_id, details::text AS details, announced_at, xmax = 0 AS is_new",
     )
     return [
         SavedReplay(
-            FanOut(row.event_id, FanOutTask.REPLAY, row.session_id, json.loads(row.facts), row.announced_at),
+            FanOut(
+                row.event_id, FanOutTask.REPLAY, row.session_id, json.loads(row.details), row.announced_at
+            ),
             row.is_new,
         )
         for row in saved
@@ -76,7 +78,7 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
     if replays:
         newer = {
             "event_ids": [replay.event_id for replay in replays],
-            "facts": [json.dumps(replay.facts) for replay in replays],
+            "details": [json.dumps(replay.details) for replay in replays],
             "template": Template.REPLAY_AVAILABLE.value,
         }
         await tx.execute(_CORRECT_FAN_OUTS, newer)
@@ -89,20 +91,20 @@ async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> Non
         await tx.execute(_REPLAY_LATE, of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 
 
-_NEWER = "unnest(CAST(:event_ids AS uuid[]), CAST(:facts AS jsonb[])) AS newer (event_id, facts)"
+_NEWER = "unnest(CAST(:event_ids AS uuid[]), CAST(:details AS jsonb[])) AS newer (event_id, details)"
 _CORRECT_FAN_OUTS = text(
-    f"UPDATE fan_out SET facts = newer.facts FROM {_NEWER} "  # noqa: S608 our own words
+    f"UPDATE fan_out SET details = newer.details FROM {_NEWER} "  # noqa: S608 our own words
     "WHERE fan_out.event_id = newer.event_id AND task = 'replay' AND done_at IS NULL"
 )
 _CORRECT_MAILS = text(
-    f"UPDATE mail SET facts = newer.facts FROM {_NEWER} "  # noqa: S608 our own words
+    f"UPDATE mail SET details = newer.details FROM {_NEWER} "  # noqa: S608 our own words
     "WHERE mail.event_id = newer.event_id AND template = :template AND state IN ('pending', 'retry')"
 )
 _REPLAY_LATE = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS})
     SELECT replay.event_id, :template, agent_id, address, given_name, family_name, replay.session_id,
-           enrolment_id, enrolment.version, replay.facts, true, :priority, announced_at
+           enrolment_id, enrolment.version, replay.details, true, :priority, announced_at
       FROM replay JOIN enrolment ON enrolment.session_id = replay.session_id AND standing = 'enrolled'
      WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608
 )

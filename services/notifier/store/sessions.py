@@ -13,7 +13,7 @@ from shared.database import Transaction, insert_many
 
 
 async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:
-    """Handle the enrolments of a session and the facts about it one after the other.
+    """Handle the enrolments of a session and the events about it one after the other.
 
     Of two transactions at once, which do not see each other, neither would write to who enrolled just then.
     Enrolments take the lock shared, a fact about the session takes it exclusively.

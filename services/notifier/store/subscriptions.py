@@ -192,7 +192,7 @@ _CONFIRMED_BY = text(
 )
 _DROP_NEWS = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "
-    "WHERE template = 'news' AND facts ->> 'subscriber' = :subscriber_id AND state IN ('pending', 'retry') "
+    "WHERE template = 'news' AND details ->> 'subscriber' = :subscriber_id AND state IN ('pending', 'retry') "
     "AND recipient = (SELECT coalesce(agent_id, 'abonnement-' || subscriber_id) FROM subscriber "
     "WHERE subscriber_id = CAST(:subscriber_id AS uuid))"
 )

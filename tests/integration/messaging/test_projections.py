@@ -209,7 +209,7 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
 KNOWN = (
     # Which number a séance has in calendars is what the notifier gave it, and stands in no event.
     "SELECT session_id, version, state - 'numbers' - 'last_number' FROM session ORDER BY session_id",
-    "SELECT resource_id, event_id, session_id, facts FROM replay ORDER BY resource_id",
+    "SELECT resource_id, event_id, session_id, details FROM replay ORDER BY resource_id",
     "SELECT item_id, kind, title, summary, url, interests, session_id FROM news ORDER BY item_id",
 )
 

@@ -30,7 +30,7 @@ def enrolled(number: int, **changes: Any) -> AgentEnrolled:
 
 
 def a_replay(**changes: Any) -> ReplayPublished:
-    facts = {
+    fields = {
         "resource_id": uuid4(),
         "version": 1,
         "title": "Replay : IA et droit",
@@ -39,7 +39,7 @@ def a_replay(**changes: Any) -> ReplayPublished:
         "organiser": "bretagne",
         "session_id": SESSION_ID,
     }
-    return ReplayPublished.model_validate(facts | changes)
+    return ReplayPublished.model_validate(fields | changes)
 
 
 async def recipients(notifier: Notifier, template: str) -> list[str]:
@@ -165,7 +165,7 @@ async def test_letters_still_to_be_sent_have_the_address_that_a_replay_was_corre
     await notifier.take(replay.model_copy(update={"version": 2, "url": "https://replay.example/late"}))
     await notifier.hear(enrolled(3))
     rows = await notifier.rows(
-        "recipient, event_id, facts ->> 'replay_url' AS url, created_at, mail_id",
+        "recipient, event_id, details ->> 'replay_url' AS url, created_at, mail_id",
         where="template = 'replay-available'",
     )
     assert len(rows) == 6

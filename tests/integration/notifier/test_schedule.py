@@ -207,7 +207,7 @@ async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(
     await notifier.hear(changed(version=3, title="Titre corrigé", venue="Salle neuve"))
     rows = await notifier.rows(where="template = 'session-changed'")
     assert [row.recipient for row in rows] == ["A-1"]
-    assert rows[0].facts["venue_before"].startswith("Le Couvent")
+    assert rows[0].details["venue_before"].startswith("Le Couvent")
 
 
 async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> None:

@@ -24,7 +24,7 @@ def a_seance(title: str, days: int) -> dict[str, Any]:
 FIRST, SECOND, THIRD = a_seance("A", 40), a_seance("B", 41), a_seance("C", 42)
 
 
-def facts(version: int, *modules: dict[str, Any]) -> dict[str, Any]:
+def a_state(version: int, *modules: dict[str, Any]) -> dict[str, Any]:
     period = {"starts_at": noon(40), "ends_at": noon(50)}
     return a_session(title="IA", version=version, modules=modules, **period).model_dump()
 
@@ -54,13 +54,13 @@ async def all_mails(notifier: Notifier) -> list[EmailMessage]:
 
 
 async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(facts(1, FIRST, SECOND, THIRD)))
+    await notifier.hear(SessionScheduled.model_validate(a_state(1, FIRST, SECOND, THIRD)))
     await notifier.hear(a_decision(AgentEnrolled))
     invited = calendar_after(await all_mails(notifier))
     uids = {summary: uid for uid, (summary, _) in invited.items()}
     assert sorted(uids) == ["IA : A", "IA : B", "IA : C"]
 
-    await notifier.hear(SessionChanged.model_validate(facts(2, FIRST, THIRD)))
+    await notifier.hear(SessionChanged.model_validate(a_state(2, FIRST, THIRD)))
     after_one_less = await all_mails(notifier)
     assert [row.template for row in await notifier.rows(where="state = 'sent'")] == [
         Template.CONFIRMED,
@@ -70,7 +70,9 @@ async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> 
     del invited[uids["IA : B"]]
     assert calendar_after(after_one_less) == invited
 
-    await notifier.hear(SessionChanged.model_validate(facts(3, a_seance("A", 45), SECOND, a_seance("C", 43))))
+    await notifier.hear(
+        SessionChanged.model_validate(a_state(3, a_seance("A", 45), SECOND, a_seance("C", 43)))
+    )
     at_last = calendar_after(await all_mails(notifier))
     assert dict(at_last.values()) == {
         "IA : A": noon(45),
@@ -88,13 +90,13 @@ async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> 
 async def test_a_dropped_seance_is_cancelled_with_the_rest_when_its_own_letter_did_not_leave(
     notifier: Notifier, by: str
 ) -> None:
-    await notifier.hear(SessionScheduled.model_validate(facts(1, FIRST, SECOND, THIRD)))
+    await notifier.hear(SessionScheduled.model_validate(a_state(1, FIRST, SECOND, THIRD)))
     await notifier.hear(a_decision(AgentEnrolled))
     assert len(calendar_after(await all_mails(notifier))) == 3
 
-    await notifier.hear(SessionChanged.model_validate(facts(2, FIRST, SECOND)))
+    await notifier.hear(SessionChanged.model_validate(a_state(2, FIRST, SECOND)))
     if by == "session_cancelled":
-        cancelled = facts(3, FIRST, SECOND) | {"status": "cancelled"}
+        cancelled = a_state(3, FIRST, SECOND) | {"status": "cancelled"}
         await notifier.hear(SessionCancelled.model_validate(cancelled))
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2, by=by))
     assert calendar_after(await all_mails(notifier)) == {}

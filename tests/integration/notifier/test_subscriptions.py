@@ -32,12 +32,12 @@ LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
 
 
 def changed(agent: str = "A-1", *, subscribed: bool = True, **what: Any) -> SubscriptionChanged:
-    facts = {"agent_id": agent, "email": f"{agent.lower()}@ville.example", "subscribed": subscribed}
-    return SubscriptionChanged.model_validate(facts | what)
+    fields = {"agent_id": agent, "email": f"{agent.lower()}@ville.example", "subscribed": subscribed}
+    return SubscriptionChanged.model_validate(fields | what)
 
 
 def a_dossier(**changes: Any) -> ResourcePublished:
-    facts = {
+    fields = {
         "resource_id": uuid4(),
         "version": 1,
         "title": "Dossier : IA et droit",
@@ -46,7 +46,7 @@ def a_dossier(**changes: Any) -> ResourcePublished:
         "published_at": clock.now(),
         "kind": "dossier",
     }
-    return ResourcePublished.model_validate(facts | changes)
+    return ResourcePublished.model_validate(fields | changes)
 
 
 def a_replay(**changes: Any) -> ReplayPublished:
@@ -56,7 +56,7 @@ def a_replay(**changes: Any) -> ReplayPublished:
 async def news(notifier: Notifier) -> dict[str, int]:
     """How many items the next letter of each subscriber has."""
     rows = await notifier.rows(where="template = 'news' AND state = 'pending'")
-    return {row.recipient: len(row.facts["items"]) for row in rows}
+    return {row.recipient: len(row.details["items"]) for row in rows}
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ async def confirm(
     asked = await client.post("/courriels/abonnement", data={"adresse": address, "interet": chosen})
     assert asked.status_code == 200
     row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
-    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
     shown = await client.get(f"/courriels/confirmation/{token}")
     assert shown.status_code == 200
     return await client.post(f"/courriels/confirmation/{token}")
@@ -227,7 +227,7 @@ async def test_nobody_is_subscribed_before_the_owner_of_the_address_has_said_yes
         "/courriels/abonnement", data={"adresse": "a@b.example", "interet": ["theme:enjeux-ia"]}
     )
     row = await notifier.row()
-    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
     assert (
         "Enjeux de l’intelligence artificielle" in (await client.get(f"/courriels/confirmation/{token}")).text
     )
@@ -244,7 +244,7 @@ async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client
     """It stays in a mailbox for longer than a subscription may last."""
     first = await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia", "delegation:bretagne"])
     (row,) = await notifier.rows(where="template = 'confirm-subscription'")
-    token = LINKS.token(Purpose.CONFIRM, row.facts["request"], until=clock.now() + timedelta(hours=1))
+    token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
     again = await client.post(f"/courriels/confirmation/{token}")
     assert (first.status_code, again.status_code) == (200, 200)
     who = await subscriber_id(notifier)

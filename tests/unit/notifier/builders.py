@@ -26,7 +26,7 @@ def a_renderer() -> Renderer:
 
 def a_session(**changes: Any) -> Session:
     """A local event in Rennes, Thursday 3 April 2025, 9:30 to 17:00."""
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "session_id": SESSION_ID,
         "version": 1,
         "offer_id": "ia-et-territoires",
@@ -45,12 +45,12 @@ def a_session(**changes: Any) -> Session:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return Session.model_validate(facts | changes)
+    return Session.model_validate(fields | changes)
 
 
 def the_mooc(**changes: Any) -> Session:
     """The MOOC of the offer, with three séances."""
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "session_id": MOOC_ID,
         "format": "mooc",
         "title": "Les fondamentaux de l’IA",
@@ -71,11 +71,11 @@ def the_mooc(**changes: Any) -> Session:
             for n, m, z in ((1, "3-17", 1), (2, "3-24", 1), (3, "4-01", 2))
         ],
     }
-    return a_session(**(facts | changes))
+    return a_session(**(fields | changes))
 
 
 def an_agent(**changes: Any) -> Agent:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "agent_id": "IEL-0048151",
         "email": "zoe.durand@ville-exemple.fr",
         "given_name": "Zoé",
@@ -83,22 +83,22 @@ def an_agent(**changes: Any) -> Agent:
         "function": "agent",
         "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"},
     }
-    return Agent.model_validate(facts | changes)
+    return Agent.model_validate(fields | changes)
 
 
 def a_decision(kind: type[Decision], **changes: Any) -> Any:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "enrolment_id": ENROLMENT_ID,
         "version": 1,
         "request_id": uuid4(),
         "session_id": SESSION_ID,
         "agent": an_agent(),
     }
-    return kind.model_validate(facts | changes)
+    return kind.model_validate(fields | changes)
 
 
 def some_news(**changes: Any) -> NewsItem:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "item_id": UUID("4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"),
         "kind": NewsKind.REPLAY,
         "title": "Replay : IA et droit",
@@ -107,14 +107,14 @@ def some_news(**changes: Any) -> NewsItem:
         "interests": (Interest(InterestKind.THEME, "enjeux-ia"),),
         "published_at": at("2025-03-10T10:00+01:00"),
     }
-    return NewsItem(**(facts | changes))
+    return NewsItem(**(fields | changes))
 
 
 def a_mail(template: Template, **changes: Any) -> Mail:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "mail_id": MAIL_ID,
         "template": template,
-        "facts": {},
+        "details": {},
         "message_id": f"<{MAIL_ID.hex}@cnfpt.example>",
         "agent_id": "IEL-0048151",
         "address": "zoe.durand@ville-exemple.fr",
@@ -125,4 +125,4 @@ def a_mail(template: Template, **changes: Any) -> Mail:
         "version": 1,
         "called_for_at": at("2025-03-10T14:05:30+01:00"),
     }
-    return Mail(**(facts | changes))
+    return Mail(**(fields | changes))

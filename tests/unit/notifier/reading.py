@@ -16,7 +16,7 @@ from tests.unit.notifier.builders import (
     some_news,
 )
 
-FACTS: dict[Template, dict[str, Any]] = {
+DETAILS: dict[Template, dict[str, Any]] = {
     Template.WAITLISTED: {"position": 3},
     Template.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
     Template.OFFER_LAPSED: {"cause": "expired"},
@@ -60,7 +60,7 @@ WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SU
 
 
 def rendered(template: Template, session: Session | None = None, **changes: Any) -> EmailMessage:
-    changes.setdefault("facts", FACTS.get(template, {}))
+    changes.setdefault("details", DETAILS.get(template, {}))
     news = [some_news()] if template is Template.NEWS else []
     about_a_session = template not in WITHOUT_SESSION
     outgoing = a_renderer().render(

@@ -66,12 +66,12 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
 ]
 
 
-@pytest.mark.parametrize(("kind", "facts", "template", "said"), CALLS_FOR)
+@pytest.mark.parametrize(("kind", "details", "template", "said"), CALLS_FOR)
 def test_each_decision_calls_for_its_letter(
-    kind: type[Decision], facts: dict[str, Any], template: Template | None, said: dict[str, Any]
+    kind: type[Decision], details: dict[str, Any], template: Template | None, said: dict[str, Any]
 ) -> None:
-    called_for = letters.letters_for(a_decision(kind, **facts), Standing.ENROLLED)
-    assert [(one.template, one.facts) for one in called_for] == ([(template, said)] if template else [])
+    called_for = letters.letters_for(a_decision(kind, **details), Standing.ENROLLED)
+    assert [(one.template, one.details) for one in called_for] == ([(template, said)] if template else [])
 
 
 def test_every_letter_has_a_kind() -> None:
@@ -98,7 +98,7 @@ def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() ->
 )
 def test_a_withdrawal_cancels_the_calendar_of_who_had_a_seat(before: Standing | None, had_seat: bool) -> None:
     (letter,) = letters.letters_for(a_decision(EnrolmentWithdrawn), before)
-    assert letter.facts["had_seat"] is had_seat
+    assert letter.details["had_seat"] is had_seat
 
 
 def test_decisions_are_read_in_order() -> None:
@@ -113,7 +113,7 @@ def test_decisions_are_read_in_order() -> None:
         (1, Template.SEAT_ASSIGNED),
         (2, Template.WITHDRAWN),
     ]
-    assert read.letters[2][1].facts["had_seat"] is True
+    assert read.letters[2][1].details["had_seat"] is True
     assert read.standings == {ENROLMENT_ID: (2, Standing.WITHDRAWN)}
 
 
@@ -141,7 +141,7 @@ def test_a_refusal_that_changes_nothing_leaves_the_agent_where_they_stood(refuse
 
 
 def a_replay(**changes: Any) -> ReplayPublished:
-    facts = {
+    fields = {
         "resource_id": uuid4(),
         "version": 1,
         "title": "Replay",
@@ -150,7 +150,7 @@ def a_replay(**changes: Any) -> ReplayPublished:
         "organiser": "bretagne",
         "session_id": uuid4(),
     }
-    return ReplayPublished.model_validate(facts | changes)
+    return ReplayPublished.model_validate(fields | changes)
 
 
 def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
@@ -169,7 +169,7 @@ def not_any_more(template: Template, known: EnrolmentState | None, **changes: An
     now = changes.pop("now", at("2025-03-12T10:00+01:00"))
     if template in letters.SCHEDULED:
         now = {one.template: one.due_at for one in letters.schedule(a_session())}[template]
-    mail = a_mail(template, version=changes.pop("version", 1), facts=changes)
+    mail = a_mail(template, version=changes.pop("version", 1), details=changes)
     return letters.revalidate(mail, LetterContext(session, known), now) is not None
 
 

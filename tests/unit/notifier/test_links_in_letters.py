@@ -17,7 +17,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import FACTS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
 
 LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template.CONFIRM_SUBSCRIPTION]
 
@@ -25,7 +25,7 @@ LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template
 @pytest.mark.parametrize("template", LINKED)
 def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
     session = a_session()
-    mail = a_mail(template, facts=FACTS.get(template, {}), version=7)
+    mail = a_mail(template, details=DETAILS.get(template, {}), version=7)
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext(session)).content
     )
@@ -68,7 +68,7 @@ def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
 def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
     """RFC 8058: an https address that a POST ends it with, without login or cookie."""
     for template in Template:
-        mail = a_mail(template, facts=FACTS.get(template, {}))
+        mail = a_mail(template, details=DETAILS.get(template, {}))
         session = None if template in WITHOUT_SESSION else a_session()
         message = parsed(
             Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
@@ -96,7 +96,7 @@ def test_without_a_key_one_unsubscribes_by_mail() -> None:
 
 
 def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
-    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, facts=FACTS[Template.CONFIRM_SUBSCRIPTION])
+    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, details=DETAILS[Template.CONFIRM_SUBSCRIPTION])
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext()).content
     )

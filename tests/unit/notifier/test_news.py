@@ -20,7 +20,7 @@ NOW = at("2025-03-10T12:00+01:00")
 
 
 def a_resource(**changes: object) -> ResourcePublished:
-    facts = {
+    fields = {
         "resource_id": uuid4(),
         "version": 1,
         "title": "Dossier",
@@ -29,7 +29,7 @@ def a_resource(**changes: object) -> ResourcePublished:
         "published_at": NOW,
         "kind": "dossier",
     }
-    return ResourcePublished.model_validate(facts | changes)
+    return ResourcePublished.model_validate(fields | changes)
 
 
 def test_a_resource_is_news_for_who_follows_its_theme_or_community() -> None:

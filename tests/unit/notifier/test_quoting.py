@@ -24,7 +24,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import FACTS, WITHOUT_SESSION, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, Page, body, parsed, rendered
 
 HEADERS = [
     "From",
@@ -164,19 +164,19 @@ def every_field(template: Template, text: str) -> EmailMessage:
     session = a_session(modules=[module.model_dump() for module in the_mooc().modules])
     session = session.model_copy(update=texts | {"modules": modules})
     other = a_session(session_id=MAIL_ID).model_copy(update=texts)
-    facts = FACTS.get(template, {})
+    details = DETAILS.get(template, {})
     quoted = {"message", "advisor", "venue_before", "replay_title"}
-    facts = {name: some if name in quoted else fact for name, fact in facts.items()}
-    if "replay_url" in facts:
-        facts["replay_url"] = url
-    if "message" in facts:
-        facts["message"] = "m" + " ".join(text.split())  # each of its lines is a paragraph
+    details = {name: some if name in quoted else detail for name, detail in details.items()}
+    if "replay_url" in details:
+        details["replay_url"] = url
+    if "message" in details:
+        details["message"] = "m" + " ".join(text.split())  # each of its lines is a paragraph
     if template is Template.MODULE_CANCELLED:
-        facts["modules"] = [row | {"title": some} for row in facts["modules"]]
+        details["modules"] = [row | {"title": some} for row in details["modules"]]
     if template is Template.SESSION_CHANGED:
-        facts["modules"] = [{"number": 1}]
+        details["modules"] = [{"number": 1}]
     item = some_news(title=some, summary="s" + " ".join(text.split()), url=url)
-    mail = a_mail(template, facts=facts, given_name=some, family_name=some)
+    mail = a_mail(template, details=details, given_name=some, family_name=some)
     outgoing = a_renderer().render(
         mail,
         LetterContext(

@@ -23,7 +23,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import FACTS, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, Page, body, parsed, rendered
 
 OUTCOME = {
     Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
@@ -129,7 +129,7 @@ def test_the_mooc_is_published() -> None:
 
 
 def test_who_never_had_a_seat_gets_no_cancellation() -> None:
-    message = rendered(Template.WITHDRAWN, facts={"by": "agent", "had_seat": False})
+    message = rendered(Template.WITHDRAWN, details={"by": "agent", "had_seat": False})
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
@@ -146,7 +146,7 @@ def test_the_sequence_grows_with_the_session_and_with_the_enrolment() -> None:
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.UNKNOWN_SESSION])
 def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> None:
-    text = body(rendered(Template.REFUSED, facts={"reason": reason.value}), "text/plain")
+    text = body(rendered(Template.REFUSED, details={"reason": reason.value}), "text/plain")
     assert "{" not in text
     if reason is Reason.NOT_OPEN_YET:
         assert "avant l’ouverture des inscriptions, fixée au mercredi 26 février 2025." in text
@@ -156,7 +156,7 @@ def test_every_reason_reads_with_the_dates_of_the_session(reason: Reason) -> Non
 
 def test_an_unknown_session_is_refused_without_naming_one() -> None:
     outgoing = a_renderer().render(
-        a_mail(Template.REFUSED, facts={"reason": "unknown_session"}), LetterContext()
+        a_mail(Template.REFUSED, details={"reason": "unknown_session"}), LetterContext()
     )
     text = body(parsed(outgoing.content), "text/plain")
     assert text.startswith("Bonjour Zoé Durand,\n\nVotre demande d’inscription n’est pas acceptée.")
@@ -233,7 +233,7 @@ def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
 
 @pytest.mark.parametrize("reason", ["deadline_passed", "no_offer", "already_enrolled", "session_cancelled"])
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
-    text = body(rendered(Template.OFFER_REFUSED, facts={"reason": reason}), "text/plain")
+    text = body(rendered(Template.OFFER_REFUSED, details={"reason": reason}), "text/plain")
     offer = REFUSALS[Reason(reason)].offer
     assert offer is not None
     assert offer.sentence in text
@@ -264,7 +264,7 @@ def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
 
 
 def test_who_was_withdrawn_by_their_employer_has_not_given_up() -> None:
-    message = rendered(Template.WITHDRAWN, facts={"by": "employer", "had_seat": True})
+    message = rendered(Template.WITHDRAWN, details={"by": "employer", "had_seat": True})
     assert str(message["Subject"]).startswith("Votre inscription prend fin")
 
 
@@ -276,7 +276,7 @@ def test_the_joining_instructions_of_the_mooc_say_that_it_is_open() -> None:
 
 def test_one_item_makes_the_subject_and_several_are_counted() -> None:
     def subject(*items: NewsItem) -> str:
-        mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
+        mail = a_mail(Template.NEWS, details=DETAILS[Template.NEWS])
         return str(parsed(a_renderer().render(mail, LetterContext(news=items)).content)["Subject"])
 
     assert subject(some_news()) == "Nouveau replay : « Replay : IA et droit »"
@@ -293,8 +293,8 @@ def test_one_item_makes_the_subject_and_several_are_counted() -> None:
     ],
 )
 def test_every_answer_to_a_bespoke_request_has_its_words(answer: str, says: str) -> None:
-    facts = FACTS[Template.BESPOKE_ANSWERED] | {"answer": answer}
-    text = body(rendered(Template.BESPOKE_ANSWERED, facts=facts), "text/plain")
+    details = DETAILS[Template.BESPOKE_ANSWERED] | {"answer": answer}
+    text = body(rendered(Template.BESPOKE_ANSWERED, details=details), "text/plain")
     assert says in text
     assert "Deux journées à Rennes." in text
     assert f"référence {MAIL_ID}" in text
@@ -316,14 +316,14 @@ def test_called_for_is_written_to_the_minute() -> None:
 )
 def test_an_event_is_online_only_where_it_is_known_to_be(changes: dict[str, Any], place: str) -> None:
     session = a_session(**changes, session_id=MAIL_ID)
-    refused = a_mail(Template.REFUSED, facts={"reason": "session_full"})
+    refused = a_mail(Template.REFUSED, details={"reason": "session_full"})
     letter = parsed(a_renderer().render(refused, LetterContext(a_session(), alternatives=[session])).content)
     assert f"  {place}, par" in body(letter, "text/plain")
     assert f"<br>{place}, par" in body(letter, "text/html")
     item = some_news(kind=NewsKind.SESSION, event=session)
     news = parsed(
         a_renderer()
-        .render(a_mail(Template.NEWS, facts=FACTS[Template.NEWS]), LetterContext(news=[item]))
+        .render(a_mail(Template.NEWS, details=DETAILS[Template.NEWS]), LetterContext(news=[item]))
         .content
     )
     assert f"Lieu\u00a0: {place}".lower() in body(news, "text/plain").replace(" :", "\u00a0:").lower()
@@ -332,9 +332,9 @@ def test_an_event_is_online_only_where_it_is_known_to_be(changes: dict[str, Any]
 def test_other_sessions_are_proposed_only_where_they_help() -> None:
     other = a_session(session_id=MAIL_ID, title="Une autre <b>session</b>")
 
-    def proposes(template: Template, facts: dict[str, Any]) -> bool:
+    def proposes(template: Template, details: dict[str, Any]) -> bool:
         outgoing = a_renderer().render(
-            a_mail(template, facts=facts), LetterContext(a_session(), alternatives=[other])
+            a_mail(template, details=details), LetterContext(a_session(), alternatives=[other])
         )
         message = parsed(outgoing.content)
         found = other.title in body(message, "text/plain")

@@ -15,7 +15,7 @@ from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
 WITH_CALENDAR = [
-    one for one in samples() if KINDS[one.template].calendar and one.facts.get("had_seat") is not False
+    one for one in samples() if KINDS[one.template].calendar and one.details.get("had_seat") is not False
 ]
 IDS = [one.name for one in WITH_CALENDAR]
 ROWS = TypeAdapter(list[Occasion])
@@ -78,7 +78,7 @@ def occasions(sample: Sample) -> Sequence[Occasion]:
         case CalendarAction.CANCEL:
             return [*sample.session.occasions, *sample.session.gone]
         case _:
-            return ROWS.validate_python(sample.facts["modules"])
+            return ROWS.validate_python(sample.details["modules"])
 
 
 @pytest.mark.parametrize("sample", WITH_CALENDAR, ids=IDS)

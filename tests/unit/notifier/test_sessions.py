@@ -106,7 +106,7 @@ NOW = at("2025-03-12T10:00+01:00")
 
 def told(*states: list[Module]) -> dict[Template, object]:
     before, now = after(*states[:-1]), after(*states)
-    return {one.template: one.facts["modules"] for one in letters.change_of(before, now, NOW).letters}
+    return {one.template: one.details["modules"] for one in letters.change_of(before, now, NOW).letters}
 
 
 def test_a_dropped_seance_alone_is_told_by_the_letter_that_cancels_it() -> None:

@@ -154,9 +154,9 @@ URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} -
 
 @pytest.mark.parametrize("template", sorted(URGENT))
 def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
-    facts = {"hold_until": "2025-03-17T08:30:00+00:00"}
+    details = {"hold_until": "2025-03-17T08:30:00+00:00"}
     seen = letters.revalidate(
-        a_mail(template, facts=facts), LetterContext(a_session()), at("2025-03-11T03:00+01:00")
+        a_mail(template, details=details), LetterContext(a_session()), at("2025-03-11T03:00+01:00")
     )
     assert seen is None
 
@@ -165,7 +165,7 @@ CLOSES, STARTS, ENDS = "2025-03-29T00:00+01:00", "2025-04-03T09:30+02:00", "2025
 
 
 @pytest.mark.parametrize(
-    ("template", "facts", "until"),
+    ("template", "details", "until"),
     [
         (Template.PENDING, {"awaiting": "employer_approval"}, CLOSES),
         (Template.PENDING, {"awaiting": "selection"}, STARTS),
@@ -175,11 +175,11 @@ CLOSES, STARTS, ENDS = "2025-03-29T00:00+01:00", "2025-04-03T09:30+02:00", "2025
     ],
 )
 def test_what_can_happen_no_more_is_not_announced(
-    template: Template, facts: dict[str, Any], until: str
+    template: Template, details: dict[str, Any], until: str
 ) -> None:
     def seen(now: datetime) -> Any:
         known = EnrolmentState(1, KINDS[template].says or Standing.ENROLLED)
-        return letters.revalidate(a_mail(template, facts=facts), LetterContext(a_session(), known), now)
+        return letters.revalidate(a_mail(template, details=details), LetterContext(a_session(), known), now)
 
     assert seen(at(until) - timedelta(seconds=1)) is None
     assert isinstance(seen(at(until)), Superseded)
@@ -187,7 +187,7 @@ def test_what_can_happen_no_more_is_not_announced(
 
 def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
     mooc, waits = the_mooc(), EnrolmentState(1, Standing.WAITLISTED)
-    mail = a_mail(Template.WAITLISTED, facts={"position": 1})
+    mail = a_mail(Template.WAITLISTED, details={"position": 1})
     assert letters.revalidate(mail, LetterContext(mooc, waits), mooc.starts_at) is None
     assert isinstance(
         letters.revalidate(mail, LetterContext(mooc, waits), mooc.enrolment_closes_at), Superseded
@@ -216,7 +216,7 @@ def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
 
 def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tuple[set[str], bool]:
     found = letters.change_of(before, after, at(now))
-    return {fact for letter in found.letters for fact in letter.facts}, found.reschedule
+    return {detail for letter in found.letters for detail in letter.details}, found.reschedule
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from services.notifier.letters import LetterContext, NewsItem, NewsKind, Session
 from services.notifier.render import Renderer, Sender, preview
 from services.notifier.render.preview import show
 from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
-from tests.unit.notifier.reading import FACTS, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, body, parsed, rendered
 
 CLOSES = "2025-03-29T00:00+01:00"
 
 
 def says_at(now: str, template: Template, session: Session | None = None, **changes: Any) -> str:
     """The text of a letter that leaves at that moment."""
-    changes.setdefault("facts", FACTS.get(template, {}))
+    changes.setdefault("details", DETAILS.get(template, {}))
     outgoing = Renderer(SENDER, now=lambda: at(now)).render(
         a_mail(template, **changes), LetterContext(session or a_session())
     )
@@ -24,7 +24,7 @@ def says_at(now: str, template: Template, session: Session | None = None, **chan
 
 
 @pytest.mark.parametrize(
-    ("template", "facts"),
+    ("template", "details"),
     [
         (Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
         (Template.OFFER_LAPSED, {"cause": "expired"}),
@@ -36,17 +36,17 @@ def says_at(now: str, template: Template, session: Session | None = None, **chan
     ],
 )
 def test_nobody_is_told_to_ask_again_once_enrolment_is_over(
-    template: Template, facts: dict[str, Any]
+    template: Template, details: dict[str, Any]
 ) -> None:
     again = re.compile("refai(tes|re) (votre|une) demande", re.IGNORECASE)
     closed = "Les inscriptions à cette session sont closes"
-    in_time = says_at("2025-03-28T23:59+01:00", template, facts=facts)
+    in_time = says_at("2025-03-28T23:59+01:00", template, details=details)
     assert again.search(in_time)
     assert closed not in in_time
     cancelled = a_session(status="cancelled")
     for late in (
-        says_at(CLOSES, template, facts=facts),
-        says_at("2025-03-10T09:00+01:00", template, cancelled, facts=facts),
+        says_at(CLOSES, template, details=details),
+        says_at("2025-03-10T09:00+01:00", template, cancelled, details=details),
     ):
         assert closed in late
         assert not again.search(late.replace("il n’est plus possible de refaire une demande", ""))
@@ -82,15 +82,15 @@ def test_nothing_begins_at_zero_hours() -> None:
 
 
 def test_a_seat_that_is_held_until_midnight_is_held_for_the_day_before() -> None:
-    facts = {"hold_until": "2025-03-16T23:00:00+00:00"}
-    text = says_at("2025-03-10T09:00+01:00", Template.SEAT_OFFERED, facts=facts)
+    details = {"hold_until": "2025-03-16T23:00:00+00:00"}
+    text = says_at("2025-03-10T09:00+01:00", Template.SEAT_OFFERED, details=details)
     assert "elle vous est réservée jusqu’au dimanche 16 mars 2025 inclus." in text
 
 
 def test_a_place_is_freed_only_where_places_are_limited() -> None:
-    facts = {"by": "agent", "had_seat": True}
-    assert "Votre place est libérée" in says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, facts=facts)
-    of_the_mooc = says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, the_mooc(), facts=facts)
+    details = {"by": "agent", "had_seat": True}
+    assert "Votre place est libérée" in says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, details=details)
+    of_the_mooc = says_at("2025-03-10T09:00+01:00", Template.WITHDRAWN, the_mooc(), details=details)
     assert "libérée" not in of_the_mooc
 
 
@@ -99,8 +99,8 @@ def test_a_place_is_freed_only_where_places_are_limited() -> None:
 
 def test_a_change_names_the_seances_that_moved_or_are_new() -> None:
     moved = {"number": 2, "starts_at": "2025-03-25T08:00:00+00:00", "ends_at": "2025-03-25T11:00:00+00:00"}
-    facts = {"modules": [moved, {"number": 3}]}
-    text = body(rendered(Template.SESSION_CHANGED, the_mooc(), facts=facts), "text/plain")
+    details = {"modules": [moved, {"number": 3}]}
+    text = body(rendered(Template.SESSION_CHANGED, the_mooc(), details=details), "text/plain")
     lines = text.replace("\u00a0", " ").splitlines()
     assert (
         "- Séance « Séance 2 » : lundi 24 mars 2025 de 9 h à 12 h, heure de Paris "
@@ -119,7 +119,7 @@ def test_a_change_says_what_was_and_what_is() -> None:
         "- Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes (au lieu de : Salle des fêtes)"
         in text
     )
-    only = body(rendered(Template.SESSION_CHANGED, facts={"venue_before": None}), "text/plain")
+    only = body(rendered(Template.SESSION_CHANGED, details={"venue_before": None}), "text/plain")
     assert "Date\u00a0: jeudi 3 avril" in only
     assert "au lieu de" not in only
 
@@ -137,7 +137,7 @@ TO_DATE, TO_PLACE = (
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("details", "says"),
     [
         (MOVED, TO_DATE),
         (PLACE, TO_PLACE),
@@ -145,16 +145,16 @@ TO_DATE, TO_PLACE = (
         (MOVED | PLACE | LINK, f"{TO_DATE}, {TO_PLACE} et de lien de connexion"),
     ],
 )
-def test_the_first_sentence_says_what_changed_and_into_what(facts: dict[str, Any], says: str) -> None:
+def test_the_first_sentence_says_what_changed_and_into_what(details: dict[str, Any], says: str) -> None:
     session = a_session(venue="Salle B, Rennes")
-    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, session, facts=facts)
+    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, session, details=details)
     assert f"» a changé {says} : vous y gardez votre place." in text
 
 
 def test_one_seance_that_changes_is_named_in_the_first_sentence_and_several_are_listed() -> None:
     def first_line(*numbers: int) -> str:
-        facts = {"modules": [{"number": number} for number in numbers]}
-        text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, the_mooc(), facts=facts)
+        details = {"modules": [{"number": number} for number in numbers]}
+        text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, the_mooc(), details=details)
         return text.splitlines()[2]
 
     assert "a changé de calendrier (nouvelle séance « Séance 3 », mardi 1er avril 2025 de 9 h" in first_line(
@@ -165,13 +165,13 @@ def test_one_seance_that_changes_is_named_in_the_first_sentence_and_several_are_
 
 def test_what_has_changed_back_is_no_change() -> None:
     session = a_session()
-    facts = {
+    details = {
         "starts_before": session.starts_at.isoformat(),
         "ends_before": session.ends_at.isoformat(),
         "timezone_before": session.timezone,
         "venue_before": session.venue,
     }
-    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, facts=facts)
+    text = says_at("2025-03-10T09:00+01:00", Template.SESSION_CHANGED, details=details)
     assert "» a changé : vous y gardez votre place." in text
     assert "au lieu de" not in text
 
@@ -196,7 +196,7 @@ def news_of(*items: NewsItem, now: str = "2025-03-10T16:00+01:00") -> str:
     renderer = Renderer(
         Sender("CNFPT", "f@cnfpt.example", "f@cnfpt.example", "https://p.example"), now=lambda: at(now)
     )
-    mail = a_mail(Template.NEWS, facts=FACTS[Template.NEWS])
+    mail = a_mail(Template.NEWS, details=DETAILS[Template.NEWS])
     return body(parsed(renderer.render(mail, LetterContext(news=items)).content), "text/plain").replace(
         "\u00a0", " "
     )
@@ -244,16 +244,16 @@ def test_a_subject_has_the_title_between_guillemets() -> None:
 
 
 def test_trainees_are_named_until_the_list_closes() -> None:
-    facts = FACTS[Template.BESPOKE_ANSWERED] | {"answer": "agreed"}
+    details = DETAILS[Template.BESPOKE_ANSWERED] | {"answer": "agreed"}
     session = a_session(format="bespoke")
-    open_ = says_at("2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, session, facts=facts)
+    open_ = says_at("2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, session, details=details)
     assert "depuis votre portail, jusqu’au vendredi 28 mars 2025 inclus." in open_
-    closed = says_at("2025-03-29T00:00+01:00", Template.BESPOKE_ANSWERED, session, facts=facts)
+    closed = says_at("2025-03-29T00:00+01:00", Template.BESPOKE_ANSWERED, session, details=details)
     assert "Désignez" not in closed
     assert "est close" in closed
     cancelled = a_session(format="bespoke", status="cancelled")
     assert "est close" not in says_at(
-        "2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, cancelled, facts=facts
+        "2025-03-28T23:59+01:00", Template.BESPOKE_ANSWERED, cancelled, details=details
     )
 
 

@@ -40,7 +40,7 @@ def show(sample: Sample) -> Shown:
     mail = Mail(
         mail_id=_MAIL,
         template=sample.template,
-        facts=sample.facts,
+        details=sample.details,
         message_id=f"<{_MAIL}@cnfpt.example>",
         agent_id="IEL-0048151",
         address="zoe.durand@ville-exemple.fr",

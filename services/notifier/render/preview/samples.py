@@ -31,7 +31,7 @@ class Sample:
 
     name: str
     template: Template
-    facts: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     session: Session | None = None
     others: Sequence[Session] = ()
     news: Sequence[NewsItem] = ()

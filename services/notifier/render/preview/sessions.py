@@ -12,7 +12,7 @@ _MOOC = UUID("2f1c1f5e-61d2-5ab8-8d0b-4d4cbb3f7f10")
 
 def event(**changes: Any) -> Session:
     """A local event in Rennes; its own agents wait for offers."""
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "session_id": _SESSION,
         "version": 2,
         "offer_id": "ia-et-territoires",
@@ -31,7 +31,7 @@ def event(**changes: Any) -> Session:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return Session.model_validate(facts | changes)
+    return Session.model_validate(fields | changes)
 
 
 def mooc() -> Session:
