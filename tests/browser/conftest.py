@@ -107,13 +107,13 @@ def page(chromium: Browser, served: Served) -> Iterator[Page]:
         base_url=served.url, viewport={"width": 375, "height": 740}, locale="fr-FR"
     )
     tab = context.new_page()
-    said: list[str] = []
-    tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: said.append(str(error)))
+    written: list[str] = []
+    tab.on("console", lambda message: written.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: written.append(str(error)))
     tab.set_default_timeout(10_000)
     yield tab
     context.close()
-    unexpected = [one for one in said if "Failed to load resource" not in one]
+    unexpected = [line for line in written if "Failed to load resource" not in line]
     assert unexpected == []
 
 
@@ -124,6 +124,6 @@ def violations(tab: Page) -> list[str]:
         tab.evaluate(AXE)  # not by a script element: the pages' policy forbids them
     found = tab.evaluate("() => axe.run({resultTypes: ['violations']})")
     return [
-        f"{one['id']}: {one['help']}: {', '.join(node['html'][:200] for node in one['nodes'])}"
-        for one in found["violations"]
+        f"{fault['id']}: {fault['help']}: {', '.join(node['html'][:200] for node in fault['nodes'])}"
+        for fault in found["violations"]
     ]

@@ -34,7 +34,7 @@ def test_a_fault_in_a_letter_would_be_found(tab: Page) -> None:
     page = preview.show(SAMPLES[0]).page.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
     tab.set_content(page.replace("<p>", f"<p>{'W' * 60}", 1))
     assert tab.evaluate("document.documentElement.scrollWidth") > NARROW
-    assert any(one.startswith("heading-order: ") for one in violations(tab))
+    assert any(fault.startswith("heading-order: ") for fault in violations(tab))
 
 
 def test_the_page_to_leaf_through_letters_is_accessible_and_fits(tab: Page, tmp_path: Path) -> None:

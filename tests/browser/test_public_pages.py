@@ -41,7 +41,7 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     page.evaluate("document.querySelector('main').innerHTML = '<img src=x><a href=/></a><input>'")
     found = violations(page)
     assert len(found) >= 3
-    assert any(one.startswith("image-alt: ") for one in found)
+    assert any(fault.startswith("image-alt: ") for fault in found)
 
 
 @pytest.mark.parametrize("path", [PAGES["list"], PAGES["local-event"]])

@@ -92,7 +92,7 @@ async def collect(
     deadline = asyncio.get_running_loop().time() + seconds
     try:
         while not until(found):
-            last = [one.type for one in found[-20:]]
+            last = [record.type for record in found[-20:]]
             assert asyncio.get_running_loop().time() < deadline, f"{topic}: {len(found)} came, last {last}"
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [

@@ -22,8 +22,8 @@ Operation: TypeAlias = Any
 def operations_of(api: FastAPI) -> dict[str, Operation]:
     """By ``GET /api/v1/offers`` and so on, all that the document of ``api`` describes."""
     document = schemathesis.openapi.from_dict(api.openapi())
-    found = [one.ok() for one in document.get_all_operations() if isinstance(one, Ok)]
-    return {operation.label: operation for operation in found}
+    read = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
+    return {operation.label: operation for operation in read}
 
 
 def ask_anything(operation: Operation, address: str, *, token: str, known: Mapping[str, str]) -> None:

@@ -12,6 +12,14 @@ SERVICES = ("catalogue", "enrolment", "notifier")
 NAMES_OF_OPENAPI = {"Record"}
 """Of published documents, so they stay although a class elsewhere has the same."""
 
+STILL_TO_MEND = {
+    Path("tests/integration/catalogue"),
+    Path("tests/integration/notifier"),
+    Path("tests/unit/catalogue"),
+    Path("tests/unit/notifier"),
+}
+"""Folders in which variables are still called ``one``; a folder leaves this set for good."""
+
 
 def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
     """Each module below these folders of the project, by its path there."""
@@ -29,8 +37,12 @@ def names_given(module: ast.Module) -> set[str]:
 
 
 def test_no_variable_is_called_one() -> None:
-    found = {path for path, module in modules("services", "shared", "local") if "one" in names_given(module)}
-    assert found == set()
+    found = {
+        path
+        for path, module in modules("services", "shared", "local", "tests")
+        if "one" in names_given(module)
+    }
+    assert {path for path in found if Path(path).parent not in STILL_TO_MEND} == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)

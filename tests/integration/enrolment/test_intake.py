@@ -188,14 +188,14 @@ async def test_a_siret_whose_check_digit_does_not_fit_is_refused(
         "agents": [AGENT, agent],
         "requested_by": {"name": "A", "email": "a@b.fr"},
     }
-    one, many = a_request(agent=agent), {"type": "GroupEnrolmentRequested", "data": group}
+    single, several = a_request(agent=agent), {"type": "GroupEnrolmentRequested", "data": group}
     if mistyped:
-        assert problem(await request(ask, one), 422) == ["body.data.agent.employer.siret"]
-        assert problem(await request(ask, many), 422) == ["body.data.agents.1.employer.siret"]
+        assert problem(await request(ask, single), 422) == ["body.data.agent.employer.siret"]
+        assert problem(await request(ask, several), 422) == ["body.data.agents.1.employer.siret"]
         assert await rows(OUTBOX) == []
     else:
-        accepted(await request(ask, one, key="one"))
-        accepted(await request(ask, many, key="many"))
+        accepted(await request(ask, single, key="single"))
+        accepted(await request(ask, several, key="several"))
 
 
 async def test_the_outcome_of_a_request_that_is_on_its_way_is_pending(ask: Ask) -> None:

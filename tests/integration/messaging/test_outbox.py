@@ -58,26 +58,26 @@ def about(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Publi
 @asynccontextmanager
 async def relaying(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
     """A relay that runs in the background, as in a service."""
-    one = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
-    await one.start()
-    running = asyncio.create_task(one.run())
+    a_relay = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
+    await a_relay.start()
+    running = asyncio.create_task(a_relay.run())
     try:
-        yield one
+        yield a_relay
     finally:
-        await one.stop()
+        await a_relay.stop()
         await running
-        await one.close()
+        await a_relay.close()
 
 
 @asynccontextmanager
 async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
     """A relay that publishes when it is told to."""
-    one = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
-    await one.start()
+    a_relay = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
+    await a_relay.start()
     try:
-        yield one
+        yield a_relay
     finally:
-        await one.close()
+        await a_relay.close()
 
 
 # ------------------------------------------------------------------------------------------ if and only if
