@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import DateTime, MetaData, Table, TextClause, event, inspect, text
+from sqlalchemy import DateTime, MetaData, TextClause, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -160,48 +160,41 @@ def async_url(url: str) -> URL:
 
 
 async def insert_many(
-    tx: Transaction,
-    table: Table | type[SQLModel],
-    rows: Sequence[dict[str, Any]],
-    *,
-    then: str = "",
+    tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, then: str = ""
 ) -> Rows:
     """Insert ``rows`` in one statement, by ``unnest``: about forty times the speed of one by one.
 
-    ``table`` is a class of ``tables.py`` or a table. Every row has the same keys, which are column names.
-    JSON columns take text. ``then`` follows the statement: ``ON CONFLICT …``, ``RETURNING …``.
+    ``table`` is a class of ``tables.py``. Every row has the same keys, which are column names. JSON columns
+    take text. ``then`` follows the statement: ``ON CONFLICT …``, ``RETURNING …``.
     """
     return await insert_columns(tx, table, _columns(rows), then=then)
 
 
 async def insert_columns(
-    tx: Transaction, table: Table | type[SQLModel], columns: Mapping[str, Any], *, then: str = ""
+    tx: Transaction, table: type[SQLModel], columns: Mapping[str, Any], *, then: str = ""
 ) -> Rows:
-    """The same from whole columns, for where every microsecond of a row counts.
+    """Insert rows that are given as whole columns, where every microsecond of a row counts.
 
-    A column is a list; what is not a list is the same in every row, and travels once.
+    A column is a list with a value for each row; any other value is the same in every row, and is sent once.
+    See :func:`insert_many` for the rest.
     """
     lists = tuple(name for name, values in columns.items() if isinstance(values, list))
     constants = tuple(name for name in columns if name not in lists)
-    return await tx.execute(_insert_statement(_table_of(table), lists, then, constants), dict(columns))
+    return await tx.execute(_insert_statement(table, lists, then, constants), dict(columns))
 
 
 def once(values: list[Any]) -> Any:
-    """The value itself where it is the same in every row, so that it travels once; else all of them."""
+    """Return the value where it is the same in every row, so that it is sent once; else all of them."""
     first = values[0]
     return first if all(value is first for value in values) else values
 
 
 async def update_many(
-    tx: Transaction, table: Table | type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
+    tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
 ) -> Rows:
     """Update one row of ``table`` per row of ``rows``, found by its column ``by``, in one statement."""
     columns = _columns(rows)
-    return await tx.execute(_update_statement(_table_of(table), tuple(columns), by), columns)
-
-
-def _table_of(table: Table | type[SQLModel]) -> Table:
-    return table if isinstance(table, Table) else cast("Table", inspect(table).local_table)
+    return await tx.execute(_update_statement(table, tuple(columns), by), columns)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -210,22 +203,22 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 @functools.cache
 def _insert_statement(
-    table: Table, columns: tuple[str, ...], then: str, constants: tuple[str, ...] = ()
+    table: type[SQLModel], columns: tuple[str, ...], then: str, constants: tuple[str, ...] = ()
 ) -> TextClause:
     values = ", ".join(("rows.*", *(_cast(table, name) for name in constants)))
     return text(
-        f"INSERT INTO {table.name} ({_quoted((*columns, *constants))}) "  # noqa: S608 names of our own columns
+        f"INSERT INTO {table.__tablename__} ({_quoted((*columns, *constants))}) "  # noqa: S608 names of our own columns
         f"SELECT {values} FROM unnest({_arrays(table, columns)}) AS rows {then}"
     )
 
 
 @functools.cache
-def _update_statement(table: Table, columns: tuple[str, ...], by: str) -> TextClause:
+def _update_statement(table: type[SQLModel], columns: tuple[str, ...], by: str) -> TextClause:
     changes = ", ".join(f'"{name}" = change."{name}"' for name in columns if name != by)
     return text(
-        f"UPDATE {table.name} SET {changes} "  # noqa: S608 names of our own columns
+        f"UPDATE {table.__tablename__} SET {changes} "  # noqa: S608 names of our own columns
         f"FROM unnest({_arrays(table, columns)}) AS change ({_quoted(columns)}) "
-        f'WHERE {table.name}."{by}" = change."{by}"'
+        f'WHERE {table.__tablename__}."{by}" = change."{by}"'
     )
 
 
@@ -233,13 +226,13 @@ def _quoted(columns: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
-def _arrays(table: Table, columns: Iterable[str]) -> str:
+def _arrays(table: type[SQLModel], columns: Iterable[str]) -> str:
     return ", ".join(_cast(table, name, "[]") for name in columns)
 
 
-def _cast(table: Table, name: str, array: str = "") -> str:
+def _cast(table: type[SQLModel], name: str, array: str = "") -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
-    return f"CAST(:{name} AS {table.c[name].type.compile(dialect)}{array})"
+    return f"CAST(:{name} AS {inspect(table).columns[name].type.compile(dialect)}{array})"
 
 
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)

@@ -1,4 +1,4 @@
-"""The parking lot: records that could not be handled wait here, whole, until somebody decides."""
+"""Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
 
 import base64
 import hashlib
@@ -6,18 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import func, insert, update
+from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Record
-from shared.messaging import tables
+from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record to put aside, and why. ``traceback`` is empty when nothing was raised."""
+    """A record to park, and why. ``traceback`` is None when nothing was raised."""
 
     record: Record
     event_type: str | None
@@ -35,7 +35,7 @@ class DeadLetter(Parked):
 
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
-    """Put records aside. A record that comes again is kept once."""
+    """Park records. A record that comes again is kept once."""
     if not parked:
         return
     rows = [
@@ -54,7 +54,7 @@ async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
         }
         for letter in parked
     ]
-    await insert_many(tx, tables.dead_letter, rows, then="ON CONFLICT DO NOTHING")
+    await insert_many(tx, DeadLetterRow, rows, then="ON CONFLICT DO NOTHING")
 
 
 async def find(
@@ -65,35 +65,55 @@ async def find(
     state: str | None = None,
     limit: int,
 ) -> list[DeadLetter]:
-    """Dead letters in the order of their partitions; all of them where no filter is given."""
-    given = {"any_id": not ids, "ids": list(ids), "topic": topic, "state": state, "limit": limit}
-    return [_from_row(row) for row in await tx.execute(_FIND, given)]
+    """Return at most ``limit`` dead letters, in the order of their partitions; a filter may be left out."""
+    query = select(DeadLetterRow)
+    if ids:
+        query = query.where(col(DeadLetterRow.id).in_(ids))
+    if topic is not None:
+        query = query.where(col(DeadLetterRow.topic) == topic)
+    if state is not None:
+        query = query.where(col(DeadLetterRow.state) == state)
+    in_order = query.order_by(
+        col(DeadLetterRow.topic),
+        col(DeadLetterRow.partition),
+        col(DeadLetterRow.offset),
+        col(DeadLetterRow.id),
+    )
+    return [_dead_letter(row) for row in await tx.scalars(in_order.limit(limit))]
 
 
 async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
-    """The dead letter if it is still parked, kept from everybody else until the transaction ends."""
-    row = (await tx.execute(_LOCK, {"id": dead_letter_id})).one_or_none()
-    return _from_row(row) if row is not None else None
+    """Return a dead letter that is still parked, locked until the transaction ends; else None."""
+    parked = select(DeadLetterRow).where(
+        col(DeadLetterRow.id) == dead_letter_id, col(DeadLetterRow.state) == "parked"
+    )
+    row = await tx.scalar(parked.with_for_update())
+    return None if row is None else _dead_letter(row)
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
-    """End a dead letter as ``redriven`` or ``discarded``, with an audit line."""
-    await tx.execute(_SETTLE, {"id": dead_letter_id, "state": state})
+    """Put a dead letter into its last state, ``redriven`` or ``discarded``, and log who did it."""
+    await tx.execute(update(DeadLetterRow).where(col(DeadLetterRow.id) == dead_letter_id).values(state=state))
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
 
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
-    """Leave a line about who did what."""
-    await tx.execute(_AUDIT, {"id": dead_letter_id, "actor": actor, "action": action, "note": note})
+    """Add an entry to the audit log: who did what to a dead letter."""
+    await tx.execute(
+        insert(DeadLetterAuditRow).values(
+            dead_letter_id=dead_letter_id, actor=actor, action=action, note=note
+        )
+    )
 
 
 async def count_parked(tx: Transaction) -> int:
-    """How many wait for a decision."""
-    return int((await tx.execute(_COUNT_PARKED)).scalar_one())
+    """Return how many dead letters wait for a decision."""
+    parked = select(func.count()).where(col(DeadLetterRow.state) == "parked")
+    return (await tx.scalars(parked)).one()
 
 
 def _digest(record: Record) -> bytes:
-    """What tells this record from another that once had its place."""
+    """Return what tells a record from another that once had the same offset: the SHA-256 of its content."""
     content = hashlib.sha256(_headers_to_json(record).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)
@@ -116,7 +136,7 @@ def _storable(value: str | None) -> str | None:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
-def _from_row(row: Row[Any]) -> DeadLetter:
+def _dead_letter(row: DeadLetterRow) -> DeadLetter:
     return DeadLetter(
         id=row.id,
         record=Record(
@@ -136,17 +156,3 @@ def _from_row(row: Row[Any]) -> DeadLetter:
         parked_at=row.parked_at,
         state=row.state,
     )
-
-
-_FIND = text(
-    "SELECT * FROM dead_letter WHERE (CAST(:any_id AS boolean) OR id = ANY(CAST(:ids AS bigint[]))) "
-    "AND (CAST(:topic AS text) IS NULL OR topic = :topic) "
-    "AND (CAST(:state AS text) IS NULL OR state = :state) "
-    'ORDER BY topic, partition, "offset", id LIMIT :limit'
-)
-_LOCK = text("SELECT * FROM dead_letter WHERE id = :id AND state = 'parked' FOR UPDATE")
-_SETTLE = text("UPDATE dead_letter SET state = :state WHERE id = :id")
-_AUDIT = text(
-    "INSERT INTO dead_letter_audit (dead_letter_id, actor, action, note) VALUES (:id, :actor, :action, :note)"
-)
-_COUNT_PARKED = text("SELECT count(*) FROM dead_letter WHERE state = 'parked'")

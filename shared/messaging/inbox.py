@@ -10,7 +10,7 @@ from sqlalchemy import text
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received
-from shared.messaging import tables
+from shared.messaging.tables import InboxRow
 
 KEPT = timedelta(days=90)
 """How long a second delivery is recognised; the topics keep records for seven days."""
@@ -30,7 +30,7 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     by_id = sorted(received, key=lambda event: event.id.int)
     rows = [{"event_id": event.id, "topic": event.topic} for event in by_id]
     result = await insert_many(
-        tx, tables.inbox, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+        tx, InboxRow, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
     )
     fresh = set(result.scalars())
     first = []

@@ -1,4 +1,4 @@
-"""The outbox: an event is stored in the transaction of the change that it tells of.
+"""The outbox: an event is stored in the transaction of the change that it reports.
 
 Nothing is published from here; ``relay`` does that after the commit.
 """
@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from shared.database import Transaction, insert_columns, once
 from shared.events import Event
-from shared.messaging import tables
+from shared.messaging.tables import OutboxRow
 
 BUCKETS = 8
 """Parts of the outbox that can be relayed at once; a key is always in the same one."""
@@ -25,9 +25,10 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
-    """An event to publish, and what its envelope says beside it.
+    """An event to publish, and the attributes of its envelope.
 
-    ``source`` is given where another than the service speaks, ``event_id`` where somebody knows it already.
+    ``source`` is None where the service itself publishes the event; ``event_id`` is None where it gets a new
+    one.
     """
 
     event: Event
@@ -52,31 +53,30 @@ class Outbox:
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
         keys = [out.event.key for out in outgoing]
         ids = [out.event_id or uuid4() for out in outgoing]
-        foreign = any(out.source is not None for out in outgoing)
         columns: dict[str, Any] = {
             "bucket": [zlib.crc32(key.encode()) % BUCKETS for key in keys],
             "topic": [out.event.TOPIC.value for out in outgoing],
             "key": keys,
             "event_id": ids,
             "type": [out.event.TYPE for out in outgoing],
-            "source": [out.source or self.source for out in outgoing] if foreign else self.source,
+            "source": once([out.source or self.source for out in outgoing]),
             "traceparent": once([out.traceparent for out in outgoing]),
             "data": [out.event.model_dump_json() for out in outgoing],
         }
-        await insert_columns(tx, tables.outbox, columns)
+        await insert_columns(tx, OutboxRow, columns)
         return ids
 
 
 async def replay(tx: Transaction, since: datetime) -> int:
-    """Have everything created at or after ``since`` published again. Returns how many events.
+    """Have the relay publish again all events created at or after ``since``. Returns how many.
 
-    Their ids stay, so consumers drop what they know.
+    They keep their ids, so consumers drop those that they know.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
 
 async def unsent(tx: Transaction) -> tuple[int, float]:
-    """How many events wait to be published, and for how many seconds the oldest has."""
+    """Return how many events wait to be published, and for how many seconds the oldest has waited."""
     count, age = (await tx.execute(_UNSENT)).one()
     return int(count), float(age)
 

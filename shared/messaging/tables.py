@@ -1,96 +1,122 @@
-"""The three tables that the mechanisms own in every service's database."""
+"""The tables that the mechanisms own in every service's database."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    DateTime,
     Identity,
     Index,
-    Integer,
-    LargeBinary,
     MetaData,
     SmallInteger,
-    String,
-    Table,
     UniqueConstraint,
-    Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
 
-from shared.database import NAMES
+from shared.database import Timestamp, new_registry
 
-_metadata = MetaData(naming_convention=NAMES)
-_moment = DateTime(timezone=True)
 
-inbox = Table(
-    "inbox",
-    _metadata,
-    Column("event_id", Uuid, primary_key=True),
-    Column("topic", String, nullable=False),
-    Column("seen_at", _moment, nullable=False, server_default=func.now()),
+class MessagingTable(SQLModel, registry=new_registry()):
+    """What all tables of the mechanisms have in common: their registry."""
+
+
+def _generated_id() -> Any:
+    return Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+
+
+def _written_at() -> Any:
+    """When the row was written; the database says so."""
+    return Field(
+        default=None, sa_type=Timestamp, nullable=False, sa_column_kwargs={"server_default": func.now()}
+    )
+
+
+class InboxRow(MessagingTable, table=True):
+    """An event that has had its effect. Kept 90 days."""
+
+    __tablename__ = "inbox"
     # Rows arrive in the order of time: a BRIN index finds the old ones at almost no cost.
-    Index(None, "seen_at", postgresql_using="brin"),
-)
-"""Events that have had their effect. Kept 90 days."""
+    __table_args__ = (Index(None, "seen_at", postgresql_using="brin"),)
 
-outbox = Table(
-    "outbox",
-    _metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("bucket", SmallInteger, nullable=False),
-    Column("topic", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("event_id", Uuid, nullable=False),
-    Column("type", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("traceparent", String),
-    Column("data", String, nullable=False),
-    Column("created_at", _moment, nullable=False, server_default=func.now()),
-    Column("sent_at", _moment),
-    Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL")),
-    Index(None, "created_at", postgresql_using="brin"),
-)
-"""Events to publish, and those published in the last 7 days."""
+    event_id: UUID = Field(primary_key=True)
+    topic: str
+    seen_at: datetime = _written_at()
 
-dead_letter = Table(
-    "dead_letter",
-    _metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("topic", String, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("offset", BigInteger, nullable=False),
+
+class OutboxRow(MessagingTable, table=True):
+    """An event to publish, or one that was published in the last 7 days."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL")),
+        Index(None, "created_at", postgresql_using="brin"),
+    )
+
+    id: int = _generated_id()
+    bucket: int = Field(sa_type=SmallInteger)
+    topic: str
+    key: str
+    event_id: UUID
+    type: str
+    source: str
+    traceparent: str | None = None
+    data: str
+    created_at: datetime = _written_at()
+    sent_at: datetime | None = Field(default=None, sa_type=Timestamp)
+
+
+class DeadLetterRow(MessagingTable, table=True):
+    """A record that could not be handled, whole, until somebody decides."""
+
+    __tablename__ = "dead_letter"
+    __table_args__ = (
+        UniqueConstraint("topic", "partition", "offset", "digest"),
+        Index("ix_dead_letter_parked", "id", postgresql_where=text("state = 'parked'")),
+    )
+
+    id: int = _generated_id()
+    topic: str
+    partition: int
+    offset: int = Field(sa_type=BigInteger)
     # Tells two records apart that had the same offset on two lives of a broker that lost its disk.
-    Column("digest", LargeBinary, nullable=False),
-    Column("key", LargeBinary),
-    Column("value", LargeBinary),
-    Column("headers", JSONB, nullable=False, comment="[[name, base64 or null], …] in order"),
-    Column("received_at", _moment, nullable=False, comment="What a deadline is judged by."),
-    Column("event_type", String),
-    Column("error", String, nullable=False),
-    Column("traceback", String),
-    Column("parked_at", _moment, nullable=False, server_default=func.now()),
-    Column("state", String, nullable=False, server_default="parked", comment="parked, redriven, discarded"),
-    UniqueConstraint("topic", "partition", "offset", "digest"),
-    Index("ix_dead_letter_parked", "id", postgresql_where=text("state = 'parked'")),
-)
-"""Records that could not be handled, whole, until somebody decides."""
+    digest: bytes
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: list[tuple[str, str | None]] = Field(
+        sa_type=JSONB, sa_column_kwargs={"comment": "[[name, base64 or null], …] in order"}
+    )
+    received_at: datetime = Field(
+        sa_type=Timestamp, sa_column_kwargs={"comment": "What a deadline is judged by."}
+    )
+    event_type: str | None = None
+    error: str
+    traceback: str | None = None
+    parked_at: datetime = _written_at()
+    state: str = Field(
+        default="parked",
+        sa_column_kwargs={"server_default": "parked", "comment": "parked, redriven, discarded"},
+    )
 
-dead_letter_audit = Table(
-    "dead_letter_audit",
-    _metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("dead_letter_id", BigInteger, nullable=False, index=True),
-    Column("at", _moment, nullable=False, server_default=func.now()),
-    Column("actor", String, nullable=False),
-    Column("action", String, nullable=False, comment="redriven, redrive failed, discarded"),
-    Column("note", String),
-)
-"""Who decided what about a dead letter."""
+
+class DeadLetterAuditRow(MessagingTable, table=True):
+    """Who decided what about a dead letter."""
+
+    __tablename__ = "dead_letter_audit"
+
+    id: int = _generated_id()
+    dead_letter_id: int = Field(sa_type=BigInteger, index=True)
+    at: datetime = _written_at()
+    actor: str
+    action: str = Field(sa_column_kwargs={"comment": "redriven, redrive failed, discarded"})
+    note: str | None = None
 
 
 def add_to(metadata: MetaData) -> None:
     """Put the mechanisms' tables among a service's own, so that its migrations make them."""
-    for table in _metadata.tables.values():
+    for table in MessagingTable.metadata.tables.values():
         table.to_metadata(metadata)
