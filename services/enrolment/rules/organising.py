@@ -79,8 +79,8 @@ def prioritise(
 ) -> OrganisingFault | None:
     """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
-    Needs the whole waiting list. Author and reason are kept. No event is published: the agent's turn comes in
-    time.
+    Needs the whole waiting list. Author and reason are kept. No event is published about the new place. A
+    seat that time has freed and nobody was given yet goes by the new order.
     """
     if priority < 0:  # a new request must be last: only the first of the list are loaded then
         return OrganisingFault.PRIORITY_BELOW_0
@@ -89,6 +89,7 @@ def prioritise(
         return OrganisingFault.NOT_IN_LINE
     moved = roster.move(waiting, State.WAITLISTED, Cause.PRIORITY, priority=priority)
     roster.add_facts(author=author, reason=reason, place_in_line=roster.waiting_list.position(moved))
+    roster.promote()
     return None
 
 

@@ -1,7 +1,10 @@
 """A place in line that an organiser changes, with author and reason (rule 2)."""
 
+from datetime import timedelta
+
 from services.enrolment.rules.organising import OrganisingFault, prioritise
 from services.enrolment.rules.states import Cause, State
+from tests.support.builders import DURING
 from tests.support.rosters import a_roster, a_withdrawal, agents, changed, decided, enrol, states_of
 
 E, W = State.ENROLLED, State.WAITLISTED
@@ -38,6 +41,16 @@ def test_a_priority_taken_back_gives_the_old_place_back() -> None:
     prioritise(roster, second.agent_id, 0, "Anne Conseil", "Erreur corrigée")
     decided(roster, a_withdrawal(roster, seated))
     assert states_of(roster, (first, second)) == [E, W]
+
+
+def test_a_seat_that_time_has_freed_meanwhile_goes_by_the_new_order() -> None:
+    release = {"delegation": "corse", "seats": 1, "release_at": DURING + timedelta(hours=1)}
+    roster, (first, second) = a_roster(capacity=1, reserved_seats=[release]), agents(2)
+    enrol(roster, first, second)
+    assert states_of(roster, (first, second)) == [W, W]
+    roster.now += timedelta(hours=1)
+    prioritise(roster, second.agent_id, 1, "Anne Conseil", "Reporté de la session de mars")
+    assert states_of(roster, (first, second)) == [W, E]
 
 
 def test_only_who_waits_has_a_place_to_change() -> None:
