@@ -5,7 +5,7 @@ A batch costs a handful of statements, however many requests it holds.
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -41,11 +41,12 @@ _EVERYBODY_WHO_WAITS = 2**31
 
 @dataclass(slots=True)
 class LoadPlan:
-    """The enrolments that a roster must hold, beside those of the agents that are named.
+    """Which enrolments a roster must hold, beside those of the agents who are named.
 
     ``waiting``: how many seats may become free, so how many of the waiting list may be next.
     ``whole_waiting_list``: all who wait. ``everybody``: every live enrolment. ``offers_until``: the offers
-    that end by then. ``pending``: who waits for an approval or a selection.
+    that end by then. ``pending``: who waits for an approval or a selection. ``by_employer``: seats are
+    counted by employer, so somebody may be next who is not among the first.
     """
 
     waiting: int = 0
@@ -53,6 +54,11 @@ class LoadPlan:
     everybody: bool = False
     offers_until: datetime | None = None
     pending: bool = False
+    by_employer: bool = False
+
+
+EnrolmentsOfAgents = dict[UUID, dict[str, Enrolment]]
+"""By session and agent: the live enrolment, or else the last that ended."""
 
 
 async def load(
@@ -76,7 +82,7 @@ async def load(
         for request in requests.get(session_id, ())
         for agent_id in request.agent_ids
     }
-    latest = await _latest(tx, rows, named)
+    latest = await _load_named(tx, rows, named)
     plans = {
         session_id: _plan(row, requests.get(session_id, ()), newest.get(session_id), latest[session_id], now)
         for session_id, row in rows.items()
@@ -84,16 +90,8 @@ async def load(
     if over is not None:
         for plan in plans.values():
             plan.offers_until, plan.pending = over, True
-    return await _load(
-        tx,
-        rows,
-        policy,
-        now,
-        latest=latest,
-        plans=plans,
-        newest=newest,
-        agent_ids={agent_id for _, agent_id in named},
-    )
+    agent_ids = {agent_id for _, agent_id in named}
+    return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agent_ids=agent_ids)
 
 
 async def load_for_organiser(
@@ -107,55 +105,38 @@ async def load_for_organiser(
 ) -> SessionRoster:
     """Lock and load the roster of a session that exists, with the attendance of those who have a seat."""
     rows = await sessions.lock(tx, [session_id])
-    latest = await _latest(tx, rows, {(session_id, agent_id) for agent_id in agent_ids})
-    loaded = await _load(
-        tx,
-        rows,
-        policy,
-        now,
-        latest=latest,
-        plans={session_id: plan},
-        newest=_NOTHING,
-        agent_ids=agent_ids,
-    )
+    latest = await _load_named(tx, rows, {(session_id, agent_id) for agent_id in agent_ids})
+    plans = {session_id: replace(plan, by_employer=counts_by_employer(rows[session_id].state))}
+    loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agent_ids=agent_ids)
     roster = loaded[session_id]
     seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
     roster.attendance = await attendance.of_enrolments(tx, seated)
     return roster
 
 
-_Latest = dict[UUID, dict[str, Enrolment]]
-
-
-async def _latest(
+async def _load_named(
     tx: Transaction, session_ids: Iterable[UUID], named: Collection[tuple[UUID, str]]
-) -> _Latest:
-    latest: _Latest = {session_id: {} for session_id in session_ids}
-    _add(latest, await enrolments.latest(tx, named))
+) -> EnrolmentsOfAgents:
+    """Load the enrolments of the agents who are named, each with the session."""
+    latest: EnrolmentsOfAgents = {session_id: {} for session_id in session_ids}
+    for enrolment in await enrolments.latest(tx, named):
+        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
     return latest
 
 
-def _add(latest: _Latest, found: Iterable[Enrolment]) -> None:
-    for enrolment in found:
-        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
-
-
-async def _load(
+async def _load_planned(
     tx: Transaction,
     rows: Mapping[UUID, LockedSession],
     policy: Policy,
     now: datetime,
     *,
-    latest: _Latest,
+    latest: EnrolmentsOfAgents,
     plans: Mapping[UUID, LoadPlan],
-    newest: Mapping[UUID, SessionState],
     agent_ids: Collection[str],
 ) -> dict[UUID, SessionRoster]:
+    """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
-    by_employer = {
-        session_id for session_id, row in rows.items() if _counts_by_employer(row, newest.get(session_id))
-    }
-    waiting = await _first_waiting(tx, plans, by_employer)
+    waiting = await _load_waiting(tx, plans)
     rosters = {
         session_id: SessionRoster(
             session=row.state,
@@ -172,7 +153,11 @@ async def _load(
         )
         for session_id, row in rows.items()
     }
-    uncounted = [session_id for session_id in by_employer if rows[session_id].seats_by_employer is None]
+    uncounted = [
+        session_id
+        for session_id, row in rows.items()
+        if plans[session_id].by_employer and row.seats_by_employer is None
+    ]
     for seats in await sessions.seats_by_employer(tx, uncounted):
         rosters[seats.session_id].seats.take(seats.employer, seats.number)
     if policy.overlap_check and agent_ids:
@@ -190,7 +175,7 @@ def _plan(
     now: datetime,
 ) -> LoadPlan:
     """Plan for what requests and a newer state may do. Each request frees one seat at most."""
-    plan = LoadPlan()
+    plan = LoadPlan(by_employer=counts_by_employer(row.state))
     for request in requests:
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
@@ -202,6 +187,7 @@ def _plan(
                 plan.whole_waiting_list = plan.everybody = True
     released = row.next_release_at is not None and row.next_release_at <= now
     if newest is not None:
+        plan.by_employer |= counts_by_employer(newest)
         plan.offers_until = LATEST
         plan.everybody |= newest.status is Status.CANCELLED
         if newest.approval is not row.state.approval:
@@ -215,8 +201,8 @@ def _plan(
     return plan
 
 
-async def _add_planned(tx: Transaction, latest: _Latest, plans: Mapping[UUID, LoadPlan]) -> None:
-    """Add the live enrolments that the plans name beside those of named agents."""
+async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
+    """Add to ``latest`` the live enrolments that the plans say."""
     everybody = [session_id for session_id, plan in plans.items() if plan.everybody]
     others = {session_id: plan for session_id, plan in plans.items() if not plan.everybody}
     pending = [session_id for session_id, plan in others.items() if plan.pending]
@@ -232,18 +218,21 @@ async def _add_planned(tx: Transaction, latest: _Latest, plans: Mapping[UUID, Lo
                 plans[enrolment.session_id].waiting += 1
 
 
-async def _first_waiting(
-    tx: Transaction, plans: Mapping[UUID, LoadPlan], by_employer: Collection[UUID]
-) -> dict[UUID, list[Enrolment]]:
+async def _load_waiting(tx: Transaction, plans: Mapping[UUID, LoadPlan]) -> dict[UUID, list[Enrolment]]:
     """Load of each waiting list those who may be next, or all."""
-    numbers = {key: plan.waiting for key, plan in plans.items() if not plan.whole_waiting_list}
-    wholes = {key: _EVERYBODY_WHO_WAITS for key, plan in plans.items() if plan.whole_waiting_list}
-    plain = {key: number for key, number in numbers.items() if key not in by_employer}
-    mixed = {key: number for key, number in numbers.items() if key in by_employer}
+    numbers: dict[UUID, int] = {}
+    numbers_by_employer: dict[UUID, int] = {}
+    for session_id, plan in plans.items():
+        if plan.whole_waiting_list:
+            numbers[session_id] = _EVERYBODY_WHO_WAITS
+        elif plan.by_employer:
+            numbers_by_employer[session_id] = plan.waiting
+        else:
+            numbers[session_id] = plan.waiting
     waiting: dict[UUID, list[Enrolment]] = {}
     for found in (
-        await enrolments.first_waiting(tx, plain | wholes),
-        await enrolments.first_waiting_of_each_employer(tx, mixed),
+        await enrolments.first_waiting(tx, numbers),
+        await enrolments.first_waiting_of_each_employer(tx, numbers_by_employer),
     ):
         for enrolment in found:
             waiting.setdefault(enrolment.session_id, []).append(enrolment)
@@ -256,10 +245,6 @@ def _seats(row: LockedSession) -> Seats:
         seats.by_delegation.update(row.seats_by_employer["delegation"])
         seats.by_siret.update(row.seats_by_employer["siret"])
     return seats
-
-
-def _counts_by_employer(row: LockedSession, newest: SessionState | None) -> bool:
-    return counts_by_employer(row.state) or (newest is not None and counts_by_employer(newest))
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
