@@ -5,9 +5,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser
 
-from services.enrolment.pages import TEMPLATES
-from services.enrolment.pages.facts import moment, shown
-from services.enrolment.pages.notices import Message
+from services.enrolment.pages import TEMPLATES, Message
 from services.enrolment.rules.states import State
 from shared.web.rendering import Rendering
 from tests.browser.conftest import violations
@@ -18,11 +16,11 @@ pytestmark = pytest.mark.browser
 SESSION = a_session()
 PAGES: dict[str, dict[str, Any]] = {
     "offer.html": {
-        "session": shown(SESSION),
-        "hold_until": moment(SESSION.enrolment_closes_at, SESSION),
-        "error": "Choisissez l’une des deux réponses.",
+        "session": SESSION,
+        "hold_until": SESSION.enrolment_closes_at,
+        "unanswered": True,
     },
-    "withdrawal.html": {"session": shown(SESSION), "state": State.WAITLISTED},
+    "withdrawal.html": {"session": SESSION, "state": State.WAITLISTED},
 }
 
 
@@ -32,7 +30,7 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
 ) -> None:
     rendering = Rendering(TEMPLATES, catalogue="https://parcours.example", notice="message.html")
     pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
-    pages["message.html"] = rendering.notice(Message.SEAT_TAKEN, session=shown(SESSION))
+    pages["message.html"] = rendering.notice(Message.SEAT_TAKEN, session=SESSION)
     page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
     for template, response in pages.items():
         page.set_content(bytes(response.body).decode())

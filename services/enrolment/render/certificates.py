@@ -110,34 +110,25 @@ def render(certificate: Certificate) -> bytes:
 
 
 def texts_of(certificate: Certificate) -> Texts:
-    """Return every text of the certificate, as the template takes it."""
+    """Return what the certificate says of this agent and session; the sentences are in the template."""
     zone = certificate.timezone
-    organiser = labels.organiser(certificate.organiser)
-    name = f"{certificate.given_name} {certificate.family_name}"
     modules = [
         [_breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
         for module in certificate.modules
     ]
     total = sum((module.ends_at - module.starts_at for module in certificate.modules), timedelta())
-    issued_on = french.day(certificate.issued_at.astimezone(ZoneInfo(zone)))
     return {
-        "title": f"Attestation de participation – {certificate.session_title}",
-        "issuer": "Centre national de la fonction publique territoriale",
-        "heading": "Attestation de participation",
-        "before": f"{organiser[0].upper()}{organiser[1:]} atteste que",
-        "name": _breakable(name),
+        "title": certificate.session_title,
+        "organiser": french.capitalised(labels.organiser(certificate.organiser)),
+        "name": _breakable(f"{certificate.given_name} {certificate.family_name}"),
         "employer": _breakable(certificate.employer),
-        "after": "a suivi la session",
         "session": _breakable(certificate.session_title),
         "when": french.period(certificate.starts_at, certificate.ends_at, zone),
-        "where": f"Lieu : {_breakable(certificate.venue)}" if certificate.venue else None,
-        "modules_heading": "Séances suivies",
-        "columns": ["Séance", "Date", "Durée"],
+        "venue": _breakable(certificate.venue) if certificate.venue else None,
         "modules": modules,
-        "total": f"Durée totale suivie : {french.hours(total)}." if certificate.modules else "",
-        "issued": f"Attestation établie le {issued_on}.",
-        "reference": f"Référence : {certificate.reference}",
-        "footer": f"Attestation de participation – référence {certificate.reference}",
+        "total": french.hours(total) if certificate.modules else None,
+        "issued_on": french.day(certificate.issued_at.astimezone(ZoneInfo(zone))),
+        "reference": certificate.reference,
     }
 
 

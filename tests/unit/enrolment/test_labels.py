@@ -8,9 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from services.enrolment.api import cells
-from services.enrolment.pages import TEMPLATES
-from services.enrolment.pages.facts import shown
-from services.enrolment.pages.notices import Message
+from services.enrolment.pages import TEMPLATES, Message
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.states import State
@@ -56,7 +54,7 @@ def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> No
     enrolment = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, uuid4(), DURING)
     may_withdraw = judge_withdrawal(session, enrolment, DURING) is None
     with nullcontext() if may_withdraw else pytest.raises(UndefinedError):
-        RENDERING.page("withdrawal.html", session=shown(session), state=state)
+        RENDERING.page("withdrawal.html", session=session, state=state)
 
 
 @pytest.mark.parametrize("message", Message)

@@ -1,10 +1,11 @@
-"""HTTP in (HTML): what the links of letters open, without a login.
+"""HTTP in (HTML): the pages that the links of letters open, without a login.
 
 Opening a link never changes anything, since mail scanners open links; an answer is a POST, and the rules
 decide about it as about a portal's event. Nobody's name is shown: a letter may be forwarded.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,8 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.enrolment.pages.facts import moment, shown
-from services.enrolment.pages.notices import Message
 from services.enrolment.render.certificates import pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import LinkState
@@ -28,13 +27,33 @@ from shared.web.notices import read_link
 from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Message(StrEnum):
+    """Every page without a question, by its name in ``templates/notices.html``, where its sentences are."""
+
+    UNKNOWN = "unknown"
+    SESSION_CANCELLED = "session_cancelled"
+    SEAT_TAKEN = "seat_taken"
+    SEAT_LEFT = "seat_left"
+    OFFER_EXPIRED = "offer_expired"
+    OFFER_TAKEN = "offer_taken"
+    OFFER_LEFT = "offer_left"
+    OFFER_REPLACED = "offer_replaced"
+    OFFER_ENDED = "offer_ended"
+    WITHDRAWN = "withdrawn"
+    ALREADY_ENDED = "already_ended"
+    SESSION_STARTED = "session_started"
+    WITHDRAWAL_LINK_EXPIRED = "withdrawal_link_expired"
+    NOT_CERTIFIED = "not_certified"
+    CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
 
 
 def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy, *, catalogue: str) -> None:
-    """Serve the pages beside the API. Without ``links`` (no signing key) every link is one we do not know.
+    """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
 
-    ``catalogue``: where the public finds the sessions.
+    ``catalogue`` is the address at which the public finds the sessions.
     """
     rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
     pages = _Pages(database, links, policy, rendering)
@@ -56,7 +75,7 @@ class _Pages:
     rendering: Rendering
 
     async def offer(self, request: Request) -> Response:
-        """A seat that is held: shown, and on POST taken or left."""
+        """Show the seat that is held; a POST takes it or leaves it."""
         now = clock.now()
         enrolment_id, version = read_link(request, self.links, Purpose.OFFER, expired=Message.OFFER_EXPIRED)
         answer = (await read_form(request, most=10)).typed("reponse") if request.method == "POST" else None
@@ -71,17 +90,16 @@ class _Pages:
                 state, offered = await by_link.offer(tx, enrolment_id, version, now)
         if offered is None or state is not LinkState.OPEN:
             return self._notice(Message(state), offered)
-        until = offered.enrolment.hold_until
         return self.rendering.page(
             "offer.html",
             status=200 if answer is None else 422,
-            session=shown(offered.session),
-            hold_until=moment(until, offered.session) if until else "",
-            error=None if answer is None else "Choisissez l’une des deux réponses.",
+            session=offered.session,
+            hold_until=offered.enrolment.hold_until,
+            unanswered=answer is not None,
         )
 
     async def withdrawal(self, request: Request) -> Response:
-        """An enrolment: shown, and on POST given up."""
+        """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
         expired = Message.WITHDRAWAL_LINK_EXPIRED
         enrolment_id, _ = read_link(request, self.links, Purpose.WITHDRAW, expired=expired)
@@ -93,10 +111,10 @@ class _Pages:
                 state, live = await by_link.withdrawal(tx, enrolment_id, now)
         if live is None or state is not LinkState.OPEN:
             return self._notice(Message(state), live)
-        return self.rendering.page("withdrawal.html", session=shown(live.session), state=live.enrolment.state)
+        return self.rendering.page("withdrawal.html", session=live.session, state=live.enrolment.state)
 
     async def certificate(self, request: Request) -> Response:
-        """The certificate of attendance, as it stands now."""
+        """Return the certificate of attendance, as it is due now."""
         expired = Message.CERTIFICATE_LINK_EXPIRED
         enrolment_id, _ = read_link(request, self.links, Purpose.CERTIFICATE, expired=expired)
         async with self.database.quiet_transaction() as tx:
@@ -107,6 +125,6 @@ class _Pages:
         return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
 
     def _notice(self, message: Message, found: EnrolmentInSession | None) -> Response:
-        """The page that says what is so, and of which session."""
-        about = {} if found is None else {"session": shown(found.session)}
-        return self.rendering.notice(message, **about)
+        """Return the page of this message, with the session if there is one."""
+        values = {} if found is None else {"session": found.session}
+        return self.rendering.notice(message, **values)
