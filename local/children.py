@@ -141,7 +141,7 @@ class Child:
             self.process.send_signal(self.stop_signal)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """PortalRequest it to stop, kill it after `grace_seconds`, and return its exit code."""
+        """Ask it to stop, kill it after `grace_seconds`, and return its exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(grace_seconds)

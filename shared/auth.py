@@ -1,4 +1,4 @@
-"""Bearer tokens for the management APIs: who asks, in which role, for which delegation.
+"""Bearer tokens for the management APIs: whose they are, in which role, for which delegation.
 
 Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough to keep it.
 """
@@ -34,7 +34,7 @@ class Principal(BaseModel):
     delegation: str | None = None
 
     def may_act_for(self, delegation: str) -> bool:
-        """Whether this is somebody of that delegation, or of all."""
+        """Whether the owner acts for that delegation, or for all."""
         return self.delegation is None or self.delegation == delegation
 
 
@@ -80,16 +80,16 @@ class Tokens:
             raise UnreadableTokens(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
 
     def owner_of(self, token: str) -> Principal | None:
-        """Whose token it is, or None."""
+        """Return the owner of a token, or None."""
         return self.owner_of_digest(hashlib.sha256(token.encode()).hexdigest())
 
     def owner_of_digest(self, digest: str) -> Principal | None:
-        """Whose token has this SHA-256, in hexadecimal, or None: for who keeps no token, and asks again."""
+        """Return the owner of the token with this hexadecimal SHA-256, or None: callers keep no token."""
         return self._owners.get(digest)
 
 
 def requires(*roles: Role) -> Callable[[Request], Principal]:
-    """A FastAPI dependency: the owner of the request's token, who must have one of ``roles`` or be admin.
+    """Return a FastAPI dependency: the owner of the request's token, who has one of ``roles`` or is admin.
 
     The tokens are ``app.state.tokens``. Raises a 401 or 403 :class:`~shared.http.Problem`.
     """

@@ -1,4 +1,4 @@
-"""The one place that asks what time it is, so that tests can answer; and that waits for a time."""
+"""The clock: the only module that reads the time, so that tests can set it; and pauses."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """This moment, in UTC."""
+    """Return the present moment, in UTC."""
     return datetime.now(UTC)
 
 
@@ -18,5 +18,5 @@ async def pause(until: asyncio.Event, seconds: float) -> None:
 
 
 def backoff(failures: int, most: float) -> float:
-    """Seconds to pause after so many failures in a row: doubled each time, ``most`` at last, with jitter."""
+    """Return seconds to pause after failures in a row: doubled each time, at most ``most``, with jitter."""
     return min(most, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret

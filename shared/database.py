@@ -1,6 +1,6 @@
-"""Postgres: one engine per process, transactions that survive cancellation, writes by the batch.
+"""Postgres: one engine per process, transactions that are safe against cancellation, writes of many rows.
 
-SQL of a service lives in its ``store.py``; here is only what every store needs.
+The statements of a service are in its ``store/``; here is only what every store needs.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ NAMES = {
 
 
 def new_registry() -> registry:
-    """A registry of tables for one service: ``SQLModel.metadata`` is global and would mix them."""
+    """Return a registry of tables for one service: ``SQLModel.metadata`` is global and would mix them."""
     return registry(metadata=MetaData(naming_convention=NAMES))
 
 
@@ -88,7 +88,7 @@ class Database:
             },
         )
 
-        event.listen(self._engine.sync_engine, "connect", _know_arrays)
+        event.listen(self._engine.sync_engine, "connect", _look_up_array_types)
 
     async def check(self) -> None:
         """Connect once. Raises :class:`DatabaseUnreachable`."""
@@ -103,14 +103,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit at the end, roll back on any error; then tell ``after_commit``."""
+        """Open a transaction: commit at the end and call ``after_commit``, or roll back on any error."""
         async with self.quiet_transaction() as tx:
             yield tx
         self.after_commit()
 
     @asynccontextmanager
     async def quiet_transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction that publishes nothing, so that nobody needs to know of its end.
+        """Open a transaction that publishes nothing: ``after_commit`` is not called.
 
         A task cancelled in the middle drops its connection instead of returning it to the pool inside an
         open transaction (SQLAlchemy issue 13381).
@@ -133,10 +133,10 @@ class Database:
         await self._engine.dispose()
 
 
-def _know_arrays(connection: Any, _record: Any) -> None:
-    """Have a new connection look up our array types at once, in one query.
+def _look_up_array_types(connection: Any, _record: Any) -> None:
+    """Look up all array types that we use on a new connection, in one query.
 
-    asyncpg does it for each as it is first used: 7 ms each time, on each connection, in the middle of work.
+    asyncpg would look up each when it is first used: 7 ms each, on each connection, in the middle of work.
     """
     types = "bool", "bytea", "int2", "int4", "int8", "varchar", "timestamptz", "interval", "uuid", "jsonb"
     columns = ", ".join(f"CAST(${number} AS {name}[])" for number, name in enumerate(types, 1))
@@ -144,7 +144,7 @@ def _know_arrays(connection: Any, _record: Any) -> None:
 
 
 def async_url(url: str) -> URL:
-    """The URL with the asyncpg driver, whatever driver it names. Raises ``ValueError``."""
+    """Return the URL with the asyncpg driver, whatever driver it names. Raises ``ValueError``."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -256,7 +256,7 @@ def is_temporary(error: BaseException) -> bool:
 
     Source: PostgreSQL, appendix A, classes of SQLSTATE.
     """
-    if isinstance(error, _DRIVER):  # it fell while it was being set up, before SQLAlchemy knew of it
+    if isinstance(error, _DRIVER):  # the connection failed before SQLAlchemy had it
         return True
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)

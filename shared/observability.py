@@ -1,4 +1,4 @@
-"""Logs. Never a name, an address or a text of an agent: identifiers only.
+"""Logs: they hold identifiers, and never a name, an address or a text of an agent.
 
 Metrics are declared where they are counted, with ``prometheus_client``.
 """
@@ -46,7 +46,7 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
 
 
 class NotAgain(logging.Filter):
-    """Drops a line of aiokafka that was written a moment ago: without its broker it repeats itself."""
+    """Drops lines of aiokafka that repeat within :data:`NOT_AGAIN_SECONDS`, as they do without a broker."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -95,4 +95,4 @@ def _run_fast(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _nothing(_process: Process) -> None:
-    """Only that the database answers."""
+    """Do nothing: the database has answered by then."""

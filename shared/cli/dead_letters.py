@@ -145,10 +145,10 @@ async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
 
 def _line(letter: DeadLetter) -> str:
     record = letter.record
-    place = f"{record.topic}/{record.partition}@{record.offset}"
+    position = f"{record.topic}/{record.partition}@{record.offset}"
     parked_at = f"{letter.parked_at:%Y-%m-%d %H:%M:%S}Z"
-    what, why = _on_one_line(letter.event_type or "?"), _on_one_line(letter.error)
-    return "\t".join([str(letter.id), parked_at, place, what, why])
+    event_type, error = _on_one_line(letter.event_type or "?"), _on_one_line(letter.error)
+    return "\t".join([str(letter.id), parked_at, position, event_type, error])
 
 
 def _page(letter: DeadLetter) -> str:
@@ -169,7 +169,7 @@ def _printable(value: bytes | None) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """What a sender wrote, unable to move the cursor of the operator's terminal or to fake a line."""
+    """Escape what a sender wrote, so that it can neither move the cursor of a terminal nor fake a line."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

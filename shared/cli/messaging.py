@@ -1,4 +1,4 @@
-"""``topics`` and ``outbox``: what an operator does about the flow of events."""
+"""``topics`` and ``outbox``: the commands by which an operator creates topics and publishes again."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -36,21 +36,23 @@ def outbox_commands(definition: Definition) -> typer.Typer:
 
     @app.command("status", help="How many events wait to be published.")
     def status() -> None:
-        async def ask(process: Process) -> tuple[int, float]:
+        async def unsent(process: Process) -> tuple[int, float]:
             async with process.database.quiet_transaction() as tx:
                 return await outbox.unsent(tx)
 
-        waiting, age = in_process(definition, ask)
+        waiting, age = in_process(definition, unsent)
         typer.echo(f"{waiting} unsent" + (f", the oldest for {age:.0f} s" if waiting else ""))
 
     @app.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
     def replay(since: Annotated[datetime, typer.Option(help="UTC unless it says otherwise.")]) -> None:
         moment = since if since.tzinfo else since.replace(tzinfo=UTC)
 
-        async def again(process: Process) -> int:
+        async def replay_all(process: Process) -> int:
             async with process.database.transaction() as tx:
                 return await outbox.replay(tx, moment)
 
-        typer.echo(f"{in_process(definition, again)} events will be published again by the running service.")
+        typer.echo(
+            f"{in_process(definition, replay_all)} events will be published again by the running service."
+        )
 
     return app

@@ -29,7 +29,7 @@ def projections_commands(definition: Definition) -> typer.Typer:
 
     @app.command("rebuild", help="Write it again, and take in what was missed; then verify.")
     def rebuild() -> None:
-        async def again(process: Process) -> Sequence[Compared]:
+        async def rebuild_all(process: Process) -> Sequence[Compared]:
             states = await _read_topics(process)
             for topic in process.projections.topics:
                 handled, missed = len(states.handled[topic]), len(states.missed[topic])
@@ -37,7 +37,7 @@ def projections_commands(definition: Definition) -> typer.Typer:
             await projections.rebuild(states, process.database, process.projections, process.consumer)
             return await _compare(process, states)
 
-        _report(in_process(definition, again))
+        _report(in_process(definition, rebuild_all))
 
     return app
 
@@ -53,7 +53,7 @@ async def _read_topics(process: Process) -> TopicStates:
 
 async def _compare(process: Process, states: TopicStates) -> Sequence[Compared]:
     async with process.database.quiet_transaction() as tx:
-        # Of one moment, or a service at work would look as if it could not count.
+        # As of one moment: a service at work changes its counts between two statements.
         await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         return await process.projections.compare(tx, states.latest())
 

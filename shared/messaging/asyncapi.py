@@ -1,8 +1,8 @@
-"""The AsyncAPI 3.0 document of a service: FastStream's, and what it cannot say yet.
+"""The AsyncAPI 3.0 document of a service: FastStream's, completed from the contracts.
 
-From FastStream come servers, channels and operations, made from the service's real subscribers and
-publishers. It knows one message per channel (issue 1566), which for a batch is the list of all its events,
-and neither headers, nor keys, examples and settings of topics; they are filled in here, from the contracts.
+FastStream makes servers, channels and operations from the service's real subscribers and publishers. It has
+one message per channel (issue 1566), which for a batch is the list of all its events, and it has no headers,
+keys, examples or settings of topics: those are filled in here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ Examples = Mapping[str, Sequence[dict[str, Any]]]
 
 
 def document(broker: KafkaBroker, router: Router, examples: Examples | None = None) -> dict[str, Any]:
-    """What a service publishes and listens to. Before the broker runs: FastStream builds its calls anew."""
+    """Return the document of a service. Call it before the broker runs: FastStream rebuilds its handlers."""
     made: dict[str, Any] = (
         AsyncAPI(broker, title=f"Parcours – {router.service}", version="1").to_specification().to_jsonable()
     )

@@ -1,4 +1,4 @@
-"""Connecting to Kafka: its settings, and what FastStream and aiokafka make of them."""
+"""The settings of the connection to Kafka, as FastStream and aiokafka take them."""
 
 import re
 import ssl
@@ -30,7 +30,7 @@ class KafkaSettings(BaseSettings):
 
     @property
     def servers(self) -> list[str]:
-        """The bootstrap servers, one by one."""
+        """The bootstrap servers as a list."""
         return [server.strip() for server in self.kafka_bootstrap_servers.split(",")]
 
     @field_validator("kafka_bootstrap_servers")
@@ -43,7 +43,7 @@ class KafkaSettings(BaseSettings):
 
 
 def security_of(settings: KafkaSettings) -> BaseSecurity:
-    """TLS and SASL as FastStream wants them."""
+    """Return TLS and SASL as FastStream takes them."""
     protocol = settings.kafka_security_protocol
     tls = protocol in ("SSL", "SASL_SSL")
     context = ssl.create_default_context(cafile=settings.kafka_ca_file) if tls else None
@@ -63,7 +63,7 @@ def security_of(settings: KafkaSettings) -> BaseSecurity:
 
 
 def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    """Keyword arguments of aiokafka's own clients."""
+    """Return the keyword arguments of aiokafka's own clients."""
     return {
         "bootstrap_servers": settings.servers,
         "client_id": client_id,

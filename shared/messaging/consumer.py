@@ -1,7 +1,7 @@
-"""Events in: a batch of one topic goes through parking, inbox and handler in one transaction.
+"""Consuming: a batch of one topic goes through parking, inbox and handler in one transaction.
 
-A handler sees each event once. The Kafka offset is committed after the effect. What cannot be read and what
-its handler cannot take is parked alone; an outage brings the whole batch again, later.
+A handler sees each event once. The Kafka offset is committed after the effect. A record that cannot be read,
+or that its handler cannot take, is parked alone; after an outage the whole batch is delivered again.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ FAILURES = Counter("parcours_batch_failures_total", "Batches that will come agai
 SECONDS = Histogram("parcours_batch_seconds", "Time to take a batch in.", ["topic"])
 
 Delivery = Received[Event] | Parked | None
-"""A record as it was read: an event, one to park, or None where its type is not known to this version."""
+"""A record as it was read: an event, a record to park, or None where this version does not know its type."""
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
-"""The handler, but for its events: FastStream gives it the rest from its context."""
+"""A handler that only needs the events: FastStream fills in its other parameters from its context."""
 
 
 def read(record: Record) -> Delivery:
@@ -56,9 +56,10 @@ def read(record: Record) -> Delivery:
 class Consumer:
     """Takes one topic into one database.
 
-    ``context`` holds what the handler asks FastStream for beside its events. ``subscriber`` is FastStream's,
-    where the topic is read; ``since`` is the monotonic time of the last sign of life, ``busy`` says that a
-    batch is in hand, ``batches`` how many are done: the process watches them.
+    ``context`` holds the values of the handler's parameters beside its events. ``subscriber`` is FastStream's
+    subscriber of the topic, None where no broker is used. The watchdog and the read progress look at
+    ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled, and
+    ``batches``, how many are done.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class Consumer:
 
     @property
     def kafka(self) -> AIOKafkaConsumer | None:
-        """What fetches the records; none while nothing runs."""
+        """The client that fetches the records; None while the subscriber does not run."""
         return None if self.subscriber is None else self.subscriber.consumer
 
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
-        """Take a batch in. Raises ``NackMessage`` when it must come again.
+        """Take a batch in. Raises ``NackMessage`` when it must be delivered again.
 
-        ``handler`` is the way to the handler through FastStream, where the batch comes from there.
+        ``handler`` calls the handler through FastStream; it is given where FastStream delivers the batch.
         """
         topic = self.subscription.topic
         self.since = time.monotonic()
@@ -94,7 +95,7 @@ class Consumer:
             self._failures = 0
             self.batches += 1
         except Exception as error:
-            # Whatever it is, a failure to park included: without the pause it would come at once, for ever.
+            # Whatever failed, even parking: without the pause the batch would come again at once, for ever.
             FAILURES.labels(topic).inc()
             await self._back_off(error)
             raise NackMessage from error
@@ -103,7 +104,7 @@ class Consumer:
             self.busy = False
 
     async def take_again(self, tx: Transaction, record: Record) -> None:
-        """Take one record in inside ``tx``: how a dead letter is redriven.
+        """Take one record in, inside ``tx``: a dead letter is redriven so.
 
         Raises what the handler raises, and ``ValueError`` when the record still cannot be taken.
         """
@@ -120,7 +121,7 @@ class Consumer:
         except Exception as error:
             if is_temporary(error):
                 raise
-            # One of them is poison: find it, put it aside, let the others go on.
+            # One event cannot be handled: take each alone, so that only that one is parked.
             for delivery in deliveries:
                 await self._take_alone(delivery, handler)
 
@@ -139,17 +140,17 @@ class Consumer:
                 type(error).__name__,
             )
             event_type = delivery.event_type if isinstance(delivery, Parked) else delivery.event.TYPE
-            poison = Parked(record, event_type, _describe(error), "".join(traceback.format_exception(error)))
+            letter = Parked(record, event_type, _describe(error), "".join(traceback.format_exception(error)))
             async with self.database.transaction() as tx:
-                await dead_letters.park(tx, [poison])
+                await dead_letters.park(tx, [letter])
             PARKED.labels(self.subscription.topic).inc()
 
     async def _commit(self, deliveries: Sequence[Delivery], handler: Call) -> None:
-        """Park what is to be parked and have the rest its effect, in one transaction."""
+        """Park the records to park and handle the events, in one transaction."""
         topic = self.subscription.topic
-        sorted_ = [self._wanted(delivery) for delivery in deliveries]
-        parked = [delivery for delivery in sorted_ if isinstance(delivery, Parked)]
-        events = [delivery for delivery in sorted_ if isinstance(delivery, Received)]
+        wanted = [self._wanted(delivery) for delivery in deliveries]
+        parked = [delivery for delivery in wanted if isinstance(delivery, Parked)]
+        events = [delivery for delivery in wanted if isinstance(delivery, Received)]
         if parked or events:
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, parked)
@@ -157,10 +158,10 @@ class Consumer:
             HANDLED.labels(topic).inc(effects)
             DUPLICATES.labels(topic).inc(len(events) - effects)
             PARKED.labels(topic).inc(len(parked))
-        IGNORED.labels(topic).inc(len(sorted_) - len(parked) - len(events))
+        IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(events))
 
     def _wanted(self, delivery: Delivery) -> Delivery:
-        """The delivery, parked if its event is for a later version, None if it does not concern us."""
+        """Return the delivery; to park if only a later version handles its event, None if no version does."""
         if not isinstance(delivery, Received) or isinstance(delivery.event, self.subscription.types):
             return delivery
         if isinstance(delivery.event, self.subscription.for_later):
@@ -169,7 +170,7 @@ class Consumer:
         return None
 
     async def _handle(self, tx: Transaction, events: Sequence[Received[Event]], handler: Call) -> int:
-        """Have events their effect, each once. Returns how many had it now."""
+        """Call the handler with the events that have had no effect yet. Returns how many have had one now."""
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
         if not fresh:
             return 0
@@ -178,7 +179,7 @@ class Consumer:
         return len(fresh) if effects is None else effects
 
     async def _back_off(self, error: BaseException) -> None:
-        """NACK_ON_ERROR rewinds at once and without limit; this is the pause that it lacks."""
+        """Pause before the batch is delivered again: ``NACK_ON_ERROR`` does so at once and without limit."""
         self._failures += 1
         delay = clock.backoff(self._failures, MAX_BACKOFF_SECONDS)
         log.warning(
@@ -191,7 +192,7 @@ class Consumer:
 
 
 def _describe(error: BaseException) -> str:
-    """One line without the data: a driver's message quotes the statement and its parameters."""
+    """Return one line without data: the next lines of a driver's message quote statement and parameters."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__

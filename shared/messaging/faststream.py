@@ -1,17 +1,17 @@
-"""FastStream as this system needs it: what it cannot do by itself, each with the reason.
+"""What FastStream cannot do by itself and this system needs, each with the reason.
 
-The rest is FastStream's own: it polls, calls the handlers by their annotations, commits, and documents. Read
-in version 0.7.8.
+FastStream does the rest: it polls, calls the handlers by their annotations, commits, and documents. This was
+found in the source of version 0.7.8.
 
-- It decodes headers outside the handler and without care: one that is not UTF-8, or null, loses its record
-  and the batch around it, whatever the acknowledgement policy (issue 2458). :func:`_parse` keeps headers from
-  it, and :func:`_decode` gives a value for each record and never raises: to park one is the consumer's work.
+- It decodes headers outside the handler: a header that is not UTF-8, or null, loses the whole batch, whatever
+  the acknowledgement policy (issue 2458). :func:`_parse` hides the headers from it, and :func:`_decode` gives
+  a value for each record and never raises: the consumer parks what cannot be read.
 - ``NACK_ON_ERROR`` seeks back at once, without delay or limit. The consumer pauses before it raises
   ``NackMessage``, the one exception that FastStream does not log with its traceback, which quotes data.
 - A batch cannot be handled in parts: to find the one poisonous event, the handler is called again for each
-  record, in a transaction of its own. So transaction, inbox, parking and pause are no chain of middlewares
-  around a message that is the whole batch, but one :class:`Consumer`, which a redrive and a rebuild use
-  without a broker, and one middleware that leads to it.
+  record, in a transaction of its own. A chain of middlewares around the whole batch cannot do that, so
+  transaction, inbox, parking and pause are in one :class:`Consumer`, which one middleware calls; a redrive
+  and a rebuild use it without a broker.
 - The policy must stand on the router: set on the broker, routers' subscribers silently ignore it.
 - Subscribers start one after the other, and are kept in a set without order.
 """
@@ -50,11 +50,11 @@ Records = tuple["ConsumerRecord[Any, Any]", ...]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a broker that has nothing new is asked, in milliseconds.
+    """How often a broker that has nothing new is polled, in milliseconds.
 
-    aiokafka has one fetch at a time in the hands of a broker, and does not ask for partitions whose records
-    it still held when that one left: they wait for it to come back, at most ``fetch_wait``. After an empty
-    poll FastStream sleeps ``poll_wait``.
+    aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds: those
+    wait until that fetch is answered, at most ``fetch_wait``. After an empty poll FastStream sleeps
+    ``poll_wait``.
     """
 
     fetch_wait: int
@@ -63,7 +63,7 @@ class Pace:
 
 AWAITED = Pace(fetch_wait=50, poll_wait=25)
 UNHURRIED = Pace(fetch_wait=500, poll_wait=200)
-"""Each topic has a consumer of its own; asking for all so often cost idle services half as much again."""
+"""Each topic has a consumer of its own: with the faster pace for all, idle services cost 50 % more."""
 
 
 class _Broker(KafkaBroker):
@@ -80,7 +80,7 @@ def new_broker(
 ) -> tuple[KafkaBroker, list[Consumer]]:
     """FastStream's broker for a service, not connected, and the consumers of its topics.
 
-    It publishes nothing, the relay does; its publishers say in its document what the service publishes.
+    It publishes nothing, since the relay does; its publishers are there for the AsyncAPI document alone.
     """
     header_names.tolerate()
     consumers = [Consumer(subscription, database, context) for subscription in router.subscriptions.values()]
@@ -95,7 +95,7 @@ def new_broker(
         graceful_timeout=GRACEFUL_SECONDS,
         description="Kafka",
         logger=logging.getLogger("faststream"),
-        # "Received" and "Processed" for each batch: silent unless somebody asks for it.
+        # FastStream logs "Received" and "Processed" for each batch.
         log_level=logging.DEBUG,
     )
     for topic in Topic:
@@ -109,8 +109,8 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> 
     subscription = consumer.subscription
     pace = AWAITED if subscription.awaited else UNHURRIED
 
-    def middleware(message: Any, /, *, context: ContextRepo) -> _Take:
-        return _Take(message, context=context, consumer=consumer)
+    def middleware(message: Any, /, *, context: ContextRepo) -> _ConsumerMiddleware:
+        return _ConsumerMiddleware(message, context=context, consumer=consumer)
 
     kafka = KafkaRouter(
         ack_policy=AckPolicy.NACK_ON_ERROR, parser=_parse, decoder=_decode, middlewares=[middleware]
@@ -121,7 +121,7 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> 
         group_id=router.group_id(subscription.topic),
         group_instance_id=settings.kafka_group_instance_id,
         auto_offset_reset="earliest",
-        # What a portal took back by aborting its transaction was never asked.
+        # What a portal sent in a transaction that it aborted was never requested.
         isolation_level="read_committed",
         max_records=BATCH,
         fetch_max_wait_ms=pace.fetch_wait,
@@ -134,8 +134,8 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> 
     return kafka
 
 
-class _Take(BaseMiddleware[Any, Any]):
-    """Has a batch taken in by its consumer, which calls the handler with what is left of it."""
+class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
+    """Gives a batch to its consumer, which calls the handler with those of its events that are new."""
 
     def __init__(self, message: Any, /, *, context: ContextRepo, consumer: Consumer) -> None:
         super().__init__(message, context=context)
@@ -171,7 +171,7 @@ async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]
 
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
-    """What we keep of aiokafka's record."""
+    """Return aiokafka's record as ours, received when the broker says, or at ``read_at`` if it does not."""
     stamped = raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0
     return Record(
         topic=raw.topic,

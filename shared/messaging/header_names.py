@@ -18,12 +18,12 @@ _BATCH_START = struct.Struct(">qi")
 
 
 def tolerate() -> None:
-    """Have every consumer of this process read past such names. Doing it again changes nothing."""
+    """Let every consumer of this process read past such names. Calling it twice changes nothing."""
     fetcher.MemoryRecords = _Records
 
 
 class _Records:
-    """The records of one fetch, batch by batch, as the fetcher wants them."""
+    """The records of one fetch, batch by batch, as the fetcher takes them."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -43,7 +43,7 @@ class _Records:
 
 
 class _Batch:
-    """A batch that turns to the tolerant reader where the fast one gives up."""
+    """A batch that is read by the tolerant reader where the fast one fails."""
 
     def __init__(self, fast: Any, data: bytes) -> None:
         self._fast = fast
@@ -74,7 +74,7 @@ class _Batch:
 
 
 def _batch_at(data: bytes, base_offset: int) -> bytes:
-    """The bytes of the batch that begins with this offset."""
+    """Return the bytes of the batch that begins with this offset."""
     position = 0
     while True:
         offset, length = _BATCH_START.unpack_from(data, position)
@@ -85,7 +85,7 @@ def _batch_at(data: bytes, base_offset: int) -> bytes:
 
 
 class _Escaping(bytes):
-    """Bytes whose parts decode to text whatever they are."""
+    """Bytes of which every part can be decoded to text."""
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         part = super().__getitem__(index)

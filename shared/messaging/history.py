@@ -1,4 +1,4 @@
-"""What compacted topics hold, from their beginning to where they end now; read without a consumer group."""
+"""Reading compacted topics from their beginning to their present end, without a consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -22,11 +22,11 @@ class HistoryCut(Exception):
 
 
 async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncIterator[list[Delivery]]:
-    """All that these topics held at the start, and what came with it, in the order of each partition.
+    """Yield all records that these topics hold now, in the order of each partition.
 
-    What stands behind the end is given too: the embedded broker takes the first record of the last batch for
-    the end. An event counts as received when it was published, since it is read long after that. Raises
-    ``KafkaError``, and :class:`HistoryCut` when the broker gives nothing more before the end.
+    Records that come meanwhile may be among them, since the end that the embedded broker reports is the first
+    record of its last batch. An event counts as received when it was published, for it is read long after
+    that. Raises ``KafkaError``, and :class:`HistoryCut` when the broker gives nothing more before the end.
     """
     header_names.tolerate()
     consumer = AIOKafkaConsumer(
@@ -47,7 +47,9 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
         # By position, not by the last record: the end may be the marker of a transaction.
-        while behind := [place for place in partitions if await consumer.position(place) < ends[place]]:
+        while behind := [
+            partition for partition in partitions if await consumer.position(partition) < ends[partition]
+        ]:
             found = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
             if found:
                 progress_at = loop.time()

@@ -19,10 +19,10 @@ E = TypeVar("E", bound=Event)
 
 
 async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[Received[E]]:
-    """Those of ``received`` that have had no effect yet, in the same order, each id once.
+    """Return those of ``received`` that have had no effect yet, in the same order, each id once.
 
     The insert decides: of two processes with the same event, the second waits for the first to commit and
-    then gets nothing. Must be in the transaction of the effect.
+    then gets nothing. Call it in the transaction of the effect.
     """
     if not received:
         return []
@@ -42,12 +42,12 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
 
 
 async def seen(tx: Transaction, event_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of these events that have had their effect within :data:`KEPT`."""
+    """Return those of these events that have had their effect within :data:`KEPT`."""
     return set(await tx.scalars(_SEEN, {"ids": list(event_ids)}))
 
 
 async def purge(tx: Transaction) -> int:
-    """Forget what is older than :data:`KEPT`. Returns how many rows went."""
+    """Delete the rows older than :data:`KEPT`. Returns how many."""
     return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
 
 

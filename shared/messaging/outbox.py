@@ -82,7 +82,7 @@ async def unsent(tx: Transaction) -> tuple[int, float]:
 
 
 async def purge(tx: Transaction) -> int:
-    """Delete what was sent and is older than :data:`KEPT`. Returns how many rows went."""
+    """Delete the rows that were sent and are older than :data:`KEPT`. Returns how many."""
     return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
 
 

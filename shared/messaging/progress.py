@@ -1,4 +1,4 @@
-"""Until when a topic is read: what a clock must know before it tells somebody that their time is over."""
+"""Read progress: until when a topic is read. A deadline is judged once all that came before it is read."""
 
 import asyncio
 import logging
@@ -17,19 +17,19 @@ from shared.messaging.consumer import Consumer
 log = logging.getLogger(__name__)
 
 OnRead = Callable[[Topic, Mapping[int, datetime]], Awaitable[None]]
-"""Is told until when each partition in hand is read: all that came before has had its effect."""
+"""Called with a topic and a moment for each partition: all that had come by then has had its effect."""
 
 
 async def follow(consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event) -> None:
-    """Tell ``on_read``, each second, until when each partition of these consumers is read."""
+    """Report to ``on_read``, each second, until when each partition of these consumers is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
-        # At once: a broker answers none of a consumer's questions while it has nothing for its fetch.
-        await asyncio.gather(*(_tell(on_read, consumer, progress) for consumer, progress in followed))
+        # Side by side: a broker answers no other request of a consumer while it has nothing for its fetch.
+        await asyncio.gather(*(_report(on_read, consumer, progress) for consumer, progress in followed))
         await clock.pause(stopping, 1.0)
 
 
-async def _tell(on_read: OnRead, consumer: Consumer, progress: "ReadProgress") -> None:
+async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress") -> None:
     topic = consumer.subscription.topic
     if consumer.kafka is None:
         return
@@ -41,12 +41,12 @@ async def _tell(on_read: OnRead, consumer: Consumer, progress: "ReadProgress") -
     except Exception as error:
         if not isinstance(error, KafkaError) and not is_temporary(error):
             raise
-        log.warning("How far %s is read cannot be said (%s)", topic, type(error).__name__)
+        log.warning("The read progress of %s is not known (%s)", topic, type(error).__name__)
 
 
 @dataclass(slots=True)
 class _Goal:
-    """Where a partition ended at a moment; and how many batches were done when all before was handed out."""
+    """The end of a partition at a moment, and how many batches were done once all before it was fetched."""
 
     at: datetime
     end: int
@@ -54,7 +54,7 @@ class _Goal:
 
 
 class ReadProgress:
-    """How far one consumer has come. Asked again and again, a second or so apart."""
+    """How far one consumer has read. :meth:`read_until` is called again and again, about once a second."""
 
     def __init__(self) -> None:
         self._goals: dict[TopicPartition, _Goal] = {}
@@ -62,12 +62,12 @@ class ReadProgress:
     async def read_until(
         self, kafka: AIOKafkaConsumer, *, busy: bool, batches: int
     ) -> Mapping[int, datetime]:
-        """The partitions of which all has had its effect that had come by some moment, and that moment.
+        """Return, by partition, a moment by which all records that had come have had their effect.
 
-        ``busy``: a batch is in hand; ``batches``: how many are done. What was handed out by the time of one
-        question is done by the next if nothing is in hand then, or if a batch was finished in between.
-        Offsets that are committed would not do: markers of transactions are never committed. Raises
-        ``KafkaError``.
+        A partition without such a moment is left out. ``busy``: a batch is being handled; ``batches``: how
+        many are done. What was fetched at one call has had its effect at the next if no batch is being
+        handled then, or if one was finished in between. Committed offsets would not do, since the markers of
+        transactions are never committed. Raises ``KafkaError``.
         """
         partitions = kafka.assignment()
         self._goals = {partition: goal for partition, goal in self._goals.items() if partition in partitions}
@@ -79,13 +79,14 @@ class ReadProgress:
         for partition in partitions:
             position = await kafka.position(partition)
             goal = self._goals.get(partition)
-            if goal is not None and position < goal.end:
-                goal.batches = None  # not there yet, or a batch failed and comes again
-            elif goal is not None and goal.batches is None:
-                goal.batches = batches
-            elif goal is not None and goal.batches is not None and (not busy or batches > goal.batches):
-                read[partition.partition] = goal.at
-                goal = None
+            if goal is not None:
+                if position < goal.end:
+                    goal.batches = None  # not fetched yet, or a batch failed and comes again
+                elif goal.batches is None:
+                    goal.batches = batches
+                elif not busy or batches > goal.batches:
+                    read[partition.partition] = goal.at
+                    goal = None
             if goal is None:
                 end = ends[partition]
                 self._goals[partition] = _Goal(now, end, batches if position >= end else None)

@@ -1,7 +1,7 @@
-"""Projections: what a service keeps only because it read it on a compacted topic, and can read again.
+"""Projections: tables that a service fills from compacted topics, so that it can fill them again.
 
-To rebuild them is to take the last event on each subject from the topic once more. What an event caused when
-it was first handled (letters, decisions, events) is not caused again; one that the service has missed goes to
+A rebuild takes the last event of each subject from its topic once more. What an event caused when it was
+first handled (letters, decisions, events) is not caused again. An event that the service has missed goes to
 its handler, like any other event.
 """
 
@@ -25,41 +25,39 @@ SLICE = 100
 """Subjects that are restored in one transaction."""
 
 Latest = Mapping[Topic, Sequence[Received[Any]]]
-"""The last event on each subject, by topic."""
+"""The last event of each subject, by topic."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind of subject: for each, the values that the topics lead to and those stored, by name."""
+    """All subjects of one kind, by key: the values that follow from the topics, and those that are stored."""
 
     kind: str
     expected: Mapping[str, Row]
     stored: Mapping[str, Row]
 
     def differences(self) -> Iterator[str]:
-        """One line for each thing that is not as it was said."""
+        """Yield a line for each value that is not as expected. A newer version than expected is right."""
         for key in sorted(self.expected.keys() | self.stored.keys()):
-            if key not in self.stored:
+            expected, stored = self.expected.get(key), self.stored.get(key)
+            if stored is None:
                 yield f"{self.kind} {key} is missing"
-            elif key not in self.expected:
+            elif expected is None:
                 yield f"{self.kind} {key} is kept, but nothing is said of it"
-            elif (
-                self.stored[key]["version"] <= self.expected[key]["version"]
-            ):  # else newer than what was read
-                for name, expected in self.expected[key].items():
-                    stored = self.stored[key].get(name)
-                    if stored != expected:
-                        yield f"{self.kind} {key}: {name} is {_shown(stored)}, not {_shown(expected)}"
+            elif stored["version"] <= expected["version"]:
+                for name, value in expected.items():
+                    if stored.get(name) != value:
+                        yield f"{self.kind} {key}: {name} is {_shown(stored.get(name))}, not {_shown(value)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Projections:
-    """How one service writes again what it read on ``topics``, and how it finds out whether it is all there.
+    """How one service fills its projections of ``topics`` again, and how it compares them with the topics.
 
-    ``restore`` writes by the newest version, as the handlers do, and causes nothing that was caused before.
-    ``compare`` reads the tables in the transaction that it is given.
+    ``restore`` keeps the newest version, as the handlers do, and causes nothing that was caused before.
+    ``compare`` only reads.
     """
 
     topics: tuple[Topic, ...]
@@ -69,9 +67,9 @@ class Projections:
 
 @dataclass(slots=True)
 class TopicStates:
-    """What compacted topics hold: the newest events that were handled here, and newer ones that were not.
+    """What compacted topics hold: the newest events that were handled here, and newer ones that were missed.
 
-    Both by topic and key. ``unreadable`` records are in the parking lot.
+    Both are given by topic and key. ``unreadable``: how many records could not be read; they are parked.
     """
 
     handled: dict[Topic, dict[str, Received[Any]]] = field(default_factory=dict)
@@ -79,14 +77,14 @@ class TopicStates:
     unreadable: int = 0
 
     def latest(self) -> Latest:
-        """The newest event on each subject, whether it was missed or not."""
+        """Return the newest event of each subject, whether it was missed or not."""
         return {
             topic: list((handled | self.missed.get(topic, {})).values())
             for topic, handled in self.handled.items()
         }
 
     def handled_in_slices(self) -> Iterator[Latest]:
-        """The handled events, a slice of subjects at a time: what topics say of one stays together."""
+        """Yield the handled events, :data:`SLICE` subjects at a time, each with its events of all topics."""
         subjects = sorted({key for events in self.handled.values() for key in events})
         for first in range(0, len(subjects), SLICE):
             slice_ = subjects[first : first + SLICE]
@@ -127,9 +125,9 @@ async def read_topics(
 async def rebuild(
     states: TopicStates, database: Database, projections: Projections, consumer: Callable[[Topic], Consumer]
 ) -> None:
-    """Write again what was handled, then let consumers take in what was missed. Any number of times.
+    """Restore what was handled, then let consumers take in what was missed. May be repeated.
 
-    An event that its handler cannot take is parked, as ever. Raises what a database raises that is away.
+    An event that its handler cannot take is parked, as always. Raises the database's error when it is away.
     """
     for events in states.handled_in_slices():
         async with database.transaction() as tx:

@@ -25,7 +25,7 @@ from shared.messaging.outbox import BUCKETS
 log = logging.getLogger(__name__)
 
 PASS = 1_000
-"""Events of one bucket published in one transaction; of several together, while they have less."""
+"""Events published in one transaction, at most of each bucket; buckets are taken until they have so many."""
 POLL_SECONDS = 0.1
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
@@ -51,7 +51,7 @@ class Relay:
         self._stopping = asyncio.Event()
 
     def wake(self) -> None:
-        """Something was committed that may have to be published."""
+        """Publish soon: something was committed."""
         self._woken.set()
 
     async def start(self) -> None:
@@ -59,7 +59,7 @@ class Relay:
         await self._open_producer()
 
     async def run(self) -> None:
-        """Publish until told to stop; then once more, so that nothing committed waits for another process."""
+        """Publish until :meth:`stop`; then once more, so that nothing committed waits for another process."""
         failures = 0
         while not self._stopping.is_set():
             self._woken.clear()
@@ -71,7 +71,7 @@ class Relay:
                 failures += 1
                 await self._after_failure(error, failures)
                 continue
-            if published < PASS:  # the rest is nobody's or another process's; a commit meanwhile wakes us
+            if published < PASS:  # the rest is another process's, and a commit meanwhile wakes us
                 await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
@@ -98,7 +98,7 @@ class Relay:
             log.warning("The producer did not close cleanly: %s", error or type(error).__name__)
 
     async def publish_unsent(self) -> int:
-        """One pass: about :data:`PASS` events of buckets that nobody else serves. Returns how many."""
+        """Publish about :data:`PASS` events of buckets that no other process serves. Returns how many."""
         if self._producer is None:  # before a bucket is locked: it may take long
             await self._open_producer()
         async with self._database.quiet_transaction() as tx:
@@ -120,7 +120,7 @@ class Relay:
         return len(rows)
 
     async def _send(self, rows: Sequence[Row[Any]]) -> None:
-        """Hand all to the producer in order, then wait for every acknowledgement."""
+        """Give all events to the producer in order, then wait for every acknowledgement."""
         producer = self._producer
         if producer is None:
             raise KafkaError("there is no producer")

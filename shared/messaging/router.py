@@ -16,7 +16,7 @@ Tx = Annotated[Transaction, Context("tx")]
 """A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
 
 Handler = Callable[..., Awaitable[int | None]]
-"""Takes a batch in; may say how many of it had an effect, when it is not all."""
+"""Takes a batch in; returns how many events had an effect, or None: all."""
 H = TypeVar("H", bound=Handler)
 
 
@@ -36,7 +36,7 @@ class Subscription:
 
     @property
     def events(self) -> list[type[Event]]:
-        """The events of the topic that do not get lost: those of ``types`` and those ``for_later``."""
+        """The events of the topic that are handled or parked: those of ``types`` and those ``for_later``."""
         return [
             event
             for event in EVENTS
@@ -63,9 +63,9 @@ class Router:
 
         It is called with a batch, in order, inside one transaction; FastStream fills in its other parameters.
         Requests of the types ``for_later`` must be answered, but only by a later version: they are parked,
-        and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops what comes
-        twice, by what it keeps of each event, and has no use for the inbox. ``awaited``: somebody waits for
-        the effect, so the broker is asked often.
+        and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
+        come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
+        effect, so the broker is polled often.
         """
 
         def register(handler: H) -> H:

@@ -1,4 +1,4 @@
-"""Creating the topics: explicit, idempotent, never by accident."""
+"""Creating the topics, by an explicit and idempotent command alone."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> dic
     await admin.start()
     try:
         created = {topic: await _create(admin, topic, replication_factor) for topic in Topic}
-        # Only now: some brokers create a topic, with settings of their own, when asked about it.
+        # Only now: some brokers create a topic that they are asked about, with settings of their own.
         await _check_partitions(admin)
     finally:
         await admin.close()
@@ -56,7 +56,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: 
 async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
     deadline = time.monotonic() + METADATA_SECONDS
     found = await _partitions(admin)
-    # A broker tells of a topic that it has just created a little later.
+    # A broker may report a topic that it has just created a little later.
     while any(found.get(topic, 0) == 0 for topic in Topic) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
         found = await _partitions(admin)

@@ -1,4 +1,4 @@
-"""The watchdog: notices a consumer that hangs over a batch, or has records before it and takes none."""
+"""The watchdog: notices a consumer that hangs in a batch, or that has records to take and takes none."""
 
 import asyncio
 import time
@@ -12,7 +12,10 @@ from shared.messaging.consumer import Consumer
 
 
 async def stalled(consumers: Sequence[Consumer], limit: float, stopping: asyncio.Event) -> str | None:
-    """Watch until a consumer has made no progress for ``limit`` seconds, and say which; None at the stop."""
+    """Wait until a consumer has made no progress for ``limit`` seconds and return a sentence that names it.
+
+    Returns None once ``stopping`` is set.
+    """
     while not stopping.is_set():
         await clock.pause(stopping, min(5.0, limit / 4))
         for consumer in consumers:
@@ -26,9 +29,9 @@ async def stalled(consumers: Sequence[Consumer], limit: float, stopping: asyncio
 
 
 async def _has_caught_up(kafka: AIOKafkaConsumer) -> bool:
-    """Whether the consumer has taken all that the broker has for it; yes, too, where the broker does not say.
+    """Whether the consumer has taken all that the broker has for it, or the broker does not answer.
 
-    Asked of the broker: what the consumer knows of it stands still when the consumer does.
+    The broker is asked, since a consumer that hangs does not learn of new records.
     """
     partitions = kafka.assignment()
     try:
@@ -40,4 +43,4 @@ async def _has_caught_up(kafka: AIOKafkaConsumer) -> bool:
         async with asyncio.timeout(5):
             return all([await kafka.position(partition) >= end for partition, end in ends.items()])
     except (KafkaError, TimeoutError):
-        return False  # it has lost its place
+        return False  # it does not know its own position

@@ -17,7 +17,7 @@ from shared.database import Database, async_url
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
-    """Bring the database to the newest revision; replicas that do it at once take turns."""
+    """Bring the database to the newest revision; replicas that do so at the same time wait for each other."""
     command.upgrade(_config(url, revisions, metadata), "head")
 
 
@@ -27,7 +27,7 @@ def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
 
 
 async def missing(database: Database, revisions: Path) -> str | None:
-    """What the database lacks, in a sentence, or None when it is at the newest revision."""
+    """Return what the database lacks, as a sentence, or None when it is at the newest revision."""
     script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
     newest = script.get_current_head()
     async with database.quiet_transaction() as tx:
@@ -40,7 +40,7 @@ async def missing(database: Database, revisions: Path) -> str | None:
 
 
 def drift(url: str, metadata: MetaData) -> list[Any]:
-    """What differs between the tables in code and an upgraded database: nothing, or a migration is owed."""
+    """Return what differs between the tables in code and an upgraded database; empty: nothing to migrate."""
 
     def compare(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

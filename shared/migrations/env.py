@@ -1,4 +1,4 @@
-"""Alembic's entry: connects by asyncpg and runs under a lock, so that replicas take turns."""
+"""Alembic's entry: connects by asyncpg and runs under a lock, so that replicas wait for each other."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
 """The life of a service process: connect, relay, consume, run jobs, serve HTTP; stop in the opposite order.
 
-A process that cannot do its work says why in one line and ends with a code that is not zero, so that
-whoever supervises it starts it again; it never stays alive and useless.
+A process that cannot do its work says why in one line and ends with an exit code that is not zero, so that
+its supervisor starts it again; it never stays alive without working.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``context`` holds what handlers ask FastStream for by name; ``on_read`` is told how far topics are read.
+    ``context`` holds the values of handlers' parameters; ``on_read`` is called with how far topics are read.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Process:
             raise CannotRun(self._fault)
 
     def consumer(self, topic: Topic) -> Consumer:
-        """What takes a topic in without a broker: a redrive, a rebuild."""
+        """Return a consumer that takes a topic in without a broker, for a redrive or a rebuild."""
         return Consumer(self.router.subscriptions[topic], self.database, self.context)
 
     # ------------------------------------------------------------------ parts, in the order they start
@@ -122,7 +122,7 @@ class Process:
         watching = [self._start("the watchdog", self._watch(consumers))]
         if self.on_read is not None:
             follow = progress.follow(consumers, self.on_read, self._stopping)
-            watching.append(self._start("the look at what is read", follow))
+            watching.append(self._start("the read progress", follow))
         try:
             yield
         finally:
@@ -159,7 +159,7 @@ class Process:
         return asyncio.create_task(self._guarded(what, work))
 
     async def _guarded(self, what: str, work: Awaitable[None]) -> None:
-        """A part that dies takes the process with it: half a service is worse than a restart."""
+        """Await a part of the process, and end the process if the part fails: it would work only by half."""
         try:
             await work
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""The HTTP server of a process: its socket, and uvicorn without a life of its own."""
+"""The HTTP server of a process: its socket, and uvicorn, which the process stops itself."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ class CannotListen(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, without its own ideas about signals: the process stops its parts in order itself."""
+    """uvicorn without its signal handlers: the process stops its parts in order itself."""
 
     def __init__(self, api: FastAPI) -> None:
         super().__init__(

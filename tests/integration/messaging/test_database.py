@@ -33,7 +33,7 @@ async def test_a_connection_that_falls_while_it_is_made_is_no_fault_of_the_data(
     notifier_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver's own error comes through then; taken for the data's, records would be parked for it."""
-    monkeypatch.setattr("shared.database._know_arrays", _die)
+    monkeypatch.setattr("shared.database._look_up_array_types", _die)
     database = Database(notifier_url, application_name="test")
     with pytest.raises(Exception) as fell:  # noqa: PT011 whatever it is, it must be known as temporary
         async with database.quiet_transaction():
