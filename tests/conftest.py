@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from local import ports
 from local.kafka import KafkaBroker
@@ -20,6 +21,10 @@ from tests.support.lacking import need_kafka
 from tests.support.processes import ServiceProcess
 
 Broker = TansuBroker | KafkaBroker
+
+# An example may take as long as it likes: what else the machine does is no fault of the code.
+settings.register_profile("parcours", deadline=None)
+settings.load_profile("parcours")
 
 
 def pytest_configure() -> None:

@@ -34,7 +34,7 @@ def ask_anything(operation: Operation, address: str, *, token: str, known: Mappi
     """
 
     # Not by the library's own plugin, which does not know this version of pytest.
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, database=None, suppress_health_check=list(HealthCheck))
     @given(
         operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
         st.booleans(),

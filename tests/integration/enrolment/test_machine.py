@@ -34,7 +34,6 @@ def test_the_store_keeps_what_the_rules_promise(
             settings=settings(
                 max_examples=int(os.environ.get("STORE_SEQUENCES", "12")),
                 stateful_step_count=20,
-                deadline=None,
                 # Ids are new each time, so a failure is not made smaller: what happened is in its notes.
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),

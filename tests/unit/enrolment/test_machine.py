@@ -112,6 +112,5 @@ TestRules = RulesMachine.TestCase
 TestRules.settings = settings(
     max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -120,9 +120,7 @@ steps = often(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(first=changes, played=st.lists(steps, min_size=12, max_size=30))
 def test_every_request_is_answered_and_the_seats_the_waiting_list_and_the_versions_agree(
     first: dict[str, Any], played: list[tuple[str, Any]]

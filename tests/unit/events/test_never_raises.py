@@ -14,7 +14,7 @@ from shared.events.topics import TOPICS
 from shared.messaging.consumer import read
 from shared.messaging.dead_letters import Parked
 
-many = settings(max_examples=300, deadline=None)
+many = settings(max_examples=300)
 
 EXAMPLES: list[tuple[str, Any]] = [
     (path.parent.name, json.loads(path.read_text()))

@@ -137,7 +137,7 @@ def harmless_page() -> Page:
     return Page(body(rendered(Template.CONFIRMED), "text/html"))
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
 def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
     text_of: dict[str, str],
@@ -211,7 +211,7 @@ def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
     return [(str(one.name), *sorted(one)) for one in calendar.walk()]
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(list(Template)), OUTSIDE)
 def test_nothing_that_any_letter_quotes_breaks_it(template: Template, text: str) -> None:
     checked_everywhere(template, text)
@@ -223,7 +223,6 @@ def test_what_is_known_to_break_mails_breaks_no_letter(template: Template) -> No
         checked_everywhere(template, evil[:300])
 
 
-@settings(deadline=None)
 @given(OUTSIDE)
 @example("=?utf-8?q?hi=0d=0aBcc:_evil=40x?=")
 def test_a_header_value_is_one_line_of_ascii_that_decodes_to_no_control(text: str) -> None:
@@ -232,7 +231,6 @@ def test_a_header_value_is_one_line_of_ascii_that_decodes_to_no_control(text: st
     assert re.fullmatch(r"[ -~]*(\r\n [ -~]+)*", value)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_a_name_survives_its_header(name: str) -> None:
     clean = mime.clean(name)
