@@ -144,7 +144,7 @@ class Notifier:
         """Whether the mails are in these states, in any order."""
         return sorted(await self.states()) == states
 
-    async def told(self) -> list[tuple[str, str]]:
+    async def published(self) -> list[tuple[str, str]]:
         """What stands in the outbox: type and data."""
         async with self.database.quiet_transaction() as tx:
             return [

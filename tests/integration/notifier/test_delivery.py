@@ -36,11 +36,11 @@ async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
     (taken,) = queued.relay.taken
     assert taken.recipient == "zoe.durand@ville-exemple.fr"
     assert taken.message_id == row.message_id
-    ((event_type, data),) = await queued.told()
+    ((event_type, data),) = await queued.published()
     assert event_type == "fr.cnfpt.notifier.EmailSent.v1"
-    told = json.loads(data)
-    assert (told["mail_id"], told["cause_id"]) == (str(row.mail_id), str(row.event_id))
-    assert (told["message_id"], told["template"]) == (row.message_id, "enrolment-confirmed")
+    event = json.loads(data)
+    assert (event["mail_id"], event["cause_id"]) == (str(row.mail_id), str(row.event_id))
+    assert (event["message_id"], event["template"]) == (row.message_id, "enrolment-confirmed")
     assert "zoe" not in data.lower()
     assert await queued.deliver() == 0
 
@@ -72,7 +72,7 @@ async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(que
         "withdrawn": "sent",
     }
     assert len(queued.relay.taken) == 1
-    assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailSent.v1"]
+    assert [event_type for event_type, _ in await queued.published()] == ["fr.cnfpt.notifier.EmailSent.v1"]
     assert await queued.deliver() == 0
 
 
@@ -183,7 +183,7 @@ async def test_an_operator_may_say_that_an_ambiguous_mail_arrived(queued: Notifi
     async with queued.database.transaction() as tx:
         assert await mails.resolve(tx, row.mail_id, sent=True, actor="op") is MailState.AMBIGUOUS
     assert await queued.states() == ["sent"]
-    assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailSent.v1"]
+    assert [event_type for event_type, _ in await queued.published()] == ["fr.cnfpt.notifier.EmailSent.v1"]
     assert await queued.deliver() == 0
 
 
@@ -217,7 +217,7 @@ async def test_a_letter_that_cannot_be_written_holds_up_no_other(notifier: Notif
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
 
-async def test_a_letter_whose_facts_are_odd_holds_up_no_other(notifier: Notifier) -> None:
+async def test_a_letter_whose_details_are_odd_holds_up_no_other(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
     await notifier.change("UPDATE mail SET template = 'seat-offered' WHERE recipient = 'A-1'")  # until when?

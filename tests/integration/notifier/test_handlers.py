@@ -1,4 +1,4 @@
-"""From events to the queue: each fact is mailed once, whatever comes twice, late or out of order."""
+"""From events to the queue: each event is mailed once, whatever comes twice, late or out of order."""
 
 import asyncio
 from datetime import timedelta
@@ -53,7 +53,7 @@ async def test_an_event_that_comes_twice_mails_once(notifier: Notifier) -> None:
     assert len(await notifier.rows()) == 1
 
 
-async def test_the_queue_itself_refuses_a_second_mail_for_a_fact(notifier: Notifier) -> None:
+async def test_the_queue_itself_refuses_a_second_mail_for_an_event(notifier: Notifier) -> None:
     """Even if the inbox were emptied."""
     event = enrolled(1)
     (event_id,) = await notifier.hear(event)
@@ -195,9 +195,9 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
 ) -> None:
     """The race is real: both transactions open, neither sees the other's row."""
     event, replay = enrolled(1), a_replay()
-    async with notifier.database.quiet_transaction() as one, notifier.database.quiet_transaction() as other:
-        await enrolments.save(one, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
-        await replays.announce_late(one, [event.enrolment_id])
+    async with notifier.database.quiet_transaction() as tx, notifier.database.quiet_transaction() as other:
+        await enrolments.save(tx, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
+        await replays.announce_late(tx, [event.enrolment_id])
         (saved,) = await replays.save(other, news.letters_about([received(replay)]))
         await fan_outs.begin(other, [saved.announcement])
     assert await recipients(notifier, "replay-available") == []

@@ -171,9 +171,9 @@ async def test_two_processes_on_one_queue_never_send_twice(
     counts = notifier.relay.per_message_id()
     assert len(counts) == 250
     assert set(counts.values()) == {1}
-    assert {one.connection for one in notifier.relay.taken} == {1, 2}
+    assert {mail.connection for mail in notifier.relay.taken} == {1, 2}
     assert set(await notifier.states()) == {"sent"}
-    assert len(await notifier.told()) == 250
+    assert len(await notifier.published()) == 250
 
 
 async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches_everyone_once(
@@ -185,24 +185,24 @@ async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches
     await notifier.take(changed(venue="Salle neuve"))
     query = "SELECT count(*) FROM mail WHERE template = 'session-changed'"
 
-    async def told() -> int:
+    async def queued() -> int:
         async with notifier.database.quiet_transaction() as tx:
             return int(await tx.scalar(text(query)) or 0)
 
-    async def some_more_are_told() -> bool:
-        return await told() > reached
+    async def some_more_are_queued() -> bool:
+        return await queued() > reached
 
     async def it_writes() -> bool:
         return await connections(notifier, "wait_event = 'relation'") > 0
 
     for _ in range(3):
         worker = start(fan_out, notifier_url, slice_)
-        await eventually(some_more_are_told, "a slice")
+        await eventually(some_more_are_queued, "a slice")
         async with holding_up(notifier, eventually, "LOCK TABLE mail IN SHARE MODE") as tx:
             await eventually(it_writes, "the next slice")
             reached = int(await tx.scalar(text(query)) or 0)
             worker.kill()
-        assert await told() == reached, "half a slice"
+        assert await queued() == reached, "half a slice"
         assert reached % slice_ == 0
         assert reached < agents, "it had finished before: this proves nothing"
     assert await asyncio.to_thread(start(fan_out, notifier_url, slice_).wait, 30) == 0

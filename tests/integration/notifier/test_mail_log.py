@@ -206,8 +206,8 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert await sent.deliver() == 1
     counts = sent.relay.per_message_id()
     assert sorted(counts.values()) == [1, 1]
-    told = [json.loads(data)["cause_id"] for _, data in await sent.told()]
-    assert told == [str(first.event_id)] * 2, "the event that called for the letter, both times"
+    causes = [json.loads(data)["cause_id"] for _, data in await sent.published()]
+    assert causes == [str(first.event_id)] * 2, "the event that called for the letter, both times"
     async with sent.database.quiet_transaction() as tx:
         (line,) = await stored_mails.audit_log(tx, first.mail_id)
     assert line.actor == "support-name"
@@ -263,8 +263,8 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     key = await log_in(browser)
     page = await browser.get(f"/courriels/suivi/{row.mail_id}")
     assert "Il est arrivé" in page.text
-    said = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
-    assert "support-name\u00a0: déclaré arrivé" in said.text
+    page = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
+    assert "support-name\u00a0: déclaré arrivé" in page.text
     assert set(await sent.states()) == {MailState.SENT}
 
 
@@ -273,12 +273,12 @@ async def test_the_api_and_the_command_send_again_too(
 ) -> None:
     row = await sent.row()
     headers = {"authorization": "Bearer support"}
-    done = await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)
-    assert done.status_code == 201
+    response = await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)
+    assert response.status_code == 201
     detail = (await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)).json()
     assert [line["actor"] for line in detail["decisions"]] == ["support-name"]
     assert (await browser.post(f"/api/v1/mails/{uuid4()}/resend", headers=headers)).status_code == 404
     environment = settings_of("notifier", notifier_url, "localhost:1")
-    said = run_cli("notifier", "mails", "resend", str(row.mail_id), "--by", "ops", environment=environment)
-    assert said.returncode == 0, said.stderr
+    done = run_cli("notifier", "mails", "resend", str(row.mail_id), "--by", "ops", environment=environment)
+    assert done.returncode == 0, done.stderr
     assert len(await sent.rows()) == 3

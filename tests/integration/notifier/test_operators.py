@@ -85,8 +85,8 @@ async def test_an_agents_id_stays_out_of_urls(history: Notifier, client: httpx.A
 async def test_a_search_is_by_agent_and_state_and_page_by_page(
     history: Notifier, client: httpx.AsyncClient
 ) -> None:
-    async def search(**asked: object) -> tuple[list[str], str | None]:
-        found = (await client.post("/api/v1/mails/search", json=asked)).json()
+    async def search(**criteria: object) -> tuple[list[str], str | None]:
+        found = (await client.post("/api/v1/mails/search", json=criteria)).json()
         return [item["template"] for item in found["items"]], found["next"]
 
     assert await search(agent_id="IEL-0048151", state="sent") == (["enrolment-confirmed"], None)
@@ -189,9 +189,9 @@ async def test_operators_send_again_all_that_failed_with_one_code(
     ],
 )
 def test_a_decision_that_is_not_clear_is_none(arguments: str) -> None:
-    said = CliRunner().invoke(__main__.app, ["mails", "resolve", *arguments.split()])
-    assert said.exit_code == 2
-    assert "Say w" in said.stderr
+    result = CliRunner().invoke(__main__.app, ["mails", "resolve", *arguments.split()])
+    assert result.exit_code == 2
+    assert "Say w" in result.stderr
 
 
 async def test_an_agent_id_that_is_none_is_refused_before_the_database_sees_it(

@@ -66,7 +66,7 @@ async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_double
         )
 
     def taken() -> int:
-        return sum(one.recipient.startswith(run) for one in notifier.relay.taken)
+        return sum(mail.recipient.startswith(run) for mail in notifier.relay.taken)
 
     async def states() -> set[str]:
         return {row.state for row in await notifier.rows("state, created_at, mail_id", ours)}

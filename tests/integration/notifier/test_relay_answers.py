@@ -55,7 +55,7 @@ async def test_a_connection_that_falls_after_the_mark_is_ambiguous_and_never_sen
     await queued.change("UPDATE mail SET due_at = now() - interval '1 day'")
     assert await queued.deliver() == 0
     assert len(queued.relay.taken) == (1 if point == "DOT" else 0)
-    assert await queued.told() == []
+    assert await queued.published() == []
 
 
 @pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
@@ -67,7 +67,7 @@ async def test_4xx_is_tried_again(queued: Notifier, point: str, code: str) -> No
     assert (row.state, row.smtp_code) == ("retry", int(code))
     assert row.due_at > row.created_at
     assert queued.relay.taken == []
-    assert await queued.told() == []
+    assert await queued.published() == []
     await queued.change("UPDATE mail SET due_at = now()")
     await queued.deliver()
     assert await queued.states() == ["sent"]
@@ -83,7 +83,7 @@ async def test_a_relay_that_does_not_want_us_says_nothing_of_the_mail(
     await queued.deliver()
     assert (await queued.row()).state == "retry"
     assert queued.relay.taken == []
-    assert await queued.told() == []
+    assert await queued.published() == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> 
     await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code, row.smtp_answer) == ("failed", 550, "5.7.1 not here")
-    ((event_type, data),) = await queued.told()
+    ((event_type, data),) = await queued.published()
     assert event_type == "fr.cnfpt.notifier.EmailFailed.v1"
     assert json.loads(data)["smtp_code"] == 550
     await queued.change("UPDATE mail SET due_at = now()")
@@ -134,7 +134,7 @@ async def test_a_relay_that_wants_another_login_says_nothing_of_the_mail(
     await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code) == ("retry", code)
-    assert await queued.told() == []
+    assert await queued.published() == []
     await queued.change("UPDATE mail SET due_at = now()")
     await queued.deliver()
     assert await queued.states() == ["sent"]
@@ -292,13 +292,13 @@ async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(
 
     async with running(notifier.deliverer(workers=4, patience=Patience(command=0.2))) as idle:
         await idle()
-        asked = recipients()
+        before = recipients()
         notifier.relay.script("RCPT", *hangs)
         await queue_many(notifier, 1)
         await eventually(lambda: notifier.are(["retry", *["sent"] * 4]), "one put off")
     for hang in hangs:
         hang.release.set()
-    assert recipients() == asked + 1
+    assert recipients() == before + 1
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier
     await queued.deliver()
     row = await queued.row()
     assert (row.state, row.smtp_code) == ("failed", 451)
-    assert [event_type for event_type, _ in await queued.told()] == ["fr.cnfpt.notifier.EmailFailed.v1"]
+    assert [event_type for event_type, _ in await queued.published()] == ["fr.cnfpt.notifier.EmailFailed.v1"]
 
 
 async def test_a_mail_is_given_four_days(queued: Notifier) -> None:

@@ -68,28 +68,28 @@ async def sent(notifier: Notifier) -> tuple[Notifier, str]:
 
 
 async def bounced(notifier: Notifier) -> list[dict[str, Any]]:
-    return [json.loads(data) for name, data in await notifier.told() if name.endswith("EmailBounced.v1")]
+    return [json.loads(data) for name, data in await notifier.published() if name.endswith("EmailBounced.v1")]
 
 
 async def failed(notifier: Notifier) -> list[dict[str, Any]]:
-    return [json.loads(data) for name, data in await notifier.told() if name.endswith("EmailFailed.v1")]
+    return [json.loads(data) for name, data in await notifier.published() if name.endswith("EmailFailed.v1")]
 
 
-async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_written_to_again(
+async def test_a_mail_that_comes_back_is_published_once_and_its_address_is_not_written_to_again(
     sent: tuple[Notifier, str],
 ) -> None:
     notifier, path = sent
     report = a_report(path)
     assert await record(notifier, report, PATH) == "taken"
     assert await record(notifier, report, PATH) == "known"
-    (told,) = await bounced(notifier)
+    (event,) = await bounced(notifier)
     row = await notifier.row()
-    assert (told["mail_id"], told["kind"], told["status"]) == (str(row.mail_id), "hard", "5.1.1")
-    assert told["suppressed"]
-    assert (told["agent_id"], told["cause_id"]) == (row.recipient, str(row.event_id))
-    assert told["enrolment_id"] == str(row.enrolment_id)
+    assert (event["mail_id"], event["kind"], event["status"]) == (str(row.mail_id), "hard", "5.1.1")
+    assert event["suppressed"]
+    assert (event["agent_id"], event["cause_id"]) == (row.recipient, str(row.event_id))
+    assert event["enrolment_id"] == str(row.enrolment_id)
     assert (row.state, row.bounce_status) == ("sent", "5.1.1")
-    assert "zoe" not in json.dumps(told).lower()
+    assert "zoe" not in json.dumps(event).lower()
     assert await send(notifier) == ""
     assert sorted(await notifier.states()) == ["failed", "sent"]
     async with notifier.database.transaction() as tx:
@@ -98,7 +98,7 @@ async def test_a_mail_that_comes_back_is_told_once_and_its_address_is_not_writte
     assert await send(notifier) != ""
 
 
-async def test_an_address_that_the_relay_does_not_know_is_told_as_bad_and_not_written_to_again(
+async def test_an_address_that_the_relay_does_not_know_is_published_as_bad_and_not_written_to_again(
     sent: tuple[Notifier, str],
 ) -> None:
     notifier, _ = sent
@@ -106,16 +106,17 @@ async def test_an_address_that_the_relay_does_not_know_is_told_as_bad_and_not_wr
     notifier.relay.script("RCPT", Reply(f"550 {refusal}"))
     assert await send(notifier) == ""
     (refused,) = await notifier.rows(where="state = 'failed'")
-    (told,) = await bounced(notifier)
-    assert (told["mail_id"], told["agent_id"]) == (str(refused.mail_id), refused.recipient)
-    assert told["enrolment_id"] == str(refused.enrolment_id)
-    assert (told["kind"], told["status"], told["suppressed"]) == ("hard", "5.1.1", True)
-    assert "zoe" not in json.dumps(told).lower()
-    asked = notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>")
+    (event,) = await bounced(notifier)
+    assert (event["mail_id"], event["agent_id"]) == (str(refused.mail_id), refused.recipient)
+    assert event["enrolment_id"] == str(refused.enrolment_id)
+    assert (event["kind"], event["status"], event["suppressed"]) == ("hard", "5.1.1", True)
+    assert "zoe" not in json.dumps(event).lower()
+    recipient = "RCPT TO:<zoe.durand@ville-exemple.fr>"
+    before = notifier.relay.commands.count(recipient)
     assert await send(notifier) == ""
-    assert notifier.relay.commands.count("RCPT TO:<zoe.durand@ville-exemple.fr>") == asked
+    assert notifier.relay.commands.count(recipient) == before
     assert len(await bounced(notifier)) == 1
-    assert [one["suppressed"] for one in await failed(notifier)] == [True, True]
+    assert [event["suppressed"] for event in await failed(notifier)] == [True, True]
 
 
 async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_each_other_in_a_circle(
@@ -129,8 +130,8 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
             tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr"
         )
     refused = [
-        claims.Settlement(one.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
-        for one in claimed
+        claims.Settlement(mail.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
+        for mail in claimed
     ]
 
     async def settle() -> None:
@@ -141,7 +142,7 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
         async with notifier.database.quiet_transaction() as tx:
             return bool(await tx.scalar(WAITING))
 
-    first, *others = sorted((one.mail.address for one in claimed), key=digest_of)
+    first, *others = sorted((claimed_mail.mail.address for claimed_mail in claimed), key=digest_of)
     async with notifier.database.quiet_transaction() as other:
         await bounces.suppress_bad(other, {first: uuid4()})
         settling = asyncio.create_task(settle())
@@ -169,7 +170,7 @@ async def test_a_refusal_that_says_nothing_of_the_address_ends_no_address(
     notifier.relay.script(point, Reply(answer))
     assert await send(notifier) == ""
     assert await bounced(notifier) == []
-    assert [one["suppressed"] for one in await failed(notifier)] == ([] if answer[0] == "4" else [False])
+    assert [event["suppressed"] for event in await failed(notifier)] == ([] if answer[0] == "4" else [False])
     assert await send(notifier) != ""
 
 
@@ -180,8 +181,8 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
         await record(notifier, a_report(path, status="5.2.2", number=number), PATH)
         path = await send(notifier)
     assert path == ""
-    told = [(one["kind"], one["suppressed"]) for one in await bounced(notifier)]
-    assert told == [("soft", False), ("soft", False), ("soft", True)]
+    found = [(event["kind"], event["suppressed"]) for event in await bounced(notifier)]
+    assert found == [("soft", False), ("soft", False), ("soft", True)]
 
 
 async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:
@@ -234,19 +235,19 @@ async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_
     assert "zoe" not in listed.stdout
 
 
-async def test_each_letter_is_told_of_its_own_reader_and_address(notifier: Notifier) -> None:
-    one, other = uuid4(), uuid4()
+async def test_each_letter_has_the_context_of_its_own_reader_and_address(notifier: Notifier) -> None:
+    seated, waiting = uuid4(), uuid4()
     await notifier.hear(
-        a_decision(AgentEnrolled, enrolment_id=one),
-        a_decision(AgentWaitlisted, enrolment_id=other, position=1, version=4),
+        a_decision(AgentEnrolled, enrolment_id=seated),
+        a_decision(AgentWaitlisted, enrolment_id=waiting, position=1, version=4),
     )
     mails = [
         a_mail(Template.CONFIRMED, enrolment_id=enrolment_id, address=address)
         for enrolment_id, address in (
-            (other, "good@ville.example"),
-            (one, "Bad@ville.example"),
+            (waiting, "good@ville.example"),
+            (seated, "Bad@ville.example"),
             (None, "good@ville.example"),
-            (one, "good@ville.example"),
+            (seated, "good@ville.example"),
             (None, "bad@VILLE.example"),
             (uuid4(), "good@ville.example"),
         )
@@ -256,5 +257,5 @@ async def test_each_letter_is_told_of_its_own_reader_and_address(notifier: Notif
         found = await contexts(tx, mails)
 
     waits, has_a_seat = EnrolmentState(4, Standing.WAITLISTED), EnrolmentState(1, Standing.ENROLLED)
-    assert [which.enrolment for which in found] == [waits, has_a_seat, None, has_a_seat, None, None]
-    assert [which.suppressed for which in found] == [False, True, False, False, True, False]
+    assert [context.enrolment for context in found] == [waits, has_a_seat, None, has_a_seat, None, None]
+    assert [context.suppressed for context in found] == [False, True, False, False, True, False]

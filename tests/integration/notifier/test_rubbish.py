@@ -39,9 +39,9 @@ async def test_rubbish_is_no_fault_of_ours(notifier_url: str, tmp_path: Path, wh
     links, until = settings.links, clock.now() + timedelta(days=1)
     assert links is not None
     signed = [
-        f"{purpose.value}/{links.token(purpose, *about, until=until)}"
+        f"{purpose.value}/{links.token(purpose, *subject, until=until)}"
         for purpose in (Purpose.CONFIRM, Purpose.PREFERENCES, Purpose.UNSUBSCRIBE)
-        for about in ((what,), (str(uuid4()), what), ())
+        for subject in ((what,), (str(uuid4()), what), ())
     ]
     unsigned = [f"{purpose.value}/{what}x" for purpose in Purpose]
     pages = [FORM, LOG, f"{LOG}/connexion", f"{LOG}/{uuid4()}", f"{LOG}/{uuid4()}/lettre", f"{LOG}/{what}x"]

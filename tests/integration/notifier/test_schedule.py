@@ -217,8 +217,8 @@ async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> N
         await fan_outs.begin(
             tx, [FanOut(uuid4(), FanOutTask.CHANGE, a_session().session_id, {}, clock.now())]
         )
-    async with notifier.database.transaction() as one, notifier.database.transaction() as other:
-        assert await next_slice(one, clock.now(), most=10) == 1
+    async with notifier.database.transaction() as tx, notifier.database.transaction() as other:
+        assert await next_slice(tx, clock.now(), most=10) == 1
         assert await next_slice(other, clock.now(), most=10) is None
 
 

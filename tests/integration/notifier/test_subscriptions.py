@@ -211,8 +211,8 @@ async def confirm(
     notifier: Notifier, client: httpx.AsyncClient, address: str, chosen: list[str]
 ) -> httpx.Response:
     """Ask on the page, take the letter, follow its link and press the button."""
-    asked = await client.post("/courriels/abonnement", data={"adresse": address, "interet": chosen})
-    assert asked.status_code == 200
+    response = await client.post("/courriels/abonnement", data={"adresse": address, "interet": chosen})
+    assert response.status_code == 200
     row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
     token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
     shown = await client.get(f"/courriels/confirmation/{token}")
@@ -334,8 +334,8 @@ async def subscriber_id(notifier: Notifier) -> str:
         return str((await tx.execute(text("SELECT subscriber_id FROM subscriber"))).scalar_one())
 
 
-def link(purpose: Purpose, about: str) -> str:
-    return f"{purpose.value}/{LINKS.token(purpose, about, until=clock.now() + timedelta(days=1))}"
+def link(purpose: Purpose, subject: str) -> str:
+    return f"{purpose.value}/{LINKS.token(purpose, subject, until=clock.now() + timedelta(days=1))}"
 
 
 async def test_one_click_of_a_mail_program_ends_it(notifier: Notifier, client: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Which letters a fact calls for: the table of DOMAIN.md, Mails."""
+"""Which letters an event calls for: the table of DOMAIN.md, Mails."""
 
 from datetime import timedelta
 from typing import Any
@@ -66,12 +66,13 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
 ]
 
 
-@pytest.mark.parametrize(("kind", "details", "template", "said"), CALLS_FOR)
+@pytest.mark.parametrize(("kind", "fields", "template", "details"), CALLS_FOR)
 def test_each_decision_calls_for_its_letter(
-    kind: type[Decision], details: dict[str, Any], template: Template | None, said: dict[str, Any]
+    kind: type[Decision], fields: dict[str, Any], template: Template | None, details: dict[str, Any]
 ) -> None:
-    called_for = letters.letters_for(a_decision(kind, **details), Standing.ENROLLED)
-    assert [(one.template, one.details) for one in called_for] == ([(template, said)] if template else [])
+    called_for = letters.letters_for(a_decision(kind, **fields), Standing.ENROLLED)
+    expected = [Letter(template, details)] if template else []
+    assert list(called_for) == expected
 
 
 def test_every_letter_has_a_kind() -> None:
@@ -168,7 +169,7 @@ def not_any_more(template: Template, known: EnrolmentState | None, **changes: An
     session = a_session(**changes.pop("session", {}))
     now = changes.pop("now", at("2025-03-12T10:00+01:00"))
     if template in letters.SCHEDULED:
-        now = {one.template: one.due_at for one in letters.schedule(a_session())}[template]
+        now = {letter.template: letter.due_at for letter in letters.schedule(a_session())}[template]
     mail = a_mail(template, version=changes.pop("version", 1), details=changes)
     return letters.revalidate(mail, LetterContext(session, known), now) is not None
 

@@ -29,7 +29,7 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext(session)).content
     )
-    purpose, about, until = {
+    purpose, subject, until = {
         Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
         Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
         Link.CERTIFICATE: (Purpose.CERTIFICATE, (str(ENROLMENT_ID),), at("2027-03-10T14:05:30+01:00")),
@@ -39,7 +39,7 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
     assert in_text in hrefs
     token = in_text.removeprefix(address)
-    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == about
+    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == subject
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED

@@ -80,4 +80,4 @@ def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
 
 def test_every_theme_of_the_offer_has_its_title() -> None:
     offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
-    assert {one["theme"] for one in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)
+    assert {entry["theme"] for entry in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)

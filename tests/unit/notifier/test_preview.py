@@ -67,6 +67,6 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for old in GOLDEN.glob("*.txt"):
         old.unlink()
-    for one in SAMPLES:
-        (GOLDEN / f"{one.name}.txt").write_text(golden(one))
+    for sample in SAMPLES:
+        (GOLDEN / f"{sample.name}.txt").write_text(golden(sample))
     sys.stdout.write(f"{len(SAMPLES)} letters written to {GOLDEN}: read the difference\n")

@@ -208,7 +208,7 @@ def checked_everywhere(template: Template, text: str) -> None:
 def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
     """The components of its calendar, by name, and the names of their properties."""
     calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
-    return [(str(one.name), *sorted(one)) for one in calendar.walk()]
+    return [(str(component.name), *sorted(component)) for component in calendar.walk()]
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])

@@ -15,9 +15,11 @@ from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
 WITH_CALENDAR = [
-    one for one in samples() if KINDS[one.template].calendar and one.details.get("had_seat") is not False
+    sample
+    for sample in samples()
+    if KINDS[sample.template].calendar and sample.details.get("had_seat") is not False
 ]
-IDS = [one.name for one in WITH_CALENDAR]
+IDS = [sample.name for sample in WITH_CALENDAR]
 ROWS = TypeAdapter(list[Occasion])
 EVENTS = {
     "inscription-confirmee": ("REQUEST", 1),
@@ -54,7 +56,7 @@ def value(event: Any, name: str) -> str:
 
 @pytest.mark.parametrize(("name", "expected"), EVENTS.items())
 def test_each_kind_of_letter_does_its_one_thing_to_a_calendar(name: str, expected: tuple[str, int]) -> None:
-    (sample,) = [one for one in WITH_CALENDAR if one.name == name]
+    (sample,) = [sample for sample in WITH_CALENDAR if sample.name == name]
     calendar = read(sample)
     assert (calendar.method, len(calendar.events)) == expected
 
@@ -67,7 +69,7 @@ def test_dates_are_read_in_the_zone_that_the_calendar_explains(sample: Sample) -
         zone = tzical(StringIO(of(sample))).get(sample.session.timezone)
     events = [(event.begin.naive, event.end.naive) for event in read(sample).events]
     found = sorted((begin.replace(tzinfo=zone), end.replace(tzinfo=zone)) for begin, end in events)
-    assert found == sorted((one.starts_at, one.ends_at) for one in occasions(sample))
+    assert found == sorted((occasion.starts_at, occasion.ends_at) for occasion in occasions(sample))
 
 
 def occasions(sample: Sample) -> Sequence[Occasion]:
@@ -85,7 +87,7 @@ def occasions(sample: Sample) -> Sequence[Occasion]:
 def test_what_ends_a_seat_has_its_uids_and_a_higher_sequence(sample: Sample) -> None:
     assert sample.session is not None
     events = read(sample).events
-    numbers = {one.number for one in occasions(sample)}
+    numbers = {occasion.number for occasion in occasions(sample)}
     (enrolment,) = {event.uid[:36] for event in events}
     assert {event.uid for event in events} == {f"{enrolment}-{n}" if n else enrolment for n in numbers}
     (sequence,) = {int(value(event, "SEQUENCE")) for event in events}

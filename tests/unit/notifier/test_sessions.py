@@ -30,7 +30,7 @@ def after(*states: list[Module]) -> Session:
 
 
 def numbers(session: Session) -> dict[str | None, int]:
-    return {one.title: one.number for one in session.occasions}
+    return {occasion.title: occasion.number for occasion in session.occasions}
 
 
 def test_seances_are_numbered_by_their_place_at_first() -> None:
@@ -64,13 +64,13 @@ def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
 def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
     stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number", "gone"})
     session = Session.model_validate(stored)
-    assert [one.number for one in session.occasions] == [1, 2, 3]
+    assert [occasion.number for occasion in session.occasions] == [1, 2, 3]
     assert session.gone == ()
 
 
 def test_what_is_dropped_is_kept_with_its_number_and_dates_also_when_stored() -> None:
     session = after([A, B, C], [A, C], [a_module("A", 9)])
-    assert [(one.number, one.title, one.starts_at) for one in session.gone] == [
+    assert [(occasion.number, occasion.title, occasion.starts_at) for occasion in session.gone] == [
         (2, "B", B.starts_at),
         (3, "C", C.starts_at),
     ]
@@ -91,36 +91,37 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
         before, known = known, numbered(event, known)
-        found = [one.number for one in known.occasions]
+        found = [occasion.number for occasion in known.occasions]
         assert len(set(found)) == len(found) == max(1, len(modules))
         assert not gone & set(found)
         if before is not None:
-            gone |= {one.number for one in letters.dropped(before, known)}
-        assert {one.number for one in known.gone} == gone
+            gone |= {occasion.number for occasion in letters.dropped(before, known)}
+        assert {occasion.number for occasion in known.gone} == gone
 
 
-# ------------------------------------------------------------------- what is told of it
+# ------------------------------------------------------------------- the letters about it
 
 NOW = at("2025-03-12T10:00+01:00")
 
 
-def told(*states: list[Module]) -> dict[Template, object]:
+def letters_about(*states: list[Module]) -> dict[Template, object]:
     before, now = after(*states[:-1]), after(*states)
-    return {one.template: one.details["modules"] for one in letters.change_of(before, now, NOW).letters}
+    change = letters.change_of(before, now, NOW)
+    return {letter.template: letter.details["modules"] for letter in change.letters}
 
 
-def test_a_dropped_seance_alone_is_told_by_the_letter_that_cancels_it() -> None:
+def test_a_dropped_seance_alone_is_mailed_by_the_letter_that_cancels_it() -> None:
     gone = {"title": "B", "number": 2, "starts_at": B.starts_at.isoformat(), "ends_at": B.ends_at.isoformat()}
-    assert told([A, B, C], [A, C]) == {Template.MODULE_CANCELLED: [gone]}
+    assert letters_about([A, B, C], [A, C]) == {Template.MODULE_CANCELLED: [gone]}
 
 
 def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
-    found = told([A, B, C], [a_module("A", 7), C])
+    found = letters_about([A, B, C], [a_module("A", 7), C])
     assert set(found) == {Template.SESSION_CHANGED, Template.MODULE_CANCELLED}
     assert found[Template.SESSION_CHANGED] == [
         {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
     ]
 
 
-def test_a_new_seance_is_told() -> None:
-    assert told([A, C], [A, B, C]) == {Template.SESSION_CHANGED: [{"number": 3}]}
+def test_a_new_seance_is_mailed() -> None:
+    assert letters_about([A, C], [A, B, C]) == {Template.SESSION_CHANGED: [{"number": 3}]}

@@ -27,7 +27,7 @@ MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+0
 
 
 def due(session: Any) -> dict[Template, datetime]:
-    return {one.template: one.due_at for one in letters.schedule(session)}
+    return {letter.template: letter.due_at for letter in letters.schedule(session)}
 
 
 def test_joining_instructions_come_15_days_before_and_reminders_7_and_1() -> None:
@@ -149,7 +149,9 @@ def test_news_waits_for_the_morning_in_paris() -> None:
     assert letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T16:00+01:00")) is None
 
 
-URGENT = {one for one in Template if KINDS[one].priority is not Priority.NEWS} - letters.SCHEDULED
+URGENT = {
+    template for template, kind in KINDS.items() if kind.priority is not Priority.NEWS
+} - letters.SCHEDULED
 
 
 @pytest.mark.parametrize("template", sorted(URGENT))
@@ -220,7 +222,7 @@ def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tupl
 
 
 @pytest.mark.parametrize(
-    ("changes", "told", "reschedule"),
+    ("changes", "details", "reschedule"),
     [
         ({}, set(), False),
         ({"title": "Un titre corrigé", "capacity": 90, "enrolment": "closed"}, set(), False),
@@ -235,13 +237,13 @@ def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tupl
         ({"status": "cancelled"} | LATER, set(), False),
     ],
 )
-def test_a_change_is_told_when_dates_place_or_link_changed(
-    changes: dict[str, Any], told: set[str], *, reschedule: bool
+def test_a_change_is_mailed_when_dates_place_or_link_changed(
+    changes: dict[str, Any], details: set[str], *, reschedule: bool
 ) -> None:
-    assert change(a_session(), a_session(version=2, **changes)) == (told, reschedule)
+    assert change(a_session(), a_session(version=2, **changes)) == (details, reschedule)
 
 
-def test_a_module_that_moves_is_told_and_one_that_is_renamed_is_not() -> None:
+def test_a_module_that_moves_is_mailed_and_one_that_is_renamed_is_not() -> None:
     before = the_mooc()
     modules = [module.model_dump() for module in before.modules]
     renamed = [module | {"title": "Autrement"} for module in modules]

@@ -221,7 +221,7 @@ def test_an_event_has_its_date_its_place_and_when_to_enrol() -> None:
 
 
 def test_other_sessions_are_proposed_with_the_place_where_one_finds_them() -> None:
-    (sample,) = [one for one in preview.samples() if one.name == "annulation"]
+    (sample,) = [sample for sample in preview.samples() if sample.name == "annulation"]
     letter = show(sample)
     address = f"https://parcours.example/sessions/{sample.others[0].session_id}"
     assert f"  {address}\n" in letter.text
@@ -266,5 +266,6 @@ def test_the_advisor_is_said_once() -> None:
 def test_a_subscription_is_confirmed_until_a_moment_that_is_named() -> None:
     text = body(rendered(Template.CONFIRM_SUBSCRIPTION), "text/plain")
     assert "mercredi 12 mars 2025" not in text  # without a key there is no link
-    (sample,) = [one for one in preview.samples() if one.template is Template.CONFIRM_SUBSCRIPTION]
+    template = Template.CONFIRM_SUBSCRIPTION
+    (sample,) = [sample for sample in preview.samples() if sample.template is template]
     assert "jusqu’au mercredi 12 mars 2025 à 14\u00a0h\u00a005, heure de Paris" in show(sample).text
