@@ -1,4 +1,4 @@
-"""Many small writes as few statements. Nothing is known here of what is written."""
+"""Many small writes as few statements, whatever is written."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +9,9 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[T, R]):
-    """What comes while one write is under way goes together in the next.
+    """Items that come while one write is under way go together in the next.
 
-    ``linger`` is how many seconds to wait for company before each.
+    ``linger`` is how many seconds to wait for more items before each write.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
@@ -21,7 +21,7 @@ class Batcher(Generic[T, R]):
         self._writing: asyncio.Task[None] | None = None
 
     def put(self, item: T) -> "asyncio.Future[R]":
-        """Have ``item`` written. The future is done after the commit and holds what its batch returned."""
+        """Queue ``item``. The future is done after the commit and holds what its batch returned."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._writing is None:
@@ -41,7 +41,7 @@ class Batcher(Generic[T, R]):
                 batch, self._waiting = self._waiting, []
                 try:
                     result = await self._write([item for item, _ in batch])
-                except Exception as error:  # noqa: BLE001 whoever waits for it is told
+                except Exception as error:  # noqa: BLE001 the callers get it by their futures
                     for _, future in batch:
                         if not future.done():
                             future.set_exception(error)

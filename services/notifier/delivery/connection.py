@@ -1,7 +1,7 @@
 """One connection to the relay, command by command.
 
 aiosmtplib raises the same error whether a connection fell before or after the final dot, and takes a 2xx
-other than 250 for a failure; so the commands are sent one by one, and the mark that DATA begins is asked for
+other than 250 for a failure; so the commands are sent one by one, and the mark that DATA begins is stored
 between them. Source of the time limits: RFC 5321, 4.5.3.2.
 """
 
@@ -16,13 +16,13 @@ from prometheus_client import Gauge
 
 from services.notifier.delivery.outcomes import (
     Outcome,
-    Patience,
     RelayUnreachable,
+    Timeouts,
     Verdict,
-    about_the_mail,
     answer_of,
+    check_connection,
+    message_of,
     refusal,
-    words,
 )
 from services.notifier.letters import bounces
 from services.notifier.render import Outgoing
@@ -43,10 +43,10 @@ class Stale(Exception):
 
 
 class SmtpConnection:
-    """One connection, between mails always outside of a transaction."""
+    """One connection. Between mails it is in no SMTP transaction."""
 
-    def __init__(self, relay: SmtpServer, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, relay: SmtpServer, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         self._relay = relay
         self._client = aiosmtplib.SMTP(
             hostname=relay.host,
@@ -57,20 +57,20 @@ class SmtpConnection:
             local_hostname=socket.gethostname() or "localhost",
             use_tls=relay.tls is Tls.IMPLICIT,
             start_tls=relay.tls is Tls.STARTTLS,
-            timeout=patience.command,
+            timeout=timeouts.command,
         )
         self._used_at = 0.0
         self._open = False
 
     async def open(self) -> None:
-        """Connect, say hello, start TLS and log in, as the settings say. Raises :class:`RelayUnreachable`."""
+        """Connect, greet, start TLS and log in, as the settings have it. Raises :class:`RelayUnreachable`."""
         try:
-            await self._client.connect(timeout=self._patience.connect)
+            await self._client.connect(timeout=self._timeouts.connect)
             if self._client.is_ehlo_or_helo_needed:
                 await self._client.ehlo()
         except (SMTPException, OSError, ValueError) as error:
             self._client.close()
-            raise RelayUnreachable(words(error)) from error
+            raise RelayUnreachable(message_of(error)) from error
         except BaseException:
             self._client.close()
             raise
@@ -83,18 +83,18 @@ class SmtpConnection:
         return (
             self._open
             and self._client.is_connected
-            and time.monotonic() - self._used_at < self._patience.idle
+            and time.monotonic() - self._used_at < self._timeouts.idle
         )
 
     def drop(self) -> None:
-        """Close it without a word."""
+        """Close it without QUIT."""
         if self._open:
             self._open = False
             CONNECTIONS.dec()
         self._client.close()
 
     async def quit(self) -> None:
-        """Close it politely."""
+        """Close it with QUIT."""
         try:
             await self._client.quit(timeout=1)
         except (SMTPException, OSError):
@@ -102,20 +102,20 @@ class SmtpConnection:
         finally:
             self.drop()
 
-    async def knock(self) -> None:
-        """Ask whether the relay takes mails at all, with none in hand. Raises :class:`RelayUnreachable`."""
+    async def probe(self) -> None:
+        """Ask whether the relay takes mails at all, without sending any. Raises :class:`RelayUnreachable`."""
         try:
-            if await self._say(b"MAIL FROM:<>") is None:
+            if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()
         except (Stale, SMTPException, OSError) as error:
             self.drop()
-            raise RelayUnreachable(words(error)) from error
+            raise RelayUnreachable(message_of(error)) from error
         except BaseException:
             self.drop()
             raise
 
     async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
-        """One transaction.
+        """Send one mail in one SMTP transaction.
 
         Raises :class:`Stale` when the connection had ended before it, and :class:`RelayUnreachable` when the
         relay takes no mail of ours, nothing having been sent.
@@ -132,11 +132,11 @@ class SmtpConnection:
             parameters = b" SMTPUTF8"
         answered = begun = False
         try:
-            refused = await self._say(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
+            refused = await self._command(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
             answered = True
             if refused is not None:
                 return refused
-            refused = await self._say(b"RCPT TO:<" + mail.recipient.encode() + b">")
+            refused = await self._command(b"RCPT TO:<" + mail.recipient.encode() + b">")
             if refused is not None:
                 return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
             if not await begin():
@@ -152,46 +152,46 @@ class SmtpConnection:
         except (SMTPException, OSError) as error:
             self.drop()
             if begun:
-                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {words(error)}")
+                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
             if answered or isinstance(error, SMTPTimeoutError):
-                return Outcome(Verdict.RETRY, None, words(error))
-            raise Stale(words(error)) from error
+                return Outcome(Verdict.RETRY, None, message_of(error))
+            raise Stale(message_of(error)) from error
         except BaseException:
-            self.drop()  # cancelled, or the mark could not be stored: who knows where the dialogue stands
+            self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
             raise
         finally:
             self._used_at = time.monotonic()
 
-    async def _say(self, command: bytes) -> Outcome | None:
-        """MAIL or RCPT; what the relay has against it.
+    async def _command(self, command: bytes) -> Outcome | None:
+        """Send MAIL or RCPT. Returns the refusal, None where the relay accepts.
 
-        Raises :class:`Stale` when it says goodbye, :class:`RelayUnreachable` when it has nothing against the
-        mail but takes none of ours.
+        Raises :class:`Stale` when the relay closes the connection, :class:`RelayUnreachable` when it refuses
+        the connection and not the mail.
         """
-        response = await self._client.execute_command(command, timeout=self._patience.command)
+        response = await self._client.execute_command(command, timeout=self._timeouts.command)
         if response.code == 421:
             raise Stale(answer_of(response), response.code)
         if 200 <= response.code < 300:
             return None
-        about_the_mail(response)
+        check_connection(response)
         await self._reset()
         return refusal(response)
 
     async def _data(self, content: bytes) -> Outcome:
-        """DATA, the message, the final dot; what the relay says of them."""
-        response = await self._client.execute_command(b"DATA", timeout=self._patience.data)
+        """Send DATA, the message and the final dot. Returns what the relay answers."""
+        response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
                 return Outcome(Verdict.RETRY, response.code, answer_of(response))
-            about_the_mail(response)
+            check_connection(response)
             await self._reset()
             return refusal(response)
         protocol = self._client.protocol
         if protocol is None:
             raise aiosmtplib.SMTPServerDisconnected("the relay closed the connection after 354")
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-        response = await protocol.read_response(timeout=self._patience.final)
+        response = await protocol.read_response(timeout=self._timeouts.final)
         if 200 <= response.code < 300:
             return Outcome(Verdict.SENT, response.code, answer_of(response))
         if response.code == 421:
@@ -202,9 +202,9 @@ class SmtpConnection:
         return Outcome(Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}")
 
     async def _reset(self) -> None:
-        """Back to before MAIL; a connection that cannot is closed."""
+        """Send RSET; a connection that cannot be reset is closed."""
         try:
-            response = await self._client.execute_command(b"RSET", timeout=self._patience.command)
+            response = await self._client.execute_command(b"RSET", timeout=self._timeouts.command)
             if response.code != 250:
                 self.drop()
         except (SMTPException, OSError):

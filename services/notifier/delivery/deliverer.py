@@ -49,7 +49,7 @@ class Deliverer:
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
         self.idle = asyncio.Event()
-        """Set when there is nothing to do now: no mail is in hand, none is due or the relay is left alone."""
+        """Set when there is nothing to do now: no mail is in hand, none is due or the relay is not tried."""
         self._workers = Workers(
             database,
             self.owner,
@@ -61,9 +61,9 @@ class Deliverer:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver until told to stop; then finish what the relay has in hand and give back the rest."""
-        # What a commit puts into the queue is to leave at once. What is told of mails that have left, nobody
-        # waits for: the outbox's relay looks by itself, and its rounds are few and full.
+        """Deliver until ``stopping`` is set; then finish what the relay has in hand and release the rest."""
+        # A commit wakes this queue, not the outbox's relay: nobody waits for the events about sent mails, and
+        # the relay polls.
         self._database.after_commit = self._woken.set
         self.idle.clear()
         self._workers.open()
@@ -73,13 +73,13 @@ class Deliverer:
             await self._stop()
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """Keep the workers busy: claim what would soon have its turn. Ends early if a worker dies."""
+        """Keep the workers busy: claim what they would soon send. Ends early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set() and not self._workers.have_died():
                 self._woken.clear()
                 if pause := self._pool.pause():
-                    await self._leave_alone(pause, stop)
+                    await self._wait_out(pause, stop)
                     continue
                 if not await self._relay_answers(stop):
                     continue
@@ -92,7 +92,7 @@ class Deliverer:
                     log.warning("The queue cannot be read (%s): tried again", type(error).__name__)
                     await asyncio.wait([stop], timeout=random.uniform(0.5, 1.5))  # noqa: S311 jitter
                     continue
-                self._workers.give(claimed)
+                self._workers.submit(claimed)
                 if is_all:
                     if were_idle and not claimed:
                         self.idle.set()
@@ -100,8 +100,8 @@ class Deliverer:
         finally:
             stop.cancel()
 
-    async def _leave_alone(self, pause: float, stop: "asyncio.Task[bool]") -> None:
-        """Leave the relay alone for so many seconds."""
+    async def _wait_out(self, pause: float, stop: "asyncio.Task[bool]") -> None:
+        """Wait for so many seconds before the relay is tried again."""
         idle = asyncio.create_task(self._workers.idle.wait())
         await asyncio.wait([stop, idle], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         if idle.done():
@@ -145,7 +145,7 @@ class Deliverer:
         finally:
             try:
                 async with self._database.quiet_transaction() as tx:
-                    # In this order: what is left of the claims goes back, what had begun is nobody's to send.
+                    # In this order: claims that were not begun go back, those that had begun are ambiguous.
                     await claims.release(tx, self.owner)
                     await claims.expire_leases(tx, self.owner)
             except Exception as error:

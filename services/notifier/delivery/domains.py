@@ -14,21 +14,21 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 
 MOST_HELD = 200
-"""Jobs of one domain that wait here for their turn."""
+"""Jobs of one domain that wait here for a slot."""
 HOLD_SECONDS = 2.0
-"""Nobody is held who would wait longer: their lease would run out here, and they would be in the way."""
-REMEMBERED_TURNS = 100
-"""After so many, older ones count half: a domain that has become slower or faster is soon known as such."""
+"""No job is held that would wait longer: its lease would run out here, and others need the place."""
+REMEMBERED = 100
+"""After so many ended jobs, older ones count half, so that the pace is that of now."""
 AWAY_SECONDS = (0.5, 120.0)
-"""How long who is turned away stays away, at least and at most; the domain may be faster by then."""
+"""After how long a refused job comes back, at least and at most; the domain may be faster by then."""
 
 
 class Entry(Enum):
-    """Whether a mail's turn is now."""
+    """Whether a job has a slot."""
 
     NOW = "now"
     HELD = "held"
-    """Somebody who leaves takes it with them: :meth:`Domains.leave`."""
+    """It gets the slot of a job that ends: :meth:`Domains.leave` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,22 @@ class Later:
 
 @dataclass(slots=True)
 class _Domain(Generic[Job]):
-    """What one domain has in hand, and how fast it has been while somebody waited for it."""
+    """The jobs of one domain, and its pace while jobs waited for a slot."""
 
     most: int
     under_way: int = 0
     held: deque[Job] = field(default_factory=deque)
     seconds: float = 0.0
-    turns: float = 0.0
+    ended: float = 0.0
     last: float = 0.0
-    """When somebody left, or began to wait, last."""
+    """When a job last ended, or began to wait."""
     free_at: float = 0.0
-    """When all who were turned away will have had their turn."""
+    """When all refused jobs will have had a slot."""
 
     def pace(self, now: float) -> float:
-        """Seconds from one turn to the next; while few have left, as if all under way left by now."""
+        """Seconds from one slot to the next; while few jobs have ended, as if all under way ended now."""
         waited = now - self.last if self.held else 0.0
-        return (self.seconds + waited) / max(self.turns, self.most)
+        return (self.seconds + waited) / max(self.ended, self.most)
 
     def is_slow(self, now: float) -> bool:
         return len(self.held) * self.pace(now) > HOLD_SECONDS
@@ -67,11 +67,11 @@ class _Domain(Generic[Job]):
 
     def take(self, now: float) -> Job:
         self.seconds += now - self.last
-        self.turns += 1
+        self.ended += 1
         self.last = now
-        if self.turns > REMEMBERED_TURNS:
+        if self.ended > REMEMBERED:
             self.seconds /= 2
-            self.turns /= 2
+            self.ended /= 2
         return self.held.popleft()
 
 
@@ -84,7 +84,7 @@ class Domains(Generic[Job]):
         self._domains: dict[str, _Domain[Job]] = {}
 
     def enter(self, name: str, job: Job) -> Entry | Later:
-        """Ask for a turn. After ``NOW``, :meth:`leave` must follow."""
+        """Ask for a slot of this domain. After ``NOW``, :meth:`leave` must follow."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
@@ -93,10 +93,10 @@ class Domains(Generic[Job]):
         if len(domain.held) < MOST_HELD and not domain.is_slow(now):
             domain.hold(job, now)
             return Entry.HELD
-        return self._turn_away(domain, now)
+        return self._refuse(domain, now)
 
     def leave(self, name: str) -> Job | None:
-        """End a turn. The job that has it now, if one was held."""
+        """Give a slot back. Returns the job that has it now, if one was held."""
         domain = self._domains[name]
         if domain.held:
             return domain.take(self._monotonic())
@@ -106,19 +106,19 @@ class Domains(Generic[Job]):
         return None
 
     def waiting(self) -> int:
-        """How many are held and will soon be gone: those of slow domains do not count."""
+        """How many jobs are held and will soon have a slot: those of slow domains do not count."""
         now = self._monotonic()
         return sum(
             len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)
         )
 
-    def let_go(self) -> None:
-        """Forget who is held: somebody else gives them back."""
+    def drop_held(self) -> None:
+        """Forget the jobs that are held: their claims are released elsewhere."""
         for domain in self._domains.values():
             domain.held.clear()
 
-    def _turn_away(self, domain: _Domain[Job], now: float) -> Later:
-        """Until those before it have had their turn: so the domain has work, and nobody comes in vain."""
+    def _refuse(self, domain: _Domain[Job], now: float) -> Later:
+        """Say when those before it will have had a slot: the domain has work, and no job comes in vain."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace
         least, most = AWAY_SECONDS

@@ -1,4 +1,4 @@
-"""What an attempt to send a mail came to: how the relay's answers are read, and what is written down.
+"""What an attempt to send a mail came to: how the relay's answers are read, and how they are stored.
 
 Source: RFC 5321, 4.2.1. Pure but for the jitter and the counters.
 """
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, the relay's code if it gave one, and its words or ours. Never an address.
+    """A verdict, the relay's code if it gave one, and its answer or our reason. Never an address.
 
     ``bad_address`` is the RFC 3463 code with which the relay refused the recipient, where that says that the
     address is bad, and not that this mail is.
@@ -45,8 +45,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds to wait. Short ones after the final dot make duplicates (RFC 5321, 4.5.3.2.6)."""
+class Timeouts:
+    """Seconds to wait for each step. Short ones after the final dot make duplicates (RFC 5321, 4.5.3.2.6)."""
 
     connect: float = 30
     command: float = 60
@@ -56,7 +56,7 @@ class Patience:
     """A connection unused for longer is not trusted any more: a firewall may have forgotten it."""
 
 
-_ABOUT_THE_CONNECTION = {530, 534, 535, 538}
+_OF_THE_CONNECTION = {530, 534, 535, 538}
 """Authentication is wanted, or failed (RFC 4954, 6): nothing is wrong with the mail."""
 
 
@@ -68,9 +68,9 @@ class RelayUnreachable(Exception):
         self.code = code
 
 
-def about_the_mail(response: aiosmtplib.SMTPResponse) -> None:
-    """A refusal is about the mail, or this raises :class:`RelayUnreachable`."""
-    if response.code in _ABOUT_THE_CONNECTION:
+def check_connection(response: aiosmtplib.SMTPResponse) -> None:
+    """Raise :class:`RelayUnreachable` for a refusal that concerns the connection and not the mail."""
+    if response.code in _OF_THE_CONNECTION:
         raise RelayUnreachable(answer_of(response), response.code)
 
 
@@ -81,25 +81,25 @@ def refusal(response: aiosmtplib.SMTPResponse) -> Outcome:
 
 
 def answer_of(response: aiosmtplib.SMTPResponse) -> str:
-    """A relay's words as they may be stored and shown."""
-    return _discreet(response.message)
+    """A relay's answer as it may be stored and shown."""
+    return _without_addresses(response.message)
 
 
-def words(error: BaseException) -> str:
-    """An error's words, likewise; its name where it has none."""
-    return _discreet(str(error)) or type(error).__name__
+def message_of(error: BaseException) -> str:
+    """An error's message, likewise; its name where it has none."""
+    return _without_addresses(str(error)) or type(error).__name__
 
 
-def _discreet(words: str) -> str:
+def _without_addresses(answer: str) -> str:
     """On one line, storable, and without the address that relays like to quote."""
-    shown = "".join(char if char.isprintable() else " " for char in words)
+    shown = "".join(char if char.isprintable() else " " for char in answer)
     return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
 
 
 _ADDRESS = re.compile(r"\S+@\S+")
 
 
-# -------------------------------------------------------------------------------- what is written down
+# ------------------------------------------------------------------------------------- settlements
 
 RETRY_FIRST: dict[int | None, timedelta] = {
     None: timedelta(seconds=30),  # no answer: the relay is tried by itself meanwhile
@@ -108,7 +108,7 @@ RETRY_FIRST: dict[int | None, timedelta] = {
     451: timedelta(minutes=5),
     452: timedelta(minutes=15),  # mailbox or disk full: only people can mend that
 }
-"""How long to wait after the first attempt, by what the relay said (RFC 5321, 4.2.3)."""
+"""How long to wait after the first attempt, by the relay's code (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
 RETURNED = "mails to this address came back: it is written to no more"
@@ -126,14 +126,14 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
 
 
 def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
-    """How an attempt is written down. None where nothing is to be: somebody else has the mail."""
+    """The settlement of an attempt. None where there is none to write: somebody else has the mail."""
     OUTCOMES.labels(outcome.verdict).inc()
     match outcome.verdict:
         case Verdict.NOT_OURS:
             return None
         case Verdict.RETRY:
             delay = retry_delay(claimed.attempts, outcome.code)
-            if delay > claimed.patience:
+            if delay > claimed.time_left:
                 answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
                 return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
             return Settlement(
@@ -154,16 +154,16 @@ def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
 
 
 def superseded(claimed: Claimed, why: str) -> Settlement:
-    """Not sent, because it is not so any more."""
+    """The settlement of a letter that is not true any more."""
     SUPERSEDED.labels(claimed.mail.template).inc()
     return Settlement(claimed.claim, MailState.SUPERSEDED, None, why)
 
 
 def suppressed(claimed: Claimed) -> Settlement:
-    """Not sent, because mails to that address came back."""
+    """The settlement of a mail to an address from which mails came back."""
     return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
 
 
-def not_yet(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
-    """Back into the queue, without having been an attempt."""
+def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
+    """The settlement of a mail that goes back into the queue and was no attempt."""
     return Settlement(claimed.claim, MailState.PENDING, None, why, delay)

@@ -1,4 +1,4 @@
-"""The pool: a connection for each mail under way, and none for a relay that cannot be reached."""
+"""The pool of connections to the relay, and the pauses after it could not be reached."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import Counter
 
 from services.notifier.delivery.connection import Begin, SmtpConnection, Stale
-from services.notifier.delivery.outcomes import Outcome, Patience, RelayUnreachable, Verdict
+from services.notifier.delivery.outcomes import Outcome, RelayUnreachable, Timeouts, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
 
@@ -20,27 +20,29 @@ CONNECT_FAILURES = Counter(
 class SmtpPool:
     """Hands mails to the relay. Each call of :meth:`send` has a connection to itself while it lasts."""
 
-    def __init__(self, relay: SmtpServer, *, size: int, patience: Patience | None = None) -> None:
+    def __init__(self, relay: SmtpServer, *, size: int, timeouts: Timeouts | None = None) -> None:
         self._relay = relay
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._slots = asyncio.Semaphore(size)
         self._idle: list[SmtpConnection] = []
         self._outage = Outage()
-        self._turned_away = False
-        """Whether the relay let us in and then took no mail: an open connection proves nothing then, nor
-        a yes to MAIL: it is over when the relay has judged a mail."""
-        self._in_turn = asyncio.Lock()
+        self._refusing = False
+        """Whether the relay accepts connections and takes no mail.
+
+        Neither an open connection nor an accepted MAIL ends it: an answer for a whole mail does.
+        """
+        self._trial = asyncio.Lock()
 
     def pause(self) -> float:
-        """Seconds to leave the relay alone, because it could not be reached; 0 when it can."""
+        """Seconds until the relay is tried again, after it could not be reached; 0 when it can."""
         return self._outage.pause()
 
     def has_failed(self) -> bool:
-        """Whether the last connection was not to be had, or no mail was judged since the relay took none."""
+        """Whether the last connection failed, or the relay has answered for no mail since it took none."""
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
-        """Open one connection and keep it for the next mail. Whether there is one."""
+        """Open one connection and keep it for the next mail. Returns whether there is one."""
         try:
             connection, _ = await self._connection()
         except RelayUnreachable:
@@ -49,14 +51,15 @@ class SmtpPool:
         return True
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """To be held around :meth:`send`: one mail at a time, while the relay is known to take none.
+    async def throttled(self) -> AsyncIterator[None]:
+        """Hold this around :meth:`send`: while the relay takes no mail, one at a time is tried.
 
-        Ask for :meth:`pause` inside: the mail before may have found the relay still closed.
+        This is the half-open state of a circuit breaker. Read :meth:`pause` inside: the mail before may have
+        found that the relay still takes none.
         """
-        if self._turned_away:
-            async with self._in_turn:
-                if self._turned_away:
+        if self._refusing:
+            async with self._trial:
+                if self._refusing:
                     yield
                     return
         yield
@@ -73,15 +76,15 @@ class SmtpPool:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
                     return Outcome(Verdict.RETRY, error.code, str(error))
-                turned_away = self._turned_away
+                refusing = self._refusing
                 try:
                     outcome = await connection.send(mail, begin)
-                    if turned_away and outcome.code not in (None, 421):
-                        self._turned_away = False
+                    if refusing and outcome.code not in (None, 421):
+                        self._refusing = False
                         self._outage.over()
                     return outcome
                 except RelayUnreachable as error:
-                    self._turned_away = True
+                    self._refusing = True
                     self._drop_idle()
                     self._failed(begun)
                     return Outcome(Verdict.RETRY, error.code, str(error))
@@ -93,26 +96,26 @@ class SmtpPool:
                     self._take_back(connection)
 
     async def close(self) -> None:
-        """Say goodbye to the relay on every idle connection."""
+        """Close every idle connection."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def _connection(self) -> tuple["SmtpConnection", bool]:
+    async def _connection(self) -> tuple[SmtpConnection, bool]:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_fresh():
                 return connection, True
             connection.drop()
-        connection = SmtpConnection(self._relay, self._patience)
+        connection = SmtpConnection(self._relay, self._timeouts)
         begun = time.monotonic()
         try:
             await connection.open()
-            if self._turned_away:
-                await connection.knock()
+            if self._refusing:
+                await connection.probe()
         except RelayUnreachable:
             self._failed(begun)
             raise
-        if not self._turned_away:
+        if not self._refusing:
             self._outage.over()
         return connection, False
 
@@ -124,7 +127,7 @@ class SmtpPool:
         while self._idle:
             self._idle.pop().drop()
 
-    def _take_back(self, connection: "SmtpConnection") -> None:
+    def _take_back(self, connection: SmtpConnection) -> None:
         if connection.is_fresh():
             self._idle.append(connection)
         else:
@@ -132,10 +135,10 @@ class SmtpPool:
 
 
 class Outage:
-    """How long to leave a relay alone: half a second after the first failure, doubled each time, at most 30.
+    """When a relay is tried again: half a second after the first failure, doubled each time, at most 30.
 
-    Connections that were under way when one failed tell of the same moment: they are not counted again, or
-    many workers would make a long pause of a short break.
+    Connections that were begun before a failure was known belong to the same outage: they are not counted
+    again, or many workers would make a long pause of a short outage.
     """
 
     def __init__(self) -> None:
@@ -147,7 +150,7 @@ class Outage:
         return max(0.0, self._not_before - time.monotonic())
 
     def failed(self, begun: float) -> None:
-        """A connection, begun at this monotonic time, was not to be had."""
+        """Count a failed connection that was begun at this monotonic time."""
         if self.failures and begun <= self._known_at:
             return
         self.failures += 1

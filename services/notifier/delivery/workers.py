@@ -35,7 +35,7 @@ DATA_LEASE = timedelta(minutes=15)
 SETTLE_LINGER_SECONDS = 0.005
 """Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
 ENOUGH = 50
-"""With so many before it, a mail is better left in the queue: another process may have time for it."""
+"""With so many before it, a mail stays in the queue, where another process may claim it."""
 
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
@@ -73,20 +73,20 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self.idle = asyncio.Event()
-        """Set while no mail is in hand and what became of each is written down."""
+        """Set while no mail is in hand and what became of each is stored."""
         self.idle.set()
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
         """Begin to take mails."""
-        self._drop_queue()  # what ended the workers of an earlier run
+        self._drop_queue()  # of an earlier run
         self._in_hand = 0
         self.idle.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
 
-    def give(self, mails: Sequence[Claimed]) -> None:
-        """Have these sent, the more urgent before those that wait already."""
+    def submit(self, mails: Sequence[Claimed]) -> None:
+        """Queue these for the workers, the more urgent before those that wait already."""
         for mail in mails:
             self._in_hand += 1
             self.idle.clear()
@@ -94,7 +94,7 @@ class Workers:
             self._queue.put_nowait((mail.priority, next(self._places), mail))
 
     def with_room(self) -> list[Priority]:
-        """The priorities of which a mail would soon have its turn; ``on_room`` tells when there are more."""
+        """The priorities of which a mail would soon be sent; ``on_room`` is called when there are more."""
         refused = [priority for priority in Priority if not self._has_room_for(priority)]
         self._refused = refused[0] if refused else None
         return [priority for priority in Priority if priority not in refused]
@@ -109,7 +109,7 @@ class Workers:
 
     async def close(self, seconds: float) -> None:
         """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
-        self._domains.let_go()
+        self._domains.drop_held()
         self._drop_queue()
         self._end_when_idle()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
@@ -145,23 +145,23 @@ class Workers:
                     continue
                 case Later(seconds):
                     delay = timedelta(seconds=seconds)
-                    self._leave(self._settlements.put(outcomes.not_yet(mail, "its domain is slow", delay)))
+                    self._finish(self._settlements.put(outcomes.postponed(mail, "its domain is slow", delay)))
                     continue
             following: Claimed | None = mail
             while following is not None:
-                async with self._pool.turn():
+                async with self._pool.throttled():
                     is_tried = not self._pool.pause()
                     settlement = await self._attempt(following) if is_tried else None
                 if not is_tried:
                     await self._give_back(following)
-                    self._leave(None)
+                    self._finish(None)
                 else:
                     if written is not None:
                         await written
                     written = self._settlements.put(settlement) if settlement is not None else None
-                    self._leave(written)
+                    self._finish(written)
                 following = self._domains.leave(mail.domain)
-                self._tell_of_room()
+                self._report_room()
         if written is not None:
             await written
 
@@ -169,25 +169,25 @@ class Workers:
         _, _, mail = await self._queue.get()
         if mail is not None:
             self._waiting[mail.priority] -= 1
-            self._tell_of_room()
+            self._report_room()
         return mail
 
-    def _leave(self, written: "asyncio.Future[None] | None") -> None:
-        """A mail is in hand no more, once what became of it is written down."""
+    def _finish(self, written: "asyncio.Future[None] | None") -> None:
+        """Count a mail as finished, once what became of it is stored."""
         if written is not None:
-            written.add_done_callback(lambda _: self._leave(None))
+            written.add_done_callback(lambda _: self._finish(None))
             return
         self._in_hand -= 1
         if not self._in_hand:
             self.idle.set()
 
-    def _tell_of_room(self) -> None:
+    def _report_room(self) -> None:
         if self._refused is not None and self._has_room_for(self._refused):
             self._refused = None
             self._on_room()
 
     async def _attempt(self, claimed: Claimed) -> Settlement | None:
-        """Try one mail. None where nothing is to be written: somebody else has it, or its lease will tell."""
+        """Try one mail. None where nothing is stored: somebody else has it, or its lease decides."""
         mail = claimed.mail
         now = clock.now()
         try:
@@ -195,7 +195,7 @@ class Workers:
                 case letters.Superseded(why):
                     return outcomes.superseded(claimed, why)
                 case letters.Postponed(until):
-                    return outcomes.not_yet(claimed, "its time has not come", until - now)
+                    return outcomes.postponed(claimed, "its time has not come", until - now)
             if claimed.context.suppressed:
                 return outcomes.suppressed(claimed)
             outgoing = self._renderer.render(mail, claimed.context)
@@ -218,11 +218,11 @@ class Workers:
         except Exception as error:
             if not is_temporary(error):
                 raise
-            # The mark may or may not be stored; nothing was sent. When the lease runs out, it is told apart.
+            # Nothing was sent. Whether the mark is stored decides what happens when the lease runs out.
             log.warning("The mark of mail %s cannot be stored (%s)", claim.mail_id, type(error).__name__)
             return None
 
-    # ------------------------------------------------------------------------------------- writing down
+    # ------------------------------------------------------------------------------------- to the database
 
     async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
         async with self._database.quiet_transaction() as tx:

@@ -34,14 +34,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that this process may try to send. ``patience`` is how long it may still be tried again."""
+    """A mail that this process may try to send. ``time_left`` is how long it may still be tried again."""
 
     mail: Mail
     context: LetterContext
     claim: Claim
     priority: Priority
     attempts: int
-    patience: timedelta
+    time_left: timedelta
 
     @property
     def domain(self) -> str:
@@ -94,7 +94,7 @@ async def claim(
             claim=Claim(row.mail_id, row.claims),
             priority=Priority(row.priority),
             attempts=row.attempts,
-            patience=row.patience,
+            time_left=row.time_left,
         )
         for row, context in zip(due, found, strict=True)
     ], is_all
@@ -222,7 +222,7 @@ _CLAIM = text(
       FROM due WHERE mail.mail_id = due.mail_id
     RETURNING mail.mail_id, template, details::text AS details, message_id, recipient, address, given_name,
               family_name, session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
-              due_at, give_up_at - now() AS patience"""
+              due_at, give_up_at - now() AS time_left"""
 )
 _START_DATA = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "

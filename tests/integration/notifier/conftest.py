@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.notifier import handlers, jobs
 from services.notifier.delivery.deliverer import Deliverer
-from services.notifier.delivery.outcomes import Patience
+from services.notifier.delivery.outcomes import Timeouts
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import timing
 from services.notifier.settings import SmtpServer, Tls
@@ -95,7 +95,7 @@ class Notifier:
         self,
         *,
         workers: int = 4,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         stop_seconds: float = 5,
         per_domain: int = 0,
         domain_rate: float = 0,
@@ -105,7 +105,7 @@ class Notifier:
             SmtpPool(
                 SmtpServer("127.0.0.1", self.relay.port, Tls.NONE),
                 size=workers,
-                patience=patience or Patience(connect=5, command=5, data=5, final=5),
+                timeouts=timeouts or Timeouts(connect=5, command=5, data=5, final=5),
             ),
             a_renderer(),
             workers=workers,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.delivery.outcomes import Patience, Verdict
+from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
@@ -20,7 +20,7 @@ from tests.unit.notifier.builders import a_session
 
 def impatient(relay: ScriptedRelay) -> SmtpPool:
     """A pool by itself, which waits 0.2 s for every answer."""
-    return SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1, patience=Patience(0.2, 0.2, 0.2, 0.2))
+    return SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1, timeouts=Timeouts(0.2, 0.2, 0.2, 0.2))
 
 
 async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
@@ -159,7 +159,7 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     async def it_has_been_asked_again() -> bool:
         return notifier.relay.commands.count("MAIL FROM:<>") >= 1
 
-    await eventually(it_has_been_asked_again, "a knock with no mail in hand")
+    await eventually(it_has_been_asked_again, "a probe with no mail in hand")
     assert await attempts_of(notifier) <= 2, "one for each worker that found out"
     notifier.relay._script.clear()
 
@@ -182,19 +182,19 @@ async def test_a_relay_that_wants_another_login_only_later_is_asked_by_one_mail_
     stopping = asyncio.Event()
     work = asyncio.create_task(notifier.deliverer(workers=4).run(stopping))
 
-    def knocks() -> int:
+    def probes() -> int:
         return notifier.relay.commands.count("MAIL FROM:<>")
 
     async def it_has_been_asked_twice_again() -> bool:
-        return knocks() >= 2
+        return probes() >= 2
 
-    await eventually(it_has_been_asked_twice_again, "two knocks")
+    await eventually(it_has_been_asked_twice_again, "two probes")
     attempts = await attempts_of(notifier)
-    assert attempts <= 4 + knocks(), "one for each worker that found out, then one for each knock"
+    assert attempts <= 4 + probes(), "one for each worker that found out, then one for each probe"
     notifier.relay._script.clear()
 
     async def those_that_waited_are_sent() -> bool:
-        return (await notifier.states()).count("sent") >= 20 - 4 - knocks()
+        return (await notifier.states()).count("sent") >= 20 - 4 - probes()
 
     await eventually(those_that_waited_are_sent, "the relay takes mails again")
     stopping.set()
@@ -290,7 +290,7 @@ async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(
     def recipients() -> int:
         return sum(command.startswith("RCPT") for command in notifier.relay.commands)
 
-    async with running(notifier.deliverer(workers=4, patience=Patience(command=0.2))) as idle:
+    async with running(notifier.deliverer(workers=4, timeouts=Timeouts(command=0.2))) as idle:
         await idle()
         before = recipients()
         notifier.relay.script("RCPT", *hangs)
@@ -344,8 +344,8 @@ async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_anothe
 
 
 async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:
-    assert Patience().final >= 600  # RFC 5321, 4.5.3.2.6
-    assert timedelta(seconds=Patience().final + Patience().data) < DATA_LEASE
+    assert Timeouts().final >= 600  # RFC 5321, 4.5.3.2.6
+    assert timedelta(seconds=Timeouts().final + Timeouts().data) < DATA_LEASE
 
 
 async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:

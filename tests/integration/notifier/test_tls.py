@@ -9,7 +9,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.ports import free_port
-from services.notifier.delivery.outcomes import Patience, Verdict
+from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer, Tls
@@ -25,7 +25,7 @@ async def yes() -> bool:
 
 async def send(port: int, tls: Tls, **settings: str) -> Verdict:
     relay = SmtpServer("127.0.0.1", port, tls, **settings)
-    pool = SmtpPool(relay, size=1, patience=Patience(connect=3, command=3, data=3, final=3))
+    pool = SmtpPool(relay, size=1, timeouts=Timeouts(connect=3, command=3, data=3, final=3))
     outcome = await pool.send(MAIL, yes)
     await pool.close()
     return outcome.verdict

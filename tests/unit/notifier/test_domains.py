@@ -61,7 +61,7 @@ def test_nobody_waits_for_a_slow_domain_and_everybody_for_a_fast_one() -> None:
     assert domains.waiting() == 3
 
 
-def test_who_is_turned_away_comes_back_when_those_before_have_had_their_turn() -> None:
+def test_a_refused_job_comes_back_when_those_before_it_have_had_a_slot() -> None:
     domains, clock = full(2, "a.example")
     for _ in range(100):  # four a second leave
         assert domains.enter("a.example", 0) is Entry.HELD
@@ -72,7 +72,7 @@ def test_who_is_turned_away_comes_back_when_those_before_have_had_their_turn() -
         held += 1
     assert held == 9, "two seconds' worth"
     waits = [wait.seconds for n in range(5_000) if isinstance(wait := domains.enter("a.example", n), Later)]
-    assert waits[0] == pytest.approx((held + 2) / 4), "one was turned away already"
+    assert waits[0] == pytest.approx((held + 2) / 4), "the loop above had one refused"
     assert waits[3] == pytest.approx((held + 5) / 4)
     assert waits[-1] == AWAY_SECONDS[1], "it may be faster by then"
 
@@ -107,8 +107,8 @@ def test_a_slow_domain_always_has_work_and_its_mails_are_seldom_looked_at_in_vai
 
 def test_a_domain_that_has_become_faster_is_soon_known_as_such() -> None:
     domains, clock = full(1, "a.example")
-    for seconds, turns in ((1.0, 150), (0.01, 700)):
-        for _ in range(turns):
+    for seconds, ended in ((1.0, 150), (0.01, 700)):
+        for _ in range(ended):
             assert domains.enter("a.example", 0) is Entry.HELD
             clock.now += seconds
             domains.leave("a.example")

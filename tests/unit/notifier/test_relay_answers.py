@@ -6,14 +6,14 @@ import pytest
 from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
 
-from services.notifier.delivery.outcomes import refusal, words
+from services.notifier.delivery.outcomes import message_of, refusal
 from services.notifier.settings import Settings
 
 
 def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
     response = SMTPResponse(550, "5.1.1 <zoe.durand@ville-exemple.fr>: User\r\nunknown\0")
     assert refusal(response).answer == "5.1.1 (address) User unknown"
-    assert "@" not in words(ConnectionError("lost while writing to zoe@ville.fr"))
+    assert "@" not in message_of(ConnectionError("lost while writing to zoe@ville.fr"))
 
 
 @pytest.fixture(autouse=True)
