@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from services.notifier.letters.bounces import Bounce, Suppression, digest_of
-from services.notifier.store.events import COLUMNS, bounced
+from services.notifier.store.events import PUBLISHED, PublishedMail, bounced
 from services.notifier.tables import BounceRow, MailRow, SuppressionRow
 from shared.database import Transaction
 from shared.events.notifier import BounceKind, EmailBounced
@@ -25,9 +25,10 @@ async def save(tx: Transaction, bounce: Bounce, raw: bytes) -> EmailBounced | No
 
     Returns the event to publish; None for a report that is stored already, or that is about no mail of ours.
     """
-    mail = (await tx.execute(_RETURNED, {"mail_id": bounce.mail_id})).one_or_none()
-    if mail is None:
+    row = (await tx.execute(_RETURNED, {"mail_id": bounce.mail_id})).one_or_none()
+    if row is None:
         return None
+    mail = PublishedMail(*row)
     report = {"report": hashlib.sha256(raw).digest(), "address": digest_of(mail.address), "kind": bounce.kind}
     bounced_at = await tx.scalar(
         insert(BounceRow).values(report).on_conflict_do_nothing().returning(col(BounceRow.bounced_at))
@@ -81,7 +82,7 @@ async def lift(tx: Transaction, address: str) -> bool:
 
 
 _RETURNED = text(
-    f"SELECT {COLUMNS}, address FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608
+    f"SELECT {PUBLISHED} FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608
 )
 _SUPPRESS = text(
     "WITH new AS (INSERT INTO suppression (address, kind, mail_id) SELECT :address, :kind, :mail_id "

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.notifier.letters import Details, LetterContext, Mail, Priority, Template
 from services.notifier.store import bounces, rate_limiter
 from services.notifier.store.context import contexts
-from services.notifier.store.events import COLUMNS, bounced, ended, outbox
+from services.notifier.store.events import PUBLISHED, PublishedMail, bounced, ended, outbox
 from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
 from shared.events import Event
@@ -49,6 +49,28 @@ class Claimed:
         return domain_of(self.mail)
 
 
+class _ClaimedRow(NamedTuple):
+    """The columns that the statement of :func:`claim` returns, in their order."""
+
+    mail_id: UUID
+    template: str
+    details: str
+    message_id: str
+    recipient: str
+    address: str
+    given_name: str
+    family_name: str
+    session_id: UUID | None
+    enrolment_id: UUID | None
+    version: int
+    called_for_at: datetime
+    attempts: int
+    claims: int
+    priority: int
+    due_at: datetime
+    time_left: timedelta
+
+
 async def claim(
     tx: Transaction,
     owner: UUID,
@@ -79,7 +101,7 @@ async def claim(
             "templates": _TEMPLATES,
         },
     )
-    due = sorted(rows, key=lambda row: (row.priority, row.due_at))
+    due = sorted((_ClaimedRow(*row) for row in rows), key=lambda row: (row.priority, row.due_at))
     is_all = len(due) < most
     mails = {row.mail_id: mail_of(row, json.loads(row.details)) for row in due}
     if due and domain_rate:
@@ -152,14 +174,14 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
     by_claim = {settlement.claim: settlement for settlement in settlements}
     events: list[Event | None] = []
     bad: dict[str, UUID] = {}
-    for row in rows:
-        settlement = by_claim[Claim(row.mail_id, row.claims)]
+    for mail in (PublishedMail(*row) for row in rows):
+        settlement = by_claim[Claim(mail.mail_id, mail.claims)]
         if settlement.bad_address is not None:
-            bad[row.address] = row.mail_id
+            bad[mail.address] = mail.mail_id
             events.append(
-                bounced(row, BounceKind.HARD, settlement.bad_address, row.settled_at, suppressed=True)
+                bounced(mail, BounceKind.HARD, settlement.bad_address, mail.ended_at, suppressed=True)
             )
-        events.append(ended(row, suppressed=settlement.suppressed or settlement.bad_address is not None))
+        events.append(ended(mail, suppressed=settlement.suppressed or settlement.bad_address is not None))
     await bounces.suppress_bad(tx, bad)
     await outbox.publish(tx, [event for event in events if event is not None])
 
@@ -171,7 +193,7 @@ async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None =
     return result.rowcount
 
 
-def _columns(claims: Sequence[Claim]) -> dict[str, Any]:
+def _columns(claims: Sequence[Claim]) -> dict[str, Sequence[UUID | int]]:
     return {"ids": [claim.mail_id for claim in claims], "numbers": [claim.number for claim in claims]}
 
 
@@ -185,7 +207,7 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
     return len(rows) - ambiguous, ambiguous
 
 
-def mail_of(row: Row[Any] | MailRow, details: Details) -> Mail:
+def mail_of(row: _ClaimedRow | MailRow, details: Details) -> Mail:
     """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,
@@ -245,7 +267,7 @@ _SETTLE = text(
            AS end_ (mail_id, number, state, code, answer, delay)
      WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
        AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING {COLUMNS}, claims, address, mail.state, settled_at, smtp_code"""  # noqa: S608 our own words
+    RETURNING {PUBLISHED}"""  # noqa: S608 our own words
 )
 _RELEASE = text(
     "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "

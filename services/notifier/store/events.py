@@ -1,9 +1,8 @@
 """The events that say what became of a mail, made from its row."""
 
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Row
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from services.notifier.tables import MailState
 from shared.events import Event
@@ -12,36 +11,57 @@ from shared.messaging.outbox import Outbox
 
 outbox = Outbox("notifier")
 
-COLUMNS = (
-    "mail.mail_id, recipient, template, session_id, enrolment_id, message_id, "
-    "coalesce(CAST(details ->> 'cause_id' AS uuid), event_id) AS event_id"
+PUBLISHED = (
+    "mail.mail_id, recipient, template, "
+    "coalesce(CAST(details ->> 'cause_id' AS uuid), event_id) AS cause_id, session_id, enrolment_id, "
+    "message_id, address, claims, mail.state, smtp_code, coalesce(settled_at, now()) AS ended_at"
 )
-"""What every event about a mail says. One sent again on purpose names what called for the first."""
 
 
-def sent(row: Row[Any]) -> EmailSent:
+class PublishedMail(NamedTuple):
+    """What events about a mail are made from: the columns of ``PUBLISHED``, in their order.
+
+    ``cause_id`` of a mail that was sent again on purpose is that of the first. ``ended_at`` holds only for a
+    mail that has ended.
+    """
+
+    mail_id: UUID
+    agent_id: str
+    template: str
+    cause_id: UUID
+    session_id: UUID | None
+    enrolment_id: UUID | None
+    message_id: str
+    address: str
+    claims: int
+    state: str
+    smtp_code: int | None
+    ended_at: datetime
+
+
+def sent(mail: PublishedMail) -> EmailSent:
     """A mail that the relay has taken."""
-    return EmailSent(**_about(row), message_id=row.message_id, sent_at=row.settled_at)
+    return EmailSent(**_identifiers(mail), message_id=mail.message_id, sent_at=mail.ended_at)
 
 
-def ended(row: Row[Any], *, suppressed: bool = False) -> Event | None:
-    """The end of a mail, if it has come to one."""
-    if row.state == MailState.SENT:
-        return sent(row)
-    if row.state == MailState.FAILED:
+def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
+    """The end of a mail; None where it has not ended, or ended without having been tried."""
+    if mail.state == MailState.SENT:
+        return sent(mail)
+    if mail.state == MailState.FAILED:
         return EmailFailed(
-            **_about(row), smtp_code=row.smtp_code, failed_at=row.settled_at, suppressed=suppressed
+            **_identifiers(mail), smtp_code=mail.smtp_code, failed_at=mail.ended_at, suppressed=suppressed
         )
     return None
 
 
 def bounced(
-    row: Row[Any], kind: BounceKind, status: str | None, bounced_at: datetime, *, suppressed: bool
+    mail: PublishedMail, kind: BounceKind, status: str | None, bounced_at: datetime, *, suppressed: bool
 ) -> EmailBounced:
     """A mail that came back, or whose address the relay did not know."""
     return EmailBounced(
-        **_about(row),
-        message_id=row.message_id,
+        **_identifiers(mail),
+        message_id=mail.message_id,
         kind=kind,
         status=status,
         bounced_at=bounced_at,
@@ -49,12 +69,13 @@ def bounced(
     )
 
 
-def _about(row: Row[Any]) -> dict[str, Any]:
+def _identifiers(mail: PublishedMail) -> dict[str, Any]:
+    """What every event about a mail says."""
     return {
-        "mail_id": row.mail_id,
-        "agent_id": row.recipient,
-        "template": row.template,
-        "cause_id": row.event_id,
-        "session_id": row.session_id,
-        "enrolment_id": row.enrolment_id,
+        "mail_id": mail.mail_id,
+        "agent_id": mail.agent_id,
+        "template": mail.template,
+        "cause_id": mail.cause_id,
+        "session_id": mail.session_id,
+        "enrolment_id": mail.enrolment_id,
     }

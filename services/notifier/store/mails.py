@@ -8,7 +8,7 @@ from sqlalchemy import func, text, tuple_
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from services.notifier.store.events import COLUMNS, sent
+from services.notifier.store.events import PUBLISHED, PublishedMail, sent
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared.database import Transaction, insert_many
 from shared.events import Event
@@ -88,7 +88,8 @@ async def lock(tx: Transaction, mail_id: UUID) -> MailState | None:
 
 async def mark_as_sent(tx: Transaction, mail_id: UUID) -> Event:
     """A mail has arrived. Returns the event to publish."""
-    return sent((await tx.execute(_MARK_AS_SENT, {"mail_id": mail_id})).one())
+    row = (await tx.execute(_MARK_AS_SENT, {"mail_id": mail_id})).one()
+    return sent(PublishedMail(*row))
 
 
 async def requeue(tx: Transaction, mail_id: UUID) -> None:
@@ -136,7 +137,7 @@ _COPY = text(
 )
 _MARK_AS_SENT = text(
     "UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id "  # noqa: S608 our own words
-    f"RETURNING {COLUMNS}, settled_at"
+    f"RETURNING {PUBLISHED}"
 )
 _AGAIN = (
     "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "
