@@ -1,18 +1,15 @@
-"""Which letters a fact calls for, to whom and when: a table one can read.
+"""Which letters an event calls for, to whom and when. Pure.
 
-Pure. No address is looked up here, no text is written (``templates``), nothing is sent.
+No address is looked up here, no text is written (``templates``), nothing is sent.
 """
 
 from services.notifier.letters.context import LetterContext
 from services.notifier.letters.decisions import (
-    SessionChange,
     change_of,
     letter_about,
     letter_answering,
-    letters_for,
     read_decisions,
     scheduled_letters,
-    standing_after,
 )
 from services.notifier.letters.fan_outs import TASK_OF, TEMPLATE_OF, FanOut, FanOutTask
 from services.notifier.letters.kinds import (
@@ -43,7 +40,7 @@ from services.notifier.letters.news import (
     news_of_session,
     next_edition,
 )
-from services.notifier.letters.sessions import Occasion, Session, dropped, numbered
+from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
     SCHEDULED,
@@ -80,18 +77,15 @@ __all__ = [
     "Priority",
     "ScheduledLetter",
     "Session",
-    "SessionChange",
     "Standing",
     "Superseded",
     "Template",
     "change_of",
-    "dropped",
     "is_fresh",
     "is_worth_telling",
     "items_of",
     "letter_about",
     "letter_answering",
-    "letters_for",
     "news_of",
     "news_of_session",
     "next_edition",
@@ -101,6 +95,5 @@ __all__ = [
     "rows_of",
     "schedule",
     "scheduled_letters",
-    "standing_after",
     "suggests_others",
 ]

@@ -8,6 +8,7 @@ import pytest
 
 from services.notifier import letters
 from services.notifier.letters import KINDS, EnrolmentState, Letter, LetterContext, Standing, Template
+from services.notifier.letters.decisions import letters_for
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -70,7 +71,7 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
 def test_each_decision_calls_for_its_letter(
     kind: type[Decision], fields: dict[str, Any], template: Template | None, details: dict[str, Any]
 ) -> None:
-    called_for = letters.letters_for(a_decision(kind, **fields), Standing.ENROLLED)
+    called_for = letters_for(a_decision(kind, **fields), Standing.ENROLLED)
     expected = [Letter(template, details)] if template else []
     assert list(called_for) == expected
 
@@ -87,7 +88,7 @@ def test_a_full_webinar_promises_the_replay() -> None:
 def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() -> None:
     def waits(reason: str) -> list[bool]:
         decision = a_decision(EnrolmentRefused, reason=reason)
-        return [letter.needs_session for letter in letters.letters_for(decision, None)]
+        return [letter.needs_session for letter in letters_for(decision, None)]
 
     assert waits("unknown_session") == [False]
     assert waits("session_full") == [True]
@@ -98,7 +99,7 @@ def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() ->
     [(Standing.ENROLLED, True), (Standing.WAITLISTED, False), (Standing.PENDING, False), (None, True)],
 )
 def test_a_withdrawal_cancels_the_calendar_of_who_had_a_seat(before: Standing | None, had_seat: bool) -> None:
-    (letter,) = letters.letters_for(a_decision(EnrolmentWithdrawn), before)
+    (letter,) = letters_for(a_decision(EnrolmentWithdrawn), before)
     assert letter.details["had_seat"] is had_seat
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.notifier import letters
 from services.notifier.letters import Session, Template, numbered
+from services.notifier.letters.sessions import dropped
 from shared.events.catalogue import Module
 from tests.unit.notifier.builders import a_session, at, the_mooc
 
@@ -95,7 +96,7 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
         assert len(set(found)) == len(found) == max(1, len(modules))
         assert not gone & set(found)
         if before is not None:
-            gone |= {occasion.number for occasion in letters.dropped(before, known)}
+            gone |= {occasion.number for occasion in dropped(before, known)}
         assert {occasion.number for occasion in known.gone} == gone
 
 
