@@ -21,9 +21,14 @@ _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
 _ICON = _PACKAGE / "static" / "icone.svg"
 _FILES = {"parcours.css": STYLE.encode(), _ICON.name: _ICON.read_bytes()}
-BUILT = datetime.fromtimestamp(
-    max(path.stat().st_mtime for path in (*TEMPLATES.iterdir(), *rendering.TEMPLATES.iterdir(), _ICON)), UTC
+SOURCES = tuple(
+    path
+    for folder in (TEMPLATES, _ICON.parent, Path(rendering.__file__).parent)
+    for path in folder.rglob("*")
+    if path.is_file() and path.suffix != ".pyc"
 )
+"""The files that a page is made with: templates, icon, style sheet, labels."""
+BUILT = datetime.fromtimestamp(max(path.stat().st_mtime for path in SOURCES), UTC)
 """No page is older than what it is made with."""
 
 
