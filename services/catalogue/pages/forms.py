@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from services.catalogue.pages import complaints, rows
 from services.catalogue.rules.lifecycle import instant
-from services.catalogue.rules.sessions import Plan, Session
+from services.catalogue.rules.sessions import Plan, ShownSession
 from shared.events.catalogue import Audience
 from shared.events.vocabulary import Delegation, Function
 
@@ -73,7 +73,7 @@ class Typed:
     wrong: dict[str, str]
 
 
-def shown(session: Session) -> dict[str, str]:
+def shown(session: ShownSession) -> dict[str, str]:
     """What a form shows of a session."""
     plan, presentation = session.plan, session.presentation
     zone = ZoneInfo(plan.timezone)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from services.catalogue.pages import wording
 from services.catalogue.rules.availability import availability
-from services.catalogue.rules.sessions import Session
+from services.catalogue.rules.sessions import ShownSession
 from shared.auth import Tokens
 from shared.database import Database
 from shared.web import rendering
@@ -47,7 +47,7 @@ class Site:
     subscriptions: str | None = None
     contact: str | None = None
 
-    def enrol_at(self, session: Session) -> str | None:
+    def enrol_at(self, session: ShownSession) -> str | None:
         """Where somebody asks for a seat; None where no portal is known."""
         return self.portal and self.portal.replace("{session_id}", str(session.session_id))
 

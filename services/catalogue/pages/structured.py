@@ -11,7 +11,7 @@ from markupsafe import Markup
 from services.catalogue.pages.site import Site
 from services.catalogue.rules.availability import Access, availability
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.sessions import ListedSession, Session
+from services.catalogue.rules.sessions import ListedSession, ShownSession
 from shared.events.vocabulary import Status
 from shared.web import french, labels
 
@@ -58,12 +58,12 @@ def course(site: Site, offer: Offer, sessions: Sequence[ListedSession]) -> Marku
     return _script(data)
 
 
-def _course_instance(site: Site, session: Session) -> dict[str, Any]:
+def _course_instance(site: Site, session: ShownSession) -> dict[str, Any]:
     mode = "online" if session.plan.venue is None else "onsite"
     return _instance(site, session) | {"@type": "CourseInstance", "courseMode": mode}
 
 
-def _instance(site: Site, session: Session) -> dict[str, Any]:
+def _instance(site: Site, session: ShownSession) -> dict[str, Any]:
     plan, address = session.plan, f"{site.address}/sessions/{session.session_id}"
     zone = ZoneInfo(plan.timezone)
     online = plan.venue is None
@@ -86,7 +86,7 @@ def _instance(site: Site, session: Session) -> dict[str, Any]:
     }
 
 
-def _organiser(session: Session) -> str:
+def _organiser(session: ShownSession) -> str:
     return french.capitalised(labels.organiser(session.organiser))
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.catalogue.rules.lifecycle import enrolment_at, phase_at
-from services.catalogue.rules.sessions import Occupancy, Plan, Session
+from services.catalogue.rules.sessions import Occupancy, Plan, ShownSession
 from shared.events.catalogue import ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
 
@@ -53,7 +53,7 @@ class Availability:
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
-def availability(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
+def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> Availability:
     """How the session stands at ``now`` for somebody who is not in it yet.
 
     Seats are those of the plan, which is newer than what the enrolment service has counted by; a seat that
@@ -65,7 +65,7 @@ def availability(session: Session, occupancy: Occupancy | None, now: datetime) -
     return replace(known, running=running)
 
 
-def _of_its_seats(session: Session, occupancy: Occupancy | None, now: datetime) -> Availability:
+def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> Availability:
     plan = session.plan
     if session.status is Status.CANCELLED:
         return Availability(Access.CANCELLED)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at
 from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
-from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
+from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
     Module,
@@ -65,7 +65,7 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
     return Refused(tuple(violations)) if violations else amend(session, plan, now)
 
 
-def unchangeable(session: Session, now: datetime) -> frozenset[str]:
+def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
     """What of a published session can change no more, by paths: :func:`change` refuses any other value."""
     if session.status is not Status.PUBLISHED:
         return frozenset()
@@ -99,6 +99,16 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
 
 def cancel(session: Session, now: datetime) -> Done | Refused:
     """Cancel a published session that is not over. Final; nothing more is announced of it."""
+    refused = uncancellable(session, now)
+    if refused is not None:
+        return refused
+    before = announce(session, now)
+    session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
+    return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
+
+
+def uncancellable(session: ShownSession, now: datetime) -> Refused | None:
+    """Why the session cannot be cancelled. None for a published one that is not over."""
     if session.status is Status.CANCELLED:
         return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
@@ -107,12 +117,10 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
         )
     if phase_at(session.plan, now) is Phase.OVER:
         return _refused(RefusalCode.SESSION_OVER, "the session is over: it cannot be cancelled any more")
-    before = announce(session, now)
-    session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
-    return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
+    return None
 
 
-def undeletable(session: Session) -> Refused | None:
+def undeletable(session: ShownSession) -> Refused | None:
     """Why the session cannot be deleted: it was announced. None for a draft, which leaves nothing behind."""
     if session.status is Status.DRAFT:
         return None

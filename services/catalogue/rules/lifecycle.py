@@ -5,7 +5,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
+from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
 from shared.events.catalogue import SessionClosed, SessionCompleted, SessionOpened, SessionState
 from shared.events.vocabulary import EnrolmentWindow, Phase, Status
 
@@ -77,7 +77,7 @@ def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
     return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
 
 
-def state_of(session: Session, now: datetime) -> dict[str, Any]:
+def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
     """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment."""
     plan = session.plan
     return {
@@ -92,7 +92,7 @@ def state_of(session: Session, now: datetime) -> dict[str, Any]:
     } | {field.name: getattr(plan, field.name) for field in fields(Plan)}
 
 
-def event_of(session: Session, contract: type[SessionState], now: datetime) -> SessionState:
+def event_of(session: ShownSession, contract: type[SessionState], now: datetime) -> SessionState:
     """The event of class ``contract`` with the state of ``session`` as of ``now``."""
     return contract(**state_of(session, now))
 

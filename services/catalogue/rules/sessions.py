@@ -76,11 +76,10 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A session of the catalogue. ``offer_id``, ``format`` and ``organiser`` never change.
+class ShownSession:
+    """A session of the catalogue, to look at. ``offer_id``, ``format`` and ``organiser`` never change.
 
     ``version`` is 0 for what is not stored yet, and one more with each change and each announcement.
-    ``loaded`` is None where the session is not of the offer's files.
     """
 
     session_id: UUID
@@ -89,10 +88,19 @@ class Session:
     organiser: str
     plan: Plan
     presentation: Presentation = Presentation()
-    loaded: Loaded | None = None
     version: int = 0
     status: Status = Status.DRAFT
     announced: Announcement = Announcement.NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(ShownSession):
+    """A session as it is stored, to change and save it.
+
+    ``loaded`` is None where the session is not of the offer's files.
+    """
+
+    loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +116,13 @@ class Occupancy:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session as it is shown. ``occupancy`` None: the enrolment service has not spoken of it yet.
+    """A session as a list has it. ``occupancy`` None: the enrolment service has not counted it yet.
 
-    What the offer's files gave of it (``loaded``) is left out. ``changed_at`` is when the session was last
-    stored, ``filled_at`` when its occupancy was; what only the clock changes is in neither.
+    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was; what only the
+    clock changes is in neither.
     """
 
-    session: Session
+    session: ShownSession
     occupancy: Occupancy | None
     changed_at: datetime
     filled_at: datetime | None = None

@@ -12,7 +12,7 @@ from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import Refused, Violation
 from services.catalogue.rules.searching import Place, SessionSearch, Viewer
-from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session
+from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
 from services.catalogue.service.commands import SessionChange, SessionCopy, SessionDraft
@@ -26,7 +26,7 @@ from shared.database import Transaction
 Rule = Callable[[Session, datetime], Done | Refused]
 
 
-def tag_of(session: Session) -> str:
+def tag_of(session: ShownSession) -> str:
     """What changes whenever somebody, or the clock, changes the session; what fills it does not."""
     shown = (session.presentation.summary, session.presentation.experts)
     return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -25,7 +25,7 @@ from sqlmodel import col
 from services.catalogue.rules.searching import Place, SessionSearch, Viewer
 from services.catalogue.rules.sessions import ListedSession, Occupancy
 from services.catalogue.store.search import matches
-from services.catalogue.store.sessions import session_of
+from services.catalogue.store.sessions import shown
 from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
 from shared.database import Timestamp, Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
@@ -95,10 +95,9 @@ async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUI
 
 
 async def _listed(tx: Transaction, query: Select[*tuple[Any, ...]]) -> list[ListedSession]:
-    """The sessions, without what the offer's files gave of them."""
     return [
         ListedSession(
-            session_of(cast("SessionRow", row), to_show=True),
+            shown(row),
             _occupancy(row),
             row.changed_at,
             row.occupancy_changed_at,

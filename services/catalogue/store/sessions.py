@@ -12,7 +12,15 @@ from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from services.catalogue.rules.lifecycle import next_announcement_at
-from services.catalogue.rules.sessions import Announcement, Done, Loaded, Plan, Presentation, Session
+from services.catalogue.rules.sessions import (
+    Announcement,
+    Done,
+    Loaded,
+    Plan,
+    Presentation,
+    Session,
+    ShownSession,
+)
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import AuditEntry
 from services.catalogue.store.outbox import outbox
@@ -30,14 +38,14 @@ async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
     """Those of the sessions that exist, locked until the transaction ends."""
     query = select(SessionRow).where(col(SessionRow.session_id).in_(ids))
     query = query.order_by(col(SessionRow.session_id)).with_for_update()
-    return {row.session_id: session_of(row) for row in await tx.scalars(query)}
+    return {row.session_id: _session(row) for row in await tx.scalars(query)}
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
     """Sessions with something to announce by ``now``, locked; those that others have locked are skipped."""
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
-    return [session_of(row) for row in await tx.scalars(query.with_for_update(skip_locked=True))]
+    return [_session(row) for row in await tx.scalars(query.with_for_update(skip_locked=True))]
 
 
 async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
@@ -79,22 +87,29 @@ async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
     await audit_log.record(tx, [AuditEntry(actor, "deleted", session.session_id, session.version, changes)])
 
 
-def session_of(row: SessionRow, *, to_show: bool = False) -> Session:
-    """The session of a row. ``to_show``: without what the offer's files gave, which it may lack."""
-    return Session(
-        session_id=row.session_id,
-        offer_id=row.offer_id,
-        format=Format(row.format),
-        organiser=row.organiser,
-        plan=_PLAN.validate_python({name: getattr(row, name) for name in _PLAN_FIELDS}),
-        presentation=Presentation(
+def shown(row: Any) -> ShownSession:
+    """The session of a row, an instance or a listing's columns of the same names."""
+    return ShownSession(**_state(row))
+
+
+def _session(row: SessionRow) -> Session:
+    return Session(**_state(row), loaded=None if row.loaded is None else _LOADED.validate_python(row.loaded))
+
+
+def _state(row: Any) -> dict[str, Any]:
+    return {
+        "session_id": row.session_id,
+        "offer_id": row.offer_id,
+        "format": Format(row.format),
+        "organiser": row.organiser,
+        "plan": _PLAN.validate_python({name: getattr(row, name) for name in _PLAN_FIELDS}),
+        "presentation": Presentation(
             summary=row.summary, experts=tuple(row.experts), source=row.source, choices=tuple(row.choices)
         ),
-        loaded=None if to_show or row.loaded is None else _LOADED.validate_python(row.loaded),
-        version=row.version,
-        status=Status(row.status),
-        announced=Announcement(row.announced),
-    )
+        "version": row.version,
+        "status": Status(row.status),
+        "announced": Announcement(row.announced),
+    }
 
 
 def _columns(session: Session) -> dict[str, Any]:

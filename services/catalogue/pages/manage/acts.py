@@ -34,7 +34,7 @@ async def cancel(visit: Visit) -> Response:
     listed = await session_page.own(visit)
     if visit.request.method != "POST":
         return await _meant(
-            visit, listed, changes.cancel(listed.session, clock.now()), "gestion-annuler.html"
+            visit, listed, changes.uncancellable(listed.session, clock.now()), "gestion-annuler.html"
         )
 
     async def do() -> ListedSession:
@@ -59,11 +59,11 @@ async def delete(visit: Visit) -> Response:
     return await session_page.doing(visit, listed, do, "supprimee", leads_to="/gestion")
 
 
-async def _meant(visit: Visit, listed: ListedSession, decided: object, template: str) -> Response:
+async def _meant(visit: Visit, listed: ListedSession, refused: Refused | None, template: str) -> Response:
     """Ask whether it is meant; or say why it is not possible, rather than promise it."""
-    if isinstance(decided, Refused):
+    if refused is not None:
         return await session_page.page(
-            visit, listed, said=complaints.of_rules(Impossible(*decided.violations))
+            visit, listed, said=complaints.of_rules(Impossible(*refused.violations))
         )
     return visit.page(template, listed=listed, tag=session_page.tag(listed))
 
