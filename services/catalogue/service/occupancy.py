@@ -1,8 +1,10 @@
 """How full each session is, as the enrolment service says."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from services.catalogue.store import occupancy
+from services.catalogue.tables import OccupancyRow
 from shared.database import Transaction
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging.projections import Compared
@@ -15,5 +17,9 @@ async def record(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> 
 
 async def compare(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> list[Compared]:
     """How full each session is, by the last event of each and by what is stored."""
-    published = {str(event.session_id): event.model_dump(include=occupancy.FIELDS) for event in events}
-    return [Compared("occupancy", published, await occupancy.every(tx))]
+    published, stored = _by_session(events), _by_session(await occupancy.all_rows(tx))
+    return [Compared("occupancy", published, stored)]
+
+
+def _by_session(known: Sequence[SessionOccupancyChanged | OccupancyRow]) -> dict[str, dict[str, Any]]:
+    return {str(state.session_id): state.model_dump(include=occupancy.FIELDS) for state in known}

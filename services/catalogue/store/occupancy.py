@@ -1,7 +1,6 @@
 """How full sessions are, as the enrolment service says."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -30,8 +29,6 @@ async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> No
     await insert_many(tx, OccupancyRow, rows, then=_REPLACE_IF_NEWER)
 
 
-async def every(tx: Transaction) -> dict[str, dict[str, Any]]:
-    """How full each session is, by its id."""
-    return {
-        str(row.session_id): row.model_dump(include=FIELDS) for row in await tx.scalars(select(OccupancyRow))
-    }
+async def all_rows(tx: Transaction) -> list[OccupancyRow]:
+    """How full each session is."""
+    return list(await tx.scalars(select(OccupancyRow)))
