@@ -48,8 +48,10 @@ class Form(Mapping[str, str]):
         return [value for field_name, value in self.pairs if field_name == name]
 
 
-async def read_form(request: Request, address: str | None = None, *, most: int = MOST_FIELDS) -> Form:
-    """The fields of a form, ``most`` at most, and its file.
+async def read_form(
+    request: Request, address: str | None = None, *, most: int = MOST_FIELDS, with_file: bool = False
+) -> Form:
+    """The fields of a form, ``most`` at most, and its file where it may come ``with_file``.
 
     Raises a 400 for what no browser sends, a 413 for what is too large, and, where ``address`` says where the
     public finds these pages, a 403 for a form of another site.
@@ -59,8 +61,8 @@ async def read_form(request: Request, address: str | None = None, *, most: int =
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind:  # a button without fields, as some programs send it
         return Form()
-    if kind == "multipart/form-data":
-        return await _with_file(request)
+    if with_file and kind == "multipart/form-data":
+        return await _with_file(request, most)
     if kind != "application/x-www-form-urlencoded":
         raise HTTPException(400)
     content = bytearray()
@@ -71,16 +73,18 @@ async def read_form(request: Request, address: str | None = None, *, most: int =
     return parsed(bytes(content), most)
 
 
-async def _with_file(request: Request) -> Form:
-    """A form with one file; how large it may be is bounded for every service alike."""
+async def _with_file(request: Request, most: int) -> Form:
+    """The fields and the one file of a form; shared.http bounds the size of the file."""
     pairs: list[tuple[str, str]] = []
     file: bytes | None = None
-    async with request.form(max_files=1, max_fields=10, max_part_size=LARGEST_FORM) as sent:
+    async with request.form(max_files=1, max_fields=most, max_part_size=LARGEST_FORM) as sent:
         for name, value in sent.multi_items():
             if isinstance(value, UploadFile):
                 file = await value.read()
             else:
                 pairs.append((name, value))
+    if sum(len(name.encode()) + len(value.encode()) for name, value in pairs) > LARGEST_FORM:
+        raise HTTPException(413)
     return Form(pairs, file)
 
 

@@ -152,7 +152,6 @@ class Visit:
 
 
 Handler = Callable[[Visit], Awaitable[Response]]
-Guard = Callable[[Handler], Endpoint]
 
 
 class Logins:
@@ -177,17 +176,20 @@ class Logins:
             Route(self._space.log_out, self.guarded(self.log_out), methods=["POST"]),
         ]
 
-    def guarded(self, handler: Handler) -> Endpoint:
-        """Only for who is logged in; others are shown the way. A form that is not ours is refused (403)."""
+    def guarded(self, handler: Handler, *, with_file: bool = False) -> Endpoint:
+        """Only for who is logged in; others are led to the log-in. A form that is not ours is refused (403).
+
+        ``with_file``: the form may bring a file.
+        """
 
         async def answer(request: Request) -> Response:
             login = await self._login_of(request)
             who = None if login is None else self._owner(login.token_digest)
             if login is None or who is None:
-                return await self._show_the_way(request)
+                return await self._lead_to_log_in(request, with_file=with_file)
             form = Form()
             if request.method == "POST":
-                form = await read_form(request, self._address)
+                form = await read_form(request, self._address, with_file=with_file)
                 if not secrets.compare_digest(form.get("cle", "").encode(), login.form_key.encode()):
                     raise HTTPException(403)
             return await handler(Visit(request, who, login, form, self._database, self._rendering))
@@ -240,14 +242,14 @@ class Logins:
         who = self._tokens.owner_of_digest(token_digest)
         return who if who is not None and who.role in self._space.roles else None
 
-    async def _show_the_way(self, request: Request) -> Response:
-        """Lead to the page that was asked for. Of a form that came too late, what was typed comes back."""
+    async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
+        """Lead to the log-in and then to this page. Show what was typed in a form that came too late."""
         path = request.url.path
         if request.method != "POST":
             towards = f"{path}?{request.url.query}" if request.url.query else path
             vers = "" if towards == self._space.home else f"?{urlencode({'vers': towards})}"
             return see_other(f"{self._space.log_in}{vers}")
-        form = await read_form(request, self._address)
+        form = await read_form(request, self._address, with_file=with_file)
         lines = [
             f"{label}\u00a0: {form.typed(name)}"
             for name in form

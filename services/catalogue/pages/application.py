@@ -32,9 +32,9 @@ def build(site: Site) -> Starlette:
         *browse.routes(),
         *feeds.routes(),
         *logins.routes(),
-        *sheets.routes(logins.guarded),
-        *manage.routes(logins.guarded),
-        *demands.routes(logins.guarded),
+        *sheets.routes(logins),
+        *manage.routes(logins),
+        *demands.routes(logins),
         Route("/static/{name}", _static),
     ]
     pages = Starlette(

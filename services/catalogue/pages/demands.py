@@ -18,7 +18,7 @@ from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
 from shared.web import responses
 from shared.web.forms import in_order
-from shared.web.logins import Guard, Visit
+from shared.web.logins import Logins, Visit
 from shared.web.paging import part_after, place_in
 
 PAGE = 30
@@ -37,11 +37,11 @@ _SESSION = (
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
-def routes(guarded: Guard) -> list[Route]:
+def routes(logins: Logins) -> list[Route]:
     """The addresses of these pages."""
     return [
-        Route("/gestion/demandes", guarded(demands)),
-        Route("/gestion/demandes/{request_id:uuid}", guarded(one_demand), methods=["GET", "POST"]),
+        Route("/gestion/demandes", logins.guarded(demands)),
+        Route("/gestion/demandes/{request_id:uuid}", logins.guarded(one_demand), methods=["GET", "POST"]),
     ]
 
 

@@ -12,7 +12,7 @@ from services.catalogue.service import sheets
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.web import responses, spreadsheets
-from shared.web.logins import Guard, Visit
+from shared.web.logins import Logins, Visit
 from shared.web.spreadsheets import Code, Fault
 
 SHOWN = 200
@@ -40,11 +40,15 @@ FAULTS: Mapping[str, str] = {
 """What is wrong with a line, by code; what is ``invalid`` is told by its column."""
 
 
-def routes(guarded: Guard) -> list[Route]:
+def routes(logins: Logins) -> list[Route]:
     """The addresses of these pages."""
     return [
-        Route("/gestion/sessions.csv", guarded(export)),
-        Route("/gestion/sessions/importer", guarded(import_sheet), methods=["GET", "POST"]),
+        Route("/gestion/sessions.csv", logins.guarded(export)),
+        Route(
+            "/gestion/sessions/importer",
+            logins.guarded(import_sheet, with_file=True),
+            methods=["GET", "POST"],
+        ),
     ]
 
 
