@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
 from services.catalogue.rules.searching import Place, SessionSearch
-from services.catalogue.service import sheets
+from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.sheets import Report
+from services.catalogue.service.sheets import Drafts
 from shared.http import PROBLEM_JSON, Problem
 from shared.web import spreadsheets
 
@@ -72,10 +72,14 @@ async def import_sessions(
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
     """
     content = await _content(request)
-    async with database.transaction() as tx:
-        report = await sheets.draft_all(tx, organiser, content, dry_run=dry_run)
-    response.status_code = 200 if dry_run else 422 if report.faults else 201
-    return _body(report, dry_run=dry_run)
+    async with database.quiet_transaction() as tx:
+        known = await offers.every(tx)
+    drafts = await sheets.read(content, known, organiser)
+    if not (dry_run or drafts.faults):
+        async with database.transaction() as tx:
+            await sheets.save(tx, organiser, drafts)
+    response.status_code = 200 if dry_run else 422 if drafts.faults else 201
+    return _body(drafts, dry_run=dry_run)
 
 
 @router.get(
@@ -117,9 +121,10 @@ async def _content(request: Request) -> bytes:
     return bytes(content)
 
 
-def _body(report: Report, *, dry_run: bool) -> ImportReport:
+def _body(drafts: Drafts, *, dry_run: bool) -> ImportReport:
     faults = [
         FaultBody(line=fault.line, column=fault.column, code=fault.code, message=fault.message)
-        for fault in report.faults
+        for fault in drafts.faults
     ]
-    return ImportReport(dry_run=dry_run, rows=report.rows, faults=faults, created=list(report.created))
+    created = [] if dry_run else [session.session_id for session in drafts.sessions]
+    return ImportReport(dry_run=dry_run, rows=drafts.rows, faults=faults, created=created)

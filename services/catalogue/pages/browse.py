@@ -55,7 +55,7 @@ async def home(request: Request) -> Response:
     now = clock.now()
     soon = SessionSearch(now=now, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED, ends_after=now)
     async with site_of(request).database.quiet_transaction() as tx:
-        every = await offers.page(tx, None, _MOST_OFFERS)
+        every = await offers.every(tx)
         upcoming = await sessions.page(tx, soon, None, SOON)
         replays = await resources.page(tx, None, SOON, kind=Kind.REPLAY)
     by_format: dict[Format, list[Offer]] = {}

@@ -127,7 +127,7 @@ async def _page(
     said, tag = said or {}, bespoke.tag_of(request)
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        every = [offer for offer in await offers.page(tx, None, 100) if offer.format is Format.BESPOKE]
+        every = [offer for offer in await offers.every(tx) if offer.format is Format.BESPOKE]
     values = {name: visit.form.get(name, "") for name in _FIELDS}
     values["timezone"] = values["timezone"] or wording.zone_of(request.delegation)
     if not visit.form and request.advisor is not None:

@@ -93,7 +93,7 @@ async def site_map(request: Request) -> Response:
     """Every public page that is worth finding."""
     site = site_of(request)
     async with site.database.quiet_transaction() as tx:
-        every = await offers.page(tx, None, MOST_IN_A_MAP)
+        every = await offers.every(tx)
         found = await sessions.last_changes(tx, PUBLIC, MOST_IN_A_MAP // 2)
     body = render(request, "sitemap.xml", offers=every, sessions=found)
     return responses.cacheable(request, body, media_type=XML)

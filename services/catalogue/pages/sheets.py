@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from services.catalogue.pages import complaints
 from services.catalogue.rules.searching import Place, SessionSearch
-from services.catalogue.service import sheets
+from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.web import responses, spreadsheets
@@ -75,21 +75,25 @@ async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
 async def import_sheet(visit: Visit) -> Response:
     """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
     if visit.request.method != "POST":
-        return visit.page("gestion-importer.html", report=None, tried=True, faults=[], more=0)
+        return visit.page("gestion-importer.html", drafts=None, tried=True, faults=[], more=0)
     if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    async with visit.database.transaction() as tx:
-        report = await sheets.draft_all(tx, visit.who, visit.form.file, dry_run=tried)
+    async with visit.database.quiet_transaction() as tx:
+        known = await offers.every(tx)
+    drafts = await sheets.read(visit.form.file, known, visit.who)
+    if not (tried or drafts.faults):
+        async with visit.database.transaction() as tx:
+            await sheets.save(tx, visit.who, drafts)
     return visit.page(
         "gestion-importer.html",
-        status=422 if report.faults and not tried else 200,
-        report=report,
+        status=422 if drafts.faults and not tried else 200,
+        drafts=drafts,
         tried=tried,
         faults=[
-            (fault.line, TITLES.get(fault.column or ""), message(fault)) for fault in report.faults[:SHOWN]
+            (fault.line, TITLES.get(fault.column or ""), message(fault)) for fault in drafts.faults[:SHOWN]
         ],
-        more=max(0, len(report.faults) - SHOWN),
+        more=max(0, len(drafts.faults) - SHOWN),
     )
 
 

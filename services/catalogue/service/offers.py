@@ -7,10 +7,18 @@ from services.catalogue.store import offers, session_lists
 from shared.database import Transaction
 from shared.events.vocabulary import Format
 
+_MOST = 1_000
+"""More offers than there will be."""
+
 
 async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
     """At most ``limit`` offers by id, that come after ``after``."""
     return await offers.page(tx, after, limit)
+
+
+async def every(tx: Transaction) -> list[Offer]:
+    """All offers by id."""
+    return await offers.page(tx, None, _MOST)
 
 
 async def show(tx: Transaction, offer_id: str) -> Offer:

@@ -8,11 +8,10 @@ the audience have no column: a draft has its offer's audience and none of the ot
 import asyncio
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -24,7 +23,7 @@ from services.catalogue.rules.sessions import Done, ListedSession, Session
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
 from services.catalogue.service.sessions import new_draft
-from services.catalogue.store import offers, session_lists, sessions
+from services.catalogue.store import session_lists, sessions
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.web import spreadsheets
@@ -72,25 +71,27 @@ _BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a sheet. With any fault nothing was created."""
+class Drafts:
+    """What was read from a sheet: how many ``rows``, and a draft of each; with any fault, none."""
 
     rows: int
     faults: tuple[Fault, ...]
-    created: tuple[UUID, ...] = ()
+    sessions: tuple[Session, ...] = ()
 
 
-async def draft_all(tx: Transaction, who: Principal, content: bytes, *, dry_run: bool) -> Report:
-    """Create a draft for each line; none when a line has a fault, or when it is only tried."""
-    known = {offer.offer_id: offer for offer in await offers.page(tx, None, _BATCH)}
-    # In a thread: ten thousand lines take a second, and others are being answered meanwhile.
-    rows, faults, drafts = await asyncio.to_thread(_drafts, content, known, who)
-    if faults or dry_run:
-        return Report(rows, tuple(faults))
-    for start in range(0, len(drafts), _BATCH):
-        added = [(None, Done(session)) for session in drafts[start : start + _BATCH]]
+async def read(content: bytes, known: Sequence[Offer], who: Principal) -> Drafts:
+    """Read a draft from each line; ``known`` are the offers. Nothing is stored.
+
+    In a thread: ten thousand lines take a second, and others are being answered meanwhile.
+    """
+    return await asyncio.to_thread(_read, content, {offer.offer_id: offer for offer in known}, who)
+
+
+async def save(tx: Transaction, who: Principal, drafts: Drafts) -> None:
+    """Store the drafts."""
+    for start in range(0, len(drafts.sessions), _BATCH):
+        added = [(None, Done(session)) for session in drafts.sessions[start : start + _BATCH]]
         await sessions.save(tx, added, actor=who.name, action="imported")
-    return Report(rows, (), tuple(session.session_id for session in drafts))
 
 
 async def write(tx: Transaction, search: SessionSearch, after: Place | None) -> tuple[bytes, Place | None]:
@@ -110,13 +111,11 @@ async def write(tx: Transaction, search: SessionSearch, after: Place | None) -> 
 # --------------------------------------------------------------------------------------------- reading
 
 
-def _drafts(
-    content: bytes, known: Mapping[str, Offer], who: Principal
-) -> tuple[int, list[Fault], list[Session]]:
+def _read(content: bytes, known: Mapping[str, Offer], who: Principal) -> Drafts:
     try:
         sheet = spreadsheets.read(content, COLUMNS)
     except UnreadableSheet as error:
-        return 0, list(error.faults), []
+        return Drafts(0, error.faults)
     faults = list(sheet.faults)
     drafts: list[Session] = []
     for row in sheet.rows:
@@ -126,7 +125,7 @@ def _drafts(
         else:
             faults += draft
     faults.sort(key=lambda fault: fault.line)
-    return len(sheet.rows) + len(sheet.faults), faults, drafts
+    return Drafts(len(sheet.rows) + len(sheet.faults), tuple(faults), () if faults else tuple(drafts))
 
 
 def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> Session | list[Fault]:

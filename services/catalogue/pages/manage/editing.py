@@ -19,7 +19,7 @@ PARIS = "Europe/Paris"
 async def new_session(visit: Visit) -> Response:
     """The form of a draft, and what comes of it."""
     async with visit.database.quiet_transaction() as tx:
-        every = await offers.page(tx, None, 100)
+        every = await offers.every(tx)
     said: dict[str, str] = {}
     if visit.request.method == "POST" and rows.BUTTON not in visit.form:
         drafted = await _draft(visit, every)
