@@ -1,4 +1,4 @@
-"""Kafka in: the requests of portals, the sessions of the catalogue, and the mails that come back."""
+"""Kafka in: the requests of portals, the sessions of the catalogue, and what became of mails."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,7 +32,7 @@ EnrolmentRequest = (
 router = Router("enrolment")
 
 ThePolicy = Annotated[Policy, Context("policy")]
-"""A handler's parameter: what the settings say, which ``app.py`` puts into FastStream's context."""
+"""A handler's parameter: the policy of the settings, which ``app.py`` puts into FastStream's context."""
 
 
 @router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True)
@@ -74,7 +74,7 @@ router.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
 
 
 def projections(policy: Policy) -> Projections:
-    """The sessions. Taken over once more they cause nothing: what follows is decided by how things stand."""
+    """Return the projections: the sessions. To take one over again changes nothing that followed from it."""
 
     async def restore(tx: Transaction, latest: Latest) -> None:
         newest: dict[UUID, SessionState] = {

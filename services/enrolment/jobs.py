@@ -1,4 +1,4 @@
-"""Time in: what the clock triggers."""
+"""Jobs: what the clock triggers."""
 
 import logging
 from collections.abc import Mapping

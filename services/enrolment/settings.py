@@ -11,7 +11,7 @@ from shared.web.links import LinkSettings
 
 
 class Settings(ServiceSettings, LinkSettings):
-    """Where its database is, and how patient it is."""
+    """The database and the port, how long the service waits, and what each installation may choose."""
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
     enrolment_port: int = 8002
@@ -46,7 +46,7 @@ class Settings(ServiceSettings, LinkSettings):
 
     @property
     def policy(self) -> Policy:
-        """What the rules leave to choose."""
+        """The choices that the rules leave open."""
         longest = self.enrolment_longest_hold_seconds
         return Policy(
             last_offer=timedelta(hours=self.enrolment_last_offer_hours),

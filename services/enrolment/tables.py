@@ -22,7 +22,7 @@ LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 
 
 class SessionRow(EnrolmentTable, table=True):
-    """A session as the catalogue published it last, and its seats. The row is the lock of all about it."""
+    """A session as the catalogue published it last, and its seats. Whoever changes them locks the row."""
 
     __tablename__ = "session"
     __table_args__ = (
@@ -120,7 +120,7 @@ class RequestRow(EnrolmentTable, table=True):
     )
     kind: str = Field(description="The name of a class of services.enrolment.rules.requests.")
     session_id: UUID
-    agent_id: str | None = Field(description="Null: it is about several.")
+    agent_id: str | None = Field(description="Null: the request names several.")
     received_at: datetime = Field(sa_type=Timestamp)
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
     decided_at: datetime | None = Field(default=None, sa_type=Timestamp)
@@ -172,7 +172,7 @@ class PartitionProgressRow(EnrolmentTable, table=True):
 
 
 class AttendanceRow(EnrolmentTable, table=True):
-    """An agent's attendance at a module as it was last recorded; by whom is in the changes."""
+    """An agent's attendance at a module as it was last recorded; the changes say by whom."""
 
     __tablename__ = "attendance"
 
@@ -183,7 +183,7 @@ class AttendanceRow(EnrolmentTable, table=True):
 
 
 class IdempotencyKeyRow(EnrolmentTable, table=True):
-    """A key that a portal made up for a request by HTTP: sent again with it, it is the same request."""
+    """A key that a portal chose for a request by HTTP: with the same key it is the same request."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (

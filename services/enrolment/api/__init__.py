@@ -1,4 +1,4 @@
-"""HTTP in (JSON and CSV): what portals ask, what became of it, and what organisers see and do."""
+"""HTTP in (JSON and CSV): the requests of portals, what became of them, and what organisers see and do."""
 
 from fastapi import FastAPI
 
@@ -10,7 +10,7 @@ from shared.http import new_api
 
 
 def build(database: Database, tokens: Tokens, settings: Settings) -> FastAPI:
-    """The API over one database."""
+    """Return the API of the service, which uses this database."""
     api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
     api.state.database = database
     api.state.tokens = tokens

@@ -14,7 +14,7 @@ _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
     Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE.")),
 ]
-"""Only documents in OpenAPI that a token is taken; ``requires`` finds its owner."""
+"""Says in OpenAPI that a token is needed; ``requires`` finds its owner."""
 
 _is_portal, _is_organiser = requires(Role.PORTAL), requires(Role.ORGANISER)
 

@@ -75,7 +75,7 @@ async def record_attendance_by_sheet(
     session_id: UUID, request: Request, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Recorded:
     """Columns `Identifiant`, `Présence`, `Numéro de séance`; a line without `Présence` says nothing."""
-    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.MODULE, sheets.SEEN))
+    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.MODULE, sheets.ATTENDANCE))
     lines = sheets.records_of(rows, unreadable)
     marks = [(record.agent_id, record.module, record.attendance) for _, record in lines]
     async with database.transaction() as tx:

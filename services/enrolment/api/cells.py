@@ -1,4 +1,4 @@
-"""What sheets of organisers say of a state, and how what people write in their cells is understood."""
+"""The cells of organisers' sheets: the labels of states, and how what people write is read."""
 
 import unicodedata
 
@@ -34,7 +34,7 @@ _NOT_SELECTED = frozenset({"non", "non retenu", "non retenue", "non retenus", "n
 
 
 def attendance_of(cell: str) -> Attendance | None:
-    """What a cell says of somebody's attendance, in one of the ways in which people write it."""
+    """Return the attendance that a cell means, in any of the usual spellings; None: it means none."""
     bare = _bare(cell)
     by_label = {_bare(label): attendance for attendance, label in ATTENDANCE.items()}
     by_code = {_bare(attendance.value): attendance for attendance in Attendance}
@@ -42,7 +42,7 @@ def attendance_of(cell: str) -> Attendance | None:
 
 
 def says_not_selected(cell: str) -> bool:
-    """Whether a cell says, instead of a rank, that the candidate is not selected."""
+    """Whether a cell says that the candidate is not selected, instead of a rank."""
     return _bare(cell) in _NOT_SELECTED
 
 

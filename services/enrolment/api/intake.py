@@ -1,4 +1,4 @@
-"""HTTP in: the requests of portals without Kafka. Accepted here, decided like all that are on their topic."""
+"""HTTP in: the requests of portals without Kafka, accepted here and decided like all on the topic."""
 
 import hashlib
 import json
@@ -135,7 +135,7 @@ class Accepted(BaseModel):
 
 
 class RateLimit:
-    """How many requests each token may make, counted by this process alone."""
+    """A limit of the requests that each token may make; every process counts for itself."""
 
     def __init__(self, rate: str) -> None:
         self._rate = limits.parse(rate)
@@ -167,7 +167,7 @@ _KEY = re.compile(r"[ -~]{1,255}")
 
 
 def _idempotency_key(request: Request) -> str:
-    """The key, which may be quoted as a structured field is (draft-ietf-httpapi-idempotency-key-header)."""
+    """Return the key; it may be quoted as a structured field (draft-ietf-httpapi-idempotency-key-header)."""
     given = request.headers.getlist("idempotency-key")
     key = given[0].strip() if len(given) == 1 else ""
     quoted = _QUOTED.fullmatch(key)
@@ -244,13 +244,13 @@ async def ask(
 
 
 def _traceparent(request: Request) -> str | None:
-    """The trace of the portal. Whoever reads the event checks it; here it must only fit."""
+    """Return the portal's trace if it has the right length; the reader of the event checks the rest."""
     given = request.headers.get("traceparent")
     return given if given is not None and len(given) == 55 and given.isascii() else None
 
 
 def _check_sirets(body: RequestBody) -> None:
-    """Where a person may have typed them: 14 digits are not yet a SIRET. Raises a 422."""
+    """Check the check digits of SIRETs that a person may have typed. Raises a 422."""
     errors = [
         {"field": f"body.data.{field}", "message": "is not a SIRET: its check digit does not fit"}
         for field, number in _sirets(body)

@@ -9,10 +9,12 @@ from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
 from services.enrolment.api.bodies import Ranking, Selected, not_possible
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
 from services.enrolment.service import roster, selection, sessions
-from services.enrolment.service.selection import Selection
 from shared import clock
+from shared.auth import Principal
+from shared.database import Transaction
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
 
@@ -25,17 +27,7 @@ async def select(
 ) -> Selected:
     """Final, and at once for all: the ranked fill the seats in their order, then the line."""
     async with database.transaction() as tx:
-        selected = await selection.select(
-            tx,
-            session_id,
-            ranking.ranked,
-            ranking.not_selected,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
-        )
-    if selected is None:
-        raise not_found(f"session {session_id}")
+        selected = await _select(tx, session_id, ranking, organiser, policy)
     if isinstance(selected, RankingFault):
         errors = [
             {"field": "body", "code": code, "agent_id": agent_id, "message": message}
@@ -47,7 +39,7 @@ async def select(
             "Nothing was decided: see 'errors' for each agent.",
             errors=errors,
         )
-    return _selected(selected)
+    return selected
 
 
 @router.get(
@@ -80,17 +72,7 @@ async def select_by_sheet(
         if unreadable:
             found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
             raise sheets.wrong(unreadable)
-        selected = await selection.select(
-            tx,
-            session_id,
-            ranking.ranked,
-            ranking.not_selected,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
-        )
-    if selected is None:
-        raise not_found(f"session {session_id}")
+        selected = await _select(tx, session_id, ranking, organiser, policy)
     if isinstance(selected, RankingFault):
         raise sheets.wrong(
             [
@@ -98,14 +80,29 @@ async def select_by_sheet(
                 for code, agent_id, message in _ranking_errors(selected)
             ]
         )
-    return _selected(selected)
+    return selected
 
 
-def _selected(selection: Selection | OrganisingFault) -> Selected:
-    """Return the selection as it is shown. Raises a 409 when it is not possible."""
-    if isinstance(selection, OrganisingFault):
-        raise not_possible(selection)
-    return Selected(enrolled=selection.enrolled, waitlisted=selection.waitlisted, refused=selection.refused)
+async def _select(
+    tx: Transaction, session_id: UUID, ranking: Ranking, organiser: Principal, policy: Policy
+) -> Selected | RankingFault:
+    """Decide who is selected, or return what is wrong with the ranking. Raises a 404 or a 409."""
+    selected = await selection.select(
+        tx,
+        session_id,
+        ranking.ranked,
+        ranking.not_selected,
+        organiser=organiser,
+        policy=policy,
+        now=clock.now(),
+    )
+    if selected is None:
+        raise not_found(f"session {session_id}")
+    if isinstance(selected, OrganisingFault):
+        raise not_possible(selected)
+    if isinstance(selected, RankingFault):
+        return selected
+    return Selected(enrolled=selected.enrolled, waitlisted=selected.waitlisted, refused=selected.refused)
 
 
 def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, str, str]]:

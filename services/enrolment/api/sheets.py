@@ -21,7 +21,7 @@ from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
 AGENT = Column("agent_id", "Identifiant")
 RANK = Column("rank", "Rang")
 MODULE = Column("module", "Numéro de séance", required=False)
-SEEN = Column("attendance", "Présence")
+ATTENDANCE = Column("attendance", "Présence")
 
 _WHO = (AGENT, Column("family_name", "Nom"), Column("given_name", "Prénom"))
 _PLACE = (
@@ -45,7 +45,7 @@ _ROSTER = (
 )
 
 RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-"""``responses=`` of what answers with a sheet."""
+"""``responses=`` of an operation that answers with a sheet."""
 
 CSV_BODY = {
     "requestBody": {
@@ -54,11 +54,11 @@ CSV_BODY = {
         "description": "UTF-8 or Windows-1252; semicolons, commas or tabs; the first line names the columns.",
     }
 }
-"""``openapi_extra`` of what takes a sheet."""
+"""``openapi_extra`` of an operation that takes a sheet."""
 
 
 def attachment(content: bytes, name: str) -> Response:
-    """A sheet to be saved under ``name``."""
+    """Return a response that is saved as a file under ``name``."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
 
@@ -67,13 +67,13 @@ def attachment(content: bytes, name: str) -> Response:
 
 
 def roster_heading(session: SessionState) -> bytes:
-    """The beginning of a roster: a column for each module at the end."""
+    """Return the first line of a roster; its last columns are the modules."""
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
-    return spreadsheets.heading([*_ROSTER, *(modules or [SEEN])])
+    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE])])
 
 
 def roster_lines(lines: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Lines of a roster."""
+    """Return lines of a roster."""
     return spreadsheets.lines(_roster_line(line, session) for line in lines)
 
 
@@ -98,7 +98,7 @@ def _roster_line(line: RosterLine, session: SessionState) -> list[Cell]:
 
 
 def ranking_form(candidates: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Who applied, with a column in which to write ranks."""
+    """Return a sheet of the candidates, with a column in which to write ranks."""
     columns = (RANK, *_WHO, *_PLACE, Column("received_at", "Candidature reçue le"))
     return spreadsheets.write(
         columns,
@@ -110,8 +110,8 @@ def ranking_form(candidates: Sequence[RosterLine], session: SessionState) -> byt
 
 
 def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Who is enrolled, a line for each module, with what was recorded or a cell in which to write it."""
-    columns = (SEEN, MODULE, Column("title", "Séance"), *_WHO)
+    """Return a sheet with a line for each agent and module, and a cell for the attendance."""
+    columns = (ATTENDANCE, MODULE, Column("title", "Séance"), *_WHO)
     return spreadsheets.write(
         columns,
         (
@@ -138,7 +138,7 @@ def _place(line: RosterLine) -> list[Cell]:
 
 
 def _local(moment: datetime, session: SessionState) -> str:
-    """A moment in the session's zone, as French spreadsheets read one."""
+    """Return a moment in the session's zone, in the form that French spreadsheets read."""
     return moment.astimezone(ZoneInfo(session.timezone)).strftime("%d/%m/%Y %H:%M")
 
 
@@ -146,7 +146,7 @@ def _local(moment: datetime, session: SessionState) -> str:
 
 
 async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[Row], list[Fault]]:
-    """The rows of the request's body and what is wrong with other lines. Raises a 415 or a 422."""
+    """Return the rows of the request's body and the faults of its other lines. Raises a 415 or a 422."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
         raise Problem(415, "Not a sheet", "Send the sheet as the body, with Content-Type: text/csv.")
@@ -159,7 +159,7 @@ async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[Row],
 
 
 def wrong(faults: Sequence[Fault]) -> Problem:
-    """Everything that is wrong with a sheet, by line."""
+    """Return the problem that lists all faults of a sheet, by line."""
     errors = [
         {"line": str(fault.line), "code": str(fault.code), "message": fault.message}
         | ({"column": fault.column} if fault.column else {})
@@ -174,7 +174,7 @@ def wrong(faults: Sequence[Fault]) -> Problem:
 
 
 def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[str, int]]:
-    """The ranking that a sheet says, and the line of each agent. Adds what is wrong to ``faults``."""
+    """Return the ranking that a sheet holds, and the line of each agent. Adds what is wrong to ``faults``."""
     ranks: dict[int, tuple[int, str]] = {}
     not_selected: list[str] = []
     lines: dict[str, int] = {}
@@ -201,22 +201,22 @@ def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[
 
 
 def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Record]]:
-    """What a sheet says of attendance, each with its line; a line that says nothing is passed over.
+    """Return the records of attendance in a sheet, each with its line. Adds what is wrong to ``faults``.
 
-    Adds what is wrong to ``faults``.
+    A line without attendance is passed over.
     """
     return [(row.line, record) for row in rows for record in _record(row, faults)]
 
 
 def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
-    cell, module = row.cells[SEEN.name], row.cells[MODULE.name]
+    cell, module = row.cells[ATTENDANCE.name], row.cells[MODULE.name]
     attendance = cells.attendance_of(cell)
     before = len(faults)
     if not cell:
         return
     if attendance is None:
         allowed = ", ".join(labels.ATTENDANCE.values())
-        faults.append(Fault(row.line, "not_attendance", f"is none of {allowed}", SEEN.name))
+        faults.append(Fault(row.line, "not_attendance", f"is none of {allowed}", ATTENDANCE.name))
     if not row.cells[AGENT.name]:
         faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))
     if module and not (module.isdecimal() and module.isascii() and 1 <= len(module) <= 3):

@@ -1,7 +1,7 @@
 """The certificate of attendance as a PDF: tagged, in French, titled (PDF/UA-1), made to be kept (PDF/A-2a).
 
 Data reaches the template as JSON and is set as plain text, so a name can be anything. The same certificate
-is the same file, byte for byte. To whom one is due is a rule; who may read it is decided elsewhere.
+is the same file, byte for byte. Whether a certificate is due, and who may read it, is decided elsewhere.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from shared.web import french, labels
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
-"""To be kept for years, and to be read by everyone."""
+"""For keeping (PDF/A) and for accessibility (PDF/UA)."""
 _LONGEST_WORD = 24
-"""Characters that stand in one line of the narrowest place; longer ones are given places to break."""
+"""Characters that fit on one line of the narrowest column; longer words may be broken after so many."""
 _MISSING = "\ufffd"
-"""What stands for a character that the typeface lacks: PDF/UA forbids to leave it out unseen."""
+"""Shown for a character that the typeface lacks: PDF/UA forbids leaving it out silently."""
 
 Texts = dict[str, Any]
 """What the template is given: texts, lists of texts, and lists of those."""
@@ -66,14 +66,14 @@ class Certificate:
 
     @property
     def file_name(self) -> str:
-        """Under which it is saved: nobody's name."""
+        """The name under which the file is saved; it names nobody."""
         return f"attestation-{self.reference}.pdf"
 
 
 def certificate_of(
     enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime
 ) -> Certificate:
-    """The certificate of an enrolment whose agent attended the modules ``attended``, counted from 0."""
+    """Return the certificate of an agent who attended the modules ``attended``, counted from 0."""
     agent = enrolment.agent
     return Certificate(
         reference=str(enrolment.enrolment_id),
@@ -96,12 +96,12 @@ def certificate_of(
 
 
 async def pdf_of(certificate: Certificate) -> bytes:
-    """The PDF, made in a thread: it takes some milliseconds of computing."""
+    """Return the PDF, made in a thread: it takes some milliseconds of computing."""
     return await asyncio.to_thread(render, certificate)
 
 
 def render(certificate: Certificate) -> bytes:
-    """The PDF. Characters that the typeface lacks are replaced by a sign that says so."""
+    """Return the PDF. Characters that the typeface lacks are shown as :data:`_MISSING`."""
     texts = texts_of(certificate)
     try:
         return _compile(texts, certificate.issued_at)
@@ -161,7 +161,7 @@ def _template() -> bytes:
 
 @functools.cache
 def _fonts() -> typst.Fonts:
-    """Those that travel in typst's wheel: the same certificate everywhere, whatever is installed."""
+    """Return the fonts of typst's wheel alone, so that the certificate is the same on every machine."""
     return typst.Fonts(include_system_fonts=False)
 
 
@@ -169,7 +169,7 @@ def _fonts() -> typst.Fonts:
 
 
 def _breakable(text: str) -> str:
-    """The text, with places to break inside a word that would leave the page."""
+    """Return the text with places to break inside words that would not fit on the page."""
     return _UNBROKEN.sub("\\g<0>\u200b", text)
 
 
@@ -177,7 +177,7 @@ _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
 def _displayable(texts: Texts) -> Texts:
-    """Return the texts with only characters that the typeface has; what may be decomposed is."""
+    """Return the texts with only characters that the typeface has; others are decomposed or replaced."""
     return {
         key: _each(value, lambda text: "".join(_shown(character) for character in text))
         for key, value in texts.items()
@@ -185,7 +185,7 @@ def _displayable(texts: Texts) -> Texts:
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out
-    """``value`` with every text in it changed."""
+    """Return ``value`` with every text in it changed."""
     match value:
         case str():
             return change(value)
@@ -197,7 +197,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
 
 @functools.lru_cache(maxsize=10_000)
 def _shown(character: str) -> str:
-    """The character, or what it is composed of, or the sign for a missing one."""
+    """Return the character, or what it is composed of, or :data:`_MISSING`."""
     if unicodedata.category(character) == "Cc":  # whether one can be set depends on its place
         return " " if character.isspace() else _MISSING
     if character.isascii():

@@ -13,7 +13,7 @@ _Times = tuple[tuple[datetime, datetime], ...]
 
 @dataclass(slots=True)
 class AgentSchedule:
-    """The live enrolments of the agents that a batch is about, over all sessions."""
+    """The live enrolments in all sessions of the agents whom a batch concerns."""
 
     _entries: dict[str, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -22,7 +22,7 @@ class AgentSchedule:
         self._entries[agent_id][session.session_id] = _times(session)
 
     def remove(self, agent_id: str, session: SessionState) -> None:
-        """Remove a session in which the agent takes part no more."""
+        """Remove a session in which the agent no longer takes part."""
         self._entries[agent_id].pop(session.session_id, None)
 
     def overlaps(self, agent_id: str, session: SessionState) -> bool:

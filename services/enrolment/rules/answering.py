@@ -42,7 +42,7 @@ from shared.events.vocabulary import Agent, Format, Reason
 def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
     """Answer ``requests``, which are in order of receipt, at the roster's moment.
 
-    Offers that are over are not ended here: an answer that was given in time may still be unread.
+    Offers whose time is over are not ended here: an answer that was given in time may still be unread.
     """
     roster.promote()
     for request in requests:
@@ -116,19 +116,21 @@ def _grant(
             roster.publish(
                 AgentWaitlisted(**event_members(enrolment), request_id=request_id, position=position)
             )
-        case Granted.AWAITS_APPROVAL:
-            awaiting = Awaiting.EMPLOYER_APPROVAL
+        case Granted.AWAITS_APPROVAL | Granted.AWAITS_SELECTION:
             roster.publish(
-                EnrolmentPending(**event_members(enrolment), request_id=request_id, awaiting=awaiting)
-            )
-        case Granted.AWAITS_SELECTION:
-            awaiting = Awaiting.SELECTION
-            roster.publish(
-                EnrolmentPending(**event_members(enrolment), request_id=request_id, awaiting=awaiting)
+                EnrolmentPending(
+                    **event_members(enrolment), request_id=request_id, awaiting=_AWAITED[verdict]
+                )
             )
         case _:
             assert_never(verdict)
     return enrolment.state, None
+
+
+_AWAITED = {
+    Granted.AWAITS_APPROVAL: Awaiting.EMPLOYER_APPROVAL,
+    Granted.AWAITS_SELECTION: Awaiting.SELECTION,
+}
 
 
 def _group(roster: SessionRoster, request: GroupRequest) -> list[_Outcome]:
@@ -295,14 +297,14 @@ def _nothing_changes(
     request: Withdrawal | ApprovalDecision | OfferAnswer,
     latest: Enrolment | None,
     refused: Refused | None,
-    asked: Literal["withdrawal", "offer", "approval"],
+    requested: Literal["withdrawal", "offer", "approval"],
 ) -> _Outcome:
-    """Refuse a request about an enrolment. The event needs an agent who is known here."""
+    """Refuse a request about an enrolment. An event is published only if the agent has been here before."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is not None:
         roster.publish(
             EnrolmentRefused(
-                **event_members(latest), request_id=request.request_id, reason=reason, asked=asked
+                **event_members(latest), request_id=request.request_id, reason=reason, asked=requested
             )
         )
     return State.REFUSED, reason

@@ -109,7 +109,7 @@ def judge_withdrawal(
 ) -> Refused | None:
     """Why a withdrawal is refused, or None (rule 8). ``latest`` is the agent's last enrolment there.
 
-    Once it is recorded whether they came, that says it, also when the withdrawal was sent before the start.
+    Once attendance is recorded it is too late, even for a withdrawal that was sent before the start.
     """
     if latest is None or not latest.state.is_live:
         return Refused(Reason.NOT_ENROLLED)

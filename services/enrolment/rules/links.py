@@ -10,7 +10,7 @@ from shared.events.vocabulary import Status
 
 
 class LinkState(StrEnum):
-    """Where the thing stands that a link is about: it can be answered, was answered now, or is over."""
+    """Whether what a link is for can still be done, was done just now, or is over, and why."""
 
     OPEN = "open"
     SEAT_TAKEN = "seat_taken"

@@ -127,22 +127,22 @@ def request_of(
     event: PortalRequest, request_id: UUID, received_at: datetime, traceparent: str | None = None
 ) -> Request:
     """Return the request that a portal makes by this event, which the broker received at this moment."""
-    about = request_id, received_at, event.session_id
+    common = request_id, received_at, event.session_id
     match event:
         case EnrolmentRequested():
             approved = event.approval is not None
-            return SeatRequest(*about, event.agent, approved, traceparent=traceparent)
+            return SeatRequest(*common, event.agent, approved, traceparent=traceparent)
         case GroupEnrolmentRequested():
-            return GroupRequest(*about, event.agents, event.all_or_nothing, traceparent=traceparent)
+            return GroupRequest(*common, event.agents, event.all_or_nothing, traceparent=traceparent)
         case WithdrawalRequested():
             by_employer = event.by == "employer"
-            return Withdrawal(*about, event.agent_id, event.reason, by_employer, traceparent=traceparent)
+            return Withdrawal(*common, event.agent_id, event.reason, by_employer, traceparent=traceparent)
         case ApprovalDecided():
-            return ApprovalDecision(*about, event.agent_id, event.granted, traceparent=traceparent)
+            return ApprovalDecision(*common, event.agent_id, event.granted, traceparent=traceparent)
         case SeatOfferAnswered():
-            return OfferAnswer(*about, event.agent_id, event.accepted, traceparent=traceparent)
+            return OfferAnswer(*common, event.agent_id, event.accepted, traceparent=traceparent)
         case TraineesNominated():
-            return Nomination(*about, event.agents, event.siret, traceparent=traceparent)
+            return Nomination(*common, event.agents, event.siret, traceparent=traceparent)
 
 
 @dataclass(frozen=True, slots=True)

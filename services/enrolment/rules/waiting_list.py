@@ -10,10 +10,10 @@ _place = attrgetter("place")
 
 
 class SessionWaitingList:
-    """The enrolments that wait: ``len`` of them. Iterating yields those that are loaded, in order.
+    """The enrolments that wait; ``len`` is their number. Iterating yields those that are loaded, in order.
 
-    A batch can free only so many seats, so the store loads only so many of the first. ``whole`` says that it
-    has loaded all, which a place in the middle needs.
+    A batch can free only so many seats, so the store loads only so many of the first. ``whole``: it has
+    loaded all, which :meth:`insert` and :meth:`position` need.
     """
 
     def __init__(self, waiting: int = 0, entries: Iterable[Enrolment] = (), *, whole: bool = False) -> None:
@@ -29,7 +29,7 @@ class SessionWaitingList:
 
     def append(self, enrolment: Enrolment) -> None:
         """Add an enrolment at the end."""
-        insort(self._entries, enrolment, key=_place)  # at the end; they are found by their order
+        insort(self._entries, enrolment, key=_place)  # by its place, by which remove() finds it
         self._waiting += 1
 
     def insert(self, enrolment: Enrolment) -> None:
@@ -51,7 +51,7 @@ class SessionWaitingList:
             del self._entries[index]
 
     def _index(self, enrolment: Enrolment) -> int | None:
-        """Return where it stands among those loaded: found by its place, since a list may be of thousands."""
+        """Return its index among those loaded, or None; a binary search, since thousands may wait."""
         index = bisect_left(self._entries, enrolment.place, key=_place)
         is_loaded = index < len(self._entries)
         return index if is_loaded and self._entries[index].enrolment_id == enrolment.enrolment_id else None

@@ -1,6 +1,6 @@
-"""How a request, an agent or a session came to stand where it does, as an operator reads it.
+"""The history of a request, an agent or a session, as an operator reads it.
 
-Names and addresses are left out: an operator needs them to explain nothing.
+Names and addresses are left out: no explanation needs them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +21,10 @@ _LAST_CHANGES = 50
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
-async def explain(tx: Transaction, about: str) -> list[str] | None:
+async def explain(tx: Transaction, identifier: str) -> list[str] | None:
     """Return the lines that explain the request, session or agent with this id; None: there is none."""
     try:
-        known_id = UUID(about)
+        known_id = UUID(identifier)
     except ValueError:
         known_id = None
     if known_id is not None:
@@ -34,12 +34,12 @@ async def explain(tx: Transaction, about: str) -> list[str] | None:
             answers = await requests.count_by_outcome(tx, known_id)
             last = await changes.last_of_session(tx, known_id, _LAST_CHANGES)
             return [*_session(session), *_answers(answers), *_changes(last)]
-    histories = await history.of_agent(tx, about)
-    by_name = await requests.of_agent(tx, about)
+    histories = await history.of_agent(tx, identifier)
+    by_name = await requests.of_agent(tx, identifier)
     if not histories and not by_name:
         return None
     return [
-        f"agent {about}",
+        f"agent {identifier}",
         *_histories(histories),
         "",
         "requests about them by name",

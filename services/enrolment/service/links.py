@@ -13,7 +13,7 @@ from services.enrolment.store import enrolments
 from shared.database import Transaction
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""Where the thing stands that a link is about, and the enrolment; None where the link's is unknown."""
+"""Whether what a link is for can still be done, and its enrolment; None where the enrolment is unknown."""
 
 
 async def offer(tx: Transaction, enrolment_id: UUID, version: int, now: datetime) -> Linked:

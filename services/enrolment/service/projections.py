@@ -1,4 +1,4 @@
-"""Whether the sessions that are stored are what the topics and the enrolments say."""
+"""Compares the stored sessions with what the topics and the enrolments lead to."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -62,7 +62,7 @@ def _counted(state: SessionState, counts: EnrolmentCounts) -> dict[str, int | No
 
 
 def _published(last: SessionOccupancyChanged | None, row: SessionRow | None) -> dict[str, Any]:
-    """Return what a row must not have fallen behind; it may be further, by what is still to be sent."""
+    """Return the occupancy that a row must have, unless a newer one of its own is still to be published."""
     if last is None or row is None or row.occupancy_version > last.version:
         return {}
     return {

@@ -12,16 +12,16 @@ from shared.database import Transaction, insert_many
 
 
 async def mark_bad(tx: Transaction, agent_ids: Collection[str], now: datetime) -> None:
-    """Remember that an address of these agents is bad."""
+    """Mark these agents: an address of theirs is bad."""
     if agent_ids:
         rows = [{"agent_id": agent_id, "since": now} for agent_id in sorted(agent_ids)]
         await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (agent_id) DO NOTHING")
 
 
 async def mark_good(tx: Transaction, arrived: Mapping[str, UUID | None]) -> None:
-    """Forget it of agents to whom a mail about this enrolment has arrived.
+    """Unmark the agents to whom a mail about the enrolment given has arrived.
 
-    Not of who is enrolled elsewhere with another address: that one may be the bad one.
+    Agents who are enrolled elsewhere with another address stay marked: that address may be the bad one.
     """
     bad = list((await tx.execute(_BAD, {"agents": list(arrived)})).scalars())
     if bad:

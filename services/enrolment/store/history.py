@@ -1,4 +1,4 @@
-"""Everything that is kept of an enrolment, for whoever asks why it is as it is."""
+"""Everything that is stored about an enrolment, so that its state can be explained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Until when the requests of portals are read: all that was answered in time has been taken in by then."""
+"""Read progress: until when the requests of portals are read, so that no answer given in time is missed."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ async def save(tx: Transaction, read_until: Mapping[int, datetime]) -> None:
 async def read_until(tx: Transaction) -> datetime | None:
     """Return until when every partition is read, or None before any was.
 
-    One that nobody has read for a day counts for nothing: the topic has fewer partitions than it had.
+    A partition that nobody has read for a day is ignored: the topic has fewer partitions than it had.
     """
     moment: datetime | None = await tx.scalar(_READ_UNTIL)
     return moment

@@ -1,4 +1,4 @@
-"""Requests: kept until their session is known, and what became of each."""
+"""Requests: those that wait until their session is known, and what became of the others."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ from shared.database import Transaction, insert_columns, insert_many, once
 
 
 class AnsweredMeanwhile(Exception):
-    """Requests of one id for two sessions were answered at once; taken one by one, one of them is known."""
+    """Two requests with one id for two sessions were in one batch; taken one by one, the second is known."""
 
 
 async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
@@ -131,7 +131,7 @@ async def count_by_outcome(
 
 
 async def why_unreadable(tx: Transaction, request_id: UUID) -> str | None:
-    """Return why a record with this ``ce_id`` is parked, if one is; never a word of what it held."""
+    """Return why a record with this ``ce_id`` is parked, or None if none is; never what it held."""
     encoded = base64.b64encode(str(request_id).encode()).decode()
     error: str | None = await tx.scalar(_UNREADABLE, {"header": json.dumps([["ce_id", encoded]])})
     return error

@@ -162,7 +162,7 @@ def session_of(row: SessionRow | Row[Any]) -> SessionState:
 
 @dataclass(frozen=True, slots=True)
 class _NotCompared:
-    """What the cache should not look at: the id and the version identify a state."""
+    """A value that the cache does not compare: the id and the version identify a state."""
 
     value: Any = field(compare=False)
 
@@ -190,7 +190,7 @@ _COUNT_ENROLMENTS = text(
     WHERE session.session_id = counted.session_id
     """  # noqa: S608 our own states
 )
-# A row that was read before in the same transaction is read anew: somebody may have changed it meanwhile.
+# As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, occupancy_version, "
     "seats_by_employer, next_release_at FROM session "
