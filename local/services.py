@@ -56,8 +56,8 @@ def run_command(service: str, *arguments: str, env: Mapping[str, str]) -> str:
     except subprocess.TimeoutExpired:
         raise LocalStackError(f"`python -m {command}` did not end within {COMMAND_SECONDS:g} s") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
-        raise LocalStackError(f"`python -m {command}` failed with {done.returncode}:\n" + "\n".join(said))
+        output = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
+        raise LocalStackError(f"`python -m {command}` failed with {done.returncode}:\n" + "\n".join(output))
     return done.stdout.strip()
 
 

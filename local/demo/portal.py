@@ -73,18 +73,18 @@ class PortalRequest:
     def data(self) -> dict[str, object]:
         """Return the event's data."""
         session = {"session_id": self.session_id}
-        about = {**session, "agent_id": self.agent.agent_id}
+        enrolment = {**session, "agent_id": self.agent.agent_id}
         several = {"agents": [agent.as_json() for agent in self.agents]}
         authority = {"siret": self.agent.siret}
         match self.kind:
             case RequestKind.ENROLMENT:
                 return {**session, "agent": self.agent.as_json(), "approval": None}
             case RequestKind.WITHDRAWAL:
-                return {**about, "reason": "Empêchement de dernière minute"}
+                return {**enrolment, "reason": "Empêchement de dernière minute"}
             case RequestKind.OFFER_ANSWER:
-                return {**about, "accepted": self.says_yes}
+                return {**enrolment, "accepted": self.says_yes}
             case RequestKind.APPROVAL:
-                return {**about, "granted": self.says_yes, "decided_by": "Service formation"}
+                return {**enrolment, "granted": self.says_yes, "decided_by": "Service formation"}
             case RequestKind.GROUP:
                 officer = officer_of(self.agent)
                 return {**session, **several, "requested_by": officer, "all_or_nothing": self.says_yes}

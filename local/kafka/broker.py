@@ -170,8 +170,8 @@ class KafkaBroker(Server):
             check=False,
         )
         if made.returncode != 0:
-            said = (made.stderr or made.stdout).strip()
-            raise LocalStackError(f"Kafka could not make its data in {self.directory}: {said}")
+            output = (made.stderr or made.stdout).strip()
+            raise LocalStackError(f"Kafka could not make its data in {self.directory}: {output}")
 
 
 def fetch_libraries() -> None:
@@ -196,8 +196,8 @@ def fetch_libraries() -> None:
                 check=False,
             )
             if fetched.returncode != 0 or not libraries.is_dir():
-                said = (fetched.stdout + fetched.stderr).strip().splitlines()
-                reason = next((line for line in said if "ERROR" in line), "no reason given")
+                output = (fetched.stdout + fetched.stderr).strip().splitlines()
+                reason = next((line for line in output if "ERROR" in line), "no reason given")
                 raise LocalStackError(f"Maven could not fetch Apache Kafka: {reason}")
             (libraries / "pom.sha256").write_text(_pom_digest())
             if LIBRARIES.exists():
