@@ -121,14 +121,14 @@ def _in(checkout: Checkout, part: str, *options: str) -> dict[str, float]:
 
 
 def _write(target: Path, arguments: argparse.Namespace, figures: Figures) -> None:
-    about = {
+    run = {
         "machine": platform.processor() or platform.machine(),
         "broker": arguments.broker,
         "rounds": arguments.rounds,
         "against": arguments.against and str(arguments.against),
     }
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(about | figures.as_json(), indent=2) + "\n")
+    target.write_text(json.dumps(run | figures.as_json(), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -60,9 +60,13 @@ def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathF
             subscriber = await tx.scalar(text("SELECT subscriber_id FROM subscriber"))
             request = await tx.scalar(text("SELECT request_id FROM subscription_request"))
         assert settings.links is not None
-        about = {Purpose.PREFERENCES: subscriber, Purpose.UNSUBSCRIBE: subscriber, Purpose.CONFIRM: request}
+        subjects = {
+            Purpose.PREFERENCES: subscriber,
+            Purpose.UNSUBSCRIBE: subscriber,
+            Purpose.CONFIRM: request,
+        }
         until = clock.now() + timedelta(hours=1)
-        for purpose, what in about.items():
+        for purpose, what in subjects.items():
             links[purpose] = f"{purpose.value}/{settings.links.token(purpose, str(what), until=until)}"
         yield process.api
         await process.database.close()

@@ -144,9 +144,9 @@ def test_check_and_write_refuse_a_broken_contract_and_say_what_to_do(
 
     for command in ("check", "write"):
         assert contracts.main([command], tmp_path) == 1
-        said = capsys.readouterr().err
-        assert f"{EnrolmentRequested.TYPE}: data.seat: was removed" in said
-        assert "publish a .v2 beside it" in said
+        message = capsys.readouterr().err
+        assert f"{EnrolmentRequested.TYPE}: data.seat: was removed" in message
+        assert "publish a .v2 beside it" in message
     assert "seat" in json.loads(path.read_text())["properties"], "the promise was overwritten"
 
 

@@ -1,6 +1,6 @@
-"""One session played at random against the model of ``enrolment_model``.
+"""One session in which things happen at random, compared with the model of ``enrolment_model``.
 
-A world is what is played with: the rules alone, or the store on a real Postgres
+A world is what is tested: the rules alone, or the store on a real Postgres
 (``tests/integration/enrolment/test_machine.py``).
 """
 
@@ -42,12 +42,12 @@ agents = st.sampled_from(AGENTS)
 
 
 class World(Protocol):
-    """What is played with. Each call is one transaction at the machine's moment and returns its events."""
+    """What is tested. Each call is one transaction at the machine's moment and returns its events."""
 
     def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]: ...
     def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
-        """The clock comes round, all that had come having been read."""
+        """Do what is due, when all requests that had come are read."""
         ...
 
     def rank(
@@ -84,7 +84,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         quota: int | None,
     ) -> None:
         self.now = self.received_at = OPENS + timedelta(hours=2)
-        self.asked: list[Request] = []
+        self.requests_made: list[Request] = []
         session = a_session(
             capacity=capacity,
             waiting_list=waiting_list,
@@ -126,11 +126,11 @@ class EnrolmentMachine(RuleBasedStateMachine):
         agent_id = data.draw(st.sampled_from(sorted(self.model.having("enrolled"))))
         self.answer([Withdrawal(uuid.uuid4(), self.now, self.session_id, agent_id, None)])
 
-    @precondition(lambda self: self.asked)
+    @precondition(lambda self: self.requests_made)
     @rule(data=st.data())
     def deliver_again(self, data: st.DataObject) -> None:
         """Kafka delivers at least once."""
-        self.answer([data.draw(st.sampled_from(self.asked))], again=True)
+        self.answer([data.draw(st.sampled_from(self.requests_made))], again=True)
 
     @precondition(lambda self: self.model.having("offered"))
     @rule(data=st.data(), accepted=st.booleans())
@@ -232,7 +232,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
             enrolment_closes_at=min(CLOSES, starts_at),
         )
 
-    @precondition(lambda self: len(self.asked) > 15)
+    @precondition(lambda self: len(self.requests_made) > 15)
     @rule()
     def cancel(self) -> None:
         self.change(status="cancelled")
@@ -275,18 +275,18 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def a_request(self) -> st.SearchStrategy[Request]:
         ids = st.builds(uuid.uuid4)  # new each time a sequence is played, also when it is played again
         # Received since the last was read, in the order of the partition: at the latest now.
-        about = [ids, st.just(self.received_at), st.just(self.session_id)]
+        members = [ids, st.just(self.received_at), st.just(self.session_id)]
         agent_ids = agents.map(lambda agent: agent.agent_id)
-        asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *about, agents, st.booleans())
+        asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *members, agents, st.booleans())
         group: st.SearchStrategy[Request] = st.builds(
             GroupRequest,
-            *about,
+            *members,
             st.lists(agents, min_size=1, max_size=4, unique_by=lambda agent: agent.agent_id).map(tuple),
             st.booleans(),
         )
-        withdrawal: st.SearchStrategy[Request] = st.builds(Withdrawal, *about, agent_ids, st.none())
-        offer: st.SearchStrategy[Request] = st.builds(OfferAnswer, *about, agent_ids, st.booleans())
-        approval: st.SearchStrategy[Request] = st.builds(ApprovalDecision, *about, agent_ids, st.booleans())
+        withdrawal: st.SearchStrategy[Request] = st.builds(Withdrawal, *members, agent_ids, st.none())
+        offer: st.SearchStrategy[Request] = st.builds(OfferAnswer, *members, agent_ids, st.booleans())
+        approval: st.SearchStrategy[Request] = st.builds(ApprovalDecision, *members, agent_ids, st.booleans())
         return st.one_of(asking, asking, asking, group, withdrawal, offer, approval)
 
     def answer(self, requests: list[Request], *, again: bool = False) -> None:
@@ -298,7 +298,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
             ]
             assert answered == [], "answered a second time"
         else:
-            self.asked += requests
+            self.requests_made += requests
             answers = Counter(
                 (event.request_id, event.agent.agent_id)
                 for event in published

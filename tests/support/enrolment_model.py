@@ -1,7 +1,7 @@
-"""Enrolment in one session, so simple that one can see that it is right.
+"""A model of enrolment in one session, so simple that it is plainly right.
 
-The model hears the events, nothing else, and keeps who is where. At each event it asks the naive questions:
-was there a seat, was anybody before them, was an answer due, was the move legal?
+The model takes in the published events alone, and keeps the state of each agent. At each event it checks: was
+there a seat, did nobody wait before, was an answer due, was the change of state allowed?
 """
 
 import uuid

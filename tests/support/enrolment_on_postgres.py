@@ -213,12 +213,12 @@ class Session:
         return names(self.world.ask(requests, self.now))
 
     def enrol(self, *agents: Agent) -> list[tuple[str, str]]:
-        return self.ask(*(SeatRequest(*self.about(), agent, False) for agent in agents))
+        return self.ask(*(SeatRequest(*self.members(), agent, False) for agent in agents))
 
     def withdraw(self, agent: Agent) -> list[tuple[str, str]]:
-        return self.ask(Withdrawal(*self.about(), agent.agent_id, None))
+        return self.ask(Withdrawal(*self.members(), agent.agent_id, None))
 
-    def about(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+    def members(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
         return uuid.uuid4(), self.now, self.world.session_id
 
     def change(self, **changes: Any) -> list[tuple[str, str]]:

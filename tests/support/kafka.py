@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shared.events.topics import TOPICS, Topic
 
 Headers = Sequence[tuple[str, bytes | None]]
+Message = tuple[str | None, Headers, bytes | None]
+"""A record to publish: key, headers, value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,12 @@ class Portal:
         await self._producer.stop()
         await _let_go()
 
-    async def send(self, topic: str, records: Sequence[tuple[str | None, Headers, bytes | None]]) -> None:
-        """Produce (key, headers, value) in order and wait until the broker has all."""
+    async def send(self, topic: str, records: Sequence[Message]) -> None:
+        """Produce these records in order and wait until the broker has all."""
         await asyncio.gather(*[await self.send_soon(topic, record) for record in records])
 
-    async def send_soon(
-        self, topic: str, record: tuple[str | None, Headers, bytes | None]
-    ) -> "asyncio.Future[Any]":
-        """Hand one (key, headers, value) to the producer; the future is done once the broker has it."""
+    async def send_soon(self, topic: str, record: Message) -> "asyncio.Future[Any]":
+        """Give a record to the producer; the future is done once the broker has it."""
         assert self._producer is not None
         key, headers, value = record
         sent: asyncio.Future[Any] = await self._producer.send(

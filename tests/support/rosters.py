@@ -1,7 +1,7 @@
-"""Books to play the rules on, and what is asked of them: only what matters to a test.
+"""Rosters to try the rules on, and requests for them; a test gives only what matters to it.
 
-A roster of these has everybody at hand, as the store would have it for an organiser. Requests are received at
-the roster's moment unless a test says otherwise.
+Everybody is loaded in these rosters, as the store would do for an organiser. Requests are received at the
+roster's moment unless a test says otherwise.
 """
 
 import uuid
@@ -58,7 +58,7 @@ def a_roster(
     return SessionRoster(a_session(**session), now, policy or Policy(), waiting_list=line, schedule=schedule)
 
 
-# ------------------------------------------------------------ what is asked
+# ------------------------------------------------------------ requests
 
 
 def a_seat_request(
@@ -68,7 +68,7 @@ def a_seat_request(
     received_at: datetime | None = None,
     approved: bool = False,
 ) -> SeatRequest:
-    return SeatRequest(*_about(roster, received_at), agent or an_agent(), approved)
+    return SeatRequest(*_members(roster, received_at), agent or an_agent(), approved)
 
 
 def a_group_request(
@@ -78,23 +78,23 @@ def a_group_request(
     all_or_nothing: bool = False,
     received_at: datetime | None = None,
 ) -> GroupRequest:
-    return GroupRequest(*_about(roster, received_at), tuple(group), all_or_nothing)
+    return GroupRequest(*_members(roster, received_at), tuple(group), all_or_nothing)
 
 
 def a_nomination(
     roster: SessionRoster, named: Iterable[Agent], *, siret: str = RENNES, received_at: datetime | None = None
 ) -> Nomination:
-    return Nomination(*_about(roster, received_at), tuple(named), siret)
+    return Nomination(*_members(roster, received_at), tuple(named), siret)
 
 
 def a_withdrawal(roster: SessionRoster, agent: Agent, *, received_at: datetime | None = None) -> Withdrawal:
-    return Withdrawal(*_about(roster, received_at), agent.agent_id, None)
+    return Withdrawal(*_members(roster, received_at), agent.agent_id, None)
 
 
 def an_approval(
     roster: SessionRoster, agent: Agent, *, granted: bool = True, received_at: datetime | None = None
 ) -> ApprovalDecision:
-    return ApprovalDecision(*_about(roster, received_at), agent.agent_id, granted)
+    return ApprovalDecision(*_members(roster, received_at), agent.agent_id, granted)
 
 
 def an_offer_answer(
@@ -105,10 +105,10 @@ def an_offer_answer(
     version: int | None = None,
     received_at: datetime | None = None,
 ) -> OfferAnswer:
-    return OfferAnswer(*_about(roster, received_at), agent.agent_id, yes, version)
+    return OfferAnswer(*_members(roster, received_at), agent.agent_id, yes, version)
 
 
-def _about(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+def _members(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:
     return uuid.uuid4(), received_at or roster.now, roster.session.session_id
 
 
@@ -123,9 +123,9 @@ def ranks(
 
 
 def decided(roster: SessionRoster, *requests: Request, at: datetime | None = None) -> list[Decision]:
-    """Answer these requests, at this moment from now on; without any, the clock comes round.
+    """Answer these requests, at this moment from now on; without requests, do what is due.
 
-    Returns what is published of it.
+    Returns the events that are published.
     """
     roster.now = at or roster.now
     before = len(roster.decisions)
@@ -142,12 +142,12 @@ def answer_to(roster: SessionRoster, request: Request, *, at: datetime | None = 
 
 
 def enrol(roster: SessionRoster, *asking: Agent) -> list[Decision]:
-    """Each of these asks for a seat, with the employer's approval."""
+    """Answer a request for a seat of each of these, with the employer's approval."""
     return decided(roster, *(a_seat_request(roster, agent, approved=True) for agent in asking))
 
 
 def changed(roster: SessionRoster, *, at: datetime | None = None, **changes: Any) -> list[Decision]:
-    """The catalogue tells of a change of the session, and all that follows is done."""
+    """Take over a change of the session from the catalogue, with all that follows from it."""
     roster.now = at or roster.now
     before = len(roster.decisions)
     _count_by_employer_anew(roster)
@@ -162,7 +162,7 @@ def next_version(session: SessionState, **changes: Any) -> SessionState:
 
 
 def reopened(roster: SessionRoster) -> SessionRoster:
-    """The roster as the store would open it anew, in another transaction."""
+    """Return the roster as the store would load it again, in another transaction."""
     waiting = [enrolment for enrolment in roster.latest.values() if enrolment.state is State.WAITLISTED]
     anew = replace(
         roster,

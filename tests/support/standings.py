@@ -1,4 +1,4 @@
-"""Somebody who stands in a given state of the lifecycle, and what may happen to them then."""
+"""An agent in a given state of the lifecycle, and what may happen to the agent then."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -28,7 +28,7 @@ Standing = tuple[SessionRoster, Agent]
 Act = Callable[[SessionRoster, Agent], object]
 
 
-# ------------------------------------------------------------ how somebody comes to stand somewhere
+# ------------------------------------------------------------ how an agent comes to a state
 
 
 def a_pending(approval: str) -> Standing:

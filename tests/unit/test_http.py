@@ -104,7 +104,7 @@ async def test_head_is_answered_as_get_and_never_with_a_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "is_ours"),
+    ("sent", "is_ours"),
     [
         ({}, True),
         ({"origin": "https://formations.example.fr"}, True),
@@ -119,7 +119,7 @@ async def test_head_is_answered_as_get_and_never_with_a_body() -> None:
     ],
 )
 def test_a_form_is_taken_from_our_own_pages_by_either_of_our_names(
-    said: dict[str, str], is_ours: bool
+    sent: dict[str, str], is_ours: bool
 ) -> None:
-    headers = Headers({"host": "catalogue:8001"} | said)
+    headers = Headers({"host": "catalogue:8001"} | sent)
     assert is_from_here(headers, "https://formations.example.fr/offre") is is_ours

@@ -1,4 +1,4 @@
-"""The enrolment service's HTTP on a real database, and who asks things of it."""
+"""The enrolment service's HTTP on a real database, and the clients that send it requests."""
 
 import hashlib
 import json

@@ -26,7 +26,7 @@ async def hear(database: Database, *events: EmailDelivery) -> list[str]:
         return list((await tx.execute(text("SELECT agent_id FROM bad_address ORDER BY 1"))).scalars())
 
 
-def about(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
+def members_of_a_delivery(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
     """Of a mail about an enrolment, whichever."""
     return {
         "mail_id": uuid4(),
@@ -39,16 +39,22 @@ def about(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
 
 def bounced(agent_id: str, kind: BounceKind = BounceKind.HARD, *, suppressed: bool = False) -> EmailBounced:
     return EmailBounced(
-        **about(agent_id), message_id="<1@x.fr>", kind=kind, bounced_at=clock.now(), suppressed=suppressed
+        **members_of_a_delivery(agent_id),
+        message_id="<1@x.fr>",
+        kind=kind,
+        bounced_at=clock.now(),
+        suppressed=suppressed,
     )
 
 
 def failed(agent_id: str, *, suppressed: bool) -> EmailFailed:
-    return EmailFailed(**about(agent_id), failed_at=clock.now(), suppressed=suppressed)
+    return EmailFailed(**members_of_a_delivery(agent_id), failed_at=clock.now(), suppressed=suppressed)
 
 
 def sent(agent_id: str, enrolment_id: UUID | None = None) -> EmailSent:
-    return EmailSent(**about(agent_id, enrolment_id), message_id="<2@x.fr>", sent_at=clock.now())
+    return EmailSent(
+        **members_of_a_delivery(agent_id, enrolment_id), message_id="<2@x.fr>", sent_at=clock.now()
+    )
 
 
 def of_news(event: EmailDelivery) -> EmailDelivery:

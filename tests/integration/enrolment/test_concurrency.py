@@ -89,10 +89,10 @@ async def worker(
     """
     dice = random.Random(number)
     failed = []
-    for turn in range(ROUNDS):
+    for round_number in range(ROUNDS):
         try:
             if number % 20 == 0:
-                version = 2 + number * ROUNDS + turn
+                version = 2 + number * ROUNDS + round_number
                 capacity = SEATS - dice.randrange(3)
                 changed = a_session(**session.model_dump() | {"version": version, "capacity": capacity})
                 async with free:
@@ -108,13 +108,13 @@ async def worker(
 
 def a_request(session: SessionState, dice: random.Random) -> Request:
     agent = dice.choice(AGENTS)
-    about = uuid.uuid4(), DURING - timedelta(seconds=1), session.session_id
+    members = uuid.uuid4(), DURING - timedelta(seconds=1), session.session_id
     kind = dice.randrange(10)
     if kind < 6:
-        return SeatRequest(*about, agent, True)
+        return SeatRequest(*members, agent, True)
     if kind < 9:
-        return Withdrawal(*about, agent.agent_id, None)
-    return OfferAnswer(*about, agent.agent_id, dice.random() < 0.5)
+        return Withdrawal(*members, agent.agent_id, None)
+    return OfferAnswer(*members, agent.agent_id, dice.random() < 0.5)
 
 
 async def hear(database: Database, session: SessionState) -> None:

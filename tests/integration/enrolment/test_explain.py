@@ -1,4 +1,4 @@
-"""The story of an answer: from a request, from an agent, from a session."""
+"""The explanation of an answer, from the id of a request, an agent or a session."""
 
 import pytest
 
@@ -8,12 +8,12 @@ from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, Session
 
 
-def explained(session: Session, about: object) -> str:
-    async def tell() -> list[str] | None:
+def explained(session: Session, identifier: object) -> str:
+    async def lines_of() -> list[str] | None:
         async with session.world.database.quiet_transaction() as tx:
-            return await explain(tx, str(about))
+            return await explain(tx, str(identifier))
 
-    lines: list[str] | None = session.world.runner.run(tell())
+    lines: list[str] | None = session.world.runner.run(lines_of())
     assert lines is not None
     return "\n".join(lines)
 
@@ -23,7 +23,7 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
 ) -> None:
     session = a_session_on_postgres(capacity=1, waiting_list="none")
     session.enrol(an_agent())
-    request = SeatRequest(*session.about(), an_agent(), False)
+    request = SeatRequest(*session.members(), an_agent(), False)
     session.ask(request)
     published = explained(session, request.request_id)
     for part in (
@@ -46,7 +46,7 @@ def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_
     seated, agent = an_agent(), an_agent()
     session.enrol(seated, agent)
     session.withdraw(seated)
-    session.ask(OfferAnswer(*session.about(), agent.agent_id, True))
+    session.ask(OfferAnswer(*session.members(), agent.agent_id, True))
     published = explained(session, agent.agent_id)
     steps = [
         "is enrolled, version 3",

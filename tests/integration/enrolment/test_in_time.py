@@ -38,12 +38,14 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
         async with database.transaction() as tx:
             await service.answer(tx, requests, policy, now)
 
-    def about(now: datetime) -> tuple[uuid.UUID, datetime, uuid.UUID]:
+    def members(now: datetime) -> tuple[uuid.UUID, datetime, uuid.UUID]:
         return uuid.uuid4(), now, session.session_id
 
     async with database.transaction() as tx:
         await sessions.take_over(tx, {session.session_id: session}, policy, begun)
-    await ask(begun, SeatRequest(*about(begun), seated, False), SeatRequest(*about(begun), waiting, False))
+    await ask(
+        begun, SeatRequest(*members(begun), seated, False), SeatRequest(*members(begun), waiting, False)
+    )
     key, answer_id = str(session.session_id), uuid.uuid4()
     answer = {"session_id": str(session.session_id), "agent_id": waiting.agent_id, "accepted": True}
     # Behind more than one batch of others, all of which are read when the offer is over.
@@ -54,7 +56,7 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
     async with Portal(kafka.bootstrap_servers) as portal:
         offered = clock.now()  # as late as can be: the broker must have the answer before the offer is over
-        await ask(offered, Withdrawal(*about(offered), seated.agent_id, None))
+        await ask(offered, Withdrawal(*members(offered), seated.agent_id, None))
         await portal.send("portal.enrolments", [*others, (key, *record)])
 
     async def is_over() -> bool:

@@ -5,8 +5,9 @@ import itertools
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal, Published, collect
+from tests.support.kafka import Message, Portal, Published, collect
 from tests.support.processes import ServiceProcess
 
 pytestmark = pytest.mark.kafka
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.kafka
 Run = Callable[..., ServiceProcess]
 
 
-def requests_for(session: SessionState, number: int) -> list[tuple[str, Any, bytes]]:
+def requests_for(session: SessionState, number: int) -> list[Message]:
     """Requests in order; the agent's id tells the place in that order."""
     return [
         (
@@ -56,26 +57,31 @@ def mine(found: list[Published], *sessions: SessionState) -> list[Published]:
     return [decision for decision in found if decision.data["session_id"] in ids]
 
 
+async def decided_by_three_processes(
+    kafka: KafkaBroker, run: Callable[[], object], session: SessionState, records: Sequence[Message]
+) -> list[Published]:
+    """Return the decisions about these requests, once three processes have made all of them."""
+    number = len(records)
+    async with Portal(kafka.bootstrap_servers) as portal:
+        await announce(portal, session)
+        for _ in range(3):
+            run()
+        await portal.send("portal.enrolments", records)
+        found = await collect(
+            kafka.bootstrap_servers,
+            "enrolment.decisions",
+            lambda found: len(found) >= number and len(mine(found, session)) >= number,
+            seconds=90,
+        )
+    return mine(found, session)
+
+
 async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_seat_the_first_hundred(
     kafka: KafkaBroker, enrolment_url: str, run_service: Run
 ) -> None:
     session = open_now(capacity=100)
-    records = requests_for(session, 10_000)
-    async with Portal(kafka.bootstrap_servers) as portal:
-        await announce(portal, session)
-        for _ in range(3):
-            run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
-        await portal.send("portal.enrolments", records)
-        found = mine(
-            await collect(
-                kafka.bootstrap_servers,
-                "enrolment.decisions",
-                lambda found: len(found) >= 10_000 and len(mine(found, session)) >= 10_000,
-                seconds=90,
-            ),
-            session,
-        )
-
+    run = partial(run_service, "enrolment", enrolment_url, kafka.bootstrap_servers)
+    found = await decided_by_three_processes(kafka, run, session, requests_for(session, 10_000))
     enrolled = {decision.key for decision in found if decision.type == "AgentEnrolled"}
     assert len(enrolled) == 100
     assert enrolled == {f"{session.session_id}-{place:05d}" for place in range(100)}
@@ -92,21 +98,8 @@ async def test_one_session_whose_requests_come_by_every_partition_is_never_overs
     """A portal that forgets the key spreads one session over all partitions, hence over all processes."""
     session = open_now(capacity=50)
     records = [(None, head, value) for _, head, value in requests_for(session, 2_000)]
-    async with Portal(kafka.bootstrap_servers) as portal:
-        await announce(portal, session)
-        for _ in range(3):
-            run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
-        await portal.send("portal.enrolments", records)
-        found = mine(
-            await collect(
-                kafka.bootstrap_servers,
-                "enrolment.decisions",
-                lambda found: len(mine(found, session)) >= 2_000,
-                seconds=60,
-            ),
-            session,
-        )
-
+    run = partial(run_service, "enrolment", enrolment_url, kafka.bootstrap_servers)
+    found = await decided_by_three_processes(kafka, run, session, records)
     assert Counter(decision.type for decision in found) == {"AgentEnrolled": 50, "AgentWaitlisted": 1_950}
     positions = sorted(decision.data["position"] for decision in found if decision.type == "AgentWaitlisted")
     assert positions == list(range(1, 1_951))

@@ -228,8 +228,8 @@ async def test_the_candidates_come_as_a_sheet_that_goes_back_filled_in(front: Fr
     session, agents = await an_inet_session(front)
     heading, *candidates = lines(await ask("GET", of(session, "selection.csv"), by=BRETAGNE))
     assert heading[:2] == ["Rang", "Identifiant"]
-    said = dict(zip(("C-0", "C-1", "C-2"), ("20", "Non retenue", "3"), strict=True))
-    filled = "\r\n".join(";".join(line) for line in [heading, *([said[c[1]], *c[1:]] for c in candidates)])
+    cells = dict(zip(("C-0", "C-1", "C-2"), ("20", "Non retenue", "3"), strict=True))
+    filled = "\r\n".join(";".join(line) for line in [heading, *([cells[c[1]], *c[1:]] for c in candidates)])
     answer = await send(ask, "PUT", of(session, "selection.csv"), filled.encode("cp1252"))
     assert answer.json() == {"enrolled": 1, "waitlisted": 1, "refused": 1}
     assert await front.states(session, *agents) == ["waitlisted", "refused", "enrolled"]
@@ -277,7 +277,7 @@ async def test_a_sheet_must_be_sent_as_one(front: Front, ask: Ask) -> None:
 # ------------------------------------------------------------------------------------------- one enrolment
 
 
-def about(enrolment: Row[Any], rest: str) -> str:
+def path_of(enrolment: Row[Any], rest: str) -> str:
     return f"/api/v1/enrolments/{enrolment.enrolment_id}/{rest}"
 
 
@@ -287,7 +287,7 @@ async def test_a_priority_moves_somebody_in_line_and_keeps_author_and_reason(
     session, agents = await a_full_session(front)
     last = await front.of(session, agents[4])
     change = {"priority": 5, "reason": "Projet en cours"}
-    answer = await ask("PUT", about(last, "priority"), by=BRETAGNE, json=change)
+    answer = await ask("PUT", path_of(last, "priority"), by=BRETAGNE, json=change)
     assert answer.status_code == 200, answer.text
     assert (answer.json()["position"], answer.json()["priority"]) == (1, 5)
     waiting = await listed(ask, session, "?state=waitlisted")
@@ -308,7 +308,7 @@ async def test_a_priority_moves_somebody_in_line_and_keeps_author_and_reason(
 async def test_a_priority_without_a_reason_is_refused(front: Front, ask: Ask, body: dict[str, Any]) -> None:
     session, agents = await a_full_session(front)
     assert problem(
-        await ask("PUT", about(await front.of(session, agents[4]), "priority"), by=BRETAGNE, json=body), 422
+        await ask("PUT", path_of(await front.of(session, agents[4]), "priority"), by=BRETAGNE, json=body), 422
     )
 
 
@@ -317,7 +317,7 @@ async def test_only_who_waits_has_a_priority(front: Front, ask: Ask) -> None:
     body = {"priority": 5, "reason": "r"}
     for agent in agents[:3]:
         problem(
-            await ask("PUT", about(await front.of(session, agent), "priority"), by=BRETAGNE, json=body), 409
+            await ask("PUT", path_of(await front.of(session, agent), "priority"), by=BRETAGNE, json=body), 409
         )
 
 
@@ -327,7 +327,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     session, agents = await a_full_session(front)
     body = {"by": "employer", "reason": "Mutation"}
     answer = await ask(
-        "POST", about(await front.of(session, agents[0]), "withdrawal"), by=BRETAGNE, json=body
+        "POST", path_of(await front.of(session, agents[0]), "withdrawal"), by=BRETAGNE, json=body
     )
     # The last enrolment of A-0 is the refusal: the seat is another enrolment.
     problem(answer, 409)
@@ -352,7 +352,7 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_publ
     await front.enrol(session, agent)
     published = len(await rows("SELECT 1 FROM outbox"))
     answer = await ask(
-        "POST", about(await front.of(session, agent), "withdrawal"), by=BRETAGNE, json={"by": "agent"}
+        "POST", path_of(await front.of(session, agent), "withdrawal"), by=BRETAGNE, json={"by": "agent"}
     )
     assert "attendance" in answer.json()["detail"]
     problem(answer, 409)
@@ -452,9 +452,9 @@ async def test_attendance_comes_as_a_sheet_that_goes_back_filled_in(front: Front
         ["", "2", "Pratiquer", "A-0"],
         ["", "2", "Pratiquer", "A-1"],
     ]
-    said = ["Présence", "ABSENCE JUSTIFIÉE", "présente", ""]
+    cells = ["Présence", "ABSENCE JUSTIFIÉE", "présente", ""]
     filled = "\n".join(
-        ";".join(line) for line in [heading, *([s, *line[1:]] for s, line in zip(said, form, strict=True))]
+        ";".join(line) for line in [heading, *([s, *line[1:]] for s, line in zip(cells, form, strict=True))]
     )
     answer = await send(ask, "POST", of(session, "attendance.csv"), filled)
     assert answer.json() == {"records": 3}, answer.text

@@ -38,16 +38,16 @@ def links(key: str = KEY) -> Links:
     return made
 
 
-def path(purpose: Purpose, *about: object, until: datetime = LATER, key: str = KEY) -> str:
-    return f"{purpose.value}/{links(key).token(purpose, *map(str, about), until=until)}"
+def path(purpose: Purpose, *subject: object, until: datetime = LATER, key: str = KEY) -> str:
+    return f"{purpose.value}/{links(key).token(purpose, *map(str, subject), until=until)}"
 
 
-def page(answer: httpx.Response, status: int, said: str) -> str:
+def page(answer: httpx.Response, status: int, title: str) -> str:
     """A page in French with this title, and the headers that keep it to itself."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert '<html lang="fr">' in answer.text
-    assert f"<h1>{said}</h1>" in answer.text.replace("\u00a0", " ")
+    assert f"<h1>{title}</h1>" in answer.text.replace("\u00a0", " ")
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'self' 'sha256-")
     assert "frame-ancestors 'none'" in policy
@@ -76,8 +76,8 @@ async def an_offer(front: Front, **changes: Any) -> tuple[SessionState, Agent, s
 async def test_an_offer_is_shown_with_its_session_and_until_when(front: Front, ask: Ask) -> None:
     _, agent, link = await an_offer(front, title="L’IA & <vous>", venue="Rennes")
     text = page(await ask("GET", link), 200, "Une place s’est libérée")
-    for said in ("L’IA &amp; &lt;vous&gt;", "Rennes", "La délégation Bretagne du CNFPT", "heure de Paris"):
-        assert said in text
+    for shown in ("L’IA &amp; &lt;vous&gt;", "Rennes", "La délégation Bretagne du CNFPT", "heure de Paris"):
+        assert shown in text
     assert text.count("<button") == 2
     for personal in (agent.family_name, agent.email, agent.agent_id):
         assert personal not in text
@@ -280,13 +280,13 @@ async def test_the_certificate_says_which_modules_were_attended(
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.headers["cache-control"] == "no-store"
-    said = " ".join(
+    text = " ".join(
         "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages).split()
     )
-    assert "Zoé Durand" in said
-    assert "Séance 1" in said
-    assert "Séance 2" not in said
-    assert "Durée totale suivie : 5 h." in said
+    assert "Zoé Durand" in text
+    assert "Séance 1" in text
+    assert "Séance 2" not in text
+    assert "Durée totale suivie : 5 h." in text
     assert (await ask("GET", link)).content == answer.content
 
 

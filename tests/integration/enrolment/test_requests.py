@@ -49,7 +49,7 @@ def request_record(
     )
 
 
-def about(session: SessionState, number: int) -> Callable[[list[Published]], bool]:
+def decided(session: SessionState, number: int) -> Callable[[list[Published]], bool]:
     """Whether so many decisions about this session have come."""
     return lambda found: len(of(session, found)) >= number
 
@@ -74,7 +74,9 @@ async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, servic
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
-        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+        found = of(
+            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
+        )
 
     assert [decision.type for decision in found] == ["AgentEnrolled"]
     assert found[0].data["request_id"] == str(request_id)
@@ -103,7 +105,9 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
             [*(request_record(session, agent) for agent in (first, second, third)), withdrawal],
         )
 
-        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 5)))
+        found = of(
+            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 5))
+        )
 
     by_agent = {
         agent.agent_id: [decision.type for decision in found if decision.key == agent.agent_id]
@@ -131,7 +135,7 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
 
         await eventually(is_pending, "the request waits")
         await portal.send("catalogue.sessions", [session_record(session)])
-        found = await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1))
+        found = await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
 
     assert [decision.type for decision in of(session, found)] == ["AgentEnrolled"]
 
@@ -141,7 +145,7 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
 async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_made(
     broker: Broker, service: ServiceProcess
 ) -> None:
-    session, taken_back, asked = open_now(), an_agent(), an_agent()
+    session, taken_back, requesting = open_now(), an_agent(), an_agent()
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         key, head, value = request_record(session, taken_back)
@@ -153,11 +157,13 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
         await producer.send_and_wait("portal.enrolments", value, key=key.encode(), headers=head)
         await producer.abort_transaction()
         await producer.stop()
-        await portal.send("portal.enrolments", [request_record(session, asked)])
+        await portal.send("portal.enrolments", [request_record(session, requesting)])
 
-        found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+        found = of(
+            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
+        )
 
-    assert [decision.key for decision in found] == [asked.agent_id]
+    assert [decision.key for decision in found] == [requesting.agent_id]
 
 
 async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
@@ -172,7 +178,7 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
         accepted = await client.post("/api/v1/enrolment-requests", json=body)
     assert accepted.status_code == 202, accepted.text
     request_id = accepted.json()["request_id"]
-    found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", about(session, 1)))
+    found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
     assert [(decision.type, decision.data["request_id"]) for decision in found] == [
         ("AgentEnrolled", request_id)
     ]

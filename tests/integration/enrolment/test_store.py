@@ -52,7 +52,7 @@ def test_an_offer_that_is_over_stands_until_the_answers_that_had_come_are_read(
     seated, first, second, newcomer = (an_agent() for _ in range(4))
     session.enrol(seated, first, second)
     session.withdraw(seated)
-    in_time = OfferAnswer(*session.about(), first.agent_id, True)
+    in_time = OfferAnswer(*session.members(), first.agent_id, True)
     session.now += timedelta(days=5)
     assert session.enrol(newcomer) == [("AgentWaitlisted", newcomer.agent_id)]
     assert session.ask(in_time) == [("AgentEnrolled", first.agent_id)]
@@ -65,11 +65,11 @@ def test_an_offer_that_is_declined_passes_to_the_next_and_one_that_is_accepted_i
     seated, first, second = an_agent(), an_agent(), an_agent()
     session.enrol(seated, first, second)
     session.withdraw(seated)
-    assert session.ask(OfferAnswer(*session.about(), first.agent_id, False)) == [
+    assert session.ask(OfferAnswer(*session.members(), first.agent_id, False)) == [
         ("SeatOfferLapsed", first.agent_id),
         ("SeatOffered", second.agent_id),
     ]
-    assert session.ask(OfferAnswer(*session.about(), second.agent_id, True)) == [
+    assert session.ask(OfferAnswer(*session.members(), second.agent_id, True)) == [
         ("AgentEnrolled", second.agent_id)
     ]
 
@@ -122,9 +122,9 @@ def test_an_approval_that_is_granted_takes_its_place_by_its_original_time_of_rec
     session = a_session_on_postgres(capacity=1, approval="employer")
     seated, pending, later = an_agent(), an_agent(), an_agent()
     for agent, approved in ((seated, True), (pending, False), (later, True)):
-        session.ask(SeatRequest(*session.about(), agent, approved))
+        session.ask(SeatRequest(*session.members(), agent, approved))
     [published] = session.world.ask(
-        [ApprovalDecision(*session.about(), pending.agent_id, True)], session.now
+        [ApprovalDecision(*session.members(), pending.agent_id, True)], session.now
     )[:1]
     assert published.model_dump()["position"] == 1
     assert session.withdraw(seated)[1:] == [("AgentEnrolled", pending.agent_id)]
@@ -143,10 +143,10 @@ def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
 ) -> None:
     session = a_session_on_postgres(capacity=2)
     group = tuple(an_agent() for _ in range(3))
-    request = GroupRequest(*session.about(), group, True)
+    request = GroupRequest(*session.members(), group, True)
     assert session.ask(request) == [("EnrolmentRefused", agent.agent_id) for agent in group]
     assert outcome_of(session, request) == ("refused", "group_does_not_fit")
-    request = GroupRequest(*session.about(), group, False)
+    request = GroupRequest(*session.members(), group, False)
     assert [name for name, _ in session.ask(request)] == ["AgentEnrolled", "AgentEnrolled", "AgentWaitlisted"]
     assert outcome_of(session, request) == ("mixed", None)
 
@@ -154,9 +154,9 @@ def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
 def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres(format="bespoke", capacity=2, audience={"sirets": [RENNES]})
     first, second, third = an_agent(), an_agent(), an_agent()
-    session.ask(Nomination(*session.about(), (first, second), RENNES))
+    session.ask(Nomination(*session.members(), (first, second), RENNES))
     session.now = CLOSES
-    assert session.ask(Nomination(*session.about(), (first, third), RENNES)) == [
+    assert session.ask(Nomination(*session.members(), (first, third), RENNES)) == [
         ("EnrolmentWithdrawn", second.agent_id),
         ("AgentEnrolled", third.agent_id),
     ]
@@ -173,7 +173,7 @@ def test_who_is_enrolled_in_a_session_is_refused_another_at_the_time_where_that_
     )
     agent = an_agent()
     assert morning.enrol(agent) == [("AgentEnrolled", agent.agent_id)]
-    request = SeatRequest(*at_the_same_time.about(), agent, False)
+    request = SeatRequest(*at_the_same_time.members(), agent, False)
     assert at_the_same_time.ask(request) == [("EnrolmentRefused", agent.agent_id)]
     assert outcome_of(at_the_same_time, request) == ("refused", "overlapping_session")
     assert the_day_after.enrol(agent) == [("AgentEnrolled", agent.agent_id)]

@@ -117,8 +117,8 @@ def test_a_line_that_real_servers_refuse_is_refused(mailbox: MailboxServer) -> N
 
 def test_mails_are_found_by_recipient_and_subject_without_accents(mailbox: MailboxServer) -> None:
     send(mailbox, a_mail("Désistement enregistré", "Noël Lefèvre <noel@lyon.example>"))
-    for words in ("desistement", "NOEL@lyon", "lefevre désistement"):
-        assert "Désistement enregistré" in page(mailbox, "/", q=words).text
+    for search in ("desistement", "NOEL@lyon", "lefevre désistement"):
+        assert "Désistement enregistré" in page(mailbox, "/", q=search).text
     assert "Aucun courriel ne correspond" in page(mailbox, "/", q="introuvable").text
 
 

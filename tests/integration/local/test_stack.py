@@ -55,7 +55,7 @@ class Running:
         described: dict[str, Any] = json.loads((self.directory / "stack.json").read_text())
         return described
 
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text()
 
 
@@ -100,11 +100,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     stack = Running(process, directory, output)
     try:
         wait_until(
-            lambda: "Ctrl-C stops it" in stack.said() or process.poll() is not None,
+            lambda: "Ctrl-C stops it" in stack.printed() or process.poll() is not None,
             seconds=240,  # a dozen seconds on an idle machine
             what="the whole stack",
         )
-        assert process.poll() is None, stack.said()
+        assert process.poll() is None, stack.printed()
         yield stack
     finally:
         if process.poll() is None:
@@ -149,7 +149,8 @@ def test_a_part_that_found_its_port_taken_says_where_it_is(running: Running) -> 
     url = running.description()["notifier_url"]
     assert not url.endswith(":8003")
     assert (
-        f"Port 8003 is in use by another program: notifier is at {url.rpartition(':')[2]}" in running.said()
+        f"Port 8003 is in use by another program: notifier is at {url.rpartition(':')[2]}"
+        in running.printed()
     )
 
 
@@ -263,8 +264,8 @@ def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part:
         return len(now[part]) == len(before["pids"][part]) and victim not in now[part]
 
     wait_until(is_back, seconds=30, what=f"a new process of {part}")
-    assert f"{part} " in running.said()
-    assert "start" in running.said().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
+    assert f"{part} " in running.printed()
+    assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
     for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"]):
         wait_until(lambda url=url: is_well(url), seconds=60, what=f"{url} answering again")  # type: ignore[misc]
 

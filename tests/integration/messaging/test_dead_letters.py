@@ -362,7 +362,9 @@ async def test_discard_wants_a_reason_and_keeps_it(database: Database, operator:
     assert await audit_of(database) == [(1, "nadia", "discarded", "A portal's test.")]
 
 
-@pytest.mark.parametrize("command", [("redrive",), ("discard", "--reason", "x")], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "command", [("redrive",), ("discard", "--reason", "x")], ids=lambda arguments: arguments[0]
+)
 async def test_without_ids_nothing_happens_unless_all_is_asked_for(
     operator_here: Here, command: tuple[str, ...]
 ) -> None:

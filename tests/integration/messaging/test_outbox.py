@@ -50,7 +50,7 @@ async def unsent(database: Database) -> int:
         return (await outbox.unsent(tx))[0]
 
 
-def about(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Published]]:
+def keyed_by(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Published]]:
     wanted = {str(session_id) for session_id in session_ids}
     return lambda found: [record for record in found if record.key in wanted]
 
@@ -103,8 +103,8 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
 
         await write(database, news(kept, 2))
         assert await a_relay.publish_unsent() == 1
-    found = about(kept, dropped)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(kept)(all_)) >= 2)
+    found = keyed_by(kept, dropped)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(kept)(all_)) >= 2)
     )
     assert [(record.key, record.data["version"]) for record in found] == [(str(kept), 1), (str(kept), 2)]
 
@@ -124,7 +124,7 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
     found = {
         record.key: record
         for record in await collect(
-            broker.bootstrap_servers, TOPIC, lambda all_: len(about(plain, traced)(all_)) >= 2
+            broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(plain, traced)(all_)) >= 2
         )
     }
     for session_id, event_id in zip((plain, traced), ids, strict=True):
@@ -236,8 +236,8 @@ async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
             await stack.enter_async_context(relaying(own, broker.bootstrap_servers))
         await asyncio.gather(*(writer() for _ in range(12)))
 
-    found = about(*keys)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(*keys)(all_)) >= written)
+    found = keyed_by(*keys)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(*keys)(all_)) >= written)
     )
     versions: dict[str, list[int]] = defaultdict(list)
     for record in found:
@@ -298,8 +298,8 @@ async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_w
     async with connected(database, broker.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
 
-    found = about(session_id)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 6)
+    found = keyed_by(session_id)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 6)
     )
     assert [record.id for record in found] == [*ids, *ids]
 
@@ -356,8 +356,8 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
         assert a_relay._producer is not broken
         assert broken._closed
 
-    found = about(session_id)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 3)
+    found = keyed_by(session_id)(
+        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 3)
     )
     assert [record.id for record in found] == [str(event_id) for event_id in ids]
 
@@ -431,19 +431,19 @@ async def test_replay_publishes_again_what_was_created_since_with_the_same_ids(
             await tx.execute(text("UPDATE outbox SET created_at = now() - interval '2 days' WHERE id = 1"))
         since = datetime.now(UTC) - timedelta(days=1)
 
-        told = run_cli(
+        replayed = run_cli(
             "enrolment", "outbox", "replay", "--since", since.strftime("%Y-%m-%dT%H:%M:%S"),
             environment=environment,
         )  # fmt: skip
 
-        assert told.returncode == 0, told.stderr
-        assert told.stdout == "2 events will be published again by the running service.\n"
+        assert replayed.returncode == 0, replayed.stderr
+        assert replayed.stdout == "2 events will be published again by the running service.\n"
         status = run_cli("enrolment", "outbox", "status", environment=environment)
         assert status.stdout.startswith("2 unsent, the oldest for ")
         assert await a_relay.publish_unsent() == 2
 
-    found = about(session_id)(
-        await collect(tansu.bootstrap_servers, TOPIC, lambda all_: len(about(session_id)(all_)) >= 5)
+    found = keyed_by(session_id)(
+        await collect(tansu.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 5)
     )
     assert [record.id for record in found] == [*ids, *ids[1:]]
 

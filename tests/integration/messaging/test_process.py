@@ -31,7 +31,7 @@ NOWHERE = "127.0.0.1:1"
 Run = Callable[..., ServiceProcess]
 
 
-def said(done: subprocess.CompletedProcess[str]) -> str:
+def error_line(done: subprocess.CompletedProcess[str]) -> str:
     """The one line that a person gets; fails when there is another, or a traceback."""
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -117,14 +117,14 @@ def test_a_busy_port_is_named_with_the_setting(serve: Callable[..., Any]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
 
-        line = said(serve(ENROLMENT_PORT=port))
+        line = error_line(serve(ENROLMENT_PORT=port))
 
     assert f"Port {port} on 127.0.0.1 cannot be used (Address already in use)" in line
     assert "ENROLMENT_PORT" in line
 
 
 def test_an_unreachable_database_is_named_without_its_password(serve: Callable[..., Any]) -> None:
-    line = said(serve(ENROLMENT_DATABASE_URL=f"postgresql://someone:secret@{NOWHERE}/seats"))
+    line = error_line(serve(ENROLMENT_DATABASE_URL=f"postgresql://someone:secret@{NOWHERE}/seats"))
 
     assert f"someone:***@{NOWHERE}/seats cannot be used" in line
     assert "_DATABASE_URL" in line
@@ -134,7 +134,7 @@ def test_an_unreachable_database_is_named_without_its_password(serve: Callable[.
 def test_a_wrong_password_is_told_as_such(serve: Callable[..., Any], postgres: PostgresServer) -> None:
     url = f"postgresql://postgres:wrong@127.0.0.1:{postgres.port}/postgres"
 
-    assert "password authentication failed" in said(serve(ENROLMENT_DATABASE_URL=url))
+    assert "password authentication failed" in error_line(serve(ENROLMENT_DATABASE_URL=url))
 
 
 def test_a_database_without_migrations_is_told_which_command_to_run(
@@ -142,16 +142,16 @@ def test_a_database_without_migrations_is_told_which_command_to_run(
 ) -> None:
     empty = postgres.fresh_database()
 
-    line = said(serve(ENROLMENT_DATABASE_URL=empty))
+    line = error_line(serve(ENROLMENT_DATABASE_URL=empty))
     assert "run 'python -m services.enrolment migrate' first" in line
 
-    listed = said(serve("dead-letters", "list", ENROLMENT_DATABASE_URL=empty))
+    listed = error_line(serve("dead-letters", "list", ENROLMENT_DATABASE_URL=empty))
     assert "run the command 'migrate' first" in listed
 
 
 def test_an_unreachable_kafka_is_named_with_the_setting(serve: Callable[..., Any]) -> None:
     for command in (("serve",), ("topics", "create")):
-        line = said(serve(*command))
+        line = error_line(serve(*command))
 
         assert "Kafka" in line
         assert "cannot be used" in line

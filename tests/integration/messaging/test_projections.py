@@ -100,14 +100,14 @@ def changed(state: SessionState, **changes: Any) -> SessionChanged:
 async def enrol(database: Database, session: SessionState, agents: Sequence[Agent]) -> None:
     now = clock.now()
     async with database.transaction() as tx:
-        asked = [SeatRequest(uuid.uuid4(), now, session.session_id, agent, False) for agent in agents]
-        await requests.answer(tx, asked, POLICY, now)
+        requested = [SeatRequest(uuid.uuid4(), now, session.session_id, agent, False) for agent in agents]
+        await requests.answer(tx, requested, POLICY, now)
 
 
 async def withdraw(database: Database, session: SessionState, agent: Agent) -> None:
     async with database.transaction() as tx:
-        asked = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.agent_id, None)
-        await requests.answer(tx, [asked], POLICY, clock.now())
+        requested = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.agent_id, None)
+        await requests.answer(tx, [requested], POLICY, clock.now())
 
 
 def data_of(events: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def roles(pdf: bytes) -> list[str]:
 
 def test_it_says_who_attended_what_when_how_long_and_by_whose_word() -> None:
     text = text_of(render(a_certificate(venue="Rennes, 2 rue du Test")))
-    for said in (
+    for phrase in (
         "Attestation de participation",
         "La délégation Bretagne du CNFPT atteste que",
         "Zoé Durand",
@@ -88,7 +88,7 @@ def test_it_says_who_attended_what_when_how_long_and_by_whose_word() -> None:
         "Attestation établie le lundi 14 avril 2025.",
         "Référence : 6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
     ):
-        assert said in text, said
+        assert phrase in text, phrase
 
 
 def test_dates_are_written_in_the_zone_of_the_session() -> None:

@@ -194,5 +194,5 @@ def test_a_hold_is_long_enough_ends_in_working_hours_or_at_the_last_moment(
         there = until.astimezone(ZoneInfo(zone))
         assert there.weekday() < 5
         assert MORNING <= there.hour < EVENING
-        asked = now + timedelta(hours=hours)
-        assert until - asked < timedelta(days=6), "no stretch of days off is longer"
+        shortest = now + timedelta(hours=hours)
+        assert until - shortest < timedelta(days=6), "no stretch of days off is longer"

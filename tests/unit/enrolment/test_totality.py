@@ -90,20 +90,20 @@ anything: dict[str, st.SearchStrategy[Any]] = seats | {
 }
 sensible = st.fixed_dictionaries({}, optional=seats)
 changes = often(sensible, st.fixed_dictionaries({}, optional=anything))
-about = [
+members = [
     st.uuids(version=4),
     st.one_of(st.just(DURING), st.just(DURING), any_moment),
     st.just(uuid.UUID(int=0)),
 ]
 several = st.lists(agents, max_size=5).map(tuple)
-asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *about, agents, st.booleans())
+asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *members, agents, st.booleans())
 requests: st.SearchStrategy[Request] = often(
     asking,
-    st.builds(GroupRequest, *about, several, st.booleans()),
-    st.builds(Nomination, *about, several, st.sampled_from([*SOMEWHERE, "0" * 14])),
-    st.builds(Withdrawal, *about, ids, st.none(), st.booleans()),
-    st.builds(ApprovalDecision, *about, ids, st.booleans()),
-    st.builds(OfferAnswer, *about, ids, st.booleans(), st.sampled_from([None, None, 1, 2, 3])),
+    st.builds(GroupRequest, *members, several, st.booleans()),
+    st.builds(Nomination, *members, several, st.sampled_from([*SOMEWHERE, "0" * 14])),
+    st.builds(Withdrawal, *members, ids, st.none(), st.booleans()),
+    st.builds(ApprovalDecision, *members, ids, st.booleans()),
+    st.builds(OfferAnswer, *members, ids, st.booleans(), st.sampled_from([None, None, 1, 2, 3])),
 )
 marks = st.builds(AttendanceMark, ids, st.integers(-1, 3), st.sampled_from([*Attendance]))
 ask = st.tuples(st.just("ask"), st.lists(requests, min_size=1, max_size=6))
@@ -177,16 +177,16 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
 def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
     """Everybody whose word is awaited, and every employer whose word is, says this at once."""
     for agent_id, enrolment in roster.latest.items():
-        about_it = (
+        members = (
             uuid.uuid5(enrolment.enrolment_id, str(enrolment.version)),
             DURING,
             enrolment.session_id,
             agent_id,
         )
         if enrolment.state is State.OFFERED:
-            yield OfferAnswer(*about_it, yes)
+            yield OfferAnswer(*members, yes)
         elif enrolment.state is State.PENDING_APPROVAL:
-            yield ApprovalDecision(*about_it, yes)
+            yield ApprovalDecision(*members, yes)
 
 
 def _each_is_answered_once(roster: SessionRoster, requested: list[Request]) -> None:

@@ -258,11 +258,11 @@ def test_a_field_that_breaks_its_contract_is_named(field: str, value: Any) -> No
 
 
 def test_missing_fields_are_all_named_up_to_five() -> None:
-    said = why(binary_headers(), b'{"agent": {}}')
+    reason = why(binary_headers(), b'{"agent": {}}')
 
-    assert "session_id: Field required" in said
-    assert "agent.email: Field required" in said
-    assert "and 2 more" in said
+    assert "session_id: Field required" in reason
+    assert "agent.email: Field required" in reason
+    assert "and 2 more" in reason
 
 
 HOSTILE_TEXT = {
@@ -292,11 +292,11 @@ def test_a_name_cannot_carry_what_would_break_a_header_or_the_database(field: st
 
     # json.dumps escapes a lone surrogate, which is how one arrives; the JSON reader refuses it already.
     names_it = (f"agent.{field}", "surrogate", "unexpected end of hex escape")
-    for said in (
+    for reason in (
         why(binary_headers(), json.dumps(document).encode()),
         why({"content-type": STRUCTURED}, json.dumps(ATTRIBUTES | {"data": document}).encode()),
     ):
-        assert any(name in said for name in names_it), said
+        assert any(name in reason for name in names_it), reason
 
 
 HOSTILE_ADDRESSES = (
@@ -356,10 +356,10 @@ def test_the_reason_never_quotes_the_data_which_may_be_personal() -> None:
     document = enrolment_request(SESSION)
     document["agent"] |= {"email": "zoe durand ville", "given_name": "Zo\né", "function": "maire"}
 
-    said = why(binary_headers(), as_json(document))
+    reason = why(binary_headers(), as_json(document))
 
-    assert not any(secret in said for secret in ("zoe durand ville", "Zo", "maire"))
-    assert all(field in said for field in ("agent.email", "agent.given_name", "agent.function"))
+    assert not any(secret in reason for secret in ("zoe durand ville", "Zo", "maire"))
+    assert all(field in reason for field in ("agent.email", "agent.given_name", "agent.function"))
 
 
 def test_a_reason_is_short_whatever_the_sender_wrote() -> None:
@@ -375,10 +375,10 @@ def test_900_kb_are_read_when_they_are_an_event_and_refused_when_a_field_is_too_
     large = enrolment_request(SESSION, padding="x" * 900_000)
     assert read(binary_headers(), as_json(large)) is not None
 
-    reason = as_json({"session_id": SESSION, "agent_id": "IEL-1", "reason": "x" * 900_000})
-    said = why(binary_headers(ce_type=WithdrawalRequested.TYPE), reason)
-    assert "reason" in said
-    assert len(said) < 500
+    withdrawal = as_json({"session_id": SESSION, "agent_id": "IEL-1", "reason": "x" * 900_000})
+    reason = why(binary_headers(ce_type=WithdrawalRequested.TYPE), withdrawal)
+    assert "reason" in reason
+    assert len(reason) < 500
 
 
 # ------------------------------------------------------------------------------------------------ published
