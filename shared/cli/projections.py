@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import typer
-from sqlalchemy import text
 
 from shared.cli.definition import Definition, in_process, stop
 from shared.messaging import projections
@@ -23,7 +22,8 @@ def projections_commands(definition: Definition) -> typer.Typer:
     )
     def verify() -> None:
         async def compare(process: Process) -> Sequence[Compared]:
-            return await _compare(process, await _read_topics(process))
+            states = await _read_topics(process)
+            return await projections.compare(states, process.database, process.projections)
 
         _report(in_process(definition, compare))
 
@@ -35,7 +35,7 @@ def projections_commands(definition: Definition) -> typer.Typer:
                 handled, missed = len(states.handled[topic]), len(states.missed[topic])
                 typer.echo(f"{topic.value}: {handled} written again, {missed} missed and taken in now")
             await projections.rebuild(states, process.database, process.projections, process.consumer)
-            return await _compare(process, states)
+            return await projections.compare(states, process.database, process.projections)
 
         _report(in_process(definition, rebuild_all))
 
@@ -49,13 +49,6 @@ async def _read_topics(process: Process) -> TopicStates:
     if states.unreadable:
         typer.echo(f"{states.unreadable} records cannot be read: see dead-letters list", err=True)
     return states
-
-
-async def _compare(process: Process, states: TopicStates) -> Sequence[Compared]:
-    async with process.database.quiet_transaction() as tx:
-        # As of one moment: a service at work changes its counts between two statements.
-        await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        return await process.projections.compare(tx, states.latest())
 
 
 def _report(compared: Sequence[Compared]) -> None:

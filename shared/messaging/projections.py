@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from faststream.exceptions import NackMessage
+from sqlalchemy import text
 
 from shared import clock
 from shared.database import Database, Transaction
@@ -141,6 +142,14 @@ async def rebuild(
                 raise (nack.__cause__ or nack) from None
 
 
+async def compare(states: TopicStates, database: Database, projections: Projections) -> Sequence[Compared]:
+    """Compare the projections with what the topics hold."""
+    async with database.quiet_transaction() as tx:
+        # As of one moment: a service at work changes its counts between two statements.
+        await tx.execute(_AS_OF_ONE_MOMENT)
+        return await projections.compare(tx, states.latest())
+
+
 class _State(Protocol):
     """An event of a compacted topic: the whole state of its subject."""
 
@@ -162,3 +171,6 @@ def _keep_newest(events: dict[str, Received[Any]], received: Received[Any]) -> N
 def _shown(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"
+
+
+_AS_OF_ONE_MOMENT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
