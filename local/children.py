@@ -30,7 +30,7 @@ class Account:
 
 
 class _Watchdog:
-    """The pipe to this process's watchdog; started with the first child, gone with this process."""
+    """The pipe to this process's watchdog, which starts with the first child and ends with this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class _Watchdog:
         self._write(f"-{pid}\n")
 
     def end(self) -> None:
-        """End the watchdog, which ends whoever is still watched."""
+        """End the watchdog, which ends the children that are still watched."""
         if self._process is not None and self._owner == os.getpid():
             self._process.communicate()
 

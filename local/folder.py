@@ -14,7 +14,7 @@ from local.failures import LocalStackError
 
 
 class Folder:
-    """Everything of a stack is in `path`, but for the databases and Kafka's records, which are in `data`."""
+    """The folder of one stack. The databases and Kafka's records are in `data`, everything else in `path`."""
 
     def __init__(self, path: Path, data: Path | None) -> None:
         self.path = path.absolute()
@@ -24,7 +24,7 @@ class Folder:
 
     @property
     def taken(self) -> bool:
-        """Whether it is ours."""
+        """Whether this stack holds the lock of the folder."""
         return self._lock is not None
 
     def take(self) -> None:
@@ -50,10 +50,10 @@ class Folder:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
-        self.description.unlink(missing_ok=True)  # of one that was killed
+        self.description.unlink(missing_ok=True)  # left by a stack that was killed
 
     def release(self) -> None:
-        """Let it go."""
+        """Release the lock, so that another stack may use the folder."""
         if self._lock is not None:
             self.description.unlink(missing_ok=True)
             self._lock.close()

@@ -168,12 +168,6 @@ class PostgresServer(Server):
         """Make a database with a new random name and return its URL; see `create_database`."""
         return self.create_database(f"fresh_{secrets.token_hex(6)}", owner=owner, template=template)
 
-    def drop_database(self, name: str) -> None:
-        """Drop the database, ending whatever is connected to it."""
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"not a name for a database: {name!r}")
-        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
-
     def execute(self, script: str, database: str = SUPERUSER) -> str:
         """Run a psql script as the superuser and return what it printed (unaligned, without headers)."""
         done = self._psql(script, database)
@@ -182,7 +176,7 @@ class PostgresServer(Server):
         return done.stdout.strip()
 
     def stop(self) -> None:
-        """Shut down (SIGINT: sessions are ended, the data is written) and let the directory go."""
+        """Shut down (SIGINT: sessions are ended, the data is written) and release the directory."""
         super().stop()
         self._lock.close()
 
@@ -283,7 +277,7 @@ class PostgresServer(Server):
         )
 
     def _end_survivor(self) -> None:
-        """Clear what a crash left: a stale `postmaster.pid`, or a server whose supervisor is gone.
+        """Remove what a crash left: a stale `postmaster.pid`, or a server whose supervisor is gone.
 
         Postgres itself believes any living process with that number, which after a reboot or in a container
         is a stranger. We hold the directory's lock, so a real server on this data has no owner any more.
@@ -308,7 +302,7 @@ class PostgresServer(Server):
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's PG… variables, and a locale that macOS does not start threads to look up."""
+    """Return an environment without the caller's PG… variables, in a locale that macOS need not look up."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 

@@ -34,7 +34,7 @@ class Server(ABC):
         return self._child is not None and self._child.running()
 
     def stop(self) -> None:
-        """Stop it as it wants to be stopped; what it keeps on disk stays."""
+        """Send its stop signal and wait, kill it after `grace_seconds`; its data on disk stays."""
         if self._child is not None:
             self._child.stop(self.grace_seconds)
             self._child = None

@@ -32,7 +32,7 @@ class Servers:
         self._environment = environment
 
     def start(self) -> None:
-        """Start all at once."""
+        """Start them side by side."""
         starts: list[Callable[[], None]] = []
         if not all(self._environment.get(database_variable(service)) for service in SERVICES):
             starts.append(self._start_postgres)
@@ -117,7 +117,7 @@ def database_variable(service: str) -> str:
 
 
 def in_parallel(*work: Callable[[], object]) -> None:
-    """Do all of it at once, each in a thread; raise what one of them raises when all are done."""
+    """Do all of it at once, each part in a thread. Once all are done, raise the first error, if any."""
     with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
         running = [pool.submit(each) for each in work]
     for each in running:

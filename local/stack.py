@@ -103,7 +103,7 @@ class Stack:
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
-        """The settings of a service's process, its port aside."""
+        """Return the settings of a service's process, except for its port."""
         given = dict(self.options.environment)
         if self.broker is not None:
             # A security setting meant for another broker would make ours unreachable.
@@ -134,7 +134,7 @@ class Stack:
         }
 
     def description(self) -> dict[str, object]:
-        """What `.local/stack.json` says."""
+        """Return the content of `.local/stack.json`."""
         host, port = self.smtp
         return {
             "kafka": self.kafka,
@@ -240,7 +240,7 @@ class Stack:
         process.start()
 
     def _say_what_moved(self) -> None:
-        """Say what is not at the port where everything written about the stack has it."""
+        """Say which parts are not at the standard port, which the documentation names."""
         services = {
             service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
         }

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 class TimeIsUp(Exception):
-    """What was waited for did not come: the comparison says what is missing."""
+    """The day ended before what was waited for had come; the comparison says what is missing."""
 
 
 class Day:
@@ -142,7 +142,7 @@ class Day:
         return chosen
 
     async def _request_seats(self, script: RequestScript, sessions: DemoSessions) -> None:
-        """Agents, groups and an authority request seats; what cannot be read comes too."""
+        """Publish the requests of agents, groups and an authority, and records that cannot be read."""
         bespoke = script.bespoke_training()
         await self._publish([bespoke])
         await self._publish(script.crowd())
@@ -156,7 +156,7 @@ class Day:
         await self._wait_for_answers(but_unknown=True)
 
     async def _agree_on_private_session(self, bespoke: PortalRequest) -> CatalogueSession:
-        """The delegation proposes, then agrees."""
+        """Let the delegation propose a private session, then agree; return it."""
         path = f"/api/v1/bespoke-requests/{bespoke.ce_id}"
         await self._wait_until("the authority's request", lambda: self._catalogue.exists(path))
         advisor = {"name": "Claire Hébrard", "email": "conseil.occitanie@cnfpt.example"}
@@ -173,7 +173,7 @@ class Day:
         return session
 
     async def _rank(self, script: RequestScript, session: CatalogueSession) -> None:
-        """The organiser ranks who applied."""
+        """Let the organiser rank the candidates."""
         ranked, not_selected = script.ranking(self.model)
         self._selection = await self._enrolment.call(
             "PUT",
@@ -183,7 +183,7 @@ class Day:
         self.model.select(session.session_id, ranked, not_selected)
 
     async def _answer_offers(self, script: RequestScript) -> None:
-        """Who has an offer takes or leaves it; who is next then takes it; one stays silent."""
+        """Let agents decline their offers, the next ones accept theirs, and one agent not answer."""
         for declining in (True, False):
             await self._wait_for_consequences("offered")
             await self._publish(script.answers_to_offers(self.model, declining=declining))
@@ -195,7 +195,7 @@ class Day:
         await self._wait_for_consequences("cancelled")
 
     async def _release_reserved_seats(self, session: CatalogueSession) -> None:
-        """The reserved seats are released sooner than was planned: by the clock, while others wait."""
+        """Let the clock release the reserved seats while others wait, sooner than was planned."""
         release_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
         reserved = [
             {"delegation": delegation, "seats": seats, "release_at": release_at}
@@ -207,13 +207,13 @@ class Day:
         self.model.release_reserved_seats(session.session_id)
 
     async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Time runs out for who said nothing, and the next one takes the seat."""
+        """Let an offer without an answer lapse, and the next agent take the seat."""
         self.model.let_offers_lapse(session.session_id)
         await self._wait_for_consequences("lapsed", "offered")
         await self._publish(script.acceptance_after_lapse(self.model))
 
     async def _accept_by_link(self, script: RequestScript, session: CatalogueSession) -> None:
-        """An offer is accepted by the link in its mail, once the mails before it have gone."""
+        """Accept an offer by the link in its mail, once the mails before it have been sent."""
         await self._wait_for_mails(but_unknown=True)
         agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
         await self._publish([script.withdrawal_from(self.model, "by_link")])

@@ -153,11 +153,11 @@ class ReferenceModel:
     # ---------------------------------------------------------------------------------- what happens
 
     def add_session(self, session: CatalogueSession) -> None:
-        """A session was published."""
+        """Add a session that was published."""
         self.sessions[session.session_id] = SessionModel(session)
 
     def receive(self, sent: Iterable[SentRequest]) -> None:
-        """Requests were received, in the order of their offsets; each id counts once."""
+        """Take in requests in the order of their offsets; each id counts once."""
         for each in sorted(sent, key=lambda each: (each.request.topic, each.partition, each.offset)):
             request = each.request
             if request.ce_id not in self.requests:
@@ -165,7 +165,7 @@ class ReferenceModel:
                 self._answer_request(request, each.sent_at)
 
     def answer_by_link(self, session_id: str, agent: Agent, *, accepted: bool) -> None:
-        """An agent answered their offer by the link in their mail."""
+        """Take in the answer to an offer that an agent gave by the link in the mail."""
         session = self.sessions[session_id]
         answer = self._answer_offer(session, agent, accepted=accepted)
         self.link_answers[answer, session_id, agent.agent_id] += 1
@@ -173,7 +173,7 @@ class ReferenceModel:
         self._promote(session)
 
     def let_offers_lapse(self, session_id: str) -> None:
-        """Time is over for every offer of a session: each seat goes on to the next in line."""
+        """End every offer of a session: each seat goes to the next in line."""
         session = self.sessions[session_id]
         for agent in list(session.offered.values()):
             del session.offered[agent.agent_id]
@@ -182,7 +182,7 @@ class ReferenceModel:
         self._promote(session)
 
     def release_reserved_seats(self, session_id: str) -> None:
-        """The reserved seats of a session are anybody's now, and so first of who waits."""
+        """Release the reserved seats of a session: anybody may take them, first those who wait."""
         session = self.sessions[session_id]
         session.released = True
         before = len(session.enrolled)
@@ -190,7 +190,7 @@ class ReferenceModel:
         self.released += len(session.enrolled) - before
 
     def select(self, session_id: str, ranked: Sequence[str], not_selected: Sequence[str]) -> None:
-        """The organiser ranks who applied: seats in this order, then the line; the others are refused."""
+        """Rank the candidates: they get seats in this order, then places in line; the others are refused."""
         session = self.sessions[session_id]
         for agent_id in ranked:
             agent = session.pending.pop(agent_id)
@@ -202,19 +202,19 @@ class ReferenceModel:
             self._follow(session, Answer("refused", "not_selected"), session.pending.pop(agent_id))
 
     def cancel(self, session_id: str) -> None:
-        """A session is cancelled: every live enrolment ends, and each agent is told."""
+        """Cancel a session: every live enrolment ends, and each agent is notified."""
         session = self.sessions[session_id]
         session.cancelled = True
         for agent in session.end_all():
             self._follow(session, Answer("cancelled"), agent)
 
     def publish_replay(self, session_id: str) -> None:
-        """A replay is published: everyone who is enrolled in its session is told."""
+        """Publish a replay: everyone who is enrolled in its session is notified."""
         for agent in self.sessions[session_id].enrolled.values():
             self._mail(session_id, agent)
 
     def answer_officer(self, address: str) -> None:
-        """A delegation answers an authority: the officer who asked is told."""
+        """Answer an authority's request: the officer who made it is notified."""
         self.mails[address] += 1
         self.format_of_address[address] = "bespoke"
 
@@ -276,7 +276,7 @@ class ReferenceModel:
         self._mail(session_id, agent)
 
     def _mail(self, session_id: str, agent: Agent) -> None:
-        """Every decision calls for one letter."""
+        """Expect one letter for a decision."""
         self.mails[agent.email] += 1
         self.format_of_address[agent.email] = self.format_of(session_id)
 
@@ -301,7 +301,7 @@ class ReferenceModel:
         return Answer("waitlisted")
 
     def _enrol_group(self, session: SessionModel, request: PortalRequest, received_at: datetime) -> None:
-        """All or nobody, or each for itself in the order given."""
+        """Enrol all agents of a group or none, or each alone in the order given."""
         if request.says_yes and not session.has_room_for_all(request.agents):
             for agent in request.agents:
                 self._answer(request, agent, Answer("refused", "group_does_not_fit"))
@@ -310,7 +310,7 @@ class ReferenceModel:
             self._answer(request, agent, self._enrol(session, agent, received_at, approved=True))
 
     def _nominate(self, session: SessionModel, request: PortalRequest, received_at: datetime) -> None:
-        """The whole list of a private session: who is not on it leaves, who is new takes a seat."""
+        """Take over the whole list of a private session: who is not on it leaves, who is new takes a seat."""
         nominated = {agent.agent_id for agent in request.agents}
         for agent in list(session.enrolled.values()):
             if agent.agent_id not in nominated:
@@ -341,7 +341,7 @@ class ReferenceModel:
         return Answer("enrolled" if accepted else "lapsed")
 
     def _promote(self, session: SessionModel) -> None:
-        """Whatever is free goes to the first in line who may take it: at once, or as an offer."""
+        """Give, or offer, each free seat to the first in line who may take it."""
         while agent := next(filter(session.has_room_for, session.waiting.values()), None):
             del session.waiting[agent.agent_id]
             if session.terms.waiting_list == "offer":

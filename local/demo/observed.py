@@ -231,7 +231,7 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
 
 
 async def superseded_mails(notifier_url: str) -> Counter[str]:
-    """Count, by address, the mails that were not sent because they were outdated when their turn came."""
+    """Count, by address, the mails that were not sent because they were outdated when they became due."""
     async with _reading(notifier_url) as database:
         rows = await database.fetch(
             "SELECT address FROM mail WHERE state = 'superseded' AND due_at <= settled_at"
@@ -278,10 +278,10 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
         }
         for service, topics_of_service in GROUPS.items():
             for topic in topics_of_service:
-                places = partitions[topic]
-                ends = await consumer.end_offsets(places)
-                read = await admin.list_consumer_group_offsets(f"{service}.{topic}", partitions=places)
-                if any(end > 0 and read[place].offset < end for place, end in ends.items()):
+                of_topic = partitions[topic]
+                ends = await consumer.end_offsets(of_topic)
+                read = await admin.list_consumer_group_offsets(f"{service}.{topic}", partitions=of_topic)
+                if any(end > 0 and read[partition].offset < end for partition, end in ends.items()):
                     return False
         return True
     finally:

@@ -61,7 +61,7 @@ def open_mail(raw: bytes) -> Mail:
 
 def head_of(raw: bytes) -> bytes:
     """Return the header block, without the empty line that ends it."""
-    ends = [place for place in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if place >= 0]
+    ends = [index for index in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if index >= 0]
     return raw[: min(ends)] if ends else raw
 
 

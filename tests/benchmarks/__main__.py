@@ -96,7 +96,7 @@ def _measurements(
 
 
 def _measure(part: str, measurements: Mapping[str, Measurement], rounds: int, figures: Figures) -> None:
-    """Measure all in turn, the other way round in every second round: being first is nobody's luck."""
+    """Measure all in turn, the other way round in every second round, so that nobody is always first."""
     for number in range(rounds):
         in_turn = list(measurements.items())
         for who, measure in in_turn if number % 2 else reversed(in_turn):

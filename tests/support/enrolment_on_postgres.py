@@ -143,7 +143,7 @@ class OnPostgres:
         return self._published()
 
     def _published(self) -> list[EnrolmentEvent]:
-        """What was stored to be published since the last look; and that the counts are those of the rows."""
+        """Return the events stored since the last call; check that the stored counts fit the rows."""
 
         async def look() -> list[EnrolmentEvent]:
             async with self.database.quiet_transaction() as tx:
@@ -201,7 +201,7 @@ def a_clock_to_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[datetime]]:
 
 
 class Session:
-    """A session on Postgres, and what is asked of it, at a moment that the test sets."""
+    """A session on Postgres, and requests for it, at a moment that the test sets."""
 
     def __init__(self, world: OnPostgres, now: datetime, **changes: Any) -> None:
         self.world = world
@@ -241,7 +241,7 @@ New = Callable[..., Session]
 
 @contextmanager
 def sessions_on_postgres(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    """What makes new sessions on one database, at :data:`~tests.support.builders.DURING`."""
+    """Give a function that makes sessions on one database, at :data:`~tests.support.builders.DURING`."""
     with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
         database = Database(url, application_name="test")
 

@@ -58,7 +58,7 @@ class Forked:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL: nothing gets a last word."""
+        """Kill it with SIGKILL."""
         self.send(signal.SIGKILL)
         code = self.wait(10)
         assert code == -signal.SIGKILL, f"it ended with {code} before it was killed"
@@ -145,7 +145,7 @@ class ServiceProcess:
         return self.process.wait(seconds)
 
     def stop(self) -> None:
-        """End it, however it is."""
+        """End it, whatever its state is."""
         if self._process is not None:
             try:
                 if self._process.exit_code is None:

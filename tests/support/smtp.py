@@ -1,4 +1,4 @@
-"""An SMTP relay that does as it is told: answers anything to any command, hangs, or lets the line fall.
+"""An SMTP relay with a script: it answers anything to any command, hangs, or closes the connection.
 
 It keeps every message that it took, whatever it answered then: what counts is how often an agent gets it.
 """
@@ -15,19 +15,19 @@ from email.message import EmailMessage
 
 @dataclass(frozen=True)
 class Reply:
-    """Say this instead of yes. After DOT, 2xx means that the message was taken."""
+    """Give this answer instead of the usual one. After DOT, 2xx means that the message was taken."""
 
     line: str
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Let the connection fall without a word. After DOT the message was taken."""
+    """Close the connection without an answer. After DOT the message was taken."""
 
 
 @dataclass
 class Hang:
-    """Say nothing until ``release`` is set; then go on as usual."""
+    """Do not answer until ``release`` is set; then go on as usual."""
 
     release: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # in ids of tests: no address
 

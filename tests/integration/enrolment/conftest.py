@@ -109,7 +109,7 @@ def ask(asking: Callable[..., Ask]) -> Ask:
 
 @pytest.fixture
 def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
-    """What a query finds."""
+    """A function that returns the rows of a query."""
 
     async def rows(query: str, **values: Any) -> list[Row[Any]]:
         async with database.quiet_transaction() as tx:
@@ -120,7 +120,7 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
 
 @pytest.fixture
 def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    """What makes new sessions on the test's database, at a moment that the test sets."""
+    """A function that makes sessions on the test's database, at a moment that the test sets."""
     with sessions_on_postgres(enrolment_url, monkeypatch) as new:
         yield new
 

@@ -14,7 +14,6 @@ from shared.events.vocabulary import Delegation
 from tests.support.builders import STARTS, a_session
 
 PARIS = "Europe/Paris"
-NOON = 12
 MORNING, EVENING = 8, 20
 
 OVERSEAS = {
