@@ -12,7 +12,7 @@ EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 async def take_over(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
     """Mark the agents whose address is bad, and no longer those to whom a mail has arrived again."""
-    relevant = [delivery for delivery in deliveries if _is_about_an_address(delivery)]
+    relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
     last = {delivery.agent_id: delivery for delivery in relevant}
     arrived = {
         agent_id: delivery.enrolment_id
@@ -24,10 +24,10 @@ async def take_over(tx: Transaction, deliveries: Sequence[EmailDelivery], now: d
     await addresses.mark_good(tx, arrived)
 
 
-def _is_about_an_address(delivery: EmailDelivery) -> bool:
-    """Whether it says that the address of an enrolment is bad, or good.
+def _concerns_address(delivery: EmailDelivery) -> bool:
+    """Whether a delivery shows that the address of an enrolment is bad, or good.
 
-    A mail about no enrolment may go to another address, of a subscription, or to somebody who is no agent.
+    A mail without an enrolment may go to another address, such as that of a subscription.
     """
     if delivery.enrolment_id is None:
         return False

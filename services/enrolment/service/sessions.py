@@ -75,7 +75,7 @@ async def expire(
     """
     until = min(read_until, now)
     rows = await sessions.lock(tx, [session_id])
-    loaded = await rosters.load(tx, rows, policy, now, over=until - policy.grace)
+    loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)
     for roster in loaded.values():
         roster.expire(until)
     await rosters.save(tx, loaded.values())

@@ -69,11 +69,11 @@ async def load(
     *,
     requests: Mapping[UUID, Sequence[Request]] = _NOTHING,
     newest: Mapping[UUID, SessionState] = _NOTHING,
-    over: datetime | None = None,
+    over_by: datetime | None = None,
 ) -> dict[UUID, SessionRoster]:
     """Load the rosters of locked sessions, with what follows from requests, newer states and the clock.
 
-    ``requests`` are given by session, ``newest`` are the states that the rosters will take over. ``over``:
+    ``requests`` are given by session, ``newest`` are the states that the rosters will take over. ``over_by``:
     load also the offers whose time was over by then, and those who are pending.
     """
     named = {
@@ -87,9 +87,9 @@ async def load(
         session_id: _plan(row, requests.get(session_id, ()), newest.get(session_id), latest[session_id], now)
         for session_id, row in rows.items()
     }
-    if over is not None:
+    if over_by is not None:
         for plan in plans.values():
-            plan.offers_until, plan.pending = over, True
+            plan.offers_until, plan.pending = over_by, True
     agent_ids = {agent_id for _, agent_id in named}
     return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agent_ids=agent_ids)
 
