@@ -44,9 +44,9 @@ agents = st.sampled_from(AGENTS)
 class World(Protocol):
     """What is tested. Each call is one transaction at the machine's moment and returns its events."""
 
-    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
+    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]: ...
-    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
+    def expire(self, now: datetime) -> list[EnrolmentEvent]:
         """Do what is due, when all requests that had come are read."""
         ...
 
@@ -240,7 +240,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([1, 6, 30, 50]))
     def let_time_pass(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
-        self.come_round()
+        self.expire_what_is_due()
 
     @rule(hours=st.sampled_from([1, 6, 30]))
     def fall_behind(self, hours: int) -> None:
@@ -252,7 +252,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def let_an_offer_end(self, seconds: int) -> None:
         end = min(self.model.hold_until[agent_id] for agent_id in self.model.having("offered"))
         self.now = max(self.now, end + timedelta(seconds=seconds))
-        self.come_round()
+        self.expire_what_is_due()
 
     # ------------------------------------------------------------------------------------ how it is played
 
@@ -260,9 +260,9 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def session_id(self) -> uuid.UUID:
         return self.model.session.session_id
 
-    def come_round(self) -> None:
+    def expire_what_is_due(self) -> None:
         self.received_at = self.now
-        self.take_in(self.world.catch_up(self.now))
+        self.take_in(self.world.expire(self.now))
         for agent_id in self.model.having("offered"):
             assert self.now < self.model.hold_until[agent_id] + POLICY.grace, "an offer outlived its end"
 
@@ -322,7 +322,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         else:
             after = a_session(**(after.model_dump() | {"status": "cancelled"}))
             self.model.session = a_session(**(before.model_dump() | {"version": after.version}))
-        self.take_in(self.world.hear(after, self.now))
+        self.take_in(self.world.take_over(after, self.now))
 
     def take_in(self, published: list[EnrolmentEvent]) -> None:
         """Take these events in, in order; then check what must be true between transactions."""
@@ -332,7 +332,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
             if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
                 self.model.order[event.agent.agent_id] = self.next_order()
                 self.model.priority[event.agent.agent_id] = 0
-            self.model.hears(event, self.now)
+            self.model.take_in(event, self.now)
         self.check(taken_before)
 
     def check(self, taken_before: int) -> None:

@@ -112,7 +112,7 @@ class Model:
 
     # ------------------------------------------------------------------------------------ what is published
 
-    def hears(self, published: EnrolmentEvent, now: datetime) -> None:
+    def take_in(self, published: EnrolmentEvent, now: datetime) -> None:
         """Take an event in, and complain if it should never have been."""
         if isinstance(published, SessionOccupancyChanged):
             return self._occupancy(published)

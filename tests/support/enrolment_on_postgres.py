@@ -91,7 +91,7 @@ class OnPostgres:
         self.policy = policy or Policy()
         self.read: int = self._run(self._last_event())
 
-    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4(), now)], now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
@@ -99,7 +99,7 @@ class OnPostgres:
             [(event_of(request), request.request_id, request.received_at) for request in requests], now
         )
 
-    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
+    def expire(self, now: datetime) -> list[EnrolmentEvent]:
         async def until_nothing_is_due() -> None:
             while await jobs.expire(self.database, self.policy, now) is not None:
                 pass
@@ -207,7 +207,7 @@ class Session:
         self.world = world
         self.now = now
         self.state = a_session(session_id=world.session_id, **changes)
-        self.world.hear(self.state, now)
+        self.world.take_over(self.state, now)
 
     def ask(self, *requests: Request) -> list[tuple[str, str]]:
         return names(self.world.ask(requests, self.now))
@@ -223,11 +223,11 @@ class Session:
 
     def change(self, **changes: Any) -> list[tuple[str, str]]:
         self.state = a_session(**(self.state.model_dump() | {"version": self.state.version + 1} | changes))
-        return names(self.world.hear(self.state, self.now))
+        return names(self.world.take_over(self.state, self.now))
 
     def wait_until(self, moment: datetime) -> list[tuple[str, str]]:
         self.now = moment
-        return names(self.world.catch_up(moment))
+        return names(self.world.expire(moment))
 
 
 def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:

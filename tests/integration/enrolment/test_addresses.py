@@ -19,15 +19,15 @@ from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 
 
-async def hear(database: Database, *events: EmailDelivery) -> list[str]:
-    """Whose address is bad, after these events."""
+async def bad_after(database: Database, *events: EmailDelivery) -> list[str]:
+    """Take these events in; return the agents whose address is bad then."""
     await take(router, database, [received(event) for event in events])
     async with database.quiet_transaction() as tx:
         return list((await tx.execute(text("SELECT agent_id FROM bad_address ORDER BY 1"))).scalars())
 
 
-def members_of_a_delivery(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
-    """Of a mail about an enrolment, whichever."""
+def delivery_members(agent_id: str, enrolment_id: UUID | None = None) -> dict[str, Any]:
+    """Return the members of an event about the mail of an enrolment."""
     return {
         "mail_id": uuid4(),
         "agent_id": agent_id,
@@ -39,7 +39,7 @@ def members_of_a_delivery(agent_id: str, enrolment_id: UUID | None = None) -> di
 
 def bounced(agent_id: str, kind: BounceKind = BounceKind.HARD, *, suppressed: bool = False) -> EmailBounced:
     return EmailBounced(
-        **members_of_a_delivery(agent_id),
+        **delivery_members(agent_id),
         message_id="<1@x.fr>",
         kind=kind,
         bounced_at=clock.now(),
@@ -48,13 +48,11 @@ def bounced(agent_id: str, kind: BounceKind = BounceKind.HARD, *, suppressed: bo
 
 
 def failed(agent_id: str, *, suppressed: bool) -> EmailFailed:
-    return EmailFailed(**members_of_a_delivery(agent_id), failed_at=clock.now(), suppressed=suppressed)
+    return EmailFailed(**delivery_members(agent_id), failed_at=clock.now(), suppressed=suppressed)
 
 
 def sent(agent_id: str, enrolment_id: UUID | None = None) -> EmailSent:
-    return EmailSent(
-        **members_of_a_delivery(agent_id, enrolment_id), message_id="<2@x.fr>", sent_at=clock.now()
-    )
+    return EmailSent(**delivery_members(agent_id, enrolment_id), message_id="<2@x.fr>", sent_at=clock.now())
 
 
 def of_news(event: EmailDelivery) -> EmailDelivery:
@@ -63,37 +61,37 @@ def of_news(event: EmailDelivery) -> EmailDelivery:
 
 
 async def test_a_hard_bounce_marks_an_address_and_a_soft_one_does_not(database: Database) -> None:
-    assert await hear(database, bounced("A-1"), bounced("A-2", BounceKind.SOFT)) == ["A-1"]
+    assert await bad_after(database, bounced("A-1"), bounced("A-2", BounceKind.SOFT)) == ["A-1"]
 
 
 async def test_an_address_that_is_written_to_no_more_is_marked_however_that_came(database: Database) -> None:
     too_often = bounced("A-1", BounceKind.SOFT, suppressed=True)
     of_another = failed("A-2", suppressed=True)
-    assert await hear(database, too_often, of_another, failed("A-3", suppressed=False)) == ["A-1", "A-2"]
+    assert await bad_after(database, too_often, of_another, failed("A-3", suppressed=False)) == ["A-1", "A-2"]
 
 
 async def test_a_mark_is_kept_once_and_goes_when_a_mail_is_accepted_again(database: Database) -> None:
-    assert await hear(database, bounced("A-1"), bounced("A-1"), bounced("A-2")) == ["A-1", "A-2"]
-    assert await hear(database, sent("A-1")) == ["A-2"]
+    assert await bad_after(database, bounced("A-1"), bounced("A-1"), bounced("A-2")) == ["A-1", "A-2"]
+    assert await bad_after(database, sent("A-1")) == ["A-2"]
 
 
 async def test_within_one_batch_the_last_word_counts(database: Database) -> None:
-    assert await hear(database, bounced("A-1"), sent("A-1")) == []
-    assert await hear(database, sent("A-1"), bounced("A-1")) == ["A-1"]
+    assert await bad_after(database, bounced("A-1"), sent("A-1")) == []
+    assert await bad_after(database, sent("A-1"), bounced("A-1")) == ["A-1"]
 
 
 async def test_news_that_arrive_say_nothing_of_the_address_of_an_enrolment(database: Database) -> None:
     """A subscription may have another."""
-    assert await hear(database, bounced("A-1")) == ["A-1"]
-    assert await hear(database, of_news(sent("A-1"))) == ["A-1"]
-    assert await hear(database, bounced("A-2"), of_news(sent("A-2"))) == ["A-1", "A-2"]
+    assert await bad_after(database, bounced("A-1")) == ["A-1"]
+    assert await bad_after(database, of_news(sent("A-1"))) == ["A-1"]
+    assert await bad_after(database, bounced("A-2"), of_news(sent("A-2"))) == ["A-1", "A-2"]
 
 
 async def test_news_that_come_back_say_nothing_of_the_address_of_an_enrolment(database: Database) -> None:
     """Nor does what is sent to who is no agent: ``abonnement-…``, ``demandeur-…``."""
     hard, refused = of_news(bounced("A-1")), of_news(failed("A-2", suppressed=True))
     too_often = of_news(bounced("abonnement-1", BounceKind.SOFT, suppressed=True))
-    assert await hear(database, hard, refused, too_often) == []
+    assert await bad_after(database, hard, refused, too_often) == []
 
 
 async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
@@ -106,15 +104,15 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
     await front.enrol(here, work)
     await front.enrol(elsewhere, home)
     arrived = sent(work.agent_id, (await front.of(elsewhere, home)).enrolment_id)
-    assert await hear(database, bounced(work.agent_id), arrived) == [work.agent_id]
+    assert await bad_after(database, bounced(work.agent_id), arrived) == [work.agent_id]
     await front.withdraw(here, work)
-    assert await hear(database, arrived) == []
+    assert await bad_after(database, arrived) == []
 
 
 async def test_enrolments_are_not_read_while_no_address_is_bad(database: Database) -> None:
     async with database.quiet_transaction() as other, asyncio.timeout(5):
         await other.execute(text("LOCK TABLE enrolment"))
-        assert await hear(database, sent("A-1")) == []
+        assert await bad_after(database, sent("A-1")) == []
 
 
 async def test_of_who_is_marked_only_their_own_enrolments_are_read(database: Database, front: Front) -> None:

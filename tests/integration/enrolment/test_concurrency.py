@@ -62,7 +62,7 @@ async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
     monkeypatch.setattr(sessions_store, "_LOCK", lock)
     database = Database(new_database("enrolment"), application_name="crowd", pool_size=CONNECTIONS)
     session = a_session(capacity=SEATS, waiting_list=waiting_list)
-    await hear(database, session)
+    await take_over(database, session)
     async with database.quiet_transaction() as tx:
         for statement in _COUNT_AT_EVERY_COMMIT.split(";\nCREATE"):
             prefix = "" if statement.lstrip().startswith("CREATE") else "CREATE"
@@ -96,7 +96,7 @@ async def worker(
                 capacity = SEATS - dice.randrange(3)
                 changed = a_session(**session.model_dump() | {"version": version, "capacity": capacity})
                 async with free:
-                    await hear(database, changed)
+                    await take_over(database, changed)
             else:
                 requests = [a_request(session, dice) for _ in range(dice.randrange(1, 4))]
                 async with free, database.transaction() as tx:
@@ -117,7 +117,7 @@ def a_request(session: SessionState, dice: random.Random) -> Request:
     return OfferAnswer(*members, agent.agent_id, dice.random() < 0.5)
 
 
-async def hear(database: Database, session: SessionState) -> None:
+async def take_over(database: Database, session: SessionState) -> None:
     async with database.transaction() as tx:
         await sessions.take_over(tx, {session.session_id: session}, Policy(), DURING)
 

@@ -1,4 +1,4 @@
-"""What services keep only because they heard it: deleted, and rebuilt equal from the compacted topics."""
+"""What services keep only because they read it: deleted, and rebuilt equal from the compacted topics."""
 
 import json
 import subprocess

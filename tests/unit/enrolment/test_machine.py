@@ -31,7 +31,7 @@ class RulesAlone:
         self.occupancy_version = 0
         self.seen: set[uuid.UUID] = set()
 
-    def hear(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
         roster.change(session)
         decide(roster, [])
@@ -45,7 +45,7 @@ class RulesAlone:
         assert [answer.request for answer in roster.answers] == fresh
         return self._close(roster)
 
-    def catch_up(self, now: datetime) -> list[EnrolmentEvent]:
+    def expire(self, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
         roster.expire(now)
         return self._close(roster)
