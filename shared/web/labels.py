@@ -1,7 +1,8 @@
 """What codes are called in French, wherever a person reads one: pages, letters, sheets, certificates.
 
-Each table has all members of its enum; a test fails where one is missing. What a code is called in one
-service alone stands with that service; why a request was refused is in `shared.web.refusals`.
+Each table has all members of its enum; a test fails where one is missing. A table of codes that one service
+alone has is keyed by their text, since nothing here imports a service. Why a request was refused is in
+`shared.web.refusals`.
 """
 
 from collections.abc import Mapping
@@ -55,6 +56,54 @@ RESOURCES: Mapping[str, str] = {
     "dossier": "Dossier documentaire",
     "community": "E-communauté",
 }
+NEWS: Mapping[str, str] = {
+    "replay": "Nouveau replay",
+    "dossier": "Nouveau dossier documentaire",
+    "community": "Nouvelle e-communauté",
+    "session": "Nouvel événement",
+}
+LETTERS: Mapping[str, str] = {
+    "enrolment-confirmed": "Votre inscription est confirmée",
+    "seat-assigned": "Une place vous est attribuée",
+    "waitlisted": "Vous êtes sur la liste d’attente",
+    "seat-offered": "Une place s’est libérée, à confirmer",
+    "offer-lapsed": "La place proposée n’est plus réservée",
+    "pending": "Votre demande d’inscription est bien reçue",
+    "refused": "Votre demande d’inscription n’est pas acceptée",
+    "already-enrolled": "Rien ne change pour votre inscription",
+    "withdrawal-refused": "Votre désistement n’a pas pu être enregistré",
+    "offer-refused": "Votre réponse n’a pas pu être prise en compte",
+    "withdrawn": "Votre désistement est enregistré",
+    "session-cancelled": "Session annulée",
+    "joining-instructions": "Votre convocation",
+    "reminder-week": "Rappel de votre session",
+    "reminder-day": "Rappel de votre session",
+    "session-changed": "Votre session a changé",
+    "module-cancelled": "Une séance est annulée",
+    "replay-available": "Le replay est disponible",
+    "certificate": "Votre attestation est disponible",
+    "bespoke-answered": "Réponse à votre demande de formation sur mesure",
+    "news": "Nouveautés",
+    "confirm-subscription": "Confirmez votre abonnement",
+}
+"""What each letter is called in the mail log, and its subject where its template has no other."""
+MAIL_STATES: Mapping[str, str] = {
+    "pending": "en attente",
+    "claimed": "en cours d’envoi",
+    "data_started": "en cours d’envoi",
+    "sent": "remis au serveur de courrier",
+    "retry": "à réessayer",
+    "failed": "échec",
+    "ambiguous": "incertain\u00a0: peut-être parti",
+    "superseded": "sans objet, non envoyé",
+}
+MAIL_DECISIONS: Mapping[str, str] = {
+    "sent again as": "envoyé de nouveau, sous le numéro",
+    "sent again on purpose, after": "envoyé à la demande, après le courriel",
+    "resolved as sent": "déclaré arrivé",
+    "resent": "remis en file d’envoi",
+}
+"""What an operator decided, by how its line in the audit log begins."""
 THEMES: Mapping[str, str] = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",
     "usages-service-public": "Usages de l’IA dans les services publics",

@@ -80,13 +80,12 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all letters of one template share. ``subject`` has ``{title}``, the session's.
+    """What all letters of one template share.
 
     ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
     more, and is not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
     """
 
-    subject: str
     says: Standing | None = None
     priority: Priority = Priority.ANSWER
     calendar: CalendarAction | None = None
@@ -96,44 +95,30 @@ class Kind:
 
 
 KINDS: Mapping[Template, Kind] = {
-    # template: subject, where it says its reader stands, and what else sets it apart
     Template.CONFIRMED: Kind(
-        "Votre inscription est confirmée : {title}",
         says=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.SEAT_ASSIGNED: Kind(
-        "Une place vous est attribuée : {title}",
         says=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.WAITLISTED: Kind(
-        "Vous êtes sur la liste d’attente : {title}", says=Standing.WAITLISTED, link=Link.WITHDRAW
-    ),
-    Template.SEAT_OFFERED: Kind(
-        "Une place s’est libérée, à confirmer : {title}", says=Standing.OFFERED, link=Link.OFFER
-    ),
-    Template.OFFER_LAPSED: Kind("La place proposée n’est plus réservée : {title}", says=Standing.LAPSED),
-    Template.PENDING: Kind(
-        "Votre demande d’inscription est bien reçue : {title}", says=Standing.PENDING, link=Link.WITHDRAW
-    ),
-    Template.REFUSED: Kind("Votre demande d’inscription n’est pas acceptée : {title}", says=Standing.REFUSED),
-    Template.ALREADY_ENROLLED: Kind("Rien ne change pour votre inscription : {title}"),
-    Template.WITHDRAWAL_REFUSED: Kind("Votre désistement n’a pas pu être enregistré : {title}"),
-    Template.OFFER_REFUSED: Kind("Votre réponse n’a pas pu être prise en compte : {title}"),
-    Template.WITHDRAWN: Kind(
-        "Votre désistement est enregistré : {title}", says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL
-    ),
+    Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW),
+    Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER),
+    Template.OFFER_LAPSED: Kind(says=Standing.LAPSED),
+    Template.PENDING: Kind(says=Standing.PENDING, link=Link.WITHDRAW),
+    Template.REFUSED: Kind(says=Standing.REFUSED),
+    Template.ALREADY_ENROLLED: Kind(),
+    Template.WITHDRAWAL_REFUSED: Kind(),
+    Template.OFFER_REFUSED: Kind(),
+    Template.WITHDRAWN: Kind(says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
-    Template.SESSION_CANCELLED: Kind(
-        "Session annulée : {title}", calendar=CalendarAction.CANCEL, priority=Priority.REMINDER
-    ),
+    Template.SESSION_CANCELLED: Kind(calendar=CalendarAction.CANCEL, priority=Priority.REMINDER),
     Template.JOINING: Kind(
-        "Votre convocation : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
@@ -141,21 +126,18 @@ KINDS: Mapping[Template, Kind] = {
         access=True,
     ),
     Template.REMINDER_WEEK: Kind(
-        "Rappel de votre session : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.REMINDER_DAY: Kind(
-        "Rappel de votre session : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.SESSION_CHANGED: Kind(
-        "Votre session a changé : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
@@ -163,18 +145,17 @@ KINDS: Mapping[Template, Kind] = {
         access=True,
     ),
     Template.MODULE_CANCELLED: Kind(
-        "Une séance est annulée : {title}",
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.REMOVE,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.REPLAY_AVAILABLE: Kind("Le replay est disponible : {title}", priority=Priority.NEWS),
-    Template.CERTIFICATE: Kind("Votre attestation est disponible : {title}", link=Link.CERTIFICATE),
-    Template.BESPOKE_ANSWERED: Kind("Réponse à votre demande de formation sur mesure"),
-    Template.NEWS: Kind("Nouveautés", priority=Priority.NEWS, subscribed=True),
-    Template.CONFIRM_SUBSCRIPTION: Kind("Confirmez votre abonnement", link=Link.CONFIRM),
+    Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
+    Template.CERTIFICATE: Kind(link=Link.CERTIFICATE),
+    Template.BESPOKE_ANSWERED: Kind(),
+    Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
+    Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM),
 }
 
 

@@ -10,44 +10,21 @@ from enum import StrEnum
 from uuid import UUID
 
 from fastapi import FastAPI
-from pydantic import TypeAdapter, ValidationError
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from services.notifier.letters import KINDS, Template
+from services.notifier.pages.fields import is_agent_id
 from services.notifier.render import Renderer
 from services.notifier.service import mails as queue
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
-from shared.events.vocabulary import AgentId
-from shared.web import french
 from shared.web.logins import Handler, Logins, Space, Visit
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
 LOG = "/courriels/suivi"
 PAGE = 50
-_AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
-
-STATES: dict[MailState, str] = {
-    MailState.PENDING: "en attente",
-    MailState.CLAIMED: "en cours d’envoi",
-    MailState.DATA_STARTED: "en cours d’envoi",
-    MailState.SENT: "remis au serveur de courrier",
-    MailState.RETRY: "à réessayer",
-    MailState.FAILED: "échec",
-    MailState.AMBIGUOUS: "incertain\u00a0: peut-être parti",
-    MailState.SUPERSEDED: "sans objet, non envoyé",
-}
-
-_ACTIONS = {
-    queue.SENT_AGAIN_AS: "envoyé de nouveau, sous le numéro",
-    queue.SENT_AGAIN_AFTER: "envoyé à la demande, après le courriel",
-    queue.RESOLVED_AS_SENT: "déclaré arrivé",
-    queue.RESENT: "remis en file d’envoi",
-}
-
 
 SPACE = Space(
     home=LOG,
@@ -105,14 +82,9 @@ class _MailLogPages:
         """Mails of an agent, or those in a state, newest first."""
         agent, state = visit.form.typed("agent"), _state(visit.form.typed("etat"))
         before = _before(visit.form.typed("avant"))
-        errors: dict[str, str] = {}
-        try:
-            if agent:
-                _AGENT.validate_python(agent)
-        except ValidationError:
-            errors["agent"] = "Un identifiant d’agent n’a ni espace ni accent, par exemple IEL-0048151."
+        wrong = ["agent"] if agent and not is_agent_id(agent) else []
         found: list[MailRow] = []
-        if not errors:
+        if not wrong:
             async with self.database.quiet_transaction() as tx:
                 found = await queue.find(
                     tx, agent_id=agent or None, state=state, before=before, limit=PAGE + 1
@@ -120,12 +92,11 @@ class _MailLogPages:
         last = found[PAGE - 1] if len(found) > PAGE else None
         return visit.page(
             "mail-log.html",
-            status=422 if errors else 200,
+            status=422 if wrong else 200,
             agent=agent,
             state=state.value if state else "",
-            errors=errors,
-            states=STATES,
-            mails=[_shown(row) for row in found[:PAGE]],
+            wrong=wrong,
+            mails=found[:PAGE],
             before=f"{last.created_at.isoformat()} {last.mail_id}" if last is not None else None,
             log=LOG,
         )
@@ -144,11 +115,11 @@ class _MailLogPages:
         letter, context = found.letter, found.context
         return visit.page(
             "one-mail.html",
-            mail=_shown(found.row),
+            mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
             text="" if context is None else self.renderer.text(letter, context),
             can_be_sent_again=found.row.state in queue.ENDED,
-            audit=[(_moment(line.at), line.actor, _in_french(line.action)) for line in found.audit_log],
+            audit=found.audit_log,
             log=LOG,
         )
 
@@ -188,40 +159,3 @@ def _before(place: str) -> tuple[datetime, UUID] | None:
         return (datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)) if moment else None
     except (ValueError, OverflowError):
         return None
-
-
-def _moment(moment: datetime) -> str:
-    return french.moment(moment.replace(second=0, microsecond=0), "Europe/Paris")
-
-
-def _in_french(action: str) -> str:
-    """A line of the audit; what has no label here is shown as it is."""
-    for beginning, label in _ACTIONS.items():
-        if action.startswith(beginning):
-            return f"{label}{action[len(beginning) :]}"
-    return action
-
-
-def _letter_name(template: str) -> str:
-    return KINDS[Template(template)].subject.removesuffix(" : {title}")
-
-
-def _shown(row: MailRow) -> dict[str, object]:
-    answer = " ".join(str(part) for part in (row.smtp_code, row.smtp_answer) if part)
-    if row.bounced_at is not None:
-        answer = f"{answer} ; revenu, {row.bounce_status or 'sans code'}"
-    return {
-        "id": row.mail_id,
-        "letter": _letter_name(row.template),
-        "agent": row.recipient,
-        "address": row.address,
-        "state": STATES[MailState(row.state)] if row.bounced_at is None else "revenu sans être arrivé",
-        "ambiguous": row.state == MailState.AMBIGUOUS,
-        "created": _moment(row.created_at),
-        "due": _moment(row.due_at),
-        "settled": _moment(row.settled_at) if row.settled_at is not None else None,
-        "attempts": row.attempts,
-        "answer": answer,
-        "message_id": row.message_id,
-        "cause": row.event_id,
-    }

@@ -5,31 +5,29 @@ address is subscribed, and no page shows one: links are forwarded.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
 from fastapi import FastAPI
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.notifier.letters import Interest, InterestKind
+from services.notifier.pages.fields import is_address
 from services.notifier.render import SUBSCRIBER_FOR, interests
 from services.notifier.render.interests import Names
 from services.notifier.service import subscriptions
 from shared import clock
 from shared.database import Database
-from shared.events.vocabulary import Email
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, read_link
 from shared.web.rendering import Rendering
 
 FORM = "/courriels/abonnement"
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 class SubscriptionMessage(StrEnum):
@@ -96,15 +94,10 @@ class _SubscriptionPages:
             return self._form("", frozenset(), names)
         form = await read_form(request, most=200)
         address, chosen = form.typed("adresse"), _offered(form.every("interet"), names)
-        errors = {}
-        try:
-            _EMAIL.validate_python(address)
-        except ValidationError:
-            errors["adresse"] = "Saisissez une adresse de la forme prenom.nom@ville.fr."
-        if not chosen:
-            errors["interet"] = "Choisissez au moins un abonnement."
-        if errors:
-            return self._form(address, chosen, names, errors)
+        is_right = {"adresse": is_address(address), "interet": bool(chosen)}
+        wrong = [field for field, right in is_right.items() if not right]
+        if wrong:
+            return self._form(address, chosen, names, wrong)
         if not self.allowance.take():
             raise Closed(SubscriptionMessage.TOO_MANY)
         async with self.database.transaction() as tx:
@@ -117,32 +110,35 @@ class _SubscriptionPages:
             return await subscriptions.communities(tx)
 
     def _form(
-        self, address: str, chosen: frozenset[str], names: Names, errors: dict[str, str] | None = None
+        self, address: str, chosen: frozenset[str], names: Names, wrong: Collection[str] = ()
     ) -> Response:
+        """The form; ``wrong`` are the fields to be corrected."""
         return self.rendering.page(
             "subscribe.html",
-            status=422 if errors else 200,
+            status=422 if wrong else 200,
             address=address,
             groups=_groups(chosen, names),
-            errors=errors or {},
+            wrong=wrong,
         )
 
     async def confirmation(self, request: Request) -> Response:
         """What was asked for, and on POST begins."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
-        request_id = self._about(request, Purpose.CONFIRM)
+        request_id = self._subject(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                asked = await subscriptions.requested(tx, request_id)
-            if asked is None:
+                requested = await subscriptions.requested(tx, request_id)
+            if requested is None:
                 raise Closed(SubscriptionMessage.EXPIRED)
-            return self.rendering.page("confirm.html", interests=interests.titles(asked, await self._names()))
+            return self.rendering.page(
+                "confirm.html", interests=interests.titles(requested, await self._names())
+            )
         async with self.database.transaction() as tx:
             subscribed = await subscriptions.confirm(tx, request_id)
-            asked = await subscriptions.requested(tx, request_id)
+            requested = await subscriptions.requested(tx, request_id)
         if subscribed is None:
-            raise Closed(SubscriptionMessage.EXPIRED if asked is None else SubscriptionMessage.NO_LONGER)
+            raise Closed(SubscriptionMessage.EXPIRED if requested is None else SubscriptionMessage.NO_LONGER)
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
@@ -152,7 +148,7 @@ class _SubscriptionPages:
 
     async def preferences(self, request: Request) -> Response:
         """What one follows, and on POST what one follows from now on."""
-        subscriber_id = self._about(request, Purpose.PREFERENCES)
+        subscriber_id = self._subject(request, Purpose.PREFERENCES)
         names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
@@ -175,7 +171,7 @@ class _SubscriptionPages:
 
     async def way_out(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
-        subscriber_id = self._about(request, Purpose.UNSUBSCRIBE)
+        subscriber_id = self._subject(request, Purpose.UNSUBSCRIBE)
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
@@ -184,7 +180,7 @@ class _SubscriptionPages:
 
     # ------------------------------------------------------------------------------------ in common
 
-    def _about(self, request: Request, purpose: Purpose) -> UUID:
+    def _subject(self, request: Request, purpose: Purpose) -> UUID:
         return read_link(request, self.links, purpose, expired=SubscriptionMessage.EXPIRED)[0]
 
     def _message(self, message: SubscriptionMessage) -> Response:
@@ -208,16 +204,16 @@ def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[t
     """The list as a form shows it: themes, delegations, communities, and what a portal has named beside."""
     offered = {str(interest): interest for interest in interests.OFFERED}
     groups = [
-        ("Thèmes", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
-        ("E-communautés", sorted(names, key=lambda value: names[value])),
+        ("theme", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
+        ("community", sorted(names, key=lambda value: names[value])),
         (
-            "Événements d’une délégation",
+            "delegation",
             [value for value, interest in offered.items() if interest.kind is InterestKind.DELEGATION],
         ),
-        ("Autres abonnements", sorted(chosen - offered.keys() - names.keys())),
+        ("other", sorted(chosen - offered.keys() - names.keys())),
     ]
     return [
-        (legend, [_Choice(v, interests.title(Interest.parse(v), names), v in chosen) for v in values])
-        for legend, values in groups
+        (group, [_Choice(v, interests.title(Interest.parse(v), names), v in chosen) for v in values])
+        for group, values in groups
         if values
     ]

@@ -9,21 +9,15 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import letters
 from services.notifier.letters.bounces import ReturnPath
+from services.notifier.letters.timing import HOME
 from services.notifier.render import interests, mime
 from services.notifier.render.calendar import CalendarPart, CalendarWriter, Own
-from services.notifier.render.views import (
-    ItemView,
-    SessionView,
-    changed_in,
-    changes_of,
-    explanation_of,
-    gone_from,
-)
-from services.notifier.render.writing import THEME, quoted, squeeze, templates_of
+from services.notifier.render.typography import quoted, squeeze, typeset
+from services.notifier.render.views import ItemView, SessionView, changes_of, explanation_of, gone_from
+from services.notifier.render.writing import THEME, headline_of, templates_of
 from shared import clock
-from shared.events.enrolment import WithdrawnBy
 from shared.events.vocabulary import Status
-from shared.web import french
+from shared.web import french, labels
 from shared.web.calendars import Person
 from shared.web.links import Links, Purpose
 
@@ -124,28 +118,17 @@ class Renderer:
 
     def variables(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
         """What the templates may name."""
-        session = context.session
+        session, details, kind = context.session, mail.details, letters.KINDS[mail.template]
         view = self._view(session) if session is not None else None
-        details = mail.details
-        title = details.get("replay_title") or (view.title if view else None)
-        kind = letters.KINDS[mail.template]
-        headline = kind.subject.removesuffix(" : {title}")
-        if (
-            mail.template is letters.Template.MODULE_CANCELLED
-            and len(letters.rows_of(details, "modules")) > 1
-        ):
-            headline = "Des séances sont annulées"
-        if mail.template is letters.Template.WITHDRAWN and details.get("by") == WithdrawnBy.EMPLOYER:
-            headline = "Votre inscription prend fin"  # it was not the agent who gave up
+        zone = view.timezone if view is not None else HOME
         variables: dict[str, Any] = {
+            "label": labels.LETTERS[mail.template],
             "name": _name(mail),
             "others": [self._view(other) for other in context.alternatives]
             if letters.suggests_others(mail)
             else [],
             "session": view,
             "details": details,
-            "headline": headline,
-            "subject": f"{headline} : {quoted(str(title))}" if title else headline,
             "show_access": kind.access,
             "reference": str(details.get("reference") or mail.enrolment_id or mail.mail_id),
             "advisor": details.get("advisor"),
@@ -153,14 +136,12 @@ class Renderer:
             "contact": str(details.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
+            "called_for": french.moment(_to_the_minute(mail.called_for_at), zone),
+            **self._phase(mail, session),
         }
-        variables |= self._phase(mail, session)
-        if session is not None and view is not None:
-            variables["begins"] = _begins(session, view, self._now())
-        zone = view.timezone if view else "Europe/Paris"
-        variables["called_for"] = french.moment(_to_the_minute(mail.called_for_at), zone)
         if kind.subscribed:
-            variables |= self._news(mail, context.news)
+            variables["items"] = [self._item(item) for item in context.news]
+            variables["links"] = self._subscriber_links(mail)
         if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
             variables["interests"] = _texts(details.get("titles")) or interests.titles(
                 _texts(details["interests"])
@@ -170,23 +151,25 @@ class Renderer:
             variables["hold_until"] = french.deadline(
                 datetime.fromisoformat(str(details["hold_until"])), zone
             )
-        if mail.template is letters.Template.SESSION_CHANGED and session is not None and view is not None:
-            variables["changes"] = changes_of(details, session, view)
-            variables["changed_in"] = changed_in(variables["changes"])
+        if mail.template is letters.Template.SESSION_CHANGED and session is not None:
+            variables["changes"] = changes_of(details, session)
         if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
             variables["gone"] = gone_from(details, session)
         if "reason" in details:
             variables["explanation"] = explanation_of(
                 mail, session, view, enrolment_is_over=variables["enrolment_is_over"]
             )
-        return variables
+        headline, title = headline_of(mail.template, variables), _title(variables)
+        subject = f"{headline} : {quoted(title)}" if title else headline
+        return variables | {"headline": headline, "subject": subject}
 
-    def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool]:
+    def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool | int | None]:
         """What can be done now and what cannot any more: a letter may leave days after its fact."""
         now, kind = self._now(), letters.KINDS[mail.template]
         begun = session is not None and now >= session.starts_at
         over = session is not None and now >= session.ends_at
         return {
+            "days_before": _days_before(session, now) if session is not None else None,
             "begun": begun,
             "over": over,
             "list_is_closed": session is not None and now >= session.enrolment_closes_at,
@@ -230,26 +213,17 @@ class Renderer:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
 
-    def _news(self, mail: letters.Mail, news: Sequence[letters.NewsItem]) -> dict[str, Any]:
-        """What a letter to a subscriber names: a single item makes its subject, several are counted."""
-        items = [
-            ItemView.of(
-                item, self._view(item.event) if item.event else None, self._sender.catalogue, self._now()
-            )
-            for item in news
-        ]
-        number = french.spelt(len(items))
-        if len(items) == 1:
-            headline, subject = items[0].kind, f"{items[0].kind} : {quoted(items[0].title)}"
-        else:
-            headline = subject = f"{number.capitalize()} nouveautés dans vos abonnements"
-        return {
-            "items": items,
-            "number": number,
-            "headline": headline,
-            "subject": subject,
-            "links": self._subscriber_links(mail),
-        }
+    def _item(self, item: letters.NewsItem) -> ItemView:
+        event = item.event
+        view = self._view(event) if event is not None else None
+        return ItemView(
+            kind=item.kind,
+            title=view.title if view is not None else typeset(item.title),
+            summary=item.summary,
+            url=item.url or f"{self._sender.catalogue}/sessions/{item.item_id}",
+            session=view,
+            is_open=event is not None and self._now() >= event.enrolment_opens_at,
+        )
 
     def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
         if self._links is None:
@@ -317,13 +291,6 @@ def _sequence(enrolment_version: int, session_version: int) -> int:
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
-def _begins(session: letters.Session, view: SessionView, now: datetime) -> str:
-    """``demain, jeudi 3 avril 2025 à 9 h 30, heure de Paris``, as long as it is true."""
-    zone = ZoneInfo(view.timezone)
-    days = (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
-    return {0: "aujourd’hui, ", 1: "demain, "}.get(days, "le ") + view.starts
-
-
 _ACCOMMODATES = frozenset(
     {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
 )
@@ -341,6 +308,26 @@ def _gone(details: letters.Details) -> list[letters.Occasion]:
         )
         for row in letters.rows_of(details, "modules")
     ]
+
+
+def _days_before(session: letters.Session, now: datetime) -> int:
+    """How many midnights of the session's zone lie between now and its start."""
+    zone = ZoneInfo(session.timezone)
+    return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
+
+
+def _title(variables: Mapping[str, Any]) -> str | None:
+    """The title of what a letter is about: the recording, the session, or the only item of news."""
+    recording, session, items = (
+        variables["details"].get("replay_title"),
+        variables["session"],
+        variables.get("items", ()),
+    )
+    if recording:
+        return str(recording)
+    if session is not None:
+        return str(session.title)
+    return str(items[0].title) if len(items) == 1 else None
 
 
 def _name(mail: letters.Mail) -> str:

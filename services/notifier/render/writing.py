@@ -1,18 +1,20 @@
 """The templates, ready to be filled, and the colours of their HTML."""
 
 import functools
-import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.runtime import Macro
 
 from services.notifier import letters
+from services.notifier.render.typography import quoted
+from services.notifier.render.views import ChangeKind
 from shared.events.catalogue import BespokeAnswer
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
-from shared.web import french
-from shared.web.french import NBSP
+from shared.web import french, labels
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -28,31 +30,6 @@ THEME = {
 """The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
 
 
-_BLANKS = re.compile(r"\n{3,}")
-
-
-def squeeze(text: str) -> str:
-    """No more than one empty line at a time, whatever blocks a letter leaves empty."""
-    return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
-
-
-def typeset(text: str) -> str:
-    """Text from outside whose lines begin with no punctuation: no break before ``: ; ? !`` and inside « »."""
-    return _BREAKS.sub(NBSP, text)
-
-
-_BREAKS = re.compile(r" (?=[:;?!»])|(?<=«) ")
-
-
-@functools.lru_cache(maxsize=1_000)
-def quoted(text: str) -> str:
-    """Between guillemets; those that it has itself become “ ” (Lexique de l’Imprimerie nationale)."""
-    return f"«{NBSP}{typeset(_CLOSING.sub('”', _OPENING.sub('“', text)))}{NBSP}»"
-
-
-_OPENING, _CLOSING = re.compile(r"«\s*"), re.compile(r"\s*»")
-
-
 def _environment(kind: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -62,11 +39,14 @@ def _environment(kind: str) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters["quoted"] = quoted
+    environment.filters |= {"quoted": quoted, "capitalised": french.capitalised, "spelt": french.spelt}
     environment.globals.update(
         {
             "layout": f"base.{kind}",
+            "labels": labels,
             "ordinal": french.ordinal,
+            "ChangeKind": ChangeKind,
+            "NewsKind": letters.NewsKind,
             "WaitingList": WaitingList,
             "Awaiting": Awaiting,
             "WithdrawnBy": WithdrawnBy,
@@ -74,8 +54,9 @@ def _environment(kind: str) -> Environment:
             "BespokeAnswer": BespokeAnswer,
         }
     )
-    marks = environment.get_template(f"marks.{kind}").module
-    environment.globals.update({name: mark for name, mark in vars(marks).items() if isinstance(mark, Macro)})
+    for macros in ("phrases.jinja", f"marks.{kind}"):
+        module = environment.get_template(macros).module
+        environment.globals |= {name: mark for name, mark in vars(module).items() if isinstance(mark, Macro)}
     return environment
 
 
@@ -91,3 +72,16 @@ def templates_of(name: letters.Template) -> tuple[Template, Template]:
     for template in (text, html):
         template.globals = dict(template.globals)  # Jinja's chain of them is slow to copy
     return text, html
+
+
+def preview_page(**values: Any) -> str:
+    """The page to leaf through all letters."""
+    _, environment = _environments()
+    return environment.get_template("preview.html").render(values)
+
+
+def headline_of(name: letters.Template, variables: Mapping[str, Any]) -> str:
+    """What a letter announces, in a few words: its block ``headline``, else its label."""
+    template, _ = templates_of(name)
+    block = template.blocks.get("headline")
+    return "".join(block(template.new_context(dict(variables)))) if block else labels.LETTERS[name]

@@ -22,7 +22,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
 )
 from shared.events.vocabulary import Format, Reason
-from shared.web import refusals
+from shared.web import labels, refusals
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
 CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
@@ -76,8 +76,8 @@ def test_each_decision_calls_for_its_letter(
     assert list(called_for) == expected
 
 
-def test_every_letter_has_a_kind() -> None:
-    assert set(letters.KINDS) == set(Template)
+def test_every_letter_has_a_kind_and_a_label() -> None:
+    assert set(letters.KINDS) == set(labels.LETTERS) == set(Template)
 
 
 def test_a_full_webinar_promises_the_replay() -> None:

@@ -78,6 +78,10 @@ def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
     assert interests.title(interest)
 
 
+def test_every_kind_of_news_has_its_label() -> None:
+    assert set(labels.NEWS) == set(NewsKind)
+
+
 def test_every_theme_of_the_offer_has_its_title() -> None:
     offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
     assert {entry["theme"] for entry in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)

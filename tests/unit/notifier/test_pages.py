@@ -9,39 +9,46 @@ import pytest
 from starlette.responses import Response
 
 from services.notifier.pages import mail_log, rendering
-from services.notifier.pages.mail_log import SPACE, STATES
+from services.notifier.pages.mail_log import SPACE
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
+from services.notifier.service import mails
+from services.notifier.tables import MailAuditRow, MailRow, MailState
+from shared import clock
 from shared.auth import Principal, Role
+from shared.web import labels
 from shared.web.notices import Error
 from tests.unit.notifier.reading import Page
 
 EVIL = "<script>alert(1)</script>\" onclick='x'"
-MAIL = {
-    "id": UUID(int=1),
-    "letter": "Votre convocation",
-    "agent": "A-1",
+NOW = clock.now()
+ROW: dict[str, Any] = {
+    "mail_id": UUID(int=1),
+    "event_id": UUID(int=2),
+    "template": "joining-instructions",
+    "recipient": "A-1",
     "address": EVIL,
-    "state": "incertain",
-    "ambiguous": True,
-    "created": "lundi",
-    "due": "lundi",
-    "settled": None,
+    "state": "ambiguous",
+    "created_at": NOW,
+    "due_at": NOW,
+    "settled_at": None,
     "attempts": 1,
-    "answer": EVIL,
+    "smtp_code": 451,
+    "smtp_answer": EVIL,
     "message_id": "<1@x.example>",
-    "cause": UUID(int=2),
 }
+MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at": NOW, "bounced_at": NOW})
+LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")
 WHO = Principal(name="Camille", role=Role.SUPPORT)
 LOG: dict[str, Any] = {"who": WHO, "form_key": "key", "log": "/courriels/suivi"}
 LOG_IN: dict[str, Any] = {"space": SPACE, "towards": "", "typed": "", "late": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
-    ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "errors": {}}),
+    ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
     (
         "subscribe.html",
         {
             "address": EVIL,
             "groups": _groups(frozenset({"theme:enjeux-ia"})),
-            "errors": {"adresse": "Saisissez une adresse.", "interet": "Choisissez."},
+            "wrong": ["adresse", "interet"],
         },
     ),
     ("confirm.html", {"interests": [EVIL]}),
@@ -56,9 +63,8 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         | {
             "agent": EVIL,
             "state": "sent",
-            "errors": {},
-            "states": STATES,
-            "mails": [MAIL],
+            "wrong": [],
+            "mails": [MAIL, RETURNED],
             "before": "2025-03-10 1",
         },
     ),
@@ -70,7 +76,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "to": EVIL,
             "text": EVIL,
             "can_be_sent_again": True,
-            "audit": [("lundi", EVIL, "renvoyé")],
+            "audit": [LINE],
         },
     ),
 ]
@@ -128,13 +134,12 @@ def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(response: Response)
 @pytest.mark.parametrize("template", ["subscribe.html", "mail-log.html", "log-in.html"])
 def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
     values = {
-        "subscribe.html": {"address": "", "groups": _groups(frozenset()), "errors": {"adresse": "Non."}},
+        "subscribe.html": {"address": "", "groups": _groups(frozenset()), "wrong": ["adresse"]},
         "mail-log.html": LOG
         | {
             "agent": "",
             "state": "",
-            "errors": {"agent": "Non."},
-            "states": STATES,
+            "wrong": ["agent"],
             "mails": [],
             "before": None,
         },
@@ -143,3 +148,13 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
     html = bytes(rendering("http://catalogue").page(template, **values).body).decode()
     assert "<title>Erreur" in html
     assert 'aria-invalid="true"' in html
+
+
+def test_every_state_of_a_mail_and_every_decision_about_one_has_its_label() -> None:
+    assert set(labels.MAIL_STATES) == set(MailState)
+    assert set(labels.MAIL_DECISIONS) == {
+        mails.SENT_AGAIN_AS,
+        mails.SENT_AGAIN_AFTER,
+        mails.RESOLVED_AS_SENT,
+        mails.RESENT,
+    }

@@ -1,8 +1,6 @@
 """Letters as their reader gets them, written to files, and the page to leaf through them."""
 
 import email.policy
-import html
-from collections.abc import Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -13,6 +11,7 @@ from uuid import UUID
 from services.notifier.letters import LetterContext, Mail, Template
 from services.notifier.render import Renderer, Sender
 from services.notifier.render.preview.samples import Sample, samples
+from services.notifier.render.writing import preview_page
 from shared.web.links import Links, Purpose
 
 _ENROLMENT = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")
@@ -75,63 +74,14 @@ def _content(part: Any) -> str:
 def write(directory: Path) -> int:
     """Write every letter and the page to leaf through; how many letters."""
     directory.mkdir(parents=True, exist_ok=True)
-    shown = [(sample, show(sample)) for sample in samples()]
-    for sample, letter in shown:
-        (directory / f"{sample.name}.txt").write_text(letter.text)
-        (directory / f"{sample.name}.html").write_text(letter.page)
-        (directory / f"{sample.name}.eml").write_bytes(letter.message)
+    letters = {sample.name: show(sample) for sample in samples()}
+    for name, letter in letters.items():
+        (directory / f"{name}.txt").write_text(letter.text)
+        (directory / f"{name}.html").write_text(letter.page)
+        (directory / f"{name}.eml").write_bytes(letter.message)
         if letter.calendar is not None:
             # iCalendar's lines end with CRLF (RFC 5545, 3.1).
             calendar = letter.calendar.replace("\n", "\r\n")
-            (directory / f"{sample.name}.ics").write_bytes(calendar.encode())
-    (directory / "index.html").write_text(_index(shown))
-    return len(shown)
-
-
-def _index(shown: Sequence[tuple[Sample, Shown]]) -> str:
-    entries = "\n".join(
-        f'<li><a href="{sample.name}.html" target="large">{html.escape(letter.subject)}</a><br>'
-        f'<small><a href="{sample.name}.html" target="narrow">étroit</a> · '
-        f'<a href="{sample.name}.txt" target="large">texte</a> · <a href="{sample.name}.eml">.eml</a>'
-        + (f' · <a href="{sample.name}.ics">.ics</a>' if letter.calendar is not None else "")
-        + f" – {sample.name}</small></li>"
-        for sample, letter in shown
-    )
-    return _PAGE.format(entries=entries, first=shown[0][0].name, number=len(shown))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="fr">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Les lettres de Parcours</title>
-<style>
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; font: 1rem/1.4 sans-serif; }}
-body {{ display: grid; grid-template-columns: 22rem minmax(0, 1fr); height: 100vh; }}
-nav {{ overflow: auto; padding: 0 1rem; }}
-main {{ display: grid; grid-template-columns: minmax(0, 1fr) 24rem; }}
-ul {{ padding: 0; list-style: none; }}
-li {{ margin-bottom: .75rem; }}
-iframe {{ width: 100%; height: 100%; border: 0; border-left: 1px solid #c4c8cf; }}
-@media (max-width: 70rem) {{
-body, main {{ grid-template-columns: minmax(0, 1fr); height: auto; }}
-iframe {{ height: 90vh; }}
-}}
-</style>
-</head>
-<body>
-<nav aria-label="Lettres">
-<h1>{number} lettres</h1>
-<ul>
-{entries}
-</ul>
-</nav>
-<main>
-<iframe name="large" title="La lettre" src="{first}.html"></iframe>
-<iframe name="narrow" title="La lettre sur un écran étroit" src="{first}.html"></iframe>
-</main>
-</body>
-</html>
-"""
+            (directory / f"{name}.ics").write_bytes(calendar.encode())
+    (directory / "index.html").write_text(preview_page(letters=letters))
+    return len(letters)

@@ -1,0 +1,26 @@
+"""What is typed into the forms, checked as contracts have it."""
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.events.vocabulary import AgentId, Email
+
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+_AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an address that mails can be sent to."""
+    return _is_valid(_EMAIL, text)
+
+
+def is_agent_id(text: str) -> bool:
+    """Whether an agent can have this identifier."""
+    return _is_valid(_AGENT, text)
+
+
+def _is_valid(field: TypeAdapter[str], text: str) -> bool:
+    try:
+        field.validate_python(text)
+    except ValidationError:
+        return False
+    return True
