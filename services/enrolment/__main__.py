@@ -25,7 +25,6 @@ def explain_(
     lines = in_process(DEFINITION, find)
     if lines is None:
         stop(f"Nothing is known of {about}: it is the id of no agent, session or request that came here.")
-        return
     typer.echo("\n".join(lines))
 
 

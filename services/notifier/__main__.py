@@ -12,8 +12,7 @@ import typer
 from services.notifier.app import DEFINITION
 from services.notifier.letters.bounces import LARGEST, Suppression
 from services.notifier.render import preview
-from services.notifier.service import bounces
-from services.notifier.service import mails as queue
+from services.notifier.service import bounces, mails
 from services.notifier.service.mails import MailDetails
 from services.notifier.settings import Settings
 from services.notifier.tables import MailRow, MailState
@@ -22,8 +21,8 @@ from shared.database import is_temporary
 from shared.process import Process
 
 app = service_cli(DEFINITION)
-mails = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
-app.add_typer(mails, name="mails")
+mail_commands = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
+app.add_typer(mail_commands, name="mails")
 returned = typer.Typer(help="Mails that came back.", no_args_is_help=True)
 app.add_typer(returned, name="bounces")
 
@@ -37,7 +36,7 @@ def write_preview(
     typer.echo(f"{number} letters: open {output / 'index.html'}")
 
 
-@mails.command("list", help="Mails, newest first, and how many are in each state.")
+@mail_commands.command("list", help="Mails, newest first, and how many are in each state.")
 def list_(
     state: Annotated[MailState | None, typer.Option(help="Only those in this state.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only those of this agent.")] = None,
@@ -47,8 +46,8 @@ def list_(
 
     async def find(process: Process) -> tuple[list[MailRow], dict[MailState, int]]:
         async with process.database.quiet_transaction() as tx:
-            found = await queue.find(tx, agent_id=agent, state=state, limit=limit)
-            return found, await queue.counts(tx)
+            found = await mails.find(tx, agent_id=agent, state=state, limit=limit)
+            return found, await mails.counts(tx)
 
     records, counts = in_process(DEFINITION, find)
     for row in records:
@@ -56,33 +55,46 @@ def list_(
     typer.echo(", ".join(f"{number} {name.value}" for name, number in counts.items() if number) or "no mails")
 
 
-@mails.command("show", help="One mail, whole, and what was decided about it: it holds personal data.")
+@mail_commands.command("show", help="One mail, whole, and what was decided about it: it holds personal data.")
 def show(mail_id: UUID) -> None:
     """Print everything that is known of one mail but its text."""
 
     async def find(process: Process) -> MailDetails | None:
         async with process.database.quiet_transaction() as tx:
-            return await queue.show(tx, mail_id)
+            return await mails.show(tx, mail_id)
 
     found = in_process(DEFINITION, find)
     if found is None:
         stop(f"There is no mail {mail_id}.")
-        return
     for name, column in _SHOWN.items():
         typer.echo(f"{name:<13} {getattr(found.row, column)}")
     for line in found.audit_log:
         typer.echo(f"{line.at:%Y-%m-%d %H:%M:%S}Z\t{line.actor}\t{line.action}")
 
 
-_COLUMNS = (
-    "mail_id event_id template agent_id address session_id enrolment_id state attempts message_id smtp_code "
-    "smtp_answer created_at due_at settled_at bounced_at bounce_status"
-)
-_SHOWN = {name: "recipient" if name == "agent_id" else name for name in _COLUMNS.split()}
+_SHOWN = {
+    "mail_id": "mail_id",
+    "event_id": "event_id",
+    "template": "template",
+    "agent_id": "recipient",
+    "address": "address",
+    "session_id": "session_id",
+    "enrolment_id": "enrolment_id",
+    "state": "state",
+    "attempts": "attempts",
+    "message_id": "message_id",
+    "smtp_code": "smtp_code",
+    "smtp_answer": "smtp_answer",
+    "created_at": "created_at",
+    "due_at": "due_at",
+    "settled_at": "settled_at",
+    "bounced_at": "bounced_at",
+    "bounce_status": "bounce_status",
+}
 """What is printed of a mail, and the column that it is in."""
 
 
-@mails.command(
+@mail_commands.command(
     "resolve",
     help="Decide about an ambiguous mail, or send a failed one again; or all that failed with one answer.",
 )
@@ -101,7 +113,7 @@ def resolve(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """Write down an operator's word."""
+    """Store an operator's decision."""
     if sent == resend:
         stop("Say what became of it: --sent or --resend.", 2)
     if mail_id is not None and state is None and code is None:
@@ -115,7 +127,7 @@ def resolve(
 def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
     async def decide(process: Process) -> MailState | None:
         async with process.database.transaction() as tx:
-            return await queue.resolve(tx, mail_id, sent=sent, actor=by)
+            return await mails.resolve(tx, mail_id, sent=sent, actor=by)
 
     before = in_process(DEFINITION, decide)
     if before is None:
@@ -123,19 +135,19 @@ def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
     if before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent):
         typer.echo(f"{mail_id}: {'sent' if sent else 'will be sent again'}")
     else:
-        stop(f"The mail {mail_id} is {before.value if before else '?'}: there is nothing to decide.")
+        stop(f"The mail {mail_id} is {before.value}: there is nothing to decide.")
 
 
 def _resend_failed(code: int, by: str) -> None:
     async def again(process: Process) -> int:
         async with process.database.transaction() as tx:
-            return await queue.resend_failed(tx, code, actor=by)
+            return await mails.resend_failed(tx, code, actor=by)
 
     number = in_process(DEFINITION, again)
     typer.echo(f"{number} will be sent again, unless what they say is not so any more")
 
 
-@mails.command("resend", help="Send a letter once more on purpose, as a new mail.")
+@mail_commands.command("resend", help="Send a letter once more on purpose, as a new mail.")
 def resend(
     mail_id: UUID,
     by: Annotated[
@@ -146,7 +158,7 @@ def resend(
 
     async def again(process: Process) -> UUID | None:
         async with process.database.transaction() as tx:
-            return await queue.resend(tx, mail_id, actor=by)
+            return await mails.resend(tx, mail_id, actor=by)
 
     new = in_process(DEFINITION, again)
     if new is None:

@@ -1,19 +1,21 @@
 """HTTP in: what was sent to an agent and what became of it, for support staff."""
 
-import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.notifier.service import mails as queue
+from services.notifier.service import mails as mails_service
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
-from shared.events.vocabulary import AgentId
+from shared.events.vocabulary import AgentId, Instant
 from shared.http import Problem, new_api
+from shared.web.paging import page_of, position
+
+_KEY = TypeAdapter(tuple[Instant, UUID])
 
 Staff = Annotated[Principal, Depends(requires(Role.SUPPORT))]
 
@@ -87,17 +89,16 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     api = new_api("notifier", "Mails: what was sent to whom, when, and what is still to send.")
     api.state.tokens = tokens
 
-    async def page_of(search: MailSearch) -> MailPage:
-        before = _read_cursor(search.cursor)
+    async def found(search: MailSearch) -> MailPage:
+        before = position(search.cursor, _KEY)
         async with database.quiet_transaction() as tx:
-            found = await queue.find(
+            rows = await mails_service.find(
                 tx, agent_id=search.agent_id, state=search.state, before=before, limit=search.limit + 1
             )
-        page = found[: search.limit]
-        return MailPage(
-            items=[_item(row) for row in page],
-            next=_cursor(page[-1]) if len(found) > search.limit else None,
+        page = page_of(
+            rows, search.limit, show=_item, key=lambda row: (str(row.created_at), str(row.mail_id))
         )
+        return MailPage(items=page.items, next=page.next)
 
     @api.get("/api/v1/mails", tags=["mails"], summary="All mails, or those in a state")
     async def mails(
@@ -115,25 +116,25 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
                 "An agent's id has no place in a URL",
                 'Ask with POST /api/v1/mails/search and the body {"agent_id": "…"}: URLs stay in logs.',
             )
-        return await page_of(MailSearch(state=state, cursor=cursor, limit=limit))
+        return await found(MailSearch(state=state, cursor=cursor, limit=limit))
 
     @api.post("/api/v1/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
     async def search(_staff: Staff, search: MailSearch) -> MailPage:
-        return await page_of(search)
+        return await found(search)
 
     @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
     async def counts(_staff: Staff) -> MailCounts:
         async with database.quiet_transaction() as tx:
-            return MailCounts(states=await queue.counts(tx))
+            return MailCounts(states=await mails_service.counts(tx))
 
     @api.get("/api/v1/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
     async def mail(_staff: Staff, mail_id: UUID) -> MailDetail:
         async with database.quiet_transaction() as tx:
-            found = await queue.show(tx, mail_id)
-        if found is None:
+            shown = await mails_service.show(tx, mail_id)
+        if shown is None:
             raise _no_mail(mail_id)
-        decisions = [MailDecision.model_validate(line, from_attributes=True) for line in found.audit_log]
-        return MailDetail(**_item(found.row).model_dump(), decisions=decisions)
+        decisions = [MailDecision.model_validate(line, from_attributes=True) for line in shown.audit_log]
+        return MailDetail(**_item(shown.row).model_dump(), decisions=decisions)
 
     @api.post(
         "/api/v1/mails/{mail_id}/resend",
@@ -143,9 +144,9 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
     )
     async def resend(staff: Staff, mail_id: UUID) -> MailResent:
         async with database.transaction() as tx:
-            again = await queue.resend(tx, mail_id, actor=staff.name)
-            found = await queue.show(tx, mail_id)
-        if found is None:
+            again = await mails_service.resend(tx, mail_id, actor=staff.name)
+            shown = await mails_service.show(tx, mail_id)
+        if shown is None:
             raise _no_mail(mail_id)
         if again is None:
             raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")
@@ -163,17 +164,3 @@ def _item(row: MailRow) -> MailItem:
     return MailItem(
         cause_id=row.event_id, agent_id=row.recipient, **{name: getattr(row, name) for name in names}
     )
-
-
-def _cursor(row: MailRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.mail_id}".encode()).decode()
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
-    if cursor is None:
-        return None
-    try:
-        moment, _, mail_id = base64.urlsafe_b64decode(cursor).decode().partition(" ")
-        return datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)
-    except (ValueError, OverflowError):
-        raise Problem(422, "The request is not valid", "'cursor' is not one that a page gave.") from None

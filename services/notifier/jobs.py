@@ -1,10 +1,11 @@
-"""Time in: leases that have run out, and the figures of the queue."""
+"""Time in: fan-outs, leases that have run out, mails that came back, the figures of the queue."""
 
 import asyncio
 import imaplib
 import logging
 import ssl
 import time
+from functools import partial
 
 from prometheus_client import Counter, Gauge
 
@@ -34,31 +35,15 @@ def all_jobs(
     database: Database, mailbox: ReturnMailbox | None = None, path: ReturnPath | None = None
 ) -> tuple[Job, ...]:
     """What the clock triggers in this service; ``mailbox`` is where mails come back to."""
-
-    async def leases() -> None:
-        await expire_leases(database)
-
-    async def figures() -> None:
-        await measure(database)
-
-    async def fan_outs() -> float | None:
-        return await fan_out(database)
-
-    async def purge() -> None:
-        async with database.quiet_transaction() as tx:
-            await queue.purge(tx)
-
-    async def returned() -> None:
-        if mailbox is not None:
-            await read_returns(database, mailbox, path)
-
-    return (
-        *((Job("read-returns", 60.0, returned),) if mailbox is not None else ()),
-        Job("expire-leases", 5.0, leases),
-        Job("measure-queue", 10.0, figures),
-        Job("fan-out", 0.5, fan_outs),
-        Job("purge-mails", 3600.0, purge),
+    jobs = (
+        Job("expire-leases", 5.0, partial(expire_leases, database)),
+        Job("measure-queue", 10.0, partial(measure, database)),
+        Job("fan-out", 0.5, partial(fan_out, database)),
+        Job("purge-mails", 3600.0, partial(purge, database)),
     )
+    if mailbox is None:
+        return jobs
+    return Job("read-returns", 60.0, partial(read_returns, database, mailbox, path)), *jobs
 
 
 async def fan_out(database: Database) -> float | None:
@@ -111,3 +96,9 @@ async def measure(database: Database) -> None:
     DUE.set(due)
     DUE_AGE.set(age)
     AMBIGUOUS.set(ambiguous)
+
+
+async def purge(database: Database) -> None:
+    """Forget what is kept no longer."""
+    async with database.quiet_transaction() as tx:
+        await queue.purge(tx)

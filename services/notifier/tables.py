@@ -28,14 +28,14 @@ class MailState(StrEnum):
 
     PENDING = "pending"
     CLAIMED = "claimed"
-    """A process has it under a lease; nothing was said to the relay that it could act on."""
+    """A process has it under a lease; the relay cannot have the mail yet."""
     DATA_STARTED = "data_started"
     """Stored just before DATA: from here on the relay may have the mail."""
     SENT = "sent"
     RETRY = "retry"
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
-    """Nobody knows whether the relay has it. Never sent again but by an operator's word."""
+    """It is not known whether the relay has it. Sent again only by an operator's decision."""
     SUPERSEDED = "superseded"
     """Not sent, because what it says is not so any more."""
 
@@ -98,7 +98,7 @@ class ReplayRow(_Base, table=True):
 
 
 class NewsRow(_Base, table=True):
-    """Something that has opened, and was told to subscribers once."""
+    """An item of news, announced to subscribers once."""
 
     __tablename__ = "news"
     item_id: UUID = Field(primary_key=True)
@@ -167,7 +167,7 @@ class SubscriptionRequestRow(_Base, table=True):
 
 
 class FanOutRow(_Base, table=True):
-    """One letter to many, on its way into the queue slice by slice: survives whoever works on it."""
+    """One letter to many, on its way into the queue slice by slice: it outlives the process at work."""
 
     __tablename__ = "fan_out"
     __table_args__ = (Index("ix_fan_out_open", "created_at", postgresql_where=text("done_at IS NULL")),)
@@ -190,7 +190,7 @@ SCHEDULED_AND_OPEN = f"state IN ('pending', 'retry', 'claimed', 'data_started') 
 class MailRow(_Base, table=True):
     """One letter to one person: what it says, and what has become of it.
 
-    Unique per fact, template and recipient: an event that is told twice mails once.
+    Unique per event, template and recipient: an event that comes twice mails once.
     """
 
     __tablename__ = "mail"
@@ -223,7 +223,7 @@ class MailRow(_Base, table=True):
     mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
-    recipient: str = Field(description="The agent's id, or one of ours for who is no agent.")
+    recipient: str = Field(description="The agent's id, or one of ours for a person who is no agent.")
     address: str
     given_name: str
     family_name: str

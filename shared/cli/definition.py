@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import MetaData
@@ -28,8 +28,8 @@ class Definition:
     revisions: Path
 
 
-def stop(message: str, code: int = 1) -> None:
-    """Say why and end."""
+def stop(message: str, code: int = 1) -> NoReturn:
+    """Write why to standard error and end with ``code``."""
     sys.stderr.write(f"parcours: {message}\n")
     raise SystemExit(code)
 

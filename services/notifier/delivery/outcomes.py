@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     AMBIGUOUS = "ambiguous"
     """DATA had begun and no answer came: the relay may have it."""
     NOT_OURS = "not_ours"
-    """The mark was refused: somebody else has the mail now. Nothing was sent."""
+    """The mark was refused: another process has the mail now. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
 
 
 def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
-    """The settlement of an attempt. None where there is none to write: somebody else has the mail."""
+    """The settlement of an attempt. None where there is none: another process has the mail."""
     OUTCOMES.labels(outcome.verdict).inc()
     match outcome.verdict:
         case Verdict.NOT_OURS:

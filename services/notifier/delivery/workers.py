@@ -187,7 +187,7 @@ class Workers:
             self._on_room()
 
     async def _attempt(self, claimed: Claimed) -> Settlement | None:
-        """Try one mail. None where nothing is stored: somebody else has it, or its lease decides."""
+        """Try one mail. None where nothing is stored: another process has it, or its lease decides."""
         mail = claimed.mail
         now = clock.now()
         try:

@@ -5,10 +5,10 @@ No address is looked up here, no text is written (``templates``), nothing is sen
 
 from services.notifier.letters.context import LetterContext
 from services.notifier.letters.decisions import (
+    bespoke_letter,
     change_of,
-    letter_about,
-    letter_answering,
     read_decisions,
+    replay_letter,
     scheduled_letters,
 )
 from services.notifier.letters.fan_outs import TASK_OF, TEMPLATE_OF, FanOut, FanOutTask
@@ -35,7 +35,7 @@ from services.notifier.letters.news import (
     NewsItem,
     NewsKind,
     is_fresh,
-    is_worth_telling,
+    is_still_news,
     news_of,
     news_of_session,
     next_edition,
@@ -80,17 +80,17 @@ __all__ = [
     "Standing",
     "Superseded",
     "Template",
+    "bespoke_letter",
     "change_of",
     "is_fresh",
-    "is_worth_telling",
+    "is_still_news",
     "items_of",
-    "letter_about",
-    "letter_answering",
     "news_of",
     "news_of_session",
     "next_edition",
     "numbered",
     "read_decisions",
+    "replay_letter",
     "revalidate",
     "rows_of",
     "schedule",

@@ -1,4 +1,4 @@
-"""What a letter tells beside its own details, as it is when the letter is written."""
+"""What a letter says beside its own details, as it is when the letter is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from services.notifier.letters.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class LetterContext:
-    """A letter's session, its reader's enrolment, other sessions to propose, the news that is left to tell.
+    """A letter's session, its reader's enrolment, other sessions to propose, the news that it announces.
 
-    ``suppressed``: mails came back from the address, and it is written to no more.
+    ``suppressed``: mails came back from the address, so no more are sent to it.
     """
 
     session: Session | None = None

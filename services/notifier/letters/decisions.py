@@ -1,4 +1,4 @@
-"""Which letters a fact calls for, to whom. Pure."""
+"""Which letters an event calls for, to whom. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from shared.events.vocabulary import Reason, Status
 def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
     """The letters that a decision calls for (DOMAIN.md, Mails).
 
-    ``before`` is where the agent stood, None where that is not known. Who never had a seat has nothing in
+    ``before`` is where the agent stood, None where that is not known. Without a seat there is nothing in
     their calendar to cancel.
     """
     had_seat = before in (None, Standing.ENROLLED)
@@ -60,7 +60,7 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.asked == "approval":
         return ()  # the employer asked, and reads the answer on their portal
     if refused.reason is Reason.NOT_ENROLLED:
-        return ()  # there was nothing to withdraw: the portal is told, the agent need not be
+        return ()  # there was nothing to withdraw: the portal has its answer, the agent needs none
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
         return (Letter(Template.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
     known = refused.reason is not Reason.UNKNOWN_SESSION
@@ -72,7 +72,7 @@ _REFUSALS = {
     "withdrawal": Template.WITHDRAWAL_REFUSED,
     "offer": Template.OFFER_REFUSED,
 }
-"""The letter that says no, by what was asked."""
+"""The letter of refusal, by what was requested."""
 
 
 def standing_after(decision: Decision) -> Standing | None:
@@ -132,7 +132,7 @@ def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Dec
 
 
 def scheduled_letters(session: SessionState, enrolled_at: datetime, now: datetime) -> tuple[Letter, ...]:
-    """What time will call for, for who enrolled at that moment: nothing whose moment had passed by then."""
+    """The letters to come of an agent who enrolled at that moment: none whose moment had passed by then."""
     return tuple(
         Letter(planned.template, due_at=planned.due_at)
         for planned in schedule(session)
@@ -217,8 +217,8 @@ def _row(occasion: Occasion) -> DetailRow:
     }
 
 
-def letter_answering(answered: BespokeRequestAnswered) -> Letter:
-    """What the officer who asked for training of their own is told."""
+def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
+    """The letter to the officer who requested bespoke training."""
     details: dict[str, str | None] = {
         "answer": answered.answer.value,
         "message": answered.message,
@@ -229,7 +229,7 @@ def letter_answering(answered: BespokeRequestAnswered) -> Letter:
     return Letter(Template.BESPOKE_ANSWERED, details, needs_session=False)
 
 
-def letter_about(replay: ReplayPublished) -> Letter | None:
+def replay_letter(replay: ReplayPublished) -> Letter | None:
     """The letter to everyone enrolled in the session that was recorded; None where there was none here."""
     if replay.session_id is None:
         return None

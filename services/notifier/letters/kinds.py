@@ -161,7 +161,7 @@ KINDS: Mapping[Template, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that a fact calls for, to the agent whom the fact is about: at ``due_at``, or at once.
+    """A letter that an event calls for, to the agent whom the event concerns: at ``due_at``, or at once.
 
     ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
     """
@@ -176,8 +176,9 @@ class Letter:
 class Mail:
     """A letter to one person, as it stands in the queue: all that its text depends on but the session.
 
-    ``agent_id`` is an agent's, or one of ours for who is none. ``version`` is the enrolment's when the letter
-    was called for, ``called_for_at`` when that was; ``message_id`` stays the same at each attempt.
+    ``agent_id`` is an agent's, or one of ours for a person who is no agent. ``version`` is the enrolment's
+    when the letter was called for, ``called_for_at`` when that was; ``message_id`` stays the same at each
+    attempt.
     """
 
     mail_id: UUID
@@ -203,7 +204,7 @@ class EnrolmentState:
 
 
 def items_of(mail: Mail) -> tuple[UUID, ...]:
-    """The items of news that a letter tells of, in the order in which they came."""
+    """The items of news that a letter announces, in the order in which they came."""
     items = mail.details.get("items")
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 

@@ -1,4 +1,4 @@
-"""News: what subscribers are told of, whom it is for, and when. Pure.
+"""News: what is announced to subscribers, to whom, and when. Pure.
 
 Everything that falls between two editions goes into one letter: a day has one edition. So nobody gets three
 letters on a day on which three replays open, and a letter for one is the same letter with one item.
@@ -22,7 +22,7 @@ _ZONE = ZoneInfo("Europe/Paris")
 _CLOSING = timedelta(minutes=10)
 """An edition takes nothing more in its last minutes: what is on its way would miss it."""
 _FRESH = timedelta(days=7)
-"""What opened longer ago is no news: a catalogue that is loaded anew tells nobody again."""
+"""What opened longer ago is no news: a catalogue that is loaded anew announces nothing again."""
 
 
 class InterestKind(StrEnum):
@@ -66,8 +66,8 @@ class NewsKind(StrEnum):
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is the session that a replay recorded: who was enrolled in it is told apart. ``event`` is
-    the session that is announced, as it is when the letter is written.
+    ``session_id`` is the session that a replay recorded: those enrolled in it get another letter.
+    ``event`` is the session that is announced, as it is when the letter is written.
     """
 
     item_id: UUID
@@ -82,7 +82,7 @@ class NewsItem:
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
-    """A replay or a resource as news: to who follows one of its themes, its delegation or a community.
+    """A replay or a resource as news: for subscribers of its themes, its delegation or a community.
 
     A community is followed by the theme it has the name of [choice]: events name no community otherwise.
     """
@@ -105,10 +105,10 @@ def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
     )
 
 
-def is_worth_telling(
+def is_still_news(
     item: NewsItem, followed: Collection[Interest], session: SessionState | None, now: datetime
 ) -> bool:
-    """Whether who follows these still wants to hear of it. ``session`` is the event that it announces."""
+    """Whether a subscriber of these still gets the item. ``session`` is the event that it announces."""
     if not set(item.interests) & set(followed):
         return False
     return item.kind is not NewsKind.SESSION or (
@@ -140,7 +140,7 @@ class Edition:
 
 
 def next_edition(now: datetime) -> Edition:
-    """The first one that still takes something in."""
+    """The next edition that is not closed yet."""
     local = now.astimezone(_ZONE)
     due = local.replace(hour=_HOUR.hour, minute=0, second=0, microsecond=0)
     if due - _CLOSING <= local:

@@ -49,7 +49,7 @@ class Session(SessionState):
 
 
 def numbered(event: SessionState, before: Session | None) -> Session:
-    """The session that ``event`` tells of, numbered as the state that was known ``before``."""
+    """The session of ``event``, numbered as the state that was known ``before``."""
     fresh = Session.model_validate(dict(event))
     if before is None:
         return fresh

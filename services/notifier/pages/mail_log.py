@@ -1,11 +1,10 @@
 """The mail log, for support staff: what was sent to an agent, what became of it, and once more on purpose.
 
 What is searched for travels in the body of a POST, so that no identifier of a person ends in the log of a
-proxy. A letter that is shown has links that open nothing: staff must not answer an offer in somebody's name.
+proxy. A letter that is shown has links that open nothing: staff must not answer an offer for an agent.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -15,11 +14,12 @@ from starlette.routing import Route
 
 from services.notifier.pages.fields import is_agent_id
 from services.notifier.render import Renderer
-from services.notifier.service import mails as queue
+from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
 from shared.web.logins import Handler, Logins, Space, Visit
+from shared.web.paging import place_in, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
@@ -81,12 +81,12 @@ class _MailLogPages:
     async def search(self, visit: Visit) -> Response:
         """Mails of an agent, or those in a state, newest first."""
         agent, state = visit.form.typed("agent"), _state(visit.form.typed("etat"))
-        before = _before(visit.form.typed("avant"))
+        before = place_in(visit.form.typed("avant"))
         wrong = ["agent"] if agent and not is_agent_id(agent) else []
         found: list[MailRow] = []
         if not wrong:
             async with self.database.quiet_transaction() as tx:
-                found = await queue.find(
+                found = await mails.find(
                     tx, agent_id=agent or None, state=state, before=before, limit=PAGE + 1
                 )
         last = found[PAGE - 1] if len(found) > PAGE else None
@@ -97,7 +97,7 @@ class _MailLogPages:
             state=state.value if state else "",
             wrong=wrong,
             mails=found[:PAGE],
-            before=f"{last.created_at.isoformat()} {last.mail_id}" if last is not None else None,
+            before=written((last.created_at, last.mail_id)) if last is not None else None,
             log=LOG,
         )
 
@@ -109,7 +109,7 @@ class _MailLogPages:
             after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
             return await self._decide(mail_id, visit.form.typed("decision"), after, visit.who.name)
         async with self.database.quiet_transaction() as tx:
-            found = await queue.show(tx, mail_id)
+            found = await mails.show(tx, mail_id)
         if found is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         letter, context = found.letter, found.context
@@ -118,20 +118,20 @@ class _MailLogPages:
             mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
             text="" if context is None else self.renderer.text(letter, context),
-            can_be_sent_again=found.row.state in queue.ENDED,
+            can_be_sent_again=found.row.state in mails.ENDED,
             audit=found.audit_log,
             log=LOG,
         )
 
     async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> Response:
-        """Do what was decided by somebody who had seen ``after`` decisions before."""
+        """Do what an operator decided who had seen ``after`` decisions before."""
         to = mail_id
         async with self.database.transaction() as tx:
             match decision:
                 case "renvoyer":
-                    to = await queue.resend(tx, mail_id, actor=actor, after=after) or mail_id
+                    to = await mails.resend(tx, mail_id, actor=actor, after=after) or mail_id
                 case "arrive":
-                    await queue.resolve(tx, mail_id, sent=True, actor=actor)
+                    await mails.resolve(tx, mail_id, sent=True, actor=actor)
                 case _:
                     pass
         return see_other(f"{LOG}/{to}")
@@ -140,7 +140,7 @@ class _MailLogPages:
         """The letter as HTML, as it would be written now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         async with self.database.quiet_transaction() as tx:
-            found = await queue.show(tx, mail_id)
+            found = await mails.show(tx, mail_id)
         if found is None or found.context is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         page = self.renderer.page(found.letter, found.context)
@@ -150,12 +150,3 @@ class _MailLogPages:
 
 def _state(value: str) -> MailState | None:
     return MailState(value) if value in set(MailState) else None
-
-
-def _before(place: str) -> tuple[datetime, UUID] | None:
-    """The last mail that was shown."""
-    moment, _, mail_id = place.partition(" ")
-    try:
-        return (datetime.fromisoformat(moment).astimezone(UTC), UUID(mail_id)) if moment else None
-    except (ValueError, OverflowError):
-        return None

@@ -1,7 +1,7 @@
-"""Subscriptions: asked for, confirmed by the owner of the address, changed, and ended with one click.
+"""Subscriptions: requested, confirmed by the owner of the address, changed, and ended with one click.
 
-Opening a link changes nothing, since mail scanners open links; only a POST does. Nobody is told whether an
-address is subscribed, and no page shows one: links are forwarded.
+Opening a link changes nothing, since mail scanners open links; only a POST does. No page says whether an
+address is subscribed, or shows one: links are forwarded.
 """
 
 import time
@@ -44,7 +44,7 @@ class SubscriptionMessage(StrEnum):
 
 @dataclass
 class Allowance:
-    """So many at once, so many a minute: what one process sends to addresses that anybody may type."""
+    """How many letters one process sends to addresses typed by anybody: so many at once, so many a minute."""
 
     burst: int = 30
     per_minute: float = 30
@@ -72,7 +72,7 @@ def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Ren
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
         (f"{Purpose.PREFERENCES.value}/{{token}}", pages.preferences),
-        (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.way_out),
+        (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.unsubscribe),
     )
     for path, endpoint in routes:
         api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))
@@ -86,7 +86,7 @@ class _SubscriptionPages:
     allowance: Allowance
 
     async def form(self, request: Request) -> Response:
-        """What one may follow, and where to write."""
+        """The form to subscribe, and on POST the request."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
         names = await self._names()
@@ -122,7 +122,7 @@ class _SubscriptionPages:
         )
 
     async def confirmation(self, request: Request) -> Response:
-        """What was asked for, and on POST begins."""
+        """What was requested, and on POST begins."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
         request_id = self._subject(request, Purpose.CONFIRM)
@@ -169,7 +169,7 @@ class _SubscriptionPages:
             SubscriptionMessage.SAVED if left is not None else SubscriptionMessage.UNSUBSCRIBED
         )
 
-    async def way_out(self, request: Request) -> Response:
+    async def unsubscribe(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
         subscriber_id = self._subject(request, Purpose.UNSUBSCRIBE)
         if request.method != "POST":

@@ -18,8 +18,8 @@ PRODUCT = "-//CNFPT//Parcours//FR"
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What of a calendar is one agent's own. ``stamp`` is when the letter was called for.
+class Invitee:
+    """Whose calendar it is: what differs from agent to agent. ``stamp`` is when the letter was called for.
 
     The attendee's address is as it goes to the relay: its domain in IDNA form.
     """
@@ -46,35 +46,37 @@ class CalendarWriter:
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
         self._keep = keep
 
-    def invitation(self, session: Session, own: Own) -> CalendarPart:
-        """For who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
+    def invitation(self, session: Session, invitee: Invitee) -> CalendarPart:
+        """For an agent who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
 
         All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
         """
         occasions = session.occasions
         published = session.format is Format.MOOC or len(occasions) > 1
-        return self._part(session, occasions, "PUBLISH" if published else "REQUEST", own)
+        return self._part(session, occasions, "PUBLISH" if published else "REQUEST", invitee)
 
-    def cancellation(self, session: Session, own: Own) -> CalendarPart:
+    def cancellation(self, session: Session, invitee: Invitee) -> CalendarPart:
         """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
 
         The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
         """
-        return self._part(session, [*session.occasions, *session.gone], "CANCEL", own)
+        return self._part(session, [*session.occasions, *session.gone], "CANCEL", invitee)
 
-    def removal(self, session: Session, gone: Sequence[Occasion], own: Own) -> CalendarPart:
+    def removal(self, session: Session, gone: Sequence[Occasion], invitee: Invitee) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
-        return self._part(session, gone, "CANCEL", own)
+        return self._part(session, gone, "CANCEL", invitee)
 
-    def _part(self, session: Session, occasions: Sequence[Occasion], method: str, own: Own) -> CalendarPart:
+    def _part(
+        self, session: Session, occasions: Sequence[Occasion], method: str, invitee: Invitee
+    ) -> CalendarPart:
         # What is published has no attendees (RFC 5546, 3.2.1).
-        name, address = mime.one_line(own.attendee.name), own.attendee.address
+        name, address = mime.one_line(invitee.attendee.name), invitee.attendee.address
         attendee = None if method == "PUBLISH" else Person(name, address)
         events = [
             CalendarEvent(
-                f"{own.enrolment_id}-{occasion.number}" if occasion.number else own.enrolment_id,
-                own.sequence,
-                own.stamp,
+                f"{invitee.enrolment_id}-{occasion.number}" if occasion.number else invitee.enrolment_id,
+                invitee.sequence,
+                invitee.stamp,
                 self._details(session, occasion, cancelled=method == "CANCEL"),
                 attendee,
             )

@@ -1,4 +1,4 @@
-"""What one may follow, as pages and letters name it."""
+"""What subscribers may follow, as pages and letters name it."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.THEME, theme) for theme in labels.THEMES),
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
 )
-"""What our page lets choose, beside the communities that the catalogue has told of. Portals may name more."""
+"""What our page offers, beside the communities that the catalogue has published. Portals may name more."""
 
 Names = Mapping[str, str]
 """Titles of communities by their interests as they are written, since only events know them."""

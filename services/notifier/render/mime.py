@@ -46,7 +46,7 @@ class Attachment:
 
 
 class UnsendableAddress(ValueError):
-    """What stands where an address should is none."""
+    """The text is no address."""
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from services.notifier import letters
 from services.notifier.letters.bounces import ReturnPath
 from services.notifier.letters.timing import HOME
 from services.notifier.render import interests, mime
-from services.notifier.render.calendar import CalendarPart, CalendarWriter, Own
+from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invitee
 from services.notifier.render.typography import quoted, squeeze, typeset
 from services.notifier.render.views import ItemView, SessionView, changes_of, explanation_of, gone_from
 from services.notifier.render.writing import THEME, headline_of, templates_of
@@ -52,7 +52,7 @@ class Outgoing:
 
 
 class Renderer:
-    """Writes mails. Keeps the last sessions prepared: the same one is told to many.
+    """Writes mails. Keeps the views of the last sessions: many mails are about the same one.
 
     ``links`` signs; without it, letters send their reader to the portal. ``return_path`` is where mails come
     back to, each to an address of its own; without it, to the sender's.
@@ -164,7 +164,7 @@ class Renderer:
         return variables | {"headline": headline, "subject": subject}
 
     def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool | int | None]:
-        """What can be done now and what cannot any more: a letter may leave days after its fact."""
+        """What can be done now and what cannot any more: a letter may leave days after its event."""
         now, kind = self._now(), letters.KINDS[mail.template]
         begun = session is not None and now >= session.starts_at
         over = session is not None and now >= session.ends_at
@@ -175,7 +175,7 @@ class Renderer:
             "list_is_closed": session is not None and now >= session.enrolment_closes_at,
             "enrolment_is_over": session is not None
             and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
-            # Also for who enrols too late for joining instructions.
+            # In confirmations too: some agents enrol too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES and not over,
             # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
             "withdrawable": kind.link is letters.Link.WITHDRAW
@@ -250,27 +250,31 @@ class Renderer:
     ) -> mime.Attachment | None:
         if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
             return None
-        own = Own(
+        invitee = Invitee(
             str(mail.enrolment_id),
             sequence=_sequence(mail.version, session.version),
             stamp=mail.called_for_at,
             attendee=attendee,
         )
-        part = self._part(kind.calendar, mail.details, session, own)
+        part = self._part(kind.calendar, mail.details, session, invitee)
         return mime.Attachment(
             f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
         )
 
     def _part(
-        self, calendar: letters.CalendarAction, details: letters.Details, session: letters.Session, own: Own
+        self,
+        calendar: letters.CalendarAction,
+        details: letters.Details,
+        session: letters.Session,
+        invitee: Invitee,
     ) -> CalendarPart:
         match calendar:
             case letters.CalendarAction.INVITE:
-                return self._calendar.invitation(session, own)
+                return self._calendar.invitation(session, invitee)
             case letters.CalendarAction.CANCEL:
-                return self._calendar.cancellation(session, own)
+                return self._calendar.cancellation(session, invitee)
             case letters.CalendarAction.REMOVE:
-                return self._calendar.removal(session, _gone(details), own)
+                return self._calendar.removal(session, _gone(details), invitee)
 
     def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)

@@ -16,7 +16,7 @@ from shared.web import french, labels, refusals
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session as letters tell it: dates in its own zone, in French."""
+    """A session as letters show it: dates in its own zone, in French."""
 
     session_id: UUID
     title: str

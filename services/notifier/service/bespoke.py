@@ -1,4 +1,4 @@
-"""Training that an authority asks for itself: the answer is written to the officer who asked."""
+"""Bespoke training: the answer is written to the officer who requested it."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from shared.events.cloudevents import Received
 
 
 async def answer(tx: Transaction, received: Sequence[Received[BespokeRequestAnswered]]) -> None:
-    """Write to the officers who asked, who are no agents and go by their requests."""
+    """Write to the officers, who are no agents: their recipient is named after the request."""
     for answered in received:
         officer = answered.event.requested_by
         await queue.add_letter(
             tx,
             answered.id,
-            letters.letter_answering(answered.event),
+            letters.bespoke_letter(answered.event),
             Addressee(f"demandeur-{answered.event.request_id}", officer.email, "", officer.name),
             called_for_at=answered.received_at,
             session_id=answered.event.session_id,

@@ -1,4 +1,4 @@
-"""Mails that come back: kept, published, and maybe their address is written to no more."""
+"""Mails that come back: their reports are kept and published, bad addresses suppressed."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from shared.database import Transaction
 
 
 async def record(tx: Transaction, raw: bytes, path: ReturnPath | None) -> str:
-    """Do what a message to the return path says. Returns ``taken``, ``known`` or ``no report``."""
-    # In a thread: taking a message apart may take a while, and here every mail and every lease waits for us.
+    """Take a message to the return path. Returns ``taken``, ``known`` or ``no report``."""
+    # In a thread: parsing a message may take a while, and mails and leases must not wait for it.
     bounce = await asyncio.to_thread(reports.read, raw, path)
     if bounce is None:
         return "no report"
@@ -23,7 +23,7 @@ async def record(tx: Transaction, raw: bytes, path: ReturnPath | None) -> str:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """The newest addresses that are written to no more; which, only the mails tell."""
+    """The newest suppressed addresses, by the mails that came back: addresses themselves are not stored."""
     return await bounces.suppressions(tx, limit=limit)
 
 

@@ -1,4 +1,4 @@
-"""For people: what was sent to whom, once more on purpose, and the end of a mail that may have left."""
+"""Mails as operators see them and decide about them: sent once more, or resolved."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,10 +64,9 @@ async def show(tx: Transaction, mail_id: UUID) -> MailDetails | None:
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
     """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
 
-    Whatever became of the first one, it stays as it is. What is not so any more is not sent again either: the
-    new mail is superseded when its turn comes. ``after`` is how many decisions whoever asks had seen: asked
-    twice from one page, it is sent once. Returns its id, None where there is no such mail or where it is
-    still on its way.
+    The first one stays as it is. A letter that is not true any more is not sent again either: the new mail is
+    superseded. ``after`` is how many decisions the operator had seen: two requests from a page send it once.
+    Returns its id, None where there is no such mail or where it is still on its way.
     """
     key = uuid4() if after is None else uuid5(mail_id, f"after {after} decisions")
     new = await mails.copy(tx, mail_id, key, states=ENDED)
@@ -80,7 +79,7 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
 
 
 async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> MailState | None:
-    """Take an operator's word about an ambiguous or failed mail: it arrived, or it is to be sent again.
+    """Do what an operator decides about an ambiguous or failed mail: it arrived, or it is to be sent again.
 
     Returns the state before, None where there is no such mail; only ambiguous and failed ones change. The
     same Message-ID stays, so a recipient who gets it twice may see it once.
@@ -97,5 +96,5 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
 
 
 async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:
-    """Send every mail again that failed with this code, by an operator's word. Returns how many it is."""
+    """Send every mail again that failed with this code, as an operator decides. Returns how many."""
     return await mails.requeue_failed(tx, code, actor=actor, action=RESENT)

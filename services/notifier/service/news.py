@@ -1,4 +1,4 @@
-"""Replays and resources that have opened: announced to who was enrolled, and to who follows such things."""
+"""Replays and resources that have opened: announced to the enrolled and to subscribers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ Resource = Received[ReplayPublished | ResourcePublished]
 
 
 async def announce(tx: Transaction, received: Sequence[Resource], now: datetime) -> None:
-    """Write to everyone enrolled in a session whose recording is open, and to who follows such things.
+    """Write to everyone enrolled in a session whose recording is open, and to subscribers.
 
     A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
     corrects what is still to be sent.
     """
-    called_for = letters_about(received)
+    called_for = replay_letters(received)
     await sessions.lock(
         tx, {replay.event.session_id for replay, _ in called_for if replay.event.session_id}, exclusive=True
     )
@@ -42,13 +42,15 @@ async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for
         await fan_outs.begin(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
 
-def letters_about(received: Sequence[Resource]) -> list[tuple[Received[ReplayPublished], Letter]]:
-    """The replays of sessions among these resources, each with the letter to who was enrolled."""
+def replay_letters(received: Sequence[Resource]) -> list[tuple[Received[ReplayPublished], Letter]]:
+    """The replays of sessions among these resources, each with the letter to the enrolled."""
     published = [
         cast("Received[ReplayPublished]", resource)
         for resource in received
         if isinstance(resource.event, ReplayPublished)
     ]
     return [
-        (replay, letter) for replay in published if (letter := letters.letter_about(replay.event)) is not None
+        (replay, letter)
+        for replay in published
+        if (letter := letters.replay_letter(replay.event)) is not None
     ]

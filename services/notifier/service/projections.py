@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.notifier import letters
 from services.notifier.letters import FanOut, FanOutTask
-from services.notifier.service.news import Resource, letters_about
+from services.notifier.service.news import Resource, replay_letters
 from services.notifier.store import fan_outs, news, replays, sessions
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -34,7 +34,7 @@ async def restore(
         item = letters.news_of_session(state.event, now)
         if item is not None:
             await news.save(tx, state.id, item)
-    await replays.save(tx, letters_about(resources))
+    await replays.save(tx, replay_letters(resources))
     for resource in resources:
         await news.save(tx, resource.id, letters.news_of(resource.event))
     await fan_outs.begin(
@@ -57,7 +57,7 @@ async def compare(
     published = {str(state.event.session_id): state.event.model_dump(mode="json") for state in states}
     recorded = {
         str(replay.event.resource_id): {"version": 0, "session_id": replay.event.session_id}
-        for replay, _ in letters_about(resources)
+        for replay, _ in replay_letters(resources)
     }
     return [
         Compared(

@@ -1,6 +1,6 @@
-"""Who wants news of what, and the double opt-in of those whom no portal vouches for.
+"""Subscribers and what they follow; the double opt-in of those who subscribe on our page.
 
-Writes are rare and take turns under one lock: a person may come by agent and by address at once.
+Writes are rare and take one lock: a person may subscribe as an agent and by address at once.
 """
 
 from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ async def change(tx: Transaction, changed: SubscriptionChanged) -> None:
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
-    """What somebody follows; None for who follows nothing."""
+    """A subscriber and what they follow; None where they follow nothing."""
     interests = await subscriptions.interests(tx, subscriber_id)
     return Subscriber(subscriber_id, interests) if interests else None
 
@@ -75,8 +75,8 @@ async def communities(tx: Transaction) -> dict[str, str]:
 async def request(tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str]) -> bool:
     """Write to the address, to ask whether its owner wants this. Whether a letter goes out.
 
-    ``titles`` are those of the interests, as the letter names them. An address that was asked often enough
-    today is left alone, whoever types it.
+    ``titles`` are those of the interests, as the letter names them. An address that got enough such
+    letters today gets no more.
     """
     await subscriptions.lock(tx)
     if await subscriptions.requests_today(tx, address) >= MOST_REQUESTS:
@@ -115,9 +115,9 @@ async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
 
 
 async def _merge(tx: Transaction, agent_id: str | None, address: str, name: tuple[str, str]) -> UUID:
-    """The one subscriber of this agent, or of this address; who was known by address alone becomes the agent.
+    """The subscriber of this agent, or of this address; one known by address alone becomes the agent's.
 
-    Links in letters to the one that is no more lead to the other. Several agents may have one address.
+    Links in letters to the former one lead to the other. Several agents may have one address.
     """
     found = await subscriptions.find_all(tx, agent_id, address)
     subscriber_id = found[0] if found else uuid4()
@@ -128,7 +128,7 @@ async def _merge(tx: Transaction, agent_id: str | None, address: str, name: tupl
 
 
 async def _forget_if_nothing_is_left(tx: Transaction, subscriber_id: UUID) -> None:
-    """Who follows nothing is not kept, and gets nothing that was still on its way."""
+    """Forget a subscriber who follows nothing, with the letters that were still to be sent."""
     if await find(tx, subscriber_id) is None:
         await subscriptions.drop_news(tx, subscriber_id)
         await subscriptions.forget(tx, subscriber_id)

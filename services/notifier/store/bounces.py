@@ -1,4 +1,4 @@
-"""Mails that came back, and the addresses, as digests, that are written to no more because of it."""
+"""Mails that came back, and the suppressed addresses, as digests."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from shared.events.notifier import BounceKind, EmailBounced
 
 SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
-"""So many returns within this time, whatever their reason, and an address is written to no more [choice]."""
+"""An address is suppressed after so many returns within this time, whatever their reason [choice]."""
 
 
 async def save(tx: Transaction, bounce: Bounce, raw: bytes) -> EmailBounced | None:
-    """Keep a report and mark its mail; maybe the address is written to no more.
+    """Keep a report, mark its mail, and suppress the address where the rules say so.
 
     Returns the event to publish; None for a report that is stored already, or that is about no mail of ours.
     """
@@ -57,7 +57,7 @@ async def save(tx: Transaction, bounce: Bounce, raw: bytes) -> EmailBounced | No
 
 
 async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
-    """Write to these addresses no more, each because of a mail."""
+    """Suppress these addresses, each because of a mail."""
     if bad:
         digests = [digest_of(address) for address in bad]
         await tx.execute(
@@ -66,7 +66,7 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """The newest addresses that are written to no more; which, only the mails tell."""
+    """The newest suppressed addresses, by the mails that came back: addresses themselves are not stored."""
     return [
         Suppression(row.mail_id, row.recipient, BounceKind(row.kind), row.since)
         for row in await tx.execute(_LIST, {"limit": limit})

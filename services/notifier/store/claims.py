@@ -140,7 +140,7 @@ class Settlement:
     """What became of a claim. ``answer`` is the relay's, or why there is none.
 
     ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt. ``bad_address`` is
-    the RFC 3463 code by which the relay refused the address itself; ``suppressed``: it was not even asked.
+    the RFC 3463 code by which the relay refused the address itself; ``suppressed``: it was not tried.
     """
 
     claim: Claim
@@ -155,7 +155,7 @@ class Settlement:
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
     """Write what became of attempts, and publish the end of those sent or failed, in this transaction.
 
-    An address that was refused as such is written to no more, and that is published as well.
+    An address that was refused as such is suppressed, and that is published as well.
 
     A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
     One that was claimed again since, or that somebody has decided about, is not.

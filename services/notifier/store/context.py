@@ -1,4 +1,4 @@
-"""The context of letters: what they tell beside their own details, as it is now."""
+"""The context of letters: what they say beside their own details, as it is now."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from services.notifier.letters import (
     NewsKind,
     Standing,
     Template,
-    is_worth_telling,
+    is_still_news,
     items_of,
     suggests_others,
 )
@@ -52,7 +52,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
 
 
 async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[NewsItem]]:
-    """What each of these letters of news still has to tell its reader, in the order in which it came."""
+    """The items that each of these letters of news still announces, in the order in which they came."""
     if not mails:
         return {}
     items = await news.find(tx, {item_id for mail in mails for item_id in items_of(mail)})
@@ -67,7 +67,7 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
             replace(items[item_id], event=announced.get(item_id))
             for item_id in items_of(mail)
             if item_id in items
-            and is_worth_telling(
+            and is_still_news(
                 items[item_id], followed.get(subscriber_of[mail.mail_id], ()), announced.get(item_id), now
             )
         ]

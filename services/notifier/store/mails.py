@@ -1,4 +1,4 @@
-"""For people: what was sent to whom, and the end of a mail of which nobody knows whether it left."""
+"""Mails as operators list them and decide about them."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -75,7 +75,7 @@ async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[
 
 
 async def with_key(tx: Transaction, key: UUID) -> UUID | None:
-    """The mail that a fact called for, where it called for one."""
+    """The mail of this key, None where there is none."""
     found: UUID | None = await tx.scalar(select(MailRow.mail_id).where(col(MailRow.event_id) == key))
     return found
 

@@ -1,4 +1,4 @@
-"""What has opened and is told to subscribers once."""
+"""Items of news, each announced to subscribers once."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -48,7 +48,7 @@ async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:
 
 
 async def communities(tx: Transaction) -> dict[str, str]:
-    """The communities that the catalogue has told of: the interest of each, as it is written, and its title.
+    """The communities that the catalogue has published: the interest of each, as text, and its title.
 
     A community is followed by the first of its themes, which it has the name of (`letters.news_of`).
     """

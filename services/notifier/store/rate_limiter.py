@@ -15,7 +15,7 @@ from services.notifier.tables import DomainRateRow
 from shared.database import Transaction
 
 LASTS = timedelta(seconds=10)
-"""A slot that nobody used for so long (the relay was away) is lost, or all of them would be used at once."""
+"""A slot that was not used for so long (the relay was away) is lost, or all of them would be used at once."""
 
 
 async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float) -> set[UUID]:

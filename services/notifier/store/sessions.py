@@ -15,8 +15,8 @@ from shared.database import Transaction, insert_many
 async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:
     """Handle the enrolments of a session and the events about it one after the other.
 
-    Of two transactions at once, which do not see each other, neither would write to who enrolled just then.
-    Enrolments take the lock shared, a fact about the session takes it exclusively.
+    Two transactions at once do not see each other: neither would write to an agent who enrolled meanwhile.
+    Enrolments take the lock shared, events about the session take it exclusively.
     """
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED, {"ids": sorted(ids)})
 
@@ -52,7 +52,7 @@ async def all_rows(tx: Transaction) -> list[SessionRow]:
 
 @functools.lru_cache(maxsize=256)
 def _session(state: str) -> Session:
-    """A session from its JSON; many letters tell of the same few."""
+    """A session from its JSON; many letters are about the same few."""
     return Session.model_validate_json(state)
 
 
@@ -61,8 +61,8 @@ async def open_alternatives(
 ) -> dict[UUID, list[Session]]:
     """For each of these sessions, others of its offer that are open to enrolment now.
 
-    Those of the same organiser first, then the next to begin; never one that is for some only, which would
-    tell one authority of another's training. Whether they have seats left is not known here.
+    Those of the same organiser first, then the next to begin; never one with an audience, which would
+    show one authority the training of another. Whether they have seats left is not known here.
     """
     found: dict[UUID, list[Session]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):

@@ -18,7 +18,7 @@ from shared.database import Transaction
 
 
 async def lock(tx: Transaction) -> None:
-    """Let nobody else write subscriptions until the end of the transaction."""
+    """Lock all subscriptions for writing until the end of the transaction."""
     await tx.execute(_LOCK)
 
 
@@ -29,7 +29,7 @@ async def find_by_agent(tx: Transaction, agent_id: str, address: str) -> UUID | 
 
 
 async def find_all(tx: Transaction, agent_id: str | None, address: str) -> list[UUID]:
-    """The subscriber of an agent, and who is known by this address alone."""
+    """The subscriber of an agent, and the one known by this address alone."""
     return list((await tx.execute(_FIND, {"agent_id": agent_id, "address": address})).scalars())
 
 
@@ -51,7 +51,7 @@ async def save(
 
 
 async def merge(tx: Transaction, other: UUID, subscriber_id: UUID) -> None:
-    """Let one subscriber follow what the other does, and forget the other; its links lead to the one."""
+    """Let one subscriber follow what the other does, and forget the other, whose links lead to the first."""
     for statement in (_TAKE_OVER, _REDIRECT):
         await tx.execute(statement, {"subscriber_id": subscriber_id, "other": other})
     await tx.execute(insert(FormerSubscriberRow).values(subscriber_id=other, merged_into=subscriber_id))
@@ -94,7 +94,7 @@ async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[I
 
 
 async def requests_today(tx: Transaction, address: str) -> int:
-    """How often somebody has typed this address in the last 24 hours."""
+    """How many requests named this address in the last 24 hours."""
     return int(await tx.scalar(_REQUESTS_TODAY, {"address": address}) or 0)
 
 
@@ -130,7 +130,7 @@ async def drop_news(tx: Transaction, subscriber_id: UUID) -> None:
 
 
 async def purge(tx: Transaction) -> None:
-    """Forget addresses that somebody typed and nobody confirmed."""
+    """Forget requests that were not confirmed."""
     old = col(SubscriptionRequestRow.requested_at) < func.now() - timedelta(days=3)
     await tx.execute(delete(SubscriptionRequestRow).where(old))
 

@@ -198,7 +198,7 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
     async with notifier.database.quiet_transaction() as tx, notifier.database.quiet_transaction() as other:
         await enrolments.save(tx, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
         await replays.announce_late(tx, [event.enrolment_id])
-        (saved,) = await replays.save(other, news.letters_about([received(replay)]))
+        (saved,) = await replays.save(other, news.replay_letters([received(replay)]))
         await fan_outs.begin(other, [saved.announcement])
     assert await recipients(notifier, "replay-available") == []
 

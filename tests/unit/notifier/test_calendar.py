@@ -7,15 +7,15 @@ from zoneinfo import ZoneInfo
 import icalendar
 
 from services.notifier.letters import Session, numbered
-from services.notifier.render.calendar import CalendarPart, CalendarWriter, Own
+from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invitee
 from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 
-OWN = Own(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Person("Zoé Durand", "zoe@ville.example"))
+ZOE = Invitee(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Person("Zoé Durand", "zoe@ville.example"))
 
 
-def invite(session: Session, own: Own = OWN) -> CalendarPart:
-    return CalendarWriter("formations@cnfpt.example").invitation(session, own)
+def invite(session: Session, invitee: Invitee = ZOE) -> CalendarPart:
+    return CalendarWriter("formations@cnfpt.example").invitation(session, invitee)
 
 
 def events(part: CalendarPart) -> list[Any]:
@@ -66,7 +66,7 @@ def test_several_dates_are_published_since_a_request_is_about_one() -> None:
 def test_a_seance_that_is_dropped_is_cancelled_alone_under_the_uid_it_had() -> None:
     before = the_mooc()
     _, middle, _ = before.occasions
-    later = Own(OWN.enrolment_id, 5, OWN.stamp, OWN.attendee)
+    later = Invitee(ZOE.enrolment_id, 5, ZOE.stamp, ZOE.attendee)
     part = CalendarWriter("formations@cnfpt.example").removal(before, [middle], later)
     assert part.method == "CANCEL"
     (event,) = events(part)
@@ -79,8 +79,8 @@ def test_a_seance_that_is_dropped_is_cancelled_alone_under_the_uid_it_had() -> N
 def test_a_cancellation_names_what_the_invitation_named() -> None:
     writer = CalendarWriter("formations@cnfpt.example")
     for session in (a_session(), the_mooc()):
-        invited = events(writer.invitation(session, OWN))
-        part = writer.cancellation(session, Own(OWN.enrolment_id, 5, OWN.stamp, OWN.attendee))
+        invited = events(writer.invitation(session, ZOE))
+        part = writer.cancellation(session, Invitee(ZOE.enrolment_id, 5, ZOE.stamp, ZOE.attendee))
         assert part.method == "CANCEL"
         cancelled = events(part)
         assert [event["UID"] for event in cancelled] == [event["UID"] for event in invited]
@@ -92,7 +92,7 @@ def test_a_cancellation_takes_out_what_was_dropped_before_too() -> None:
     before = the_mooc()
     modules = [before.modules[0].model_dump(), before.modules[2].model_dump()]
     session = numbered(the_mooc(version=2, modules=modules), before)
-    found = events(CalendarWriter("formations@cnfpt.example").cancellation(session, OWN))
+    found = events(CalendarWriter("formations@cnfpt.example").cancellation(session, ZOE))
     assert [str(event["UID"]) for event in found] == [f"{ENROLMENT_ID}-{n}" for n in (1, 3, 2)]
     assert found[2]["DTSTART"].dt == before.modules[1].starts_at
     assert [str(event["UID"]) for event in events(invite(session))] == [f"{ENROLMENT_ID}-{n}" for n in (1, 3)]

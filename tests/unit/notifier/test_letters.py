@@ -156,11 +156,11 @@ def a_replay(**changes: Any) -> ReplayPublished:
 
 
 def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
-    letter = letters.letter_about(a_replay())
+    letter = letters.replay_letter(a_replay())
     assert letter == Letter(
         Template.REPLAY_AVAILABLE, {"replay_title": "Replay", "replay_url": "https://replay.example/1"}
     )
-    assert letters.letter_about(a_replay(session_id=None)) is None
+    assert letters.replay_letter(a_replay(session_id=None)) is None
 
 
 # ------------------------------------------------------------------- what is not sent any more

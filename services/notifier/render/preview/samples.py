@@ -207,14 +207,14 @@ def _news() -> list[Sample]:
     ]
     not_yet = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_ID)}
-    asked = {"request": str(_ID), "interests": ["theme:enjeux-ia", "delegation:bretagne"]}
+    requested = {"request": str(_ID), "interests": ["theme:enjeux-ia", "delegation:bretagne"]}
     return [
         Sample("nouveau-replay", Template.NEWS, follows, news=items[:1]),
         Sample("nouveau-dossier", Template.NEWS, follows, news=items[1:2]),
         Sample("nouvel-evenement", Template.NEWS, follows, news=[replace(items[2], event=not_yet)]),
         Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:]),
         Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
-        Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, asked, named=False),
+        Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
     ]
 
 
@@ -227,7 +227,7 @@ def _item(
 
 
 def _bespoke() -> list[Sample]:
-    said = {
+    answered = {
         "message": "Deux jours à Rennes, pour quinze agentes et agents.\n\nPrévoyez un ordinateur pour deux.",
         "advisor": "Yann Le Goff",
         "advisor_address": "yann.legoff@cnfpt.example",
@@ -242,7 +242,7 @@ def _bespoke() -> list[Sample]:
         venue="Hôtel de ville, Rennes",
     )
     return [
-        Sample(name, Template.BESPOKE_ANSWERED, said | {"answer": answer}, session, now=now)
+        Sample(name, Template.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
         for name, answer, session, now in (
             ("sur-mesure-recevable", "qualified", None, NOW),
             ("sur-mesure-proposition", "proposed", None, NOW),
