@@ -50,12 +50,16 @@ class SmtpPool:
         self._take_back(connection)
         return True
 
+    async def is_usable(self) -> bool:
+        """Whether to try a mail now: after a failure only once a connection is open, which is no attempt."""
+        return not self.pause() and (not self.has_failed() or await self.try_relay())
+
     @asynccontextmanager
     async def throttled(self) -> AsyncIterator[None]:
         """Hold this around :meth:`send`: while the relay takes no mail, one at a time is tried.
 
-        This is the half-open state of a circuit breaker. Read :meth:`pause` inside: the mail before may have
-        found that the relay still takes none.
+        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside: the mail before may
+        have found that the relay still takes none.
         """
         if self._refusing:
             async with self._trial:

@@ -150,7 +150,7 @@ class Workers:
             following: Claimed | None = mail
             while following is not None:
                 async with self._pool.throttled():
-                    is_tried = not self._pool.pause()
+                    is_tried = await self._pool.is_usable()
                     settlement = await self._attempt(following) if is_tried else None
                 if not is_tried:
                     await self._give_back(following)

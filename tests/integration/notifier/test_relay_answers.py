@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.notifier.delivery.outcomes import Timeouts, Verdict
-from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.pool import Outage, SmtpPool
 from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
 from shared.events.catalogue import SessionScheduled
@@ -170,6 +170,25 @@ async def test_a_relay_that_wants_another_login_is_left_alone_and_costs_the_mail
     stopping.set()
     await work
     assert set(notifier.relay.per_message_id().values()) == {1}
+
+
+async def test_a_mail_that_was_claimed_before_an_outage_costs_no_attempt_when_the_pause_is_over(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Outage, "pause", lambda _: 0.0)
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await queue_many(notifier, 20)
+    notifier.relay.script("MAIL", *[Reply("530 5.7.0 Authentication required")] * 1000)
+    stopping = asyncio.Event()
+    work = asyncio.create_task(notifier.deliverer(workers=2).run(stopping))
+
+    async def it_has_been_asked_again() -> bool:
+        return notifier.relay.commands.count("MAIL FROM:<>") >= 5
+
+    await eventually(it_has_been_asked_again, "probes with no mail in hand")
+    stopping.set()
+    await work
+    assert await attempts_of(notifier) <= 2, "one for each worker that found out"
 
 
 @pytest.mark.parametrize("point", ["RCPT", "DATA"])
