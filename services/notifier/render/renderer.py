@@ -82,7 +82,7 @@ class Renderer:
         kind = letters.KINDS[mail.template]
         address = mime.wire_address(mail.address)
         name = _name(mail)
-        variables = self.variables(mail, context)
+        variables = self._variables(mail, context)
         text, html = templates_of(mail.template)
         attachment = self._attachment(kind, mail, context.session, Person(name, address))
         headers = [
@@ -110,17 +110,16 @@ class Renderer:
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as text alone, to be shown."""
-        return squeeze(templates_of(mail.template)[0].render(self.variables(mail, context)))
+        return squeeze(templates_of(mail.template)[0].render(self._variables(mail, context)))
 
     def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as HTML alone, to be shown."""
-        return templates_of(mail.template)[1].render(self.variables(mail, context))
+        return templates_of(mail.template)[1].render(self._variables(mail, context))
 
-    def variables(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+    def _variables(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
         """What the templates may name."""
         session, details, kind = context.session, mail.details, letters.KINDS[mail.template]
         view = self._view(session) if session is not None else None
-        zone = view.timezone if view is not None else HOME
         variables: dict[str, Any] = {
             "label": labels.LETTERS[mail.template],
             "name": _name(mail),
@@ -136,25 +135,10 @@ class Renderer:
             "contact": str(details.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
-            "called_for": french.moment(_to_the_minute(mail.called_for_at), zone),
+            "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **self._phase(mail, session),
         }
-        if kind.subscribed:
-            variables["items"] = [self._item(item) for item in context.news]
-            variables["links"] = self._subscriber_links(mail)
-        if mail.template is letters.Template.CONFIRM_SUBSCRIPTION:
-            variables["interests"] = _texts(details.get("titles")) or interests.titles(
-                _texts(details["interests"])
-            )
-            variables["until"] = french.moment(_to_the_minute(mail.called_for_at + letters.CONFIRM_FOR), zone)
-        if "hold_until" in details:
-            variables["hold_until"] = french.deadline(
-                datetime.fromisoformat(str(details["hold_until"])), zone
-            )
-        if mail.template is letters.Template.SESSION_CHANGED and session is not None:
-            variables["changes"] = changes_of(details, session)
-        if mail.template is letters.Template.MODULE_CANCELLED and session is not None:
-            variables["gone"] = gone_from(details, session)
+        variables |= self._variables_of_some(mail, context, view)
         if "reason" in details:
             variables["explanation"] = explanation_of(
                 mail, session, view, enrolment_is_over=variables["enrolment_is_over"]
@@ -162,6 +146,32 @@ class Renderer:
         headline, title = headline_of(mail.template, variables), _title(variables)
         subject = f"{headline} : {quoted(title)}" if title else headline
         return variables | {"headline": headline, "subject": subject}
+
+    def _variables_of_some(
+        self, mail: letters.Mail, context: letters.LetterContext, view: SessionView | None
+    ) -> dict[str, Any]:
+        """What the templates of some letters may name beside."""
+        session, details = context.session, mail.details
+        match mail.template:
+            case letters.Template.NEWS:
+                return {
+                    "items": [self._item(item) for item in context.news],
+                    "links": self._subscriber_links(mail),
+                }
+            case letters.Template.CONFIRM_SUBSCRIPTION:
+                chosen, until = _texts(details["interests"]), mail.called_for_at + letters.CONFIRM_FOR
+                return {
+                    "interests": _texts(details.get("titles")) or interests.titles(chosen),
+                    "until": french.moment(_to_the_minute(until), _zone(view)),
+                }
+            case letters.Template.SEAT_OFFERED:
+                return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
+            case letters.Template.SESSION_CHANGED if session is not None:
+                return {"changes": changes_of(details, session)}
+            case letters.Template.MODULE_CANCELLED if session is not None:
+                return {"gone": gone_from(details, session)}
+            case _:
+                return {}
 
     def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool | int | None]:
         """What can be done now and what cannot any more: a letter may leave days after its event."""
@@ -204,8 +214,7 @@ class Renderer:
                     return None
                 return self._links.url(Purpose.WITHDRAW, enrolment, until=session.ends_at)
             case letters.Link.OFFER:
-                until = datetime.fromisoformat(str(mail.details["hold_until"]))
-                return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=until)
+                return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=_hold_until(mail))
             case letters.Link.CERTIFICATE:
                 until = mail.called_for_at + CERTIFICATE_FOR
                 return self._links.url(Purpose.CERTIFICATE, enrolment, until=until)
@@ -332,6 +341,14 @@ def _title(variables: Mapping[str, Any]) -> str | None:
     if session is not None:
         return str(session.title)
     return str(items[0].title) if len(items) == 1 else None
+
+
+def _zone(view: SessionView | None) -> str:
+    return view.timezone if view is not None else HOME
+
+
+def _hold_until(mail: letters.Mail) -> datetime:
+    return datetime.fromisoformat(str(mail.details["hold_until"]))
 
 
 def _name(mail: letters.Mail) -> str:

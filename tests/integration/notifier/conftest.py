@@ -1,4 +1,4 @@
-"""A migrated database, a relay that does as it is told, and deliverers between them."""
+"""A migrated database, a scripted relay, and deliverers between them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

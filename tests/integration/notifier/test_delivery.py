@@ -1,4 +1,4 @@
-"""The promises of the queue: nothing lost, nothing sent twice without an operator's word."""
+"""The promises of the queue: nothing lost, nothing sent twice without an operator's decision."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.support.smtp import Drop, Hang, Reply
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
 
-async def test_a_mail_is_sent_once_and_told(queued: Notifier) -> None:
+async def test_a_mail_is_sent_once_and_published(queued: Notifier) -> None:
     assert await queued.deliver() == 1
     row = await queued.row()
     assert (row.state, row.smtp_code, row.attempts) == ("sent", 250, 1)
@@ -129,7 +129,7 @@ async def test_a_domain_gets_its_rate_once_however_many_processes_send(
     assert (await notifier.rows(where="recipient = 'A-7'"))[0].state == "sent", "it had kept its turn"
 
 
-async def test_turns_that_nobody_could_use_are_lost_not_used_all_at_once(notifier: Notifier) -> None:
+async def test_slots_that_were_not_used_are_lost_and_not_used_all_at_once(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 5)
     deliverer = notifier.deliverer(domain_rate=0.001)

@@ -35,7 +35,7 @@ async def test_the_mark_is_durable_before_data(queued: Notifier) -> None:
 
 
 async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None:
-    """A lease ran out while its owner hung (SIGSTOP): somebody else may have the mail now."""
+    """A lease ran out while its owner hung (SIGSTOP): another process may have the mail now."""
     hang = Hang()
     queued.relay.script("RCPT", hang)
     work = asyncio.create_task(queued.deliver())

@@ -84,7 +84,7 @@ async def test_a_refusal_for_an_unknown_session_waits_for_nothing(notifier: Noti
     assert await notifier.deliver() == 1
 
 
-async def test_a_letter_tells_the_session_as_it_is_when_it_is_sent(notifier: Notifier) -> None:
+async def test_a_letter_shows_the_session_as_it_is_when_it_is_sent(notifier: Notifier) -> None:
     await notifier.hear(scheduled())
     await notifier.hear(enrolled(1))
     changed = a_session(version=3, venue="Salle neuve")
@@ -173,7 +173,7 @@ async def test_letters_still_to_be_sent_have_the_address_that_a_replay_was_corre
     assert old == [("A-1", "https://replay.example/1")], "it has left"
 
 
-async def test_who_is_told_as_enrolled_only_after_the_replay_still_gets_it(notifier: Notifier) -> None:
+async def test_an_enrolment_that_is_read_after_the_replay_gets_the_letter_too(notifier: Notifier) -> None:
     """The two topics have no common order."""
     await notifier.hear(a_replay())
     await notifier.hear(enrolled(1))

@@ -52,7 +52,7 @@ async def connections(notifier: Notifier, condition: str = "true") -> int:
 
 @asynccontextmanager
 async def holding_up(notifier: Notifier, eventually: Eventually, lock: str) -> AsyncIterator[Transaction]:
-    """Inside, whoever writes to the queue waits, and all that it had sent is undone once it is killed."""
+    """Inside, writes to the queue wait; those of a process that is killed are undone."""
 
     async def they_are_gone() -> bool:
         return not await connections(notifier)
@@ -136,7 +136,7 @@ async def test_a_kill_while_something_is_written_down_loses_nothing_and_doubles_
 async def test_a_process_that_was_stopped_past_its_lease_sends_nothing_twice(
     queued: Notifier, notifier_url: str, start: Start, point: str
 ) -> None:
-    """Under SIGSTOP: before DATA somebody else sends its mail, after DATA nobody does."""
+    """Under SIGSTOP: before DATA another process sends its mail, after DATA none does."""
     hang = Hang()
     queued.relay.script(point, hang)
     worker = start(deliver, notifier_url, queued.relay.port)

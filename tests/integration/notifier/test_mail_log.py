@@ -1,4 +1,4 @@
-"""Support staff: what was sent to an agent, what became of it, and once more on purpose."""
+"""The mail log of support staff: what was sent to an agent, what became of it, and sending it again."""
 
 import hashlib
 import json

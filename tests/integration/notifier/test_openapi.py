@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: whatever is asked by it, no answer is a 5xx or outside of it."""
+"""Whatever request the OpenAPI document allows, the answer is one that it has, and no 5xx."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""What people see of the queue: the API for support staff, the commands for operators, the figures."""
+"""What operators see of the queue: the API for support staff, the commands, the figures."""
 
 import base64
 import hashlib

@@ -23,7 +23,7 @@ LANES = 8
 
 
 async def publish(broker: KafkaBroker, session_id: UUID, run: str) -> None:
-    """A session and who is enrolled in it, as the other services would tell."""
+    """A session and its enrolments, as the other services publish them."""
     session = SessionScheduled.model_validate(a_session(session_id=session_id).model_dump())
     decisions = [
         a_decision(

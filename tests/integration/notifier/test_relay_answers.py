@@ -113,7 +113,7 @@ async def test_an_answer_to_the_final_dot_that_smtp_does_not_know_is_ambiguous(
 
 
 @pytest.mark.parametrize("point", ["MAIL", "RCPT", "DATA", "DOT"])
-async def test_5xx_is_failed_for_good_and_told(queued: Notifier, point: str) -> None:
+async def test_5xx_is_failed_for_good_and_published(queued: Notifier, point: str) -> None:
     queued.relay.script(point, Reply("550 5.7.1 not here"))
     await queued.deliver()
     row = await queued.row()
@@ -367,7 +367,7 @@ async def test_a_relay_may_take_ten_minutes_after_the_final_dot() -> None:
     assert timedelta(seconds=Timeouts().final + Timeouts().data) < DATA_LEASE
 
 
-async def test_after_four_days_of_4xx_a_mail_is_failed_and_told(queued: Notifier) -> None:
+async def test_after_four_days_of_4xx_a_mail_is_failed_and_published(queued: Notifier) -> None:
     queued.relay.script("RCPT", Reply("451 later"))
     await queued.change("UPDATE mail SET give_up_at = now() + interval '10 minutes', attempts = 40")
     await queued.deliver()

@@ -1,4 +1,4 @@
-"""Mails that come back: told once, and not written to again, until somebody says so."""
+"""Mails that come back are published once, and their addresses suppressed until an operator lifts that."""
 
 import asyncio
 import json
@@ -203,7 +203,7 @@ async def test_the_mailbox_is_read_and_what_was_taken_is_seen(sent: tuple[Notifi
     assert len(await bounced(notifier)) == 1
 
 
-async def test_a_mailbox_that_says_no_is_told_without_its_words(
+async def test_a_mailbox_that_refuses_is_logged_without_its_answer(
     notifier: Notifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with mailbox(refuses=True) as box:

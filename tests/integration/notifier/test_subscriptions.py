@@ -1,4 +1,4 @@
-"""Who wants news, says so, and stops: by a portal, by our page, by one click in a mail program."""
+"""Subscriptions begin and end by a portal, by our page, by one click in a mail program."""
 
 import re
 from collections.abc import AsyncIterator
@@ -101,7 +101,7 @@ async def test_what_falls_in_one_day_is_one_letter(notifier: Notifier) -> None:
     assert len(await notifier.rows()) == 1, "the edition of today is sent"
 
 
-async def test_who_was_enrolled_is_told_of_the_replay_once(notifier: Notifier) -> None:
+async def test_a_subscriber_who_was_enrolled_gets_one_letter_about_the_replay(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(changed("IEL-0048151", theme="enjeux-ia"), changed(theme="enjeux-ia"))
@@ -131,7 +131,7 @@ async def at_the_hour(notifier: Notifier) -> list[str]:
     return [body.get_content() for body in bodies if body is not None]
 
 
-async def test_a_letter_tells_what_is_followed_when_it_leaves(notifier: Notifier) -> None:
+async def test_a_letter_announces_what_is_followed_when_it_leaves(notifier: Notifier) -> None:
     await notifier.hear(changed(theme="enjeux-ia", delegation="bretagne"))
     await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=["autre"]))
     await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
@@ -148,7 +148,7 @@ async def test_a_letter_of_which_nothing_is_followed_any_more_does_not_leave(not
     assert await notifier.states() == ["superseded"]
 
 
-async def test_an_event_is_told_as_it_is_when_the_letter_leaves(notifier: Notifier) -> None:
+async def test_an_event_is_announced_as_it_is_when_the_letter_leaves(notifier: Notifier) -> None:
     await notifier.hear(changed(delegation="bretagne"))
     window = {"enrolment_closes_at": clock.now() + timedelta(days=2)}
     event = a_session(organiser="bretagne", format="local_event").model_dump() | window
@@ -261,7 +261,7 @@ async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client
     assert (await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia"])).status_code == 200
 
 
-async def test_communities_that_the_catalogue_told_of_can_be_followed_by_their_names(
+async def test_communities_that_the_catalogue_published_can_be_followed_by_their_names(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:
     community = {

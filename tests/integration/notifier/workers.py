@@ -1,4 +1,4 @@
-"""What notifiers do that are processes of their own, to be stopped and killed by the dozen.
+"""Work of the notifier in processes of their own, to be stopped and killed by the dozen.
 
 They share nothing with the test but the database and the relay.
 """

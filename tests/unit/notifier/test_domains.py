@@ -1,4 +1,4 @@
-"""What one domain may have: so many at once, and the longer waits after a refusal."""
+"""The limit of mails at once for one domain, and the delays before a mail is tried again."""
 
 from datetime import timedelta
 from heapq import heappop, heappush
@@ -9,7 +9,7 @@ from services.notifier.delivery.domains import AWAY_SECONDS, MOST_HELD, Domains,
 from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
 
 
-def test_whoever_leaves_takes_the_one_that_was_held() -> None:
+def test_a_job_that_ends_gives_its_slot_to_one_that_was_held() -> None:
     domains: Domains[str] = Domains(most=1)
     assert domains.enter("a.example", "first") is Entry.NOW
     assert domains.enter("a.example", "second") is Entry.HELD
@@ -40,7 +40,7 @@ class Clock:
 
 
 def full(most: int, *names: str) -> tuple[Domains[int], Clock]:
-    """Domains that have all that they may have, and a clock."""
+    """Domains whose slots are all taken, and a clock."""
     clock = Clock()
     domains: Domains[int] = Domains(most=most, monotonic=clock)
     for name in names:
@@ -48,7 +48,7 @@ def full(most: int, *names: str) -> tuple[Domains[int], Clock]:
     return domains, clock
 
 
-def test_nobody_waits_for_a_slow_domain_and_everybody_for_a_fast_one() -> None:
+def test_jobs_are_held_for_a_fast_domain_and_not_for_a_slow_one() -> None:
     domains, clock = full(1, "fast.example", "slow.example")
     for name in ("fast.example", "slow.example"):
         assert {domains.enter(name, n) for n in range(4)} == {Entry.HELD}
@@ -81,7 +81,7 @@ def test_a_refused_job_comes_back_when_those_before_it_have_had_a_slot() -> None
 def test_a_slow_domain_always_has_work_and_its_mails_are_seldom_looked_at_in_vain(
     most: int, seconds: float, number: int
 ) -> None:
-    """So many mails, claimed by the hundred, each so many seconds: played with a queue and a clock."""
+    """Simulate mails that are claimed by the hundred and take so many seconds each."""
     domains, clock = full(most)
     to_come = [(clock.now + 0.01 * (n // 100), n, "due") for n in range(number)]
     in_vain = done = 0

@@ -53,7 +53,7 @@ def test_without_a_key_letters_send_their_reader_to_the_portal(template: Templat
         assert "https://" not in body(message, kind)
 
 
-def test_once_the_session_has_begun_nobody_is_told_to_withdraw() -> None:
+def test_once_the_session_has_begun_no_letter_offers_to_withdraw() -> None:
     def says(now: str) -> str:
         renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
         return body(

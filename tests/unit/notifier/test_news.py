@@ -1,4 +1,4 @@
-"""News: whom they are for, and that a day has one letter."""
+"""News: which subscribers they are for, and that a day has one letter."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -223,7 +223,7 @@ def test_an_address_with_accents_goes_out_as_it_is_and_in_the_calendar_as_a_uri(
     assert "mailto:zo%C3%A9@xn--mairie-vry-h7a.fr" in re.sub("\r?\n ", "", body(message, "text/calendar"))
 
 
-def test_the_line_is_told_whether_a_freed_seat_is_given_or_offered() -> None:
+def test_the_letter_of_the_waiting_list_says_whether_a_freed_seat_is_given_or_offered() -> None:
     def says(waiting_list: str) -> str:
         return body(rendered(Template.WAITLISTED, a_session(waiting_list=waiting_list)), "text/plain")
 
@@ -252,7 +252,7 @@ def test_no_line_of_a_title_begins_with_its_punctuation() -> None:
     assert "\nL’IA\u00a0: pour «\u00a0quoi\u00a0»\u00a0?\n" in text
 
 
-def test_who_enrols_in_the_mooc_once_it_is_open_is_told_to_begin() -> None:
+def test_a_confirmation_for_an_open_mooc_says_to_begin() -> None:
     def says(now: str) -> str:
         renderer = Renderer(SENDER, now=lambda: at(now))
         return body(

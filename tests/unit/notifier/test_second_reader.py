@@ -49,7 +49,7 @@ def of(sample: Sample) -> str:
 
 
 def value(event: Any, name: str) -> str:
-    """Of a property that this library only keeps."""
+    """The value of a property that this library keeps without reading it."""
     (line,) = [line for line in event.extra if line.name == name]
     return str(line.value)
 

@@ -1,4 +1,4 @@
-"""What letters say: only what is so when they leave, and by name what they tell of."""
+"""What letters say is true when they leave, and names what it is about."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def says_at(now: str, template: Template, session: Session | None = None, **chan
         (Template.REFUSED, {"reason": "group_does_not_fit"}),
     ],
 )
-def test_nobody_is_told_to_ask_again_once_enrolment_is_over(
+def test_no_letter_says_to_ask_again_once_enrolment_is_over(
     template: Template, details: dict[str, Any]
 ) -> None:
     again = re.compile("refai(tes|re) (votre|une) demande", re.IGNORECASE)
