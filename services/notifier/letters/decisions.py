@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.notifier.letters.kinds import DetailRow, EnrolmentState, Letter, Standing, Template
+from services.notifier.letters.kinds import (
+    DetailRow,
+    Details,
+    EnrolmentState,
+    Letter,
+    Standing,
+    Template,
+    rows_of,
+)
 from services.notifier.letters.sessions import Occasion, Session, dropped
 from services.notifier.letters.timing import schedule
 from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
@@ -215,6 +223,19 @@ def _row(occasion: Occasion) -> DetailRow:
         "starts_at": occasion.starts_at.isoformat(),
         "ends_at": occasion.ends_at.isoformat(),
     }
+
+
+def occasions_in(details: Details) -> list[Occasion]:
+    """The séances that a letter takes out of calendars, as :func:`change_of` wrote them into its details."""
+    return [
+        Occasion(
+            int(row["number"]),
+            str(row["title"]),
+            datetime.fromisoformat(str(row["starts_at"])),
+            datetime.fromisoformat(str(row["ends_at"])),
+        )
+        for row in rows_of(details, "modules")
+    ]
 
 
 def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:

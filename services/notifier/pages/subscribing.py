@@ -43,8 +43,8 @@ class SubscriptionMessage(StrEnum):
 
 
 @dataclass
-class Allowance:
-    """How many letters one process sends to addresses typed by anybody: so many at once, so many a minute."""
+class TokenBucket:
+    """A limit of the letters that one process sends to addresses typed by anybody."""
 
     burst: int = 30
     per_minute: float = 30
@@ -55,7 +55,7 @@ class Allowance:
         self._left = self.burst
 
     def take(self) -> bool:
-        """Whether one more may go."""
+        """Take a token. Returns whether there was one."""
         now = time.monotonic()
         self._left = min(self.burst, self._left + (now - self._at) * self.per_minute / 60)
         self._at = now
@@ -67,7 +67,7 @@ class Allowance:
 
 def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Rendering) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
-    pages = _SubscriptionPages(database, links, rendering, Allowance())
+    pages = _SubscriptionPages(database, links, rendering, TokenBucket())
     routes = (
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
@@ -83,7 +83,7 @@ class _SubscriptionPages:
     database: Database
     links: Links | None
     rendering: Rendering
-    allowance: Allowance
+    rate: TokenBucket
 
     async def form(self, request: Request) -> Response:
         """The form to subscribe, and on POST the request."""
@@ -98,7 +98,7 @@ class _SubscriptionPages:
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
             return self._form(address, chosen, names, wrong)
-        if not self.allowance.take():
+        if not self.rate.take():
             raise Closed(SubscriptionMessage.TOO_MANY)
         async with self.database.transaction() as tx:
             await subscriptions.request(tx, address, sorted(chosen), interests.titles(chosen, names))

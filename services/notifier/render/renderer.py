@@ -169,7 +169,7 @@ class Renderer:
             case letters.Template.SESSION_CHANGED if session is not None:
                 return {"changes": changes_of(details, session)}
             case letters.Template.MODULE_CANCELLED if session is not None:
-                return {"gone": gone_from(details, session)}
+                return {"gone": gone_from(details, session.timezone)}
             case _:
                 return {}
 
@@ -283,7 +283,7 @@ class Renderer:
             case letters.CalendarAction.CANCEL:
                 return self._calendar.cancellation(session, invitee)
             case letters.CalendarAction.REMOVE:
-                return self._calendar.removal(session, _gone(details), invitee)
+                return self._calendar.removal(session, letters.occasions_in(details), invitee)
 
     def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)
@@ -308,19 +308,6 @@ _ACCOMMODATES = frozenset(
     {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
 )
 """The letters that say whom to ask for what a handicap makes necessary."""
-
-
-def _gone(details: letters.Details) -> list[letters.Occasion]:
-    """The entries of a calendar that a letter takes out."""
-    return [
-        letters.Occasion(
-            int(row["number"]),
-            str(row["title"]),
-            datetime.fromisoformat(str(row["starts_at"])),
-            datetime.fromisoformat(str(row["ends_at"])),
-        )
-        for row in letters.rows_of(details, "modules")
-    ]
 
 
 def _days_before(session: letters.Session, now: datetime) -> int:

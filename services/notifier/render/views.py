@@ -116,11 +116,11 @@ def changes_of(details: letters.Details, session: letters.Session) -> list[Chang
     return [change for change in changes if change.before is None or change.now != change.before]
 
 
-def gone_from(details: letters.Details, session: letters.Session) -> list[tuple[str, str]]:
+def gone_from(details: letters.Details, timezone: str) -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
-        (typeset(str(row["title"])), _period(row, "starts_at", "ends_at", session.timezone))
-        for row in letters.rows_of(details, "modules")
+        (typeset(str(occasion.title)), french.period(occasion.starts_at, occasion.ends_at, timezone))
+        for occasion in letters.occasions_in(details)
     ]
 
 
