@@ -34,13 +34,13 @@ async def on_decisions(tx: Tx, received: list[Received[Decision]]) -> None:
 
 @router.subscriber(Topic.CATALOGUE_RESOURCES)
 async def on_resources(tx: Tx, received: list[Received[ReplayPublished | ResourcePublished]]) -> None:
-    """Write to everyone enrolled in a session whose recording is open, and to subscribers."""
+    """Write to everyone enrolled in a session whose recording is open, and to who follows such things."""
     await news.announce(tx, received, clock.now())
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
-    """Write to the officers who requested bespoke training."""
+    """Write to the officers who asked for training of their own."""
     await bespoke.answer(tx, received)
 
 
