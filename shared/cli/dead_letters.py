@@ -100,9 +100,7 @@ def _chosen(
 
 async def _discard_all(process: Process, letters: list[DeadLetter], actor: str, reason: str) -> None:
     async with process.database.transaction() as tx:
-        for letter in letters:
-            if await dead_letters.lock(tx, letter.id):
-                await dead_letters.settle(tx, letter.id, state="discarded", actor=actor, note=reason)
+        await dead_letters.discard(tx, [letter.id for letter in letters], actor=actor, reason=reason)
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
@@ -113,32 +111,27 @@ async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) 
         key = letter.record.topic, letter.record.key
         if letter.record.key is not None and key in failed:
             typer.echo(f"{letter.id}: waits for {failed[key]}, which stands before it", err=True)
-        elif await _redrive(process, letter.id, actor):
+        elif await _redrive(process, letter, actor):
             done += 1
         else:
             failed[key] = letter.id
     return done
 
 
-async def _redrive(process: Process, dead_letter_id: int, actor: str) -> bool:
-    """Handle one dead letter in one transaction with its end. Returns whether it worked."""
+async def _redrive(process: Process, letter: DeadLetter, actor: str) -> bool:
+    """Redrive one dead letter. Returns whether it worked; if not, that is said and kept."""
     try:
-        async with process.database.transaction() as tx:
-            letter = await dead_letters.lock(tx, dead_letter_id)
-            if letter is None:
-                return True  # somebody else was faster
-            topic = Topic(letter.record.topic)
-            if topic not in process.router.subscriptions:
-                raise ValueError(f"{process.name} does not listen to {topic}")
-            await process.consumer(topic).take_again(tx, letter.record)
-            await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
+        topic = Topic(letter.record.topic)
+        if topic not in process.router.subscriptions:
+            raise ValueError(f"{process.name} does not listen to {topic}")
+        await process.consumer(topic).redrive(letter.id, actor)
     except Exception as error:
         if is_temporary(error):
             raise
-        typer.echo(f"{dead_letter_id}: {_on_one_line(str(error))}", err=True)
+        typer.echo(f"{letter.id}: {_on_one_line(str(error))}", err=True)
         async with process.database.transaction() as tx:
             note = type(error).__name__
-            await dead_letters.audit(tx, dead_letter_id, action="redrive failed", actor=actor, note=note)
+            await dead_letters.audit(tx, letter.id, action="redrive failed", actor=actor, note=note)
         return False
     return True
 

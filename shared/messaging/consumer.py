@@ -103,17 +103,22 @@ class Consumer:
             self.since = time.monotonic()
             self.busy = False
 
-    async def take_again(self, tx: Transaction, record: Record) -> None:
-        """Take one record in, inside ``tx``: a dead letter is redriven so.
+    async def redrive(self, dead_letter_id: int, actor: str) -> None:
+        """Handle a dead letter and settle it, in one transaction; do nothing if it is no longer parked.
 
         Raises what the handler raises, and ``ValueError`` when the record still cannot be taken.
         """
-        delivery = self._wanted(read(record))
-        match delivery:
-            case Parked(error=reason):
-                raise ValueError(reason)
-            case Received():
-                await self._handle(tx, [delivery], self._handler)
+        async with self.database.transaction() as tx:
+            letter = await dead_letters.lock(tx, dead_letter_id)
+            if letter is None:
+                return  # somebody else was faster
+            delivery = self._wanted(read(letter.record))
+            match delivery:
+                case Parked(error=reason):
+                    raise ValueError(reason)
+                case Received():
+                    await self._handle(tx, [delivery], self._handler)
+            await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
 
     async def _take_batch(self, deliveries: Sequence[Delivery], handler: Call) -> None:
         try:

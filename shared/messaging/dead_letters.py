@@ -97,6 +97,13 @@ async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
 
+async def discard(tx: Transaction, dead_letter_ids: Sequence[int], *, actor: str, reason: str) -> None:
+    """Give up on those of these dead letters that are still parked. The reason is kept."""
+    for dead_letter_id in dead_letter_ids:
+        if await lock(tx, dead_letter_id):
+            await settle(tx, dead_letter_id, state="discarded", actor=actor, note=reason)
+
+
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
     """Add an entry to the audit log: who did what to a dead letter."""
     await tx.execute(
