@@ -12,6 +12,7 @@ from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.store import bespoke, offers, sessions
+from services.catalogue.store.audit_log import Action
 from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
@@ -53,7 +54,7 @@ async def answer(
         )
     )
     if answered.session is not None:
-        await sessions.save(tx, [(None, answered.session)], actor=who.name, action="agreed")
+        await sessions.save(tx, [(None, answered.session)], actor=who.name, action=Action.AGREED)
     await bespoke.save(tx, before, answered.request, answered.event, actor=who.name)
     return answered.request
 

@@ -17,6 +17,7 @@ from services.catalogue.rules.refusals import Refused
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.store import offers, resources, sessions
+from services.catalogue.store.audit_log import Action
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Status
@@ -67,7 +68,7 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     await offers.save_themes(tx, files.themes)
     now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
     changes = _changes(files.sessions, known, now)
-    await sessions.save(tx, changes, actor=ACTOR, action="loaded")
+    await sessions.save(tx, changes, actor=ACTOR, action=Action.LOADED)
     published, held_back = await _publish_resources(tx, files.resources, now)
     new = sum(before is None for before, _ in changes)
     changed = sum(_is_visible(before, done.session) for before, done in changes if before is not None)

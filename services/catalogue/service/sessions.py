@@ -18,6 +18,7 @@ from services.catalogue.service.access import acting_for, viewer_of
 from services.catalogue.service.commands import SessionChange, SessionCopy, SessionDraft
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.store import audit_log, offers, session_lists, sessions
+from services.catalogue.store.audit_log import Action
 from services.catalogue.tables import AuditLogRow
 from shared import clock
 from shared.auth import Principal
@@ -38,7 +39,7 @@ def tag_of(session: ShownSession) -> str:
 async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
     """A new draft. No event says it until it is published."""
     session = new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
-    await sessions.save(tx, [(None, Done(session))], actor=who.name, action="created")
+    await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
     return await show(tx, session.session_id, viewer_of(who))
 
 
@@ -77,21 +78,21 @@ async def change(
             return done
         return replace(done, session=with_presentation(done.session, change.present(session.presentation)))
 
-    return await _decide(tx, who, session_id, action="changed", rule=rule, tags=tags)
+    return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags)
 
 
 async def publish(
     tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
 ) -> ListedSession:
     """Final: a published session can only be cancelled."""
-    return await _decide(tx, who, session_id, action="published", rule=changes.publish, tags=tags)
+    return await _decide(tx, who, session_id, action=Action.PUBLISHED, rule=changes.publish, tags=tags)
 
 
 async def cancel(
     tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
 ) -> ListedSession:
     """Final. The enrolment service ends every enrolment and tells everyone."""
-    return await _decide(tx, who, session_id, action="cancelled", rule=changes.cancel, tags=tags)
+    return await _decide(tx, who, session_id, action=Action.CANCELLED, rule=changes.cancel, tags=tags)
 
 
 async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None) -> None:
@@ -118,7 +119,7 @@ async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: Ses
         presentation=Presentation(summary=shown.summary, experts=shown.experts),
         version=1,
     )
-    await sessions.save(tx, [(None, Done(_consistent(session)))], actor=who.name, action="duplicated")
+    await sessions.save(tx, [(None, Done(_consistent(session)))], actor=who.name, action=Action.DUPLICATED)
     return await show(tx, session.session_id, viewer_of(who))
 
 
@@ -204,7 +205,7 @@ async def _decide(
     who: Principal,
     session_id: UUID,
     *,
-    action: str,
+    action: Action,
     rule: Rule,
     tags: frozenset[str] | None,
 ) -> ListedSession:

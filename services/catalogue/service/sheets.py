@@ -24,6 +24,7 @@ from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
 from services.catalogue.service.sessions import new_draft
 from services.catalogue.store import session_lists, sessions
+from services.catalogue.store.audit_log import Action
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.web import spreadsheets
@@ -91,7 +92,7 @@ async def save(tx: Transaction, who: Principal, drafts: Drafts) -> None:
     """Store the drafts."""
     for start in range(0, len(drafts.sessions), _BATCH):
         added = [(None, Done(session)) for session in drafts.sessions[start : start + _BATCH]]
-        await sessions.save(tx, added, actor=who.name, action="imported")
+        await sessions.save(tx, added, actor=who.name, action=Action.IMPORTED)
 
 
 async def write(tx: Transaction, search: SessionSearch, after: Place | None) -> tuple[bytes, Place | None]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +14,27 @@ from services.catalogue.tables import AuditLogRow
 from shared.database import Transaction, insert_many
 
 
+class Action(StrEnum):
+    """What somebody did to a session, an offer, a resource or a request."""
+
+    CREATED = "created"
+    DUPLICATED = "duplicated"
+    IMPORTED = "imported"
+    LOADED = "loaded"
+    CHANGED = "changed"
+    PUBLISHED = "published"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    AGREED = "agreed"
+    ANSWERED = "answered"
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One change of one session, offer, resource or request. ``changes``: field to [before, after]."""
 
     actor: str
-    action: str
+    action: Action
     subject: UUID
     version: int
     changes: Mapping[str, Any]

@@ -12,7 +12,7 @@ from sqlmodel import col
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.rules.searching import Place, Viewer
 from services.catalogue.store import audit_log
-from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import BespokeRequestRow
 from shared.database import Transaction, insert_many
@@ -81,7 +81,7 @@ async def save(
     changes: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]
-    await audit_log.record(tx, [AuditEntry(actor, "answered", after.request_id, after.version, changes)])
+    await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.request_id, after.version, changes)])
 
 
 async def forget(tx: Transaction, before: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.store import audit_log
-from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
 from services.catalogue.tables import OfferRow, ThemeRow
 from shared.database import Transaction, insert_many
@@ -86,7 +86,7 @@ def _entry(actor: str, before: Offer | None, after: Offer) -> AuditEntry:
         name: [old.get(name), value] for name, value in _audited(after).items() if old.get(name) != value
     }
     changes["offer_id"] = [old.get("offer_id"), after.offer_id]
-    return AuditEntry(actor, "loaded", uuid5(_SUBJECTS, after.offer_id), 0, changes)
+    return AuditEntry(actor, Action.LOADED, uuid5(_SUBJECTS, after.offer_id), 0, changes)
 
 
 _SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")

@@ -12,7 +12,7 @@ from sqlmodel import col
 from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
 from services.catalogue.rules.searching import Place
 from services.catalogue.store import audit_log
-from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
@@ -114,10 +114,10 @@ def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
     """The audit entry: what was published, or each field that was corrected."""
     if before is None:
         published = {"url": [None, after.url], "title": [None, after.title]}
-        return AuditEntry(actor, "published", after.resource_id, after.version, published)
+        return AuditEntry(actor, Action.PUBLISHED, after.resource_id, after.version, published)
     old, new = _audited(before), _audited(after)
     changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
-    return AuditEntry(actor, "changed", after.resource_id, after.version, changes)
+    return AuditEntry(actor, Action.CHANGED, after.resource_id, after.version, changes)
 
 
 def _audited(resource: Resource) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from services.catalogue.rules.sessions import (
     ShownSession,
 )
 from services.catalogue.store import audit_log
-from services.catalogue.store.audit_log import AuditEntry
+from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import SessionRow
 from shared.database import Transaction, insert_many, update_many
@@ -63,7 +63,7 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
 
 
 async def save(
-    tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: str
+    tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: Action
 ) -> None:
     """Store sessions that ``actor`` changed, from what each was (None: it is new), with their events.
 
@@ -84,7 +84,9 @@ async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
     """Delete a session that was never announced; its audit entry keeps what it was."""
     await tx.execute(delete(SessionRow).where(col(SessionRow.session_id) == session.session_id))
     changes = {name: [value, None] for name, value in _audited(session).items()}
-    await audit_log.record(tx, [AuditEntry(actor, "deleted", session.session_id, session.version, changes)])
+    await audit_log.record(
+        tx, [AuditEntry(actor, Action.DELETED, session.session_id, session.version, changes)]
+    )
 
 
 def shown(row: Any) -> ShownSession:
@@ -141,7 +143,7 @@ def _changing_columns(session: Session) -> dict[str, Any]:
     }
 
 
-def _entry(actor: str, action: str, before: Session | None, after: Session) -> AuditEntry | None:
+def _entry(actor: str, action: Action, before: Session | None, after: Session) -> AuditEntry | None:
     """The audit entry of a change: each field that differs, of the plan, of what is shown, and the status."""
     if before is not None and replace(before, loaded=after.loaded) == after:
         return None

@@ -11,6 +11,7 @@ from services.catalogue import jobs
 from services.catalogue.rules import changes
 from services.catalogue.rules.sessions import Plan, Session
 from services.catalogue.store import sessions
+from services.catalogue.store.audit_log import Action
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -46,7 +47,9 @@ async def publish(
         ),
     )
     async with database.transaction() as tx:
-        await sessions.save(tx, [(None, changes.schedule(session, now))], actor="test", action="published")
+        await sessions.save(
+            tx, [(None, changes.schedule(session, now))], actor="test", action=Action.PUBLISHED
+        )
     return session.session_id
 
 
