@@ -87,6 +87,21 @@ def deadline(instant: datetime, timezone: str) -> str:
     return moment(instant, timezone)
 
 
+def local_day(instant: datetime, timezone: str) -> str:
+    """``mardi 11 mars 2025``: the day of an instant, by the clocks of ``timezone``."""
+    return day(instant.astimezone(ZoneInfo(timezone)))
+
+
+def counted(number: int) -> str:
+    """A number as French writes it: ``1 200`` with a narrow no-break space."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def plural(number: int, word: str) -> str:
+    """``place``, and ``places`` from two on."""
+    return f"{word}s" if number > 1 else word
+
+
 def listed(words: Sequence[str]) -> str:
     """``a, b et c``."""
     return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

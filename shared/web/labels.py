@@ -6,6 +6,7 @@ alone has is keyed by their text, since nothing here imports a service. Why a re
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
@@ -104,6 +105,116 @@ MAIL_DECISIONS: Mapping[str, str] = {
     "resent": "remis en file d’envoi",
 }
 """What an operator decided, by how its line in the audit log begins."""
+RESOURCES_PLURAL: Mapping[str, str] = {
+    "replay": "Replays",
+    "dossier": "Dossiers documentaires",
+    "community": "E-communautés",
+}
+PUBLISHED: Mapping[str, str] = {"replay": "Mis en ligne", "dossier": "Publié", "community": "Ouverte"}
+"""What was done with a resource when it appeared, by its kind."""
+BESPOKE_STATES: Mapping[str, str] = {
+    "received": "À traiter",
+    "qualified": "Besoin précisé",
+    "proposed": "Proposition faite",
+    "agreed": "Accord",
+    "declined": "Refusée",
+}
+BESPOKE_ANSWERS: Mapping[str, str] = {
+    "qualified": "La demande est recevable et nous préparons une proposition",
+    "proposed": "Voici notre proposition",
+    "agreed": "Nous sommes d’accord\u00a0: voici la session",
+    "declined": "Nous ne pouvons pas répondre favorablement",
+}
+ACTIONS: Mapping[str, str] = {
+    "created": "brouillon créé",
+    "duplicated": "copiée d’une autre session",
+    "imported": "importée d’un fichier",
+    "loaded": "chargée avec l’offre",
+    "changed": "modifiée",
+    "published": "publiée",
+    "cancelled": "annulée",
+    "deleted": "supprimée",
+    "agreed": "créée en réponse à une collectivité",
+    "answered": "réponse donnée",
+}
+"""What somebody did to a session, a resource or a bespoke request, as its history has it."""
+CHOICES: Mapping[str, str] = {
+    "title": "le titre",
+    "summary": "la présentation",
+    "experts": "les intervenants",
+    "terms": "les conditions d’inscription",
+    "starts_at": "les dates de la session",
+    "ends_at": "les dates de la session",
+    "enrolment_opens_at": "l’ouverture des inscriptions",
+    "enrolment_closes_at": "la clôture des inscriptions",
+    "modules": "les dates des séances",
+    "timezone": "le fuseau horaire",
+    "organiser": "l’organisateur",
+    "join_url": "l’adresse de connexion",
+    "venue": "le lieu",
+    "capacity": "le nombre de places",
+    "waiting_list": "la liste d’attente",
+    "offer_hold_hours": "le délai de réponse",
+    "approval": "l’accord préalable",
+    "audience": "le public",
+    "reserved_seats": "les places réservées",
+    "quota_per_authority": "les places par collectivité",
+}
+"""What the announcement does not state of an offer or a session, with its article."""
+FIELDS: Mapping[str, str] = {
+    "offer_id": "offre",
+    "title": "titre",
+    "summary": "présentation",
+    "experts": "intervenants",
+    "starts_at": "début",
+    "ends_at": "fin",
+    "enrolment_opens_at": "ouverture des inscriptions",
+    "enrolment_closes_at": "clôture des inscriptions",
+    "timezone": "fuseau horaire",
+    "modules": "séances",
+    "capacity": "places",
+    "waiting_list": "liste d’attente",
+    "offer_hold_hours": "délai de réponse",
+    "approval": "accord",
+    "audience": "public",
+    "reserved_seats": "places réservées",
+    "quota_per_authority": "places par collectivité",
+    "venue": "lieu",
+    "join_url": "adresse de connexion",
+    "url": "adresse",
+    "kind": "type",
+    "themes": "thèmes",
+    "organiser": "délégation",
+    "session_id": "session enregistrée",
+    "source": "origine",
+    "illimite": "limite de places",
+}
+"""The fields of a session or a resource, as its history has them."""
+FORM_FIELDS: Mapping[str, str] = {
+    **FIELDS,
+    "organiser": "délégation qui organise",
+    "timezone": "heures de",
+    "delegation": "délégation",
+    "seats": "places pour elle",
+    "release_at": "réservées jusqu’au",
+    "audience-functions": "fonctions",
+    "audience-delegations": "délégations",
+    "audience-sirets": "collectivités, par leur SIRET",
+    "answer": "réponse",
+    "message": "message",
+    "advisor_name": "votre nom",
+    "advisor_email": "votre courriel",
+    "copie": "début de la copie",
+    "replay_title": "titre du replay",
+    "replay_url": "adresse du replay",
+    "replay_summary": "présentation du replay",
+    "replay_theme": "thème",
+}
+"""The fields of forms, as the list of errors above a form has them."""
+FORM_ROWS: Mapping[str, str] = {"modules": "Séance", "reserved_seats": "Réservation"}
+"""What a form has several rows of."""
+ONLINE = "En ligne"
+"""The place of a session without a venue."""
 THEMES: Mapping[str, str] = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",
     "usages-service-public": "Usages de l’IA dans les services publics",
@@ -173,3 +284,22 @@ def delegation(code: str) -> str:
 
 DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Delegation}
 """All of them, as a list offers them."""
+
+
+def form_field(name: str) -> str | None:
+    """A field of a form, with its row or its box: ``Séance 2, fin``; None for a name that no form has."""
+    group, _, rest = name.partition("-")
+    middle, _, last = rest.partition("-")
+    if name in FORM_FIELDS:
+        label = FORM_FIELDS[name]
+    elif group in FORM_ROWS and middle.isdecimal() and last in FORM_FIELDS:
+        label = f"{FORM_ROWS[group]} {int(middle) + 1}, {FORM_FIELDS[last]}"
+    elif group == "audience" and last in _BOXES.get(middle, {}):
+        label = f"{FORM_FIELDS[f'audience-{middle}']}, {_BOXES[middle][last]}"
+    else:
+        return None
+    return label[:1].upper() + label[1:]
+
+
+_BOXES: Mapping[str, Mapping[Any, str]] = {"functions": AUDIENCES, "delegations": DELEGATIONS}
+"""The boxes to tick of a session's audience."""

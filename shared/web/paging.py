@@ -33,7 +33,7 @@ class Page(BaseModel, Generic[Item]):
 def page_of(
     rows: Sequence[Row], limit: int, *, show: Callable[[Row], Item], key: Callable[[Row], Any]
 ) -> Page[Item]:
-    """The first ``limit`` of ``rows``, which were asked for with one more to know whether a page follows."""
+    """The first ``limit`` of ``rows``, which were loaded with one more to know whether a page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(items=[show(row) for row in shown], next=_encode(key(shown[-1])) if more else None)
@@ -73,27 +73,27 @@ class Part(Generic[Row]):
     following: Mapping[str, str]
 
 
-Place = tuple[datetime, UUID]
+Position = tuple[datetime, UUID]
 """Where an item stands in a list that is ordered by time."""
 
 
 def part_after(
-    after: Place | None, rows: Sequence[Row], size: int, *, place: Callable[[Row], Place]
+    after: Position | None, rows: Sequence[Row], size: int, *, position: Callable[[Row], Position]
 ) -> Part[Row]:
-    """The first ``size`` of ``rows``, which follow ``after`` and were asked for with one more."""
+    """The first ``size`` of ``rows``, which follow ``after`` and were loaded with one more."""
     shown = rows[:size]
-    following = {"apres": written(place(shown[-1]))} if len(rows) > size else {}
+    following = {"apres": written(position(shown[-1]))} if len(rows) > size else {}
     return Part(shown, after is None, {}, following)
 
 
-def written(place: Place) -> str:
-    """A place as addresses have it, to the microsecond."""
-    moment, item_id = place
+def written(position: Position) -> str:
+    """A position as addresses have it, to the microsecond."""
+    moment, item_id = position
     return f"{int(moment.timestamp()) * 1_000_000 + moment.microsecond}~{item_id}"
 
 
-def place_in(text: str | None) -> Place | None:
-    """The place of an address; none, which is the first page, for what was not given out."""
+def read_position(text: str | None) -> Position | None:
+    """The position in an address; none, which is the first page, for what was not given out."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

@@ -78,6 +78,7 @@ class Rendering:
             "audience": labels.AUDIENCES.__getitem__,
             "capitalised": french.capitalised,
             "delegation": labels.delegation,
+            "label": _label,
             "paragraphs": _paragraphs,
             "query": _query,
             "xml": _xml,
@@ -133,6 +134,11 @@ class Rendering:
 
 def _paragraphs(text: str) -> list[str]:
     return [part.strip() for part in text.replace("\r\n", "\n").split("\n\n") if part.strip()]
+
+
+def _label(code: str, table: Mapping[str, str]) -> str:
+    """What a code is called; for lists: ``codes | map("label", labels.FIELDS)``."""
+    return table[code]
 
 
 def _query(values: Mapping[str, str | None]) -> str:

@@ -123,7 +123,7 @@ def _first_bytes(address: str) -> Iterator[tuple[str, str, float]]:
 
 async def _plan(url: str, path: str) -> Sequence[str]:
     """How Postgres answers the query of a list."""
-    wanted = filters.read(httpx.QueryParams(path.partition("?")[2])).wanted(clock.now())
+    wanted = filters.read(httpx.QueryParams(path.partition("?")[2])).search(clock.now())
     database = Database(url, application_name="bench-plans")
     try:
         async with database.quiet_transaction() as tx:

@@ -13,13 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from services.catalogue.pages import browse, demands, feeds, manage, sheets
-from services.catalogue.pages.site import BUILT, Site, fingerprint, rendering_of, static_file
-from services.catalogue.pages.space import SPACE
+from services.catalogue.pages import browse, feeds, manage
+from services.catalogue.pages.login_space import SPACE
+from services.catalogue.pages.site import BUILT, Site, fingerprint, rendering_in, rendering_of, static_file
 from services.catalogue.service.failures import Missing, NotYours
 from shared.web import responses
 from shared.web.logins import Logins
-from shared.web.rendering import Rendering
 
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -32,9 +31,7 @@ def build(site: Site) -> Starlette:
         *browse.routes(),
         *feeds.routes(),
         *logins.routes(),
-        *sheets.routes(logins),
         *manage.routes(logins),
-        *demands.routes(logins),
         Route("/static/{name}", _static),
     ]
     pages = Starlette(
@@ -82,8 +79,7 @@ _WITH_SLASH = re.compile(r"(/[a-z0-9-]+)+/")
 
 
 def _failure(request: Request, status: int) -> Response:
-    rendering: Rendering = request.app.state.rendering
-    return rendering.failure(status, path=request.url.path)
+    return rendering_in(request).failure(status, path=request.url.path)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue.pages import filters, structured
-from services.catalogue.pages.parts import part, resource_place
-from services.catalogue.pages.site import BUILT, render, site_of
+from services.catalogue.pages import filters, form_errors, structured_data
+from services.catalogue.pages.paging import resource_position, session_part
+from services.catalogue.pages.site import BUILT, render, rendering_in, site_of
 from services.catalogue.rules.availability import last_change_by_clock
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
@@ -21,7 +21,7 @@ from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 from shared.web import responses
-from shared.web.paging import part_after, place_in
+from shared.web.paging import part_after, read_position
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -32,7 +32,7 @@ _MOST_OFFERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What answers a search besides sessions: offers of which none is listed, and resources."""
+    """What a search finds besides sessions: offers none of whose sessions it finds, and resources."""
 
     offers: Sequence[Offer] = ()
     resources: Sequence[Resource] = ()
@@ -43,8 +43,8 @@ def routes() -> list[Route]:
     return [
         Route("/", home),
         Route("/sessions", session_list),
-        Route("/sessions/{session_id:uuid}", one_session),
-        Route("/offres/{offer_id}", one_offer),
+        Route("/sessions/{session_id:uuid}", show_session),
+        Route("/offres/{offer_id}", show_offer),
         Route("/ressources", resource_list),
         Route("/accessibilite", accessibility),
     ]
@@ -67,18 +67,19 @@ async def home(request: Request) -> Response:
 
 async def session_list(request: Request) -> Response:
     """Sessions by start, as the address filters them."""
-    asked = filters.read(request.query_params)
-    wanted = asked.wanted(clock.now())
+    chosen = filters.read(request.query_params)
+    search = chosen.search(clock.now())
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        total = await sessions.count(tx, wanted)
-        found = await part(tx, wanted, request.query_params, PAGE)
-        beside = Beside() if found.following else await _beside(tx, wanted)
-        over = 0 if total else await sessions.count(tx, replace(asked, past_too=True).wanted(wanted.now))
+        total = await sessions.count(tx, search)
+        found = await session_part(tx, search, request.query_params, PAGE)
+        beside = Beside() if found.following else await _beside(tx, search)
+        over = 0 if total else await sessions.count(tx, replace(chosen, past_too=True).search(search.now))
     body = render(
         request,
         "sessions.html",
-        filters=asked,
+        filters=chosen,
+        errors=form_errors.sentences(rendering_in(request), chosen.errors),
         themes=themes,
         total=total,
         part=found,
@@ -88,7 +89,7 @@ async def session_list(request: Request) -> Response:
     return responses.cacheable(request, body)
 
 
-async def one_session(request: Request) -> Response:
+async def show_session(request: Request) -> Response:
     """A session: when, where, for whom, and whether there is a seat."""
     now = clock.now()
     session_id: UUID = request.path_params["session_id"]
@@ -112,19 +113,19 @@ async def one_session(request: Request) -> Response:
         offer=offer,
         replays=recorded,
         themes=_named(offer.themes, themes),
-        data=structured.event(site_of(request), listed, offer, now),
+        data=structured_data.event(site_of(request), listed, offer, now),
     )
     modified = max(moment for moment in moments if moment is not None)
     return responses.cacheable(request, body, modified=modified)
 
 
-async def one_offer(request: Request) -> Response:
+async def show_offer(request: Request) -> Response:
     """An offer and its sessions that are not over."""
     now = clock.now()
     async with site_of(request).database.quiet_transaction() as tx:
         offer = await offers.show(tx, _slug(request.path_params["offer_id"]))
-        wanted = SessionSearch(now=now, offer_id=offer.offer_id, ends_after=now)
-        found = await sessions.page(tx, wanted, None, PAGE + 1)
+        search = SessionSearch(now=now, offer_id=offer.offer_id, ends_after=now)
+        found = await sessions.page(tx, search, None, PAGE + 1)
         themes = await offers.themes(tx)
     body = render(
         request,
@@ -133,7 +134,7 @@ async def one_offer(request: Request) -> Response:
         sessions=found[:PAGE],
         more=len(found) > PAGE,
         themes=_named(offer.themes, themes),
-        data=structured.course(site_of(request), offer, found[:PAGE]),
+        data=structured_data.course(site_of(request), offer, found[:PAGE]),
     )
     return responses.cacheable(request, body)
 
@@ -145,13 +146,13 @@ async def resource_list(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None
-        after = place_in(request.query_params.get("apres"))
+        after = read_position(request.query_params.get("apres"))
         found = await resources.page(tx, after, PAGE + 1, kind=kind, theme=theme)
         recorded = await _recorded(tx, found)
     body = render(
         request,
         "ressources.html",
-        part=part_after(after, found, PAGE, place=resource_place),
+        part=part_after(after, found, PAGE, position=resource_position),
         recorded=recorded,
         kind=kind,
         theme=theme,
@@ -166,7 +167,7 @@ async def accessibility(request: Request) -> Response:
 
 
 async def _beside(tx: Transaction, search: SessionSearch) -> Beside:
-    """What a list ends with: the offers and resources with its words; of bespoke training, the offers."""
+    """The offers and resources with the words of a search; of bespoke training, the offers."""
     return Beside(
         await offers.beside(tx, search, _MOST_OFFERS),
         await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],
@@ -184,7 +185,7 @@ def _named(codes: Sequence[str], themes: dict[str, str]) -> dict[str, str]:
 
 
 def _slug(text: str) -> str:
-    """The id in an address; a 404 for what can be nobody's."""
+    """The id in an address. Raises a 404 for what cannot be one."""
     if not filters.is_slug(text):
         raise HTTPException(404)
     return text

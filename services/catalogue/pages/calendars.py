@@ -1,41 +1,36 @@
 """Sessions as events of a calendar that anyone may subscribe to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from services.catalogue.pages import wording
 from services.catalogue.rules.sessions import ListedSession
 from shared.events.vocabulary import Status
 from shared.web import calendars, labels
 from shared.web.calendars import CalendarEvent, Details
+from shared.web.rendering import Rendering
 
 PRODUCT = "-//Parcours//Catalogue//FR"
 
 
-def write(address: str, found: Sequence[ListedSession], name: str) -> bytes:
+def write(rendering: Rendering, address: str, found: Sequence[ListedSession], name: str) -> bytes:
     """A calendar called ``name``; ``address`` is the site's, where each session has its page."""
-    events = [_event(address, listed) for listed in found]
+    description = rendering.module("agenda.txt").description
+    events = [_event(address, listed, description) for listed in found]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name=name, refresh="PT4H")
 
 
-def _event(address: str, listed: ListedSession) -> CalendarEvent:
+def _event(address: str, listed: ListedSession, description: Callable[..., str]) -> CalendarEvent:
     """The session as one event; its stamp is its own, so that the same calendar is the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
-    lines = (
-        listed.session.presentation.summary,
-        f"Organisation : {labels.organiser(session.organiser)}.",
-        f"Inscription {wording.until(plan)}.",
-        page,
-    )
     details = Details(
         format=session.format,
         starts_at=plan.starts_at,
         ends_at=plan.ends_at,
         timezone=plan.timezone,
         summary=plan.title,
-        location=wording.where(plan),
+        location=plan.venue or labels.ONLINE,
         url=page,
-        description="\n".join(line for line in lines if line),
+        description=str(description(session, page)),
         category=labels.FORMATS[session.format],
         cancelled=session.status is Status.CANCELLED,
     )

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from services.catalogue.pages import calendars, filters
-from services.catalogue.pages.site import BUILT, render, site_of
+from services.catalogue.pages.site import BUILT, render, rendering_in, site_of
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
 from services.catalogue.service import offers, resources, sessions
@@ -33,7 +33,7 @@ def routes() -> list[Route]:
     """The addresses of the feeds."""
     return [
         Route("/agenda.ics", calendar),
-        Route("/sessions/{session_id:uuid}.ics", one_entry),
+        Route("/sessions/{session_id:uuid}.ics", session_calendar),
         Route("/replays.atom", replays),
         Route("/sitemap.xml", site_map),
         Route("/robots.txt", robots),
@@ -42,39 +42,38 @@ def routes() -> list[Route]:
 
 async def calendar(request: Request) -> Response:
     """The sessions of a delegation, a format, a theme, or all: to subscribe to."""
-    asked = filters.read(request.query_params)
-    if asked.errors:
+    chosen = filters.read(request.query_params)
+    if chosen.errors:
         raise HTTPException(404)
     now = clock.now()
-    wanted = SessionSearch(
+    search = SessionSearch(
         now=now,
-        format=asked.format,
-        organiser=asked.delegation,
-        theme=asked.theme,
+        format=chosen.format,
+        organiser=chosen.delegation,
+        theme=chosen.theme,
         ends_after=now - KEPT_IN_A_CALENDAR,
     )
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        found = await sessions.page(tx, wanted, None, MOST_IN_A_CALENDAR + 1)
+        found = await sessions.page(tx, search, None, MOST_IN_A_CALENDAR + 1)
         if len(found) > MOST_IN_A_CALENDAR:  # what is to come rather than what was
-            found = await sessions.page(tx, replace(wanted, ends_after=now), None, MOST_IN_A_CALENDAR)
+            found = await sessions.page(tx, replace(search, ends_after=now), None, MOST_IN_A_CALENDAR)
     names = (
-        labels.FORMATS[asked.format] if asked.format else None,
-        labels.delegation(asked.delegation) if asked.delegation else None,
-        themes.get(asked.theme) if asked.theme else None,
+        labels.FORMATS[chosen.format] if chosen.format else None,
+        labels.delegation(chosen.delegation) if chosen.delegation else None,
+        themes.get(chosen.theme) if chosen.theme else None,
     )
-    body = calendars.write(
-        site_of(request).address, found, " – ".join(["Parcours", *(name for name in names if name)])
-    )
+    name = " – ".join(["Parcours", *(name for name in names if name)])
+    body = calendars.write(rendering_in(request), site_of(request).address, found, name)
     return responses.cacheable(request, body, media_type=CALENDAR)
 
 
-async def one_entry(request: Request) -> Response:
+async def session_calendar(request: Request) -> Response:
     """One session, to put into one's own calendar."""
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
         listed = await sessions.show(tx, session_id, PUBLIC)
-    body = calendars.write(site_of(request).address, [listed], "Parcours")
+    body = calendars.write(rendering_in(request), site_of(request).address, [listed], "Parcours")
     response = responses.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
     response.headers["Content-Disposition"] = f'attachment; filename="session-{session_id}.ics"'
     return response

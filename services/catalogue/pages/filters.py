@@ -1,4 +1,4 @@
-"""What an address asks of a list: read leniently, said back where it makes no sense."""
+"""The filters of a list in its address. What makes no sense is not applied, and an error says so."""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
+from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.rules.zones import PARIS
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 
-PARIS = "Europe/Paris"
 LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""
 
@@ -21,7 +22,7 @@ Code = TypeVar("Code", Format, Delegation)
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The list's form. ``errors`` tells by field what was asked and makes no sense; it is not applied.
+    """The list's form. ``errors``: by field what makes no sense and is not applied.
 
     A session is in the period from ``since`` to ``until`` as soon as a part of it is.
     """
@@ -34,10 +35,10 @@ class Filters:
     until: date | None = None
     open_only: bool = False
     past_too: bool = False
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: FormErrors = field(default_factory=dict)
 
-    def wanted(self, now: datetime) -> SessionSearch:
-        """The sessions that are asked for; those that are over only where they are asked for."""
+    def search(self, now: datetime) -> SessionSearch:
+        """The search for these sessions; those that are over are left out unless a filter includes them."""
         hide_past = not self.past_too and self.since is None and self.until is None
         return SessionSearch(
             now=now,
@@ -78,18 +79,18 @@ class Filters:
 
 def read(query: Mapping[str, str]) -> Filters:
     """The filters of an address."""
-    errors: dict[str, str] = {}
+    errors: dict[str, FormError] = {}
     since, until = _date(query, "du", errors), _date(query, "au", errors)
     if since is not None and until is not None and until < since:
-        errors["au"] = "La fin de la période est avant son début\u00a0: elle n’a pas été prise en compte."
+        errors["au"] = FormError("period_reversed")
         until = None
     theme = query.get("theme") or None
     if theme is not None and not is_slug(theme):
-        errors["theme"] = "Ce thème n’existe pas\u00a0: il n’a pas été pris en compte."
+        errors["theme"] = FormError("unknown_theme")
         theme = None
     text = query.get("recherche", "")
     if len(" ".join(text.split())) > LONGEST_SEARCH:
-        errors["recherche"] = f"Seuls les {LONGEST_SEARCH} premiers caractères ont été cherchés."
+        errors["recherche"] = FormError("search_cut", LONGEST_SEARCH)
     return Filters(
         text=searched(text),
         format=_code(query, "format", Format, errors),
@@ -112,7 +113,7 @@ def _midnight(day: date) -> datetime:
     return instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
 
 
-def _date(query: Mapping[str, str], name: str, errors: dict[str, str]) -> date | None:
+def _date(query: Mapping[str, str], name: str, errors: dict[str, FormError]) -> date | None:
     text = query.get(name, "").strip()
     if not text:
         return None
@@ -121,19 +122,21 @@ def _date(query: Mapping[str, str], name: str, errors: dict[str, str]) -> date |
     except ValueError:
         day = None
     if day is None or not 2000 <= day.year < 2100:
-        errors[name] = "Cette date n’est pas valide\u00a0: elle n’a pas été prise en compte."
+        errors[name] = FormError("impossible_date")
         return None
     return day
 
 
-def _code(query: Mapping[str, str], name: str, codes: type[Code], errors: dict[str, str]) -> Code | None:
+def _code(
+    query: Mapping[str, str], name: str, codes: type[Code], errors: dict[str, FormError]
+) -> Code | None:
     text = query.get(name, "").strip()
     if not text:
         return None
     try:
         return codes(text)
     except ValueError:
-        errors[name] = "Cette valeur n’existe pas\u00a0: elle n’a pas été prise en compte."
+        errors[name] = FormError("unknown_code")
         return None
 
 

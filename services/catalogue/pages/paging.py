@@ -1,4 +1,4 @@
-"""A part of a list of sessions, which goes forwards and backwards."""
+"""A page of a list of sessions, which goes forwards and backwards."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,30 +8,30 @@ from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import sessions
 from shared.database import Transaction
-from shared.web.paging import Part, Place, part_after, place_in, written
+from shared.web.paging import Part, Position, part_after, read_position, written
 
 
-async def part(
-    tx: Transaction, wanted: SessionSearch, query: Mapping[str, str], size: int
+async def session_part(
+    tx: Transaction, search: SessionSearch, query: Mapping[str, str], size: int
 ) -> Part[ListedSession]:
     """At most ``size`` sessions: those after ``apres``, else before ``avant``, else the first ones."""
-    after, before = place_in(query.get("apres")), place_in(query.get("avant"))
+    after, before = read_position(query.get("apres")), read_position(query.get("avant"))
     if after is None and before is not None:
-        found = await sessions.page(tx, wanted, None, size + 1, before=before)
+        found = await sessions.page(tx, search, None, size + 1, before=before)
         if found:
             shown, more = found[-size:], len(found) > size
-            previous = {"avant": written(_place(shown[0]))} if more else {}
-            return Part(shown, not more, previous, {"apres": written(_place(shown[-1]))})
-    following = part_after(after, await sessions.page(tx, wanted, after, size + 1), size, place=_place)
+            previous = {"avant": written(_position(shown[0]))} if more else {}
+            return Part(shown, not more, previous, {"apres": written(_position(shown[-1]))})
+    following = part_after(after, await sessions.page(tx, search, after, size + 1), size, position=_position)
     if following.shown and after is not None:
-        return replace(following, previous={"avant": written(_place(following.shown[0]))})
+        return replace(following, previous={"avant": written(_position(following.shown[0]))})
     return following
 
 
-def _place(listed: ListedSession) -> Place:
+def _position(listed: ListedSession) -> Position:
     return listed.session.plan.starts_at, listed.session.session_id
 
 
-def resource_place(resource: Resource) -> Place:
-    """Where a resource stands in a list of them."""
+def resource_position(resource: Resource) -> Position:
+    """The position of a resource in a list of them."""
     return resource.published_at, resource.resource_id

@@ -1,7 +1,7 @@
-"""Forms of sessions: what they show of a plan, and what is asked when they come back.
+"""The form of a session: what it shows of a plan, and what it requests when it is sent.
 
-Times are wall-clock times of the zone that the form names. What was not touched is not asked, so that a form
-never rounds a date or rewrites the past.
+Times are wall-clock times of the zone that the form names. What was not touched is not requested, so that a
+form never rounds a date or rewrites the past.
 """
 
 import re
@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.catalogue.pages import complaints, rows
+from services.catalogue.pages import form_errors, form_rows
+from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.sessions import Plan, ShownSession
 from shared.events.catalogue import Audience
@@ -22,7 +23,7 @@ DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
 _MOMENTS = frozenset((*DATES, "release_at"))
 _WHOLE = ("capacity", "quota_per_authority", "offer_hold_hours")
 _NUMBERS = frozenset((*_WHOLE, "seats"))
-_WORDS = (
+_TEXTS = (
     "offer_id",
     "organiser",
     "title",
@@ -33,7 +34,7 @@ _WORDS = (
     "join_url",
     "summary",
 )
-FIELDS = frozenset((*DATES, *_WHOLE, *_WORDS, "experts"))
+FIELDS = frozenset((*DATES, *_WHOLE, *_TEXTS, "experts"))
 """The fields that are there once."""
 UNLIMITED = "illimite"
 """The box beside the capacity."""
@@ -67,10 +68,10 @@ _MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What a form asks for, by field; and what of it cannot be read."""
+    """What a form requests, by field; and what of it cannot be read."""
 
     fields: dict[str, Any]
-    wrong: dict[str, str]
+    errors: dict[str, FormError]
 
 
 def shown(session: ShownSession) -> dict[str, str]:
@@ -81,7 +82,7 @@ def shown(session: ShownSession) -> dict[str, str]:
     def wall_clock(moment: datetime) -> str:
         return moment.astimezone(zone).strftime(_WALL_CLOCK)
 
-    modules: list[rows.Row] = [
+    modules: list[form_rows.Row] = [
         {
             "title": module.title,
             "starts_at": wall_clock(module.starts_at),
@@ -89,7 +90,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         }
         for module in plan.modules
     ]
-    reserved: list[rows.Row] = [
+    reserved: list[form_rows.Row] = [
         {
             "delegation": reserved.delegation,
             "seats": str(reserved.seats),
@@ -109,8 +110,8 @@ def shown(session: ShownSession) -> dict[str, str]:
         "join_url": plan.join_url or "",
         "summary": presentation.summary or "",
         "experts": "\n".join(presentation.experts),
-        **rows.named(modules, "modules"),
-        **rows.named(reserved, "reserved_seats"),
+        **form_rows.named(modules, "modules"),
+        **form_rows.named(reserved, "reserved_seats"),
         **_shown_audience(plan.audience),
     }
 
@@ -127,10 +128,10 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
     """What a form shows once it was sent: what was typed; of what it did not have, what is stored."""
 
     def was_there(name: str) -> bool:
-        group = rows.group_of(name)
+        group = form_rows.group_of(name)
         if group is not None:
-            return rows.used(form, group) is not None
-        return _told_by(name) in form
+            return form_rows.used(form, group) is not None
+        return _sent_with(name) in form
 
     return {name: text for name, text in stored.items() if not was_there(name)} | {
         name: text for name, text in form.items() if is_field(name)
@@ -142,14 +143,16 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
     names = [name for name in (*stored, *values) if name in FIELDS | {UNLIMITED}]
     found = [name for name in dict.fromkeys(names) if values.get(name, "") != stored.get(name, "")]
     found += [
-        group for group in rows.ROWS if (rows.used(values, group) or []) != (rows.used(stored, group) or [])
+        group
+        for group in form_rows.ROWS
+        if (form_rows.used(values, group) or []) != (form_rows.used(stored, group) or [])
     ]
     return found if _audience(values) == _audience(stored) else [*found, "audience"]
 
 
 def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) -> frozenset[str]:
     """The parts of a form to show at once: those in use, wrong, or by whose ``button`` it was sent."""
-    used = {group for group in rows.ROWS if rows.used(values, group) or group in button}
+    used = {group for group in form_rows.ROWS if form_rows.used(values, group) or group in button}
     if any(_audience(values).values()):
         used.add("audience")
     return frozenset(used | {name.partition("-")[0] for name in errors})
@@ -157,46 +160,48 @@ def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) ->
 
 def is_field(name: str) -> bool:
     """Whether it is a field of a session's form."""
-    return name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or rows.group_of(name) is not None
+    return (
+        name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or form_rows.group_of(name) is not None
+    )
 
 
-def _told_by(name: str) -> str:
-    """The field that tells whether ``name`` was in the form: a box that is not ticked is not sent."""
+def _sent_with(name: str) -> str:
+    """The field that is sent with ``name``: a box that is not ticked is not sent itself."""
     return SIRETS if name in BOXES else "capacity" if name == UNLIMITED else name
 
 
 def read(
     form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
 ) -> Typed:
-    """What a form asks that ``before`` does not say already, which is what it showed of ``plan``.
+    """What a form requests otherwise than ``before``, which is what it showed of ``plan``.
 
     ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
     """
-    asked = {name: form[name].strip() for name in FIELDS if name in form}
-    zone = _known(asked.get("timezone")) or timezone
-    moved = "timezone" in asked and asked["timezone"] != before.get("timezone")
+    sent_fields = {name: form[name].strip() for name in FIELDS if name in form}
+    zone = _known(sent_fields.get("timezone")) or timezone
+    moved = "timezone" in sent_fields and sent_fields["timezone"] != before.get("timezone")
     typed = Typed({}, {})
-    for name, text in asked.items():
+    for name, text in sent_fields.items():
         # On other clocks the same figures are other instants.
         if text == before.get(name, "").strip() and not (moved and name in DATES and text):
             continue
         if not text and name not in _MAY_BE_EMPTY and name != "experts":
             if name in before:
-                typed.wrong[name] = complaints.NEEDED
+                typed.errors[name] = form_errors.REQUIRED
             continue
         try:
             typed.fields[name] = _value(name, text, zone)
         except ValueError:
-            typed.wrong[name] = complaints.of_field(name)
+            typed.errors[name] = form_errors.unreadable(name)
     _read_capacity(form, before, typed)
-    for group in rows.ROWS:
-        stored = rows.used(before, group) or []
-        sent = rows.used(form, group)
+    for group in form_rows.ROWS:
+        stored = form_rows.used(before, group) or []
+        sent = form_rows.used(form, group)
         if sent is not None and (sent != stored or (moved and sent)):
             exact = [] if moved or plan is None else [row.model_dump() for row in getattr(plan, group)]
             known = list(zip(stored, exact, strict=False))
             typed.fields[group] = [
-                _read_row(f"{group}-{number}", row, zone, known, typed.wrong)
+                _read_row(f"{group}-{number}", row, zone, known, typed.errors)
                 for number, row in enumerate(sent)
             ]
     if SIRETS in form and _audience(form) != _audience(before):
@@ -215,21 +220,21 @@ def _known(zone: str | None) -> str | None:
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
     """Without a limit, the number that stands beside the box means nothing."""
     if form.get(UNLIMITED) == _TICKED:
-        typed.wrong.pop("capacity", None)
+        typed.errors.pop("capacity", None)
         if before.get(UNLIMITED) != _TICKED:
             typed.fields["capacity"] = None
         else:
             typed.fields.pop("capacity", None)
     elif before and "capacity" in form and not form["capacity"].strip():
-        typed.wrong["capacity"] = "Indiquez le nombre de places, ou cochez «\u00a0Sans limite\u00a0»."
+        typed.errors["capacity"] = FormError("seats_or_unlimited")
 
 
 def _read_row(
-    place: str,
-    row: rows.Row,
+    row_name: str,
+    row: form_rows.Row,
     zone: str,
-    known: Sequence[tuple[rows.Row, dict[str, Any]]],
-    wrong: dict[str, str],
+    known: Sequence[tuple[form_rows.Row, dict[str, Any]]],
+    errors: dict[str, FormError],
 ) -> dict[str, Any]:
     """What a row says: of one that was not touched, to the second what it stood for."""
     for stored, exact in known:
@@ -241,7 +246,7 @@ def _read_row(
             if text:
                 fields[name] = _value(name, text, zone)
         except ValueError:
-            wrong[f"{place}-{name}"] = complaints.of_field(name)
+            errors[f"{row_name}-{name}"] = form_errors.unreadable(name)
     return fields
 
 

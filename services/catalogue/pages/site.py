@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.requests import Request
 
-from services.catalogue.pages import wording
 from services.catalogue.rules.availability import availability
 from services.catalogue.rules.sessions import ShownSession
 from shared.auth import Tokens
@@ -65,17 +64,21 @@ def rendering_of(site: Site) -> Rendering:
         layout="gabarit.html",
         notice="message.html",
         site=site,
-        wording=wording,
         availability=availability,
         style_sheet=f"/static/parcours.css?{fingerprint('parcours.css')}",
         icon=f"/static/icone.svg?{fingerprint('icone.svg')}",
     )
 
 
+def rendering_in(request: Request) -> Rendering:
+    """What writes the page of a request."""
+    rendering: Rendering = request.app.state.rendering
+    return rendering
+
+
 def render(request: Request, template: str, **values: Any) -> str:
     """A page of the site; every template knows the request's path and the site."""
-    made: Rendering = request.app.state.rendering
-    return made.text(template, path=request.url.path, **values)
+    return rendering_in(request).text(template, path=request.url.path, **values)
 
 
 def static_file(name: str) -> bytes | None:

@@ -21,7 +21,7 @@ from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.web.paging import place_in, written
+from shared.web.paging import read_position, written
 from tests.integration.catalogue.conftest import (
     CONTACT,
     MOOC,
@@ -355,9 +355,9 @@ async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor:
     assert list(session_links(first)) == list(session_links(await read(visitor, "/sessions")))
 
 
-def test_a_place_in_the_list_is_read_to_the_microsecond() -> None:
+def test_a_read_position_the_list_is_read_to_the_microsecond() -> None:
     moment, session_id = datetime(2026, 3, 1, 8, 0, 0, 123_457, tzinfo=UTC), uuid4()
-    assert place_in(written((moment, session_id))) == (moment, session_id)
+    assert read_position(written((moment, session_id))) == (moment, session_id)
 
 
 async def test_html_in_a_title_is_shown_as_the_text_it_is(

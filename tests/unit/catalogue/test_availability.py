@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.catalogue.pages import wording
 from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.availability import Access, Availability, availability, last_change_by_clock
 from services.catalogue.rules.bespoke import BespokeState
-from services.catalogue.rules.resources import CHANGEABLE
+from services.catalogue.rules.resources import CHANGEABLE, Kind
 from services.catalogue.rules.sessions import Occupancy, Plan
+from services.catalogue.rules.zones import zone_of
+from services.catalogue.store.audit_log import Action
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from shared.web import labels
@@ -29,7 +30,7 @@ from tests.unit.catalogue.builders import (
     a_published_session,
 )
 
-PHRASES = Rendering(TEMPLATES, wording=wording).module("phrases.html")
+PHRASES = Rendering(TEMPLATES).module("phrases.html")
 RELEASED = datetime(2025, 3, 31, 22, tzinfo=UTC)
 TO_AUVERGNE = "aux agentes et agents de la délégation Auvergne-Rhône-Alpes"
 KEPT = (ReservedSeats(delegation="auvergne-rhone-alpes", seats=60, release_at=RELEASED),)
@@ -152,7 +153,7 @@ def test_the_door_opens_and_closes_at_the_instant() -> None:
 def test_a_deadline_at_midnight_is_told_by_its_last_day() -> None:
     midnight: dict[str, Any] = {"enrolment_closes_at": datetime(2025, 3, 28, 23, tzinfo=UTC)}
     assert door(at=WHILE_CLOSED, **midnight) == "Inscriptions closes le vendredi 28 mars 2025"
-    assert wording.until(a_plan(**midnight)) == "jusqu’au vendredi 28 mars 2025 inclus"
+    assert PHRASES.until(a_plan(**midnight)) == "jusqu’au vendredi 28 mars 2025 inclus"
 
 
 def test_a_full_webinar_promises_its_replay() -> None:
@@ -204,26 +205,24 @@ def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
 
 
 def test_a_delegation_overseas_has_its_own_hours() -> None:
-    assert {wording.zone_of(code) for code in Delegation} == set(labels.ZONES)
-    assert wording.zone_of("bretagne") == "Europe/Paris"
+    assert {zone_of(code) for code in Delegation} == set(labels.ZONES)
+    assert zone_of("bretagne") == "Europe/Paris"
 
 
 def test_every_code_has_a_name() -> None:
     assert len(set(labels.DELEGATIONS.values())) == len(Delegation)
     assert labels.DELEGATIONS["inset-angers"] == "INSET d’Angers"
     assert labels.DELEGATIONS["bretagne"] == "Bretagne"
-    assert set(wording.OPENED) == set(labels.RESOURCES) == set(wording.KINDS_OF)
-    assert set(wording.DEMANDS) == set(BespokeState)
-    assert set(wording.ANSWERS) == set(BespokeAnswer)
-    assert wording.counted(1200) == "1\u202f200"
-    assert [wording.sessions(n) for n in (0, 1, 2)] == ["aucune session", "1 session", "2 sessions"]
+    assert set(labels.PUBLISHED) == set(labels.RESOURCES) == set(labels.RESOURCES_PLURAL) == set(Kind)
+    assert set(labels.BESPOKE_STATES) == set(BespokeState)
+    assert set(labels.BESPOKE_ANSWERS) == set(BespokeAnswer)
+    assert set(labels.ACTIONS) == set(Action)
+    counts = [PHRASES.session_count(number) for number in (0, 1, 1200)]
+    assert counts == ["aucune session", "1 session", "1\u202f200 sessions"]
 
 
-def test_whatever_may_change_of_a_resource_has_words() -> None:
+def test_whatever_may_change_of_a_session_or_a_resource_has_a_label() -> None:
     assert "session_id" in CHANGEABLE
-    assert [name for name in CHANGEABLE if wording.changed([name]) == name] == []
-
-
-def test_whatever_the_announcement_does_not_state_has_words() -> None:
-    shown = ("summary", "experts", "organiser", "terms", *(field.name for field in fields(Plan)))
-    assert [name for name in shown if wording.not_stated((name,)) == name] == []
+    plan = {field.name for field in fields(Plan)}
+    assert {*CHANGEABLE, *plan, "summary", "experts"} <= set(labels.FIELDS)
+    assert {*plan, "summary", "experts", "organiser", "terms"} == set(labels.CHOICES)

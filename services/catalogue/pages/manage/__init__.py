@@ -2,10 +2,12 @@
 
 from starlette.routing import Route
 
-from services.catalogue.pages.manage.acts import cancel, copy, delete, publish, replay
-from services.catalogue.pages.manage.editing import new_session, one_session
+from services.catalogue.pages.manage.actions import cancel, copy, delete, publish, replay
+from services.catalogue.pages.manage.bespoke import answer_request, own_requests
+from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.listing import own_sessions
-from services.catalogue.pages.manage.resources import one_resource, own_resources
+from services.catalogue.pages.manage.resources import own_resources, show_resource
+from services.catalogue.pages.manage.sheets import export, import_sheet
 from shared.web.logins import Logins
 
 __all__ = ["routes"]
@@ -17,7 +19,7 @@ def routes(logins: Logins) -> list[Route]:
     return [
         Route("/gestion", logins.guarded(own_sessions)),
         Route("/gestion/sessions/nouvelle", logins.guarded(new_session), methods=["GET", "POST"]),
-        Route(session, logins.guarded(one_session), methods=["GET", "POST"]),
+        Route(session, logins.guarded(show_session), methods=["GET", "POST"]),
         Route(f"{session}/publier", logins.guarded(publish), methods=["POST"]),
         Route(f"{session}/annuler", logins.guarded(cancel), methods=["GET", "POST"]),
         Route(f"{session}/supprimer", logins.guarded(delete), methods=["GET", "POST"]),
@@ -25,6 +27,14 @@ def routes(logins: Logins) -> list[Route]:
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),
         Route("/gestion/ressources", logins.guarded(own_resources)),
         Route(
-            "/gestion/ressources/{resource_id:uuid}", logins.guarded(one_resource), methods=["GET", "POST"]
+            "/gestion/ressources/{resource_id:uuid}", logins.guarded(show_resource), methods=["GET", "POST"]
         ),
+        Route("/gestion/sessions.csv", logins.guarded(export)),
+        Route(
+            "/gestion/sessions/importer",
+            logins.guarded(import_sheet, with_file=True),
+            methods=["GET", "POST"],
+        ),
+        Route("/gestion/demandes", logins.guarded(own_requests)),
+        Route("/gestion/demandes/{request_id:uuid}", logins.guarded(answer_request), methods=["GET", "POST"]),
     ]

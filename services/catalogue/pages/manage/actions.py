@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import complaints, forms
+from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import Refused
@@ -21,50 +22,50 @@ async def publish(visit: Visit) -> Response:
     """Publish a draft."""
     listed = await session_page.own(visit)
 
-    async def do() -> ListedSession:
+    async def action() -> None:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            return await sessions.publish(tx, visit.who, session_id, tags=session_page.tags(visit))
+            await sessions.publish(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await session_page.doing(visit, listed, do, "publiee")
+    return await session_page.page_after(visit, listed, action, "publiee")
 
 
 async def cancel(visit: Visit) -> Response:
-    """Ask whether it is meant, then cancel."""
+    """Ask for confirmation, then cancel."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST":
-        return await _meant(
-            visit, listed, changes.uncancellable(listed.session, clock.now()), "gestion-annuler.html"
-        )
+        refused = changes.uncancellable(listed.session, clock.now())
+        return await _confirmation(visit, listed, refused, "gestion-annuler.html")
 
-    async def do() -> ListedSession:
+    async def action() -> None:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            return await sessions.cancel(tx, visit.who, session_id, tags=session_page.tags(visit))
+            await sessions.cancel(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await session_page.doing(visit, listed, do, "annulee")
+    return await session_page.page_after(visit, listed, action, "annulee")
 
 
 async def delete(visit: Visit) -> Response:
-    """Ask whether it is meant, then delete a draft."""
+    """Ask for confirmation, then delete a draft."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST":
-        return await _meant(visit, listed, changes.undeletable(listed.session), "gestion-supprimer.html")
-    session_id = listed.session.session_id
+        refused = changes.undeletable(listed.session)
+        return await _confirmation(visit, listed, refused, "gestion-supprimer.html")
 
-    async def do() -> None:
+    async def action() -> None:
+        session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
             await sessions.delete(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-    return await session_page.doing(visit, listed, do, "supprimee", leads_to="/gestion")
+    return await session_page.page_after(visit, listed, action, "supprimee", leads_to="/gestion")
 
 
-async def _meant(visit: Visit, listed: ListedSession, refused: Refused | None, template: str) -> Response:
-    """Ask whether it is meant; or say why it is not possible, rather than promise it."""
+async def _confirmation(
+    visit: Visit, listed: ListedSession, refused: Refused | None, template: str
+) -> Response:
+    """The page that asks for confirmation; or the session's, which says why it is not possible."""
     if refused is not None:
-        return await session_page.page(
-            visit, listed, said=complaints.of_rules(Impossible(*refused.violations))
-        )
+        return await session_page.page(visit, listed, errors=form_errors.of_rules(refused.violations))
     return visit.page(template, listed=listed, tag=session_page.tag(listed))
 
 
@@ -72,17 +73,18 @@ async def copy(visit: Visit) -> Response:
     """A draft like this session, at another time."""
     listed = await session_page.own(visit)
     try:
-        starts_at = forms.moment(visit.form.get("copie", ""), listed.session.plan.timezone)
-        asked = SessionCopy.model_validate({"starts_at": starts_at})
+        starts_at = session_form.moment(visit.form.get("copie", ""), listed.session.plan.timezone)
+        request = SessionCopy.model_validate({"starts_at": starts_at})
         async with visit.database.transaction() as tx:
-            made = await sessions.duplicate(tx, visit.who, listed.session.session_id, asked)
+            made = await sessions.duplicate(tx, visit.who, listed.session.session_id, request)
     except ValueError:
-        said = {"copie": complaints.of_field("starts_at")}
-    except Impossible as error:
-        said = {"copie": " ".join(dict.fromkeys(complaints.of_rules(error).values()))}
+        error = FormError("starts_at")
+    except Impossible as refused:
+        # All dates of a copy follow from this one, and all violations from its dates.
+        error = next(iter(form_errors.of_rules(refused.violations).values()))
     else:
         return session_page.to(made.session.session_id, "copiee")
-    return await session_page.page(visit, listed, said=said, keep=False)
+    return await session_page.page(visit, listed, errors={"copie": error}, keep=False)
 
 
 async def replay(visit: Visit) -> Response:
@@ -90,27 +92,22 @@ async def replay(visit: Visit) -> Response:
     listed = await session_page.own(visit)
     fields: dict[str, Any] = {
         "session_id": listed.session.session_id,
-        "title": visit.form.get("replay_title", "").strip(),
-        "url": visit.form.get("replay_url", "").strip(),
-        "summary": visit.form.get("replay_summary", "").strip() or None,
+        "title": visit.form.typed("replay_title"),
+        "url": visit.form.typed("replay_url"),
+        "summary": visit.form.typed("replay_summary") or None,
+        "themes": [theme] if (theme := visit.form.typed("replay_theme")) else [],
     }
-    theme = visit.form.get("replay_theme", "").strip()
-    if theme:
-        fields["themes"] = [theme]
     try:
         request = ReplayRequest.model_validate(fields)
         async with visit.database.transaction() as tx:
             await resources.publish(tx, visit.who, request)
     except ValidationError as error:
-        said = complaints.of_request(error)
+        errors = form_errors.of_request(error)
     except Impossible as error:
-        said = complaints.of_rules(error)
+        errors = form_errors.of_rules(error.violations)
     except PublishedDifferently:
-        said = {
-            "url": "Un replay est en ligne à cette adresse, avec un autre titre ou une autre session\u00a0: "
-            "corrigez-le."
-        }
+        errors = {"url": FormError("replay_address_taken")}
     else:
         return session_page.to(listed.session.session_id, "replay")
-    named = {session_page.REPLAY_FIELDS.get(field, ""): text for field, text in said.items()}
-    return await session_page.page(visit, listed, said=named, keep=False)
+    named = {session_page.REPLAY_FIELDS.get(field, ""): error for field, error in errors.items()}
+    return await session_page.page(visit, listed, errors=named, keep=False)

@@ -1,25 +1,25 @@
-"""What authorities ask of a delegation, and what it answers, by forms."""
+"""The bespoke requests of authorities, which a delegation answers by a form."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import ValidationError
 from starlette.responses import Response
-from starlette.routing import Route
 
-from services.catalogue.pages import complaints, forms, wording
+from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
+from services.catalogue.rules.zones import PARIS, zone_of
 from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
 from shared.web import responses
-from shared.web.forms import in_order
-from shared.web.logins import Logins, Visit
-from shared.web.paging import part_after, place_in
+from shared.web.forms import Form
+from shared.web.logins import Visit
+from shared.web.paging import part_after, read_position
 
 PAGE = 30
 
@@ -37,82 +37,66 @@ _SESSION = (
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
-def routes(logins: Logins) -> list[Route]:
-    """The addresses of these pages."""
-    return [
-        Route("/gestion/demandes", logins.guarded(demands)),
-        Route("/gestion/demandes/{request_id:uuid}", logins.guarded(one_demand), methods=["GET", "POST"]),
-    ]
-
-
-async def demands(visit: Visit) -> Response:
+async def own_requests(visit: Visit) -> Response:
     """The delegation's requests, the newest first."""
     query = visit.request.query_params
     async with visit.database.quiet_transaction() as tx:
-        after = place_in(query.get("apres"))
+        after = read_position(query.get("apres"))
         found = await bespoke.page(tx, visit.who, after, PAGE + 1)
-    part = part_after(after, found, PAGE, place=lambda request: (request.received_at, request.request_id))
+    part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.request_id))
     return visit.page("gestion-demandes.html", part=part)
 
 
-async def one_demand(visit: Visit) -> Response:
+async def answer_request(visit: Visit) -> Response:
     """A request with the form of its answer, and what comes of it."""
     request = await _own(visit)
     if visit.request.method != "POST":
         return await _page(visit, request)
-    asked, said = _asked(visit.form)
-    if asked is None:
-        return await _page(visit, request, said=said)
+    answer = _read(visit.form)
+    if not isinstance(answer, BespokeAnswerRequest):
+        return await _page(visit, request, errors=answer)
     try:
         tags = frozenset((visit.form.get("version", ""),))
         async with visit.database.transaction() as tx:
-            await bespoke.answer(tx, visit.who, request.request_id, asked, tags=tags)
+            await bespoke.answer(tx, visit.who, request.request_id, answer, tags=tags)
     except Impossible as error:
-        named = {field.removeprefix("session-"): text for field, text in complaints.of_rules(error).items()}
-        return await _page(visit, request, said=named)
+        errors = form_errors.of_rules(error.violations)
+        named = {field.removeprefix("session-"): error for field, error in errors.items()}
+        return await _page(visit, request, errors=named)
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
     address = f"/gestion/demandes/{request.request_id}?{urlencode({'fait': 'oui'})}"
     return responses.see_other(address)
 
 
-def _asked(form: Mapping[str, str]) -> tuple[BespokeAnswerRequest | None, dict[str, str]]:
-    """What a form asks for, or by field what of it makes no sense."""
+def _read(form: Form) -> BespokeAnswerRequest | dict[str, FormError]:
+    """The answer that a form gives, or by field what of it makes no sense."""
     fields: dict[str, Any] = {
         "answer": form.get("answer", ""),
         "advisor": {"name": form.get("advisor_name", ""), "email": form.get("advisor_email", "")},
-        "message": form.get("message", "").strip() or None,
+        "message": form.typed("message") or None,
     }
-    said: dict[str, str] = {}
+    errors: dict[str, FormError] = {}
     if fields["answer"] == BespokeAnswer.AGREED:
-        typed = forms.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=wording.PARIS)
-        fields["session"], said = typed.fields, dict(typed.wrong)
+        typed = session_form.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=PARIS)
+        fields["session"], errors = typed.fields, typed.errors
     try:
-        asked = BespokeAnswerRequest.model_validate(fields)
+        answer = BespokeAnswerRequest.model_validate(fields)
     except ValidationError as error:
-        return None, _complaints(error) | said
-    return (None, said) if said else (asked, {})
+        return _errors(error) | errors
+    return errors or answer
 
 
-def _complaints(error: ValidationError) -> dict[str, str]:
-    said: dict[str, str] = {}
-    for fault in error.errors(include_url=False, include_input=False):
-        first, *rest = [str(step) for step in fault["loc"]]
-        if first == "advisor":
-            field, text = f"advisor_{rest[0]}", _ADVISOR[rest[0]]
-        elif first == "session" and rest:
-            field = rest[0]
-            text = complaints.NEEDED if fault["type"] == "missing" else complaints.of_field(field)
-        else:
-            field, text = first, complaints.of_field(first)
-        said.setdefault(field, text)
-    return said
-
-
-_ADVISOR = {
-    "name": "Indiquez le nom de la personne à qui la collectivité peut répondre.",
-    "email": "Indiquez une adresse de courriel, comme prenom.nom@exemple.fr.",
-}
+def _errors(error: ValidationError) -> dict[str, FormError]:
+    """The errors by the form's own fields: ``advisor_name``, and of the session ``starts_at``."""
+    errors: dict[str, FormError] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        path = [str(step) for step in problem["loc"]]
+        in_session = path[0] == "session" and len(path) > 1
+        field = path[1] if in_session else "_".join(path)
+        missing = in_session and problem["type"] == "missing"
+        errors.setdefault(field, form_errors.REQUIRED if missing else form_errors.unreadable(field))
+    return errors
 
 
 async def _own(visit: Visit) -> BespokeRequest:
@@ -122,26 +106,25 @@ async def _own(visit: Visit) -> BespokeRequest:
 
 
 async def _page(
-    visit: Visit, request: BespokeRequest, *, said: Mapping[str, str] | None = None, stale: bool = False
+    visit: Visit, request: BespokeRequest, *, errors: FormErrors | None = None, stale: bool = False
 ) -> Response:
-    said, tag = said or {}, bespoke.tag_of(request)
+    errors, tag = errors or {}, bespoke.tag_of(request)
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         every = [offer for offer in await offers.every(tx) if offer.format is Format.BESPOKE]
     values = {name: visit.form.get(name, "") for name in _FIELDS}
-    values["timezone"] = values["timezone"] or wording.zone_of(request.delegation)
+    values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
     return visit.page(
         "gestion-demande.html",
-        status=412 if stale else 422 if said else 200,
-        demand=request,
+        status=412 if stale else 422 if errors else 200,
+        request=request,
         possible=[] if request.requester is None else list(possible_answers(request)),
         offers=every,
         themes=themes,
         values=values,
-        errors=said,
-        listed_errors=in_order(said, _FIELDS),
+        **form_errors.shown(visit.rendering, errors, _FIELDS),
         stale=stale,
         done=not visit.form and visit.request.query_params.get("fait") == "oui",
         tag=tag if stale else visit.form.get("version", tag),

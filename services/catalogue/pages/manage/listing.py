@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from starlette.responses import Response
 
-from services.catalogue.pages import filters, wording
+from services.catalogue.pages import filters, form_errors
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.parts import part
+from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import sessions
 from services.catalogue.service.access import viewer_of
@@ -18,35 +18,35 @@ PAGE = 30
 
 
 async def own_sessions(visit: Visit) -> Response:
-    """The delegation's sessions by start, filtered; those that are over where they are asked for."""
+    """The delegation's sessions by start, filtered; those that are over only with their filter."""
     query, now = visit.request.query_params, clock.now()
-    asked, status = filters.read(query), _status(query.get("etat", ""))
-    wanted = SessionSearch(
+    chosen, status = filters.read(query), _status(query.get("etat", ""))
+    search = SessionSearch(
         now=now,
         viewer=viewer_of(visit.who),
         own=True,
-        text=asked.text or None,
-        format=asked.format,
-        organiser=None if visit.who.delegation else asked.delegation,
+        text=chosen.text or None,
+        format=chosen.format,
+        organiser=None if visit.who.delegation else chosen.delegation,
         status=status,
-        ends_after=None if asked.past_too else now,
+        ends_after=None if chosen.past_too else now,
     )
     async with visit.database.quiet_transaction() as tx:
-        total = await sessions.count(tx, wanted)
-        found = await part(tx, wanted, query, PAGE)
+        total = await sessions.count(tx, search)
+        found = await session_part(tx, search, query, PAGE)
     used = {
-        "recherche": wanted.text,
+        "recherche": search.text,
         "etat": status,
-        "format": wanted.format,
-        "delegation": wanted.organiser,
-        "passees": "oui" if asked.past_too else None,
+        "format": search.format,
+        "delegation": search.organiser,
+        "passees": "oui" if chosen.past_too else None,
     }
     return visit.page(
         "gestion.html",
-        filters=asked,
+        filters=chosen,
+        errors=form_errors.sentences(visit.rendering, chosen.errors),
         state=status,
         used=used,
-        filtered=wording.used_filters(used),
         total=total,
         part=found,
         done=session_page.done_before(visit),

@@ -1,21 +1,20 @@
 """The replays, dossiers and communities of a delegation: listed, and corrected by a form."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import complaints
+from services.catalogue.pages import form_errors
+from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.parts import resource_place
+from services.catalogue.pages.paging import resource_position
 from services.catalogue.rules.resources import Resource
 from services.catalogue.service import resources
 from services.catalogue.service.commands import ResourceChange
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
-from shared.web.forms import in_order
 from shared.web.logins import Visit
-from shared.web.paging import part_after, place_in
+from shared.web.paging import part_after, read_position
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
@@ -23,28 +22,31 @@ FIELDS = ("title", "url", "summary")
 
 async def own_resources(visit: Visit) -> Response:
     """What the delegation has put online, the newest first."""
-    after = place_in(visit.request.query_params.get("apres"))
+    after = read_position(visit.request.query_params.get("apres"))
     async with visit.database.quiet_transaction() as tx:
         found = await resources.page(tx, after, PAGE + 1, organiser=visit.who.delegation)
-    return visit.page("gestion-ressources.html", part=part_after(after, found, PAGE, place=resource_place))
+    return visit.page(
+        "gestion-ressources.html", part=part_after(after, found, PAGE, position=resource_position)
+    )
 
 
-async def one_resource(visit: Visit) -> Response:
+async def show_resource(visit: Visit) -> Response:
     """A resource with its form, and its history."""
     resource = await _own(visit)
     if visit.request.method != "POST":
         return await _page(visit, resource)
     try:
-        asked = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
+        change = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
         async with visit.database.transaction() as tx:
-            await resources.correct(tx, visit.who, resource.resource_id, asked, tags=session_page.tags(visit))
+            await resources.correct(
+                tx, visit.who, resource.resource_id, change, tags=session_page.tags(visit)
+            )
     except ValidationError as error:
-        return await _page(visit, resource, said=complaints.of_request(error))
+        return await _page(visit, resource, errors=form_errors.of_request(error))
     except Impossible as error:
-        return await _page(visit, resource, said=complaints.of_rules(error))
+        return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
     except PublishedDifferently:
-        said = {"url": "Une autre de vos ressources est en ligne à cette adresse."}
-        return await _page(visit, resource, said=said)
+        return await _page(visit, resource, errors={"url": FormError("address_taken")})
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
     return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
@@ -52,7 +54,7 @@ async def one_resource(visit: Visit) -> Response:
 
 def _typed(visit: Visit, name: str) -> str | None:
     """What was typed; no summary rather than an empty one."""
-    typed = visit.form.get(name, "").strip()
+    typed = visit.form.typed(name)
     return None if name == "summary" and not typed else typed
 
 
@@ -64,19 +66,18 @@ async def _own(visit: Visit) -> Resource:
 
 
 async def _page(
-    visit: Visit, resource: Resource, *, said: Mapping[str, str] | None = None, stale: bool = False
+    visit: Visit, resource: Resource, *, errors: FormErrors | None = None, stale: bool = False
 ) -> Response:
-    said = said or {}
+    errors = errors or {}
     tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
         history = await resources.history(tx, resource.resource_id, session_page.HISTORY)
     return visit.page(
         "gestion-ressource.html",
-        status=412 if stale else 422 if said else 200,
+        status=412 if stale else 422 if errors else 200,
         resource=resource,
         values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
-        errors=said,
-        listed_errors=in_order(said, FIELDS),
+        **form_errors.shown(visit.rendering, errors, FIELDS),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=session_page.done_before(visit),

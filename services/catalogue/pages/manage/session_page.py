@@ -1,19 +1,19 @@
 """The page of one session: its form, what may be done with it, and its history."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
 
-from services.catalogue.pages import complaints, forms, rows
+from services.catalogue.pages import form_errors, form_rows, session_form
+from services.catalogue.pages.form_errors import FormErrors
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, resources, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
-from shared.web.forms import in_order
 from shared.web.logins import Visit
 
 HISTORY = 10
@@ -27,17 +27,7 @@ REPLAY_FIELDS = {
 }
 """The fields of the form of a replay, by those of the request."""
 
-DONE = {
-    "creee": "Le brouillon est enregistré. Personne n’en est informé tant qu’il n’est pas publié.",
-    "copiee": "La copie est enregistrée comme brouillon.",
-    "modifiee": "La session est modifiée.",
-    "publiee": "La session est publiée.",
-    "annulee": "La session est annulée\u00a0: les personnes inscrites sont prévenues.",
-    "supprimee": "Le brouillon est supprimé.",
-    "replay": "Le replay est en ligne.",
-    "corrigee": "La ressource est corrigée. Personne n’est prévenu de nouveau.",
-}
-"""What a page says first, by what was just done."""
+_ORDER = (*session_form.ORDER, "copie", *REPLAY_FIELDS.values())
 
 
 async def own(visit: Visit) -> ListedSession:
@@ -47,19 +37,22 @@ async def own(visit: Visit) -> ListedSession:
         return await sessions.show_own(tx, session_id, visit.who)
 
 
-async def doing(
+async def page_after(
     visit: Visit,
     listed: ListedSession,
-    do: Callable[[], Awaitable[object]],
+    action: Callable[[], Awaitable[object]],
     done: str,
     *,
     leads_to: str | None = None,
 ) -> Response:
-    """Do it and show the session, or what ``leads_to`` shows; or show why not, with what was typed."""
+    """The session's page, or the one of ``leads_to``, after an action; or why not, with what was typed.
+
+    ``done`` names the action for the page that says it was done.
+    """
     try:
-        await do()
+        await action()
     except Impossible as error:
-        return await page(visit, listed, said=complaints.of_rules(error))
+        return await page(visit, listed, errors=form_errors.of_rules(error.violations))
     except Stale:
         return await page(visit, await own(visit), stale=True)
     return to(listed.session.session_id, done) if leads_to is None else lead(leads_to, done)
@@ -69,48 +62,48 @@ async def page(
     visit: Visit,
     listed: ListedSession,
     *,
-    said: Mapping[str, str] | None = None,
+    errors: FormErrors | None = None,
     stale: bool = False,
     keep: bool = True,
 ) -> Response:
     """The page of a session. ``keep``: what was typed stays in its form."""
-    said = said or {}
-    stored = forms.shown(listed.session)
+    errors = errors or {}
+    stored = session_form.shown(listed.session)
     typed = visit.form if keep else {}
-    values = forms.kept(typed, stored)
+    values = session_form.kept(typed, stored)
+    button = typed.get(form_rows.BUTTON, "")
     async with visit.database.quiet_transaction() as tx:
-        lines = await sessions.history(tx, listed.session.session_id, visit.who, None, HISTORY)
+        history = await sessions.history(tx, listed.session.session_id, visit.who, None, HISTORY)
         recorded = await resources.of_session(tx, listed.session.session_id)
         themes = await offers.themes(tx)
     return visit.page(
         "gestion-session.html",
-        status=412 if stale else 422 if said else 200,
+        status=412 if stale else 422 if errors else 200,
         listed=listed,
         values=values,
-        rows=rows.shown(values, typed.get(rows.BUTTON, ""), blank=1 if "title" in typed else rows.BLANK),
+        rows=form_rows.shown(values, button, blank=1 if "title" in typed else form_rows.BLANK),
         settled={path.replace(".", "-") for path in unchangeable(listed.session, clock.now())},
         sent=visit.form,
-        unfolded=forms.unfolded(values, said, typed.get(rows.BUTTON, "")),
-        errors=said,
-        listed_errors=in_order(said, (*forms.ORDER, "copie", *REPLAY_FIELDS.values())),
+        unfolded=session_form.unfolded(values, errors, button),
+        **form_errors.shown(visit.rendering, errors, _ORDER),
         stale=stale,
-        typed=any(forms.is_field(name) for name in typed),
-        differing=forms.differing(values, stored),
+        typed=any(session_form.is_field(name) for name in typed),
+        differing=session_form.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
         done=done_before(visit),
-        history=lines,
+        history=history,
         replays=recorded,
         themes=themes,
     )
 
 
 def tag(listed: ListedSession) -> str:
-    """What a form says it has read."""
+    """The version of the session that a form shows."""
     return sessions.tag_of(listed.session)
 
 
 def tags(visit: Visit) -> frozenset[str]:
-    """What the form that was sent had read."""
+    """The version that the form that was sent had shown."""
     return frozenset((visit.form.get("version", ""),))
 
 
@@ -125,5 +118,5 @@ def lead(address: str, done: str) -> Response:
 
 
 def done_before(visit: Visit) -> str | None:
-    """What was just done, if the page was led to by that."""
-    return None if visit.form else DONE.get(visit.request.query_params.get("fait", ""))
+    """What was just done, if that led to the page."""
+    return None if visit.form else visit.request.query_params.get("fait")

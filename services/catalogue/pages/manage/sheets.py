@@ -4,62 +4,29 @@ from collections.abc import AsyncIterator, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
-from services.catalogue.pages import complaints
+from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.rules.searching import Place, SessionSearch
 from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.web import responses, spreadsheets
-from shared.web.logins import Logins, Visit
-from shared.web.spreadsheets import Code, Fault
+from shared.web.logins import Visit
 
 SHOWN = 200
 """Faults that a page lists; more of them are the same few."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
-FAULTS: Mapping[str, str] = {
-    Code.TOO_LARGE: "Le fichier est trop volumineux\u00a0: divisez-le.",
-    Code.NOT_CSV: "Ce fichier est un classeur\u00a0: enregistrez-le au format CSV.",
-    Code.NOT_TEXT: "Ce fichier n’est pas du texte\u00a0: enregistrez-le au format CSV (UTF-8).",
-    Code.EMPTY: "La première ligne est vide\u00a0: elle doit nommer les colonnes.",
-    Code.TOO_MANY_COLUMNS: "Le fichier a trop de colonnes.",
-    Code.TOO_MANY_ROWS: "Le fichier a trop de lignes\u00a0: divisez-le.",
-    Code.COLUMN_MISSING: "Cette colonne manque.",
-    Code.COLUMN_TWICE: "Cette colonne est présente deux fois.",
-    Code.COLUMN_UNKNOWN: "Cette colonne est inconnue.",
-    Code.BAD_QUOTES: "Les guillemets de cette ligne ne se referment pas.",
-    Code.CELLS_MISSING: "Cette ligne a moins de cellules que l’en-tête.",
-    Code.TOO_MANY_CELLS: "Cette ligne a plus de cellules que l’en-tête.",
-    "unknown_offer": "Cette offre n’existe pas.",
-    "not_yours": "Cette délégation n’est pas la vôtre.",
-    **{refusal.value: said for refusal, said in complaints.REFUSALS.items()},
-}
-"""What is wrong with a line, by code; what is ``invalid`` is told by its column."""
-
-
-def routes(logins: Logins) -> list[Route]:
-    """The addresses of these pages."""
-    return [
-        Route("/gestion/sessions.csv", logins.guarded(export)),
-        Route(
-            "/gestion/sessions/importer",
-            logins.guarded(import_sheet, with_file=True),
-            methods=["GET", "POST"],
-        ),
-    ]
-
 
 async def export(visit: Visit) -> Response:
     """The delegation's sessions, as a file."""
-    wanted = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
+    search = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
     headers = {
         **responses.PRIVATE,
         "Content-Disposition": 'attachment; filename="sessions.csv"',
     }
-    return StreamingResponse(_parts(visit, wanted), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_parts(visit, search), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
 
 
 async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
@@ -91,13 +58,8 @@ async def import_sheet(visit: Visit) -> Response:
         drafts=drafts,
         tried=tried,
         faults=[
-            (fault.line, TITLES.get(fault.column or ""), message(fault)) for fault in drafts.faults[:SHOWN]
+            (fault.line, TITLES.get(fault.column or ""), sentence(visit.rendering, of_sheet(fault)))
+            for fault in drafts.faults[:SHOWN]
         ],
         more=max(0, len(drafts.faults) - SHOWN),
     )
-
-
-def message(fault: Fault) -> str:
-    """A fault in French."""
-    known = FAULTS.get(fault.code)
-    return known if known is not None else complaints.of_field(fault.column or "")
