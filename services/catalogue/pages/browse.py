@@ -16,10 +16,10 @@ from services.catalogue.rules.availability import last_change_by_clock
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import offers, pages, resources, sessions
 from shared import clock
 from shared.database import Transaction
-from shared.events.vocabulary import EnrolmentWindow, Format, Status
+from shared.events.vocabulary import Format
 from shared.web import responses
 from shared.web.paging import part_after, read_position
 
@@ -52,16 +52,12 @@ def routes() -> list[Route]:
 
 async def home(request: Request) -> Response:
     """The six formats, what comes next, and the last replays."""
-    now = clock.now()
-    soon = SessionSearch(now=now, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED, ends_after=now)
     async with site_of(request).database.quiet_transaction() as tx:
-        every = await offers.every(tx)
-        upcoming = await sessions.page(tx, soon, None, SOON)
-        replays = await resources.page(tx, None, SOON, kind=Kind.REPLAY)
+        shown = await pages.home(tx, clock.now(), SOON)
     by_format: dict[Format, list[Offer]] = {}
-    for offer in every:
+    for offer in shown.offers:
         by_format.setdefault(offer.format, []).append(offer)
-    body = render(request, "accueil.html", offers=by_format, sessions=upcoming, replays=replays)
+    body = render(request, "accueil.html", offers=by_format, sessions=shown.sessions, replays=shown.replays)
     return responses.cacheable(request, body)
 
 
@@ -92,49 +88,43 @@ async def session_list(request: Request) -> Response:
 async def show_session(request: Request) -> Response:
     """A session: when, where, for whom, and whether there is a seat."""
     now = clock.now()
-    session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
-        listed = await sessions.show(tx, session_id, PUBLIC)
-        offer = await offers.show(tx, listed.session.offer_id)
-        recorded = await resources.of_session(tx, session_id)
-        themes = await offers.themes(tx)
+        shown = await pages.session(tx, request.path_params["session_id"])
+    listed = shown.listed
     moments = (
         BUILT,
         listed.changed_at,
         listed.filled_at or listed.changed_at,
-        offer.changed_at,
-        last_change_by_clock(listed.session.plan, now),
-        *(replay.changed_at for replay in recorded),
+        shown.offer.changed_at,
+        last_change_by_clock(listed.session.plan, now) or BUILT,
+        *(replay.changed_at for replay in shown.replays),
     )
     body = render(
         request,
         "session.html",
         listed=listed,
-        offer=offer,
-        replays=recorded,
-        themes=_named(offer.themes, themes),
-        data=structured_data.event(site_of(request), listed, offer, now),
+        offer=shown.offer,
+        replays=shown.replays,
+        themes=shown.themes,
+        data=structured_data.event(site_of(request), listed, shown.offer, now),
     )
-    modified = max(moment for moment in moments if moment is not None)
-    return responses.cacheable(request, body, modified=modified)
+    return responses.cacheable(request, body, modified=max(moments))
 
 
 async def show_offer(request: Request) -> Response:
     """An offer and its sessions that are not over."""
-    now = clock.now()
+    offer_id = _slug(request.path_params["offer_id"])
     async with site_of(request).database.quiet_transaction() as tx:
-        offer = await offers.show(tx, _slug(request.path_params["offer_id"]))
-        search = SessionSearch(now=now, offer_id=offer.offer_id, ends_after=now)
-        found = await sessions.page(tx, search, None, PAGE + 1)
-        themes = await offers.themes(tx)
+        shown = await pages.offer(tx, offer_id, clock.now(), PAGE + 1)
+    listed = shown.sessions[:PAGE]
     body = render(
         request,
         "offre.html",
-        offer=offer,
-        sessions=found[:PAGE],
-        more=len(found) > PAGE,
-        themes=_named(offer.themes, themes),
-        data=structured_data.course(site_of(request), offer, found[:PAGE]),
+        offer=shown.offer,
+        sessions=listed,
+        more=len(shown.sessions) > PAGE,
+        themes=shown.themes,
+        data=structured_data.course(site_of(request), shown.offer, listed),
     )
     return responses.cacheable(request, body)
 
@@ -162,7 +152,7 @@ async def resource_list(request: Request) -> Response:
 
 
 async def accessibility(request: Request) -> Response:
-    """The statement that the law asks for."""
+    """The statement of accessibility that the law requires."""
     return responses.cacheable(request, render(request, "accessibilite.html"))
 
 
@@ -178,10 +168,6 @@ async def _recorded(tx: Transaction, found: Sequence[Resource]) -> dict[UUID, st
     """The titles of the sessions that replays recorded and that everyone may see."""
     ids = [replay.session_id for replay in found if replay.session_id is not None]
     return await sessions.titles(tx, ids, PUBLIC)
-
-
-def _named(codes: Sequence[str], themes: dict[str, str]) -> dict[str, str]:
-    return {code: themes[code] for code in codes if code in themes}
 
 
 def _slug(text: str) -> str:

@@ -10,7 +10,7 @@ from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.pages.form_errors import FormErrors
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import pages, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
@@ -73,9 +73,7 @@ async def page(
     values = session_form.kept(typed, stored)
     button = typed.get(form_rows.BUTTON, "")
     async with visit.database.quiet_transaction() as tx:
-        history = await sessions.history(tx, listed.session.session_id, visit.who, None, HISTORY)
-        recorded = await resources.of_session(tx, listed.session.session_id)
-        themes = await offers.themes(tx)
+        shown = await pages.managed_session(tx, listed.session.session_id, visit.who, HISTORY)
     return visit.page(
         "gestion-session.html",
         status=412 if stale else 422 if errors else 200,
@@ -91,9 +89,9 @@ async def page(
         differing=session_form.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
         done=done_before(visit),
-        history=history,
-        replays=recorded,
-        themes=themes,
+        history=shown.history,
+        replays=shown.replays,
+        themes=shown.themes,
     )
 
 
