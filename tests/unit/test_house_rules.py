@@ -12,12 +12,6 @@ SERVICES = ("catalogue", "enrolment", "notifier")
 NAMES_OF_OPENAPI = {"Record"}
 """Of published documents, so they stay although a class elsewhere has the same."""
 
-STILL_TO_MEND = {
-    Path("tests/integration/catalogue"),
-    Path("tests/unit/catalogue"),
-}
-"""Folders in which variables are still called ``one``; a folder leaves this set for good."""
-
 
 def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
     """Each module below these folders of the project, by its path there."""
@@ -40,7 +34,7 @@ def test_no_variable_is_called_one() -> None:
         for path, module in modules("services", "shared", "local", "tests")
         if "one" in names_given(module)
     }
-    assert {path for path in found if Path(path).parent not in STILL_TO_MEND} == set()
+    assert found == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,4 +1,4 @@
-"""The JSON API: what everyone may read, what organisers may do, and what they are told when they may not."""
+"""The JSON API: what everyone may read, what organisers may do, and the problems of what they may not."""
 
 from typing import Any
 from uuid import uuid4

@@ -35,7 +35,7 @@ OFFICER = {"name": "Léa Martin", "email": "lea.martin@ville-exemple.fr"}
 ADVISOR = {"name": "Paul Petit", "email": "paul.petit@delegation.example"}
 
 
-def asked(**changes: Any) -> BespokeTrainingRequested:
+def a_bespoke_request(**changes: Any) -> BespokeTrainingRequested:
     fields: dict[str, Any] = {
         "siret": SIRET,
         "authority": "Ville de Rennes",
@@ -72,7 +72,7 @@ async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(
     a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
     assert (shown["state"], shown["authority"], shown["trainees"]) == ("received", "Ville de Rennes", 15)
     assert shown["requester"] == OFFICER
@@ -105,11 +105,11 @@ async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_sess
 async def test_a_request_heard_twice_is_one_request(
     a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     await reply(ask, request_id, "declined")
     async with database.transaction() as tx:
         await tx.execute(text("DELETE FROM inbox"))  # as after ninety days
-    await hear(database, asked(), request_id)
+    await hear(database, a_bespoke_request(), request_id)
     (only,) = (await ask("GET", "/bespoke-requests", by=BRETAGNE)).json()["items"]
     assert only["state"] == "declined"
 
@@ -126,7 +126,7 @@ async def test_nominations_are_not_the_catalogues(database: Database) -> None:
 async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
     a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     path = f"/bespoke-requests/{request_id}"
     for by, status in ((None, 401), (PORTAL, 403), (CORSE, 404), (BRETAGNE, 200), (ADMIN, 200)):
         assert (await ask("GET", path, by=by)).status_code == status
@@ -139,7 +139,7 @@ async def test_a_request_is_seen_and_answered_by_its_delegation_alone(
 async def test_two_advisors_do_not_answer_over_each_other(
     a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     read = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).headers["etag"]
     assert (await reply(ask, request_id, "proposed", if_match=read)).status_code == 200
     problem(await reply(ask, request_id, "declined", if_match=read), 412)
@@ -148,7 +148,7 @@ async def test_two_advisors_do_not_answer_over_each_other(
 async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
     a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
-    ids = [str(await hear(database, asked(authority=f"Ville n° {n}"))) for n in range(5)]
+    ids = [str(await hear(database, a_bespoke_request(authority=f"Ville n° {n}"))) for n in range(5)]
     await reply(ask, UUID(ids[0]), "declined")
     listed: list[str] = []
     cursor: dict[str, str] = {}
@@ -166,7 +166,7 @@ async def test_requests_come_the_newest_first_a_page_at_a_time_by_state(
 async def test_an_agreement_on_an_impossible_session_changes_nothing(
     a_bespoke_offer: str, ask: Ask, database: Database, events_of: EventsOf
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     await reply(ask, request_id, "proposed")
     before = await events_of()
     for session, field in (
@@ -185,7 +185,7 @@ async def test_an_agreement_on_an_impossible_session_changes_nothing(
 async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receipt_and_not_before(
     a_bespoke_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled, still_open, unread = [await hear(database, asked()) for _ in range(3)]
+    settled, still_open, unread = [await hear(database, a_bespoke_request()) for _ in range(3)]
     await reply(ask, settled, "declined")
     await reply(ask, still_open, "proposed")
     kept = timedelta(days=365)
@@ -205,16 +205,20 @@ async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receip
 async def test_an_answer_and_a_resource_leave_their_line(
     a_bespoke_offer: str, ask: Ask, database: Database
 ) -> None:
-    request_id = await hear(database, asked())
+    request_id = await hear(database, a_bespoke_request())
     await reply(ask, request_id, "declined")
     resource = {"kind": "dossier", "title": "Un dossier", "url": "https://dossier.example/1"}
     published = (await ask("POST", "/resources", by=BRETAGNE, **resource)).json()
     async with database.quiet_transaction() as tx:
         query = "SELECT subject::text, actor, action, changes FROM audit_log ORDER BY id"
-        answered, told = (await tx.execute(text(query))).all()
+        answered, publication = (await tx.execute(text(query))).all()
     assert (answered.subject, answered.actor, answered.action) == (str(request_id), BRETAGNE, "answered")
     assert answered.changes == {"state": ["received", "declined"]}
-    assert (told.subject, told.actor, told.action) == (published["resource_id"], BRETAGNE, "published")
+    assert (publication.subject, publication.actor, publication.action) == (
+        published["resource_id"],
+        BRETAGNE,
+        "published",
+    )
     assert OFFICER["email"] not in str(answered.changes)
 
 

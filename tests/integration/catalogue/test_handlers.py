@@ -69,14 +69,18 @@ async def test_occupancy_of_a_session_that_is_not_here_is_kept(database: Databas
 async def test_how_full_sessions_are_is_rebuilt_from_the_last_word_on_each(database: Database) -> None:
     """What a compacted topic still has: a projection deleted with its inbox comes back equal."""
     ids = [uuid4() for _ in range(5)]
-    said = [occupancy(version, 10 * version + n, one) for version in (1, 2, 3) for n, one in enumerate(ids)]
-    await hear(database, *said)
+    events = [
+        occupancy(version, 10 * version + n, session_id)
+        for version in (1, 2, 3)
+        for n, session_id in enumerate(ids)
+    ]
+    await hear(database, *events)
     known = text("SELECT session_id, version, capacity, enrolled, waiting, offered FROM occupancy ORDER BY 1")
     async with database.transaction() as tx:
         before = (await tx.execute(known)).all()
         await tx.execute(text("DELETE FROM occupancy"))
         await tx.execute(text("DELETE FROM inbox"))
-    await hear(database, *said[-5:])
+    await hear(database, *events[-5:])
     async with database.quiet_transaction() as tx:
         assert (await tx.execute(known)).all() == before
     assert len(before) == 5

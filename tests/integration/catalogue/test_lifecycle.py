@@ -61,20 +61,20 @@ async def test_each_announcement_is_made_at_its_instant_and_not_before(
     database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = clock.now()
-    one = await publish(database, an_empty_offer, opens=10, closes=20, start=25, ends=30)
+    session_id = await publish(database, an_empty_offer, opens=10, closes=20, start=25, ends=30)
     for seconds, announced in ((9.9, 1), (10.1, 2), (19.9, 2), (20.1, 3), (29.9, 3), (30.1, 4), (99, 4)):
         async with time_is(monkeypatch, start + timedelta(seconds=seconds)):
             await jobs.announce_due(database)
-        assert kinds(await events_of(one)) == ALL[:announced], f"after {seconds} s"
+        assert kinds(await events_of(session_id)) == ALL[:announced], f"after {seconds} s"
 
 
 async def test_what_came_due_while_nothing_ran_is_caught_up_in_order(
     database: Database, an_empty_offer: str, events_of: EventsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = await publish(database, an_empty_offer, opens=10, closes=20, ends=30)
+    session_id = await publish(database, an_empty_offer, opens=10, closes=20, ends=30)
     async with time_is(monkeypatch, clock.now() + timedelta(days=3)):
         await jobs.announce_due(database)
-    events = await events_of(one)
+    events = await events_of(session_id)
     assert kinds(events) == ALL
     completed = events[-1]
     assert isinstance(completed, SessionCompleted)

@@ -37,11 +37,11 @@ def decided(answer: httpx.Response) -> str:
 
 
 async def filled(database: Database, session_id: str, enrolled: int) -> None:
-    said = SessionOccupancyChanged(
+    event = SessionOccupancyChanged(
         session_id=UUID(session_id), version=1, capacity=30, enrolled=enrolled, waiting=0, offered=0
     )
     async with database.transaction() as tx:
-        await occupancy.record(tx, [said])
+        await occupancy.record(tx, [event])
 
 
 async def test_who_has_a_session_gets_304_until_anything_of_it_changes(
@@ -73,9 +73,9 @@ async def test_nobodys_change_is_refused_because_an_agent_enrolled_meanwhile(
 
 @pytest.mark.parametrize("path", ["/sessions", f"/sessions/{RENNES}", "/offers", "/resources"])
 async def test_head_is_get_without_the_body(look: Ask, path: str) -> None:
-    got, asked = await look("GET", path), await look("HEAD", path)
-    assert (asked.status_code, asked.content) == (200, b"")
-    assert asked.headers["content-length"] == got.headers["content-length"]
+    got, head = await look("GET", path), await look("HEAD", path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
     assert (await look("HEAD", f"/sessions/{UUID(int=0)}")).status_code == 404
 
 

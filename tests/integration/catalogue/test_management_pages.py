@@ -1,4 +1,4 @@
-"""The pages of a delegation: what can be done with sessions, and what is told beside a field."""
+"""The pages of a delegation: what can be done with sessions, and which errors stand beside a field."""
 
 import re
 from html import unescape
@@ -64,7 +64,7 @@ async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
 
 
 @pytest.mark.parametrize(
-    ("changes", "field", "said"),
+    ("changes", "field", "expected"),
     [
         ({"offer_id": ""}, "offer_id", "Ce champ est obligatoire."),
         ({"offer_id": "rien"}, "offer_id", "Cette offre n’existe pas."),
@@ -80,12 +80,12 @@ async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
     ],
 )
 async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    visitor: Browser, changes: dict[str, str], field: str, said: str
+    visitor: Browser, changes: dict[str, str], field: str, expected: str
 ) -> None:
     await log_in(visitor)
     answer = await send(visitor, "/gestion/sessions/nouvelle", **a_form("ia-et-territoires", **changes))
     assert answer.status_code == 422
-    assert error_of(answer, field).startswith(said)
+    assert error_of(answer, field).startswith(expected)
     assert "Rien n’a été enregistré" in answer.text
     assert 'value="Brest"' in answer.text
 
@@ -243,9 +243,9 @@ async def test_a_long_list_of_a_delegation_is_walked_in_both_directions(
     third = (await organiser.get(way(second, "next"))).text
     assert 'rel="next"' not in third
     back = (await organiser.get(way(third, "prev"))).text
-    one = re.compile(r'href="(/gestion/sessions/[0-9a-f-]{36})"')
-    assert one.findall(back) == one.findall(second)
-    assert one.findall((await organiser.get(way(back, "prev"))).text) == one.findall(first)
+    session_link = re.compile(r'href="(/gestion/sessions/[0-9a-f-]{36})"')
+    assert session_link.findall(back) == session_link.findall(second)
+    assert session_link.findall((await organiser.get(way(back, "prev"))).text) == session_link.findall(first)
     assert "etat=published" in way(back, "prev")
 
 
@@ -271,8 +271,8 @@ async def test_a_draft_is_deleted_once_it_is_meant(
 ) -> None:
     path = await created(organiser, an_empty_offer)
     assert f'href="{path}/supprimer"' in (await organiser.get(path)).text
-    asked = await organiser.get(f"{path}/supprimer")
-    assert (asked.status_code, "C’est définitif" in asked.text) == (200, True)
+    confirmation = await organiser.get(f"{path}/supprimer")
+    assert (confirmation.status_code, "C’est définitif" in confirmation.text) == (200, True)
     assert (await organiser.get(path)).status_code == 200
     answer = await send(organiser, f"{path}/supprimer")
     assert answer.headers["location"] == "/gestion?fait=supprimee"

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: whatever is asked by it, no answer is a 5xx or outside of it."""
+"""The OpenAPI document is true: no request that it allows gets a 5xx or an answer outside of it."""
 
 import hashlib
 import json

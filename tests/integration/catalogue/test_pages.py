@@ -57,7 +57,7 @@ class Page(HTMLParser):
         super().__init__()
         self.links: list[str] = []
         self.tags: list[str] = []
-        self.said = ""
+        self.text = ""
         self.data: list[Any] = []
         self._inside: list[str] = []
         self.feed(text)
@@ -78,7 +78,7 @@ class Page(HTMLParser):
         if "script" in self._inside:
             self.data.append(json.loads(data))
         else:
-            self.said += re.sub(r"[\s\u00a0\u202f]+", " ", data)
+            self.text += re.sub(r"[\s\u00a0\u202f]+", " ", data)
 
 
 async def read(browser: Browser, path: str, status: int = 200) -> Page:
@@ -112,7 +112,7 @@ async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: Browser
     for heading in (
         "Mooc", "Webinaires", "Rendez-vous locaux", "Formations sur mesure", "Offre de l’Inet", "Ressources",
     ):  # fmt: skip
-        assert heading in home.said
+        assert heading in home.text
     offers = {link for link in home.links if link.startswith("/offres/")}
     assert len(offers) == 7
     assert NEWS_URL in home.links, "where anybody subscribes to news by mail"
@@ -155,26 +155,26 @@ async def test_every_page_forbids_scripts_and_what_comes_from_elsewhere(visitor:
 
 async def test_what_the_announcement_does_not_say_is_marked_as_an_example(visitor: Browser) -> None:
     mooc, rennes = await read(visitor, f"/sessions/{MOOC}"), await read(visitor, f"/sessions/{RENNES}")
-    assert "figure dans le communiqué du CNFPT du 26 février 2025" in mooc.said
+    assert "figure dans le communiqué du CNFPT du 26 février 2025" in mooc.text
     # The offer is loaded with its dates moved: then the announcement states none of them.
     assert (
         "Ne viennent pas du communiqué : les dates de la session, l’ouverture des inscriptions, la "
         "clôture des inscriptions, les dates des séances, l’organisateur et l’adresse de connexion."
-    ) in mooc.said
-    assert "Exemple." not in mooc.said
-    assert "Exemple." in rennes.said
+    ) in mooc.text
+    assert "Exemple." not in mooc.text
+    assert "Exemple." in rennes.text
 
 
 async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor: Browser) -> None:
     page = await read(visitor, "/accessibilite")
     assert f"mailto:{CONTACT}" in page.links
-    assert f"écrivez à {CONTACT}" in page.said
+    assert f"écrivez à {CONTACT}" in page.text
 
 
 async def test_the_link_to_a_meeting_is_for_those_who_enrolled(visitor: Browser) -> None:
     page = await visitor.get(f"/sessions/{MOOC}")
     assert "mooc.example.org" not in page.text
-    assert "est envoyé aux personnes inscrites" in Page(page.text).said
+    assert "est envoyé aux personnes inscrites" in Page(page.text).text
 
 
 async def test_enrolling_leads_to_the_portal_of_that_session(visitor: Browser) -> None:
@@ -187,7 +187,7 @@ async def test_a_page_that_is_not_there_is_a_page_in_french_and_the_api_answers_
 ) -> None:
     for path in ("/rien", f"/sessions/{uuid4()}", "/sessions/abc", "/offres/rien", "/offres/É", "/static/x"):
         page = await read(visitor, path, 404)
-        assert "Page introuvable" in page.said
+        assert "Page introuvable" in page.text
     assert (await visitor.post("/sessions")).status_code == 405
     answer = await visitor.get("/api/v1/rien")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
@@ -252,9 +252,9 @@ async def test_a_period_finds_what_runs_through_it_or_into_it_and_nothing_that_e
 
 
 async def test_a_search_that_is_cut_says_so(visitor: Browser) -> None:
-    said = "Seuls les 200 premiers caractères ont été cherchés."
-    assert said in (await read(visitor, "/sessions?recherche=" + "a" * 201)).said
-    assert said not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).said
+    expected = "Seuls les 200 premiers caractères ont été cherchés."
+    assert expected in (await read(visitor, "/sessions?recherche=" + "a" * 201)).text
+    assert expected not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).text
 
 
 async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: Browser) -> None:
@@ -368,10 +368,10 @@ async def test_html_in_a_title_is_shown_as_the_text_it_is(
     for path in ("/", "/sessions", f"/sessions/{session_id}", f"/offres/{an_empty_offer}"):
         answer = await visit.get(path)
         page = Page(answer.text)  # which fails at a script of any other kind
-        assert title in page.said
+        assert title in page.text
         assert "b" not in page.tags
         assert "i" not in page.tags
-        assert all(title in json.dumps(one, ensure_ascii=False).replace("\\", "") for one in page.data)
+        assert all(title in json.dumps(data, ensure_ascii=False).replace("\\", "") for data in page.data)
     assert [str(event["summary"]) for event in entries(await visit.get("/agenda.ics"))] == [title]
 
 
@@ -394,18 +394,18 @@ async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
     session_id = await published(ask, an_empty_offer)
     path = f"/sessions/{session_id}"
     before = await visit.get(path)
-    assert "30 places restantes" in Page(before.text).said
+    assert "30 places restantes" in Page(before.text).text
     validators = {"if-none-match": before.headers["etag"]}
     assert (await visit.get(path, headers=validators)).status_code == 304
     async with database.transaction() as tx:
-        said = SessionOccupancyChanged(
+        event = SessionOccupancyChanged(
             session_id=UUID(session_id), version=1, capacity=30, enrolled=18, waiting=0, offered=0
         )
-        await occupancy.record(tx, [said])
+        await occupancy.record(tx, [event])
     after = await visit.get(path, headers=validators)
     assert after.status_code == 200
-    assert "12 places restantes" in Page(after.text).said
-    assert "12 places restantes" in (await read(visit, "/sessions")).said
+    assert "12 places restantes" in Page(after.text).text
+    assert "12 places restantes" in (await read(visit, "/sessions")).text
 
 
 async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
@@ -416,11 +416,11 @@ async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
     async with database.transaction() as tx:
         seen = {"version": 1, "capacity": 2, "enrolled": 1, "waiting": 0, "offered": 0}
         await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **seen)])
-    said = "1 place restante, peut-être réservée aux agentes et agents de la délégation Bretagne"
-    assert said in (await read(visit, "/sessions")).said
+    expected = "1 place restante, peut-être réservée aux agentes et agents de la délégation Bretagne"
+    assert expected in (await read(visit, "/sessions")).text
     page = await read(visit, f"/sessions/{session_id}")
-    assert said in page.said
-    assert "les autres demandes entrent en liste d’attente" in page.said
+    assert expected in page.text
+    assert "les autres demandes entrent en liste d’attente" in page.text
 
 
 @pytest.mark.parametrize(
@@ -495,9 +495,9 @@ async def test_a_calendar_is_not_new_because_somebody_enrolled(
         await tx.execute(text("UPDATE session SET changed_at = now() - interval '1 hour'"))
         await tx.execute(text("ALTER TABLE session ENABLE TRIGGER USER"))
     validators = {"if-none-match": (await visit.get("/agenda.ics")).headers["etag"]}
-    said = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
+    counted = {"version": 1, "capacity": 30, "enrolled": 18, "waiting": 0, "offered": 0}
     async with database.transaction() as tx:
-        await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **said)])
+        await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **counted)])
     assert (await visit.get("/agenda.ics", headers=validators)).status_code == 304
 
 
@@ -541,7 +541,7 @@ async def test_a_cancelled_session_is_cancelled_in_the_calendars_too(
     (after,) = entries(await visit.get("/agenda.ics"))
     assert (before["status"], after["status"], after["uid"]) == ("CONFIRMED", "CANCELLED", before["uid"])
     assert after["sequence"] > before["sequence"]
-    assert "Session annulée" in (await read(visit, f"/sessions/{session_id}")).said
+    assert "Session annulée" in (await read(visit, f"/sessions/{session_id}")).text
 
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -587,14 +587,16 @@ async def test_search_engines_are_told_of_courses_and_events(visitor: Browser) -
     assert (at_the_place["location"]["@type"], at_the_place["courseMode"]) == ("Place", "onsite")
 
 
-@pytest.mark.parametrize(("session_id", "said"), [(MOOC, "Mooc structuré"), (RENNES, "Rendez-vous locaux")])
+@pytest.mark.parametrize(
+    ("session_id", "expected"), [(MOOC, "Mooc structuré"), (RENNES, "Rendez-vous locaux")]
+)
 async def test_search_engines_are_told_what_the_page_says_of_a_session_and_never_that_it_is_free(
-    visitor: Browser, session_id: UUID, said: str
+    visitor: Browser, session_id: UUID, expected: str
 ) -> None:
     page = await read(visitor, f"/sessions/{session_id}")
     (event,) = page.data
-    assert event["description"].startswith(said)
-    assert event["description"] in page.said
+    assert event["description"].startswith(expected)
+    assert event["description"] in page.text
     assert "isAccessibleForFree" not in event
 
 
@@ -609,7 +611,7 @@ async def test_a_replay_is_shown_with_the_session_that_it_recorded(
     await ask("POST", "/replays", by="advisor-bretagne", session_id=session_id, **replay)
     page = await read(visit, f"/sessions/{session_id}")
     assert replay["url"] in page.links
-    assert "Revoir Rennes" in page.said
+    assert "Revoir Rennes" in page.text
     assert f"/sessions/{session_id}" in (await read(visit, "/ressources?type=replay")).links
 
 

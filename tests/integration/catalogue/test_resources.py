@@ -257,10 +257,10 @@ async def test_what_is_published_where_a_resource_is_just_leaving_is_published_t
     left = await published_replay(ask)
     async with database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE resource SET url = :url, version = 2"), {"url": OTHER_URL})
-        asked = asyncio.ensure_future(ask("POST", "/replays", by=BRETAGNE, **REPLAY))
+        answering = asyncio.ensure_future(ask("POST", "/replays", by=BRETAGNE, **REPLAY))
         meanwhile = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"url": f"{OTHER_URL}/2"})
         assert meanwhile.status_code == 201
-    answer = await asked
+    answer = await answering
     assert answer.json()["url"] == REPLAY["url"]
     again = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
     assert (again.json()["url"], again.json()["resource_id"] == left) == (REPLAY["url"], False)
@@ -348,13 +348,13 @@ async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
 ) -> None:
     path = f"/gestion/ressources/{await published_replay(ask)}"
     await published_replay(ask, url=OTHER_URL)
-    for fields, field, said in (
+    for fields, field, expected in (
         ({"title": " ", "url": OTHER_URL, "summary": ""}, "title", "Le titre"),
         ({"title": "Autre", "url": "ici", "summary": ""}, "url", "Indiquez une adresse"),
         ({"title": "Autre", "url": OTHER_URL, "summary": ""}, "url", "Une autre de vos ressources"),
     ):
         answer = await send(organiser, path, **fields)
-        assert (answer.status_code, error_of(answer, field).startswith(said)) == (422, True)
+        assert (answer.status_code, error_of(answer, field).startswith(expected)) == (422, True)
         assert f'value="{fields["url"]}"' in answer.text
 
 

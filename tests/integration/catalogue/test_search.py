@@ -48,7 +48,7 @@ async def test_a_session_is_found_by_the_themes_of_its_offer(visitor: Browser) -
 
 async def test_a_search_finds_offers_without_sessions_and_resources(visitor: Browser) -> None:
     bespoke = await read(visitor, "/sessions?recherche=sur+mesure+pratiques")
-    assert "Aucune session à venir ou en cours" in bespoke.said
+    assert "Aucune session à venir ou en cours" in bespoke.text
     assert "/offres/sur-mesure-evolution-des-metiers" in bespoke.links
     dossier = await read(visitor, "/sessions?recherche=dossier")
     assert "https://ressources.example.org/dossiers/usage-responsable" in dossier.links
@@ -91,16 +91,16 @@ async def test_the_end_of_a_list_leads_to_no_offer_whose_sessions_came_before(
 async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: Browser) -> None:
     page = await read(visitor, "/sessions?recherche=zzz")
     assert {"/sessions?format=bespoke", "/ressources", "/sessions"} <= set(page.links)
-    assert "terminée" not in page.said.replace("Thème, dates, sessions terminées", "").replace(
+    assert "terminée" not in page.text.replace("Thème, dates, sessions terminées", "").replace(
         "Avec les sessions terminées", ""
     )
 
 
 async def test_what_is_over_is_offered_as_such_and_counted(visitor: Browser) -> None:
     page = await read(visitor, "/sessions?recherche=empreinte+environnementale+mesurer")
-    assert "Voir la session terminée qui correspond" in page.said
+    assert "Voir la session terminée qui correspond" in page.text
     (link,) = {link for link in page.links if "passees=oui" in link}
-    assert "Aucune session" not in (await read(visitor, link)).said
+    assert "Aucune session" not in (await read(visitor, link)).text
 
 
 async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_for(visitor: Browser) -> None:

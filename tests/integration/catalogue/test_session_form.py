@@ -90,7 +90,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     assert (fields["modules-1-title"], fields["reserved_seats-0-seats"]) == ("Après-midi", "12")
     before = session["version"]
     assert (await send(organiser, path, **fields)).status_code == 303
-    assert (await shown(ask, path))["version"] == before  # untouched, it asked for nothing
+    assert (await shown(ask, path))["version"] == before  # untouched, it requested nothing
 
     del fields["audience-delegations-corse"]
     emptied = dict.fromkeys(("modules-0-title", "modules-0-starts_at", "modules-0-ends_at"), "")
@@ -105,7 +105,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
 
 
 @pytest.mark.parametrize(
-    ("changes", "place", "said"),
+    ("changes", "field", "expected"),
     [
         ({"modules-2-ends_at": local(40.15)}, "modules-1-ends_at", "Les dates ne se suivent pas"),
         ({"modules-2-ends_at": local(41)}, "modules-1-ends_at", "La séance n’est pas entre"),
@@ -122,12 +122,12 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     ],
 )
 async def test_an_error_stands_beside_the_field_of_its_row(
-    organiser: httpx.AsyncClient, an_empty_offer: str, changes: dict[str, str], place: str, said: str
+    organiser: httpx.AsyncClient, an_empty_offer: str, changes: dict[str, str], field: str, expected: str
 ) -> None:
     form = a_form(an_empty_offer, **WHOLE) | changes
     answer = await send(organiser, "/gestion/sessions/nouvelle", **form)
     assert answer.status_code == 422
-    assert error_of(answer, place).startswith(said)
+    assert error_of(answer, field).startswith(expected)
     assert fields_of(answer.text)["reserved_seats-0-release_at"] == WHOLE["reserved_seats-0-release_at"]
 
 

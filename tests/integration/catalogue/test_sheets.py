@@ -69,7 +69,7 @@ async def test_every_fault_of_every_line_is_told_and_nothing_is_created(
     answer = await ask("POST", "/sessions/import", by=BRETAGNE, content=sheet(*lines))
     assert answer.status_code == 422
     faults = answer.json()["faults"]
-    expected = [(3 + 2 * place, column) for place, (_, column) in enumerate(FAULTY)]
+    expected = [(3 + 2 * number, column) for number, (_, column) in enumerate(FAULTY)]
     assert [(fault["line"], fault["column"]) for fault in faults] == expected
     assert all(fault["message"] and fault["code"] for fault in faults)
     assert answer.json()["created"] == []

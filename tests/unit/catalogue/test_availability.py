@@ -1,4 +1,4 @@
-"""What somebody who wants a seat is told: the door of a session, and the sentence on it."""
+"""Whether a session has a seat, and the sentence that says so."""
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: 
 
 
 @pytest.mark.parametrize(
-    ("occupancy", "plan", "said"),
+    ("occupancy", "plan", "expected"),
     [
         (None, {}, "100 places restantes"),
         (taken(88), {}, "12 places restantes"),
@@ -78,8 +78,8 @@ def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: 
         (Occupancy(7, 50, 50, 0, 0), {}, "50 places restantes"),
     ],
 )
-def test_the_door_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, said: str) -> None:
-    assert door(occupancy, **plan) == said
+def test_the_door_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, expected: str) -> None:
+    assert door(occupancy, **plan) == expected
 
 
 def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
@@ -87,7 +87,7 @@ def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
 
 
 @pytest.mark.parametrize(
-    ("enrolled", "kept", "said"),
+    ("enrolled", "reserved", "expected"),
     [
         (0, KEPT, f"100 places restantes, dont 60 réservées {TO_AUVERGNE}"),
         (10, KEPT, f"90 places restantes, dont 60 au plus réservées {TO_AUVERGNE}"),
@@ -113,10 +113,10 @@ def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
     ],
 )
 def test_a_seat_that_may_be_reserved_is_not_told_as_free_for_all(
-    enrolled: int, kept: tuple[ReservedSeats, ...], said: str
+    enrolled: int, reserved: tuple[ReservedSeats, ...], expected: str
 ) -> None:
-    assert door(taken(enrolled), reserved_seats=kept) == said
-    assert door(taken(enrolled), at=RELEASED, reserved_seats=kept) == door(taken(enrolled), at=RELEASED)
+    assert door(taken(enrolled), reserved_seats=reserved) == expected
+    assert door(taken(enrolled), at=RELEASED, reserved_seats=reserved) == door(taken(enrolled), at=RELEASED)
 
 
 def test_what_awaits_the_others_is_said_where_every_seat_may_be_reserved() -> None:

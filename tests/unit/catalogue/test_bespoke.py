@@ -47,11 +47,11 @@ def a_session(**plan: Any) -> Session:
 
 
 def answered(
-    request: BespokeRequest, said: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
+    request: BespokeRequest, given: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
 ) -> Answered | Refused:
-    if session is None and said is AGREED:
+    if session is None and given is AGREED:
         session = a_session()
-    return bespoke.answer(request, said, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
+    return bespoke.answer(request, given, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
 
 
 def refusal(outcome: Answered | Refused) -> tuple[RefusalCode | None, str | None]:
@@ -73,7 +73,7 @@ def test_a_request_goes_forward_and_its_end_is_final(
     state: BespokeState, possible: set[BespokeAnswer]
 ) -> None:
     assert set(bespoke.possible_answers(a_request(state))) == possible
-    can = {said for said in BespokeAnswer if isinstance(answered(a_request(state), said), Answered)}
+    can = {given for given in BespokeAnswer if isinstance(answered(a_request(state), given), Answered)}
     assert can == possible
 
 
@@ -90,13 +90,13 @@ def test_each_answer_is_a_version_and_an_event_to_who_asked() -> None:
 
 def test_an_agreement_publishes_the_session_of_the_authority_alone() -> None:
     reserved = (ReservedSeats(delegation="corse", seats=3, release_at=WHILE_OPEN),)
-    asked = a_session(
+    agreed_session = a_session(
         audience=Audience(delegations=("corse",)),
         approval=ApprovalPolicy.EMPLOYER,
         reserved_seats=reserved,
         quota_per_authority=2,
     )
-    outcome = answered(a_request(BespokeState.PROPOSED), AGREED, asked)
+    outcome = answered(a_request(BespokeState.PROPOSED), AGREED, agreed_session)
     assert isinstance(outcome, Answered)
     assert outcome.session is not None
     session = outcome.session.session

@@ -1,4 +1,4 @@
-"""The offer in files: what the announcement says, said truly; what an editor gets wrong, said clearly."""
+"""The offer in files: what the announcement states is stated, and what an editor gets wrong is named."""
 
 import re
 from collections import Counter
@@ -83,13 +83,15 @@ def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: OfferFil
 
 
 def test_what_the_announcement_does_not_say_is_not_presented_as_said(offer: OfferFiles) -> None:
-    said = [
+    announced = [
         planned.session
         for planned in offer.sessions
         if planned.session.presentation.source == Source.COMMUNIQUE
     ]
-    assert [session.format for session in said] == [Format.MOOC]
-    assert {"enrolment_opens_at", "modules", "organiser", "join_url"} <= set(said[0].presentation.choices)
+    assert [session.format for session in announced] == [Format.MOOC]
+    assert {"enrolment_opens_at", "modules", "organiser", "join_url"} <= set(
+        announced[0].presentation.choices
+    )
     assert {resource.source for resource in offer.resources} == {Source.ILLUSTRATIVE}
     assert all("terms" in entry.choices for entry in offer.offers if entry.format is not Format.MOOC)
 

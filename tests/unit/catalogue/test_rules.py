@@ -436,8 +436,8 @@ def test_a_running_session_may_be_cancelled_and_one_that_is_over_may_not() -> No
 
 def test_a_draft_may_be_deleted_and_what_was_announced_may_not() -> None:
     assert changes.undeletable(a_draft()) is None
-    for told in (a_published_session(), done(changes.cancel(a_published_session(), BEFORE)).session):
-        refused = changes.undeletable(told)
+    for announced in (a_published_session(), done(changes.cancel(a_published_session(), BEFORE)).session):
+        refused = changes.undeletable(announced)
         assert refused is not None
         assert refusals(refused) == [(RefusalCode.ANNOUNCED, None)]
 

@@ -24,13 +24,13 @@ def test_of_two_changes_within_a_second_the_second_is_not_taken_for_the_first() 
     first = answered(0.3, "one", modified=0.2)
     assert "last-modified" not in first.headers
     # By the date of the answer, which a cache may take for want of another (RFC 9110, 13.1.3).
-    asked = "Thu, 20 Mar 2025 09:00:10 GMT"
-    assert answered(5, "two", modified=0.6, since=asked).status_code == 200
+    since = "Thu, 20 Mar 2025 09:00:10 GMT"
+    assert answered(5, "two", modified=0.6, since=since).status_code == 200
 
 
 def test_a_date_is_told_once_its_second_is_over_and_then_saves_the_body() -> None:
-    told = answered(1, "one", modified=0.6).headers["last-modified"]
-    assert told == "Thu, 20 Mar 2025 09:00:11 GMT"
-    assert answered(5, "one", modified=0.6, since=told).status_code == 304
-    assert answered(5, "two", modified=1.2, since=told).status_code == 200
+    given = answered(1, "one", modified=0.6).headers["last-modified"]
+    assert given == "Thu, 20 Mar 2025 09:00:11 GMT"
+    assert answered(5, "one", modified=0.6, since=given).status_code == 304
+    assert answered(5, "two", modified=1.2, since=given).status_code == 200
     assert answered(0, "one", modified=0).headers["last-modified"] == "Thu, 20 Mar 2025 09:00:10 GMT"
