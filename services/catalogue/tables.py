@@ -137,7 +137,7 @@ class SessionRow(_Row, table=True):
 
 
 class OccupancyRow(_Row, table=True):
-    """How full a session is, as the enrolment service last said. The session may be unknown here."""
+    """How full a session is, as the enrolment service last counted. The session may be unknown here."""
 
     __tablename__ = "occupancy"
 

@@ -25,7 +25,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Details:
-    """What an event is, alike for all who have it; one made once writes its lines once.
+    """What an event is, the same for all its attendees; its lines are written once.
 
     ``busy``: its reader has a seat, so the time is taken; never for a MOOC, which is followed at one's own
     pace. What is None is not written.
@@ -46,7 +46,7 @@ class Details:
 
     @functools.cached_property
     def in_days(self) -> bool:
-        """Whether it is a matter of whole days: a MOOC, or a séance of one, from midnight to midnight."""
+        """Whether it is in whole days: a MOOC, or a séance of a MOOC, from midnight to midnight."""
         return self.format is Format.MOOC and self.starts.time() == self.ends.time() == time.min
 
     @functools.cached_property
@@ -134,7 +134,7 @@ def _event(event: CalendarEvent) -> bytes:
         f"LAST-MODIFIED:{stamp}",
     ]
     if event.attendee is not None:
-        # RSVP=FALSE: who has a seat is asked for no answer.
+        # RSVP=FALSE: no answer is expected of who has a seat.
         own.append(f"ATTENDEE;PARTSTAT=ACCEPTED;ROLE=REQ-PARTICIPANT;RSVP=FALSE;{_person(event.attendee)}")
     return _folded(*own) + event.details.lines + b"END:VEVENT\r\n"
 

@@ -99,13 +99,13 @@ def parsed(content: bytes, most: int = MOST_FIELDS) -> Form:
 
 
 def in_order(errors: Errors, order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Each error, to be said above the form in the ``order`` of its fields; first what is no field's.
+    """Each error, for the list above the form in the ``order`` of its fields; first what is no field's.
 
     A row's field (``modules-0-title``) stands where its rows do.
     """
-    places = {name: number for number, name in enumerate(order)}
+    ranks = {name: number for number, name in enumerate(order)}
 
-    def place(name: str) -> int:
-        return places.get(name.partition("-")[0], -1)
+    def rank(name: str) -> int:
+        return ranks.get(name.partition("-")[0], -1)
 
-    return [(name if place(name) >= 0 else None, errors[name]) for name in sorted(errors, key=place)]
+    return [(name if rank(name) >= 0 else None, errors[name]) for name in sorted(errors, key=rank)]

@@ -18,10 +18,10 @@ _FRENCH = Locale("fr")
 
 def zone(timezone: str) -> str:
     """Whose time it is: ``heure de Paris``."""
-    place = ZONES.get(timezone)
-    if place is None:
+    name = ZONES.get(timezone)
+    if name is None:
         return f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
-    return f"heure de {place}"
+    return f"heure de {name}"
 
 
 def day(moment: datetime) -> str:

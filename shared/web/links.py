@@ -89,26 +89,26 @@ class Links:
     """Signs and reads. ``keys``: the last signs, all are accepted. ``bases``: where each page is."""
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
-        sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 unless told
+        sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 by default
         self._serializers = {
             purpose: URLSafeSerializer(keys, salt=purpose.name, signer_kwargs=sha256) for purpose in Purpose
         }
         self._bases = bases
 
-    def url(self, purpose: Purpose, *about: str, until: datetime) -> str:
-        """The address of a page about ``about`` (ids, never a name or an address), open before ``until``."""
-        return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *about, until=until)}"
+    def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
+        """The address of a page about these ids (never a name or an address), open before ``until``."""
+        return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
-    def token(self, purpose: Purpose, *about: str, until: datetime) -> str:
+    def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The last part of :meth:`url`."""
-        return str(self._serializers[purpose].dumps([int(until.timestamp()), *about]))
+        return str(self._serializers[purpose].dumps([int(until.timestamp()), *ids]))
 
     def read(self, purpose: Purpose, token: str, now: datetime) -> tuple[str, ...]:
-        """What the link is about. Raises :class:`Forged` or :class:`Expired`."""
+        """The ids of the link. Raises :class:`Forged` or :class:`Expired`."""
         try:
-            until, *about = self._serializers[purpose].loads(token)
+            until, *ids = self._serializers[purpose].loads(token)
         except (BadSignature, ValueError, TypeError) as error:
             raise Forged from error
         if now.timestamp() >= until:
             raise Expired
-        return tuple(about)
+        return tuple(ids)

@@ -1,4 +1,4 @@
-"""Pages that ask nothing: they say what happened, or why something cannot be.
+"""Pages without a form: they say what happened, or why something is not possible.
 
 What each says stands in templates: ``errors.html`` here, ``notices.html`` of a service.
 """
@@ -16,7 +16,7 @@ from shared.web.links import Expired, Forged, Links, Purpose
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A page without a question: its status, its title, what happened, and what to do next."""
+    """A page without a form: its status, its title, what happened, and what to do next."""
 
     status: int
     title: str
@@ -32,7 +32,7 @@ class Error(StrEnum):
 
 
 class Closed(Exception):
-    """There is nothing to ask: the notice of this name says what is so; ``values`` are for its template."""
+    """The page has no form now: the notice of this name says why; ``values`` are for its template."""
 
     def __init__(self, name: StrEnum, **values: Any) -> None:
         super().__init__(name)
@@ -43,15 +43,15 @@ class Closed(Exception):
 def read_link(
     request: Request, links: Links | None, purpose: Purpose, *, expired: StrEnum
 ) -> tuple[UUID, int]:
-    """What the signed link of a request is about, and the version that it names; 0 where it names none.
+    """The id that the signed link of a request names, and the version; 0 where it names none.
 
-    Without ``links`` (no signing key) every link is one we do not know. Raises `Closed`.
+    Without ``links`` (no signing key) no link is valid. Raises `Closed`.
     """
     if links is None:
         raise Closed(Error.FORGED)
     try:
-        about, *version = links.read(purpose, request.path_params["token"], clock.now())
-        return UUID(about), int(version[0]) if version else 0
+        subject, *version = links.read(purpose, request.path_params["token"], clock.now())
+        return UUID(subject), int(version[0]) if version else 0
     except Expired as error:
         raise Closed(expired) from error
     except (Forged, ValueError) as error:  # the latter: signed by us, for something else

@@ -1,8 +1,8 @@
-"""How pages are made: templates over one layout and one style sheet, labels and dates at hand.
+"""How pages are made: templates over one layout and one style sheet, with labels and dates.
 
 A service brings templates that extend ``layout.html`` (blocks: title, description, head, style, name,
-navigation, main, footer) and may use ``fields.html``. A page without a question is a ``notice.html``, and its
-words stand in ``notices.html`` of the service.
+navigation, main, footer) and may use ``fields.html``. A page without a form is a ``notice.html``, and its
+sentences are in ``notices.html`` of the service.
 """
 
 import logging
@@ -102,7 +102,7 @@ class Rendering:
         return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
 
     def notice(self, name: StrEnum, **values: Any) -> Response:
-        """A page without a question, by its name in ``errors.html`` or the service's ``notices.html``."""
+        """A page without a form, by its name in ``errors.html`` or the service's ``notices.html``."""
         return self._say(self._notices[name], **values)
 
     def failure(self, status: int, **values: Any) -> Response:
@@ -114,7 +114,7 @@ class Rendering:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint, with a page for what cannot be asked, and for when the database is away."""
+        """The endpoint, with a page for errors of HTTP, closed forms, and a database that is away."""
 
         async def guarded(request: Request) -> Response:
             try:

@@ -34,7 +34,7 @@ BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
 
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"
-"""Keep it, but ask each time: seats go within seconds, and a 304 costs next to nothing."""
+"""Keep it, but revalidate each time: seats go within seconds, and a 304 costs next to nothing."""
 
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -53,7 +53,7 @@ def cacheable(
 
     The ETag is made of the body, so it is exact whatever the page depends on; weak, because the page may be
     compressed on its way. ``modified`` is given only where it is exact too: never for a list that time
-    shortens. HTTP tells it by the second, so it is told once that second is over: what changes again within
+    shortens. HTTP has it by the second, so it is given once that second is over: what changes again within
     it would have the same date.
     """
     content = body.encode() if isinstance(body, str) else body

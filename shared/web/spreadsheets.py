@@ -1,7 +1,7 @@
 """CSV as people's spreadsheet programs write and read it: rosters, rankings, attendance, sessions.
 
 Reading takes what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16 with
-one, else Windows-1252; semicolons, commas or tabs; any line ending. What is wrong is said by line, all at
+one, else Windows-1252; semicolons, commas or tabs; any line ending. Faults are given by line, all at
 once. Writing never hands a spreadsheet something that it would run as a formula. No meaning of any column
 enters here.
 """
@@ -69,7 +69,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong: in which line (1 is the first of the file), in which column if it is one's."""
+    """Something that is wrong: in which line (from 1), in which column if it is in one."""
 
     line: int
     code: str
@@ -87,7 +87,7 @@ class UnreadableSheet(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of data. ``cells`` has every column asked for, stripped; what is not there is empty."""
+    """A line of data. ``cells`` has every requested column, stripped; a missing one is empty."""
 
     line: int
     cells: dict[str, str]
@@ -113,12 +113,12 @@ def read(
 ) -> Sheet:
     """The rows under ``columns``, whatever their order. Blank lines are passed over.
 
-    A heading that is not asked for is ignored, or a fault of line 1 where ``others_are_faults``. Raises
+    A heading that is not requested is ignored, or a fault of line 1 where ``others_are_faults``. Raises
     :class:`UnreadableSheet` when the file as a whole cannot be used.
     """
     text = _text(content, bounds)
     first, delimiter = _header(text, columns)
-    places = _places(first, columns, bounds)
+    indexes = _indexes(first, columns, bounds)
     faults = _unknown(first, columns) if others_are_faults else []
     width = len(first)
     rows: list[Row] = []
@@ -136,7 +136,7 @@ def read(
             if fault is not None:
                 faults.append(fault)
             else:
-                rows.append(Row(line, {c.name: _cell(record, places.get(c.name)) for c in columns}))
+                rows.append(Row(line, {c.name: _cell(record, indexes.get(c.name)) for c in columns}))
     return Sheet(tuple(rows), tuple(faults))
 
 
@@ -172,8 +172,8 @@ def _windows_1252(content: bytes) -> str:
         ) from error
 
 
-def _line_of(text: str, place: int) -> int:
-    return len(re.findall(r"\r\n|\r|\n", text[:place])) + 1
+def _line_of(text: str, index: int) -> int:
+    return len(re.findall(r"\r\n|\r|\n", text[:index])) + 1
 
 
 def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
@@ -209,28 +209,28 @@ def _bare(heading: str) -> str:
     return "".join(letter for letter in letters if letter.isalnum())
 
 
-def _places(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dict[str, int]:
+def _indexes(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dict[str, int]:
     """Where each column stands. Raises for what makes every row meaningless."""
     if len(first) > bounds.columns:
         raise UnreadableSheet(
             Fault(1, Code.TOO_MANY_COLUMNS, f"the file has {len(first)} columns, more than {bounds.columns}")
         )
     headings = [_bare(heading) for heading in first]
-    places: dict[str, int] = {}
+    indexes: dict[str, int] = {}
     wrong: list[Fault] = []
     for column in columns:
         words = {_bare(column.name), _bare(column.title)}
-        found = [place for place, heading in enumerate(headings) if heading in words]
+        found = [index for index, heading in enumerate(headings) if heading in words]
         if len(found) > 1:
             wrong.append(Fault(1, Code.COLUMN_TWICE, f"the column {column.name} is there twice", column.name))
         elif found:
-            places[column.name] = found[0]
+            indexes[column.name] = found[0]
         elif column.required:
             message = f"the column {column.name} ({column.title}) is missing"
             wrong.append(Fault(1, Code.COLUMN_MISSING, message, column.name))
     if wrong:
         raise UnreadableSheet(*wrong)
-    return places
+    return indexes
 
 
 def _unknown(first: list[str], columns: Sequence[Column]) -> list[Fault]:
@@ -267,8 +267,8 @@ def _form(line: int, record: list[str], width: int) -> Fault | None:
     return None
 
 
-def _cell(record: list[str], place: int | None) -> str:
-    cell = "" if place is None else record[place].strip()
+def _cell(record: list[str], index: int | None) -> str:
+    cell = "" if index is None else record[index].strip()
     # What `write` put before it, and nothing else.
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 

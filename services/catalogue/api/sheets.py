@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
-from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.sheets import Drafts
@@ -101,7 +101,7 @@ async def export_sessions(
 
 
 async def _parts(database: Database, search: SessionSearch) -> AsyncIterator[bytes]:
-    after: Place | None = None
+    after: Position | None = None
     while True:
         async with database.quiet_transaction() as tx:
             part, after = await sheets.write(tx, search, after)

@@ -19,7 +19,7 @@ def write(rendering: Rendering, address: str, found: Sequence[ListedSession], na
 
 
 def _event(address: str, listed: ListedSession, description: Callable[..., str]) -> CalendarEvent:
-    """The session as one event; its stamp is its own, so that the same calendar is the same bytes."""
+    """The session as an event, stamped when it changed, so that the same calendar is the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
     details = Details(

@@ -69,7 +69,7 @@ async def calendar(request: Request) -> Response:
 
 
 async def session_calendar(request: Request) -> Response:
-    """One session, to put into one's own calendar."""
+    """A calendar with one session, to add to the visitor's own."""
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
         listed = await sessions.show(tx, session_id, PUBLIC)

@@ -210,7 +210,7 @@ def read(
 
 
 def _known(zone: str | None) -> str | None:
-    """The zone, if there is one of that name: else its dates would be called wrong for it."""
+    """The zone, if it exists: else each date would have an error too."""
     try:
         return zone and ZoneInfo(zone).key
     except (ValueError, KeyError, OSError):
@@ -236,7 +236,7 @@ def _read_row(
     known: Sequence[tuple[form_rows.Row, dict[str, Any]]],
     errors: dict[str, FormError],
 ) -> dict[str, Any]:
-    """What a row says: of one that was not touched, to the second what it stood for."""
+    """The fields of a row; of a row that was not touched, the stored values to the second."""
     for stored, exact in known:
         if row == stored:
             return exact

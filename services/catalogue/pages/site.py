@@ -47,7 +47,7 @@ class Site:
     contact: str | None = None
 
     def enrol_at(self, session: ShownSession) -> str | None:
-        """Where somebody asks for a seat; None where no portal is known."""
+        """The address to request a seat; None where no portal is known."""
         return self.portal and self.portal.replace("{session_id}", str(session.session_id))
 
 
@@ -87,5 +87,5 @@ def static_file(name: str) -> bytes | None:
 
 
 def fingerprint(name: str) -> str:
-    """What tells a version of the file from the next."""
+    """A text that differs between two versions of the file."""
     return hashlib.blake2b(_FILES[name], digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""What search engines are told of an offer or a session, in the words of schema.org (JSON-LD)."""
+"""Offers and sessions as data for search engines, in the vocabulary of schema.org (JSON-LD)."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _CNFPT = {
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
     """A session as an event, described as on its page.
 
-    That it is free is not told: the offer does not say so.
+    It does not say that the session is free: the offer does not either.
     """
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
@@ -67,7 +67,7 @@ def _instance(site: Site, session: ShownSession) -> dict[str, Any]:
     plan, address = session.plan, f"{site.address}/sessions/{session.session_id}"
     zone = ZoneInfo(plan.timezone)
     online = plan.venue is None
-    place = (
+    location = (
         {"@type": "VirtualLocation", "url": address}
         if online
         # The venue is a line that people write, its town included: name and address in one.
@@ -81,7 +81,7 @@ def _instance(site: Site, session: ShownSession) -> dict[str, Any]:
         "endDate": plan.ends_at.astimezone(zone).isoformat(),
         "eventStatus": f"https://schema.org/Event{'Cancelled' if cancelled else 'Scheduled'}",
         "eventAttendanceMode": f"https://schema.org/{'Online' if online else 'Offline'}EventAttendanceMode",
-        "location": place,
+        "location": location,
         "inLanguage": "fr",
     }
 

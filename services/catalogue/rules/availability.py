@@ -12,7 +12,7 @@ from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Sta
 
 
 class Access(StrEnum):
-    """Whether one may ask for a seat of a session, and what one may expect."""
+    """Whether an agent may request a seat of a session, and what to expect."""
 
     CANCELLED = "cancelled"
     OVER = "over"
@@ -81,13 +81,13 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
         return Availability(Access.UNLIMITED)
     taken = occupancy or Occupancy(0, plan.capacity, 0, 0, 0)
     left = max(0, plan.capacity - taken.enrolled - taken.offered)
-    kept = list(reserved_at(plan, now))
-    held = sum(reserved.seats for reserved in kept)
-    delegations = tuple(reserved.delegation for reserved in kept)
+    reservations = list(reserved_at(plan, now))
+    held = sum(reserved.seats for reserved in reservations)
+    delegations = tuple(reserved.delegation for reserved in reservations)
     if left and not taken.waiting:
         surely = max(0, held - (plan.capacity - left))
         return Availability(Access.SEATS, left, 0, min(left, held), surely, delegations)
-    if left and kept:
+    if left and reservations:
         return Availability(Access.RESERVED, left, taken.waiting, left, left, delegations)
     queue = plan.waiting_list is not WaitingList.NONE
     return Availability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)

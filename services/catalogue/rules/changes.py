@@ -34,7 +34,7 @@ def publish(session: Session, now: datetime) -> Done | Refused:
 
 
 def schedule(session: Session, now: datetime) -> Done:
-    """Publish a draft without asking whether one may: an offer that is loaded may be of the past."""
+    """Publish a draft without any check: an offer that is loaded may be of the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
     return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events))
@@ -81,7 +81,7 @@ def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
-    """Give the session another plan without asking whether one may.
+    """Give the session another plan without any check.
 
     What was due before the change is announced before it. Where an instant that was announced
     moves into the future (only the loaded offer can do that), it will be announced again when it comes.
@@ -192,7 +192,7 @@ def _name_of(row: Module | ReservedSeats) -> str:
 def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
     """The part of what was announced that the new plan does not move into the future.
 
-    What it leaves where it was stays announced, were this clock behind the one that announced it.
+    What it does not move stays announced, even if this clock is behind the one that announced it.
     """
     true = Announcement.NOTHING
     for announcement in Announcement:

@@ -18,8 +18,8 @@ class Viewer:
 
 PUBLIC = Viewer()
 
-Place: TypeAlias = tuple[datetime, UUID]
-"""Where something stands in a list by time: its moment, then its id."""
+Position: TypeAlias = tuple[datetime, UUID]
+"""The position of an item in a list by time: its moment, then its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

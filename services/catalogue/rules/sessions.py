@@ -105,7 +105,7 @@ class Session(ShownSession):
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """How full a session is, as the enrolment service said last. ``capacity`` None: no limit."""
+    """How full a session is, as the enrolment service last counted. ``capacity`` None: no limit."""
 
     version: int
     capacity: int | None

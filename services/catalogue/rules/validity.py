@@ -16,12 +16,12 @@ def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ..
 
 
 def unpublishable(plan: Plan, format: Format) -> tuple[Violation, ...]:  # noqa: A002 a session's
-    """What keeps a plan from being published, whatever the time: it has no place, for instance."""
+    """What keeps a plan from being published, whatever the time, such as no venue and no link."""
     return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, format))
 
 
 def not_private(plan: Plan, format: Format) -> Iterator[Violation]:  # noqa: A002
-    """A bespoke session is private: for the agents of the one authority that asked for it."""
+    """A bespoke session is private: for the agents of the authority that requested it."""
     audience = plan.audience
     alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
     if format is Format.BESPOKE and not alone:
@@ -96,6 +96,6 @@ def _out_of_order(path: str, detail: str) -> Violation:
 
 
 def without_place(plan: Plan) -> Iterator[Violation]:
-    """What is wrong with a plan that names no place: a draft may, a published session may not."""
+    """The violation of a plan without venue and link, which a published session may not be."""
     if plan.venue is None and plan.join_url is None:
         yield Violation(RefusalCode.NO_PLACE, "venue", "a published session has a venue or a join_url")

@@ -1,4 +1,4 @@
-"""Bespoke requests: what authorities ask of a delegation, and what it answers."""
+"""Bespoke requests: those of authorities to a delegation, and its answers."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from services.catalogue.rules import bespoke as rules
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.rules.refusals import Violation
-from services.catalogue.rules.searching import Place
+from services.catalogue.rules.searching import Position
 from services.catalogue.rules.sessions import Presentation, Session
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
@@ -25,7 +25,7 @@ def tag_of(request: BespokeRequest) -> str:
 
 
 async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
-    """Keep what authorities ask, for their delegation to answer."""
+    """Keep the requests of authorities, for their delegation to answer."""
     await bespoke.add(tx, requests)
 
 
@@ -68,7 +68,7 @@ async def show(tx: Transaction, who: Principal, request_id: UUID) -> BespokeRequ
 
 
 async def page(
-    tx: Transaction, who: Principal, after: Place | None, limit: int, *, state: BespokeState | None = None
+    tx: Transaction, who: Principal, after: Position | None, limit: int, *, state: BespokeState | None = None
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests for them, the newest first, that come after ``after``."""
     return await bespoke.page(tx, viewer_of(who), after, limit, state=state)

@@ -11,7 +11,7 @@ class Failure(Exception):
 
 
 class Missing(Failure):
-    """There is no such thing, or it belongs to another delegation: who asks is not told which."""
+    """There is no such thing, or it belongs to another delegation: which of them stays unsaid."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}, or it is not yours.")

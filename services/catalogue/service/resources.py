@@ -7,7 +7,7 @@ from services.catalogue.rules import changes
 from services.catalogue.rules.offers import NAMESPACE
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.resources import Kind, Resource
-from services.catalogue.rules.searching import Place
+from services.catalogue.rules.searching import Position
 from services.catalogue.service.access import acting_for
 from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
 from services.catalogue.service.failures import (
@@ -99,12 +99,12 @@ async def show_own(tx: Transaction, resource_id: UUID, who: Principal) -> Resour
 
 async def history(tx: Transaction, resource_id: UUID, limit: int) -> list[AuditLogRow]:
     """At most ``limit`` changes of a resource, the newest first."""
-    return await audit_log.about(tx, resource_id, None, limit)
+    return await audit_log.entries_of(tx, resource_id, None, limit)
 
 
 async def page(
     tx: Transaction,
-    after: Place | None,
+    after: Position | None,
     limit: int,
     *,
     kind: Kind | None = None,
@@ -148,7 +148,7 @@ async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | Re
 
 
 async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
-    """Its id, or another one where what was published at its address has been corrected to another since."""
+    """Its id; another where the resource of that id has been corrected to another address since."""
     resource_id = resource.resource_id
     while await resources.by_id(tx, resource_id) is not None:
         resource_id = uuid5(resource_id, resource.url)

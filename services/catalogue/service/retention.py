@@ -1,4 +1,4 @@
-"""What is kept for a while and then forgotten."""
+"""What is kept for some time and then deleted."""
 
 from datetime import datetime, timedelta
 

@@ -11,7 +11,7 @@ from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import Refused, Violation
-from services.catalogue.rules.searching import Place, SessionSearch, Viewer
+from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
@@ -91,7 +91,7 @@ async def publish(
 async def cancel(
     tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
 ) -> ListedSession:
-    """Final. The enrolment service ends every enrolment and tells everyone."""
+    """Final. The enrolment service ends every enrolment and notifies everyone."""
     return await _decide(tx, who, session_id, action=Action.CANCELLED, rule=changes.cancel, tags=tags)
 
 
@@ -157,11 +157,16 @@ async def history(
 ) -> list[AuditLogRow]:
     """At most ``limit`` changes of their session, the newest first, older than ``after``."""
     await show_own(tx, session_id, who)
-    return await audit_log.about(tx, session_id, after, limit)
+    return await audit_log.entries_of(tx, session_id, after, limit)
 
 
 async def page(
-    tx: Transaction, search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+    tx: Transaction,
+    search: SessionSearch,
+    after: Position | None,
+    limit: int,
+    *,
+    before: Position | None = None,
 ) -> list[ListedSession]:
     """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
     return await session_lists.page(tx, search, after, limit, before=before)
@@ -209,7 +214,7 @@ async def _decide(
     rule: Rule,
     tags: frozenset[str] | None,
 ) -> ListedSession:
-    """Lock the session, ask the rule, store what it decided."""
+    """Lock the session, apply the rule, store what it decided."""
     before = await lock_own(tx, session_id, who)
     require_tag(tags, tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from services.catalogue.rules.lifecycle import enrolment_at, instant, phase_at
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.rules.sessions import Done, ListedSession, Session
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
@@ -95,7 +95,9 @@ async def save(tx: Transaction, who: Principal, drafts: Drafts) -> None:
         await sessions.save(tx, added, actor=who.name, action=Action.IMPORTED)
 
 
-async def write(tx: Transaction, search: SessionSearch, after: Place | None) -> tuple[bytes, Place | None]:
+async def write(
+    tx: Transaction, search: SessionSearch, after: Position | None
+) -> tuple[bytes, Position | None]:
     """A part of the sheet of the sessions that are searched, and after which session the next part begins.
 
     ``after`` is None for the first part, and what is returned for the last.

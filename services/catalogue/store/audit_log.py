@@ -56,7 +56,7 @@ async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
         await insert_many(tx, AuditLogRow, rows)
 
 
-async def about(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[AuditLogRow]:
+async def entries_of(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[AuditLogRow]:
     """At most ``limit`` entries about a session or resource, the newest first, older than ``after``."""
     query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
     if after is not None:

@@ -1,4 +1,4 @@
-"""What authorities ask for: received, read, answered with the events, and in the end forgotten."""
+"""Bespoke requests: received, read, answered with the events, and in the end emptied of persons."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, false, or_, select, text, true, update
 from sqlmodel import col
 
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
-from services.catalogue.rules.searching import Place, Viewer
+from services.catalogue.rules.searching import Position, Viewer
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
@@ -38,7 +38,7 @@ async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 
 
 async def page(
-    tx: Transaction, viewer: Viewer, after: Place | None, limit: int, *, state: BespokeState | None = None
+    tx: Transaction, viewer: Viewer, after: Position | None, limit: int, *, state: BespokeState | None = None
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests that ``viewer`` may see, the newest first, that come after ``after``."""
     received_at, request_id = col(BespokeRequestRow.received_at), col(BespokeRequestRow.request_id)

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, text
 from sqlmodel import col
 
 from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
-from services.catalogue.rules.searching import Place
+from services.catalogue.rules.searching import Position
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
@@ -32,7 +32,7 @@ _RESOURCES = select(ResourceRow).order_by(col(ResourceRow.published_at).desc(), 
 
 async def page(
     tx: Transaction,
-    after: Place | None,
+    after: Position | None,
     limit: int,
     *,
     kind: Kind | None = None,

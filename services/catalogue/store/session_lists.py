@@ -1,4 +1,4 @@
-"""Sessions as they are shown: one, or a part of a list."""
+"""Sessions as they are shown: alone, or in a part of a list."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from services.catalogue.rules.searching import Place, SessionSearch, Viewer
+from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import ListedSession, Occupancy
 from services.catalogue.store.search import matches
 from services.catalogue.store.sessions import shown
@@ -51,7 +51,12 @@ async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSess
 
 
 async def page(
-    tx: Transaction, search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+    tx: Transaction,
+    search: SessionSearch,
+    after: Position | None,
+    limit: int,
+    *,
+    before: Position | None = None,
 ) -> list[ListedSession]:
     """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
     found = await _listed(tx, page_query(search, after, limit, before=before))
@@ -59,9 +64,9 @@ async def page(
 
 
 def page_query(
-    search: SessionSearch, after: Place | None, limit: int, *, before: Place | None = None
+    search: SessionSearch, after: Position | None, limit: int, *, before: Position | None = None
 ) -> Select[*tuple[Any, ...]]:
-    """What :func:`page` asks; backwards from ``before``."""
+    """The query of :func:`page`; backwards from ``before``."""
     query = _LISTING.where(*_conditions(search))
     if after is not None:
         query = query.where(tuple_(_STARTS_AT, _SESSION_ID) > tuple_(*after))

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from services.catalogue.pages.form_errors import of_sheet, sentence
-from services.catalogue.rules.searching import Place, SessionSearch
+from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
 from shared import clock
@@ -30,7 +30,7 @@ async def export(visit: Visit) -> Response:
 
 
 async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
-    after: Place | None = None
+    after: Position | None = None
     while True:
         async with visit.database.quiet_transaction() as tx:
             part, after = await sheets.write(tx, search, after)
