@@ -1,7 +1,7 @@
-"""Rows of a form: what a session has several of, each a line of fields, without a script.
+"""Rows of a form: the séances and the reserved seats of a session, a row of fields each, without a script.
 
-The fields of a row are called ``modules-0-title``. A row with nothing in it is no row: emptying one takes it
-away. The form's own buttons send it back as it is with a row more or less, and then nothing is stored.
+The fields of a row are called ``modules-0-title``. An empty row does not count: to empty a row removes it.
+Two buttons send the form to get it back with a row more or less; then nothing is stored.
 """
 
 import re
@@ -11,11 +11,11 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "modules": ("title", "starts_at", "ends_at"),
     "reserved_seats": ("delegation", "seats", "release_at"),
 }
-"""The fields of a row, by what it is a row of."""
+"""The fields of a row, by its group."""
 BLANK = 2
 """Blank rows that a form begins with."""
 BUTTON = "ligne"
-"""What the buttons are called that add or take away a row."""
+"""The name of the buttons that add or remove a row."""
 
 Row = Mapping[str, str]
 
@@ -24,7 +24,7 @@ _PRESSED = re.compile(rf"(?:ajouter-({'|'.join(ROWS)})|retirer-({'|'.join(ROWS)}
 
 
 def group_of(name: str) -> str | None:
-    """What the field is of a row of; None for a field of no row."""
+    """The group of the row that the field belongs to; None for a field of no row."""
     match = _FIELD.fullmatch(name)
     return match[1] if match and match[3] in ROWS[match[1]] else None
 
@@ -46,10 +46,10 @@ def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[
         rows[pressed[1]].append(_blank(pressed[1]))
     elif pressed:
         del rows[pressed[2]][int(pressed[3]) : int(pressed[3]) + 1]
-    for group, some in rows.items():
-        some.sort(key=lambda row: not any(row.values()))
-        empty = sum(not any(row.values()) for row in some)
-        some += [_blank(group) for _ in range(blank - empty)]
+    for group, shown_rows in rows.items():
+        shown_rows.sort(key=lambda row: not any(row.values()))
+        empty = sum(not any(row.values()) for row in shown_rows)
+        shown_rows += [_blank(group) for _ in range(blank - empty)]
     return rows
 
 

@@ -62,7 +62,7 @@ ORDER = (
 )
 """The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
-_MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url", "summary"))
+_MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url", "summary", "experts"))
 """Empty means none; an empty field of the others is left out."""
 
 
@@ -125,7 +125,7 @@ def _shown_audience(audience: Audience) -> dict[str, str]:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """What a form shows once it was sent: what was typed; of what it did not have, what is stored."""
+    """The fields of a form that is shown again: what was typed; of those it did not have, what is stored."""
 
     def was_there(name: str) -> bool:
         group = form_rows.group_of(name)
@@ -177,26 +177,17 @@ def read(
 
     ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
     """
-    sent_fields = {name: form[name].strip() for name in FIELDS if name in form}
-    zone = _known(sent_fields.get("timezone")) or timezone
-    moved = "timezone" in sent_fields and sent_fields["timezone"] != before.get("timezone")
+    texts = {name: form[name].strip() for name in FIELDS if name in form}
+    zone = _known(texts.get("timezone")) or timezone
+    moved = "timezone" in texts and texts["timezone"] != before.get("timezone")
     typed = Typed({}, {})
-    for name, text in sent_fields.items():
+    for name, text in texts.items():
         # On other clocks the same figures are other instants.
-        if text == before.get(name, "").strip() and not (moved and name in DATES and text):
-            continue
-        if not text and name not in _MAY_BE_EMPTY and name != "experts":
-            if name in before:
-                typed.errors[name] = form_errors.REQUIRED
-            continue
-        try:
-            typed.fields[name] = _value(name, text, zone)
-        except ValueError:
-            typed.errors[name] = form_errors.unreadable(name)
+        if text != before.get(name, "").strip() or (moved and name in DATES and text):
+            _read_field(name, text, zone, typed, shown=name in before)
     _read_capacity(form, before, typed)
     for group in form_rows.ROWS:
-        stored = form_rows.used(before, group) or []
-        sent = form_rows.used(form, group)
+        stored, sent = form_rows.used(before, group) or [], form_rows.used(form, group)
         if sent is not None and (sent != stored or (moved and sent)):
             exact = [] if moved or plan is None else [row.model_dump() for row in getattr(plan, group)]
             known = list(zip(stored, exact, strict=False))
@@ -209,6 +200,17 @@ def read(
     return typed
 
 
+def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -> None:
+    """Read a field. An empty one is left out, or an error where the form had ``shown`` a value."""
+    if text or name in _MAY_BE_EMPTY:
+        try:
+            typed.fields[name] = _value(name, text, zone)
+        except ValueError:
+            typed.errors[name] = form_errors.unreadable(name)
+    elif shown:
+        typed.errors[name] = form_errors.REQUIRED
+
+
 def _known(zone: str | None) -> str | None:
     """The zone, if it exists: else each date would have an error too."""
     try:
@@ -218,7 +220,7 @@ def _known(zone: str | None) -> str | None:
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
-    """Without a limit, the number that stands beside the box means nothing."""
+    """Read the box of unlimited seats: when it is ticked, the number of seats beside it is ignored."""
     if form.get(UNLIMITED) == _TICKED:
         typed.errors.pop("capacity", None)
         if before.get(UNLIMITED) != _TICKED:
