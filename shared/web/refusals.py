@@ -1,4 +1,4 @@
-"""Why a request was refused: all that anybody is told of a reason, in one place. Pure.
+"""Why a request was refused: all texts of each reason, in one place. Pure.
 
 A reason needs an entry of ``REFUSALS``, and no other sentence: letters, sheets and the command ``explain``
 read it here, and a test fails for a reason that has none. Sentences may name ``{opens}``, ``{closes}`` and
@@ -22,11 +22,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reason as its three readers are told it.
+    """The texts of a reason, for its three readers.
 
     ``label`` is for a cell of an organiser's sheet, ``explained`` for an operator (``explain``, in English),
     ``letter`` for the agent whose request for a seat it refused; ``withdrawal`` and ``offer`` instead, where
-    that reads otherwise, for who wanted to withdraw or answered an offer.
+    the text differs, for an agent who wanted to withdraw or answered an offer.
     """
 
     label: str

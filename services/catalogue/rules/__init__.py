@@ -4,6 +4,5 @@ Owns the lifecycle of DOMAIN's sessions: one decision (``status``), two properti
 the clock (``phase``, ``enrolment``). Pure and total: time is an argument, a refusal is a value. No query,
 no clock, no broker may enter.
 
-Every event has a version of its own, the clock's too, so that "older than what I know" is one comparison
-for its readers.
+Every event has a version of its own, the clock's too: a reader drops an event whose version is not newer.
 """

@@ -35,8 +35,8 @@ class Access(StrEnum):
 class Availability:
     """``seats`` left, None where they are not counted; how many are ``waiting``; whether the session runs.
 
-    Of the seats left, ``reserved`` at most are for agents of ``delegations`` alone, ``surely`` at least: who
-    sits on which, the enrolment service does not say.
+    Of the seats left, ``reserved`` at most are for agents of ``delegations`` alone, ``surely`` at least: the
+    enrolment service does not say how many of the taken seats are reserved ones.
     """
 
     access: Access
@@ -49,7 +49,7 @@ class Availability:
 
     @property
     def doubtful(self) -> bool:
-        """Whether every seat that is left may be reserved, and nobody waits to prove it."""
+        """Whether every seat that is left may be a reserved one; with people waiting it would be certain."""
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
