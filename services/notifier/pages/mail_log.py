@@ -19,7 +19,7 @@ from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
 from shared.web.logins import Handler, Logins, Space, Visit
-from shared.web.paging import place_in, written
+from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
@@ -81,7 +81,7 @@ class _MailLogPages:
     async def search(self, visit: Visit) -> Response:
         """Mails of an agent, or those in a state, newest first."""
         agent, state = visit.form.typed("agent"), _state(visit.form.typed("etat"))
-        before = place_in(visit.form.typed("avant"))
+        before = read_position(visit.form.typed("avant"))
         wrong = ["agent"] if agent and not is_agent_id(agent) else []
         found: list[MailRow] = []
         if not wrong:
