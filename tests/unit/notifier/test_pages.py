@@ -158,3 +158,12 @@ def test_every_state_of_a_mail_and_every_decision_about_one_has_its_label() -> N
         mails.RESOLVED_AS_SENT,
         mails.RESENT,
     }
+
+
+def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:
+    row = MailRow(**ROW | {"template": "of-a-newer-version"})
+    values = LOG | {"mail": row, "to": "Zoé", "text": "", "can_be_sent_again": True}
+    line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
+    html = bytes(RENDERING.page("one-mail.html", **values, audit=[line]).body).decode()
+    assert "<h1>of-a-newer-version</h1>" in html
+    assert "ops\u00a0: done otherwise</li>" in html
