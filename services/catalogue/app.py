@@ -18,7 +18,7 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens.load(settings.api_tokens_file)
     web = api.build(database, tokens)
-    pages.beside(
+    pages.mount(
         web,
         pages.build(
             pages.Site(

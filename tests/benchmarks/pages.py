@@ -90,7 +90,7 @@ def _catalogue() -> Iterator[tuple[str, str]]:
             database = Database(url, application_name="bench")
             await _fill(database)
             web = api.build(database, Tokens([]))
-            pages.beside(web, pages.build(pages.Site(database=database, tokens=Tokens([]), address=address)))
+            pages.mount(web, pages.build(pages.Site(database=database, tokens=Tokens([]), address=address)))
             yield web
             await database.close()
 

@@ -84,7 +84,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
         site = pages.Site(
             database=database, tokens=tokens, address=address, portal=PORTAL, subscriptions=NEWS
         )
-        pages.beside(web, pages.build(site))
+        pages.mount(web, pages.build(site))
         yield web
         await database.close()
 

@@ -1,4 +1,4 @@
-"""The pages as one application beside the API, and how they fail."""
+"""The pages as one application beside the API, and their answers to errors."""
 
 import mimetypes
 import re
@@ -51,7 +51,7 @@ def build(site: Site) -> Starlette:
     return pages
 
 
-def beside(api: FastAPI, pages: Starlette) -> None:
+def mount(api: FastAPI, pages: Starlette) -> None:
     """Serve as a page whatever the API does not know, its own paths aside."""
     unknown = api.router.default
 

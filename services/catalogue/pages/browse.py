@@ -31,7 +31,7 @@ _MOST_OFFERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class MoreResults:
     """What a search finds besides sessions: offers none of whose sessions it finds, and resources."""
 
     offers: Sequence[Offer] = ()
@@ -69,7 +69,7 @@ async def session_list(request: Request) -> Response:
         themes = await offers.themes(tx)
         total = await sessions.count(tx, search)
         found = await session_part(tx, search, request.query_params, PAGE)
-        beside = Beside() if found.following else await _beside(tx, search)
+        more = MoreResults() if found.following else await _more_results(tx, search)
         over = 0 if total else await sessions.count(tx, replace(chosen, past_too=True).search(search.now))
     body = render(
         request,
@@ -79,7 +79,7 @@ async def session_list(request: Request) -> Response:
         themes=themes,
         total=total,
         part=found,
-        beside=beside,
+        more=more,
         over=over,
     )
     return responses.cacheable(request, body)
@@ -156,10 +156,10 @@ async def accessibility(request: Request) -> Response:
     return responses.cacheable(request, render(request, "accessibilite.html"))
 
 
-async def _beside(tx: Transaction, search: SessionSearch) -> Beside:
+async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
     """The offers and resources with the words of a search; of bespoke training, the offers."""
-    return Beside(
-        await offers.beside(tx, search, _MOST_OFFERS),
+    return MoreResults(
+        await offers.without_sessions(tx, search, _MOST_OFFERS),
         await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],
     )
 

@@ -26,7 +26,7 @@ class Access(StrEnum):
     FULL = "full"
 
     @property
-    def can_ask(self) -> bool:
+    def takes_requests(self) -> bool:
         """Whether a request would be answered with something else than a refusal."""
         return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE)
 
@@ -35,20 +35,20 @@ class Access(StrEnum):
 class Availability:
     """``seats`` left, None where they are not counted; how many are ``waiting``; whether the session runs.
 
-    Of the seats left, ``reserved`` at most are for agents of ``delegations`` alone, ``surely`` at least: the
-    enrolment service does not say how many of the taken seats are reserved ones.
+    ``reserved`` are the seats left, at most, that are for agents of ``delegations`` alone; at least it is
+    ``reserved_at_least``: the enrolment service does not say how many of the taken seats are reserved ones.
     """
 
     access: Access
     seats: int | None = None
     waiting: int = 0
     reserved: int = 0
-    surely: int = 0
+    reserved_at_least: int = 0
     delegations: tuple[str, ...] = ()
     running: bool = False
 
     @property
-    def doubtful(self) -> bool:
+    def maybe_all_reserved(self) -> bool:
         """Whether every seat that is left may be a reserved one; with people waiting it would be certain."""
         return self.access is Access.SEATS and self.reserved == self.seats
 
@@ -85,8 +85,8 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
     held = sum(reserved.seats for reserved in reservations)
     delegations = tuple(reserved.delegation for reserved in reservations)
     if left and not taken.waiting:
-        surely = max(0, held - (plan.capacity - left))
-        return Availability(Access.SEATS, left, 0, min(left, held), surely, delegations)
+        reserved_at_least = max(0, held - (plan.capacity - left))
+        return Availability(Access.SEATS, left, 0, min(left, held), reserved_at_least, delegations)
     if left and reservations:
         return Availability(Access.RESERVED, left, taken.waiting, left, left, delegations)
     queue = plan.waiting_list is not WaitingList.NONE

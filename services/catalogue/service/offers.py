@@ -34,7 +34,7 @@ async def themes(tx: Transaction) -> dict[str, str]:
     return await offers.themes(tx)
 
 
-async def beside(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
+async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
     """At most ``most`` offers that meet a search for sessions by its text, and of which no session does.
 
     A search without a text looks for sessions alone, except for bespoke training, which has only offers.

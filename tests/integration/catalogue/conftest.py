@@ -117,7 +117,7 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
         subscriptions=NEWS_URL,
         contact=CONTACT,
     )
-    pages.beside(web, pages.build(site))
+    pages.mount(web, pages.build(site))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:
         yield browser
 

@@ -108,7 +108,7 @@ async def test_on_ones_own_machine_http_will_do(database: Database, tokens_file:
 async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[Browser]:
     """A browser on the pages of a site with these tokens, at this address."""
     web = api.build(database, tokens)
-    pages.beside(web, pages.build(pages.Site(database=database, tokens=tokens, address=address)))
+    pages.mount(web, pages.build(pages.Site(database=database, tokens=tokens, address=address)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=address) as browser:
         yield browser
 

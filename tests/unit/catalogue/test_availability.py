@@ -40,9 +40,11 @@ def taken(enrolled: int, *, waiting: int = 0, offered: int = 0) -> Occupancy:
     return Occupancy(7, 100, enrolled, waiting, offered)
 
 
-def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: Any) -> str:
+def text_of(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: Any) -> str:
     session = a_published_session(**plan)
-    return str(PHRASES.door(session, availability(session, occupancy, at))).replace("\u00a0", " ")
+    return str(PHRASES.availability_text(session, availability(session, occupancy, at))).replace(
+        "\u00a0", " "
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,8 @@ def door(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **plan: 
         (Occupancy(7, 50, 50, 0, 0), {}, "50 places restantes"),
     ],
 )
-def test_the_door_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, expected: str) -> None:
-    assert door(occupancy, **plan) == expected
+def test_the_text_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, expected: str) -> None:
+    assert text_of(occupancy, **plan) == expected
 
 
 def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
@@ -115,65 +117,70 @@ def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:
 def test_a_seat_that_may_be_reserved_is_not_told_as_free_for_all(
     enrolled: int, reserved: tuple[ReservedSeats, ...], expected: str
 ) -> None:
-    assert door(taken(enrolled), reserved_seats=reserved) == expected
-    assert door(taken(enrolled), at=RELEASED, reserved_seats=reserved) == door(taken(enrolled), at=RELEASED)
+    assert text_of(taken(enrolled), reserved_seats=reserved) == expected
+    assert text_of(taken(enrolled), at=RELEASED, reserved_seats=reserved) == text_of(
+        taken(enrolled), at=RELEASED
+    )
 
 
 def test_what_awaits_the_others_is_said_where_every_seat_may_be_reserved() -> None:
-    for enrolled, doubtful in ((0, False), (39, False), (40, True), (99, True), (100, False)):
+    for enrolled, maybe_all_reserved in ((0, False), (39, False), (40, True), (99, True), (100, False)):
         known = availability(a_published_session(reserved_seats=KEPT), taken(enrolled), WHILE_OPEN)
-        assert known.doubtful is doubtful
-    assert not availability(a_published_session(), taken(40), WHILE_OPEN).doubtful
+        assert known.maybe_all_reserved is maybe_all_reserved
+    assert not availability(a_published_session(), taken(40), WHILE_OPEN).maybe_all_reserved
     assert "sont refusées" in PHRASES.without_reservation(a_plan())
     assert "liste d’attente" in PHRASES.without_reservation(a_plan(waiting_list=WaitingList.OFFER))
 
 
 def test_a_session_that_runs_says_so_whether_one_may_still_enrol_or_not() -> None:
     mooc: dict[str, Any] = {"capacity": None, "enrolment_closes_at": ENDS}
-    assert door(at=STARTS, **mooc) == "Session en cours, inscriptions ouvertes, sans limite de places"
-    assert door(at=STARTS - timedelta(seconds=1), **mooc) == "Inscriptions ouvertes, sans limite de places"
-    assert door(at=ENDS, **mooc) == "Session terminée"
+    assert text_of(at=STARTS, **mooc) == "Session en cours, inscriptions ouvertes, sans limite de places"
+    assert text_of(at=STARTS - timedelta(seconds=1), **mooc) == "Inscriptions ouvertes, sans limite de places"
+    assert text_of(at=ENDS, **mooc) == "Session terminée"
     cancelled = replace(a_published_session(), status=Status.CANCELLED)
-    assert PHRASES.door(cancelled, availability(cancelled, None, STARTS)) == "Session annulée"
+    assert PHRASES.availability_text(cancelled, availability(cancelled, None, STARTS)) == "Session annulée"
 
 
 def test_the_door_opens_and_closes_at_the_instant() -> None:
     soon = timedelta(microseconds=1)
-    assert door(at=OPENS - soon) == "Inscriptions à partir du lundi 3 mars 2025 à 9 h, heure de Paris"
+    assert text_of(at=OPENS - soon) == "Inscriptions à partir du lundi 3 mars 2025 à 9 h, heure de Paris"
     midnight = datetime(2025, 3, 2, 23, tzinfo=UTC)
-    opens_then = door(at=midnight - soon, enrolment_opens_at=midnight)
+    opens_then = text_of(at=midnight - soon, enrolment_opens_at=midnight)
     assert opens_then == "Inscriptions à partir du lundi 3 mars 2025"
-    assert door(at=OPENS) == "100 places restantes"
-    assert door(at=CLOSES - soon) == "100 places restantes"
-    assert door(at=CLOSES) == "Inscriptions closes le jeudi 10 avril 2025 à 9 h 30, heure de Paris"
-    assert door(at=ENDS - soon).startswith("Session en cours, inscriptions closes")
-    assert door(at=ENDS) == "Session terminée"
+    assert text_of(at=OPENS) == "100 places restantes"
+    assert text_of(at=CLOSES - soon) == "100 places restantes"
+    assert text_of(at=CLOSES) == "Inscriptions closes le jeudi 10 avril 2025 à 9 h 30, heure de Paris"
+    assert text_of(at=ENDS - soon).startswith("Session en cours, inscriptions closes")
+    assert text_of(at=ENDS) == "Session terminée"
 
 
-def test_a_deadline_at_midnight_is_told_by_its_last_day() -> None:
+def test_a_deadline_at_midnight_is_given_by_its_last_day() -> None:
     midnight: dict[str, Any] = {"enrolment_closes_at": datetime(2025, 3, 28, 23, tzinfo=UTC)}
-    assert door(at=WHILE_CLOSED, **midnight) == "Inscriptions closes le vendredi 28 mars 2025"
+    assert text_of(at=WHILE_CLOSED, **midnight) == "Inscriptions closes le vendredi 28 mars 2025"
     assert PHRASES.until(a_plan(**midnight)) == "jusqu’au vendredi 28 mars 2025 inclus"
 
 
 def test_a_full_webinar_promises_its_replay() -> None:
     webinar = replace(a_published_session(), format=Format.WEBINAR)
-    assert PHRASES.door(webinar, Availability(Access.FULL)) == "Complet, le replay sera accessible à tous"
+    assert (
+        PHRASES.availability_text(webinar, Availability(Access.FULL))
+        == "Complet, le replay sera accessible à tous"
+    )
 
 
 def test_a_cancelled_session_says_nothing_else() -> None:
     cancelled = replace(a_published_session(), status=Status.CANCELLED)
     for moment in (BEFORE, WHILE_OPEN, AFTER):
         known = availability(cancelled, taken(3), moment)
-        assert (known.access, known.access.can_ask) == (Access.CANCELLED, False)
+        assert (known.access, known.access.takes_requests) == (Access.CANCELLED, False)
 
 
-def test_one_can_ask_exactly_where_a_request_would_not_be_refused() -> None:
-    can = {access for access in Access if access.can_ask}
+def test_requests_are_taken_exactly_where_they_would_not_be_refused() -> None:
+    can = {access for access in Access if access.takes_requests}
     assert can == {Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE}
 
 
-def test_reserved_seats_are_told_until_they_are_released() -> None:
+def test_reserved_seats_are_named_until_they_are_released() -> None:
     plan = a_plan(reserved_seats=KEPT)
     before = PHRASES.reservations(plan, RELEASED - timedelta(seconds=1))
     assert before.replace("\u00a0", " ").strip() == (
@@ -183,7 +190,7 @@ def test_reserved_seats_are_told_until_they_are_released() -> None:
     assert PHRASES.reservations(plan, RELEASED).strip() == ""
 
 
-def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
+def test_the_last_change_by_the_clock_is_the_last_moment_that_has_come() -> None:
     plan = a_plan(reserved_seats=KEPT)
     moments = [OPENS, RELEASED, CLOSES, STARTS, ENDS]
     assert last_change_by_clock(plan, OPENS - timedelta(seconds=1)) is None
@@ -192,7 +199,7 @@ def test_the_last_turn_of_the_clock_is_the_last_moment_that_has_come() -> None:
         assert last_change_by_clock(plan, following - timedelta(seconds=1)) == moment
 
 
-def test_who_may_enrol_is_told_by_function_never_by_category() -> None:
+def test_who_may_enrol_is_given_by_function_never_by_category() -> None:
     leaders = Audience(functions=(Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT))
     assert PHRASES.audience(a_plan(audience=leaders)) == (
         "Encadrantes et encadrants, cheffes et chefs de service et dirigeantes et dirigeants"
