@@ -1,4 +1,4 @@
-"""``parcours <service> <command>``: the same as ``python -m services.<service> <command>``."""
+"""``parcours <service> <command>``: ``python -m services.<service> <command>``. And ``parcours portals``."""
 
 import runpy
 import sys
@@ -8,12 +8,17 @@ SERVICES = ("catalogue", "enrolment", "notifier")
 
 def main() -> None:
     """Hand over to the service that is named; each needs only its own dependencies."""
-    if len(sys.argv) < 2 or sys.argv[1] not in SERVICES:
-        sys.stderr.write(f"usage: parcours {{{','.join(SERVICES)}}} COMMAND …\n")
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in SERVICES:
+        module = f"services.{name}"
+    elif name == "portals":
+        module = "shared.cli.portals"
+    else:
+        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, 'portals'))}}} COMMAND …\n")
         raise SystemExit(2)
-    service = sys.argv.pop(1)
-    sys.argv[0] = f"parcours {service}"
-    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=False)
+    del sys.argv[1]
+    sys.argv[0] = f"parcours {name}"
+    runpy.run_module(module, run_name="__main__", alter_sys=False)
 
 
 if __name__ == "__main__":

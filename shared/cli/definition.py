@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from sqlalchemy import MetaData
 
 from shared.process import Process
 from shared.settings import ServiceSettings
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")
 
 

@@ -1,0 +1,289 @@
+"""The registry of portals: ``PORTALS_FILE``, read again when it changes.
+
+A file with a mistake never comes into force: the registry that was valid before stays, a line in the log and
+a metric say so. Only a start without any valid registry fails.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from prometheus_client import Gauge
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings
+from stdnum.fr import siret
+
+from shared.events.vocabulary import Delegation, Email, Employer, Siret
+from shared.messaging.portals.signatures import key_of
+
+log = logging.getLogger(__name__)
+
+FILE_IS_VALID = Gauge(
+    "parcours_portals_file_valid", "0 while PORTALS_FILE has a mistake and the old is used."
+)
+
+INTAKE_KEY_ID = "intake"
+"""The id of the key that the services share: what came in by HTTP is signed with it."""
+OWN_ISSUER = "cnfpt"
+"""The issuer of agents whom organisers enrol by hand. No portal speaks for them."""
+TRIAL_PORTAL = "essai"
+"""The portal of trial stacks, whose requests need no signature."""
+_LOOK_AGAIN_SECONDS = 1.0
+_BAD_FORM = "has not the form that is asked for (docs/operations.md)"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
+KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
+
+
+class PortalSettings(BaseSettings):
+    """Where the registry is, from the environment."""
+
+    portals_file: Path | None = Field(default=None, description="JSON list of the portals; read again.")
+    parcours_trial: bool = Field(default=False, description="1: a trial, where what is unsafe is allowed.")
+
+
+class UnreadablePortals(Exception):
+    """``PORTALS_FILE`` cannot be used; the message names it and says why, without its secrets."""
+
+
+class _FileEntry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Key(_FileEntry):
+    """A key that a portal signs with; ``not_after`` is judged at receipt."""
+
+    id: KeyId
+    secret: SecretStr
+    not_after: AwareDatetime | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _is_not_ours(cls, key_id: str) -> str:
+        if key_id == INTAKE_KEY_ID:
+            raise ValueError(f"{INTAKE_KEY_ID!r} is reserved for what comes in by HTTP")
+        return key_id
+
+    @field_validator("secret")
+    @classmethod
+    def _is_a_secret(cls, secret: SecretStr) -> SecretStr:
+        key_of(secret.get_secret_value())
+        return secret
+
+    @cached_property
+    def key(self) -> bytes:
+        """The bytes to sign with."""
+        return key_of(self.secret.get_secret_value())
+
+
+class Token(_FileEntry):
+    """The SHA-256 of a token that a portal may use over HTTP, in hexadecimal."""
+
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    not_after: AwareDatetime | None = None
+
+
+class Portal(_FileEntry):
+    """A portal: whose agents it may speak for, how it proves who it is, how it hears its answers.
+
+    ``delegations`` and ``sirets``: null means all, a list means those and no other.
+    """
+
+    portal: Name
+    issuer: Name = Field(description="Who gave the agents their ids; portals that share ids share it.")
+    contact: Email
+    authentication: Literal["signature", "none"] = "signature"
+    keys: tuple[Key, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    delegations: frozenset[Delegation] | None = None
+    sirets: frozenset[Siret] | None = None
+    answers: frozenset[Literal["kafka", "http"]] = frozenset({"http"})
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_not_the_organisers(cls, issuer: str) -> str:
+        if issuer == OWN_ISSUER:
+            raise ValueError(f"{OWN_ISSUER!r} is the issuer of whom organisers enrol by hand")
+        return issuer
+
+    @field_validator("sirets")
+    @classmethod
+    def _are_sirets(cls, sirets: frozenset[str] | None) -> frozenset[str] | None:
+        if any(not siret.is_valid(number) for number in sirets or ()):
+            raise ValueError("has a SIRET whose check digit does not fit")
+        return sirets
+
+    @model_validator(mode="after")
+    def _has_each_key_once(self) -> Self:  # noqa: N804 called on what was built
+        if len({key.id for key in self.keys}) < len(self.keys):
+            raise ValueError("two keys have the same id")
+        return self
+
+    def with_secrets(self) -> str:
+        """Return the entry as it stands in the file, its secrets included."""
+        entry = self.model_dump(mode="json")
+        for key, kept in zip(entry["keys"], self.keys, strict=True):
+            key["secret"] = kept.secret.get_secret_value()
+        for name in ("delegations", "sirets", "answers"):
+            entry[name] = None if entry[name] is None else sorted(entry[name])
+        return json.dumps(entry, indent=2)
+
+    @property
+    def source(self) -> str:
+        """The ``ce_source`` of its events."""
+        return f"/portals/{self.portal}"
+
+    def key_of_id(self, key_id: str, moment: datetime) -> Key | None:
+        """Return the key with this id, if it is valid at that moment."""
+        return next((key for key in self.keys if key.id == key_id and _is_valid(key.not_after, moment)), None)
+
+    def may_speak_for(self, employer: Employer) -> bool:
+        """Whether agents of this employer are among those it may speak for."""
+        return (self.delegations is None or employer.delegation in self.delegations) and (
+            self.sirets is None or employer.siret in self.sirets
+        )
+
+
+class Portals:
+    """The portals in force."""
+
+    def __init__(self, portals: Iterable[Portal]) -> None:
+        """Raises ``ValueError`` where a name or a token belongs to two."""
+        self._portals = tuple(portals)
+        self._by_source: dict[str, Portal] = {}
+        self._by_digest: dict[str, tuple[Portal, Token]] = {}
+        self._by_issuer: dict[str, list[Portal]] = {}
+        for portal in self._portals:
+            if self._by_source.setdefault(portal.source, portal) is not portal:
+                raise ValueError(f"two portals have the name {portal.portal!r}")
+            self._by_issuer.setdefault(portal.issuer, []).append(portal)
+            for token in portal.tokens:
+                if token.sha256 in self._by_digest:
+                    raise ValueError(f"a token of {portal.portal!r} stands in the file twice")
+                self._by_digest[token.sha256] = portal, token
+
+    def __iter__(self) -> Iterator[Portal]:
+        return iter(self._portals)
+
+    def of_source(self, source: str) -> Portal | None:
+        """Return the portal whose events have this ``ce_source``."""
+        return self._by_source.get(source)
+
+    def of_issuer(self, issuer: str) -> Sequence[Portal]:
+        """Return the portals that speak for this issuer's agents."""
+        return self._by_issuer.get(issuer, ())
+
+    def of_token(self, token: str, moment: datetime) -> Portal | None:
+        """Return the portal that this token belongs to, if it is valid at that moment."""
+        portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
+        return portal if found is not None and _is_valid(found.not_after, moment) else None
+
+
+def _is_valid(not_after: datetime | None, moment: datetime) -> bool:
+    return not_after is None or moment <= not_after
+
+
+def read(path: Path | None, *, trial: bool) -> Portals:
+    """Read the registry; a trial has :data:`TRIAL_PORTAL` beside it. Raises :class:`UnreadablePortals`."""
+    try:
+        portals = [] if path is None else _PORTALS.validate_json(path.read_bytes())
+        unsigned = sorted(portal.portal for portal in portals if portal.authentication == "none")
+        if unsigned and not trial:
+            raise ValueError(
+                f"{', '.join(unsigned)}: authentication 'none' lets anybody speak for the portal, "
+                "and is only for trials (PARCOURS_TRIAL=1)"
+            )
+        return Portals([*portals, _TRIAL] if trial else portals)
+    except OSError as error:
+        raise UnreadablePortals(f"PORTALS_FILE {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise UnreadablePortals(f"PORTALS_FILE {path}: {first_mistake(error)}") from None
+    except ValueError as error:
+        raise UnreadablePortals(f"PORTALS_FILE {path}: {error}") from error
+
+
+def first_mistake(error: ValidationError) -> str:
+    """Return where the first mistake is and what it is, without what was written there."""
+    mistake = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in mistake["loc"])
+    what = _BAD_FORM if mistake["type"] == "string_pattern_mismatch" else mistake["msg"]
+    return f"{where}: {what.removeprefix('Value error, ')}"
+
+
+class PortalsFile:
+    """The registry as its file said last, when it was valid."""
+
+    def __init__(self, path: Path | None, *, trial: bool) -> None:
+        """Read the file. Raises :class:`UnreadablePortals`."""
+        self._path = path
+        self._trial = trial
+        self._version = _version_of(path)
+        self._looked_at = time.monotonic()
+        self._portals = read(path, trial=trial)
+        FILE_IS_VALID.set(1)
+        for portal in self._portals:
+            if portal.authentication == "none":
+                log.warning(
+                    "Anybody may speak for the portal %s: it has authentication 'none'", portal.portal
+                )
+
+    @property
+    def portals(self) -> Portals:
+        """The portals in force. Looks at the file again once a second at most."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_AGAIN_SECONDS:
+            self._looked_at = now
+            self.look_again()
+        return self._portals
+
+    def look_again(self) -> None:
+        """Read the file if it has changed."""
+        version = _version_of(self._path)
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._portals = read(self._path, trial=self._trial)
+        except UnreadablePortals as error:
+            FILE_IS_VALID.set(0)
+            log.error("The portals stay as they were: %s", error)  # noqa: TRY400 the line says it all
+        else:
+            FILE_IS_VALID.set(1)
+            log.info("PORTALS_FILE %s is read again", self._path)
+
+
+def _version_of(path: Path | None) -> tuple[int, int, int] | None:
+    """Return what changes when the file does; None where there is none."""
+    try:
+        found = None if path is None else os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+_PORTALS = TypeAdapter(tuple[Portal, ...])
+_TRIAL = Portal(
+    portal=TRIAL_PORTAL,
+    issuer=TRIAL_PORTAL,
+    contact="essai@example.org",
+    authentication="none",
+    answers=frozenset({"kafka", "http"}),
+)

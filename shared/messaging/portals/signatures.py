@@ -1,0 +1,69 @@
+"""Signatures of portals' requests: HMAC-SHA256 over the attributes that matter and the whole value.
+
+Source: the form follows Standard Webhooks (secrets ``whsec_``, signatures ``v1,``); what is signed is ours.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 the mark before a secret, not one
+_SIGNATURE_PREFIX = "v1,"
+_LEAST_BYTES, _MOST_BYTES = 24, 64
+_NEW_BYTES = 32
+
+
+class BadSecret(ValueError):
+    """Text that is not a secret; the message says why and never quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAttributes:
+    """The attributes of an event that its signature covers, as they were sent."""
+
+    event_id: str
+    source: str
+    event_type: str
+    time: str
+
+
+def new_secret() -> str:
+    """Return a new secret, as text to be kept."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
+
+
+def key_of(secret: str) -> bytes:
+    """Return the bytes that a secret stands for, 24 to 64 of them. Raises :class:`BadSecret`."""
+    if not secret.startswith(SECRET_PREFIX):
+        raise BadSecret(f"a secret begins with {SECRET_PREFIX}")
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:
+        raise BadSecret(f"what follows {SECRET_PREFIX} is not base64 with its padding") from None
+    if not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
+        raise BadSecret(f"a secret stands for {_LEAST_BYTES} to {_MOST_BYTES} bytes, this one for {len(key)}")
+    return key
+
+
+def sign(key: bytes, key_id: str, attributes: SignedAttributes, value: bytes) -> str:
+    """Return the signature of an event: ``v1,`` and base64. ``value`` is the record's whole value."""
+    lines = (
+        "v1",
+        key_id,
+        attributes.event_id,
+        attributes.source,
+        attributes.event_type,
+        attributes.time,
+        "",
+    )
+    digest = hmac.digest(key, "\n".join(lines).encode() + value, hashlib.sha256)
+    return _SIGNATURE_PREFIX + base64.b64encode(digest).decode()
+
+
+def is_signature_of(
+    signature: str, key: bytes, key_id: str, attributes: SignedAttributes, value: bytes
+) -> bool:
+    """Whether ``signature`` was made with this key for this event."""
+    return hmac.compare_digest(signature.encode(), sign(key, key_id, attributes, value).encode())
