@@ -7,15 +7,17 @@ raises :class:`Unreadable`, which tells an operator why.
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from shared.events import BY_TYPE, Event
+from shared.events.vocabulary import FieldProblem
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -23,6 +25,8 @@ STRUCTURED = "application/cloudevents+json"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED = 80
 """Characters of an attribute that a reason quotes."""
+_PROBLEMS = 5
+"""How many fields a reason names."""
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
@@ -30,10 +34,16 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 class Unreadable(ValueError):
     """A record that is not a CloudEvent of its topic, or whose data breaks its contract.
 
-    ``event_type`` is what it says of itself, where it says so.
+    ``attributes`` are those of the CloudEvent that could be read, ``problems`` what is wrong with its data.
     """
 
-    event_type: str | None = None
+    attributes: Mapping[str, str] = MappingProxyType({})
+    problems: Sequence[FieldProblem] = ()
+
+    @property
+    def event_type(self) -> str | None:
+        """The type that the record says it has, where it says so."""
+        return self.attributes.get("type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +64,31 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """A CloudEvent whose data is not read yet: its attributes as they were sent, and its data as bytes."""
+
+    attributes: Mapping[str, str]
+    event_id: UUID
+    data: bytes
+    media_type: str
+    traceparent: str | None
+
+    @property
+    def event_type(self) -> str:
+        return self.attributes["type"]
+
+    @property
+    def source(self) -> str:
+        return self.attributes["source"]
+
+
+@dataclass(frozen=True, slots=True)
 class Received(Generic[E_co]):
     """An event that was read from a record.
 
     ``id`` is the same each time the event is delivered. ``time`` is the sender's clock, for people to read;
-    nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid one.
+    nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid one. ``portal``
+    and ``issuer`` are names in the registry of portals, where a portal sent it.
     """
 
     event: E_co
@@ -67,6 +97,8 @@ class Received(Generic[E_co]):
     record: Record
     time: datetime | None = None
     traceparent: str | None = None
+    portal: str | None = None
+    issuer: str | None = None
 
     @property
     def topic(self) -> str:
@@ -103,12 +135,56 @@ def headers(
 
 def decode(record: Record) -> Received[Event] | None:
     """Read one record: None where its type is not known to this version. Raises :class:`Unreadable`."""
+    return read_event(record, read_envelope(record))
+
+
+def read_envelope(record: Record) -> Envelope:
+    """Read what a record says of itself. Raises :class:`Unreadable`."""
     header = _readable(record.headers)
+    attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
+    media_type = _media_type(header.get("content-type", JSON))
     try:
-        return _decode(record, header)
+        value = record.value
+        if value is None:
+            raise Unreadable("the value is null (a tombstone), but an event always has data")
+        if media_type == STRUCTURED:
+            if not record.topic.startswith("portal."):
+                raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
+            attributes, value = _unwrap(value)
+            media_type = _media_type(attributes.get("datacontenttype", JSON))
+        for required in ("specversion", "id", "type", "source"):
+            if not attributes.get(required):
+                raise Unreadable(f"the CloudEvents attribute {required!r} is missing (header ce_{required})")
+        if attributes["specversion"] != "1.0":
+            raise Unreadable(f"CloudEvents {_quote(attributes['specversion'])} is not 1.0")
+        event_id = _id(attributes["id"])
     except Unreadable as error:
-        error.event_type = error.event_type or header.get("ce_type")
+        error.attributes = attributes
         raise
+    trace = attributes.get("traceparent") or header.get("traceparent")
+    return Envelope(attributes, event_id, value, media_type, _traceparent(trace))
+
+
+def read_event(record: Record, envelope: Envelope) -> Received[Event] | None:
+    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`."""
+    contract = BY_TYPE.get(envelope.event_type)
+    if contract is None:
+        return None
+    try:
+        if envelope.media_type != JSON:
+            raise Unreadable(f"the content type is {_quote(envelope.media_type)}, not {JSON}")
+        event = _event(contract, envelope.data)
+        if record.topic != contract.TOPIC:
+            raise Unreadable(f"{contract.TYPE} belongs on {contract.TOPIC}, not on {record.topic}")
+    except Unreadable as error:
+        error.attributes = envelope.attributes
+        raise
+    time = _time(envelope.attributes.get("time"))
+    return Received(event, envelope.event_id, envelope.source, record, time, envelope.traceparent)
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -123,39 +199,8 @@ def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     return readable
 
 
-def _decode(record: Record, header: Mapping[str, str]) -> Received[Event] | None:
-    value = record.value
-    if value is None:
-        raise Unreadable("the value is null (a tombstone), but an event always has data")
-    media_type = header.get("content-type", JSON).partition(";")[0].strip().lower()
-    traceparent = header.get("traceparent")
-    if media_type == STRUCTURED:
-        if not record.topic.startswith("portal."):
-            raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
-        attributes, value = _unwrap(value)
-        media_type = attributes.get("datacontenttype", JSON).partition(";")[0].strip().lower()
-        traceparent = attributes.get("traceparent") or traceparent
-    else:
-        attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
-    for required in ("specversion", "id", "type", "source"):
-        if not attributes.get(required):
-            raise Unreadable(f"the CloudEvents attribute {required!r} is missing (header ce_{required})")
-    if attributes["specversion"] != "1.0":
-        raise Unreadable(f"CloudEvents {_quote(attributes['specversion'])} is not 1.0")
-    contract = BY_TYPE.get(attributes["type"])
-    if contract is None:
-        return None
-    if media_type != JSON:
-        raise Unreadable(f"the content type is {_quote(media_type)}, not {JSON}")
-    event_id = _id(attributes["id"])
-    event = _event(contract, value)
-    if record.topic != contract.TOPIC:
-        misplaced = Unreadable(f"{contract.TYPE} belongs on {contract.TOPIC}, not on {record.topic}")
-        misplaced.event_type = contract.TYPE
-        raise misplaced
-    if traceparent is not None and not _TRACEPARENT.fullmatch(traceparent):
-        traceparent = None
-    return Received(event, event_id, attributes["source"], record, _time(attributes.get("time")), traceparent)
+def _traceparent(text: str | None) -> str | None:
+    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
 def _id(text: str) -> UUID:
@@ -169,7 +214,10 @@ def _event(contract: type[Event], value: bytes) -> Event:
     try:
         return contract.model_validate_json(value)
     except ValidationError as error:
-        raise Unreadable(_explain(contract, error)) from None
+        problems = _problems(error)
+        unreadable = Unreadable(_explain(contract, problems, error.error_count()))
+        unreadable.problems = problems
+        raise unreadable from None
 
 
 def _time(text: str | None) -> datetime | None:
@@ -208,12 +256,21 @@ def _quote(text: str) -> str:
 _BAD_TEXT = "has control characters, line breaks, or not the form that the contract asks for"
 
 
-def _explain(contract: type[Event], error: ValidationError) -> str:
+def _problems(error: ValidationError) -> list[FieldProblem]:
     """What is wrong with the data: which field and why, never the value, which may be personal."""
-    faults = [
-        f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: "
-        + (_BAD_TEXT if fault["type"] == "string_pattern_mismatch" else fault["msg"])
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    faults = error.errors(include_url=False, include_input=False, include_context=False)[:_PROBLEMS]
+    return [
+        FieldProblem(
+            pointer="".join(f"/{part}" for part in fault["loc"]),
+            message=_BAD_TEXT if fault["type"] == "string_pattern_mismatch" else fault["msg"],
+        )
+        for fault in faults
     ]
-    more = error.error_count() - len(faults)
-    return f"{contract.TYPE}: " + "; ".join(faults) + (f"; and {more} more" if more > 0 else "")
+
+
+def _explain(contract: type[Event], problems: Sequence[FieldProblem], number: int) -> str:
+    listed = "; ".join(
+        f"{problem.pointer[1:].replace('/', '.') or 'value'}: {problem.message}" for problem in problems
+    )
+    more = number - len(problems)
+    return f"{contract.TYPE}: {listed}" + (f"; and {more} more" if more > 0 else "")

@@ -244,6 +244,13 @@ class Contact(Fact):
     email: Email
 
 
+class FieldProblem(Fact):
+    """What is wrong with one field of a request, without what was written there."""
+
+    pointer: str = Field(max_length=300, description="JSON pointer into the data; empty: the whole.")
+    message: str = Field(max_length=500)
+
+
 class Event(Fact):
     """A fact on a topic. Subclasses say when it is published and what it never says.
 

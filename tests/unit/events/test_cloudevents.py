@@ -135,6 +135,13 @@ def test_the_senders_time_may_be_anything_since_nothing_is_decided_by_it(time: s
     assert received is not None
 
 
+def test_the_trace_may_have_the_name_of_its_extension_in_binary_mode() -> None:
+    received = read(binary_headers(ce_traceparent=TRACE), as_json(enrolment_request(SESSION)))
+
+    assert received is not None
+    assert received.traceparent == TRACE
+
+
 @pytest.mark.parametrize(
     "trace",
     ["", "x" * 10_000, "00-\0", "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n", "\ud800"],

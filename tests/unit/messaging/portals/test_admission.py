@@ -1,0 +1,284 @@
+"""Admission: each record on a topic of portals is a request that its portal may make, or is rejected."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.events.cloudevents import STRUCTURED, Received, Record
+from shared.events.outcomes import RejectionCode
+from shared.events.portal import (
+    BespokeTrainingRequested,
+    EnrolmentRequested,
+    GroupEnrolmentRequested,
+    TraineesNominated,
+    WithdrawalRequested,
+)
+from shared.messaging.portals.admission import MOST_BYTES, Rejected, admit
+from shared.messaging.portals.registry import Portal, Portals
+from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
+from tests.support.builders import an_agent, as_json, enrolment_request
+
+NOW = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
+SECRET, OLD_SECRET, INTAKE = (
+    f"whsec_{text}"
+    for text in (
+        "cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM=",
+        "b2xkLXNlY3JldC1vZi10aGUtcG9ydGFsLTMyLWJ5dGU=",
+        "aW50YWtlLXNlY3JldC1vZi10aGUtc2VydmljZXMtMzI=",
+    )
+)
+SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+
+
+def a_portal(name: str = "iel", **changes: Any) -> Portal:
+    values: dict[str, Any] = {
+        "portal": name,
+        "issuer": name,
+        "contact": "equipe@portail.example",
+        "keys": [
+            {"id": "2026-11", "secret": SECRET},
+            {"id": "2026-10", "secret": OLD_SECRET, "not_after": "2026-11-20T00:00:00Z"},
+        ],
+    }
+    return Portal.model_validate(values | changes)
+
+
+def a_record(
+    value: bytes, headers: Mapping[str, bytes | str | None], topic: str = "portal.enrolments"
+) -> Record:
+    return Record(
+        topic=topic,
+        partition=3,
+        offset=42,
+        key=None,
+        value=value,
+        headers=tuple(
+            (name, text.encode() if isinstance(text, str) else text) for name, text in headers.items()
+        ),
+        received_at=NOW,
+    )
+
+
+def signed(
+    data: Mapping[str, Any] | None = None,
+    *,
+    event: str = EnrolmentRequested.TYPE,
+    topic: str = "portal.enrolments",
+    source: str = "/portals/iel",
+    time: str = "2026-11-25T08:29:59Z",
+    key_id: str = "2026-11",
+    secret: str = SECRET,
+    event_id: str = "5F0C1F5E-2f0e-4d0e-9d0c-0d6d1f9f2a11",
+    **changes: str | bytes | None,
+) -> Record:
+    """A request as a portal signs it; ``changes`` are made to its headers afterwards."""
+    value = as_json(enrolment_request(SESSION) if data is None else data)
+    attributes = SignedAttributes(event_id, source, event, time)
+    headers: dict[str, str | bytes | None] = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id,
+        "ce_source": source,
+        "ce_type": event,
+        "ce_time": time,
+        "ce_keyid": key_id,
+        "ce_signature": sign(key_of(secret), key_id, attributes, value),
+    }
+    return a_record(value, headers | changes, topic)
+
+
+def admitted(record: Record, *portals: Portal) -> Received[Any] | Rejected:
+    return admit(record, Portals(portals or [a_portal(), a_portal("b", keys=[])]), key_of(INTAKE))
+
+
+def code_of(record: Record, *portals: Portal) -> RejectionCode | None:
+    outcome = admitted(record, *portals)
+    return outcome.code if isinstance(outcome, Rejected) else None
+
+
+def problems_of(record: Record, *portals: Portal) -> list[tuple[str, str]]:
+    outcome = admitted(record, *portals)
+    assert isinstance(outcome, Rejected)
+    return [(problem.pointer, problem.message) for problem in outcome.problems]
+
+
+def test_a_request_that_its_portal_signed_is_admitted_as_that_portals() -> None:
+    received = admitted(signed(), a_portal(issuer="villes"))
+    assert isinstance(received, Received)
+    assert (received.portal, received.issuer, received.id.hex[:8]) == ("iel", "villes", "5f0c1f5e")
+
+
+def test_structured_mode_is_signed_by_its_attributes_as_they_are_unescaped() -> None:
+    document = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/portals/iel",
+        "type": EnrolmentRequested.TYPE,
+        "time": "2026-11-25T08:29:59Z",
+        "data": enrolment_request(SESSION),
+    }
+    value = json.dumps(document).replace("/portals/iel", r"\/portals\/iel").encode()
+    attributes = SignedAttributes(*(str(document[name]) for name in ("id", "source", "type", "time")))
+    headers = {
+        "content-type": STRUCTURED,
+        "ce_keyid": "2026-11",
+        "ce_signature": sign(key_of(SECRET), "2026-11", attributes, value),
+    }
+    assert isinstance(admitted(a_record(value, headers)), Received)
+    assert code_of(a_record(value + b" ", headers)) is RejectionCode.NOT_AUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ce_signature": None},
+        {"ce_signature": ""},
+        {"ce_signature": "v1,"},
+        {"ce_signature": b"\xff"},
+        {"ce_keyid": None},
+        {"ce_keyid": "2026-12"},
+        {"ce_id": str(uuid.uuid4())},
+        {"ce_time": "2026-11-25T08:29:58Z"},
+        {"ce_time": None},
+        {"ce_type": WithdrawalRequested.TYPE},
+        {"ce_source": "/portals/b"},
+    ],
+)
+def test_a_request_without_the_signature_of_just_this_request_is_not_authenticated(
+    changes: dict[str, Any],
+) -> None:
+    assert code_of(signed(**changes)) is RejectionCode.NOT_AUTHENTICATED
+
+
+def test_a_value_that_was_changed_after_it_was_signed_is_not_authenticated() -> None:
+    record = signed()
+    assert code_of(replace(record, value=(record.value or b"") + b" ")) is RejectionCode.NOT_AUTHENTICATED
+
+
+def test_a_key_counts_for_its_own_portal_and_until_it_ends() -> None:
+    assert code_of(signed(source="/portals/b")) is RejectionCode.NOT_AUTHENTICATED
+    old: Any = {"key_id": "2026-10", "secret": OLD_SECRET, "time": "2026-11-19T23:59:59Z"}
+    assert code_of(signed(**old)) is RejectionCode.NOT_AUTHENTICATED
+    in_time = replace(signed(**old), received_at=datetime(2026, 11, 20, tzinfo=UTC))
+    assert code_of(in_time) is None
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "code"),
+    [
+        (NOW - timedelta(days=7), None),
+        (NOW + timedelta(days=7), None),
+        (NOW - timedelta(days=7, seconds=1), RejectionCode.NOT_AUTHENTICATED),
+        (NOW + timedelta(days=7, seconds=1), RejectionCode.NOT_AUTHENTICATED),
+        (NOW.replace(tzinfo=None), RejectionCode.NOT_AUTHENTICATED),
+    ],
+)
+def test_the_time_of_a_signed_request_lies_within_seven_days_of_its_receipt(
+    sent_at: datetime, code: RejectionCode | None
+) -> None:
+    assert code_of(signed(time=sent_at.isoformat())) is code
+
+
+def test_what_came_by_http_is_signed_by_the_services_for_any_portal() -> None:
+    for source in ("/portals/iel", "/portals/b"):
+        by_http = signed(source=source, key_id="intake", secret=INTAKE, time="2026-01-01T00:00:00Z")
+        assert code_of(by_http) is None
+    assert code_of(signed(key_id="intake")) is RejectionCode.NOT_AUTHENTICATED
+    assert (
+        code_of(signed(key_id="intake", source="/portals/c", secret=INTAKE)) is RejectionCode.UNKNOWN_PORTAL
+    )
+
+
+def test_a_portal_without_authentication_needs_no_signature() -> None:
+    trial = a_portal("essai", authentication="none", keys=[])
+    record = signed(source="/portals/essai", ce_signature=None, ce_keyid=None, ce_time=None)
+    assert code_of(record, trial) is None
+    assert code_of(signed(source="/portals/essai", key_id="intake"), trial) is RejectionCode.NOT_AUTHENTICATED
+
+
+@pytest.mark.parametrize("source", ["/portals/c", "/portals/", "iel", "/portals/IEL", "/services/enrolment"])
+def test_nobody_hears_of_what_an_unknown_portal_sent(source: str) -> None:
+    outcome = admitted(signed(source=source))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.portal) == (RejectionCode.UNKNOWN_PORTAL, None)
+
+
+def test_a_header_given_twice_or_with_control_characters_is_invalid() -> None:
+    record = signed()
+    twice = replace(record, headers=(*record.headers, ("CE_ID", str(uuid.uuid4()).encode())))
+    assert problems_of(twice) == [("", "The header ce_id is given twice.")]
+    assert code_of(signed(time="2026-11-25T08:29:59Z\n")) is RejectionCode.INVALID
+
+
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        (signed(ce_id="17"), RejectionCode.UNREADABLE),
+        (signed(ce_specversion="0.3"), RejectionCode.UNREADABLE),
+        (signed(event="fr.cnfpt.portal.EnrolmentRequest.v1"), RejectionCode.UNKNOWN_TYPE),
+        (signed(event="fr.cnfpt.enrolment.AgentEnrolled.v1"), RejectionCode.INVALID),
+        (signed(topic="portal.agents"), RejectionCode.INVALID),
+        (signed({}), RejectionCode.INVALID),
+        (signed({"x": "x" * MOST_BYTES}), RejectionCode.TOO_LARGE),
+        (signed({"x": "x" * MOST_BYTES}, ce_signature="v1,"), RejectionCode.TOO_LARGE),
+    ],
+)
+def test_the_portal_hears_what_is_wrong_with_its_record(record: Record, code: RejectionCode) -> None:
+    outcome = admitted(record)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.portal) == (code, "iel")
+    assert outcome.problems
+    assert not any("^" in problem.message or "xxx" in problem.message for problem in outcome.problems)
+
+
+def test_the_fields_that_are_wrong_are_named_by_json_pointers() -> None:
+    agent = json.loads(an_agent().model_dump_json())
+    agent["employer"] |= {"siret": "21350238800018", "delegation": "bretange"}
+    group = {
+        "session_id": SESSION,
+        "agents": [json.loads(an_agent().model_dump_json()), agent],
+        "requested_by": {"name": "Anne Martin", "email": "a@b.fr"},
+    }
+    assert problems_of(signed(group, event=GroupEnrolmentRequested.TYPE)) == [
+        ("/agents/1/employer/siret", "is not a SIRET: its check digit does not fit"),
+        ("/agents/1/employer/delegation", "is no delegation's code"),
+    ]
+    agent["email"] = "nowhere"
+    [(pointer, message)] = problems_of(signed({"session_id": SESSION, "agent": agent}))
+    assert pointer == "/agent/email"
+    assert "nowhere" not in message
+
+
+@pytest.mark.parametrize(
+    "limits", [{"delegations": ["corse"]}, {"sirets": ["20005376700014"]}, {"delegations": []}]
+)
+def test_an_agent_or_authority_of_another_portal_is_not_yours(limits: dict[str, Any]) -> None:
+    agents = [json.loads(an_agent().model_dump_json())]
+    officer = {"name": "Anne Martin", "email": "a@b.fr"}
+    bespoke = {
+        "siret": "21350238800019",
+        "authority": "Ville de Rennes",
+        "delegation": "bretagne",
+        "requested_by": officer,
+        "theme": "enjeux-ia",
+        "trainees": 12,
+    }
+    group = {"session_id": SESSION, "agents": agents, "requested_by": officer}
+    trainees = {"siret": "21350238800019", "session_id": SESSION, "agents": agents, "nominated_by": officer}
+    for record in (
+        signed(),
+        signed(group, event=GroupEnrolmentRequested.TYPE),
+        signed(bespoke, event=BespokeTrainingRequested.TYPE, topic="portal.bespoke"),
+        signed(trainees, event=TraineesNominated.TYPE, topic="portal.bespoke"),
+    ):
+        assert code_of(record) is None
+        assert code_of(record, a_portal(**limits)) is RejectionCode.NOT_YOURS
+
+
+def test_a_withdrawal_names_nobody_whom_the_registry_knows() -> None:
+    withdrawal = {"session_id": SESSION, "agent_id": "IEL-1"}
+    assert code_of(signed(withdrawal, event=WithdrawalRequested.TYPE), a_portal(sirets=[])) is None
