@@ -1,16 +1,42 @@
 """The secrets of the local stack: made once, kept below `.local`, readable by their owner alone."""
 
+import base64
 import hashlib
 import json
 import os
 import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 
 def link_signing_key(directory: Path) -> str:
     """Return the key that signs the links in mails; links stay valid from one run to the next."""
-    return _kept(directory / "link-signing-key")
+    return _kept(directory / "link-signing-key", secrets.token_urlsafe(32))
+
+
+def intake_signing_key(directory: Path) -> str:
+    """Return the key that the services sign with for what portals send by HTTP."""
+    return _kept(directory / "intake-signing-key", _new_signing_secret())
+
+
+def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
+    """Return a registry of these portals, which sign and speak for the agents of one issuer; made anew."""
+    entries = [
+        {
+            "portal": name,
+            "issuer": issuer,
+            "contact": "equipe@portail.example",
+            "authentication": "signature",
+            "keys": [{"id": "demo", "secret": _new_signing_secret(), "not_after": None}],
+            "answers": ["kafka", "http"],
+        }
+        for name in names
+    ]
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "portals.json"
+    write_privately(path, json.dumps(entries, indent=2) + "\n")
+    return path
 
 
 def api_tokens_file(directory: Path) -> Path:
@@ -18,7 +44,7 @@ def api_tokens_file(directory: Path) -> Path:
 
     The clear token is in `demo-token`. Tokens that somebody added to the file stay.
     """
-    demo_token = _kept(directory / "demo-token")
+    demo_token = _kept(directory / "demo-token", secrets.token_urlsafe(32))
     path = directory / "api-tokens.json"
     digest = hashlib.sha256(demo_token.encode()).hexdigest()
     tokens = json.loads(path.read_text()) if path.exists() else []
@@ -36,10 +62,14 @@ def write_privately(path: Path, text: str) -> None:
     Path(draft).replace(path)
 
 
-def _kept(path: Path) -> str:
+def _new_signing_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def _kept(path: Path, secret: str) -> str:
+    """Return the secret that is kept in the file; this one from now on, where there is none."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        secret = secrets.token_urlsafe(32)
         write_privately(path, secret + "\n")
         return secret

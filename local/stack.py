@@ -118,6 +118,8 @@ class Stack:
             "PUBLIC_CONTACT": CONTACT,
             "API_TOKENS_FILE": str(credentials.api_tokens_file(self.directory)),
             "LINK_SIGNING_KEY": credentials.link_signing_key(self.directory),
+            "INTAKE_SIGNING_KEY": credentials.intake_signing_key(self.directory),
+            "PARCOURS_TRIAL": "1",
         }
         for process in reversed(self.services):  # the first of each stays
             defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url

@@ -22,7 +22,6 @@ class Role(StrEnum):
 
     ADMIN = "admin"
     ORGANISER = "organiser"
-    PORTAL = "portal"
     SUPPORT = "support"
 
 
@@ -95,18 +94,34 @@ def requires(*roles: Role) -> Callable[[Request], Principal]:
     """
 
     def authenticated(request: Request) -> Principal:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         tokens: Tokens = request.app.state.tokens
-        principal = tokens.owner_of(token.strip()) if scheme.lower() == "bearer" else None
+        token = bearer_token(request)
+        principal = None if token is None else tokens.owner_of(token)
         if principal is None:
-            raise Problem(
-                401,
-                "A token is needed",
-                "Send 'Authorization: Bearer <token>' with a token of API_TOKENS_FILE.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            raise token_needed("API_TOKENS_FILE")
         if principal.role is not Role.ADMIN and principal.role not in roles:
-            raise Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")
+            raise not_for_role(principal)
         return principal
 
     return authenticated
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the request's token, None where there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def token_needed(file: str) -> Problem:
+    """Return the problem of a request without a token, or with one that is not in the file."""
+    return Problem(
+        401,
+        "A token is needed",
+        f"Send 'Authorization: Bearer <token>' with a token of {file}.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def not_for_role(principal: Principal) -> Problem:
+    """Return the problem of a token whose role may not do what was requested."""
+    return Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")

@@ -68,6 +68,7 @@ def settings_of(service: str, database_url: str, kafka: str) -> dict[str, str]:
     environment = {
         f"{service.upper()}_DATABASE_URL": database_url,
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "PARCOURS_TRIAL": "1",
     }
     if service == "notifier":
         environment |= {

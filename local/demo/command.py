@@ -4,15 +4,21 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
+from local import credentials
 from local.demo.comparison import compare, figures
 from local.demo.day import Day, Say
 from local.demo.observed import is_empty
+from local.demo.portal import signing_keys
 from local.demo.summary import summary
 from local.failures import LocalStackError
 from local.folder import remove_data
 from local.running import OFFER_DAY, signals_interrupt
 from local.stack import Stack, StackOptions
+
+PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
+"""They share their agents' identifiers."""
 
 # A rehearsal is more impatient than the day it rehearses.
 IMPATIENCE = {
@@ -30,9 +36,9 @@ def demo(options: StackOptions, say: Say) -> int:
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
-    options = replace(
-        options, data=options.directory / "demo", fresh=True, extra={**options.extra, **IMPATIENCE}
-    )
+    portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
+    extra = {**options.extra, **IMPATIENCE, "PORTALS_FILE": str(portals)}
+    options = replace(options, data=options.directory / "demo", fresh=True, extra=extra)
     with signals_interrupt():
         try:
             say("Starting Parcours …")
@@ -42,7 +48,7 @@ def demo(options: StackOptions, say: Say) -> int:
                         "the demonstration needs an empty enrolment database; this one is in use"
                     )
                 say(stack.load_offer(OFFER_DAY.isoformat()))
-                agreed = asyncio.run(_play(stack, say, began))
+                agreed = asyncio.run(_play(stack, portals, say, began))
                 say("Stopping …")
         except KeyboardInterrupt:
             say("Interrupted.")
@@ -56,9 +62,9 @@ def demo(options: StackOptions, say: Say) -> int:
     return 0 if agreed else 1
 
 
-async def _play(stack: Stack, say: Say, began: float) -> bool:
+async def _play(stack: Stack, portals: Path, say: Say, began: float) -> bool:
     """Play the day, write `demo.json`, say the summary, and return whether all is as it should be."""
-    async with Day.begin(stack, say, began) as day:
+    async with Day.begin(stack, signing_keys(portals), say, began) as day:
         await day.play()
         observed = await day.observed()
     differences = compare(day.model, observed)

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -21,7 +21,7 @@ from local.demo.observed import (
     superseded_mails,
 )
 from local.demo.people import Population
-from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
+from local.demo.portal import Portal, PortalRequest, SigningKey, malformed_records, officer_of
 from local.demo.requests import RequestScript
 from local.demo.sessions import DemoSessions, choose_sessions, private_session, small_sessions
 from local.failures import LocalStackError
@@ -29,7 +29,6 @@ from local.stack import Stack
 from shared.messaging.broker import KafkaSettings, client_options
 
 DAY_SECONDS = 90.0
-PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
 OFFER_PAGE = "/inscriptions/offre"
 Say = Callable[[str], None]
 
@@ -70,8 +69,13 @@ class Day:
 
     @classmethod
     @asynccontextmanager
-    async def begin(cls, stack: Stack, say: Say, began: float) -> AsyncIterator["Day"]:
-        """Give a day that is connected to the broker and the APIs. `began`: when the command began."""
+    async def begin(
+        cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
+    ) -> AsyncIterator["Day"]:
+        """Give a day that is connected to the broker and the APIs. `began`: when the command began.
+
+        `keys`: with which each portal signs.
+        """
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
             yield cls(
@@ -80,8 +84,8 @@ class Day:
                 began,
                 decisions=await enter(DecisionLog.follow(connection_of(stack, "demo-reader"))),
                 portals=[
-                    await enter(Portal.connect(name, connection_of(stack, f"portal-{name}")))
-                    for name in PORTALS
+                    await enter(Portal.connect(name, key, connection_of(stack, f"portal-{name}")))
+                    for name, key in keys.items()
                 ],
                 catalogue=await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
                 enrolment=await enter(
@@ -252,10 +256,11 @@ class Day:
 
     async def _publish_malformed(self, session: CatalogueSession) -> None:
         portal = self._portals[0]
-        records = malformed_records(PortalRequest(session.session_id, self._people.agent()), portal.source)
-        await portal.publish_raw([*records.parked, *records.ignored])
-        self._progress.records += len(records.parked) + len(records.ignored)
-        self._malformed += len(records.parked)
+        request = PortalRequest(session.session_id, self._people.agent())
+        records = malformed_records(request, portal.source, portal.key)
+        await portal.publish_raw(records)
+        self._progress.records += len(records)
+        self._malformed += len(records)
 
     # --------------------------------------------------------------------------------------- waiting
 

@@ -206,7 +206,9 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
         )
         # Decisions on one session are taken under its lock: their order is that of the outbox.
         events = await database.fetch("SELECT type, data FROM outbox WHERE topic = $1 ORDER BY id", DECISIONS)
-        parked = await database.fetchval("SELECT count(*) FROM dead_letter WHERE state = 'parked'")
+        parked = await database.fetchval(
+            "SELECT count(*) FROM dead_letter WHERE state IN ('parked', 'rejected')"
+        )
     async with _reading(notifier_url) as database:
         unsent = await database.fetch(
             "SELECT state, count(*) FROM mail WHERE state NOT IN ('sent', 'superseded') "

@@ -6,6 +6,8 @@ program would.
 """
 
 import asyncio
+import base64
+import hmac
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -13,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -107,6 +110,33 @@ def officer_of(agent: Agent) -> dict[str, str]:
     return {"name": "Nadia Renard", "email": f"formation.{name}@{town}"}
 
 
+SIGNED = ("id", "source", "type", "time")
+"""The attributes that a signature covers, in this order."""
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A portal's key: its id, and the secret's bytes."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    def sign(self, attributes: Mapping[str, str], value: bytes) -> bytes:
+        """Return the signature of an event over these attributes and the record's whole value."""
+        lines = ["v1", self.id, *(attributes[name] for name in SIGNED), ""]
+        digest = hmac.digest(self.secret, "\n".join(lines).encode() + value, "sha256")
+        return b"v1," + base64.b64encode(digest)
+
+
+def signing_keys(registry: Path) -> dict[str, SigningKey]:
+    """Return the key of each portal in a registry, by the portal's name."""
+    return {
+        entry["portal"]: SigningKey(key["id"], base64.b64decode(key["secret"].removeprefix("whsec_")))
+        for entry in json.loads(registry.read_text())
+        for key in entry["keys"]
+    }
+
+
 @dataclass(frozen=True)
 class SentRequest:
     """A request that the broker has taken, and where: the offset is its order of receipt in its session."""
@@ -120,18 +150,21 @@ class SentRequest:
 class Portal:
     """One portal, connected to the broker."""
 
-    def __init__(self, name: str, producer: AIOKafkaProducer) -> None:
+    def __init__(self, name: str, key: SigningKey, producer: AIOKafkaProducer) -> None:
         self.source = f"/portals/{name}"
+        self.key = key
         self._producer = producer
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, name: str, connection: Mapping[str, Any]) -> AsyncIterator["Portal"]:
+    async def connect(
+        cls, name: str, key: SigningKey, connection: Mapping[str, Any]
+    ) -> AsyncIterator["Portal"]:
         """Give a portal that is connected as aiokafka's `connection` says."""
         producer = AIOKafkaProducer(**connection, acks="all", linger_ms=5, max_request_size=1_000_000)
         await producer.start()
         try:
-            yield cls(name, producer)
+            yield cls(name, key, producer)
         finally:
             await producer.stop()
 
@@ -141,7 +174,7 @@ class Portal:
         for request in requests:
             sent_at = datetime.now(UTC)
             sending.append(
-                (request, sent_at, await self._send(request.topic, record_of(request, self.source)))
+                (request, sent_at, await self._send(request.topic, record_of(request, self.source, self.key)))
             )
         return [
             SentRequest(request, place.partition, place.offset, sent_at)
@@ -158,8 +191,8 @@ class Portal:
         return future
 
 
-def record_of(request: PortalRequest, source: str) -> tuple[bytes, bytes, Headers]:
-    """Return the record of a request, as CloudEvents' Kafka binding has it."""
+def record_of(request: PortalRequest, source: str, key: SigningKey) -> tuple[bytes, bytes, Headers]:
+    """Return the record of a request, as CloudEvents' Kafka binding has it, signed."""
     attributes = {
         "specversion": "1.0",
         "id": request.ce_id,
@@ -178,48 +211,46 @@ def record_of(request: PortalRequest, source: str) -> tuple[bytes, bytes, Header
         traceparent = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
         headers += [("content-type", b"application/json"), ("traceparent", traceparent.encode())]
     value = json.dumps(document, ensure_ascii=False).encode()
+    headers += [("ce_keyid", key.id.encode()), ("ce_signature", key.sign(attributes, value))]
     return request.key.encode(), value, [*headers, *request.extra_headers]
 
 
-@dataclass(frozen=True)
-class MalformedRecords:
-    """What a broken program sends: records to be parked, and one that is simply not for us."""
+def malformed_records(good: PortalRequest, source: str, signing_key: SigningKey) -> list[Record]:
+    """Return what a broken program sends, each a spoilt copy of a good request, in the good one's partition.
 
-    parked: list[Record]
-    ignored: list[Record]
-
-
-def malformed_records(good: PortalRequest, source: str) -> MalformedRecords:
-    """Return unreadable records, each a spoilt copy of a good request, in the good one's partition."""
-    key, value, headers = record_of(good, source)
+    Each is signed, as well as it can be, so that it is its content that is refused; the last is not.
+    """
+    key, value, headers = record_of(good, source, signing_key)
     data, agent = good.data(), good.agent.as_json()
 
     def spoilt(content: bytes | None = value, **changed_headers: bytes | None) -> Record:
         """The record with other content or headers, and an id of its own: it is an event of its own."""
         changes = {"ce_id": str(uuid.uuid4()).encode(), **changed_headers}
-        return key, content, [(name, changes.get(name, kept)) for name, kept in headers]
+        given = {name: changes.get(name, kept) for name, kept in headers}
+        attributes = {name: (given[f"ce_{name}"] or b"").decode(errors="replace") for name in SIGNED}
+        given["ce_signature"] = signing_key.sign(attributes, content or b"")
+        return key, content, list(given.items())
 
     def with_data(**changes: object) -> Record:
         return spoilt(json.dumps({**data, **changes}).encode())
 
-    return MalformedRecords(
-        parked=[
-            spoilt(b"\xff\xfe\x00 not text at all"),
-            spoilt(value[: len(value) // 2]),
-            spoilt(b"[]"),
-            spoilt(None),
-            (key, value, []),
-            spoilt(ce_id=None),
-            spoilt(ce_id=b"\xe9\xff"),
-            spoilt(ce_id=b"not-a-uuid"),
-            spoilt(ce_type=None),
-            spoilt(json.dumps({"session_id": good.session_id}).encode()),
-            with_data(session_id=17),
-            with_data(agent={**agent, "function": "stagiaire"}),
-            with_data(agent={**agent, "email": "a@b.example\r\nBcc: c@d.example"}),
-            with_data(agent={**agent, "given_name": "Zoé\nDurand"}),
-            spoilt(b"{" + b" " * 900_000),
-            (None, b"{", [("content-type", b"application/cloudevents+json")]),
-        ],
-        ignored=[spoilt(ce_type=b"fr.cnfpt.portal.SomethingNew.v1")],
-    )
+    return [
+        spoilt(b"\xff\xfe\x00 not text at all"),
+        spoilt(value[: len(value) // 2]),
+        spoilt(b"[]"),
+        spoilt(None),
+        (key, value, []),
+        spoilt(ce_id=None),
+        spoilt(ce_id=b"\xe9\xff"),
+        spoilt(ce_id=b"not-a-uuid"),
+        spoilt(ce_type=None),
+        spoilt(json.dumps({"session_id": good.session_id}).encode()),
+        with_data(session_id=17),
+        with_data(agent={**agent, "function": "stagiaire"}),
+        with_data(agent={**agent, "email": "a@b.example\r\nBcc: c@d.example"}),
+        with_data(agent={**agent, "given_name": "Zoé\nDurand"}),
+        spoilt(b"{" + b" " * 900_000),
+        (None, b"{", [("content-type", b"application/cloudevents+json")]),
+        spoilt(ce_type=b"fr.cnfpt.portal.SomethingNew.v1"),
+        (key, value, [(name, b"v1," if name == "ce_signature" else kept) for name, kept in headers]),
+    ]

@@ -8,6 +8,8 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.messaging.portals.admission import Admission
+from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -15,6 +17,7 @@ REVISIONS = Path(__file__).parent / "migrations"
 
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
+    registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens.load(settings.api_tokens_file)
     web = api.build(database, tokens)
@@ -36,6 +39,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         router=handlers.router,
+        admit=Admission(registry, settings.intake_key),
         projections=handlers.projections,
         revisions=REVISIONS,
         api=web,

@@ -9,6 +9,8 @@ from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.messaging.portals.admission import Admission
+from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -16,14 +18,16 @@ REVISIONS = Path(__file__).parent / "migrations"
 
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
+    registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment")
-    http = api.build(database, Tokens.load(settings.api_tokens_file), settings)
+    http = api.build(database, Tokens.load(settings.api_tokens_file), registry, settings)
     pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
     return Process(
         name="enrolment",
         settings=settings,
         database=database,
         router=handlers.router,
+        admit=Admission(registry, settings.intake_key),
         context=ContextRepo({"policy": settings.policy}),
         projections=handlers.projections(settings.policy),
         revisions=REVISIONS,

@@ -12,6 +12,8 @@ from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.messaging.portals.admission import Admission
+from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
 from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
@@ -21,6 +23,7 @@ REVISIONS = Path(__file__).parent / "migrations"
 
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
+    registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="notifier")
     tokens = Tokens.load(settings.api_tokens_file)
     http = api.build(database, tokens)
@@ -39,6 +42,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         router=handlers.router,
+        admit=Admission(registry, settings.intake_key),
         projections=handlers.projections,
         revisions=REVISIONS,
         api=http,

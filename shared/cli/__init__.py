@@ -21,12 +21,21 @@ from shared.cli.messaging import outbox_commands, topics_commands
 from shared.cli.projections import projections_commands
 from shared.database import DatabaseUnreachable, is_temporary
 from shared.messaging.history import HistoryCut
+from shared.messaging.portals.registry import UnreadablePortals
 from shared.messaging.topics import TopicsDiffer
 from shared.observability import configure_logging
 from shared.process import CannotRun, Process
 
 __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
 
+_MISTAKES = (
+    CannotRun,
+    DatabaseUnreachable,
+    HistoryCut,
+    TopicsDiffer,
+    UnreadablePortals,
+    UnreadableTokens,
+)
 _NO_SUCH_TABLE = "42P01"
 
 
@@ -71,7 +80,14 @@ def run(app: typer.Typer) -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
-    except (CannotRun, DatabaseUnreachable, HistoryCut, TopicsDiffer, UnreadableTokens) as error:
+    except (
+        CannotRun,
+        DatabaseUnreachable,
+        HistoryCut,
+        TopicsDiffer,
+        UnreadablePortals,
+        UnreadableTokens,
+    ) as error:
         stop(str(error))
     except KafkaError as error:
         stop(f"Kafka cannot be used ({error}). Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right.")

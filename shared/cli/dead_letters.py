@@ -14,7 +14,7 @@ from shared.messaging.dead_letters import DeadLetter
 from shared.process import Process
 
 _BIGGEST_ID = 2**63 - 1
-_State = Literal["parked", "redriven", "discarded"]
+_State = Literal["parked", "redriven", "discarded", "rejected"]
 _Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=_BIGGEST_ID)]
 _Everything = Annotated[bool, typer.Option("--all", help="All that are parked.")]
 _OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]

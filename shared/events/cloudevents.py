@@ -65,9 +65,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A CloudEvent whose data is not read yet: its attributes as they were sent, and its data as bytes."""
+    """A CloudEvent whose data is not read yet.
+
+    ``attributes`` are as they were sent, ``headers`` are those of the record that are text, by their names in
+    lower case.
+    """
 
     attributes: Mapping[str, str]
+    headers: Mapping[str, str]
     event_id: UUID
     data: bytes
     media_type: str
@@ -162,11 +167,16 @@ def read_envelope(record: Record) -> Envelope:
         error.attributes = attributes
         raise
     trace = attributes.get("traceparent") or header.get("traceparent")
-    return Envelope(attributes, event_id, value, media_type, _traceparent(trace))
+    return Envelope(attributes, header, event_id, value, media_type, _traceparent(trace))
 
 
-def read_event(record: Record, envelope: Envelope) -> Received[Event] | None:
-    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`."""
+def read_event(
+    record: Record, envelope: Envelope, *, portal: str | None = None, issuer: str | None = None
+) -> Received[Event] | None:
+    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`.
+
+    ``portal`` and ``issuer`` are who sent it, where that is a portal.
+    """
     contract = BY_TYPE.get(envelope.event_type)
     if contract is None:
         return None
@@ -180,7 +190,9 @@ def read_event(record: Record, envelope: Envelope) -> Received[Event] | None:
         error.attributes = envelope.attributes
         raise
     time = _time(envelope.attributes.get("time"))
-    return Received(event, envelope.event_id, envelope.source, record, time, envelope.traceparent)
+    return Received(
+        event, envelope.event_id, envelope.source, record, time, envelope.traceparent, portal, issuer
+    )
 
 
 def _media_type(content_type: str) -> str:
@@ -262,7 +274,9 @@ def _problems(error: ValidationError) -> list[FieldProblem]:
     return [
         FieldProblem(
             pointer="".join(f"/{part}" for part in fault["loc"]),
-            message=_BAD_TEXT if fault["type"] == "string_pattern_mismatch" else fault["msg"],
+            message=_BAD_TEXT
+            if fault["type"] == "string_pattern_mismatch"
+            else fault["msg"].removeprefix("Value error, "),
         )
         for fault in faults
     ]

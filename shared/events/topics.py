@@ -30,6 +30,7 @@ class Topic(StrEnum):
 class TopicSettings:
     """How a topic is created, and which services listen to it.
 
+    ``rejected_by`` is the service that keeps what portals may not request, and tells them.
     ``broker_stamped`` asks for ``LogAppendTime``: the time of receipt is then the broker's word,
     which is what a deadline is judged by.
     """
@@ -37,6 +38,7 @@ class TopicSettings:
     key: str
     partitions: int
     listeners: tuple[str, ...]
+    rejected_by: str | None = None
     compacted: bool = False
     broker_stamped: bool = False
 
@@ -54,12 +56,26 @@ RETENTION_DAYS = 7
 
 TOPICS: dict[Topic, TopicSettings] = {
     Topic.PORTAL_ENROLMENTS: TopicSettings(
-        key="session_id", partitions=12, listeners=("enrolment",), broker_stamped=True
+        key="session_id",
+        partitions=12,
+        listeners=("enrolment",),
+        rejected_by="enrolment",
+        broker_stamped=True,
     ),
     Topic.PORTAL_BESPOKE: TopicSettings(
-        key="siret", partitions=6, listeners=("catalogue", "enrolment"), broker_stamped=True
+        key="siret",
+        partitions=6,
+        listeners=("catalogue", "enrolment"),
+        rejected_by="catalogue",
+        broker_stamped=True,
     ),
-    Topic.PORTAL_AGENTS: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment", "notifier")),
+    Topic.PORTAL_AGENTS: TopicSettings(
+        key="agent_id",
+        partitions=6,
+        listeners=("enrolment", "notifier"),
+        rejected_by="notifier",
+        broker_stamped=True,
+    ),
     Topic.CATALOGUE_SESSIONS: TopicSettings(
         key="session_id", partitions=6, listeners=("enrolment", "notifier"), compacted=True
     ),

@@ -23,6 +23,7 @@ from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.messaging import dead_letters, inbox
 from shared.messaging.dead_letters import Parked
+from shared.messaging.portals.admission import Rejected
 from shared.messaging.router import Subscription
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,19 @@ HANDLED = Counter("parcours_events_handled_total", "Events that had their effect
 DUPLICATES = Counter("parcours_events_duplicate_total", "Events delivered again and dropped.", ["topic"])
 IGNORED = Counter("parcours_events_ignored_total", "Events of a type that is not known here.", ["topic"])
 PARKED = Counter("parcours_events_parked_total", "Records put aside as dead letters.", ["topic"])
+REJECTED = Counter(
+    "parcours_requests_rejected_total",
+    "Records of portals that have no effect.",
+    ["topic", "portal", "code"],
+)
 FAILURES = Counter("parcours_batch_failures_total", "Batches that will come again.", ["topic"])
 SECONDS = Histogram("parcours_batch_seconds", "Time to take a batch in.", ["topic"])
 
-Delivery = Received[Event] | Parked | None
-"""A record as it was read: an event, a record to park, or None where this version does not know its type."""
+Delivery = Received[Event] | Parked | Rejected | None
+"""A record as it was read: an event, one to park or to reject, None where its type is not known here."""
+
+Admit = Callable[[Record], Received[Event] | Rejected]
+"""Reads a record on a topic of portals. See :mod:`shared.messaging.portals.admission`."""
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
 """A handler that only needs the events: FastStream fills in its other parameters from its context."""
@@ -56,17 +65,23 @@ def read(record: Record) -> Delivery:
 class Consumer:
     """Takes one topic into one database.
 
-    ``context`` holds the values of the handler's parameters beside its events. ``subscriber`` is FastStream's
-    subscriber of the topic, None where no broker is used. The watchdog and the read progress look at
+    ``context`` holds the values of the handler's parameters beside its events. ``admit`` reads the records of
+    portals; without it they are read like all others. ``subscriber`` is FastStream's subscriber of the topic,
+    None where no broker is used. The watchdog and the read progress look at
     ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled, and
     ``batches``, how many are done.
     """
 
     def __init__(
-        self, subscription: Subscription, database: Database, context: ContextRepo | None = None
+        self,
+        subscription: Subscription,
+        database: Database,
+        context: ContextRepo | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self.subscription = subscription
         self.database = database
+        self.read: Callable[[Record], Delivery] = admit if admit and subscription.is_of_portals else read
         self.context = ContextRepo() if context is None else context
         self.subscriber: BatchSubscriber | None = None
         self.stopping = asyncio.Event()
@@ -112,10 +127,12 @@ class Consumer:
             letter = await dead_letters.lock(tx, dead_letter_id)
             if letter is None:
                 return  # somebody else was faster
-            delivery = self._wanted(read(letter.record))
+            delivery = self._wanted(self.read(letter.record))
             match delivery:
                 case Parked(error=reason):
                     raise ValueError(reason)
+                case Rejected():
+                    raise ValueError(delivery.explanation)
                 case Received():
                     await self._handle(tx, [delivery], self._handler)
             await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
@@ -144,8 +161,13 @@ class Consumer:
                 record.offset,
                 type(error).__name__,
             )
-            event_type = delivery.event_type if isinstance(delivery, Parked) else delivery.event.TYPE
-            letter = Parked(record, event_type, _describe(error), "".join(traceback.format_exception(error)))
+            event_type, event_id = (
+                (delivery.event.TYPE, delivery.id)
+                if isinstance(delivery, Received)
+                else (delivery.event_type, None)
+            )
+            trace = "".join(traceback.format_exception(error))
+            letter = Parked(record, event_type, _describe(error), trace, event_id)
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, [letter])
             PARKED.labels(self.subscription.topic).inc()
@@ -155,18 +177,24 @@ class Consumer:
         topic = self.subscription.topic
         wanted = [self._wanted(delivery) for delivery in deliveries]
         parked = [delivery for delivery in wanted if isinstance(delivery, Parked)]
+        rejected = [delivery for delivery in wanted if isinstance(delivery, Rejected)]
         events = [delivery for delivery in wanted if isinstance(delivery, Received)]
-        if parked or events:
+        if parked or rejected or events:
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, parked)
+                await dead_letters.keep_rejected(tx, rejected)
                 effects = await self._handle(tx, events, handler)
             HANDLED.labels(topic).inc(effects)
             DUPLICATES.labels(topic).inc(len(events) - effects)
             PARKED.labels(topic).inc(len(parked))
-        IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(events))
+            for rejection in rejected:
+                REJECTED.labels(topic, rejection.portal or "", rejection.code).inc()
+        IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
 
     def _wanted(self, delivery: Delivery) -> Delivery:
         """Return the delivery; to park if only a later version handles its event, None if no version does."""
+        if isinstance(delivery, Rejected):
+            return delivery if self.subscription.keeps_rejected else None
         if not isinstance(delivery, Received) or isinstance(delivery.event, self.subscription.types):
             return delivery
         if isinstance(delivery.event, self.subscription.for_later):

@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import func, insert, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Record
+from shared.messaging.portals.admission import Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 
 
@@ -23,6 +25,7 @@ class Parked:
     event_type: str | None
     error: str
     traceback: str | None = None
+    event_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +39,49 @@ class DeadLetter(Parked):
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
     """Park records. A record that comes again is kept once."""
-    if not parked:
-        return
     rows = [
-        {
-            "topic": letter.record.topic,
-            "partition": letter.record.partition,
-            "offset": letter.record.offset,
-            "digest": _digest(letter.record),
-            "key": letter.record.key,
-            "value": letter.record.value,
-            "headers": _headers_to_json(letter.record),
-            "received_at": letter.record.received_at,
-            "event_type": _storable(letter.event_type),
-            "error": _storable(letter.error),
-            "traceback": _storable(letter.traceback),
-        }
+        _row(letter.record, letter.event_id, letter.event_type, letter.error)
+        | {"traceback": _storable(letter.traceback)}
         for letter in parked
     ]
-    await insert_many(tx, DeadLetterRow, rows, then="ON CONFLICT DO NOTHING")
+    await _keep(tx, rows)
+
+
+async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> None:
+    """Keep records that were rejected, as evidence: nobody redrives them. A record is kept once."""
+    rows = [
+        _row(rejection.record, rejection.request_id, rejection.event_type, rejection.explanation)
+        | {
+            "state": "rejected",
+            "code": rejection.code.value,
+            "problems": json.dumps([problem.model_dump() for problem in rejection.problems]),
+            "source": _storable(rejection.source),
+            "portal": rejection.portal,
+        }
+        for rejection in rejected
+    ]
+    await _keep(tx, rows)
+
+
+def _row(record: Record, event_id: UUID | None, event_type: str | None, error: str) -> dict[str, object]:
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "digest": _digest(record),
+        "key": record.key,
+        "value": record.value,
+        "headers": _headers_to_json(record),
+        "received_at": record.received_at,
+        "event_id": event_id,
+        "event_type": _storable(event_type),
+        "error": _storable(error),
+    }
+
+
+async def _keep(tx: Transaction, rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        await insert_many(tx, DeadLetterRow, rows, then="ON CONFLICT DO NOTHING")
 
 
 async def find(
@@ -80,6 +107,12 @@ async def find(
         col(DeadLetterRow.id),
     )
     return [_dead_letter(row) for row in await tx.scalars(in_order.limit(limit))]
+
+
+async def of_event(tx: Transaction, event_id: UUID) -> DeadLetterRow | None:
+    """Return the newest dead letter that has this ``ce_id``, or None."""
+    found = select(DeadLetterRow).where(col(DeadLetterRow.event_id) == event_id)
+    return await tx.scalar(found.order_by(col(DeadLetterRow.id).desc()).limit(1))
 
 
 async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:

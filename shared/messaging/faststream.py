@@ -5,7 +5,7 @@ found in the source of version 0.7.8.
 
 - It decodes headers outside the handler: a header that is not UTF-8, or null, loses the whole batch, whatever
   the acknowledgement policy (issue 2458). :func:`_parse` hides the headers from it, and :func:`_decode` gives
-  a value for each record and never raises: the consumer parks what cannot be read.
+  each record as it came: the consumer reads it.
 - ``NACK_ON_ERROR`` seeks back at once, without delay or limit. The consumer pauses before it raises
   ``NackMessage``, the one exception that FastStream does not log with its traceback, which quotes data.
 - A batch cannot be handled in parts: to find the one poisonous event, the handler is called again for each
@@ -38,7 +38,7 @@ from shared.events.cloudevents import Received, Record
 from shared.events.topics import Topic
 from shared.messaging import header_names
 from shared.messaging.broker import KafkaSettings, security_of
-from shared.messaging.consumer import BATCH, Consumer, Delivery, read
+from shared.messaging.consumer import BATCH, Admit, Consumer
 from shared.messaging.router import Router
 
 GRACEFUL_SECONDS = 15.0
@@ -76,14 +76,20 @@ class _Broker(KafkaBroker):
 
 
 def new_broker(
-    settings: KafkaSettings, router: Router, database: Database, context: ContextRepo
+    settings: KafkaSettings,
+    router: Router,
+    database: Database,
+    context: ContextRepo,
+    admit: Admit | None = None,
 ) -> tuple[KafkaBroker, list[Consumer]]:
     """FastStream's broker for a service, not connected, and the consumers of its topics.
 
     It publishes nothing, since the relay does; its publishers are there for the AsyncAPI document alone.
     """
     header_names.tolerate()
-    consumers = [Consumer(subscription, database, context) for subscription in router.subscriptions.values()]
+    consumers = [
+        Consumer(subscription, database, context, admit) for subscription in router.subscriptions.values()
+    ]
     broker = _Broker(
         settings.servers,
         client_id=router.service,
@@ -153,7 +159,8 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
             effects: int | None = await call_next(part)
             return effects
 
-        await self._consumer.take(cast("list[Delivery]", await msg.decode()), handler)
+        records = cast("list[Record]", await msg.decode())
+        await self._consumer.take([self._consumer.read(record) for record in records], handler)
 
 
 async def _parse(records: Records, original: Callable[[Records], Awaitable[KafkaMessage]]) -> KafkaMessage:
@@ -162,11 +169,10 @@ async def _parse(records: Records, original: Callable[[Records], Awaitable[Kafka
     return message
 
 
-async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]]) -> list[Delivery]:
+async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]]) -> list[Record]:
     read_at = clock.now()
     return [
-        read(record_of(raw, read_at))
-        for raw in cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message)
+        record_of(raw, read_at) for raw in cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message)
     ]
 
 

@@ -21,6 +21,8 @@ from shared.database import Database, Transaction, is_temporary
 from shared.events import cloudevents
 from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.outbox import BUCKETS
+from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
+from shared.messaging.portals.signatures import SignedAttributes, sign
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +41,15 @@ RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
 
 
 class Relay:
-    """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise."""
+    """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise.
 
-    def __init__(self, database: Database, settings: KafkaSettings, service: str) -> None:
+    ``intake_key`` signs what portals sent by HTTP and the service passes on.
+    """
+
+    def __init__(
+        self, database: Database, settings: KafkaSettings, service: str, intake_key: bytes | None = None
+    ) -> None:
+        self._intake_key = intake_key
         self._database = database
         self._settings = settings
         self._client_id = f"{service}-relay"
@@ -126,7 +134,10 @@ class Relay:
             raise KafkaError("there is no producer")
         acknowledgements = [
             await producer.send(
-                row.topic, value=row.data.encode(), key=row.key.encode(), headers=_headers(row)
+                row.topic,
+                value=row.data.encode(),
+                key=row.key.encode(),
+                headers=_headers(row, self._intake_key),
             )
             for row in rows
         ]
@@ -182,8 +193,8 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", _describe(error))
 
 
-def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
-    return cloudevents.headers(
+def _headers(row: Row[Any], intake_key: bytes | None) -> list[tuple[str, bytes]]:
+    headers = cloudevents.headers(
         event_id=row.event_id,
         event_type=row.type,
         source=row.source,
@@ -191,6 +202,14 @@ def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
         subject=row.key,
         traceparent=row.traceparent,
     )
+    if intake_key is None or not row.source.startswith(SOURCES):
+        return headers
+    given = dict(headers)
+    attributes = SignedAttributes(
+        *(given[f"ce_{name}"].decode() for name in ("id", "source", "type", "time"))
+    )
+    signature = sign(intake_key, INTAKE_KEY_ID, attributes, row.data.encode())
+    return [*headers, ("ce_keyid", INTAKE_KEY_ID.encode()), ("ce_signature", signature.encode())]
 
 
 def _describe(error: BaseException) -> str:

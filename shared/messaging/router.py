@@ -1,7 +1,7 @@
 """What a service listens to: its handlers, each with the topic that it reads and the events that it takes."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -10,7 +10,7 @@ from faststream import Context
 from shared.database import Transaction
 from shared.events import EVENTS, Event
 from shared.events.cloudevents import Received
-from shared.events.topics import Topic
+from shared.events.topics import TOPICS, Topic
 
 Tx = Annotated[Transaction, Context("tx")]
 """A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
@@ -33,6 +33,12 @@ class Subscription:
     for_later: tuple[type[Event], ...] = ()
     own_inbox: bool = False
     awaited: bool = False
+    keeps_rejected: bool = False
+
+    @property
+    def is_of_portals(self) -> bool:
+        """Whether portals write to the topic, whose records must be admitted."""
+        return self.topic.publisher == "portal"
 
     @property
     def events(self) -> list[type[Event]]:
@@ -84,6 +90,8 @@ class Router:
         return f"{self.service}.{topic}"
 
     def _add(self, subscription: Subscription) -> None:
+        keeps_rejected = TOPICS[subscription.topic].rejected_by == self.service
+        subscription = replace(subscription, keeps_rejected=keeps_rejected)
         if subscription.topic in self.subscriptions:
             raise ValueError(f"{subscription.topic} has a handler already: one consumer group per topic")
         self.subscriptions[subscription.topic] = subscription

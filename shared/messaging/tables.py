@@ -77,6 +77,7 @@ class DeadLetterRow(MessagingTable, table=True):
     __table_args__ = (
         UniqueConstraint("topic", "partition", "offset", "digest"),
         Index("ix_dead_letter_parked", "id", postgresql_where=text("state = 'parked'")),
+        Index("ix_dead_letter_event_id", "event_id", postgresql_where=text("event_id IS NOT NULL")),
     )
 
     id: int = _generated_id()
@@ -99,7 +100,20 @@ class DeadLetterRow(MessagingTable, table=True):
     parked_at: datetime = _written_at()
     state: str = Field(
         default="parked",
-        sa_column_kwargs={"server_default": "parked", "comment": "parked, redriven, discarded"},
+        sa_column_kwargs={"server_default": "parked", "comment": "parked, redriven, discarded, rejected"},
+    )
+    event_id: UUID | None = Field(default=None, sa_column_kwargs={"comment": "ce_id, where it was read"})
+    code: str | None = Field(
+        default=None, sa_column_kwargs={"comment": "shared.events.outcomes.RejectionCode, of a rejected one"}
+    )
+    problems: list[dict[str, str]] | None = Field(
+        default=None,
+        sa_type=JSONB,
+        sa_column_kwargs={"comment": "[{pointer, message}, …], of a rejected one"},
+    )
+    source: str | None = Field(default=None, sa_column_kwargs={"comment": "ce_source, of a rejected one"})
+    portal: str | None = Field(
+        default=None, sa_column_kwargs={"comment": "Who hears of a rejected one; null: no portal we know."}
     )
 
 

@@ -23,7 +23,7 @@ from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_operations
 from shared.messaging import asyncapi, progress, watchdog
-from shared.messaging.consumer import Consumer
+from shared.messaging.consumer import Admit, Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.progress import OnRead
 from shared.messaging.projections import Projections
@@ -48,7 +48,8 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``context`` holds the values of handlers' parameters; ``on_read`` is called with how far topics are read.
+    ``admit`` reads the records of portals; ``context`` holds the values of handlers' parameters; ``on_read``
+    is called with how far topics are read.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Process:
     projections: Projections
     revisions: Path
     api: FastAPI
+    admit: Admit
     context: ContextRepo = field(default_factory=ContextRepo)
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
@@ -83,7 +85,7 @@ class Process:
 
     def consumer(self, topic: Topic) -> Consumer:
         """Return a consumer that takes a topic in without a broker, for a redrive or a rebuild."""
-        return Consumer(self.router.subscriptions[topic], self.database, self.context)
+        return Consumer(self.router.subscriptions[topic], self.database, self.context, self.admit)
 
     # ------------------------------------------------------------------ parts, in the order they start
 
@@ -100,7 +102,7 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _relay(self) -> AsyncIterator[None]:
-        relay = Relay(self.database, self.settings, self.name)
+        relay = Relay(self.database, self.settings, self.name, self.settings.intake_key)
         with self._kafka_errors():
             await relay.start()
         self.database.after_commit = relay.wake
@@ -114,7 +116,7 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _consumers(self) -> AsyncIterator[None]:
-        broker, consumers = new_broker(self.settings, self.router, self.database, self.context)
+        broker, consumers = new_broker(self.settings, self.router, self.database, self.context, self.admit)
         document = asyncapi.document(broker, self.router)
         add_operations(self.api, Probes(live=lambda: self._fault, ready=self._ready), document)
         with self._kafka_errors():

@@ -56,7 +56,16 @@ class Checkout:
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Our own without the settings of a stack that may run beside, its code first in the path."""
-        ours = ("KAFKA_", "SMTP_", "CATALOGUE_", "ENROLMENT_", "NOTIFIER_", "API_TOKENS_FILE", "PUBLIC_")
+        ours = (
+            "KAFKA_",
+            "SMTP_",
+            "CATALOGUE_",
+            "ENROLMENT_",
+            "NOTIFIER_",
+            "API_TOKENS_FILE",
+            "PORTALS_FILE",
+            "PUBLIC_",
+        )
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {**inherited, "PYTHONPATH": str(self.directory), **settings}
 
@@ -158,6 +167,7 @@ def settings_of(*services: str, kafka: str, smtp_port: int = 1) -> dict[str, str
     """The settings of these services, their databases aside, as small as they get."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "PARCOURS_TRIAL": "1",
         **{f"{service.upper()}_PORT": str(free_port()) for service in services},
         "SMTP_HOST": LOOPBACK,
         "SMTP_PORT": str(smtp_port),

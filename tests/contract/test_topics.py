@@ -37,7 +37,7 @@ TABLE = {
         "siret", 6, "delete", WEEK, "LogAppendTime", {"BespokeTrainingRequested", "TraineesNominated"}
     ),
     "portal.agents": Agreed(
-        "agent_id", 6, "delete", WEEK, "CreateTime", {"SubscriptionChanged", "AgentErasureRequested"}
+        "agent_id", 6, "delete", WEEK, "LogAppendTime", {"SubscriptionChanged", "AgentErasureRequested"}
     ),
     "catalogue.sessions": Agreed(
         "session_id", 6, "compact", None, "CreateTime",

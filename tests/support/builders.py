@@ -74,7 +74,7 @@ def headers(
     event_type: str,
     *,
     event_id: uuid.UUID | None = None,
-    source: str = "/portals/test",
+    source: str = "/portals/essai",
     **changes: bytes | None,
 ) -> list[tuple[str, bytes | None]]:
     """Binary-mode CloudEvents headers, as a portal sends them; ``changes`` replace some."""

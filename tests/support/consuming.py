@@ -13,6 +13,8 @@ from shared.events import Event
 from shared.events.cloudevents import Received, Record
 from shared.events.topics import Topic
 from shared.messaging.consumer import Consumer
+from shared.messaging.portals.admission import Admission
+from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router
 from tests.support.builders import headers
 
@@ -36,6 +38,10 @@ def received(
     """An event as it was read from its record."""
     event_id = event_id or uuid4()
     return Received(event, event_id, "/tests", a_record(event, event_id, received_at))
+
+
+admit = Admission(PortalsFile(None, trial=True), intake_key=None)
+"""Reads portals' records as a service on trial does, which knows the portal of the trial alone."""
 
 
 async def take(

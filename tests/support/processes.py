@@ -173,5 +173,5 @@ def run_cli(
 
 def inherited() -> dict[str, str]:
     """Our environment without settings of a stack that may be running beside the tests."""
-    ours = ("KAFKA_", "SMTP_", "CATALOGUE_", "ENROLMENT_", "NOTIFIER_", "API_TOKENS_FILE")
+    ours = ("KAFKA_", "SMTP_", "CATALOGUE_", "ENROLMENT_", "NOTIFIER_", "API_TOKENS_FILE", "PORTALS_FILE")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

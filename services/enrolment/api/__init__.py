@@ -7,13 +7,16 @@ from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.http import new_api
+from shared.messaging.portals.registry import PortalsFile
 
 
-def build(database: Database, tokens: Tokens, settings: Settings) -> FastAPI:
-    """Return the API of the service, which uses this database."""
+def build(database: Database, tokens: Tokens, registry: PortalsFile, settings: Settings) -> FastAPI:
+    """Return the API of the service, which uses this database and this registry of portals."""
     api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
     api.state.database = database
     api.state.tokens = tokens
+    api.state.registry = registry
+    api.state.signs_intake = settings.intake_key is not None
     api.state.policy = settings.policy
     api.state.intake_rate = intake.RateLimit(settings.enrolment_intake_rate)
     for part in (intake, requests, roster, selection, attendance):

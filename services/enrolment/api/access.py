@@ -6,9 +6,11 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.enrolment.rules.policy import Policy
-from shared.auth import Principal, Role, requires
+from shared import clock
+from shared.auth import Principal, Role, Tokens, bearer_token, not_for_role, requires, token_needed
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
+from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
 
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
@@ -16,7 +18,11 @@ _Documented = Annotated[
 ]
 """Says in OpenAPI that a token is needed; ``requires`` finds its owner."""
 
-_is_portal, _is_organiser = requires(Role.PORTAL), requires(Role.ORGANISER)
+_OfPortal = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Depends(HTTPBearer(auto_error=False, scheme_name="PortalToken", description="A token of PORTALS_FILE.")),
+]
+_is_organiser = requires(Role.ORGANISER)
 
 T = TypeVar("T")
 
@@ -31,8 +37,17 @@ def _policy(request: Request) -> Policy:
     return policy
 
 
-def _portal(request: Request, _documented: _Documented) -> Principal:
-    return _is_portal(request)
+def _sender(request: Request, _documented: _OfPortal) -> Portal:
+    """The portal whose token the request has. In a trial an admin speaks for the trial's portal."""
+    portals: Portals = request.app.state.registry.portals
+    tokens: Tokens = request.app.state.tokens
+    token = bearer_token(request) or ""
+    portal, principal = portals.of_token(token, clock.now()), tokens.owner_of(token)
+    if portal is None and principal is not None and principal.role is Role.ADMIN:
+        portal = portals.of_source(SOURCES + TRIAL_PORTAL)
+    if portal is not None:
+        return portal
+    raise token_needed("PORTALS_FILE") if principal is None else not_for_role(principal)
 
 
 def _organiser(request: Request, _documented: _Documented) -> Principal:
@@ -41,7 +56,7 @@ def _organiser(request: Request, _documented: _Documented) -> Principal:
 
 Database = Annotated[SharedDatabase, Depends(_database)]
 PolicyInForce = Annotated[Policy, Depends(_policy)]
-Portal = Annotated[Principal, Depends(_portal)]
+Sender = Annotated[Portal, Depends(_sender)]
 Organiser = Annotated[Principal, Depends(_organiser)]
 
 

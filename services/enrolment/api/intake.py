@@ -17,9 +17,8 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from stdnum.fr import siret
 
-from services.enrolment.api.access import Database, Portal
+from services.enrolment.api.access import Database, Sender
 from services.enrolment.service import intake
-from shared.auth import Principal
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -28,6 +27,7 @@ from shared.events.portal import (
     WithdrawalRequested,
 )
 from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.messaging.portals.registry import Portal
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -156,9 +156,15 @@ class RateLimit:
         )
 
 
-async def _within_rate(request: Request, portal: Portal) -> Principal:
+async def _within_rate(request: Request, portal: Sender) -> Portal:
+    if portal.authentication == "signature" and not request.app.state.signs_intake:
+        raise Problem(
+            503,
+            "Requests by HTTP are not set up",
+            "The service has no INTAKE_SIGNING_KEY to pass requests on with. Tell its operators.",
+        )
     rate: RateLimit = request.app.state.intake_rate
-    await rate.take(portal.name)
+    await rate.take(portal.portal)
     return portal
 
 
@@ -215,7 +221,7 @@ async def _digest(request: Request) -> bytes:
 )
 async def ask(
     *,
-    portal: Annotated[Principal, Depends(_within_rate)],
+    portal: Annotated[Portal, Depends(_within_rate)],
     key: Annotated[str, Depends(_idempotency_key)],
     body: Annotated[RequestBody, Body(openapi_examples=_EXAMPLES)],
     database: Database,
@@ -230,7 +236,7 @@ async def ask(
     digest = await _digest(request)
     async with database.transaction() as tx:
         request_id = await intake.accept(
-            tx, portal.name, key, digest=digest, event=body.data, traceparent=_traceparent(request)
+            tx, portal, key, digest=digest, event=body.data, traceparent=_traceparent(request)
         )
     if request_id is None:
         raise Problem(

@@ -22,6 +22,8 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
 )
+from shared.events.outcomes import RejectionCode
+from shared.events.vocabulary import FieldProblem
 from shared.http import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
@@ -61,8 +63,9 @@ class RequestOutcome(BaseModel):
     """What became of a request. No personal data: whoever has the request's id may ask."""
 
     request_id: UUID
-    state: Literal["pending", "answered"] = Field(
-        description="Pending: it is on its way, or the session's event has not come yet."
+    state: Literal["pending", "answered", "rejected"] = Field(
+        description="Pending: it is on its way, or waits for its session's event or for an operator. "
+        "Rejected: it has no effect; see code and problems. Mended, it may be sent again with the same id."
     )
     outcome: str | None = Field(
         default=None,
@@ -70,6 +73,8 @@ class RequestOutcome(BaseModel):
         "mixed, or unchanged.",
     )
     reason: str | None = Field(default=None, description="Why it was refused.")
+    code: RejectionCode | None = Field(default=None, description="Why it was rejected.")
+    problems: list[FieldProblem] = Field(default=[], description="What is wrong with it, field by field.")
     received_at: datetime
     decided_at: datetime | None = None
     asked: str | None = Field(
@@ -125,16 +130,23 @@ def _event(state: str | None) -> str | None:
 
 
 def _unread(request_id: UUID, status: RequestStatus) -> RequestOutcome:
-    """Return the outcome of a request that came by HTTP and is on its way. Raises a 404 for any other."""
-    if status.unreadable is not None:
-        raise Problem(
-            404,
-            "The request could not be read",
-            f"The request {request_id} was put aside and changes nothing: {status.unreadable}. "
-            "Send it again under a new id, or ask the operators to mend it.",
+    """Return the outcome of a request that was not taken in. Raises a 404 where nothing is known of it."""
+    letter = status.dead_letter
+    if letter is not None and letter.state in _REJECTED:
+        return RequestOutcome(
+            request_id=request_id,
+            state="rejected",
+            received_at=letter.received_at,
+            code=RejectionCode(letter.code or RejectionCode.INTERNAL),
+            problems=[FieldProblem.model_validate(problem) for problem in letter.problems or ()],
         )
-    if status.accepted_at is None:
+    received_at = status.accepted_at if letter is None else letter.received_at
+    if received_at is None:
         raise Problem(
             404, "No such request", f"No request {request_id} has been read. It may still be on its way."
         )
-    return RequestOutcome(request_id=request_id, state="pending", received_at=status.accepted_at)
+    return RequestOutcome(request_id=request_id, state="pending", received_at=received_at)
+
+
+_REJECTED = ("rejected", "discarded")
+"""States of a dead letter that has no effect, and will have none."""

@@ -1,6 +1,5 @@
 """Requests that portals make by HTTP: each once, however often it is sent, onto the portals' own topic."""
 
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from services.enrolment.store import idempotency_keys
@@ -8,22 +7,22 @@ from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
 from shared.messaging.outbox import OutboxEvent
+from shared.messaging.portals.registry import Portal
 
 
 async def accept(
-    tx: Transaction, portal: str, key: str, *, digest: bytes, event: Event, traceparent: str | None
+    tx: Transaction, portal: Portal, key: str, *, digest: bytes, event: Event, traceparent: str | None
 ) -> UUID | None:
     """Accept a request and return its id, or that of the first time when it is sent again.
 
-    ``portal`` is the name of its token; ``digest`` tells one request from another of the same key. Returns
-    None when the key was used for another request.
+    ``digest`` tells one request from another of the same key. Returns None when the key was used for another
+    request.
     """
     request_id = uuid4()
-    earlier = await idempotency_keys.claim(tx, portal, key, digest, request_id)
+    earlier = await idempotency_keys.claim(tx, portal.portal, key, digest, request_id)
     if earlier is not None:
         return earlier.request_id if earlier.digest == digest else None
-    source = f"/portals/{quote(portal, safe='')}"
-    await OUTBOX.publish(tx, [OutboxEvent(event, traceparent, source=source, event_id=request_id)])
+    await OUTBOX.publish(tx, [OutboxEvent(event, traceparent, source=portal.source, event_id=request_id)])
     return request_id
 
 

@@ -19,7 +19,9 @@ from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction
 from shared.events.vocabulary import Reason
+from shared.messaging import dead_letters
 from shared.messaging.outbox import OutboxEvent
+from shared.messaging.tables import DeadLetterRow
 
 
 async def answer(
@@ -87,13 +89,13 @@ class RequestStatus:
     """What is known of a request.
 
     ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``accepted_at``:
-    when it came by HTTP. ``unreadable``: why its record is parked.
+    when it came by HTTP. ``dead_letter``: its record, where it was parked or rejected.
     """
 
     request: RequestRow | None
     changes: Sequence[EnrolmentChangeRow] = ()
     accepted_at: datetime | None = None
-    unreadable: str | None = None
+    dead_letter: DeadLetterRow | None = None
 
 
 async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
@@ -105,5 +107,5 @@ async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
     return RequestStatus(
         None,
         accepted_at=None if key is None else key.created_at,
-        unreadable=await store.why_unreadable(tx, request_id),
+        dead_letter=await dead_letters.of_event(tx, request_id),
     )

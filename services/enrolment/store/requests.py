@@ -1,7 +1,5 @@
 """Requests: those that wait until their session is known, and what became of the others."""
 
-import base64
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -130,22 +128,11 @@ async def count_by_outcome(
     return [(kind, outcome, reason, n) for kind, outcome, reason, n in await tx.execute(counted)]
 
 
-async def why_unreadable(tx: Transaction, request_id: UUID) -> str | None:
-    """Return why a record with this ``ce_id`` is parked, or None if none is; never what it held."""
-    encoded = base64.b64encode(str(request_id).encode()).decode()
-    error: str | None = await tx.scalar(_UNREADABLE, {"header": json.dumps([["ce_id", encoded]])})
-    return error
-
-
 _FACTS: TypeAdapter[Mapping[str, int | str | None]] = TypeAdapter(Mapping[str, int | str | None])
 _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer)
 }
-_UNREADABLE = text(
-    "SELECT error FROM dead_letter WHERE state = 'parked' AND traceback IS NULL "
-    "AND headers @> CAST(:header AS jsonb) LIMIT 1"
-)
 _KNOWN = text("SELECT request_id FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
 _UNDECIDED = text(
     "SELECT session_id, kind, body FROM request "

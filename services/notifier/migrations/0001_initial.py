@@ -49,7 +49,27 @@ def upgrade() -> None:
             sa.String(),
             server_default="parked",
             nullable=False,
-            comment="parked, redriven, discarded",
+            comment="parked, redriven, discarded, rejected",
+        ),
+        sa.Column("event_id", sa.Uuid(), nullable=True, comment="ce_id, where it was read"),
+        sa.Column(
+            "code",
+            sa.String(),
+            nullable=True,
+            comment="shared.events.outcomes.RejectionCode, of a rejected one",
+        ),
+        sa.Column(
+            "problems",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="[{pointer, message}, …], of a rejected one",
+        ),
+        sa.Column("source", sa.String(), nullable=True, comment="ce_source, of a rejected one"),
+        sa.Column(
+            "portal",
+            sa.String(),
+            nullable=True,
+            comment="Who hears of a rejected one; null: no portal we know.",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
         sa.UniqueConstraint(
@@ -59,6 +79,13 @@ def upgrade() -> None:
             "digest",
             name=op.f("uq_dead_letter_topic_partition_offset_digest"),
         ),
+    )
+    op.create_index(
+        "ix_dead_letter_event_id",
+        "dead_letter",
+        ["event_id"],
+        unique=False,
+        postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index(
         "ix_dead_letter_parked",

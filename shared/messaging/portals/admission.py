@@ -4,7 +4,8 @@ Every record of a portal becomes a request, or a rejection that says why. Nothin
 of a rejection depends on what the services know of agents: it gives a hint of nobody.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,8 +21,8 @@ from shared.events.portal import (
     GroupEnrolmentRequested,
     TraineesNominated,
 )
-from shared.events.vocabulary import Agent, Delegation, Employer, FieldProblem
-from shared.messaging.portals.registry import INTAKE_KEY_ID, Portal, Portals
+from shared.events.vocabulary import Delegation, Employer, FieldProblem
+from shared.messaging.portals.registry import INTAKE_KEY_ID, Portal, Portals, PortalsFile
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
 MOST_BYTES = 2 * 1024 * 1024
@@ -29,7 +30,8 @@ MOST_BYTES = 2 * 1024 * 1024
 WINDOW = timedelta(days=7)
 """How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
 
-_SIGNED = ("id", "source", "type", "time")
+_QUOTED = 40
+"""Characters of a header's name that a rejection quotes."""
 _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
@@ -40,7 +42,7 @@ _NOT_THEIRS = "is none of those that this portal may speak for"
 class Rejected:
     """A record that has no effect, and why. ``portal`` is who hears it; None: nobody we know sent it.
 
-    ``request_id`` is its ``ce_id``, where that could be read; ``event_type`` is what it says of itself.
+    ``request_id`` is its ``ce_id``, where that could be read; ``event_type`` and ``source`` are its words.
     """
 
     record: Record
@@ -49,6 +51,13 @@ class Rejected:
     portal: str | None
     request_id: UUID | None = None
     event_type: str | None = None
+    source: str | None = None
+
+    @property
+    def explanation(self) -> str:
+        """Why, in one line."""
+        listed = "; ".join(f"{problem.pointer} {problem.message}".lstrip() for problem in self.problems)
+        return f"{self.code}: {listed}"
 
 
 class _Rejection(Exception):
@@ -75,6 +84,7 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
             portal=None if portal is None else portal.portal,
             request_id=_uuid(error.attributes.get("id")),
             event_type=error.event_type,
+            source=error.attributes.get("source"),
         )
     portal = portals.of_source(envelope.source)
     try:
@@ -89,16 +99,30 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
             portal=None if portal is None else portal.portal,
             request_id=envelope.event_id,
             event_type=envelope.event_type,
+            source=envelope.source,
         )
+
+
+class Admission:
+    """Reads the records of portals by the registry that is in force."""
+
+    def __init__(self, registry: PortalsFile, intake_key: bytes | None) -> None:
+        self._registry = registry
+        self._intake_key = intake_key
+
+    def __call__(self, record: Record) -> Received[Event] | Rejected:
+        return admit(record, self._registry.portals, self._intake_key)
 
 
 def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes | None) -> Received[Event]:
     if len(record.value or b"") > MOST_BYTES:
         raise _because(RejectionCode.TOO_LARGE, f"The value has more than {MOST_BYTES} bytes.")
-    if portal.authentication == "signature" or _header(record, "ce_keyid") == INTAKE_KEY_ID:
-        _check_signature(record, envelope, portal, intake_key)
+    if envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
+        record = replace(record, received_at=_accepted_at(record, envelope, intake_key))
+    elif portal.authentication == "signature":
+        _check_portals_signature(record, envelope, portal)
     try:
-        received = read_event(record, envelope)
+        received = read_event(record, envelope, portal=portal.portal, issuer=portal.issuer)
     except Unreadable as error:
         raise _Rejection(
             RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
@@ -107,90 +131,97 @@ def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes
         raise _because(
             RejectionCode.UNKNOWN_TYPE, "ce_type is no type that portals send; is it misspelt? See /asyncapi."
         )
-    problems = tuple(_mistakes(received.event))
+    employers = list(_employers(received.event))
+    problems = tuple(_mistakes(received.event, employers))
     if problems:
         raise _Rejection(RejectionCode.INVALID, *problems)
-    foreign = tuple(_not_theirs(received.event, portal))
+    foreign = tuple(_not_theirs(received.event, employers, portal))
     if foreign:
         raise _Rejection(RejectionCode.NOT_YOURS, *foreign)
-    return replace(received, portal=portal.portal, issuer=portal.issuer)
+    return received
 
 
 # ---------------------------------------------------------------------------------------- who sent it
 
 
-def _check_signature(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes | None) -> None:
-    names = [name.lower() for name, _ in record.headers if name.lower().startswith("ce_")]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise _because(RejectionCode.INVALID, f"The header {twice[0]} is given twice.")
-    signed = SignedAttributes(*(envelope.attributes.get(name, "") for name in _SIGNED))
-    if any(not character.isprintable() for text in _texts(signed) for character in text):
+def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal) -> None:
+    key = portal.key_of_id(envelope.headers.get("ce_keyid") or "", record.received_at)
+    sent_at = _check_signature(record, envelope, None if key is None else key.key)
+    if abs(record.received_at - sent_at) > WINDOW:
+        raise _because(RejectionCode.NOT_AUTHENTICATED, f"ce_time is more than {WINDOW.days} days away.")
+
+
+def _accepted_at(record: Record, envelope: Envelope, intake_key: bytes | None) -> datetime:
+    """Return when a request came by HTTP: its ``ce_time``, by the services' own signature."""
+    return _check_signature(record, envelope, intake_key)
+
+
+def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> datetime:
+    """Check the signature by this key. Returns the ``ce_time``, which is signed too."""
+    names = [name.lower() for name, _ in record.headers]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _because(RejectionCode.INVALID, f"The header {_printable(twice)} is given twice.")
+    attributes = envelope.attributes
+    signed = SignedAttributes(
+        attributes["id"], attributes["source"], attributes["type"], attributes.get("time", "")
+    )
+    if not f"{signed.event_id}{signed.source}{signed.event_type}{signed.time}".isprintable():
         raise _because(RejectionCode.INVALID, "An attribute has control characters.")
-    key_id, signature = _header(record, "ce_keyid"), _header(record, "ce_signature")
+    key_id, signature = envelope.headers.get("ce_keyid"), envelope.headers.get("ce_signature")
     if not key_id or not signature:
         raise _because(
             RejectionCode.NOT_AUTHENTICATED, "The headers ce_keyid and ce_signature are needed, once each."
         )
-    if key_id == INTAKE_KEY_ID:
-        key = intake_key
-    else:
-        found = portal.key_of_id(key_id, record.received_at)
-        key = None if found is None else found.key
     if key is None or not is_signature_of(signature, key, key_id, signed, record.value or b""):
         raise _because(
             RejectionCode.NOT_AUTHENTICATED,
             "The signature is not that of this id, source, type, time and value by a valid key of it.",
         )
-    if key_id != INTAKE_KEY_ID and not _is_recent(signed.time, record.received_at):
-        raise _because(
-            RejectionCode.NOT_AUTHENTICATED,
-            f"ce_time is needed, in RFC 3339, and lies within {WINDOW.days} days of the receipt.",
-        )
+    sent_at = _moment(signed.time)
+    if sent_at is None:
+        raise _because(RejectionCode.NOT_AUTHENTICATED, "ce_time is needed, in RFC 3339, with its offset.")
+    return sent_at
 
 
-def _texts(signed: SignedAttributes) -> tuple[str, ...]:
-    return signed.event_id, signed.source, signed.event_type, signed.time
-
-
-def _header(record: Record, name: str) -> str | None:
-    """Return the header, None where it is absent or not UTF-8."""
-    value = next((value for given, value in record.headers if given.lower() == name), None)
+def _moment(time: str) -> datetime | None:
     try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _is_recent(time: str, received_at: datetime) -> bool:
-    try:
-        sent_at = datetime.fromisoformat(time)
+        moment = datetime.fromisoformat(time)
     except ValueError:
-        return False
-    return sent_at.tzinfo is not None and abs(received_at - sent_at) <= WINDOW
+        return None
+    return None if moment.tzinfo is None else moment
 
 
 # ------------------------------------------------------------------------------------- whom it is about
 
 
-def _mistakes(event: Event) -> Iterator[FieldProblem]:
+_Employers = Sequence[tuple[str, Employer]]
+"""The employers that an event names, each with its JSON pointer."""
+
+
+def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
     """Yield what the contract's form lets pass and is wrong all the same."""
-    for pointer, employer in _employers(event):
-        if not siret.is_valid(employer.siret):
+    for pointer, employer in employers:
+        if not _is_siret(employer.siret):
             yield FieldProblem(
                 pointer=f"{pointer}/siret", message="is not a SIRET: its check digit does not fit"
             )
         if employer.delegation not in _DELEGATIONS:
             yield FieldProblem(pointer=f"{pointer}/delegation", message=_NO_DELEGATION)
-    if isinstance(event, BespokeTrainingRequested | TraineesNominated) and not siret.is_valid(event.siret):
+    if isinstance(event, BespokeTrainingRequested | TraineesNominated) and not _is_siret(event.siret):
         yield FieldProblem(pointer="/siret", message=_NO_SIRET)
     if isinstance(event, BespokeTrainingRequested) and event.delegation not in _DELEGATIONS:
         yield FieldProblem(pointer="/delegation", message=_NO_DELEGATION)
 
 
-def _not_theirs(event: Event, portal: Portal) -> Iterator[FieldProblem]:
+@functools.lru_cache(maxsize=50_000)
+def _is_siret(number: str) -> bool:
+    return siret.is_valid(number)
+
+
+def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator[FieldProblem]:
     """Yield the agents and authorities that the portal may not speak for."""
-    for pointer, employer in _employers(event):
+    for pointer, employer in employers:
         if not portal.may_speak_for(employer):
             yield FieldProblem(pointer=pointer, message=_NOT_THEIRS)
     if isinstance(event, BespokeTrainingRequested | TraineesNominated) and (
@@ -204,19 +235,18 @@ def _not_theirs(event: Event, portal: Portal) -> Iterator[FieldProblem]:
 
 
 def _employers(event: Event) -> Iterator[tuple[str, Employer]]:
-    for pointer, agent in _agents(event):
-        yield f"{pointer}/employer", agent.employer
-
-
-def _agents(event: Event) -> Iterator[tuple[str, Agent]]:
     match event:
         case EnrolmentRequested():
-            yield "/agent", event.agent
+            yield "/agent/employer", event.agent.employer
         case GroupEnrolmentRequested() | TraineesNominated():
             for number, agent in enumerate(event.agents):
-                yield f"/agents/{number}", agent
+                yield f"/agents/{number}/employer", agent.employer
         case _:
             return
+
+
+def _printable(text: str) -> str:
+    return text[:_QUOTED].encode("unicode_escape").decode()
 
 
 def _because(code: RejectionCode, message: str) -> _Rejection:

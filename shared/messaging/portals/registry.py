@@ -44,6 +44,8 @@ INTAKE_KEY_ID = "intake"
 """The id of the key that the services share: what came in by HTTP is signed with it."""
 OWN_ISSUER = "cnfpt"
 """The issuer of agents whom organisers enrol by hand. No portal speaks for them."""
+SOURCES = "/portals/"
+"""How the ``ce_source`` of every portal begins; its name follows."""
 TRIAL_PORTAL = "essai"
 """The portal of trial stacks, whose requests need no signature."""
 _LOOK_AGAIN_SECONDS = 1.0
@@ -53,11 +55,30 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
 KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
 
 
+def _checked(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
 class PortalSettings(BaseSettings):
     """Where the registry is, from the environment."""
 
     portals_file: Path | None = Field(default=None, description="JSON list of the portals; read again.")
     parcours_trial: bool = Field(default=False, description="1: a trial, where what is unsafe is allowed.")
+    intake_signing_key: SecretStr | None = Field(
+        default=None, description="whsec_…: signs what portals send by HTTP; the same for all services."
+    )
+
+    @field_validator("intake_signing_key")
+    @classmethod
+    def _signs(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else _checked(secret)
+
+    @property
+    def intake_key(self) -> bytes | None:
+        """The bytes to sign with what came by HTTP."""
+        secret = self.intake_signing_key
+        return None if secret is None else key_of(secret.get_secret_value())
 
 
 class UnreadablePortals(Exception):
@@ -85,8 +106,7 @@ class Key(_FileEntry):
     @field_validator("secret")
     @classmethod
     def _is_a_secret(cls, secret: SecretStr) -> SecretStr:
-        key_of(secret.get_secret_value())
-        return secret
+        return _checked(secret)
 
     @cached_property
     def key(self) -> bytes:
@@ -149,7 +169,7 @@ class Portal(_FileEntry):
     @property
     def source(self) -> str:
         """The ``ce_source`` of its events."""
-        return f"/portals/{self.portal}"
+        return SOURCES + self.portal
 
     def key_of_id(self, key_id: str, moment: datetime) -> Key | None:
         """Return the key with this id, if it is valid at that moment."""

@@ -36,7 +36,7 @@ TOKENS = [
     {"name": BRETAGNE, "role": "organiser", "delegation": "bretagne"},
     {"name": CORSE, "role": "organiser", "delegation": "corse"},
     {"name": ADMIN, "role": "admin"},
-    {"name": PORTAL, "role": "portal"},
+    {"name": PORTAL, "role": "support"},
 ]
 
 

@@ -28,9 +28,9 @@ from tests.support.enrolment_on_postgres import New, sessions_on_postgres
 
 PROBLEM = "application/problem+json"
 
+INTAKE_KEY = "whsec_aW50YWtlLXNlY3JldC1vZi10aGUtc2VydmljZXMtMzI="
 TOKENS = [
-    {"name": "portail-bretagne", "role": "portal"},
-    {"name": "portail/deux 2", "role": "portal"},
+    {"name": "assistance", "role": "support"},
     {"name": "advisor-bretagne", "role": "organiser", "delegation": "bretagne"},
     {"name": "advisor-corse", "role": "organiser", "delegation": "corse"},
     {"name": "siege", "role": "admin"},
@@ -55,18 +55,39 @@ def a_tokens_file(folder: Path) -> Path:
     return path
 
 
+def a_portals_file(folder: Path) -> Path:
+    """Two portals; the secret of each one's token is its name."""
+    path = folder / "portals.json"
+    entries = [
+        {
+            "portal": name,
+            "issuer": name,
+            "contact": "equipe@portail.example",
+            "tokens": [{"sha256": hashlib.sha256(name.encode()).hexdigest()}],
+        }
+        for name in ("portail-bretagne", "portail-deux")
+    ]
+    path.write_text(json.dumps(entries))
+    return path
+
+
 ToApplication = Callable[..., FastAPI]
 
 
 @pytest.fixture
-async def application(enrolment_url: str, tokens_file: Path) -> AsyncIterator[ToApplication]:
+async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> AsyncIterator[ToApplication]:
     """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
     processes = []
 
     def wired(**settings: Any) -> FastAPI:
         environment = settings_of("enrolment", enrolment_url, "localhost:1")
-        given = {name.lower(): value for name, value in environment.items()} | settings
-        process = compose(Settings(api_tokens_file=tokens_file, **given))
+        ours: dict[str, Any] = {
+            "api_tokens_file": tokens_file,
+            "portals_file": a_portals_file(tmp_path),
+            "intake_signing_key": INTAKE_KEY,
+        }
+        given = ours | {name.lower(): value for name, value in environment.items()} | settings
+        process = compose(Settings(**given))
         processes.append(process)
         return process.api
 

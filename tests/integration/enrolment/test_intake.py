@@ -102,11 +102,27 @@ async def test_a_key_that_was_used_for_something_else_is_refused(ask: Ask, rows:
 
 async def test_a_key_belongs_to_its_portal(ask: Ask, rows: Rows) -> None:
     first = accepted(await request(ask, a_request()))
-    assert first != accepted(await request(ask, a_request(), by="portail/deux 2"))
+    assert first != accepted(await request(ask, a_request(), by="portail-deux"))
     assert [event.source for event in await rows(OUTBOX)] == [
         "/portals/portail-bretagne",
-        "/portals/portail%2Fdeux%202",
+        "/portals/portail-deux",
     ]
+
+
+async def test_in_a_trial_an_admin_speaks_for_its_portal(ask: Ask, rows: Rows) -> None:
+    accepted(await request(ask, a_request(), by="siege"))
+    assert [event.source for event in await rows(OUTBOX)] == ["/portals/essai"]
+
+
+async def test_outside_a_trial_an_admin_speaks_for_no_portal(asking: Callable[..., Ask]) -> None:
+    problem(await request(asking(parcours_trial=False), a_request(), by="siege"), 403)
+
+
+async def test_what_could_not_be_signed_is_not_accepted(asking: Callable[..., Ask], rows: Rows) -> None:
+    ask = asking(intake_signing_key=None)
+    problem(await request(ask, a_request()), 503)
+    accepted(await request(ask, a_request(), by="siege"))
+    assert len(await rows(OUTBOX)) == 1
 
 
 @pytest.mark.parametrize("key", [None, "", '""', "é", "x" * 256, "two\tparts"])
@@ -214,7 +230,7 @@ async def test_a_token_that_asks_too_often_is_told_when_to_come_again(asking: Ca
     answer = await request(ask, a_request(), key="3")
     assert problem(answer, 429) == []
     assert 0 < int(answer.headers["retry-after"]) <= 60
-    accepted(await request(ask, a_request(), by="portail/deux 2"))
+    accepted(await request(ask, a_request(), by="portail-deux"))
 
 
 async def test_keys_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, database: Database) -> None:

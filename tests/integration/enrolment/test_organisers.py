@@ -17,7 +17,7 @@ from tests.support.builders import an_agent, open_now
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
-BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail-bretagne"
+BRETAGNE, CORSE, ADMIN, SUPPORT = "advisor-bretagne", "advisor-corse", "siege", "assistance"
 CSV = {"content-type": "text/csv"}
 
 
@@ -163,7 +163,7 @@ async def test_a_session_of_another_delegation_does_not_exist(
     )
     problem(await ask(method, of(session, rest), by=CORSE, **content), 404)
     problem(await ask(method, f"/api/v1/sessions/{uuid4()}/{rest}", by=BRETAGNE, **content), 404)
-    problem(await ask(method, of(session, rest), by=PORTAL, **content), 403)
+    problem(await ask(method, of(session, rest), by=SUPPORT, **content), 403)
     problem(await ask(method, of(session, rest), **content), 401)
     assert (await ask(method, of(session, rest), by=ADMIN, **content)).status_code != 404
 

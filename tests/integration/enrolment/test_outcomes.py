@@ -1,12 +1,14 @@
 """What became of a request, and why: by its id alone, and without a word about anybody."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from faststream import ContextRepo
 from sqlalchemy import text
 
 from services.enrolment.handlers import router
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest, Request, SeatRequest, Withdrawal
 from shared import clock
 from shared.database import Database
@@ -15,9 +17,12 @@ from shared.events.cloudevents import Record
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from shared.events.portal import GroupEnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging.consumer import Consumer, read
-from tests.integration.enrolment.conftest import PROBLEM, Ask, Front
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import Parked
+from tests.integration.enrolment.conftest import Ask, Front
 from tests.support.builders import an_agent, as_json, headers, open_now
+from tests.support.consuming import admit
 
 
 async def published(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
@@ -89,35 +94,91 @@ async def test_the_answer_to_a_group_says_how_many_came_to_what_and_names_nobody
     assert "Q-" not in str(outcome)
 
 
-@pytest.mark.parametrize(
-    ("group", "why"),
-    [
-        ([], "agents: Tuple should have at least 1 item"),
-        ([f"G-{number}" for number in range(501)], "agents: Tuple should have at most 500 items"),
-        (["G-1", "G-1"], "agents: Value error, an agent stands twice in the group"),
-    ],
-)
-async def test_a_group_that_cannot_be_read_changes_nothing_and_its_portal_can_ask_why(
-    database: Database, ask: Ask, group: list[str], why: str
-) -> None:
-    request_id = uuid4()
-    document = {
-        "session_id": str(uuid4()),
-        "agents": [an_agent(agent_id).model_dump(mode="json") for agent_id in group],
-        "requested_by": {"name": "Nadia Benali", "email": "formation@ville.fr"},
-    }
-    record = Record(
+def a_record(event_id: UUID, value: dict[str, Any], offset: int = 0, **changes: Any) -> Record:
+    return Record(
         Topic.PORTAL_ENROLMENTS,
         partition=0,
-        offset=0,
+        offset=offset,
         key=None,
-        value=as_json(document),
-        headers=tuple(headers(GroupEnrolmentRequested.TYPE, event_id=request_id)),
+        value=as_json(value),
+        headers=tuple(headers(GroupEnrolmentRequested.TYPE, event_id=event_id, **changes)),
         received_at=clock.now(),
     )
-    await Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database).take([read(record)])
-    answer = await ask("GET", f"/api/v1/requests/{request_id}")
-    assert (answer.status_code, answer.headers["content-type"]) == (404, PROBLEM)
-    assert why in answer.json()["detail"]
+
+
+def a_group(*agent_ids: str) -> dict[str, Any]:
+    return {
+        "session_id": str(uuid4()),
+        "agents": [an_agent(agent_id).model_dump(mode="json") for agent_id in agent_ids],
+        "requested_by": {"name": "Nadia Benali", "email": "formation@ville.fr"},
+    }
+
+
+async def take_in(database: Database, *records: Record) -> None:
+    context = ContextRepo({"policy": Policy()})
+    consumer = Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context, admit)
+    await consumer.take([consumer.read(record) for record in records])
+
+
+@pytest.mark.parametrize(
+    ("group", "pointer", "why"),
+    [
+        ([], "/agents", "Tuple should have at least 1 item"),
+        ([f"G-{number}" for number in range(501)], "/agents", "Tuple should have at most 500 items"),
+        (["G-1", "G-1"], "/agents", "an agent stands twice in the group"),
+    ],
+)
+async def test_what_is_rejected_changes_nothing_and_its_portal_can_ask_why(
+    database: Database, ask: Ask, group: list[str], pointer: str, why: str
+) -> None:
+    request_id = uuid4()
+    await take_in(database, a_record(request_id, a_group(*group)))
+    outcome = (await ask("GET", f"/api/v1/requests/{request_id}")).json()
+    assert (outcome["state"], outcome["code"], outcome["outcome"]) == ("rejected", "invalid", None)
+    [problem] = outcome["problems"]
+    assert problem["pointer"] == pointer
+    assert why in problem["message"]
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM request")) == 0
+
+
+async def test_a_rejected_record_is_kept_as_evidence_once_and_hurts_nobody_beside_it(
+    database: Database, ask: Ask
+) -> None:
+    good, forged, unknown = uuid4(), uuid4(), uuid4()
+    records = [
+        a_record(forged, a_group("G-1"), 0, ce_source=b"/portals/iel"),
+        a_record(good, a_group("G-1"), 1),
+        a_record(unknown, a_group("G-1"), 2, ce_type=b"fr.cnfpt.portal.GroupEnrolmentAsked.v1"),
+    ]
+    await take_in(database, *records)
+    await take_in(database, *records)
+    async with database.quiet_transaction() as tx:
+        kept = await tx.execute(text("SELECT * FROM dead_letter ORDER BY id"))
+    assert [(row.state, row.code, row.source, row.portal, row.value) for row in kept] == [
+        ("rejected", "unknown_portal", "/portals/iel", None, records[0].value),
+        ("rejected", "unknown_type", "/portals/essai", "essai", records[2].value),
+    ]
+    assert (await ask("GET", f"/api/v1/requests/{good}")).json()["state"] == "pending"
+    assert (await ask("GET", f"/api/v1/requests/{unknown}")).json()["code"] == "unknown_type"
+
+
+async def test_the_same_id_mended_is_a_new_request(database: Database, ask: Ask) -> None:
+    request_id = uuid4()
+    await take_in(database, a_record(request_id, a_group()))
+    await take_in(database, a_record(request_id, a_group("G-1"), offset=1))
+    assert (await ask("GET", f"/api/v1/requests/{request_id}")).json()["state"] == "pending"
+
+
+async def test_a_request_that_no_handler_could_take_is_pending_until_it_is_discarded(
+    database: Database, ask: Ask
+) -> None:
+    request_id = uuid4()
+    letter = Parked(a_record(request_id, a_group("G-1")), None, "ValueError", "Traceback", request_id)
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [letter])
+    assert (await ask("GET", f"/api/v1/requests/{request_id}")).json()["state"] == "pending"
+    async with database.transaction() as tx:
+        await dead_letters.settle(tx, 1, state="discarded", actor="nadia", note="of a test")
+    outcome = (await ask("GET", f"/api/v1/requests/{request_id}")).json()
+    assert (outcome["state"], outcome["code"]) == ("rejected", "internal")

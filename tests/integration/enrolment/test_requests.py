@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from tests.conftest import Broker, running_services
-from tests.integration.enrolment.conftest import a_tokens_file
+from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import Portal, Published, collect
 from tests.support.processes import ServiceProcess
@@ -28,7 +28,8 @@ def service(
     tokens = a_tokens_file(folder)
     with running_services(folder) as run_service:
         url = new_database("enrolment")
-        yield run_service("enrolment", url, broker.bootstrap_servers, API_TOKENS_FILE=str(tokens))
+        files = {"API_TOKENS_FILE": str(tokens), "PORTALS_FILE": str(a_portals_file(folder))}
+        yield run_service("enrolment", url, broker.bootstrap_servers, **files, INTAKE_SIGNING_KEY=INTAKE_KEY)
 
 
 def session_record(session: SessionState) -> tuple[str, Any, bytes]:

@@ -229,7 +229,7 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
         "specversion": "1.0",
         "id": request_id,
         "type": "fr.cnfpt.portal.EnrolmentRequested.v1",
-        "source": "/portals/kcat",
+        "source": "/portals/essai",
     }
     data = enrolment_request(session_id, agent)
     if mode == "binary":

@@ -31,8 +31,13 @@ async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.Asyn
     file.write_text(
         json.dumps(
             [
-                {"name": role, "role": role, "sha256": hashlib.sha256(role.encode()).hexdigest()}
-                for role in ("support", "portal")
+                {
+                    "name": role,
+                    "role": role,
+                    "delegation": None,
+                    "sha256": hashlib.sha256(role.encode()).hexdigest(),
+                }
+                for role in ("support", "organiser")
             ]
         )
     )
@@ -121,7 +126,7 @@ async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncCli
     }
 
 
-@pytest.mark.parametrize(("token", "status"), [("portal", 403), ("nobody", 401)])
+@pytest.mark.parametrize(("token", "status"), [("organiser", 403), ("nobody", 401)])
 async def test_mails_are_for_support_staff_alone(client: httpx.AsyncClient, token: str, status: int) -> None:
     for method, path in (("GET", ""), ("GET", "/counts"), ("POST", "/search")):
         headers = {"authorization": f"Bearer {token}"}

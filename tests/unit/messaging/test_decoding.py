@@ -126,7 +126,7 @@ async def decoded(records: list[Record]) -> list[Delivery]:
         return KafkaMessage(raw_message=batch, body=[record.value for record in batch], consumer=None)  # type: ignore[arg-type]
 
     message = await _parse(tuple(raw(record) for record in records), original)
-    return await _decode(message, original)
+    return [read(record) for record in await _decode(message, original)]
 
 
 async def test_one_delivery_per_record_in_order_whatever_is_among_them() -> None:
