@@ -160,7 +160,5 @@ def _no_mail(mail_id: UUID) -> Problem:
 
 
 def _item(row: MailRow) -> MailItem:
-    names = MailItem.model_fields.keys() - {"cause_id", "agent_id"}
-    return MailItem(
-        cause_id=row.event_id, agent_id=row.recipient, **{name: getattr(row, name) for name in names}
-    )
+    names = MailItem.model_fields.keys() - {"agent_id"}
+    return MailItem(agent_id=row.recipient, **{name: getattr(row, name) for name in names})

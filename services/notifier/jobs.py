@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 EXPIRED = Counter("parcours_mail_leases_expired_total", "Leases that ran out.", ["became"])
 FANNED_OUT = Counter("parcours_mails_fanned_out_total", "Agents that fan-outs have gone through.")
 DUE = Gauge("parcours_mails_due", "Mails that are due and wait.")
-DUE_AGE = Gauge("parcours_mails_oldest_due_seconds", "Age of the oldest mail that is due.")
+DUE_AGE = Gauge(
+    "parcours_mails_oldest_due_seconds",
+    "Age of the oldest mail that is due, in the queue or on its way there.",
+)
 BOUNCES = Counter("parcours_bounce_messages_total", "Messages to the return path.", ["outcome"])
 AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decide about.")
 

@@ -83,6 +83,7 @@ class EnrolmentRow(_Base, table=True):
         sa_column_kwargs={"server_default": func.now()},
         description="When the decision was received that put them there.",
     )
+    event_id: UUID = Field(description="The ce_id of that decision.")
 
 
 class ReplayRow(_Base, table=True):
@@ -167,24 +168,35 @@ class SubscriptionRequestRow(_Base, table=True):
 
 
 class FanOutRow(_Base, table=True):
-    """One letter to many, on its way into the queue slice by slice: it outlives the process at work."""
+    """One letter to many, on its way into the queue slice by slice: it outlives the process at work.
+
+    What time calls for begins when it is due, all else at once. It does not change once it has begun.
+    """
 
     __tablename__ = "fan_out"
-    __table_args__ = (Index("ix_fan_out_open", "created_at", postgresql_where=text("done_at IS NULL")),)
+    __table_args__ = (
+        # Serve what begins when it is due: by time, and as the only one of its letter for a session.
+        Index("ix_fan_out_due", "due_at", postgresql_where=text("begun_at IS NULL")),
+        Index(
+            "uq_fan_out_to_come", "subject_id", "task", unique=True, postgresql_where=text("begun_at IS NULL")
+        ),
+        Index(
+            "ix_fan_out_open",
+            "begun_at",
+            postgresql_where=text("begun_at IS NOT NULL AND done_at IS NULL"),
+        ),
+    )
     fan_out_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
     event_id: UUID = Field(description="The ce_id of the event that called for it.")
     task: str = Field(description="A value of letters.FanOutTask.")
     subject_id: UUID = Field(description="The session or the item of news that it is about.")
     details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     called_for_at: datetime = Field(sa_type=Timestamp)
+    due_at: datetime | None = Field(sa_type=Timestamp, description="Of what time calls for: when it begins.")
     after: UUID = Field(description="Done up to this id; zero at first.")
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    begun_at: datetime | None = Field(sa_type=Timestamp)
     done_at: datetime | None = Field(sa_type=Timestamp)
-
-
-SCHEDULED = "template IN ('joining-instructions', 'reminder-day', 'reminder-week')"
-"""The letters that time calls for, as the index of those to come has them."""
-SCHEDULED_AND_OPEN = f"state IN ('pending', 'retry', 'claimed', 'data_started') AND {SCHEDULED}"
 
 
 class MailRow(_Base, table=True):
@@ -210,8 +222,6 @@ class MailRow(_Base, table=True):
         # Serves the claim: what is due, in the order of priority and time.
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
-        # Serves what moves or drops the letters to come of an enrolment.
-        Index("ix_mail_to_come", "enrolment_id", "template", postgresql_where=text(SCHEDULED_AND_OPEN)),
         Index(
             "ix_mail_troubled",
             "state",
@@ -221,7 +231,10 @@ class MailRow(_Base, table=True):
         ),
     )
     mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
-    event_id: UUID = Field(description="The ce_id of the event that called for it.")
+    event_id: UUID = Field(
+        description="The ce_id of the event that called for it; of what time, a day's news or an operator "
+        "called for, what stands for that."
+    )
     template: str
     recipient: str = Field(description="The agent's id, or one of ours for a person who is no agent.")
     address: str
@@ -261,6 +274,11 @@ class MailRow(_Base, table=True):
         default=None, sa_type=Timestamp, description="When a report came that it did not arrive."
     )
     bounce_status: str | None = Field(default=None, description="RFC 3463 code of that report.")
+
+    @property
+    def cause_id(self) -> UUID:
+        """The event that called for it, where another id stands for that as well (``store/events.py``)."""
+        return UUID(self.details.get("cause_id", str(self.event_id)))
 
 
 class BounceRow(_Base, table=True):

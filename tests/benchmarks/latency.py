@@ -152,6 +152,7 @@ async def _enrol_many(notifier_url: str, session_id: UUID) -> None:
         row.given_name: literal("Zoé"),
         row.family_name: literal("Durand"),
         row.since: func.now() - timedelta(days=1),
+        row.event_id: func.gen_random_uuid(),
     }
     database = Database(notifier_url, application_name="bench")
     try:

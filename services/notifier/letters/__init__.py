@@ -10,9 +10,8 @@ from services.notifier.letters.decisions import (
     occasions_in,
     read_decisions,
     replay_letter,
-    scheduled_letters,
 )
-from services.notifier.letters.fan_outs import TASK_OF, TEMPLATE_OF, FanOut, FanOutTask
+from services.notifier.letters.fan_outs import TASK_OF, TEMPLATE_OF, FanOut, FanOutTask, fan_outs_to_come
 from services.notifier.letters.kinds import (
     KINDS,
     CalendarAction,
@@ -50,6 +49,7 @@ from services.notifier.letters.timing import (
     Superseded,
     revalidate,
     schedule,
+    scheduled_letters,
 )
 
 __all__ = [
@@ -83,6 +83,7 @@ __all__ = [
     "Template",
     "bespoke_letter",
     "change_of",
+    "fan_outs_to_come",
     "is_fresh",
     "is_still_news",
     "items_of",

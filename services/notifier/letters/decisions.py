@@ -15,7 +15,6 @@ from services.notifier.letters.kinds import (
     rows_of,
 )
 from services.notifier.letters.sessions import Occasion, Session, dropped
-from services.notifier.letters.timing import schedule
 from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -139,20 +138,11 @@ def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Dec
     return read
 
 
-def scheduled_letters(session: SessionState, enrolled_at: datetime, now: datetime) -> tuple[Letter, ...]:
-    """The letters to come of an agent who enrolled at that moment: none whose moment had passed by then."""
-    return tuple(
-        Letter(planned.template, due_at=planned.due_at)
-        for planned in schedule(session)
-        if enrolled_at < planned.moment and now < planned.until
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class SessionChange:
     """What a new state of a session means to those who have a seat.
 
-    ``reschedule``: its letters to come are due at other times, or are to be planned for the first time.
+    ``reschedule``: its letters to come are due at other times, or for the first time, or not any more.
     """
 
     letters: tuple[Letter, ...] = ()
@@ -164,11 +154,11 @@ def change_of(before: Session | None, after: Session, now: datetime) -> SessionC
 
     What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
     """
-    if after.status is not Status.PUBLISHED or now >= after.ends_at:
+    if before is not None and after.version <= before.version:
         return SessionChange()
-    if before is None:
+    if before is None or after.status is not before.status:
         return SessionChange(reschedule=True)
-    if after.version <= before.version or before.status is not Status.PUBLISHED:
+    if after.status is not Status.PUBLISHED or now >= after.ends_at:
         return SessionChange()
     details: dict[str, str | bool | Sequence[DetailRow] | None] = {}
     if _period(before) != _period(after):

@@ -6,32 +6,42 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.notifier.letters.kinds import Details, Template
+from services.notifier.letters.timing import schedule
+from shared.events.catalogue import SessionState
 
 
 class FanOutTask(StrEnum):
-    """What is done for each of the enrolled."""
+    """Which letter goes to each of the enrolled."""
 
     REPLAY = "replay"
     CHANGE = "change"
     REMOVAL = "removal"
-    SCHEDULE = "schedule"
-    """Plan the letters that time calls for, or move them with their session."""
+    JOINING = "joining"
+    REMINDER_WEEK = "reminder-week"
+    REMINDER_DAY = "reminder-day"
     NEWS = "news"
     """For each of the subscribers, not of the enrolled."""
 
 
-TASK_OF = {Template.SESSION_CHANGED: FanOutTask.CHANGE, Template.MODULE_CANCELLED: FanOutTask.REMOVAL}
-"""By what each letter about a change of a session reaches all who are enrolled in it."""
-TEMPLATE_OF = {task: template for template, task in TASK_OF.items()} | {
-    FanOutTask.REPLAY: Template.REPLAY_AVAILABLE
+TEMPLATE_OF = {
+    FanOutTask.REPLAY: Template.REPLAY_AVAILABLE,
+    FanOutTask.CHANGE: Template.SESSION_CHANGED,
+    FanOutTask.REMOVAL: Template.MODULE_CANCELLED,
+    FanOutTask.JOINING: Template.JOINING,
+    FanOutTask.REMINDER_WEEK: Template.REMINDER_WEEK,
+    FanOutTask.REMINDER_DAY: Template.REMINDER_DAY,
 }
+TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
+"""By what each letter to all who are enrolled in a session reaches them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """A fact about a session that concerns everyone enrolled in it, or news for all who follow it.
 
-    ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id.
+    ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id. Whoever enrolled at
+    ``called_for_at`` or after has the fact from their confirmation (but a replay, which is for everyone).
+    ``due_at`` is when what time calls for begins, None where that is at once.
     """
 
     event_id: UUID
@@ -39,3 +49,23 @@ class FanOut:
     subject_id: UUID
     details: Details
     called_for_at: datetime
+    due_at: datetime | None = None
+
+
+def fan_outs_to_come(
+    event_id: UUID, session: SessionState, now: datetime, *, is_new: bool = False, owes_joining: bool = False
+) -> list[FanOut]:
+    """The letters that time will call for, as the dates of a session are now.
+
+    Of a session that ``is_new`` those whose moment has passed are owed too: decisions may be heard before it.
+    Of one that has moved, joining instructions that were to come (``owes_joining``), to who is enrolled now.
+    """
+    found = []
+    for planned in schedule(session):
+        is_owed = is_new or (owes_joining and planned.template is Template.JOINING)
+        if now < planned.until and (now < planned.moment or is_owed):
+            before = planned.moment if is_new else max(planned.moment, now)
+            details = {"moment": planned.moment.isoformat()}
+            task = TASK_OF[planned.template]
+            found.append(FanOut(event_id, task, session.session_id, details, before, planned.due_at))
+    return found

@@ -161,7 +161,7 @@ KINDS: Mapping[Template, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that an event calls for, to the agent whom the event concerns: at ``due_at``, or at once.
+    """A letter that an event calls for, to the agent whom the event concerns.
 
     ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
     """
@@ -169,7 +169,6 @@ class Letter:
     template: Template
     details: Details = field(default_factory=dict)
     needs_session: bool = True
-    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,15 @@ def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     )
 
 
+def scheduled_letters(
+    session: SessionState, enrolled_at: datetime, now: datetime
+) -> tuple[ScheduledLetter, ...]:
+    """What time calls for, for who enrolled at that moment: nothing whose moment had passed by then."""
+    return tuple(
+        planned for planned in schedule(session) if enrolled_at < planned.moment and now < planned.until
+    )
+
+
 def _days_before(session: SessionState, days: int) -> datetime:
     zone = ZoneInfo(session.timezone)
     return (session.starts_at.astimezone(zone) - timedelta(days=days)).astimezone(session.starts_at.tzinfo)
@@ -134,7 +143,9 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     if mail.template is Template.NEWS and not context.news:
         return Superseded("nothing of it is followed, or open, any more")
     if mail.template in SCHEDULED and session is not None:
-        return _in_time(mail.template, session, now)
+        if known is not None and known.version > mail.version and "moment" in mail.details:
+            return Superseded("the enrolment has begun anew")
+        return _in_time(mail, session, now)
     if KINDS[mail.template].priority is Priority.NEWS:
         morning = next_morning(now, session.timezone if session is not None else HOME)
         return Postponed(morning) if morning is not None else None
@@ -157,9 +168,17 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     return None
 
 
-def _in_time(template: Template, session: SessionState, now: datetime) -> Superseded | Postponed | None:
+def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:
+    """Whether it is the time of a letter that time calls for.
+
+    One that was called for by other dates is sent for these when their moment comes. Once that has passed,
+    joining instructions are late and still of use, a reminder is not.
+    """
     for planned in schedule(session):
-        if planned.template is template:
+        if planned.template is mail.template:
+            has_moved = mail.details.get("moment", planned.moment.isoformat()) != planned.moment.isoformat()
+            if has_moved and (now < planned.moment or mail.template is not Template.JOINING):
+                return Superseded("the session has moved")
             if now >= planned.until:
                 return Superseded("its time is over")
             if planned.due_at > now + _CLOCKS_DIFFER:

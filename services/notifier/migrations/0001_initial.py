@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
     op.create_index(op.f("ix_enrolment_agent_id"), "enrolment", ["agent_id"], unique=False)
@@ -142,17 +143,33 @@ def upgrade() -> None:
         sa.Column("subject_id", sa.Uuid(), nullable=False),
         sa.Column("details", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("called_for_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("after", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("fan_out_id", name=op.f("pk_fan_out")),
     )
     op.create_index(
+        "ix_fan_out_due",
+        "fan_out",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("begun_at IS NULL"),
+    )
+    op.create_index(
         "ix_fan_out_open",
         "fan_out",
-        ["created_at"],
+        ["begun_at"],
         unique=False,
-        postgresql_where=sa.text("done_at IS NULL"),
+        postgresql_where=sa.text("begun_at IS NOT NULL AND done_at IS NULL"),
+    )
+    op.create_index(
+        "uq_fan_out_to_come",
+        "fan_out",
+        ["subject_id", "task"],
+        unique=True,
+        postgresql_where=sa.text("begun_at IS NULL"),
     )
     op.create_table(
         "inbox",
@@ -237,16 +254,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('claimed', 'data_started')"),
     )
     op.create_index("ix_mail_recipient", "mail", ["recipient", "created_at", "mail_id"], unique=False)
-    op.create_index(
-        "ix_mail_to_come",
-        "mail",
-        ["enrolment_id", "template"],
-        unique=False,
-        postgresql_where=sa.text(
-            "state IN ('pending', 'retry', 'claimed', 'data_started') "
-            "AND template IN ('joining-instructions', 'reminder-day', 'reminder-week')"
-        ),
-    )
     op.create_index(
         "ix_mail_troubled",
         "mail",

@@ -1,17 +1,20 @@
-"""Decisions about enrolments: where each agent stands, and the letters that this calls for, now and later."""
+"""Decisions about enrolments: where each agent stands, and the letters that this calls for."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.store import enrolments, queue, replays, sessions
+from services.notifier.letters import ScheduledLetter
+from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentEnrolled, Decision
 
 
 async def update(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue the letters that decisions call for, now and later, and keep where everyone stands."""
+    """Queue the letters that decisions call for, and keep where everyone stands."""
     enrolled = [decision.event for decision in received if isinstance(decision.event, AgentEnrolled)]
     await sessions.lock(tx, {event.session_id for event in enrolled}, exclusive=False)
     before = await enrolments.lock(tx, {decision.event.enrolment_id for decision in received})
@@ -21,18 +24,32 @@ async def update(tx: Transaction, received: Sequence[Received[Decision]], now: d
         for enrolment_id, (place, standing) in read.standings.items()
     }
     await enrolments.save(tx, changed)
-    await queue.drop_scheduled(tx, before.keys() & changed.keys())
     await queue.add(tx, [(received[place], letter) for place, letter in read.letters])
     seated = [decision for decision, _ in changed.values() if isinstance(decision.event, AgentEnrolled)]
-    known = await sessions.find(tx, {decision.event.session_id for decision in seated})
-    await queue.add(
-        tx,
-        [
-            (decision, letter)
-            for decision in seated
-            # Where the session is not known yet, its own event will schedule them.
-            if (session := known.get(decision.event.session_id)) is not None
-            for letter in letters.scheduled_letters(session, decision.received_at, now)
-        ],
-    )
+    await _queue_what_has_begun(tx, seated, now)
     await replays.announce_late(tx, [event.enrolment_id for event in enrolled])
+
+
+async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decision]], now: datetime) -> None:
+    """Queue what time has called for already, to those who had a seat by then: it may have passed them by.
+
+    What is to come will find them. Where the session is not known yet, all of it is to come.
+    """
+    known = await sessions.find(tx, {decision.event.session_id for decision in seated})
+    to_come = await fan_outs.to_come(tx, known)
+    begun: defaultdict[ScheduledLetter, list[UUID]] = defaultdict(list)
+    for decision in seated:
+        session = known.get(decision.event.session_id)
+        if session is not None:
+            for planned in letters.scheduled_letters(session, decision.received_at, now):
+                if (session.session_id, planned.template) not in to_come:
+                    begun[planned].append(decision.event.enrolment_id)
+    for planned, ids in begun.items():
+        await fan_outs.queue_scheduled(
+            tx,
+            planned.template,
+            ids,
+            moment=planned.moment.isoformat(),
+            due_at=planned.due_at,
+            before=planned.moment,
+        )

@@ -11,8 +11,12 @@ from shared.database import Transaction
 async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
     """Put the next slice of the oldest fan-out into the queue; how many agents it was, None if none is left.
 
-    Two processes never work on the same fan-out at once.
+    What is due begins first, of which this is all. Two processes never work on the same fan-out at once.
     """
+    if sessions_due := await fan_outs.due_sessions(tx):
+        await sessions.lock(tx, sessions_due, exclusive=True)
+        await fan_outs.begin_due(tx, sessions_due)
+        return 0
     fan_out = await fan_outs.lock_oldest(tx)
     if fan_out is None:
         return None
@@ -20,9 +24,15 @@ async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None
     ids = await fan_outs.next_ids(tx, fan_out, most=most)
     if ids and task is FanOutTask.NEWS:
         await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)
-    elif ids and task is FanOutTask.SCHEDULE:
-        (session,) = (await sessions.find(tx, [fan_out.subject_id])).values()
-        await fan_outs.schedule(tx, fan_out, letters.schedule(session), ids)
+    elif ids and fan_out.due_at is not None:
+        await fan_outs.queue_scheduled(
+            tx,
+            TEMPLATE_OF[task],
+            ids,
+            moment=fan_out.details["moment"],
+            due_at=fan_out.due_at,
+            before=fan_out.called_for_at,
+        )
     elif ids:
         # Whoever enrolled after a change was told the session as it is; a replay is for everyone.
         only_before = task is not FanOutTask.REPLAY

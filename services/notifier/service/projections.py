@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.letters import FanOut, FanOutTask
 from services.notifier.service.news import Resource, replay_letters
 from services.notifier.store import fan_outs, news, replays, sessions
 from shared.database import Transaction
@@ -21,7 +20,7 @@ async def restore(
 ) -> None:
     """Keep the sessions, replays and news again, and write to nobody: letters about them were sent.
 
-    Who enrolled while a session was not known had no letters to come; they are scheduled now.
+    What time will call for in a session that was not known is stored now, where it is not yet.
     """
     ids = {state.event.session_id for state in states}
     await sessions.lock(tx, ids, exclusive=True)
@@ -39,11 +38,7 @@ async def restore(
         await news.save(tx, resource.id, letters.news_of(resource.event))
     await fan_outs.begin(
         tx,
-        [
-            FanOut(state.id, FanOutTask.SCHEDULE, state.event.session_id, {"first": False}, state.received_at)
-            for state in unknown
-            if letters.change_of(None, letters.numbered(state.event, None), now).reschedule
-        ],
+        [fan_out for state in unknown for fan_out in letters.fan_outs_to_come(state.id, state.event, now)],
     )
 
 

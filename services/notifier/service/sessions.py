@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.letters import FanOut, FanOutTask
+from services.notifier.letters import TASK_OF, FanOut, Template
 from services.notifier.service import news
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
@@ -13,7 +13,7 @@ from shared.events.cloudevents import Received
 
 
 async def update(tx: Transaction, received: Sequence[Received[SessionState]], now: datetime) -> None:
-    """Keep the newest state of each session; write what changed to the enrolled, and schedule letters."""
+    """Keep the newest state of each session; write what changed to the enrolled, now and when it is due."""
     newest = {
         session.event.session_id: session
         for session in sorted(received, key=lambda session: session.event.version)
@@ -25,16 +25,25 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
         for session_id, session in newest.items()
     }
     await sessions.save(tx, after.values())
+    changes = {
+        session_id: letters.change_of(before.get(session_id), session, now)
+        for session_id, session in after.items()
+    }
+    dropped = await fan_outs.drop_to_come(
+        tx, [session_id for session_id, change in changes.items() if change.reschedule]
+    )
     begun: list[FanOut] = []
     for session_id, session in newest.items():
         is_new = session_id not in before
-        change = letters.change_of(before.get(session_id), after[session_id], now)
-        tasks = [(letters.TASK_OF[letter.template], letter.details) for letter in change.letters]
-        if change.reschedule:
-            tasks.append((FanOutTask.SCHEDULE, {"first": is_new}))
         begun += [
-            FanOut(session.id, task, session_id, details, session.received_at) for task, details in tasks
+            FanOut(session.id, TASK_OF[letter.template], session_id, letter.details, session.received_at)
+            for letter in changes[session_id].letters
         ]
+        if changes[session_id].reschedule:
+            owes_joining = (session_id, Template.JOINING) in dropped
+            begun += letters.fan_outs_to_come(
+                session.id, session.event, now, is_new=is_new, owes_joining=owes_joining
+            )
         item = letters.news_of_session(session.event, now) if is_new else None
         if item is not None:
             await news.publish(tx, session.id, item, called_for_at=session.received_at)

@@ -35,12 +35,13 @@ async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision],
                     "given_name": received.event.agent.given_name,
                     "family_name": received.event.agent.family_name,
                     "since": received.received_at,
+                    "event_id": received.id,
                 }
                 for enrolment_id, (received, standing) in sorted(changed.items())
             ],
             then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
             "standing = excluded.standing, address = excluded.address, given_name = excluded.given_name, "
-            "family_name = excluded.family_name, since = excluded.since "
+            "family_name = excluded.family_name, since = excluded.since, event_id = excluded.event_id "
             "WHERE enrolment.version < excluded.version",
         )
 

@@ -3,25 +3,32 @@
 The fact is stored whole in one short transaction; then each slice goes into the queue in one of its own, with
 the place where it ended. So nobody waits for 100,000 rows, and a kill in the middle costs nothing. New
 enrolments and a fan-out must not miss each other: see :func:`sessions.lock`.
+
+What time calls for is a fan-out too, stored when the dates of its session are known, begun when it is due
+(docs/adr/0020).
 """
 
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, text
 from sqlmodel import col, delete, select
 
-from services.notifier.letters import KINDS, Edition, FanOut, FanOutTask, ScheduledLetter, Template
+from services.notifier.letters import KINDS, TEMPLATE_OF, Edition, FanOut, FanOutTask, Template
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE, PATIENCE
-from services.notifier.tables import SCHEDULED, FanOutRow
+from services.notifier.tables import FanOutRow
 from shared.database import Transaction
 
 
 async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
-    """Have these done, slice by slice; those about sessions in which nobody is enrolled are nothing."""
+    """Have these done, slice by slice, at once or when they are due. Their sessions are locked exclusively.
+
+    At once, those about sessions in which nobody is enrolled are nothing. Of those to come a session has one
+    for each letter: where there is one, it stays.
+    """
     if fan_outs:
         await tx.execute(
             _BEGIN,
@@ -31,16 +38,43 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
                 "subject_ids": [fan_out.subject_id for fan_out in fan_outs],
                 "details": [json.dumps(fan_out.details) for fan_out in fan_outs],
                 "called_for_at": [fan_out.called_for_at for fan_out in fan_outs],
+                "due_at": [fan_out.due_at for fan_out in fan_outs],
             },
         )
 
 
+async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
+    """The letters that time will call for in these sessions, each with its session: not begun yet."""
+    rows = await tx.execute(_TO_COME, {"ids": list(session_ids)}) if session_ids else ()
+    return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
+
+
+async def drop_to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
+    """Have nothing to come in these sessions any more. Returns what there was."""
+    rows = await tx.execute(_DROP, {"ids": list(session_ids)}) if session_ids else ()
+    return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
+
+
+async def due_sessions(tx: Transaction, *, most: int = 100) -> list[UUID]:
+    """Sessions in which something is due that has not begun."""
+    return list(await tx.scalars(_DUE, {"most": most}))
+
+
+async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
+    """Begin what is due in these sessions, which the transaction has locked exclusively.
+
+    Who gets a seat from then on is written to when that is heard of.
+    """
+    await tx.execute(_BEGIN_DUE, {"ids": list(session_ids)})
+
+
 async def lock_oldest(tx: Transaction) -> FanOutRow | None:
-    """The oldest that is not done and that no other process works on; news after all others."""
+    """The oldest that is begun, not done, and that no other process works on; news after all others."""
     is_news = col(FanOutRow.task) == FanOutTask.NEWS.value
     known = col(FanOutRow.task).in_([task.value for task in FanOutTask])
-    oldest = select(FanOutRow).where(col(FanOutRow.done_at).is_(None), known)
-    order = oldest.order_by(is_news, col(FanOutRow.created_at)).limit(1)
+    is_open = col(FanOutRow.begun_at).is_not(None) & col(FanOutRow.done_at).is_(None)
+    oldest = select(FanOutRow).where(is_open, known)
+    order = oldest.order_by(is_news, col(FanOutRow.begun_at)).limit(1)
     return (await tx.scalars(order.with_for_update(skip_locked=True))).one_or_none()
 
 
@@ -82,31 +116,22 @@ async def queue_letters(
     )
 
 
-async def schedule(
-    tx: Transaction, fan_out: FanOutRow, letters: Sequence[ScheduledLetter], ids: Sequence[UUID]
+async def queue_scheduled(
+    tx: Transaction,
+    template: Template,
+    ids: Sequence[UUID],
+    *,
+    moment: str,
+    due_at: datetime,
+    before: datetime,
 ) -> None:
-    """Plan the letters to come for the first time, or move them with their session.
+    """Queue a letter that time calls for to those of these enrolments that stood ``before`` then.
 
-    A letter that was sent for the old dates is sent for the new ones too, if its moment is still to come.
+    A decision that gave a seat calls for it once for each moment, however often it is queued. What was
+    superseded because the session had moved, and is called for again since it moved back, is sent after all.
     """
-    plan = {
-        "ids": ids,
-        "templates": [letter.template.value for letter in letters],
-        "moments": [letter.moment for letter in letters],
-        "dues": [letter.due_at for letter in letters],
-        "patience": PATIENCE,
-    }
-    await tx.execute(_MOVE, plan)
     await tx.execute(
-        _PLAN,
-        plan
-        | {
-            "event_id": fan_out.event_id,
-            "untils": [letter.until for letter in letters],
-            "priority": int(KINDS[Template.JOINING].priority),
-            "called_for_at": fan_out.called_for_at,
-            "first": bool(fan_out.details.get("first")),
-        },
+        _SCHEDULED, {**of(template), "ids": ids, "moment": moment, "due_at": due_at, "before": before}
     )
 
 
@@ -133,15 +158,28 @@ def of(template: Template) -> dict[str, Any]:
 
 _BEGIN = text(
     """
-    INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, after)
-    SELECT event_id, task, subject_id, details, called_for_at, '00000000-0000-0000-0000-000000000000'
+    INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, after, begun_at)
+    SELECT event_id, task, subject_id, details, called_for_at, due_at, '00000000-0000-0000-0000-000000000000',
+           CASE WHEN due_at > now() THEN NULL ELSE now() END
       FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:subject_ids AS uuid[]),
-                  CAST(:details AS jsonb[]), CAST(:called_for_at AS timestamptz[]))
-           AS new (event_id, task, subject_id, details, called_for_at)
-     WHERE task = 'news'
+                  CAST(:details AS jsonb[]), CAST(:called_for_at AS timestamptz[]),
+                  CAST(:due_at AS timestamptz[]))
+           AS new (event_id, task, subject_id, details, called_for_at, due_at)
+     WHERE task = 'news' OR due_at > now()
         OR EXISTS (SELECT FROM enrolment
                     WHERE enrolment.session_id = new.subject_id AND standing = 'enrolled')
+        ON CONFLICT (subject_id, task) WHERE begun_at IS NULL DO NOTHING
     """
+)
+_OF_SESSIONS_TO_COME = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
+_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_OF_SESSIONS_TO_COME}")  # noqa: S608
+_DROP = text(f"DELETE FROM fan_out WHERE {_OF_SESSIONS_TO_COME} RETURNING subject_id, task")  # noqa: S608
+_DUE = text(
+    "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
+    "AND due_at <= now() ORDER BY due_at LIMIT :most) AS due"
+)
+_BEGIN_DUE = text(
+    f"UPDATE fan_out SET begun_at = now() WHERE {_OF_SESSIONS_TO_COME} AND due_at <= now()"  # noqa: S608
 )
 _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
@@ -164,32 +202,17 @@ _TO = f"""
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608
 _TO_ALL = text(f"{_TO} {ONCE}")
 _TO_THOSE_BEFORE = text(f"{_TO} AND since < :called_for_at {ONCE}")
-_PLANNED = (
-    "unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), CAST(:dues AS timestamptz[]), "
-    "CAST(:untils AS timestamptz[])) AS planned (template, moment, due_at, until)"
-)
-_MOVE = text(
-    "UPDATE mail SET due_at = planned.due_at, give_up_at = planned.due_at + :patience, "  # noqa: S608
-    "state = CASE WHEN late THEN 'superseded' ELSE state END, settled_at = CASE WHEN late THEN now() END, "
-    "smtp_answer = CASE WHEN late THEN 'its moment had passed when the session moved' ELSE smtp_answer END "
-    "FROM (SELECT *, template <> 'joining-instructions' AND moment <= now() AS late "
-    "FROM unnest(CAST(:templates AS varchar[]), CAST(:moments AS timestamptz[]), "
-    "CAST(:dues AS timestamptz[])) AS each (template, moment, due_at)) AS planned "
-    "WHERE mail.enrolment_id = ANY(CAST(:ids AS uuid[])) AND mail.template = planned.template "
-    f"AND mail.state = 'pending' AND mail.{SCHEDULED}"
-)
-_PLAN = text(
+_SCHEDULED = text(
     f"""
-    INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)
-    SELECT :event_id, planned.template, {_WHO}, '{{}}', true, :priority, :called_for_at, planned.due_at,
-           planned.due_at + :patience
-      FROM enrolment CROSS JOIN {_PLANNED}
-     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < planned.moment
-       AND now() < planned.until AND (CAST(:first AS boolean) OR now() < planned.moment)
-       AND NOT EXISTS (SELECT FROM mail AS open WHERE open.enrolment_id = enrolment.enrolment_id
-                       AND open.template = planned.template AND open.{SCHEDULED}
-                       AND open.state IN ('pending', 'retry', 'claimed', 'data_started'))
-    {ONCE}"""  # noqa: S608
+    INSERT INTO mail ({MAIL_COLUMNS}, due_at)
+    SELECT CAST(substr(encode(sha256(convert_to(event_id || ' ' || moment, 'UTF8')), 'hex'), 1, 32) AS uuid),
+           :template, {_WHO}, jsonb_build_object('moment', moment, 'cause_id', event_id), true, :priority,
+           since, :due_at
+      FROM enrolment CROSS JOIN CAST(:moment AS varchar) AS moment
+     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < :before
+     ORDER BY enrolment_id
+        ON CONFLICT (event_id, template, recipient) DO UPDATE SET state = 'pending', settled_at = NULL
+         WHERE mail.state = 'superseded'"""  # noqa: S608
 )
 _TO_SUBSCRIBERS = text(
     f"""

@@ -110,15 +110,19 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 
 async def measure(tx: Transaction) -> tuple[int, float, int]:
-    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous."""
+    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous.
+
+    Letters that time calls for wait from when they are due, also before they are all in the queue.
+    """
     row = (await tx.execute(_OPEN)).one()
     return int(row.due), float(row.age), int(row.ambiguous)
 
 
 _OPEN = text(
     "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "
-    "coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
-    "AND due_at <= now())), 0) AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
+    "coalesce(extract(epoch FROM now() - least(min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
+    "AND due_at <= now()), (SELECT min(due_at) FROM fan_out WHERE done_at IS NULL AND due_at <= now()))), 0) "
+    "AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
     "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
 )
 _WAITS = text(
@@ -130,7 +134,8 @@ _COPY = text(
     "enrolment_id, version, details, needs_session, priority, called_for_at) "
     "SELECT :key, template, recipient, address, given_name, family_name, session_id, "
     "enrolment_id, version, "
-    "details || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
+    # Sent on purpose, it is not of the moment that called for the first.
+    "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
     "AND state = ANY(CAST(:states AS varchar[])) "
     "ON CONFLICT (event_id, template, recipient) DO NOTHING RETURNING mail_id"

@@ -1,7 +1,7 @@
 """Into the queue: a row per fact, letter and recipient, however often the fact is heard."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from services.notifier.letters import KINDS, Letter
-from services.notifier.tables import SCHEDULED_AND_OPEN, MailRow
+from services.notifier.tables import MailRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
@@ -26,16 +26,9 @@ ONCE = "ON CONFLICT (event_id, template, recipient) DO NOTHING"
 
 
 async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
-    """Queue letters to the agents that the decisions are about, each once: due at once, or when they say."""
-    now = [_row(received, letter) for received, letter in called_for if letter.due_at is None]
-    later = [
-        _row(received, letter) | {"due_at": letter.due_at, "give_up_at": letter.due_at + PATIENCE}
-        for received, letter in called_for
-        if letter.due_at is not None
-    ]
-    for rows in (now, later):  # what is due at once takes its time from the database, whose clock all share
-        if rows:
-            await insert_many(tx, MailRow, rows, then=ONCE)
+    """Queue letters to the agents that the decisions are about, each once, due at once."""
+    if called_for:
+        await insert_many(tx, MailRow, [_row(received, letter) for received, letter in called_for], then=ONCE)
 
 
 def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
@@ -95,22 +88,10 @@ async def add_letter(
     )
 
 
-async def drop_scheduled(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Do not send what time would have called for: these enrolments have ended, or begun anew."""
-    if enrolment_ids:
-        await tx.execute(_DROP, {"ids": sorted(enrolment_ids)})
-
-
 _QUEUE = text(
     "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "  # noqa: S608
     "version, details, needs_session, priority, called_for_at) "
     "VALUES (:event_id, :template, :recipient, :address, :given_name, :family_name, :session_id, "
     "0, CAST(:details AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
     f"{ONCE}"
-)
-_DROP = text(
-    "UPDATE mail SET state = 'superseded', settled_at = now(), "  # noqa: S608 our own words
-    "smtp_answer = 'the enrolment has ended or begun anew' "
-    f"WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND {SCHEDULED_AND_OPEN} "
-    "AND state IN ('pending', 'retry')"
 )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import time
+from datetime import datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -73,16 +73,16 @@ class Notifier:
         self.database = database
         self.relay = relay
 
-    async def hear(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
+    async def hear(self, *events: Event, ids: Sequence[UUID] = (), at: datetime | None = None) -> list[UUID]:
         """Take in events of one topic, in one batch, through inbox and handler; then what they fan out to."""
-        heard = await self.take(*events, ids=ids)
+        heard = await self.take(*events, ids=ids, at=at)
         await self.fan_out()
         return heard
 
-    async def take(self, *events: Event, ids: Sequence[UUID] = ()) -> list[UUID]:
-        """Take in events of one topic, and no more."""
+    async def take(self, *events: Event, ids: Sequence[UUID] = (), at: datetime | None = None) -> list[UUID]:
+        """Take in events of one topic, and no more. ``at`` is when the broker received them, if not now."""
         ids = ids or [uuid4() for _ in events]
-        batch = [received(event, event_id) for event, event_id in zip(events, ids, strict=True)]
+        batch = [received(event, event_id, at) for event, event_id in zip(events, ids, strict=True)]
         await take(handlers.router, self.database, batch)
         return list(ids)
 
@@ -126,12 +126,11 @@ class Notifier:
             return int(await tx.scalar(text("SELECT coalesce(sum(claims), 0) FROM mail")) or 0)
 
     async def rows(self, columns: str = "*", where: str = "true") -> list[Any]:
+        return await self.query(f"SELECT {columns} FROM mail WHERE {where} ORDER BY created_at, mail_id")
+
+    async def query(self, sql: str) -> list[Any]:
         async with self.database.quiet_transaction() as tx:
-            return list(
-                await tx.execute(
-                    text(f"SELECT {columns} FROM mail WHERE {where} ORDER BY created_at, mail_id")
-                )
-            )
+            return list(await tx.execute(text(sql)))
 
     async def row(self) -> Any:
         (row,) = await self.rows()

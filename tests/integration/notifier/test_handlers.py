@@ -207,8 +207,9 @@ async def test_a_fan_out_is_one_statement(notifier: Notifier) -> None:
     await notifier.hear(scheduled())
     await notifier.change(
         "INSERT INTO enrolment (enrolment_id, version, session_id, standing, agent_id, address, given_name, "
-        "family_name) SELECT gen_random_uuid(), 1, :session_id, 'enrolled', 'A-' || n, "
-        "'a' || n || '@ville.example', 'Zoé', 'Durand' FROM generate_series(1, 20000) AS n",
+        "family_name, event_id) SELECT gen_random_uuid(), 1, :session_id, 'enrolled', 'A-' || n, "
+        "'a' || n || '@ville.example', 'Zoé', 'Durand', gen_random_uuid() "
+        "FROM generate_series(1, 20000) AS n",
         session_id=SESSION_ID,
     )
     loop = asyncio.get_running_loop()

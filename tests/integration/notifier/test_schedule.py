@@ -1,23 +1,28 @@
 """Letters to come and letters to many: planned, moved, dropped, and never doubled by a kill in the middle."""
 
+import asyncio
 import itertools
+import json
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from services.notifier import jobs
-from services.notifier.letters import FanOut, FanOutTask, Template
+from services.notifier.letters import TEMPLATE_OF, FanOut, FanOutTask, timing
+from services.notifier.service import mails, queue
 from services.notifier.service.fan_outs import next_slice
-from services.notifier.store import fan_outs
+from services.notifier.store import fan_outs, sessions
+from services.notifier.store import mails as stored_mails
 from shared import clock
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_handlers import enrolled
-from tests.unit.notifier.builders import a_decision, a_session, an_agent
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent
 
 ALL = {"joining-instructions", "reminder-week", "reminder-day"}
 
@@ -42,9 +47,21 @@ def changed(days: int = 40, **changes: Any) -> SessionChanged:
 
 
 async def to_come(notifier: Notifier) -> dict[str, datetime]:
-    rows = await notifier.rows(where="state = 'pending' AND due_at > now()")
-    assert len({row.template for row in rows}) == len(rows)
-    return {row.template: row.due_at for row in rows}
+    """When time will call for each letter to the one who is enrolled."""
+    rows = await notifier.query(
+        "SELECT task, due_at FROM fan_out JOIN enrolment ON session_id = subject_id "
+        "WHERE begun_at IS NULL AND standing = 'enrolled' AND since < called_for_at"
+    )
+    assert len({row.task for row in rows}) == len(rows)
+    return {TEMPLATE_OF[FanOutTask(row.task)]: row.due_at for row in rows}
+
+
+async def have_begun(notifier: Notifier, *tasks: FanOutTask) -> None:
+    """As if the moment of these letters had passed, and they were sent."""
+    for task in tasks:
+        await notifier.change(
+            "UPDATE fan_out SET begun_at = now(), done_at = now() WHERE task = :task", task=task
+        )
 
 
 async def test_an_enrolment_plans_its_letters_and_they_are_not_sent_before(notifier: Notifier) -> None:
@@ -57,8 +74,7 @@ async def test_an_enrolment_plans_its_letters_and_they_are_not_sent_before(notif
     )
     assert await notifier.deliver() == 1
     assert notifier.relay.taken[0].message["Subject"].startswith("Votre inscription est confirmée")
-    row = (await notifier.rows(where="template = 'reminder-day'"))[0]
-    assert row.give_up_at - row.due_at == timedelta(days=4)
+    assert len(await notifier.rows()) == 1, "a row that is not due"
 
 
 async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned_when_it_comes(
@@ -75,7 +91,7 @@ async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned
 async def planned(notifier: Notifier) -> set[str]:
     """The letters that time calls for which are still to be sent, those due by now too."""
     rows = await notifier.rows(where="state = 'pending'")
-    return {row.template for row in rows} & ALL
+    return {row.template for row in rows} & ALL | set(await to_come(notifier))
 
 
 async def test_who_enrolled_three_days_before_a_session_that_comes_late_is_reminded_once(
@@ -106,7 +122,7 @@ async def test_nobody_is_reminded_of_next_week_on_the_day_before(notifier: Notif
 async def test_a_move_past_a_moment_plans_nothing_for_it(notifier: Notifier) -> None:
     await notifier.hear(session(40))
     await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.change("UPDATE mail SET state = 'sent'")
+    await have_begun(notifier, FanOutTask.JOINING)
     await notifier.change("UPDATE enrolment SET since = now() - interval '60 days'")
     await notifier.hear(changed(10))
     assert await planned(notifier) == {"reminder-week", "reminder-day"}
@@ -139,25 +155,31 @@ async def test_a_reminder_whose_moment_has_passed_when_the_session_moves_is_drop
     await notifier.hear(session(40))
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(changed(4))
-    states = {row.template: row.state for row in await notifier.rows()}
-    assert states["reminder-week"] == "superseded"
-    assert (states["joining-instructions"], states["reminder-day"]) == ("pending", "pending")
+    assert set(await to_come(notifier)) == {"reminder-day"}
+    late = await notifier.rows(where="template <> 'enrolment-confirmed'")
+    assert [(row.template, row.state) for row in late if row.template in ALL] == [
+        ("joining-instructions", "pending")
+    ]
 
 
 async def test_a_letter_that_goes_back_for_weeks_may_then_be_tried_for_days(notifier: Notifier) -> None:
-    await notifier.hear(session(16))
-    await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.change("UPDATE mail SET state = 'retry', due_at = now() WHERE template = 'reminder-day'")
-    await notifier.hear(changed(60))
+    await notifier.hear(tomorrow())
+    await notifier.hear(a_decision(AgentEnrolled), at=clock.now() - timedelta(days=2))
     await notifier.deliver()
-    (row,) = await notifier.rows(where="template = 'reminder-day' AND state = 'pending'")
+    await notifier.hear(changed(60))
+    (sent,) = await notifier.rows(where="template = 'reminder-day'")
+    async with notifier.database.transaction() as tx:
+        again = await mails.resend(tx, sent.mail_id, actor="test")
+    await notifier.deliver()
+    (row,) = await notifier.rows(where=f"mail_id = '{again}'")
+    assert (row.state, row.due_at > clock.now() + timedelta(days=50)) == ("pending", True)
     assert row.give_up_at - row.due_at == pytest.approx(timedelta(days=4), abs=timedelta(seconds=5))
 
 
 async def test_a_reminder_that_was_sent_is_sent_again_for_the_new_dates(notifier: Notifier) -> None:
     await notifier.hear(session(40))
     await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.change("UPDATE mail SET state = 'sent' WHERE template <> 'reminder-day'")
+    await have_begun(notifier, FanOutTask.JOINING, FanOutTask.REMINDER_WEEK)
     await notifier.hear(changed(60))
     assert set(await to_come(notifier)) == ALL
     await notifier.hear(changed(60, version=3, venue="Salle neuve"))
@@ -181,22 +203,185 @@ async def test_a_reminder_of_a_cancelled_session_is_not_sent(notifier: Notifier)
     await notifier.hear(session())
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(SessionCancelled.model_validate(session(version=2, status="cancelled").model_dump()))
-    await notifier.change("UPDATE mail SET due_at = now()")
+    assert await to_come(notifier) == {}
     await notifier.deliver()
     assert notifier.relay.taken == []
     assert set(await notifier.states()) == {"superseded"}
 
 
-async def test_a_reminder_whose_session_moved_before_the_queue_knew_goes_back(notifier: Notifier) -> None:
-    await notifier.hear(session())
-    await notifier.hear(a_decision(AgentEnrolled))
-    due = await to_come(notifier)
-    await notifier.change("UPDATE mail SET due_at = now() WHERE template = 'reminder-day'")
+def tomorrow(**changes: Any) -> SessionScheduled:
+    """A session whose last reminder was due an hour ago."""
+    start = clock.now() + timedelta(hours=23)
+    return session(**({"starts_at": start, "ends_at": start + timedelta(hours=3)} | changes))
+
+
+async def reminded(notifier: Notifier) -> list[tuple[str, str]]:
+    """Who has a row for the reminder of the day before, and where it stands."""
+    rows = await notifier.rows(where="template = 'reminder-day'")
+    return sorted((row.recipient, row.state) for row in rows)
+
+
+DAYS_AGO, MINUTES_AGO = clock.now() - timedelta(days=2), clock.now() - timedelta(minutes=5)
+
+
+async def test_a_reminder_in_the_queue_whose_session_moves_is_sent_for_the_new_date_instead(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(tomorrow())
+    await notifier.hear(a_decision(AgentEnrolled), at=DAYS_AGO)
+    await notifier.hear(changed(60))
     await notifier.deliver()
-    assert len(notifier.relay.taken) == 1
-    row = (await notifier.rows(where="template = 'reminder-day'"))[0]
-    assert (row.state, row.attempts) == ("pending", 0)
-    assert abs(row.due_at - due["reminder-day"]) < timedelta(seconds=5)
+    assert await reminded(notifier) == [("IEL-0048151", "superseded")]
+    assert set(await to_come(notifier)) == ALL
+
+
+async def test_a_reminder_of_an_enrolment_that_has_ended_is_not_sent(notifier: Notifier) -> None:
+    await notifier.hear(a_decision(AgentEnrolled), at=DAYS_AGO)
+    await notifier.hear(tomorrow())
+    await notifier.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await notifier.deliver()
+    assert await reminded(notifier) == [("IEL-0048151", "superseded")]
+
+
+async def test_who_enrols_again_after_the_moment_is_not_reminded_by_the_enrolment_that_ended(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled), at=DAYS_AGO)
+    await notifier.hear(tomorrow())
+    await notifier.hear(a_decision(EnrolmentWithdrawn, version=2), a_decision(AgentEnrolled, version=3))
+    await notifier.deliver()
+    assert await reminded(notifier) == [("IEL-0048151", "superseded")]
+
+
+async def test_who_had_a_seat_before_a_moment_is_written_to_even_if_that_is_heard_after_it(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(tomorrow())
+    assert await notifier.query("SELECT 1 FROM fan_out") == [], "nobody is enrolled, and nothing is to come"
+    await notifier.hear(enrolled(1), at=DAYS_AGO)
+    await notifier.hear(enrolled(2), at=MINUTES_AGO)
+    assert await reminded(notifier) == [("A-1", "pending")]
+
+
+async def test_the_cause_of_a_reminder_is_the_decision_that_gave_the_seat(notifier: Notifier) -> None:
+    await notifier.hear(tomorrow())
+    (decision_id,) = await notifier.hear(a_decision(AgentEnrolled), at=DAYS_AGO)
+    await notifier.deliver()
+    told = [json.loads(data) for _, data in await notifier.published()]
+    causes = {data["template"]: data["cause_id"] for data in told}
+    (reminder,) = await notifier.rows(where="template = 'reminder-day'")
+    async with notifier.database.transaction() as tx:
+        row = await stored_mails.get(tx, reminder.mail_id)
+    assert row is not None
+    assert (causes["reminder-day"], str(row.cause_id)) == (str(decision_id), str(decision_id))
+    assert row.event_id != decision_id
+
+
+async def a_reminder_is_due(notifier: Notifier, session_id: UUID = SESSION_ID) -> None:
+    """The session is known, the moment of its last reminder is near, and the job has not seen it."""
+    await notifier.take(session(session_id=session_id))
+    await notifier.change(
+        "UPDATE fan_out SET due_at = now(), called_for_at = :moment WHERE task = 'reminder-day'",
+        moment=clock.now(),
+    )
+
+
+async def test_who_is_heard_of_while_the_fan_out_runs_is_written_to_once(notifier: Notifier) -> None:
+    await notifier.hear(*(enrolled(number) for number in range(8)), at=DAYS_AGO)
+    await a_reminder_is_due(notifier)
+    for number in range(8, 16):  # before it begins, and between its slices
+        async with notifier.database.transaction() as tx:
+            await next_slice(tx, clock.now(), most=1)
+        await notifier.take(enrolled(number), at=DAYS_AGO)
+    await notifier.fan_out()
+    assert await reminded(notifier) == sorted((f"A-{number}", "pending") for number in range(16))
+
+
+async def test_a_fan_out_that_begins_and_an_enrolment_at_the_same_time_miss_nobody(
+    notifier: Notifier,
+) -> None:
+    for number in range(25):
+        session_id = uuid4()
+        await a_reminder_is_due(notifier, session_id)
+        await asyncio.gather(
+            notifier.take(enrolled(number, session_id=session_id), at=DAYS_AGO), notifier.fan_out()
+        )
+        await notifier.fan_out()
+    assert await reminded(notifier) == sorted((f"A-{number}", "pending") for number in range(25))
+
+
+async def test_an_enrolment_that_is_being_read_holds_up_the_beginning_of_its_reminder(
+    notifier: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    async def it_waits() -> bool:
+        return bool(
+            await notifier.query(
+                "SELECT 1 FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event = 'advisory'"
+            )
+        )
+
+    await a_reminder_is_due(notifier)
+    async with notifier.database.transaction() as tx:
+        await sessions.lock(tx, [SESSION_ID], exclusive=False)
+        beginning = asyncio.create_task(jobs.fan_out(notifier.database))
+        await eventually(it_waits, "the job waits for the enrolment")
+    await beginning
+
+
+async def test_a_session_that_moves_there_and_back_reminds_once(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the evening before, when reminders of the night are sent that would be due again."""
+    monkeypatch.setattr(timing, "by_day", lambda moment, _zone: moment - timedelta(hours=3))
+    start = clock.now() + timedelta(hours=26)
+    here: dict[str, Any] = {"starts_at": start, "ends_at": start + timedelta(hours=3)}
+    await notifier.hear(*(enrolled(number) for number in (1, 2)))
+    await notifier.hear(session(**here))
+    await notifier.change("UPDATE mail SET due_at = now() + interval '1 hour' WHERE recipient = 'A-2'")
+    await notifier.deliver()
+    await notifier.hear(changed(60))
+    await notifier.change("UPDATE mail SET due_at = now()")
+    await notifier.deliver()
+    assert await reminded(notifier) == [("A-1", "sent"), ("A-2", "superseded")]
+    await notifier.hear(changed(version=3, **here))
+    await notifier.deliver()
+    assert await reminded(notifier) == [("A-1", "sent"), ("A-2", "sent")]
+    assert set(notifier.relay.per_message_id().values()) == {1}
+
+
+async def test_who_was_reminded_of_the_old_date_is_reminded_of_the_new_one(notifier: Notifier) -> None:
+    await notifier.hear(tomorrow())
+    await notifier.hear(enrolled(1), at=DAYS_AGO)
+    await notifier.deliver()
+    await notifier.hear(changed(60))
+    await notifier.change("UPDATE fan_out SET due_at = now() WHERE task = 'reminder-day'")
+    await notifier.fan_out()
+    assert await reminded(notifier) == [("A-1", "pending"), ("A-1", "sent")]
+
+
+async def test_joining_instructions_that_were_to_come_go_out_when_their_session_moves_nearer(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(session(40))
+    await notifier.hear(enrolled(1))
+    await notifier.take(changed(10))
+    await notifier.take(enrolled(2), at=clock.now() + timedelta(seconds=1))
+    await notifier.fan_out()
+    rows = await notifier.rows(where="template = 'joining-instructions'")
+    assert [(row.recipient, row.state) for row in rows] == [("A-1", "pending")]
+
+
+async def test_the_age_of_the_queue_counts_from_when_a_reminder_was_due(notifier: Notifier) -> None:
+    await a_reminder_is_due(notifier)
+    await notifier.change(
+        "UPDATE fan_out SET due_at = due_at - interval '1 hour' WHERE task = 'reminder-day'"
+    )
+    async with notifier.database.transaction() as tx:
+        assert (await queue.measure(tx))[1] == pytest.approx(3600, abs=60)
+    await notifier.fan_out()
+    async with notifier.database.transaction() as tx:
+        assert (await queue.measure(tx))[1] == 0
 
 
 async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(notifier: Notifier) -> None:
@@ -214,9 +399,7 @@ async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> N
     await notifier.hear(session())
     await notifier.hear(enrolled(1))
     async with notifier.database.transaction() as tx:
-        await fan_outs.begin(
-            tx, [FanOut(uuid4(), FanOutTask.CHANGE, a_session().session_id, {}, clock.now())]
-        )
+        await fan_outs.begin(tx, [FanOut(uuid4(), FanOutTask.CHANGE, SESSION_ID, {}, clock.now())])
     async with notifier.database.transaction() as tx, notifier.database.transaction() as other:
         assert await next_slice(tx, clock.now(), most=10) == 1
         assert await next_slice(other, clock.now(), most=10) is None
@@ -238,9 +421,3 @@ async def test_a_fan_out_rests_longer_than_it_works_so_that_answers_keep_moving(
     while await jobs.fan_out(notifier.database) is not None:
         pass
     assert len(await notifier.rows(where="template = 'session-changed'")) == 1
-
-
-async def test_the_database_and_the_rules_mean_the_same_letters_to_come() -> None:
-    from services.notifier import letters, tables
-
-    assert {Template(name) for name in tables.SCHEDULED.split("'")[1::2]} == set(letters.SCHEDULED)

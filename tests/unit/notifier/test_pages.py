@@ -35,6 +35,7 @@ ROW: dict[str, Any] = {
     "smtp_code": 451,
     "smtp_answer": EVIL,
     "message_id": "<1@x.example>",
+    "details": {},
 }
 MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at": NOW, "bounced_at": NOW})
 LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")

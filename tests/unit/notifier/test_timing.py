@@ -128,6 +128,22 @@ def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
         assert seen is None if found is None else isinstance(seen, found)
 
 
+@pytest.mark.parametrize("template", sorted(letters.SCHEDULED))
+@pytest.mark.parametrize("has_passed", [False, True])
+def test_what_other_dates_called_for_is_not_sent_for_these_but_late_joining_instructions(
+    template: Template, *, has_passed: bool
+) -> None:
+    session = a_session()
+    moment = {planned.template: planned.moment for planned in letters.schedule(session)}[template]
+    mail = a_mail(template, details={"moment": at("2025-03-01T09:30+01:00").isoformat()})
+    minute = timedelta(minutes=1 if has_passed else -1)
+    found = letters.revalidate(
+        mail, LetterContext(session, EnrolmentState(1, Standing.ENROLLED)), moment + minute
+    )
+    is_sent = has_passed and template is Template.JOINING
+    assert found == (None if is_sent else Superseded("the session has moved"))
+
+
 @pytest.mark.parametrize(
     ("now", "zone", "until"),
     [
@@ -234,7 +250,7 @@ def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tupl
             {"starts_before", "ends_before", "timezone_before"},
             False,
         ),
-        ({"status": "cancelled"} | LATER, set(), False),
+        ({"status": "cancelled"} | LATER, set(), True),  # there is nothing to come any more
     ],
 )
 def test_a_change_is_mailed_when_dates_place_or_link_changed(
