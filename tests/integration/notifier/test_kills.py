@@ -176,14 +176,18 @@ async def test_two_processes_on_one_queue_never_send_twice(
     assert len(await notifier.published()) == 250
 
 
+@pytest.mark.parametrize("template", ["session-changed", "reminder-day"])
 async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches_everyone_once(
-    notifier: Notifier, notifier_url: str, start: Start, eventually: Eventually
+    *, notifier: Notifier, notifier_url: str, start: Start, eventually: Eventually, template: str
 ) -> None:
     agents, slice_, reached = 3_000, 10, 0
     await notifier.hear(session())
     await queue_many(notifier, agents)
-    await notifier.take(changed(venue="Salle neuve"))
-    query = "SELECT count(*) FROM mail WHERE template = 'session-changed'"
+    if template == "reminder-day":
+        await notifier.change("UPDATE fan_out SET due_at = now() WHERE task = 'reminder-day'")
+    else:
+        await notifier.take(changed(venue="Salle neuve"))
+    query = f"SELECT count(*) FROM mail WHERE template = '{template}'"
 
     async def queued() -> int:
         async with notifier.database.quiet_transaction() as tx:
@@ -206,5 +210,5 @@ async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches
         assert reached % slice_ == 0
         assert reached < agents, "it had finished before: this proves nothing"
     assert await asyncio.to_thread(start(fan_out, notifier_url, slice_).wait, 30) == 0
-    rows = await notifier.rows("recipient, created_at, mail_id", "template = 'session-changed'")
+    rows = await notifier.rows("recipient, created_at, mail_id", f"template = '{template}'")
     assert len(rows) == len({row.recipient for row in rows}) == agents
