@@ -235,7 +235,8 @@ def _cast(table: type[SQLModel], name: str, array: str = "") -> str:
     return f"CAST(:{name} AS {inspect(table).columns[name].type.compile(dialect)}{array})"
 
 
-_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises past SQLAlchemy when a connection fails. The last: while it looks types up."""
 _TEMPORARY_STATES = (
     "08",  # connection
     "25",  # a transaction in the wrong state: the session timeout struck

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.exceptions import NackMessage
@@ -370,6 +371,24 @@ async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_
 
     with pytest.raises(NackMessage):
         await Consumer(failing(statement), database).take(batch)
+
+    assert await parked(database) == []
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError]
+)
+async def test_whatever_a_falling_connection_raises_brings_the_batch_again(
+    database: Database, error: type[Exception]
+) -> None:
+    """Raised by hand: when a connection falls is too short to hit while asyncpg looks its types up."""
+
+    async def fail(_tx: Tx, _received: list[Request]) -> None:
+        raise error("the connection fell")
+
+    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
+    with pytest.raises(NackMessage):
+        await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
 
     assert await parked(database) == []
 
