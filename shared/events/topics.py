@@ -45,14 +45,25 @@ class TopicSettings:
     @property
     def broker_config(self) -> dict[str, str]:
         """The topic's settings under their Kafka names."""
-        config = {"message.timestamp.type": "LogAppendTime" if self.broker_stamped else "CreateTime"}
+        config = {
+            "message.timestamp.type": "LogAppendTime" if self.broker_stamped else "CreateTime",
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+        }
         if self.compacted:
             return config | {"cleanup.policy": "compact"}
-        return config | {"cleanup.policy": "delete", "retention.ms": str(RETENTION_DAYS * 24 * 3600 * 1000)}
+        return config | {
+            "cleanup.policy": "delete",
+            "retention.ms": str(RETENTION_DAYS * _DAY),
+            # Only closed segments are deleted: without this a quiet partition keeps records twice as long.
+            "segment.ms": str(_DAY),
+        }
 
 
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""Of a record on any topic; what a producer may send too."""
 RETENTION_DAYS = 7
 """How long personal data may stay in Kafka: well inside the month the law gives to erase it."""
+_DAY = 24 * 3600 * 1000
 
 TOPICS: dict[Topic, TopicSettings] = {
     Topic.PORTAL_ENROLMENTS: TopicSettings(

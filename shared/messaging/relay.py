@@ -19,6 +19,7 @@ from sqlalchemy import Row, text
 from shared import clock
 from shared.database import Database, Transaction, is_temporary
 from shared.events import cloudevents
+from shared.events.topics import MAX_RECORD_BYTES
 from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
@@ -161,7 +162,7 @@ class Relay:
             enable_idempotence=idempotent,
             request_timeout_ms=10_000,
             max_batch_size=256 * 1024,
-            max_request_size=2 * 1024 * 1024,
+            max_request_size=MAX_RECORD_BYTES,
         )
         try:
             await asyncio.wait_for(producer.start(), SEND_DEADLINE_SECONDS)

@@ -41,7 +41,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: 
                 topic.value,
                 num_partitions=agreed.partitions,
                 replication_factor=replication_factor,
-                topic_configs=agreed.broker_config,
+                topic_configs=agreed.broker_config | _durable(replication_factor),
             )
         ]
     )
@@ -51,6 +51,11 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: 
     if code:
         raise for_code(code)(f"{topic} could not be created: {message}")
     return True
+
+
+def _durable(replication_factor: int) -> dict[str, str]:
+    """Return what makes an acknowledgement outlive one of three brokers."""
+    return {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
