@@ -1,9 +1,9 @@
 """Settings that every service has. All come from the environment; each service adds its own."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.database import async_url
 from shared.messaging.broker import KafkaSettings
@@ -30,6 +30,15 @@ class ServiceSettings(KafkaSettings, PortalSettings):
     def port(self) -> int:
         """This service's own ``<SERVICE>_PORT``."""
         raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _nothing_is_sent_in_clear(self) -> Self:  # noqa: N804 called on what was built
+        if self.kafka_security_protocol == "SASL_PLAINTEXT" and not self.parcours_trial:
+            raise ValueError(
+                "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT sends personal data, and a PLAIN password, for all "
+                "on the network to read; use SASL_SSL (only a trial, PARCOURS_TRIAL=1, may do without)"
+            )
+        return self
 
     @field_validator("*", mode="after")
     @classmethod

@@ -43,9 +43,9 @@ def load(settings: Callable[[], S]) -> S:
         for fault in error.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in fault["loc"]).upper()
             what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-            sys.stderr.write(
-                f"parcours: the setting {name} {_in_the_sentence(what)}. Set it in the environment.\n"
-            )
+            # What is wrong with several together has no name of its own.
+            where = f"the setting {name} {_in_the_sentence(what)}" if name else what
+            sys.stderr.write(f"parcours: {where}. Set it in the environment.\n")
         raise SystemExit(2) from None
 
 

@@ -16,7 +16,7 @@ from shared.events.topics import TOPICS, Topic
 from shared.messaging.router import Router
 
 _BINDING = {"bindingVersion": "0.5.0"}
-_ENVELOPE = {
+_ENVELOPE: dict[str, Any] = {
     "type": "object",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source"],
     "properties": {
@@ -30,6 +30,18 @@ _ENVELOPE = {
         "traceparent": {"type": "string"},
     },
 }
+_SIGNED_ENVELOPE = _ENVELOPE | {
+    "description": "Of what portals send: signed, but for a trial's portal.",
+    "properties": {
+        **_ENVELOPE["properties"],
+        "ce_keyid": {"type": "string", "description": "The key of the portal that it signed with."},
+        "ce_signature": {
+            "type": "string",
+            "description": "v1, and the base64 of an HMAC-SHA256, see docs/portals.md.",
+            "examples": ["v1,kLlrbAPvxvGcaSwpm+f4kE6oitj09AtRuiFnKFeyNm4="],
+        },
+    },
+}
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 """Examples of events, by CloudEvents type."""
@@ -41,7 +53,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
         AsyncAPI(broker, title=f"Parcours – {router.service}", version="1").to_specification().to_jsonable()
     )
     messages: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Envelope": _ENVELOPE}
+    schemas: dict[str, Any] = {"Envelope": _ENVELOPE, "SignedEnvelope": _SIGNED_ENVELOPE}
     for address, channel in made["channels"].items():
         topic = Topic(address)
         events = [event for event in EVENTS if event.TOPIC is topic]
@@ -79,7 +91,9 @@ def _message(
     message = {
         "name": event.TYPE,
         "summary": (event.__doc__ or "").partition("\n")[0],
-        "headers": _reference("components", "schemas", "Envelope"),
+        "headers": _reference(
+            "components", "schemas", "SignedEnvelope" if event.TOPIC.publisher == "portal" else "Envelope"
+        ),
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": payload | {"title": event.TYPE},

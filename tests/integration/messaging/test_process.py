@@ -53,6 +53,12 @@ WRONG_SETTINGS = {
     "no server": ({"KAFKA_BOOTSTRAP_SERVERS": "kafka:nine"}, "'kafka:nine', which is not host:port"),
     "comma too many": ({"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092,"}, "'', which is not host:port"),
     "protocol": ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL"),
+    "all in clear": (
+        {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "PARCOURS_TRIAL": "0"},
+        "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT sends personal data",
+    ),
+    "no portals": ({"PORTALS_FILE": "/nowhere.json"}, "PORTALS_FILE /nowhere.json cannot be read"),
+    "no secret": ({"INTAKE_SIGNING_KEY": "secret"}, "INTAKE_SIGNING_KEY a secret begins with whsec_"),
     "no CA file": ({"KAFKA_CA_FILE": "/nowhere.pem"}, "KAFKA_CA_FILE"),
     "log level": ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     "no time": ({"STALLED_SECONDS": "0"}, "STALLED_SECONDS"),
