@@ -22,7 +22,7 @@ stack-options = $(if $(BROKER),--broker $(BROKER)) $(if $(SCALE),--scale "$(SCAL
 help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Options: BROKER=kafka (demo, run: Apache Kafka, needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
+	@echo 'Options: BROKER=kafka or embedded (demo, run: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
 	@echo '(run), ARGS="…" (demo, run, test, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it

@@ -31,6 +31,12 @@ Broker = Annotated[
         help="embedded: in memory, needs nothing. kafka: Apache Kafka itself, needs Java 17 and Maven."
     ),
 ]
+BrokerOrBest = Annotated[
+    Literal["embedded", "kafka"] | None,
+    typer.Option(
+        help="kafka: Apache Kafka itself, the default where Java 17 and Maven are. embedded: in memory."
+    ),
+]
 Scale = Annotated[str, typer.Option(help='Processes of each service, for example "enrolment=3 notifier=2".')]
 
 Directory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local")]
@@ -40,9 +46,12 @@ say = functools.partial(print, flush=True)
 
 
 @cli.command("run")
-def run_stack(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
+def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Run everything until Ctrl-C, with the real offer and links to the pages."""
-    running.run(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say)
+    options = StackOptions(
+        broker=broker or running.best_broker(say), scale=parse_scale(scale), directory=directory
+    )
+    running.run(options, say)
 
 
 @cli.command("demo")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from local.credentials import write_privately
 from local.failures import LocalStackError
+from local.kafka import missing_tools
+from local.servers import BrokerKind
 from local.services import SERVICES
 from local.stack import SENDER, Stack, StackOptions
 
@@ -39,6 +42,18 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
             finally:
                 say("Stopping …")
     say(f"Stopped. What it kept is in {options.directory}.")
+
+
+def best_broker(say: Callable[[str], None]) -> BrokerKind:
+    """Return Apache Kafka where it can run, else the embedded broker, and say which and why."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return "embedded"  # which is not started either
+    problem = missing_tools()
+    if problem is None:
+        say("Broker: Apache Kafka, since Java and Maven are here (BROKER=embedded takes the one in memory).")
+        return "kafka"
+    say(f"Broker: the embedded one, which keeps nothing and kcat cannot talk to. {problem}")
+    return "embedded"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import credentials, ports
+from local import credentials, ports, running
 from local.failures import LocalStackError
 from local.running import OFFER_DAY, offer_day, settings
 from local.services import SERVICES, parse_scale
@@ -24,6 +24,25 @@ def test_scale_names_services_and_numbers() -> None:
 def test_a_scale_that_is_not_one_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(LocalStackError, match="enrolment=3 notifier=2"):
         parse_scale(text)
+
+
+@pytest.mark.parametrize(
+    ("problem", "given", "broker", "said"),
+    [
+        (None, None, "kafka", "Apache Kafka"),
+        ("Apache Kafka needs Java", None, "embedded", "Apache Kafka needs Java"),
+        (None, "kafka:9092", "embedded", ""),
+    ],
+)
+def test_kafka_is_taken_where_it_can_run_and_it_is_said_why_not(
+    monkeypatch: pytest.MonkeyPatch, problem: str | None, given: str | None, broker: str, said: str
+) -> None:
+    monkeypatch.setattr(running, "missing_tools", lambda: problem)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given or "")
+    lines: list[str] = []
+    assert running.best_broker(lines.append) == broker
+    assert said in "".join(lines)
+    assert len(lines) == (given is None)
 
 
 def test_the_offer_is_moved_by_the_same_number_of_days_at_each_run(tmp_path: Path) -> None:
