@@ -183,7 +183,7 @@ def read_event(
     try:
         if envelope.media_type != JSON:
             raise Unreadable(f"the content type is {_quote(envelope.media_type)}, not {JSON}")
-        event = _event(contract, envelope.data)
+        event = _event(contract, envelope.data, issuer)
         if record.topic != contract.TOPIC:
             raise Unreadable(f"{contract.TYPE} belongs on {contract.TOPIC}, not on {record.topic}")
     except Unreadable as error:
@@ -222,9 +222,9 @@ def _id(text: str) -> UUID:
         raise Unreadable(f"ce_id {_quote(text)} is not a UUID") from None
 
 
-def _event(contract: type[Event], value: bytes) -> Event:
+def _event(contract: type[Event], value: bytes, issuer: str | None) -> Event:
     try:
-        return contract.model_validate_json(value)
+        return contract.model_validate_json(value, context=None if issuer is None else {"issuer": issuer})
     except ValidationError as error:
         problems = _problems(error)
         unreadable = Unreadable(_explain(contract, problems, error.error_count()))

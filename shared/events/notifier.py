@@ -7,13 +7,14 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.topics import Topic
-from shared.events.vocabulary import AgentId, Event, Instant, Line, Slug
+from shared.events.vocabulary import AgentId, Event, Instant, Issuer, Line, Slug
 
 
 class _Delivery(Event):
     TOPIC: ClassVar[Topic] = Topic.NOTIFIER_DELIVERIES
     mail_id: UUID
     agent_id: AgentId
+    issuer: Issuer = Field(default="", description="Who gave the agent_id.")
     template: Slug = Field(description="Which letter, for example enrolment-confirmed.")
     cause_id: UUID = Field(description="The ce_id of the event that called for the letter.")
     session_id: UUID | None = None

@@ -7,7 +7,7 @@ characters or line breaks. Unknown fields are ignored, so that a newer publisher
 import functools
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
 )
 
 from shared.events.topics import Topic
@@ -50,6 +51,23 @@ Email = Annotated[
 
 AgentId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
 """The portal's identifier of an agent: printable ASCII without spaces."""
+
+
+def _issued(issuer: str, info: ValidationInfo) -> str:
+    return issuer if info.context is None else str(info.context["issuer"])
+
+
+Issuer = Annotated[
+    str,
+    StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$"),
+    AfterValidator(_issued),
+    Field(validate_default=True),
+]
+"""Who gives agents their identifiers: a name in the registry of portals; empty in events of before.
+
+Where a request is read, it is the issuer of the portal that sent it, whatever the request says: the
+``issuer`` of the validation's context.
+"""
 
 Siret = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
 """14 digits. The Luhn check belongs to the edge where a person types one, not to the contract."""
@@ -226,15 +244,30 @@ class Employer(Fact):
     delegation: Slug = Field(description="Code of the regional delegation it belongs to.")
 
 
+class AgentKey(NamedTuple):
+    """Who an agent is: an identifier, and who issued it. Two issuers' ``1001`` are two agents."""
+
+    issuer: str
+    agent_id: str
+
+
 class Agent(Fact):
     """A local civil servant, as the portal describes them. Only what is needed: never the grade."""
 
     agent_id: AgentId
+    issuer: Issuer = Field(
+        default="",
+        description="Who gave the agent_id, by the registry of portals; whatever a portal writes is ignored.",
+    )
     email: Email
     given_name: Line
     family_name: Line
     function: Function
     employer: Employer
+
+    @property
+    def key(self) -> AgentKey:
+        return AgentKey(self.issuer, self.agent_id)
 
 
 class Contact(Fact):

@@ -18,6 +18,7 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
+from shared.events.vocabulary import AgentKey
 from shared.messaging.portals.admission import MOST_BYTES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
@@ -110,6 +111,14 @@ def test_a_request_that_its_portal_signed_is_admitted_as_that_portals() -> None:
     received = admitted(signed(), a_portal(issuer="villes"))
     assert isinstance(received, Received)
     assert (received.portal, received.issuer, received.id.hex[:8]) == ("iel", "villes", "5f0c1f5e")
+
+
+def test_an_agent_is_the_issuers_of_the_portal_whatever_the_request_says() -> None:
+    for written in ({}, {"issuer": "cnfpt"}, {"issuer": ""}):
+        agent = json.loads(an_agent("1001").model_dump_json()) | written
+        received = admitted(signed({"session_id": SESSION, "agent": agent}), a_portal(issuer="villes"))
+        assert isinstance(received, Received)
+        assert received.event.agent.key == AgentKey("villes", "1001")
 
 
 def test_structured_mode_is_signed_by_its_attributes_as_they_are_unescaped() -> None:
