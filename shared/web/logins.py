@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from sqlalchemy import Column, DateTime, MetaData, String, Table, delete, insert, select
+from sqlalchemy import MetaData, delete
+from sqlmodel import Field, SQLModel, col, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ from starlette.routing import Route
 
 from shared import clock
 from shared.auth import Principal, Role, Tokens
-from shared.database import NAMES, Database, Transaction
+from shared.database import Database, Timestamp, Transaction, new_registry
 from shared.web.forms import Form, read_form
 from shared.web.rendering import Endpoint, Rendering
 from shared.web.responses import see_other
@@ -33,62 +34,52 @@ LASTS = timedelta(hours=8)
 
 # ------------------------------------------------------------------------------------------ what is stored
 
-_login = Table(
-    "login",
-    MetaData(naming_convention=NAMES),
-    Column("digest", String, primary_key=True),
-    Column("token_digest", String, nullable=False),
-    Column("form_key", String, nullable=False),
-    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
-)
+
+class LoginTable(SQLModel, registry=new_registry()):
+    """The registry of the table below."""
 
 
-def add_to(metadata: MetaData) -> None:
-    """Put the table of log-ins among a service's own, so that its migrations make it."""
-    _login.to_metadata(metadata)
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
+class LoginRow(LoginTable, table=True):
     """A browser that is logged in, until ``expires_at``.
 
     ``digest`` is that of its cookie, ``token_digest`` that of the token it logged in with, which must still
     be known. ``form_key`` is in each of its forms, and in nobody else's.
     """
 
-    digest: str
+    __tablename__ = "login"
+
+    digest: str = Field(primary_key=True)
     token_digest: str
     form_key: str
-    expires_at: datetime
+    expires_at: datetime = Field(sa_type=Timestamp, index=True)
 
 
-async def remember(tx: Transaction, login: Login) -> None:
+def add_to(metadata: MetaData) -> None:
+    """Put the table of log-ins among a service's own, so that its migrations make it."""
+    for table in LoginTable.metadata.tables.values():
+        table.to_metadata(metadata)
+
+
+async def remember(tx: Transaction, login: LoginRow) -> None:
     """Store a log-in."""
-    await tx.execute(
-        insert(_login).values(
-            digest=login.digest,
-            token_digest=login.token_digest,
-            form_key=login.form_key,
-            expires_at=login.expires_at,
-        )
-    )
+    tx.add(login)
+    await tx.flush()
 
 
-async def valid(tx: Transaction, digest: str, now: datetime) -> Login | None:
-    """The log-in of a cookie, unless it has ended."""
-    query = select(_login).where(_login.c.digest == digest, _login.c.expires_at > now)
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else Login(row.digest, row.token_digest, row.form_key, row.expires_at)
+async def valid(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
+    """Return the log-in of a cookie, unless it has ended."""
+    query = select(LoginRow).where(col(LoginRow.digest) == digest, col(LoginRow.expires_at) > now)
+    return await tx.scalar(query)
 
 
 async def forget(tx: Transaction, digest: str) -> None:
     """End a log-in, whoever else has kept its cookie."""
-    await tx.execute(delete(_login).where(_login.c.digest == digest))
+    await tx.execute(delete(LoginRow).where(col(LoginRow.digest) == digest))
 
 
 async def purge(tx: Transaction, now: datetime) -> None:
     """Delete those that have run out."""
-    await tx.execute(delete(_login).where(_login.c.expires_at <= now))
+    await tx.execute(delete(LoginRow).where(col(LoginRow.expires_at) <= now))
 
 
 # ----------------------------------------------------------------------------------------------- the pages
@@ -134,7 +125,7 @@ class Visit:
 
     request: Request
     who: Principal
-    login: Login
+    login: LoginRow
     form: Form
     database: Database
     rendering: Rendering
@@ -205,7 +196,12 @@ class Logins:
         if self._owner(_digest(token)) is None:
             return self._page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
         secret = secrets.token_urlsafe(32)
-        login = Login(_digest(secret), _digest(token), secrets.token_urlsafe(32), clock.now() + LASTS)
+        login = LoginRow(
+            digest=_digest(secret),
+            token_digest=_digest(token),
+            form_key=secrets.token_urlsafe(32),
+            expires_at=clock.now() + LASTS,
+        )
         async with self._database.quiet_transaction() as tx:
             await remember(tx, login)
         response = see_other(self._space.leads_to(towards))
@@ -230,7 +226,7 @@ class Logins:
         )
         return response
 
-    async def _login_of(self, request: Request) -> Login | None:
+    async def _login_of(self, request: Request) -> LoginRow | None:
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
