@@ -13,6 +13,7 @@ from pydantic import Field
 from shared.events.topics import Topic
 from shared.events.vocabulary import (
     ApprovalPolicy,
+    AtLeastOne,
     Contact,
     Count,
     EnrolmentWindow,
@@ -54,7 +55,7 @@ class ReservedSeats(Fact):
     """Seats that only one delegation's agents may take until they are released to all."""
 
     delegation: Slug
-    seats: Count = Field(ge=1)
+    seats: AtLeastOne
     release_at: Instant
 
 

@@ -7,7 +7,17 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent, Count, Event, Instant, Line, Paragraph, Reason, Version
+from shared.events.vocabulary import (
+    Agent,
+    AtLeastOne,
+    Count,
+    Event,
+    Instant,
+    Line,
+    Paragraph,
+    Reason,
+    Version,
+)
 
 
 class Decision(Event):
@@ -42,7 +52,7 @@ class AgentWaitlisted(Decision):
     """The session is full and the agent is in line. Not a seat."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentWaitlisted.v1"
-    position: Count = Field(ge=1, description="Place in line when it was decided; 1 is next.")
+    position: AtLeastOne = Field(description="Place in line when it was decided; 1 is next.")
 
 
 class SeatOffered(Decision):

@@ -121,6 +121,9 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 """How many agents or seats."""
 
+AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
+"""How many, where none would say nothing; also a place in line."""
+
 
 class Delegation(StrEnum):
     """The 18 regional delegations (13 and 5 overseas), INET and the four INSET."""
