@@ -91,9 +91,9 @@ class Envelope:
 class Received(Generic[E_co]):
     """An event that was read from a record.
 
-    ``id`` is the same each time the event is delivered. ``time`` is the sender's clock, for people to read;
-    nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid one. ``portal``
-    and ``issuer`` are names in the registry of portals, where a portal sent it.
+    ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
+    people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid
+    one. ``portal`` and ``issuer`` are names in the registry of portals, where a portal sent it.
     """
 
     event: E_co
@@ -104,6 +104,11 @@ class Received(Generic[E_co]):
     traceparent: str | None = None
     portal: str | None = None
     issuer: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, UUID]:
+        """By which the event is known. CloudEvents promises no more: two sources may give one ``id``."""
+        return self.source, self.id
 
     @property
     def topic(self) -> str:

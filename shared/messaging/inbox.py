@@ -1,4 +1,7 @@
-"""The inbox: an event that comes twice has its effect once."""
+"""The inbox: an event that comes twice has its effect once.
+
+An event is known by its source and its id: two sources may give the same id.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,7 +22,7 @@ E = TypeVar("E", bound=Event)
 
 
 async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[Received[E]]:
-    """Return those of ``received`` that have had no effect yet, in the same order, each id once.
+    """Return those of ``received`` that have had no effect yet, in the same order, each once.
 
     The insert decides: of two processes with the same event, the second waits for the first to commit and
     then gets nothing. Call it in the transaction of the effect.
@@ -27,23 +30,24 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     if not received:
         return []
     # In one order everywhere: two processes with the same events then never wait for each other in a circle.
-    by_id = sorted(received, key=lambda event: event.id.int)
-    rows = [{"event_id": event.id, "topic": event.topic} for event in by_id]
+    by_id = sorted(received, key=lambda event: (event.id.int, event.source))
+    rows = [{"event_id": event.id, "source": event.source, "topic": event.topic} for event in by_id]
     result = await insert_many(
-        tx, InboxRow, rows, then="ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
+        tx, InboxRow, rows, then="ON CONFLICT (event_id, source) DO NOTHING RETURNING source, event_id"
     )
-    fresh = set(result.scalars())
+    fresh = {(row.source, row.event_id) for row in result}
     first = []
     for event in received:
-        if event.id in fresh:
-            fresh.discard(event.id)
+        if event.identity in fresh:
+            fresh.discard(event.identity)
             first.append(event)
     return first
 
 
-async def seen(tx: Transaction, event_ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of these events that have had their effect within :data:`KEPT`."""
-    return set(await tx.scalars(_SEEN, {"ids": list(event_ids)}))
+async def seen(tx: Transaction, events: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+    """Return those of these events, by source and id, that have had their effect within :data:`KEPT`."""
+    columns = {"sources": [source for source, _ in events], "ids": [event_id for _, event_id in events]}
+    return {(row.source, row.event_id) for row in await tx.execute(_SEEN, columns)}
 
 
 async def purge(tx: Transaction) -> int:
@@ -51,5 +55,9 @@ async def purge(tx: Transaction) -> int:
     return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
 
 
-_SEEN = text("SELECT event_id FROM inbox WHERE event_id = ANY(CAST(:ids AS uuid[]))")
+_SEEN = text(
+    "SELECT source, event_id FROM inbox "
+    "JOIN unnest(CAST(:sources AS varchar[]), CAST(:ids AS uuid[])) AS event (source, event_id) "
+    "USING (source, event_id)"
+)
 _PURGE = text("DELETE FROM inbox WHERE seen_at < now() - CAST(:kept AS interval)")

@@ -106,11 +106,11 @@ async def read_topics(
         events = [delivery for delivery in deliveries if isinstance(delivery, Received)]
         states.unreadable += sum(isinstance(delivery, Parked) for delivery in deliveries)
         async with database.quiet_transaction() as tx:
-            seen = await inbox.seen(tx, [event.id for event in events])
+            seen = await inbox.seen(tx, [event.identity for event in events])
         for event in events:
             topic = Topic(event.topic)
             is_handled = (
-                topic not in router.subscriptions or event.id in seen or event.received_at < forgotten
+                topic not in router.subscriptions or event.identity in seen or event.received_at < forgotten
             )
             _keep_newest((states.handled if is_handled else states.missed)[topic], event)
     for topic, missed in states.missed.items():

@@ -44,6 +44,7 @@ class InboxRow(MessagingTable, table=True):
     __table_args__ = (Index(None, "seen_at", postgresql_using="brin"),)
 
     event_id: UUID = Field(primary_key=True)
+    source: str = Field(primary_key=True)
     topic: str
     seen_at: datetime = _written_at()
 

@@ -174,9 +174,10 @@ def upgrade() -> None:
     op.create_table(
         "inbox",
         sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
         sa.Column("topic", sa.String(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_inbox")),
+        sa.PrimaryKeyConstraint("event_id", "source", name=op.f("pk_inbox")),
     )
     op.create_index(op.f("ix_inbox_seen_at"), "inbox", ["seen_at"], unique=False, postgresql_using="brin")
     op.create_table(

@@ -16,10 +16,12 @@ from shared.messaging import inbox
 from tests.integration.messaging.conftest import Eventually
 
 
-def received(event_id: uuid.UUID | None = None, offset: int = 0) -> Received[Any]:
+def received(
+    event_id: uuid.UUID | None = None, offset: int = 0, source: str = "/portals/test"
+) -> Received[Any]:
     event = WithdrawalRequested(session_id=uuid.uuid4(), agent_id="IEL-1")
     record = Record("portal.enrolments", 0, offset, None, b"", (), datetime.now(UTC))
-    return Received(event, event_id or uuid.uuid4(), "/portals/test", record)
+    return Received(event, event_id or uuid.uuid4(), source, record)
 
 
 async def take(database: Database, batch: Sequence[Received[Any]]) -> list[Received[Any]]:
@@ -52,6 +54,24 @@ async def test_an_event_that_stands_twice_in_a_batch_is_seen_once_at_its_first_p
     batch = [first, received(offset=1), received(first.id, offset=2), received(offset=3)]
 
     assert [event.record.offset for event in await take(database, batch)] == [0, 1, 3]
+
+
+async def test_an_id_that_two_sources_give_is_two_events(database: Database) -> None:
+    batch = [received(), received()]
+    others = [received(event.id, source="/portals/other") for event in batch]
+
+    assert await take(database, [batch[0], others[0]]) == [batch[0], others[0]]
+    assert await take(database, batch) == [batch[1]]
+    assert await take(database, [*batch, *others]) == [others[1]]
+
+
+async def test_only_events_of_a_source_that_came_are_seen(database: Database) -> None:
+    event = received()
+    other = received(event.id, source="/portals/other")
+    await take(database, [event])
+
+    async with database.quiet_transaction() as tx:
+        assert await inbox.seen(tx, [event.identity, other.identity]) == {event.identity}
 
 
 async def test_no_events_are_no_statement(database: Database) -> None:

