@@ -176,7 +176,7 @@ def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> d
     if key is None or not is_signature_of(signature, key, key_id, signed, record.value or b""):
         raise _because(
             RejectionCode.NOT_AUTHENTICATED,
-            "The signature is not that of this id, source, type, time and value by a valid key of it.",
+            "No valid key of the portal made this signature for this id, source, type, time and value.",
         )
     sent_at = _moment(signed.time)
     if sent_at is None:
