@@ -175,16 +175,14 @@ class Letter:
 class Mail:
     """A letter to one person, as it stands in the queue: all that its text depends on but the session.
 
-    ``agent_id`` is an agent's, or one of ours for a person who is no agent. ``version`` is the enrolment's
-    when the letter was called for, ``called_for_at`` when that was; ``message_id`` stays the same at each
-    attempt.
+    ``version`` is the enrolment's when the letter was called for, ``called_for_at`` when that was;
+    ``message_id`` stays the same at each attempt.
     """
 
     mail_id: UUID
     template: Template
     details: Details
     message_id: str
-    agent_id: str
     address: str
     given_name: str
     family_name: str

@@ -56,7 +56,6 @@ class _ClaimedRow(NamedTuple):
     template: str
     details: str
     message_id: str
-    recipient: str
     address: str
     given_name: str
     family_name: str
@@ -214,7 +213,6 @@ def mail_of(row: _ClaimedRow | MailRow, details: Details) -> Mail:
         template=Template(row.template),
         details=details,
         message_id=row.message_id or "",
-        agent_id=row.recipient,
         address=row.address,
         given_name=row.given_name,
         family_name=row.family_name,
@@ -242,8 +240,8 @@ _CLAIM = text(
            claims = claims + 1,
            message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>')
       FROM due WHERE mail.mail_id = due.mail_id
-    RETURNING mail.mail_id, template, details::text AS details, message_id, recipient, address, given_name,
-              family_name, session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
+    RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
+              session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               due_at, give_up_at - now() AS time_left"""
 )
 _START_DATA = text(

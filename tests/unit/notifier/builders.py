@@ -116,7 +116,6 @@ def a_mail(template: Template, **changes: Any) -> Mail:
         "template": template,
         "details": {},
         "message_id": f"<{MAIL_ID.hex}@cnfpt.example>",
-        "agent_id": "IEL-0048151",
         "address": "zoe.durand@ville-exemple.fr",
         "given_name": "Zoé",
         "family_name": "Durand",

@@ -41,7 +41,6 @@ def show(sample: Sample) -> Shown:
         template=sample.template,
         details=sample.details,
         message_id=f"<{_MAIL}@cnfpt.example>",
-        agent_id="IEL-0048151",
         address="zoe.durand@ville-exemple.fr",
         given_name="Zoé" if sample.named else "",
         family_name="Durand" if sample.named else "",
