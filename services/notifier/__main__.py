@@ -40,13 +40,16 @@ def write_preview(
 def list_(
     state: Annotated[MailState | None, typer.Option(help="Only those in this state.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only those of this agent.")] = None,
+    issuer: Annotated[
+        str | None, typer.Option(help="Only those of agents whose identifier this issuer gave.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
     """Print a line for each mail."""
 
     async def find(process: Process) -> tuple[list[MailRow], dict[MailState, int]]:
         async with process.database.quiet_transaction() as tx:
-            found = await mails.find(tx, agent_id=agent, state=state, limit=limit)
+            found = await mails.find(tx, issuer=issuer, agent_id=agent, state=state, limit=limit)
             return found, await mails.counts(tx)
 
     records, counts = in_process(DEFINITION, find)
@@ -77,6 +80,7 @@ _SHOWN = {
     "event_id": "event_id",
     "template": "template",
     "agent_id": "recipient",
+    "issuer": "issuer",
     "address": "address",
     "session_id": "session_id",
     "enrolment_id": "enrolment_id",
@@ -195,7 +199,8 @@ def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
     found = in_process(DEFINITION, find)
     for address in found:
         since = f"{address.since:%Y-%m-%d %H:%M:%S}Z"
-        typer.echo(f"{address.mail_id}\t{since}\t{address.kind.value}\t{address.agent_id or '-'}")
+        agent = f"{address.agent_id or '-'}\t{address.issuer or '-'}"
+        typer.echo(f"{address.mail_id}\t{since}\t{address.kind.value}\t{agent}")
     typer.echo(f"{len(found)} suppressed")
 
 
@@ -222,6 +227,7 @@ def _line(row: MailRow) -> str:
             row.template,
             row.recipient,
             " ".join(str(part) for part in (row.smtp_code, row.smtp_answer) if part),
+            row.issuer,
         ]
     )
 

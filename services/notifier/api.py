@@ -11,7 +11,7 @@ from services.notifier.service import mails as mails_service
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
-from shared.events.vocabulary import AgentId, Instant
+from shared.events.vocabulary import AgentId, Instant, IssuerName
 from shared.http import Problem, new_api
 from shared.web.paging import page_of, position
 
@@ -27,6 +27,9 @@ class MailItem(BaseModel):
     cause_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
     agent_id: str
+    issuer: str = Field(
+        default="", description="Who gave the agent_id; empty in events of before and for who is no agent."
+    )
     session_id: UUID | None
     enrolment_id: UUID | None
     state: MailState
@@ -73,6 +76,9 @@ class MailSearch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     agent_id: AgentId | None = None
+    issuer: IssuerName | None = Field(
+        default=None, description="Who gave the agent_id; null: whoever did, and each item says who."
+    )
     state: MailState | None = None
     cursor: str | None = Field(default=None, description="``next`` of the page before.")
     limit: int = Field(default=100, ge=1, le=500)
@@ -93,7 +99,12 @@ def build(database: Database, tokens: Tokens) -> FastAPI:
         before = position(search.cursor, _KEY)
         async with database.quiet_transaction() as tx:
             rows = await mails_service.find(
-                tx, agent_id=search.agent_id, state=search.state, before=before, limit=search.limit + 1
+                tx,
+                issuer=search.issuer,
+                agent_id=search.agent_id,
+                state=search.state,
+                before=before,
+                limit=search.limit + 1,
             )
         page = page_of(
             rows, search.limit, show=_item, key=lambda row: (str(row.created_at), str(row.mail_id))

@@ -48,7 +48,7 @@ async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -
 async def on_agents(tx: Tx, received: list[Received[portal.SubscriptionChanged]]) -> None:
     """Keep what agents want news of, in the order in which they said so."""
     for changed in received:
-        await subscriptions.change(tx, changed.event)
+        await subscriptions.change(tx, changed)
 
 
 async def _restore(tx: Transaction, latest: Latest) -> None:

@@ -62,6 +62,7 @@ class EnrolmentRow(_Base, table=True):
 
     __tablename__ = "enrolment"
     __table_args__ = (
+        Index("ix_enrolment_agent", "agent_id", "issuer"),
         # Serves fan-outs, which go through the enrolled of a session in slices.
         Index(
             "ix_enrolment_enrolled",
@@ -74,7 +75,8 @@ class EnrolmentRow(_Base, table=True):
     version: int
     session_id: UUID
     standing: str = Field(description="A value of letters.Standing.")
-    agent_id: str = Field(index=True)
+    issuer: str = Field(description="Who gave the agent_id; empty in events of before.")
+    agent_id: str
     address: str
     given_name: str
     family_name: str
@@ -120,6 +122,8 @@ class SubscriberRow(_Base, table=True):
 
     __tablename__ = "subscriber"
     __table_args__ = (
+        UniqueConstraint("issuer", "agent_id"),
+        CheckConstraint("(issuer IS NULL) = (agent_id IS NULL)", name="an_agent_has_an_issuer"),
         Index("ix_subscriber_address", func.lower(text("address"))),
         Index(
             "uq_subscriber_address",
@@ -129,7 +133,8 @@ class SubscriberRow(_Base, table=True):
         ),
     )
     subscriber_id: UUID = Field(primary_key=True)
-    agent_id: str | None = Field(unique=True)
+    issuer: str | None
+    agent_id: str | None
     address: str
     given_name: str
     family_name: str
@@ -202,12 +207,12 @@ class FanOutRow(_Base, table=True):
 class MailRow(_Base, table=True):
     """One letter to one person: what it says, and what has become of it.
 
-    Unique per event, template and recipient: an event that comes twice mails once.
+    Unique per event, template, issuer and recipient: an event that comes twice mails once.
     """
 
     __tablename__ = "mail"
     __table_args__ = (
-        UniqueConstraint("event_id", "template", "recipient"),
+        UniqueConstraint("event_id", "template", "issuer", "recipient"),
         CheckConstraint(
             f"state IN ({', '.join(repr(state.value) for state in MailState)})",
             name="state_is_known",
@@ -236,6 +241,7 @@ class MailRow(_Base, table=True):
         "called for, what stands for that."
     )
     template: str
+    issuer: str = Field(description="Who gave an agent their id; empty for a person who is no agent.")
     recipient: str = Field(description="The agent's id, or one of ours for a person who is no agent.")
     address: str
     given_name: str

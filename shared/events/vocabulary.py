@@ -57,13 +57,15 @@ def _issued(issuer: str, info: ValidationInfo) -> str:
     return issuer if info.context is None else str(info.context["issuer"])
 
 
+IssuerName = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$")]
+"""Who gives agents their identifiers: a name in the registry of portals; empty in events of before."""
+
 Issuer = Annotated[
-    str,
-    StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$"),
+    IssuerName,
     AfterValidator(_issued),
     Field(validate_default=True),
 ]
-"""Who gives agents their identifiers: a name in the registry of portals; empty in events of before.
+"""The :data:`IssuerName` of an event.
 
 Where a request is read, it is the issuer of the portal that sent it, whatever the request says: the
 ``issuer`` of the validation's context.

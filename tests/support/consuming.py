@@ -33,11 +33,15 @@ def a_record(event: Event, event_id: UUID | None = None, received_at: datetime |
 
 
 def received(
-    event: Event, event_id: UUID | None = None, received_at: datetime | None = None
+    event: Event,
+    event_id: UUID | None = None,
+    received_at: datetime | None = None,
+    issuer: str | None = None,
 ) -> Received[Any]:
-    """An event as it was read from its record."""
+    """An event as it was read from its record; ``issuer`` is that of the portal that sent it."""
     event_id = event_id or uuid4()
-    return Received(event, event_id, "/tests", a_record(event, event_id, received_at))
+    record = a_record(event, event_id, received_at)
+    return Received(event, event_id, "/tests", record, issuer=issuer)
 
 
 admit = Admission(PortalsFile(None, trial=True), intake_key=None)

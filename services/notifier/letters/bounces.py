@@ -58,6 +58,7 @@ class Suppression:
     """An address that is written to no more, by the mail that came back."""
 
     mail_id: UUID
+    issuer: str | None
     agent_id: str | None
     kind: BounceKind
     since: datetime

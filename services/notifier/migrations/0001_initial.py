@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("standing", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("agent_id", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("given_name", sa.String(), nullable=False),
@@ -127,7 +128,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
-    op.create_index(op.f("ix_enrolment_agent_id"), "enrolment", ["agent_id"], unique=False)
+    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
     op.create_index(
         "ix_enrolment_enrolled",
         "enrolment",
@@ -194,6 +195,7 @@ def upgrade() -> None:
         sa.Column("mail_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("template", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("recipient", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("given_name", sa.String(), nullable=False),
@@ -236,7 +238,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("mail_id", name=op.f("pk_mail")),
         sa.UniqueConstraint(
-            "event_id", "template", "recipient", name=op.f("uq_mail_event_id_template_recipient")
+            "event_id",
+            "template",
+            "issuer",
+            "recipient",
+            name=op.f("uq_mail_event_id_template_issuer_recipient"),
         ),
     )
     op.create_index("ix_mail_created", "mail", ["created_at", "mail_id"], unique=False)
@@ -331,13 +337,17 @@ def upgrade() -> None:
     op.create_table(
         "subscriber",
         sa.Column("subscriber_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=True),
         sa.Column("agent_id", sa.String(), nullable=True),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "(issuer IS NULL) = (agent_id IS NULL)", name=op.f("ck_subscriber_an_agent_has_an_issuer")
+        ),
         sa.PrimaryKeyConstraint("subscriber_id", name=op.f("pk_subscriber")),
-        sa.UniqueConstraint("agent_id", name=op.f("uq_subscriber_agent_id")),
+        sa.UniqueConstraint("issuer", "agent_id", name=op.f("uq_subscriber_issuer_agent_id")),
     )
     op.create_index(
         "ix_subscriber_address", "subscriber", [sa.literal_column("lower(address)")], unique=False

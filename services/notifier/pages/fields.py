@@ -2,10 +2,11 @@
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.events.vocabulary import AgentId, Email
+from shared.events.vocabulary import AgentId, Email, IssuerName
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
+_ISSUER: TypeAdapter[str] = TypeAdapter(IssuerName)
 
 
 def is_address(text: str) -> bool:
@@ -16,6 +17,11 @@ def is_address(text: str) -> bool:
 def is_agent_id(text: str) -> bool:
     """Whether an agent can have this identifier."""
     return _is_valid(_AGENT, text)
+
+
+def is_issuer(text: str) -> bool:
+    """Whether an issuer of identifiers can have this name."""
+    return _is_valid(_ISSUER, text)
 
 
 def _is_valid(field: TypeAdapter[str], text: str) -> bool:

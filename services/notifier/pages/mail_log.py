@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from services.notifier.pages.fields import is_agent_id
+from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.render import Renderer
 from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
@@ -32,7 +32,7 @@ SPACE = Space(
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
     title="Suivi des courriels",
     lead="Réservé à l’assistance.",
-    label={"agent": "Identifiant de l’agent"}.get,
+    label={"agent": "Identifiant de l’agent", "emetteur": "Émetteur de l’identifiant"}.get,
     same_site="strict",
 )
 
@@ -80,20 +80,27 @@ class _MailLogPages:
 
     async def search(self, visit: Visit) -> Response:
         """Mails of an agent, or those in a state, newest first."""
-        agent, state = visit.form.typed("agent"), _state(visit.form.typed("etat"))
-        before = read_position(visit.form.typed("avant"))
-        wrong = ["agent"] if agent and not is_agent_id(agent) else []
+        agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
+        state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
+        is_right = {"agent": not agent or is_agent_id(agent), "emetteur": is_issuer(issuer)}
+        wrong = [field for field, right in is_right.items() if not right]
         found: list[MailRow] = []
         if not wrong:
             async with self.database.quiet_transaction() as tx:
                 found = await mails.find(
-                    tx, agent_id=agent or None, state=state, before=before, limit=PAGE + 1
+                    tx,
+                    issuer=issuer or None,
+                    agent_id=agent or None,
+                    state=state,
+                    before=before,
+                    limit=PAGE + 1,
                 )
         last = found[PAGE - 1] if len(found) > PAGE else None
         return visit.page(
             "mail-log.html",
             status=422 if wrong else 200,
             agent=agent,
+            issuer=issuer,
             state=state.value if state else "",
             wrong=wrong,
             mails=found[:PAGE],

@@ -23,13 +23,17 @@ RESENT = "resent"
 async def find(
     tx: Transaction,
     *,
+    issuer: str | None = None,
     agent_id: str | None = None,
     state: MailState | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before."""
-    return await mails.find(tx, agent_id=agent_id, state=state, before=before, limit=limit)
+    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
+
+    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
+    """
+    return await mails.find(tx, issuer=issuer, agent_id=agent_id, state=state, before=before, limit=limit)
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:

@@ -11,7 +11,9 @@ from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.store import news, queue, subscriptions
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
+from shared.events.cloudevents import Received
 from shared.events.portal import SubscriptionChanged
+from shared.events.vocabulary import AgentKey
 
 MOST_REQUESTS = 3
 """Letters that one address can be made to get in a day by typing it into our page."""
@@ -25,8 +27,10 @@ class Subscriber:
     interests: frozenset[str]
 
 
-async def change(tx: Transaction, changed: SubscriptionChanged) -> None:
+async def change(tx: Transaction, received: Received[SubscriptionChanged]) -> None:
     """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
+    changed = received.event
+    agent = AgentKey(received.issuer or "", changed.agent_id)
     named = [
         str(Interest(kind, value))
         for kind, value in (
@@ -40,10 +44,10 @@ async def change(tx: Transaction, changed: SubscriptionChanged) -> None:
     if changed.subscribed:
         if named:
             name = changed.given_name or "", changed.family_name or ""
-            subscriber_id = await _merge(tx, changed.agent_id, changed.email, name)
+            subscriber_id = await _merge(tx, agent, changed.email, name)
             await subscriptions.add(tx, subscriber_id, named)
         return
-    found = await subscriptions.find_by_agent(tx, changed.agent_id, changed.email)
+    found = await subscriptions.find_by_agent(tx, agent, changed.email)
     if found is not None:
         await subscriptions.remove(tx, found, named or None)
         await _forget_if_nothing_is_left(tx, found)
@@ -114,16 +118,16 @@ async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
     return await find(tx, subscriber_id)
 
 
-async def _merge(tx: Transaction, agent_id: str | None, address: str, name: tuple[str, str]) -> UUID:
+async def _merge(tx: Transaction, agent: AgentKey | None, address: str, name: tuple[str, str]) -> UUID:
     """The subscriber of this agent, or of this address; one known by address alone becomes the agent's.
 
     Links in letters to the former one lead to the other. Several agents may have one address.
     """
-    found = await subscriptions.find_all(tx, agent_id, address)
+    found = await subscriptions.find_all(tx, agent, address)
     subscriber_id = found[0] if found else uuid4()
-    for other in found[1:] if agent_id is not None else ():
+    for other in found[1:] if agent is not None else ():
         await subscriptions.merge(tx, other, subscriber_id)
-    await subscriptions.save(tx, subscriber_id, agent_id, address, name)
+    await subscriptions.save(tx, subscriber_id, agent, address, name)
     return subscriber_id
 
 

@@ -68,7 +68,7 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
     """The newest suppressed addresses, by the mails that came back: addresses themselves are not stored."""
     return [
-        Suppression(row.mail_id, row.recipient, BounceKind(row.kind), row.since)
+        Suppression(row.mail_id, row.issuer, row.recipient, BounceKind(row.kind), row.since)
         for row in await tx.execute(_LIST, {"limit": limit})
     ]
 
@@ -98,6 +98,6 @@ _SUPPRESS_BAD = text(
     "ORDER BY address ON CONFLICT (address) DO NOTHING"
 )
 _LIST = text(
-    "SELECT suppression.mail_id, recipient, kind, since FROM suppression LEFT JOIN mail USING (mail_id) "
-    "ORDER BY since DESC LIMIT :limit"
+    "SELECT suppression.mail_id, issuer, recipient, kind, since "
+    "FROM suppression LEFT JOIN mail USING (mail_id) ORDER BY since DESC LIMIT :limit"
 )

@@ -12,7 +12,7 @@ from shared.messaging.outbox import Outbox
 outbox = Outbox("notifier")
 
 PUBLISHED = (
-    "mail.mail_id, recipient, template, "
+    "mail.mail_id, issuer, recipient, template, "
     "coalesce(CAST(details ->> 'cause_id' AS uuid), event_id) AS cause_id, session_id, enrolment_id, "
     "message_id, address, claims, mail.state, smtp_code, coalesce(settled_at, now()) AS ended_at"
 )
@@ -26,6 +26,7 @@ class PublishedMail(NamedTuple):
     """
 
     mail_id: UUID
+    issuer: str
     agent_id: str
     template: str
     cause_id: UUID
@@ -73,6 +74,7 @@ def _identifiers(mail: PublishedMail) -> dict[str, Any]:
     """What every event about a mail says."""
     return {
         "mail_id": mail.mail_id,
+        "issuer": mail.issuer,
         "agent_id": mail.agent_id,
         "template": mail.template,
         "cause_id": mail.cause_id,

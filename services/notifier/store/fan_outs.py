@@ -18,7 +18,7 @@ from sqlalchemy import func, text
 from sqlmodel import col, delete, select
 
 from services.notifier.letters import KINDS, TEMPLATE_OF, Edition, FanOut, FanOutTask, Template
-from services.notifier.store.queue import MAIL_COLUMNS, ONCE, PATIENCE
+from services.notifier.store.queue import MAIL_COLUMNS, ONCE, ONCE_KEY, PATIENCE
 from services.notifier.tables import FanOutRow
 from shared.database import Transaction
 
@@ -194,7 +194,7 @@ _ADVANCE = text(
     "UPDATE fan_out SET after = :after, done_at = CASE WHEN CAST(:done AS boolean) THEN now() END "
     "WHERE fan_out_id = :fan_out_id"
 )
-_WHO = "agent_id, address, given_name, family_name, session_id, enrolment_id, version"
+_WHO = "issuer, agent_id, address, given_name, family_name, session_id, enrolment_id, version"
 _TO = f"""
     INSERT INTO mail ({MAIL_COLUMNS})
     SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
@@ -211,22 +211,23 @@ _SCHEDULED = text(
       FROM enrolment CROSS JOIN CAST(:moment AS varchar) AS moment
      WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < :before
      ORDER BY enrolment_id
-        ON CONFLICT (event_id, template, recipient) DO UPDATE SET state = 'pending', settled_at = NULL
+        ON CONFLICT {ONCE_KEY} DO UPDATE SET state = 'pending', settled_at = NULL
          WHERE mail.state = 'superseded'"""  # noqa: S608
 )
 _TO_SUBSCRIBERS = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)
-    SELECT :edition_id, :template, coalesce(agent_id, 'abonnement-' || subscriber_id), address, given_name,
-           family_name, NULL, NULL, 0,
+    SELECT :edition_id, :template, coalesce(issuer, ''), coalesce(agent_id, 'abonnement-' || subscriber_id),
+           address, given_name, family_name, NULL, NULL, 0,
            jsonb_build_object('items', jsonb_build_array(item_id), 'subscriber', subscriber_id), false,
            :priority, CAST(:called_for_at AS timestamptz), CAST(:due_at AS timestamptz),
            CAST(:due_at AS timestamptz) + :patience
       FROM subscriber CROSS JOIN news
      WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) AND item_id = :item_id
        AND NOT EXISTS (SELECT FROM enrolment WHERE enrolment.session_id = news.session_id
-                       AND enrolment.agent_id = subscriber.agent_id AND standing = 'enrolled')
-        ON CONFLICT (event_id, template, recipient) DO UPDATE
+                       AND (enrolment.issuer, enrolment.agent_id) = (subscriber.issuer, subscriber.agent_id)
+                       AND standing = 'enrolled')
+        ON CONFLICT {ONCE_KEY} DO UPDATE
            SET details = jsonb_set(mail.details, '{{items}}',
                                  (mail.details -> 'items') || (excluded.details -> 'items')),
                state = 'pending', settled_at = NULL

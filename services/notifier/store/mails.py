@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.notifier.store.events import PUBLISHED, PublishedMail, sent
+from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared.database import Transaction, insert_many
 from shared.events import Event
@@ -17,20 +18,30 @@ from shared.events import Event
 async def find(
     tx: Transaction,
     *,
+    issuer: str | None = None,
     agent_id: str | None = None,
     state: MailState | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before."""
-    return list(await tx.scalars(listing(agent_id, state, before, limit)))
+    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
+
+    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
+    """
+    return list(await tx.scalars(listing(issuer, agent_id, state, before, limit)))
 
 
 def listing(
-    agent_id: str | None, state: MailState | None, before: tuple[datetime, UUID] | None, limit: int
+    issuer: str | None,
+    agent_id: str | None,
+    state: MailState | None,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> SelectOfScalar[MailRow]:
     """The query of :func:`find`."""
     query = select(MailRow)
+    if issuer is not None:
+        query = query.where(col(MailRow.issuer) == issuer)
     if agent_id is not None:
         query = query.where(col(MailRow.recipient) == agent_id)
     if state is not None:
@@ -130,15 +141,14 @@ _WAITS = text(
     "FROM mail WHERE mail_id = :mail_id"
 )
 _COPY = text(
-    "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "
-    "enrolment_id, version, details, needs_session, priority, called_for_at) "
-    "SELECT :key, template, recipient, address, given_name, family_name, session_id, "
+    f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
+    "SELECT :key, template, issuer, recipient, address, given_name, family_name, session_id, "
     "enrolment_id, version, "
     # Sent on purpose, it is not of the moment that called for the first.
     "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
     "AND state = ANY(CAST(:states AS varchar[])) "
-    "ON CONFLICT (event_id, template, recipient) DO NOTHING RETURNING mail_id"
+    f"{ONCE} RETURNING mail_id"
 )
 _MARK_AS_SENT = text(
     "UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id "  # noqa: S608 our own words

@@ -19,10 +19,11 @@ PATIENCE = timedelta(days=4)
 """How long after it was due a mail is tried again."""
 
 MAIL_COLUMNS = (
-    "event_id, template, recipient, address, given_name, family_name, session_id, enrolment_id, version, "
-    "details, needs_session, priority, called_for_at"
+    "event_id, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
+    "version, details, needs_session, priority, called_for_at"
 )
-ONCE = "ON CONFLICT (event_id, template, recipient) DO NOTHING"
+ONCE_KEY = "(event_id, template, issuer, recipient)"
+ONCE = f"ON CONFLICT {ONCE_KEY} DO NOTHING"
 
 
 async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
@@ -37,6 +38,7 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
         "mail_id": uuid4(),
         "event_id": received.id,
         "template": letter.template.value,
+        "issuer": decision.agent.issuer,
         "recipient": decision.agent.agent_id,
         "address": decision.agent.email,
         "given_name": decision.agent.given_name,
@@ -53,7 +55,7 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Somebody who is written to, agent or not. ``recipient`` stands for them where no address may."""
+    """Somebody who is written to and is no agent. ``recipient`` stands for them where no address may."""
 
     recipient: str
     address: str
@@ -70,7 +72,7 @@ async def add_letter(
     called_for_at: datetime | None = None,
     session_id: UUID | None = None,
 ) -> None:
-    """Queue a letter that is about no enrolment."""
+    """Queue a letter that is about no enrolment, to a person who is no agent."""
     await tx.execute(
         _QUEUE,
         {
@@ -89,9 +91,8 @@ async def add_letter(
 
 
 _QUEUE = text(
-    "INSERT INTO mail (event_id, template, recipient, address, given_name, family_name, session_id, "  # noqa: S608
-    "version, details, needs_session, priority, called_for_at) "
-    "VALUES (:event_id, :template, :recipient, :address, :given_name, :family_name, :session_id, "
+    f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
+    "VALUES (:event_id, :template, '', :recipient, :address, :given_name, :family_name, :session_id, NULL, "
     "0, CAST(:details AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
     f"{ONCE}"
 )

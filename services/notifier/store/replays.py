@@ -103,7 +103,7 @@ _CORRECT_MAILS = text(
 _REPLAY_LATE = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS})
-    SELECT replay.event_id, :template, agent_id, address, given_name, family_name, replay.session_id,
+    SELECT replay.event_id, :template, issuer, agent_id, address, given_name, family_name, replay.session_id,
            enrolment_id, enrolment.version, replay.details, true, :priority, announced_at
       FROM replay JOIN enrolment ON enrolment.session_id = replay.session_id AND standing = 'enrolled'
      WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608

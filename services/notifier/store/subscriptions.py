@@ -15,6 +15,7 @@ from services.notifier.tables import (
     SubscriptionRow,
 )
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
 
 
 async def lock(tx: Transaction) -> None:
@@ -22,19 +23,19 @@ async def lock(tx: Transaction) -> None:
     await tx.execute(_LOCK)
 
 
-async def find_by_agent(tx: Transaction, agent_id: str, address: str) -> UUID | None:
+async def find_by_agent(tx: Transaction, agent: AgentKey, address: str) -> UUID | None:
     """The subscriber of an agent, else the one of this address alone."""
-    found: UUID | None = await tx.scalar(_BY_AGENT, {"agent_id": agent_id, "address": address})
+    found: UUID | None = await tx.scalar(_BY_AGENT, {**agent._asdict(), "address": address})
     return found
 
 
-async def find_all(tx: Transaction, agent_id: str | None, address: str) -> list[UUID]:
+async def find_all(tx: Transaction, agent: AgentKey | None, address: str) -> list[UUID]:
     """The subscriber of an agent, and the one known by this address alone."""
-    return list((await tx.execute(_FIND, {"agent_id": agent_id, "address": address})).scalars())
+    return list((await tx.execute(_FIND, {**_columns(agent), "address": address})).scalars())
 
 
 async def save(
-    tx: Transaction, subscriber_id: UUID, agent_id: str | None, address: str, name: tuple[str, str]
+    tx: Transaction, subscriber_id: UUID, agent: AgentKey | None, address: str, name: tuple[str, str]
 ) -> None:
     """Keep a subscriber; what is not known of them now stays as it was."""
     given_name, family_name = name
@@ -42,12 +43,16 @@ async def save(
         _SAVE,
         {
             "subscriber_id": subscriber_id,
-            "agent_id": agent_id,
+            **_columns(agent),
             "address": address,
             "given_name": given_name,
             "family_name": family_name,
         },
     )
+
+
+def _columns(agent: AgentKey | None) -> dict[str, str | None]:
+    return {"issuer": None, "agent_id": None} if agent is None else agent._asdict()
 
 
 async def merge(tx: Transaction, other: UUID, subscriber_id: UUID) -> None:
@@ -137,20 +142,22 @@ async def purge(tx: Transaction) -> None:
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
 _BY_AGENT = text(
-    "SELECT subscriber_id FROM subscriber "
-    "WHERE agent_id = :agent_id OR (agent_id IS NULL AND lower(address) = lower(:address)) "
-    "ORDER BY agent_id = :agent_id DESC NULLS LAST LIMIT 1"
+    "SELECT subscriber_id FROM subscriber WHERE (issuer, agent_id) = (:issuer, :agent_id) "
+    "OR (agent_id IS NULL AND lower(address) = lower(:address)) ORDER BY agent_id NULLS LAST LIMIT 1"
 )
+# Of an agent: theirs, then who is known by the address alone. Without one: all of the address, agents first.
 _FIND = text(
     "SELECT subscriber_id FROM subscriber "
-    "WHERE agent_id = CAST(:agent_id AS varchar) OR lower(address) = lower(:address) "
-    "AND (agent_id IS NULL OR CAST(:agent_id AS varchar) IS NULL) "
-    "ORDER BY agent_id = CAST(:agent_id AS varchar) DESC NULLS LAST, agent_id NULLS LAST"
+    "WHERE (issuer, agent_id) = (CAST(:issuer AS varchar), CAST(:agent_id AS varchar)) "
+    "OR lower(address) = lower(:address) AND (agent_id IS NULL OR CAST(:agent_id AS varchar) IS NULL) "
+    "ORDER BY agent_id NULLS LAST, issuer"
 )
 _SAVE = text(
-    "INSERT INTO subscriber (subscriber_id, agent_id, address, given_name, family_name) "
-    "VALUES (:subscriber_id, CAST(:agent_id AS varchar), :address, :given_name, :family_name) "
-    "ON CONFLICT (subscriber_id) DO UPDATE SET agent_id = coalesce(excluded.agent_id, subscriber.agent_id), "
+    "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "
+    "VALUES (:subscriber_id, CAST(:issuer AS varchar), CAST(:agent_id AS varchar), :address, :given_name, "
+    ":family_name) ON CONFLICT (subscriber_id) DO UPDATE SET "
+    "issuer = coalesce(excluded.issuer, subscriber.issuer), "
+    "agent_id = coalesce(excluded.agent_id, subscriber.agent_id), "
     "address = excluded.address, "
     "given_name = coalesce(nullif(excluded.given_name, ''), subscriber.given_name), "
     "family_name = coalesce(nullif(excluded.family_name, ''), subscriber.family_name)"
@@ -188,11 +195,12 @@ _CONFIRM = text(
 _CONFIRMED_BY = text(
     "SELECT subscriber_id FROM subscription_request AS request JOIN subscriber "
     "ON lower(subscriber.address) = lower(request.address) "
-    "WHERE request_id = :request_id ORDER BY agent_id NULLS LAST LIMIT 1"
+    "WHERE request_id = :request_id ORDER BY agent_id NULLS LAST, issuer LIMIT 1"
 )
 _DROP_NEWS = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "
     "WHERE template = 'news' AND details ->> 'subscriber' = :subscriber_id AND state IN ('pending', 'retry') "
-    "AND recipient = (SELECT coalesce(agent_id, 'abonnement-' || subscriber_id) FROM subscriber "
+    "AND (issuer, recipient) = (SELECT coalesce(issuer, ''), "
+    "coalesce(agent_id, 'abonnement-' || subscriber_id) FROM subscriber "
     "WHERE subscriber_id = CAST(:subscriber_id AS uuid))"
 )

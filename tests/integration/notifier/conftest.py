@@ -73,16 +73,31 @@ class Notifier:
         self.database = database
         self.relay = relay
 
-    async def hear(self, *events: Event, ids: Sequence[UUID] = (), at: datetime | None = None) -> list[UUID]:
+    async def hear(
+        self,
+        *events: Event,
+        ids: Sequence[UUID] = (),
+        at: datetime | None = None,
+        issuer: str | None = "iel",
+    ) -> list[UUID]:
         """Take in events of one topic, in one batch, through inbox and handler; then what they fan out to."""
-        heard = await self.take(*events, ids=ids, at=at)
+        heard = await self.take(*events, ids=ids, at=at, issuer=issuer)
         await self.fan_out()
         return heard
 
-    async def take(self, *events: Event, ids: Sequence[UUID] = (), at: datetime | None = None) -> list[UUID]:
-        """Take in events of one topic, and no more. ``at`` is when the broker received them, if not now."""
+    async def take(
+        self,
+        *events: Event,
+        ids: Sequence[UUID] = (),
+        at: datetime | None = None,
+        issuer: str | None = "iel",
+    ) -> list[UUID]:
+        """Take in events of one topic, and no more. ``at`` is when the broker received them, if not now.
+
+        ``issuer`` is that of the portal, where it is one that sends them.
+        """
         ids = ids or [uuid4() for _ in events]
-        batch = [received(event, event_id, at) for event, event_id in zip(events, ids, strict=True)]
+        batch = [received(event, event_id, at, issuer) for event, event_id in zip(events, ids, strict=True)]
         await take(handlers.router, self.database, batch)
         return list(ids)
 

@@ -288,16 +288,19 @@ async def test_an_answer_passes_the_letters_that_a_process_has_in_hand_already(
     assert notifier.relay.taken[1].recipient == "late@ville.example"
 
 
-@pytest.mark.parametrize(("agent", "state"), [(None, None), ("A-1", None), (None, MailState.FAILED)])
+@pytest.mark.parametrize(
+    ("issuer", "agent", "state"),
+    [(None, None, None), (None, "A-1", None), ("iel", "A-1", None), (None, None, MailState.FAILED)],
+)
 async def test_the_newest_mails_are_listed_without_sorting_them_all(
-    notifier: Notifier, agent: str | None, state: MailState | None
+    notifier: Notifier, issuer: str | None, agent: str | None, state: MailState | None
 ) -> None:
     await queue_many(notifier, 400)
     await notifier.change("ANALYZE mail")
     async with notifier.database.quiet_transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
         await tx.execute(text("SET LOCAL enable_bitmapscan = off"))
-        query = listing(agent, state, None, 50).compile(
+        query = listing(issuer, agent, state, None, 50).compile(
             dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
             compile_kwargs={"literal_binds": True},
         )

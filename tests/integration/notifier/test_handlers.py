@@ -1,9 +1,12 @@
 """From events to the queue: each event is mailed once, whatever comes twice, late or out of order."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
+
+import pytest
 
 from services.notifier import handlers, letters
 from services.notifier.service import mails, news
@@ -51,6 +54,32 @@ async def test_an_event_that_comes_twice_mails_once(notifier: Notifier) -> None:
     (event_id,) = await notifier.hear(event)
     await notifier.hear(event, event, ids=[event_id, uuid4()])
     assert len(await notifier.rows()) == 1
+
+
+@pytest.mark.parametrize("issuers", [("iel", "martinique"), ("", "iel")], ids=["two", "one of before"])
+async def test_two_issuers_same_identifier_are_two_agents_with_a_letter_each(
+    notifier: Notifier, issuers: tuple[str, str]
+) -> None:
+    agents = [
+        an_agent(agent_id="1001", issuer=issuer, email=f"agent@{issuer or 'before'}.example")
+        for issuer in issuers
+    ]
+    await notifier.hear(scheduled())
+    await notifier.hear(*(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent) for agent in agents))
+    await notifier.hear(a_replay())
+
+    await notifier.deliver()
+
+    letters = [(mail.recipient, mail.message["Subject"]) for mail in notifier.relay.taken]
+    assert sorted(to for to, _ in letters) == sorted([agent.email for agent in agents] * 2)
+    assert len(set(letters)) == 4, "the confirmation and the replay, each to both"
+    sent = [json.loads(data) for name, data in await notifier.published() if name.endswith("EmailSent.v1")]
+    told = sorted((event["issuer"], event["agent_id"], event["template"]) for event in sent)
+    templates = ("enrolment-confirmed", "replay-available")
+    assert told == [(issuer, "1001", template) for issuer in issuers for template in templates]
+    for event in sent:
+        (row,) = await notifier.rows(where=f"mail_id = '{event['mail_id']}'")
+        assert row.address == f"agent@{event['issuer'] or 'before'}.example"
 
 
 async def test_the_queue_itself_refuses_a_second_mail_for_an_event(notifier: Notifier) -> None:
@@ -206,9 +235,9 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
 async def test_a_fan_out_is_one_statement(notifier: Notifier) -> None:
     await notifier.hear(scheduled())
     await notifier.change(
-        "INSERT INTO enrolment (enrolment_id, version, session_id, standing, agent_id, address, given_name, "
-        "family_name, event_id) SELECT gen_random_uuid(), 1, :session_id, 'enrolled', 'A-' || n, "
-        "'a' || n || '@ville.example', 'Zoé', 'Durand', gen_random_uuid() "
+        "INSERT INTO enrolment (enrolment_id, version, session_id, standing, issuer, agent_id, address, "
+        "given_name, family_name, event_id) SELECT gen_random_uuid(), 1, :session_id, 'enrolled', 'iel', "
+        "'A-' || n, 'a' || n || '@ville.example', 'Zoé', 'Durand', gen_random_uuid() "
         "FROM generate_series(1, 20000) AS n",
         session_id=SESSION_ID,
     )

@@ -26,7 +26,7 @@ from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
-from tests.unit.notifier.builders import SENDER, a_decision, a_session, at
+from tests.unit.notifier.builders import SENDER, a_decision, a_session, an_agent, at
 
 NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhere.invalid"))
 
@@ -189,6 +189,26 @@ async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
     assert (await browser.get(f"/courriels/suivi/{uuid4()}")).status_code == 404
 
 
+async def test_two_issuers_same_identifier_are_both_shown_and_told_apart(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    for issuer in ("iel", "martinique"):
+        agent = an_agent(agent_id="1001", issuer=issuer)
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
+    key = await log_in(browser)
+
+    both = await browser.post("/courriels/suivi", data={"cle": key, "agent": "1001"})
+    assert "1001, iel<" in both.text
+    assert "1001, martinique<" in both.text
+    only = await browser.post("/courriels/suivi", data={"cle": key, "agent": "1001", "emetteur": "iel"})
+    assert "1001, iel<" in only.text
+    assert "martinique" not in only.text
+    wrong = await browser.post("/courriels/suivi", data={"cle": key, "emetteur": "I é"})
+    assert wrong.status_code == 422
+    (row,) = await notifier.rows(where="issuer = 'martinique'")
+    assert "(1001, martinique)" in (await browser.get(f"/courriels/suivi/{row.mail_id}")).text
+
+
 async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_line(
     sent: Notifier, browser: httpx.AsyncClient
 ) -> None:
@@ -206,8 +226,10 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert await sent.deliver() == 1
     counts = sent.relay.per_message_id()
     assert sorted(counts.values()) == [1, 1]
-    causes = [json.loads(data)["cause_id"] for _, data in await sent.published()]
+    events = [json.loads(data) for _, data in await sent.published()]
+    causes = [event["cause_id"] for event in events]
     assert causes == [str(first.event_id)] * 2, "the event that called for the letter, both times"
+    assert [(event["issuer"], event["agent_id"]) for event in events] == [("iel", "IEL-0048151")] * 2
     async with sent.database.quiet_transaction() as tx:
         (line,) = await stored_mails.audit_log(tx, first.mail_id)
     assert line.actor == "support-name"

@@ -79,6 +79,36 @@ async def test_support_staff_see_what_became_of_an_agents_mails(
     assert "zoe.durand" not in response.text
 
 
+async def test_two_issuers_same_identifier_are_both_found_and_told_apart(
+    notifier: Notifier, client: httpx.AsyncClient, notifier_url: str
+) -> None:
+    for issuer in ("iel", "martinique"):
+        agent = an_agent(agent_id="1001", issuer=issuer)
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
+
+    async def search(**criteria: object) -> list[tuple[str, str]]:
+        found = (await client.post("/api/v1/mails/search", json=criteria)).json()
+        return sorted((item["issuer"], item["agent_id"]) for item in found["items"])
+
+    assert await search(agent_id="1001") == [("iel", "1001"), ("martinique", "1001")]
+    assert await search(agent_id="1001", issuer="martinique") == [("martinique", "1001")]
+    assert await search(agent_id="1001", issuer="") == []
+    no_issuer = await client.post("/api/v1/mails/search", json={"agent_id": "1001", "issuer": "I é"})
+    assert no_issuer.status_code == 422
+
+    environment = settings_of("notifier", notifier_url, "localhost:1")
+    both = run_cli("notifier", "mails", "list", "--agent", "1001", environment=environment)
+    assert sorted(line.split("\t")[4::2] for line in both.stdout.splitlines()[:-1]) == [
+        ["1001", "iel"],
+        ["1001", "martinique"],
+    ]
+    only = ("mails", "list", "--agent", "1001", "--issuer", "iel")
+    (line, _) = run_cli("notifier", *only, environment=environment).stdout.splitlines()
+    assert line.endswith("\tiel")
+    shown = run_cli("notifier", "mails", "show", line.split("\t")[0], environment=environment)
+    assert "issuer        iel\n" in shown.stdout
+
+
 async def test_an_agents_id_stays_out_of_urls(history: Notifier, client: httpx.AsyncClient) -> None:
     response = await client.get("/api/v1/mails", params={"agent_id": "IEL-0048151"})
     assert response.status_code == 400

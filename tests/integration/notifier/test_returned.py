@@ -87,6 +87,7 @@ async def test_a_mail_that_comes_back_is_published_once_and_its_address_is_not_w
     assert (event["mail_id"], event["kind"], event["status"]) == (str(row.mail_id), "hard", "5.1.1")
     assert event["suppressed"]
     assert (event["agent_id"], event["cause_id"]) == (row.recipient, str(row.event_id))
+    assert event["issuer"] == "iel"
     assert event["enrolment_id"] == str(row.enrolment_id)
     assert (row.state, row.bounce_status) == ("sent", "5.1.1")
     assert "zoe" not in json.dumps(event).lower()
@@ -108,6 +109,7 @@ async def test_an_address_that_the_relay_does_not_know_is_published_as_bad_and_n
     (refused,) = await notifier.rows(where="state = 'failed'")
     (event,) = await bounced(notifier)
     assert (event["mail_id"], event["agent_id"]) == (str(refused.mail_id), refused.recipient)
+    assert {event["issuer"] for event in (event, *await failed(notifier))} == {"iel"}
     assert event["enrolment_id"] == str(refused.enrolment_id)
     assert (event["kind"], event["status"], event["suppressed"]) == ("hard", "5.1.1", True)
     assert "zoe" not in json.dumps(event).lower()

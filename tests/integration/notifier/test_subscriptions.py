@@ -179,6 +179,32 @@ async def test_two_agents_of_one_address_are_two_subscribers(notifier: Notifier)
     assert await news(notifier) == {"A-2": 1}
 
 
+async def test_two_issuers_same_identifier_are_two_subscribers(notifier: Notifier) -> None:
+    desk = "accueil@mairie.example"
+    for issuer in ("iel", "martinique", None):
+        await notifier.hear(changed("1001", email=desk, theme="enjeux-ia"), issuer=issuer)
+    await notifier.hear(a_dossier())
+    rows = await notifier.rows(where="template = 'news'")
+    assert sorted((row.issuer, row.recipient) for row in rows) == [
+        ("", "1001"),
+        ("iel", "1001"),
+        ("martinique", "1001"),
+    ]
+    await notifier.hear(changed("1001", email=desk, subscribed=False), issuer="martinique")
+    rows = await notifier.rows(where="template = 'news' AND state = 'pending'")
+    assert sorted(row.issuer for row in rows) == ["", "iel"]
+
+
+async def test_a_subscriber_hears_of_a_replay_whose_session_only_another_issuers_agent_attended(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(changed("IEL-0048151", theme="enjeux-ia"), issuer="martinique")
+    await notifier.hear(a_replay(session_id=SESSION_ID))
+    assert await news(notifier) == {"IEL-0048151": 1}
+
+
 async def test_a_link_of_who_became_an_agent_ends_what_the_agent_follows(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:

@@ -77,6 +77,7 @@ def the_mooc(**changes: Any) -> Session:
 def an_agent(**changes: Any) -> Agent:
     fields: dict[str, Any] = {
         "agent_id": "IEL-0048151",
+        "issuer": "iel",
         "email": "zoe.durand@ville-exemple.fr",
         "given_name": "Zoé",
         "family_name": "Durand",

@@ -25,6 +25,7 @@ ROW: dict[str, Any] = {
     "mail_id": UUID(int=1),
     "event_id": UUID(int=2),
     "template": "joining-instructions",
+    "issuer": "iel",
     "recipient": "A-1",
     "address": EVIL,
     "state": "ambiguous",
@@ -63,6 +64,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         LOG
         | {
             "agent": EVIL,
+            "issuer": EVIL,
             "state": "sent",
             "wrong": [],
             "mails": [MAIL, RETURNED],
@@ -139,8 +141,9 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
         "mail-log.html": LOG
         | {
             "agent": "",
+            "issuer": "",
             "state": "",
-            "wrong": ["agent"],
+            "wrong": ["agent", "emetteur"],
             "mails": [],
             "before": None,
         },
