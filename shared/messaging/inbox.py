@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_columns, once
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.messaging.tables import InboxRow
@@ -31,11 +31,17 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
         return []
     # In one order everywhere: two processes with the same events then never wait for each other in a circle.
     by_id = sorted(received, key=lambda event: (event.id.int, event.source))
-    rows = [{"event_id": event.id, "source": event.source, "topic": event.topic} for event in by_id]
-    result = await insert_many(
-        tx, InboxRow, rows, then="ON CONFLICT (event_id, source) DO NOTHING RETURNING source, event_id"
+    result = await insert_columns(
+        tx,
+        InboxRow,
+        {
+            "event_id": [event.id for event in by_id],
+            "source": [event.source for event in by_id],
+            "topic": once([event.topic for event in by_id]),
+        },
+        then="ON CONFLICT (event_id, source) DO NOTHING RETURNING source, event_id",
     )
-    fresh = {(row.source, row.event_id) for row in result}
+    fresh = {(source, event_id) for source, event_id in result}
     first = []
     for event in received:
         if event.identity in fresh:
