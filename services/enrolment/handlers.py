@@ -50,11 +50,9 @@ async def on_nominations(
 
 
 async def _answer(tx: Transaction, policy: Policy, received: Sequence[Received[PortalRequest]]) -> int:
-    made = [
-        request_of(record.event, record.id, record.received_at, record.traceparent) for record in received
-    ]
+    made = [request_of(record) for record in received]
     answers = await requests.answer(tx, made, policy, clock.now())
-    return len({request.request_id for request in made} & answers.keys())
+    return len({request.key for request in made} & answers.keys())
 
 
 @router.subscriber(Topic.CATALOGUE_SESSIONS)

@@ -66,12 +66,14 @@ class EnrolmentRow(EnrolmentTable, table=True):
         Index(
             "uq_enrolment_live",
             "session_id",
+            "issuer",
             "agent_id",
             unique=True,
             postgresql_where=text(f"state IN ({LIVE_SQL})"),
         ),
-        Index("ix_enrolment_session_agent", "session_id", "agent_id"),
-        Index("ix_enrolment_agent", "agent_id"),
+        # The identifier first: organisers and operators may know it alone.
+        Index("ix_enrolment_session_agent", "session_id", "agent_id", "issuer"),
+        Index("ix_enrolment_agent", "agent_id", "issuer"),
         Index(
             "ix_enrolment_waiting",
             "session_id",
@@ -90,6 +92,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
     enrolment_id: UUID = Field(primary_key=True)
     version: int
     session_id: UUID
+    issuer: str
     agent_id: str
     agent: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.vocabulary.Agent")
     state: str
@@ -102,12 +105,16 @@ class EnrolmentRow(EnrolmentTable, table=True):
         default=None, sa_type=Timestamp, description="Until when the seat offered is, or was, held."
     )
     request_id: UUID
+    request_source: str
     received_at: datetime = Field(sa_type=Timestamp)
     updated_at: datetime = Field(sa_type=Timestamp)
 
 
 class RequestRow(EnrolmentTable, table=True):
-    """A request, and what became of it by which numbers. It is undecided while it waits for its session."""
+    """A request, and what became of it by which numbers. It is undecided while it waits for its session.
+
+    Its key is that of an event, of which two portals may use one id.
+    """
 
     __tablename__ = "request"
     __table_args__ = (
@@ -115,11 +122,14 @@ class RequestRow(EnrolmentTable, table=True):
     )
 
     request_id: UUID = Field(primary_key=True)
+    source: str = Field(primary_key=True, description="Its ce_source; empty: no portal sent it.")
+    portal: str | None = Field(default=None, description="Who sent it, by the registry of portals.")
     number: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
     )
     kind: str = Field(description="The name of a class of services.enrolment.rules.requests.")
     session_id: UUID
+    issuer: str | None = Field(description="Of the agent.")
     agent_id: str | None = Field(description="Null: the request names several.")
     received_at: datetime = Field(sa_type=Timestamp)
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
@@ -145,11 +155,13 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
     enrolment_id: UUID = Field(primary_key=True)
     version: int = Field(primary_key=True)
     session_id: UUID
+    issuer: str
     agent_id: str
     at: datetime = Field(sa_type=Timestamp)
     state: str
     cause: str = Field(description="services.enrolment.rules.states.Cause")
     request_id: UUID | None = Field(default=None, description="The request it followed from; null: time.")
+    request_source: str | None = None
     facts: dict[str, Any] = Field(sa_type=JSONB)
 
 
@@ -158,6 +170,7 @@ class BadAddressRow(EnrolmentTable, table=True):
 
     __tablename__ = "bad_address"
 
+    issuer: str = Field(primary_key=True)
     agent_id: str = Field(primary_key=True)
     since: datetime = Field(sa_type=Timestamp)
 

@@ -19,7 +19,13 @@ from shared.messaging.router import Router
 from tests.support.builders import headers
 
 
-def a_record(event: Event, event_id: UUID | None = None, received_at: datetime | None = None) -> Record:
+def a_record(
+    event: Event,
+    event_id: UUID | None = None,
+    received_at: datetime | None = None,
+    *,
+    source: str = "/tests",
+) -> Record:
     """The record that carries an event."""
     return Record(
         topic=event.TOPIC,
@@ -27,7 +33,7 @@ def a_record(event: Event, event_id: UUID | None = None, received_at: datetime |
         offset=0,
         key=event.key.encode(),
         value=event.model_dump_json().encode(),
-        headers=tuple(headers(event.TYPE, event_id=event_id, source="/tests")),
+        headers=tuple(headers(event.TYPE, event_id=event_id, source=source)),
         received_at=received_at or clock.now(),
     )
 

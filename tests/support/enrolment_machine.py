@@ -25,11 +25,12 @@ from services.enrolment.rules.requests import (
 )
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import AgentWaitlisted, Decision, EnrolmentPending
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import a_session
 from tests.support.enrolment_model import (
     AGENTS,
     CLOSES,
+    ISSUERS,
     OPENS,
     POLICY,
     STARTS,
@@ -39,6 +40,12 @@ from tests.support.enrolment_model import (
 )
 
 agents = st.sampled_from(AGENTS)
+
+
+def _groups_of(issuer: str) -> st.SearchStrategy[tuple[Agent, ...]]:
+    """Groups that a portal of this issuer may name."""
+    theirs = st.sampled_from([agent for agent in AGENTS if agent.issuer == issuer])
+    return st.lists(theirs, min_size=1, max_size=4, unique_by=lambda agent: agent.key).map(tuple)
 
 
 class World(Protocol):
@@ -51,10 +58,10 @@ class World(Protocol):
         ...
 
     def rank(
-        self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
+        self, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], now: datetime
     ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]: ...
     def prioritise(
-        self, agent_id: str, priority: int, now: datetime
+        self, agent: AgentKey, priority: int, now: datetime
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]: ...
 
 
@@ -112,7 +119,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.answer(requests)
 
     @rule(
-        several=st.lists(agents, min_size=2, max_size=6, unique_by=lambda agent: agent.agent_id),
+        several=st.lists(agents, min_size=2, max_size=6, unique_by=lambda agent: agent.key),
         approved=st.booleans(),
     )
     def ask_for_seats(self, several: list[Agent], approved: bool) -> None:
@@ -123,8 +130,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.having("enrolled"))
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        agent_id = data.draw(st.sampled_from(sorted(self.model.having("enrolled"))))
-        self.answer([Withdrawal(uuid.uuid4(), self.now, self.session_id, agent_id, None)])
+        agent = data.draw(st.sampled_from(sorted(self.model.having("enrolled"))))
+        self.answer([Withdrawal(uuid.uuid4(), self.now, self.session_id, agent, None)])
 
     @precondition(lambda self: self.requests_made)
     @rule(data=st.data())
@@ -135,18 +142,18 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.having("offered"))
     @rule(data=st.data(), accepted=st.booleans())
     def answer_an_offer(self, data: st.DataObject, accepted: bool) -> None:
-        agent_id = data.draw(st.sampled_from(sorted(self.model.having("offered"))))
+        agent = data.draw(st.sampled_from(sorted(self.model.having("offered"))))
         received_at = data.draw(st.sampled_from([self.now, self.received_at]))
-        in_time = received_at < self.model.hold_until[agent_id]
-        self.answer([OfferAnswer(uuid.uuid4(), received_at, self.session_id, agent_id, accepted)])
+        in_time = received_at < self.model.hold_until[agent]
+        self.answer([OfferAnswer(uuid.uuid4(), received_at, self.session_id, agent, accepted)])
         after = ("enrolled" if accepted else "lapsed") if in_time else "offered"
-        assert self.model.state[agent_id] == after, "the time of receipt decides, not that of reading"
+        assert self.model.state[agent] == after, "the time of receipt decides, not that of reading"
 
     @precondition(lambda self: self.model.having("pending_approval"))
     @rule(data=st.data(), granted=st.booleans())
     def decide_an_approval(self, data: st.DataObject, granted: bool) -> None:
-        agent_id = data.draw(st.sampled_from(sorted(self.model.having("pending_approval"))))
-        self.answer([ApprovalDecision(uuid.uuid4(), self.received_at, self.session_id, agent_id, granted)])
+        agent = data.draw(st.sampled_from(sorted(self.model.having("pending_approval"))))
+        self.answer([ApprovalDecision(uuid.uuid4(), self.received_at, self.session_id, agent, granted)])
 
     # ------------------------------------------------------------------------------------ what organisers do
 
@@ -156,8 +163,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
         candidates = data.draw(st.permutations(sorted(self.model.having("pending_selection"))))
         cut = data.draw(st.integers(0, len(candidates)))
         ranked, not_selected = candidates[:cut], candidates[cut:]
-        for agent_id in ranked:
-            self.model.order[agent_id] = self.next_order()
+        for agent in ranked:
+            self.model.order[agent] = self.next_order()
         fault, published = self.world.rank(ranked, not_selected, self.now)
         over = self.model.session.status == "cancelled" or self.now >= self.model.session.ends_at
         assert (fault is not None) == over
@@ -171,7 +178,9 @@ class EnrolmentMachine(RuleBasedStateMachine):
         """A ranking that forgets somebody, or names somebody twice or a stranger, changes nothing."""
         candidates = sorted(self.model.having("pending_selection"))
         wrong = data.draw(
-            st.sampled_from([candidates[1:], [*candidates, *candidates[:1]], [*candidates, "X"]])
+            st.sampled_from(
+                [candidates[1:], [*candidates, *candidates[:1]], [*candidates, AgentKey("iel", "X")]]
+            )
         )
         if sorted(wrong) == candidates:
             return
@@ -182,17 +191,17 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.having("waitlisted"))
     @rule(data=st.data(), priority=st.integers(0, 2))
     def prioritise(self, data: st.DataObject, priority: int) -> None:
-        agent_id = data.draw(st.sampled_from(self.model.waiting_list))
-        fault, published = self.world.prioritise(agent_id, priority, self.now)
+        agent = data.draw(st.sampled_from(self.model.waiting_list))
+        fault, published = self.world.prioritise(agent, priority, self.now)
         assert fault is None
-        self.model.priority[agent_id] = priority
-        self.model.versions[self.model.enrolment[agent_id]] += 1
+        self.model.priority[agent] = priority
+        self.model.versions[self.model.enrolment[agent]] += 1
         self.take_in(published)
 
     @rule(agent=agents)
     def prioritise_somebody_who_does_not_wait(self, agent: Agent) -> None:
-        if self.model.state.get(agent.agent_id) != "waitlisted":
-            assert self.world.prioritise(agent.agent_id, 1, self.now) == (OrganisingFault.NOT_IN_LINE, [])
+        if self.model.state.get(agent.key) != "waitlisted":
+            assert self.world.prioritise(agent.key, 1, self.now) == (OrganisingFault.NOT_IN_LINE, [])
 
     # ------------------------------------------------------------------------------------ what time does
 
@@ -224,7 +233,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @rule(hours=st.integers(1, 60))
     def bring_the_session_forward(self, hours: int) -> None:
         """So far that offers would outlive the last moment to offer."""
-        end = max(self.model.hold_until[agent_id] for agent_id in self.model.having("offered"))
+        end = max(self.model.hold_until[agent] for agent in self.model.having("offered"))
         starts_at = max(end - timedelta(hours=hours), self.now) + POLICY.last_offer
         self.change(
             starts_at=starts_at,
@@ -250,7 +259,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.having("offered"))
     @rule(seconds=st.sampled_from([-1, 0, 59, 60]))
     def let_an_offer_end(self, seconds: int) -> None:
-        end = min(self.model.hold_until[agent_id] for agent_id in self.model.having("offered"))
+        end = min(self.model.hold_until[agent] for agent in self.model.having("offered"))
         self.now = max(self.now, end + timedelta(seconds=seconds))
         self.expire_what_is_due()
 
@@ -263,8 +272,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def expire_what_is_due(self) -> None:
         self.received_at = self.now
         self.take_in(self.world.expire(self.now))
-        for agent_id in self.model.having("offered"):
-            assert self.now < self.model.hold_until[agent_id] + POLICY.grace, "an offer outlived its end"
+        for agent in self.model.having("offered"):
+            assert self.now < self.model.hold_until[agent] + POLICY.grace, "an offer outlived its end"
 
     orders = 0
 
@@ -276,17 +285,19 @@ class EnrolmentMachine(RuleBasedStateMachine):
         ids = st.builds(uuid.uuid4)  # new each time a sequence is played, also when it is played again
         # Received since the last was read, in the order of the partition: at the latest now.
         members = [ids, st.just(self.received_at), st.just(self.session_id)]
-        agent_ids = agents.map(lambda agent: agent.agent_id)
+        agent_keys = agents.map(lambda agent: agent.key)
         asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *members, agents, st.booleans())
         group: st.SearchStrategy[Request] = st.builds(
             GroupRequest,
             *members,
-            st.lists(agents, min_size=1, max_size=4, unique_by=lambda agent: agent.agent_id).map(tuple),
+            st.sampled_from(ISSUERS).flatmap(_groups_of),
             st.booleans(),
         )
-        withdrawal: st.SearchStrategy[Request] = st.builds(Withdrawal, *members, agent_ids, st.none())
-        offer: st.SearchStrategy[Request] = st.builds(OfferAnswer, *members, agent_ids, st.booleans())
-        approval: st.SearchStrategy[Request] = st.builds(ApprovalDecision, *members, agent_ids, st.booleans())
+        withdrawal: st.SearchStrategy[Request] = st.builds(Withdrawal, *members, agent_keys, st.none())
+        offer: st.SearchStrategy[Request] = st.builds(OfferAnswer, *members, agent_keys, st.booleans())
+        approval: st.SearchStrategy[Request] = st.builds(
+            ApprovalDecision, *members, agent_keys, st.booleans()
+        )
         return st.one_of(asking, asking, asking, group, withdrawal, offer, approval)
 
     def answer(self, requests: list[Request], *, again: bool = False) -> None:
@@ -300,16 +311,16 @@ class EnrolmentMachine(RuleBasedStateMachine):
         else:
             self.requests_made += requests
             answers = Counter(
-                (event.request_id, event.agent.agent_id)
+                (event.request_id, event.agent.key)
                 for event in published
                 if isinstance(event, Decision) and event.request_id is not None
             )
             for request in requests:
                 if isinstance(request, SeatRequest | GroupRequest):
-                    known |= set(request.agent_ids)
-                for agent_id in request.agent_ids:
-                    number = answers.pop((request.request_id, agent_id), 0)
-                    assert number == 1 or (number == 0 and agent_id not in known), "not exactly one answer"
+                    known |= set(request.agent_keys)
+                for agent in request.agent_keys:
+                    number = answers.pop((request.request_id, agent), 0)
+                    assert number == 1 or (number == 0 and agent not in known), "not exactly one answer"
             assert not answers, "an answer that nobody asked for"
         self.received_at = max(self.received_at, *(request.received_at for request in requests))
         self.take_in(published)
@@ -330,8 +341,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
         for event in published:
             note(f"{self.now:%d %H:%M:%S} {type(event).__name__} {_who(event)}")
             if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
-                self.model.order[event.agent.agent_id] = self.next_order()
-                self.model.priority[event.agent.agent_id] = 0
+                self.model.order[event.agent.key] = self.next_order()
+                self.model.priority[event.agent.key] = 0
             self.model.take_in(event, self.now)
         self.check(taken_before)
 
@@ -342,9 +353,9 @@ class EnrolmentMachine(RuleBasedStateMachine):
             "more than there are seats"
         )
         assert model.next_in_line(self.now) is None, "somebody waits while a seat they may take is free"
-        for agent_id in model.having("offered"):
+        for agent in model.having("offered"):
             last = model.session.starts_at - POLICY.last_offer
-            assert model.hold_until[agent_id] <= last, "an offer outlives the last moment to offer"
+            assert model.hold_until[agent] <= last, "an offer outlives the last moment to offer"
         if model.session.status == "cancelled":
             assert not any(is_live(state) for state in model.state.values()), "cancelled, and yet enrolled"
         published = model.occupancy
@@ -360,7 +371,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
 def _who(published: EnrolmentEvent) -> str:
     return (
-        published.agent.agent_id
+        f"{published.agent.issuer} {published.agent.agent_id}"
         if isinstance(published, Decision)
         else f"{published.enrolled}+{published.offered}, {published.waiting}"
     )

@@ -23,7 +23,7 @@ from shared.events.enrolment import (
     SessionOccupancyChanged,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import an_agent
 
 EnrolmentEvent = Decision | SessionOccupancyChanged
@@ -36,9 +36,11 @@ EMPLOYERS = [
     ("21440109300015", "bretagne"),
     ("21750001600019", "ile-de-france"),
 ]
+ISSUERS = "iel", "sirh"
 AGENTS = [
     an_agent(
-        f"A{number}",
+        f"A{number // 2}",
+        issuer=ISSUERS[number % 2],
         employer={
             "siret": EMPLOYERS[number % 3][0],
             "name": f"Ville {number % 3}",
@@ -54,32 +56,30 @@ class Model:
     """Who is in which state, by the events. ``order`` is that of receipt, or of the ranking."""
 
     session: SessionState
-    state: dict[str, str] = field(default_factory=dict)
-    hold_until: dict[str, datetime] = field(default_factory=dict)
-    order: dict[str, int] = field(default_factory=dict)
-    priority: Counter[str] = field(default_factory=Counter)
+    state: dict[AgentKey, str] = field(default_factory=dict)
+    hold_until: dict[AgentKey, datetime] = field(default_factory=dict)
+    order: dict[AgentKey, int] = field(default_factory=dict)
+    priority: Counter[AgentKey] = field(default_factory=Counter)
     versions: Counter[uuid.UUID] = field(default_factory=Counter)
-    enrolment: dict[str, uuid.UUID] = field(default_factory=dict)
+    enrolment: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
     occupancy: SessionOccupancyChanged | None = None
-    agents: dict[str, Agent] = field(default_factory=lambda: {agent.agent_id: agent for agent in AGENTS})
+    agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
 
-    def having(self, *states: str) -> list[str]:
-        return [agent_id for agent_id, state in self.state.items() if state in states]
+    def having(self, *states: str) -> list[AgentKey]:
+        return [agent for agent, state in self.state.items() if state in states]
 
     @property
-    def taken(self) -> list[str]:
+    def taken(self) -> list[AgentKey]:
         return self.having("enrolled", "offered")
 
     @property
-    def waiting_list(self) -> list[str]:
-        return sorted(
-            self.having("waitlisted"), key=lambda agent_id: (-self.priority[agent_id], self.order[agent_id])
-        )
+    def waiting_list(self) -> list[AgentKey]:
+        return sorted(self.having("waitlisted"), key=lambda agent: (-self.priority[agent], self.order[agent]))
 
-    def may_take_a_seat(self, agent_id: str, now: datetime) -> bool:
+    def may_take_a_seat(self, agent: AgentKey, now: datetime) -> bool:
         """The naive answer, counted anew each time (rules 1, 3 and 4)."""
-        employer = self.agents[agent_id].employer
-        mine = [agent_id for agent_id in self.taken if self.agents[agent_id].employer.siret == employer.siret]
+        employer = self.agents[agent].employer
+        mine = [other for other in self.taken if self.agents[other].employer.siret == employer.siret]
         quota = self.session.quota_per_authority
         if quota is not None and len(mine) >= quota:
             return False
@@ -90,9 +90,7 @@ class Model:
             if now < reserved.release_at:
                 kept[reserved.delegation] += reserved.seats
         for delegation in kept:
-            sitting = [
-                agent_id for agent_id in self.taken if self.agents[agent_id].employer.delegation == delegation
-            ]
+            sitting = [other for other in self.taken if self.agents[other].employer.delegation == delegation]
             kept[delegation] = max(0, kept[delegation] - len(sitting))
         if kept[employer.delegation]:  # where more is reserved than there is, who comes first has it
             return len(self.taken) < self.session.capacity
@@ -105,10 +103,10 @@ class Model:
             return now < self.session.starts_at - POLICY.last_offer
         return now < max(self.session.starts_at, self.session.enrolment_closes_at)
 
-    def next_in_line(self, now: datetime) -> str | None:
+    def next_in_line(self, now: datetime) -> AgentKey | None:
         if not self.line_is_served(now):
             return None
-        return next((agent_id for agent_id in self.waiting_list if self.may_take_a_seat(agent_id, now)), None)
+        return next((agent for agent in self.waiting_list if self.may_take_a_seat(agent, now)), None)
 
     # ------------------------------------------------------------------------------------ what is published
 
@@ -116,41 +114,41 @@ class Model:
         """Take an event in, and complain if it should never have been."""
         if isinstance(published, SessionOccupancyChanged):
             return self._occupancy(published)
-        agent_id = published.agent.agent_id
-        before = self.state.get(agent_id)
+        agent = published.agent.key
+        before = self.state.get(agent)
         if isinstance(published, EnrolmentRefused) and self._changes_nothing(published, before):
             return None
-        self._version(published, agent_id)
+        self._version(published, agent)
         match published:
             case AgentEnrolled():
-                self._seat_is_theirs(agent_id, before, published, now)
-                self.state[agent_id] = "enrolled"
+                self._seat_is_theirs(agent, before, published, now)
+                self.state[agent] = "enrolled"
             case SeatOffered():
                 assert before in ("waitlisted", "offered"), f"offered to somebody {before}"
                 if before == "waitlisted":
-                    assert self.next_in_line(now) == agent_id, "offered out of turn, or without a seat"
+                    assert self.next_in_line(now) == agent, "offered out of turn, or without a seat"
                 assert now < published.hold_until <= self.session.starts_at - POLICY.last_offer
-                self.state[agent_id], self.hold_until[agent_id] = "offered", published.hold_until
+                self.state[agent], self.hold_until[agent] = "offered", published.hold_until
             case SeatOfferLapsed():
                 assert before == "offered"
                 if published.request_id is None:
                     last = self.session.starts_at - POLICY.last_offer
-                    assert self.hold_until[agent_id] + POLICY.grace <= now or last <= now, "too early"
-                self.state[agent_id] = "lapsed"
+                    assert self.hold_until[agent] + POLICY.grace <= now or last <= now, "too early"
+                self.state[agent] = "lapsed"
             case AgentWaitlisted():
                 assert before not in ("enrolled", "offered", "waitlisted")
                 assert self.session.waiting_list != "none"
-                assert not self.may_take_a_seat(agent_id, now), "asked to wait beside a free seat"
-                self.state[agent_id] = "waitlisted"
-                assert published.position == self.waiting_list.index(agent_id) + 1, (
+                assert not self.may_take_a_seat(agent, now), "asked to wait beside a free seat"
+                self.state[agent] = "waitlisted"
+                assert published.position == self.waiting_list.index(agent) + 1, (
                     "published another place in line"
                 )
             case EnrolmentPending():
                 assert not is_live(before)
-                self.state[agent_id] = f"pending_{published.awaiting.removeprefix('employer_')}"
+                self.state[agent] = f"pending_{published.awaiting.removeprefix('employer_')}"
             case EnrolmentRefused():
                 assert before is None or not is_live(before) or before.startswith("pending_")
-                self.state[agent_id] = "refused"
+                self.state[agent] = "refused"
             case EnrolmentWithdrawn():
                 assert before in (
                     "enrolled",
@@ -159,7 +157,7 @@ class Model:
                     "pending_approval",
                     "pending_selection",
                 )
-                self.state[agent_id] = (
+                self.state[agent] = (
                     "session_cancelled" if published.by is WithdrawnBy.SESSION_CANCELLED else "withdrawn"
                 )
             case _:
@@ -172,27 +170,27 @@ class Model:
         return published.reason == "already_enrolled" and before is not None and is_live(before)
 
     def _seat_is_theirs(
-        self, agent_id: str, before: str | None, published: AgentEnrolled, now: datetime
+        self, agent: AgentKey, before: str | None, published: AgentEnrolled, now: datetime
     ) -> None:
         if before == "offered":
             assert published.from_waiting_list
             return
-        assert self.may_take_a_seat(agent_id, now), "a seat that there is not"
+        assert self.may_take_a_seat(agent, now), "a seat that there is not"
         if before == "waitlisted":
             assert published.from_waiting_list
-            assert self.next_in_line(now) == agent_id, "promoted out of turn"
+            assert self.next_in_line(now) == agent, "promoted out of turn"
         else:
             assert not published.from_waiting_list
             assert self.next_in_line(now) is None, "seated before somebody who waits"
 
-    def _version(self, published: Decision, agent_id: str) -> None:
+    def _version(self, published: Decision, agent: AgentKey) -> None:
         self.versions[published.enrolment_id] += 1
         assert published.version == self.versions[published.enrolment_id], (
             "a version was left out, or published twice"
         )
         if published.version > 1:
-            assert self.enrolment[agent_id] == published.enrolment_id
-        self.enrolment[agent_id] = published.enrolment_id
+            assert self.enrolment[agent] == published.enrolment_id
+        self.enrolment[agent] = published.enrolment_id
 
     def _occupancy(self, published: SessionOccupancyChanged) -> None:
         assert published.version == (self.occupancy.version if self.occupancy else 0) + 1

@@ -29,8 +29,9 @@ from shared import clock
 from shared.database import Database
 from shared.events import BY_TYPE, Event, portal
 from shared.events.catalogue import SessionChanged, SessionState
+from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision, SessionOccupancyChanged
-from shared.events.vocabulary import Agent, Contact
+from shared.events.vocabulary import Agent, AgentKey, Contact
 from tests.support.builders import DURING, a_session
 from tests.support.consuming import received, take
 from tests.support.enrolment_model import EnrolmentEvent
@@ -55,14 +56,17 @@ def event_of(request: Request) -> Event:
                 requested_by=Contact(name="Service formation", email="formation@ville-exemple.fr"),
             )
         case Withdrawal():
-            return portal.WithdrawalRequested(session_id=session_id, agent_id=request.agent_id)
+            return portal.WithdrawalRequested(session_id=session_id, agent_id=request.agent_key.agent_id)
         case ApprovalDecision():
             return portal.ApprovalDecided(
-                session_id=session_id, agent_id=request.agent_id, granted=request.granted, decided_by="N+1"
+                session_id=session_id,
+                agent_id=request.agent_key.agent_id,
+                granted=request.granted,
+                decided_by="N+1",
             )
         case OfferAnswer():
             return portal.SeatOfferAnswered(
-                session_id=session_id, agent_id=request.agent_id, accepted=request.accepted
+                session_id=session_id, agent_id=request.agent_key.agent_id, accepted=request.accepted
             )
         case Nomination():
             return portal.TraineesNominated(
@@ -71,6 +75,12 @@ def event_of(request: Request) -> Event:
                 agents=request.agents,
                 nominated_by=Contact(name="Service formation", email="formation@ville-exemple.fr"),
             )
+
+
+def _received(request: Request) -> Received[Any]:
+    """The event of this request, from a portal of the agent's issuer."""
+    issuer = request.agent_key.issuer if request.agent_key else None
+    return received(event_of(request), request.request_id, request.received_at, issuer=issuer)
 
 
 class OnPostgres:
@@ -92,12 +102,11 @@ class OnPostgres:
         self.read: int = self._run(self._last_event())
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
-        return self._take([(SessionChanged.model_validate(session.model_dump()), uuid.uuid4(), now)], now)
+        changed = SessionChanged.model_validate(session.model_dump())
+        return self._take([received(changed, received_at=now)], now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
-        return self._take(
-            [(event_of(request), request.request_id, request.received_at) for request in requests], now
-        )
+        return self._take([_received(request) for request in requests], now)
 
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
         async def until_nothing_is_due() -> None:
@@ -109,15 +118,15 @@ class OnPostgres:
         return self._published()
 
     def rank(
-        self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
+        self, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], now: datetime
     ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
         return self.organise(lambda roster: rank(roster, ranked, not_selected, "Anne Conseil"), now)
 
     def prioritise(
-        self, agent_id: str, priority: int, now: datetime
+        self, agent: AgentKey, priority: int, now: datetime
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
         return self.organise(
-            lambda roster: prioritise(roster, agent_id, priority, "Anne Conseil", "Report"), now
+            lambda roster: prioritise(roster, agent, priority, "Anne Conseil", "Report"), now
         )
 
     def organise(
@@ -134,11 +143,8 @@ class OnPostgres:
         self.moment[0] = now
         return self._run(organise()), self._published()
 
-    def _take(
-        self, events: Sequence[tuple[Event, uuid.UUID, datetime]], now: datetime
-    ) -> list[EnrolmentEvent]:
+    def _take(self, batch: Sequence[Received[Any]], now: datetime) -> list[EnrolmentEvent]:
         self.moment[0] = now
-        batch = [received(event, event_id, received_at) for event, event_id, received_at in events]
         self._run(take(handlers.router, self.database, batch, policy=self.policy))
         return self._published()
 
@@ -216,7 +222,7 @@ class Session:
         return self.ask(*(SeatRequest(*self.members(), agent, False) for agent in agents))
 
     def withdraw(self, agent: Agent) -> list[tuple[str, str]]:
-        return self.ask(Withdrawal(*self.members(), agent.agent_id, None))
+        return self.ask(Withdrawal(*self.members(), agent.key, None))
 
     def members(self) -> tuple[uuid.UUID, datetime, uuid.UUID]:
         return uuid.uuid4(), self.now, self.world.session_id

@@ -30,7 +30,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import DURING, a_session, an_agent
 
 RENNES, NANTES, AJACCIO = "21350238800019", "21440109300015", "21200004600012"
@@ -88,13 +88,13 @@ def a_nomination(
 
 
 def a_withdrawal(roster: SessionRoster, agent: Agent, *, received_at: datetime | None = None) -> Withdrawal:
-    return Withdrawal(*_members(roster, received_at), agent.agent_id, None)
+    return Withdrawal(*_members(roster, received_at), agent.key, None)
 
 
 def an_approval(
     roster: SessionRoster, agent: Agent, *, granted: bool = True, received_at: datetime | None = None
 ) -> ApprovalDecision:
-    return ApprovalDecision(*_members(roster, received_at), agent.agent_id, granted)
+    return ApprovalDecision(*_members(roster, received_at), agent.key, granted)
 
 
 def an_offer_answer(
@@ -105,7 +105,7 @@ def an_offer_answer(
     version: int | None = None,
     received_at: datetime | None = None,
 ) -> OfferAnswer:
-    return OfferAnswer(*_members(roster, received_at), agent.agent_id, yes, version)
+    return OfferAnswer(*_members(roster, received_at), agent.key, yes, version)
 
 
 def _members(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:
@@ -116,7 +116,7 @@ def _members(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.
 
 
 def ranks(
-    roster: SessionRoster, ranked: Sequence[str], not_selected: Sequence[str]
+    roster: SessionRoster, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey]
 ) -> RankingFault | OrganisingFault | None:
     """An organiser ranks the candidates; returns what is wrong with it."""
     return rank(roster, ranked, not_selected, "Anne Conseil")
@@ -201,7 +201,7 @@ def names_of(events: Iterable[Decision]) -> list[tuple[str, str]]:
 
 
 def state_of(roster: SessionRoster, agent: Agent) -> State:
-    return roster.latest[agent.agent_id].state
+    return roster.latest[agent.key].state
 
 
 def states_of(roster: SessionRoster, some: Iterable[Agent]) -> list[State]:

@@ -89,9 +89,7 @@ def seen(*marks: Attendance, first: int = 0, of: int = 2) -> Act:
 
     def act(roster: SessionRoster, agent: Agent) -> None:
         changed(roster, modules=modules(of), at=ENDS)
-        every = [
-            AttendanceMark(agent.agent_id, module, mark) for module, mark in enumerate(marks, start=first)
-        ]
+        every = [AttendanceMark(agent.key, module, mark) for module, mark in enumerate(marks, start=first)]
         assert record_attendance(roster, every, "Anne Conseil") == {}
 
     return act
@@ -114,11 +112,11 @@ def deny(roster: SessionRoster, agent: Agent) -> None:
 
 
 def select(roster: SessionRoster, agent: Agent) -> None:
-    assert ranks(roster, [agent.agent_id], []) is None
+    assert ranks(roster, [agent.key], []) is None
 
 
 def turn_down(roster: SessionRoster, agent: Agent) -> None:
-    assert ranks(roster, [], [agent.agent_id]) is None
+    assert ranks(roster, [], [agent.key]) is None
 
 
 def when_full(act: Act) -> Act:
@@ -130,7 +128,7 @@ def when_full(act: Act) -> Act:
 
 
 def put_first(roster: SessionRoster, agent: Agent) -> None:
-    assert prioritise(roster, agent.agent_id, 1, "Anne Conseil", "Reporté") is None
+    assert prioritise(roster, agent.key, 1, "Anne Conseil", "Reporté") is None
 
 
 def raise_capacity(roster: SessionRoster, _agent: Agent) -> None:
@@ -150,7 +148,7 @@ def say_no(roster: SessionRoster, agent: Agent) -> None:
 
 
 def bring_forward(roster: SessionRoster, agent: Agent) -> None:
-    until = roster.latest[agent.agent_id].hold_until
+    until = roster.latest[agent.key].hold_until
     assert until is not None
     changed(roster, starts_at=until + timedelta(hours=47))
 

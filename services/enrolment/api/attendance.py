@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce, found
-from services.enrolment.api.bodies import Recorded, Records
+from services.enrolment.api.bodies import AMBIGUOUS, Recorded, Records
 from services.enrolment.render.certificates import pdf_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import State
@@ -23,6 +23,7 @@ _FAULTS = {
     OrganisingFault.NO_SUCH_MODULE: "the session has no such module; say which of its modules is meant",
     OrganisingFault.NOT_STARTED: "the module has not begun",
     OrganisingFault.CONTRADICTION: "another record says otherwise of this agent and module",
+    OrganisingFault.AMBIGUOUS: AMBIGUOUS,
 }
 
 
@@ -31,7 +32,7 @@ async def record_attendance(
     session_id: UUID, records: Records, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Recorded:
     """All, or nothing when one cannot be recorded. Once all modules are known, who attended is certified."""
-    marks = [(record.agent_id, record.module, record.attendance) for record in records.records]
+    marks = [(record.agent, record.module, record.attendance) for record in records.records]
     async with database.transaction() as tx:
         recorded = await attendance.record(
             tx, session_id, marks, organiser=organiser, policy=policy, now=clock.now()
@@ -74,10 +75,15 @@ async def export_attendance(session_id: UUID, database: Database, organiser: Org
 async def record_attendance_by_sheet(
     session_id: UUID, request: Request, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Recorded:
-    """Columns `Identifiant`, `Présence`, `Numéro de séance`; a line without `Présence` says nothing."""
-    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.MODULE, sheets.ATTENDANCE))
+    """Columns `Identifiant`, `Présence`, `Numéro de séance`; a line without `Présence` says nothing.
+
+    `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
+    """
+    rows, unreadable = await sheets.sheet(
+        request, (sheets.AGENT, sheets.ISSUER, sheets.MODULE, sheets.ATTENDANCE)
+    )
     lines = sheets.records_of(rows, unreadable)
-    marks = [(record.agent_id, record.module, record.attendance) for _, record in lines]
+    marks = [(record.agent, record.module, record.attendance) for _, record in lines]
     async with database.transaction() as tx:
         if unreadable:
             found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
@@ -16,6 +17,7 @@ from shared.http import Problem
 
 MOST_CANDIDATES = 20_000
 MOST_RECORDS = 20_000
+AMBIGUOUS = "two agents of the session have this identifier, of two issuers; say which issuer is meant"
 
 
 class ModuleAttendance(BaseModel):
@@ -84,11 +86,32 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+IssuerName = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$")]
+"""As organisers read it in the roster."""
+
+
+class IssuedId(_Body):
+    """An agent by identifier and issuer, where two agents of the session have the same identifier."""
+
+    agent_id: AgentId
+    issuer: IssuerName
+
+
+Candidate = AgentId | IssuedId
+
+
 class Ranking(_Body):
     """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
 
-    ranked: Annotated[tuple[AgentId, ...], Field(max_length=MOST_CANDIDATES)] = ()
-    not_selected: Annotated[tuple[AgentId, ...], Field(max_length=MOST_CANDIDATES)] = ()
+    ranked: Annotated[tuple[Candidate, ...], Field(max_length=MOST_CANDIDATES)] = ()
+    not_selected: Annotated[tuple[Candidate, ...], Field(max_length=MOST_CANDIDATES)] = ()
+
+
+def named_agent(candidate: Candidate) -> NamedAgent:
+    """Return the agent as the organiser named them."""
+    if isinstance(candidate, IssuedId):
+        return NamedAgent(candidate.agent_id, candidate.issuer)
+    return NamedAgent(candidate)
 
 
 class Selected(BaseModel):
@@ -117,10 +140,17 @@ class Record(_Body):
     """What was seen of an agent at a module."""
 
     agent_id: AgentId
+    issuer: IssuerName | None = Field(
+        default=None, description="May be left out unless two agents of the session have this agent_id."
+    )
     module: int | None = Field(
         default=None, ge=1, le=100, description="1 for the first; may be left out when there is no choice."
     )
     attendance: Attendance
+
+    @property
+    def agent(self) -> NamedAgent:
+        return NamedAgent(self.agent_id, self.issuer)
 
 
 class Records(_Body):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from services.enrolment.api.access import Database
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
-from services.enrolment.service.requests import RequestStatus
+from services.enrolment.service.requests import RequestStatus, SeveralRequests
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -24,7 +24,7 @@ from shared.events.enrolment import (
 )
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
-from shared.http import Problem
+from shared.http import PROBLEM_JSON, Problem, ProblemBody
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -98,11 +98,29 @@ class RequestOutcome(BaseModel):
     )
 
 
-@router.get("/requests/{ce_id}", summary="What became of a request, and why")
+@router.get(
+    "/requests/{ce_id}",
+    summary="What became of a request, and why",
+    responses={
+        409: {
+            "model": ProblemBody,
+            "description": "Several portals used this id, each for a request of its own.",
+            "content": {PROBLEM_JSON: {}},
+        }
+    },
+)
 async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
     """The request by its event's id, or by the id that the portal was given over HTTP."""
-    async with database.quiet_transaction() as tx:
-        status = await requests.status(tx, ce_id)
+    try:
+        async with database.quiet_transaction() as tx:
+            status = await requests.status(tx, ce_id)
+    except SeveralRequests:
+        raise Problem(
+            409,
+            "Several requests have this id",
+            f"Several portals used the id {ce_id}, each for a request of its own, and it is not clear which "
+            "one is meant. The answer to each is among the events. Use a new UUID for each request.",
+        ) from None
     request = status.request
     if request is None:
         return _unread(ce_id, status)

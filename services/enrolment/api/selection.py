@@ -1,13 +1,14 @@
 """HTTP in: who is selected, as the organiser ranks them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
-from services.enrolment.api.bodies import Ranking, Selected, not_possible
+from services.enrolment.api.bodies import AMBIGUOUS, Ranking, Selected, named_agent, not_possible
+from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
@@ -15,6 +16,7 @@ from services.enrolment.service import roster, selection, sessions
 from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
 
@@ -27,11 +29,13 @@ async def select(
 ) -> Selected:
     """Final, and at once for all: the ranked fill the seats in their order, then the line."""
     async with database.transaction() as tx:
-        selected = await _select(tx, session_id, ranking, organiser, policy)
+        ranked = [named_agent(candidate) for candidate in ranking.ranked]
+        not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
+        selected = await _select(tx, session_id, ranked, not_selected, organiser=organiser, policy=policy)
     if isinstance(selected, RankingFault):
         errors = [
-            {"field": "body", "code": code, "agent_id": agent_id, "message": message}
-            for code, agent_id, message in _ranking_errors(selected)
+            {"field": "body", "code": code, **agent._asdict(), "message": message}
+            for code, agent, message in _ranking_errors(selected)
         ]
         raise Problem(
             422,
@@ -65,33 +69,42 @@ async def export_candidates(session_id: UUID, database: Database, organiser: Org
 async def select_by_sheet(
     session_id: UUID, request: Request, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Selected:
-    """Columns `Identifiant` and `Rang`; other columns are ignored. All or nothing; errors by line."""
-    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.RANK))
-    ranking, lines = sheets.ranking_of(rows, unreadable)
+    """Columns `Identifiant` and `Rang`; other columns are ignored. All or nothing; errors by line.
+
+    `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
+    """
+    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.ISSUER, sheets.RANK))
+    ranked, not_selected, lines = sheets.ranking_of(rows, unreadable)
     async with database.transaction() as tx:
         if unreadable:
             found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
             raise sheets.wrong(unreadable)
-        selected = await _select(tx, session_id, ranking, organiser, policy)
+        selected = await _select(tx, session_id, ranked, not_selected, organiser=organiser, policy=policy)
     if isinstance(selected, RankingFault):
         raise sheets.wrong(
             [
-                Fault(lines.get(agent_id, 1), code, f"{agent_id} {message}", sheets.AGENT.name)
-                for code, agent_id, message in _ranking_errors(selected)
+                Fault(_line(lines, agent), code, f"{agent.agent_id} {message}", sheets.AGENT.name)
+                for code, agent, message in _ranking_errors(selected)
             ]
         )
     return selected
 
 
 async def _select(
-    tx: Transaction, session_id: UUID, ranking: Ranking, organiser: Principal, policy: Policy
+    tx: Transaction,
+    session_id: UUID,
+    ranked: Sequence[NamedAgent],
+    not_selected: Sequence[NamedAgent],
+    *,
+    organiser: Principal,
+    policy: Policy,
 ) -> Selected | RankingFault:
     """Decide who is selected, or return what is wrong with the ranking. Raises a 404 or a 409."""
     selected = await selection.select(
         tx,
         session_id,
-        ranking.ranked,
-        ranking.not_selected,
+        ranked,
+        not_selected,
         organiser=organiser,
         policy=policy,
         now=clock.now(),
@@ -105,10 +118,17 @@ async def _select(
     return Selected(enrolled=selected.enrolled, waitlisted=selected.waitlisted, refused=selected.refused)
 
 
-def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, str, str]]:
-    for agent_id in fault.unknown:
-        yield "unknown", agent_id, "has not applied, or was decided about already"
-    for agent_id in fault.missing:
-        yield "missing", agent_id, "applied and is neither ranked nor among those who are not selected"
-    for agent_id in fault.twice:
-        yield "twice", agent_id, "stands more than once in the ranking"
+def _line(lines: Mapping[NamedAgent, int], agent: AgentKey) -> int:
+    """Return the line of a sheet that names this agent; the first where none does."""
+    return lines.get(NamedAgent(agent.agent_id, agent.issuer)) or lines.get(NamedAgent(agent.agent_id), 1)
+
+
+def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, AgentKey, str]]:
+    for agent in fault.unknown:
+        yield "unknown", agent, "has not applied, or was decided about already"
+    for agent in fault.missing:
+        yield "missing", agent, "applied and is neither ranked nor among those who are not selected"
+    for agent in fault.twice:
+        yield "twice", agent, "stands more than once in the ranking"
+    for agent_id in fault.ambiguous:
+        yield "ambiguous", AgentKey("", agent_id), AMBIGUOUS

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from fastapi import Request, Response
 
 from services.enrolment.api import cells
-from services.enrolment.api.bodies import Ranking, Record, module_title
+from services.enrolment.api.bodies import Record, module_title
+from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
@@ -19,11 +20,12 @@ from shared.web.refusals import REFUSALS
 from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
 
 AGENT = Column("agent_id", "Identifiant")
+ISSUER = Column("issuer", "Émetteur", required=False)
 RANK = Column("rank", "Rang")
 MODULE = Column("module", "Numéro de séance", required=False)
 ATTENDANCE = Column("attendance", "Présence")
 
-_WHO = (AGENT, Column("family_name", "Nom"), Column("given_name", "Prénom"))
+_WHO = (AGENT, ISSUER, Column("family_name", "Nom"), Column("given_name", "Prénom"))
 _PLACE = (
     Column("function", "Fonction"),
     Column("employer", "Employeur"),
@@ -128,7 +130,7 @@ def _attendance(line: RosterLine, module: int) -> str | None:
 
 def _who(line: RosterLine) -> list[Cell]:
     agent = line.enrolment.agent
-    return [agent.agent_id, agent.family_name, agent.given_name]
+    return [agent.agent_id, agent.issuer or None, agent.family_name, agent.given_name]
 
 
 def _place(line: RosterLine) -> list[Cell]:
@@ -173,20 +175,25 @@ def wrong(faults: Sequence[Fault]) -> Problem:
     )
 
 
-def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[str, int]]:
-    """Return the ranking that a sheet holds, and the line of each agent. Adds what is wrong to ``faults``."""
-    ranks: dict[int, tuple[int, str]] = {}
-    not_selected: list[str] = []
-    lines: dict[str, int] = {}
+def ranking_of(
+    rows: Sequence[Row], faults: list[Fault]
+) -> tuple[list[NamedAgent], list[NamedAgent], dict[NamedAgent, int]]:
+    """Return who is ranked in a sheet, in order, who is not selected, and the line of each.
+
+    Adds what is wrong to ``faults``.
+    """
+    ranks: dict[int, tuple[int, NamedAgent]] = {}
+    not_selected: list[NamedAgent] = []
+    lines: dict[NamedAgent, int] = {}
     for row in rows:
-        agent_id, rank = row.cells[AGENT.name], row.cells[RANK.name]
-        if not agent_id:
+        agent, rank = _named(row), row.cells[RANK.name]
+        if not agent.agent_id:
             faults.append(Fault(row.line, "empty", "names nobody", AGENT.name))
-        elif agent_id in lines:
-            message = f"is in line {lines[agent_id]} already"
+        elif agent in lines:
+            message = f"is in line {lines[agent]} already"
             faults.append(Fault(row.line, "twice", message, AGENT.name))
         elif cells.says_not_selected(rank):
-            not_selected.append(agent_id)
+            not_selected.append(agent)
         elif not (rank.isdecimal() and rank.isascii() and 0 < len(rank) < 10 and int(rank) > 0):
             message = "is neither a rank (1, 2, 3 …) nor 'non retenu'"
             faults.append(Fault(row.line, "not_a_rank", message, RANK.name))
@@ -194,10 +201,13 @@ def ranking_of(rows: Sequence[Row], faults: list[Fault]) -> tuple[Ranking, dict[
             message = f"is the rank of line {ranks[int(rank)][0]} already"
             faults.append(Fault(row.line, "rank_twice", message, RANK.name))
         else:
-            ranks[int(rank)] = row.line, agent_id
-        lines.setdefault(agent_id, row.line)
-    ranked = tuple(agent_id for _, (_, agent_id) in sorted(ranks.items()))
-    return Ranking.model_construct(ranked=ranked, not_selected=tuple(not_selected)), lines
+            ranks[int(rank)] = row.line, agent
+        lines.setdefault(agent, row.line)
+    return [agent for _, (_, agent) in sorted(ranks.items())], not_selected, lines
+
+
+def _named(row: Row) -> NamedAgent:
+    return NamedAgent(row.cells[AGENT.name], row.cells[ISSUER.name] or None)
 
 
 def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Record]]:
@@ -223,5 +233,5 @@ def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
         faults.append(Fault(row.line, "not_a_module", "is not the number of a module", MODULE.name))
     if len(faults) == before and attendance is not None:
         yield Record.model_construct(
-            agent_id=row.cells[AGENT.name], module=int(module) if module else None, attendance=attendance
+            **_named(row)._asdict(), module=int(module) if module else None, attendance=attendance
         )

@@ -29,9 +29,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "bad_address",
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("agent_id", name=op.f("pk_bad_address")),
+        sa.PrimaryKeyConstraint("issuer", "agent_id", name=op.f("pk_bad_address")),
     )
     op.create_table(
         "dead_letter",
@@ -123,6 +124,7 @@ def upgrade() -> None:
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -131,11 +133,12 @@ def upgrade() -> None:
         sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
         sa.Column("hold_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
-    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id"], unique=False)
+    op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
     op.create_index(
         "ix_enrolment_offered",
         "enrolment",
@@ -150,7 +153,9 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state IN ('pending_approval', 'pending_selection')"),
     )
-    op.create_index("ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id"], unique=False)
+    op.create_index(
+        "ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id", "issuer"], unique=False
+    )
     op.create_index(
         "ix_enrolment_waiting",
         "enrolment",
@@ -161,7 +166,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_enrolment_live",
         "enrolment",
-        ["session_id", "agent_id"],
+        ["session_id", "issuer", "agent_id"],
         unique=True,
         postgresql_where=sa.text(_LIVE),
     )
@@ -170,11 +175,13 @@ def upgrade() -> None:
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("cause", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("request_id", sa.Uuid(), nullable=True),
+        sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", "version", name=op.f("pk_enrolment_change")),
     )
@@ -239,9 +246,12 @@ def upgrade() -> None:
     op.create_table(
         "request",
         sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("portal", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -250,7 +260,7 @@ def upgrade() -> None:
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_request")),
+        sa.PrimaryKeyConstraint("request_id", "source", name=op.f("pk_request")),
     )
     op.create_index(
         "ix_request_undecided",

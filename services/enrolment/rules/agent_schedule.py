@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Format
+from shared.events.vocabulary import AgentKey, Format
 
 _Times = tuple[tuple[datetime, datetime], ...]
 
@@ -15,22 +15,22 @@ _Times = tuple[tuple[datetime, datetime], ...]
 class AgentSchedule:
     """The live enrolments in all sessions of the agents whom a batch concerns."""
 
-    _entries: dict[str, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
+    _entries: dict[AgentKey, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
 
-    def add(self, agent_id: str, session: SessionState) -> None:
+    def add(self, agent: AgentKey, session: SessionState) -> None:
         """Enter a session in which the agent is enrolled, waits, or is pending."""
-        self._entries[agent_id][session.session_id] = _times(session)
+        self._entries[agent][session.session_id] = _times(session)
 
-    def remove(self, agent_id: str, session: SessionState) -> None:
+    def remove(self, agent: AgentKey, session: SessionState) -> None:
         """Remove a session in which the agent no longer takes part."""
-        self._entries[agent_id].pop(session.session_id, None)
+        self._entries[agent].pop(session.session_id, None)
 
-    def overlaps(self, agent_id: str, session: SessionState) -> bool:
+    def overlaps(self, agent: AgentKey, session: SessionState) -> bool:
         """Whether the agent takes part in another session while this one is on."""
         times = _times(session)
         return any(
             starts < other_ends and other_starts < ends
-            for session_id, others in self._entries.get(agent_id, {}).items()
+            for session_id, others in self._entries.get(agent, {}).items()
             if session_id != session.session_id
             for other_starts, other_ends in others
             for starts, ends in times

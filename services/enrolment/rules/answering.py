@@ -36,7 +36,7 @@ from shared.events.enrolment import (
     LapseCause,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, Format, Reason
+from shared.events.vocabulary import Agent, AgentKey, Format, Reason
 
 
 def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
@@ -158,9 +158,9 @@ def _group(roster: SessionRoster, request: GroupRequest) -> list[_Outcome]:
 
 def _agents_once(request: GroupRequest | Nomination) -> list[Agent]:
     """Return the agents in the order given, each once: one who is named twice gets one answer."""
-    first: dict[str, Agent] = {}
+    first: dict[AgentKey, Agent] = {}
     for agent in request.agents:
-        first.setdefault(agent.agent_id, agent)
+        first.setdefault(agent.key, agent)
     return list(first.values())
 
 
@@ -189,7 +189,7 @@ def _verdicts_together(
 
 
 def _has_seat_already(roster: SessionRoster, agent: Agent) -> bool:
-    latest = roster.latest.get(agent.agent_id)
+    latest = roster.latest.get(agent.key)
     return latest is not None and latest.state.has_seat
 
 
@@ -207,11 +207,13 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
     not_eligible = Refused(Reason.NOT_ELIGIBLE)
     if session.format is not Format.BESPOKE or request.siret not in session.audience.sirets:
         return [_grant(roster, request, agent, not_eligible) for agent in agents]
-    named = set(request.agent_ids)
+    named = set(request.agent_keys)
+    issuers = {agent.issuer for agent in agents}
     leaving = [
         enrolment
         for enrolment in roster.latest.values()
-        if enrolment.agent.agent_id not in named
+        if enrolment.agent.key not in named
+        and enrolment.agent.issuer in issuers
         and enrolment.agent.employer.siret == request.siret
         and judge_withdrawal(session, enrolment, request.received_at) is None
     ]
@@ -227,7 +229,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
         ):  # an authority names its own agents, also in a shared session
             outcomes.append(_grant(roster, request, agent, not_eligible))
             continue
-        latest = roster.latest.get(agent.agent_id)
+        latest = roster.latest.get(agent.key)
         if latest is not None and latest.state is State.PENDING_APPROVAL:
             placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
             outcomes.append((placed.state, placed.reason))
@@ -248,7 +250,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
 
 
 def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
-    latest = roster.latest.get(request.agent_id)
+    latest = roster.latest.get(request.agent_key)
     refused = judge_withdrawal(roster.session, latest, request.received_at)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
@@ -264,7 +266,7 @@ def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
 
 
 def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
-    latest = roster.latest.get(request.agent_id)
+    latest = roster.latest.get(request.agent_key)
     refused = judge_approval(roster.session, latest, request.received_at, granted=request.granted)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "approval")
@@ -277,7 +279,7 @@ def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
 
 
 def _offer_answer(roster: SessionRoster, request: OfferAnswer) -> _Outcome:
-    latest = roster.latest.get(request.agent_id)
+    latest = roster.latest.get(request.agent_key)
     refused = judge_answer(roster.session, latest, request)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "offer")

@@ -6,15 +6,13 @@ from datetime import datetime
 from typing import TypedDict
 from uuid import UUID, uuid5
 
-from services.enrolment.rules.requests import RequestForSeats, SeatRequest
+from services.enrolment.rules.requests import RequestForSeats, RequestKey
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import EnrolmentRefused
 from shared.events.vocabulary import Agent, Reason
 
 _NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
-_MASK = UUID("0b0c8f0a-6a55-0c0e-0f0e-3f3b5a1d9c77").int
-"""Makes an enrolment's id of a request's: another one, whose bits of version and variant stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Enrolment:
     state: State
     reason: Reason | None
     ticket: int | None
-    request_id: UUID
+    request_key: RequestKey
     received_at: datetime
     hold_until: datetime | None = None
     priority: int = 0
@@ -57,7 +55,7 @@ class EnrolmentChange:
 
     enrolment: Enrolment
     cause: Cause
-    request_id: UUID | None = None
+    request_key: RequestKey | None = None
     facts: Mapping[str, int | str | None] = field(default_factory=dict)
 
 
@@ -90,22 +88,20 @@ def new_enrolment(
 ) -> Enrolment:
     """Return the enrolment that a request begins for one of its agents.
 
-    Its id follows from the request's, and from the agent's where the request may name several: it is the same
-    however often the request is decided.
+    Its id follows from who sent the request, its id and the agent: it is the same however often the request
+    is decided.
     """
-    if isinstance(request, SeatRequest):
-        enrolment_id = UUID(int=request.request_id.int ^ _MASK)
-    else:
-        enrolment_id = uuid5(_NAMESPACE, f"{request.request_id.hex}:{agent.agent_id}")
+    # None of the parts but the last has a space.
+    name = f"{request.request_id.hex} {agent.issuer} {agent.agent_id} {request.source}"
     return Enrolment(
-        enrolment_id=enrolment_id,
+        enrolment_id=uuid5(_NAMESPACE, name),
         version=1,
         session_id=request.session_id,
         agent=agent,
         state=state,
         reason=reason,
         ticket=ticket,
-        request_id=request.request_id,
+        request_key=request.key,
         received_at=request.received_at,
     )
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.enrolment.rules.enrolments import Enrolment, event_members, refusal_event
+from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Attendance, AttendanceRecorded
-from shared.events.vocabulary import Reason, Status
+from shared.events.vocabulary import AgentKey, Reason, Status
 
 
 class OrganisingFault(StrEnum):
@@ -22,20 +23,34 @@ class OrganisingFault(StrEnum):
     NOT_ENROLLED = "not_enrolled"
     NO_SUCH_MODULE = "no_such_module"
     CONTRADICTION = "contradiction"
+    AMBIGUOUS = "ambiguous"
     NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True)
 class RankingFault:
-    """Why a ranking is not valid: agents who are not candidates, who are missing, who are named twice."""
+    """Why a ranking is not valid: agents who are not candidates, who are missing, who are named twice.
 
-    unknown: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    twice: tuple[str, ...] = ()
+    ``ambiguous``: the identifiers alone that two candidates have, of two issuers.
+    """
+
+    unknown: tuple[AgentKey, ...] = ()
+    missing: tuple[AgentKey, ...] = ()
+    twice: tuple[AgentKey, ...] = ()
+    ambiguous: tuple[str, ...] = ()
+
+
+def candidates(roster: SessionRoster) -> Mapping[AgentKey, Enrolment]:
+    """Return those who are pending selection, of those that are loaded."""
+    return {
+        agent: enrolment
+        for agent, enrolment in roster.latest.items()
+        if enrolment.state is State.PENDING_SELECTION
+    }
 
 
 def rank(
-    roster: SessionRoster, ranked: Sequence[str], not_selected: Sequence[str], author: str
+    roster: SessionRoster, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], author: str
 ) -> RankingFault | OrganisingFault | None:
     """Decide about all candidates at once (rule 5).
 
@@ -48,34 +63,40 @@ def rank(
         return OrganisingFault.SESSION_IS_CANCELLED
     if roster.now >= roster.session.ends_at:
         return OrganisingFault.SESSION_IS_OVER
-    candidates = {
-        agent_id: enrolment
-        for agent_id, enrolment in roster.latest.items()
-        if enrolment.state is State.PENDING_SELECTION
-    }
+    applied = candidates(roster)
     named = Counter([*ranked, *not_selected])
     fault = RankingFault(
-        unknown=tuple(agent_id for agent_id in named if agent_id not in candidates),
-        missing=tuple(agent_id for agent_id in candidates if agent_id not in named),
-        twice=tuple(agent_id for agent_id, number in named.items() if number > 1),
+        unknown=tuple(agent for agent in named if agent not in applied),
+        missing=tuple(agent for agent in applied if agent not in named),
+        twice=tuple(agent for agent, number in named.items() if number > 1),
     )
     if fault != RankingFault():
         return fault
     roster.promote()
-    for agent_id in ranked:
+    for agent in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
         ticket, roster.next_ticket = roster.next_ticket, roster.next_ticket + 1
-        roster.place(candidates[agent_id], Cause.SELECTION, None, ticket=ticket)
+        roster.place(applied[agent], Cause.SELECTION, None, ticket=ticket)
         roster.add_facts(author=author)
-    for agent_id in not_selected:
-        denied = roster.move(candidates[agent_id], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
+    for agent in not_selected:
+        denied = roster.move(applied[agent], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
         roster.add_facts(author=author)
         roster.publish(refusal_event(denied, None))
     return None
 
 
+def rank_named(
+    roster: SessionRoster, ranked: Sequence[NamedAgent], not_selected: Sequence[NamedAgent], author: str
+) -> RankingFault | OrganisingFault | None:
+    """Do as :func:`rank` with agents as an organiser wrote them."""
+    agents = AgentsByName(candidates(roster))
+    if ambiguous := agents.ambiguous([*ranked, *not_selected]):
+        return RankingFault(ambiguous=ambiguous)
+    return rank(roster, agents.found(ranked), agents.found(not_selected), author)
+
+
 def prioritise(
-    roster: SessionRoster, agent_id: str, priority: int, author: str, reason: str
+    roster: SessionRoster, agent: AgentKey, priority: int, author: str, reason: str
 ) -> OrganisingFault | None:
     """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
@@ -84,7 +105,7 @@ def prioritise(
     """
     if priority < 0:  # a new request must be last: only the first of the list are loaded then
         return OrganisingFault.PRIORITY_BELOW_0
-    waiting = roster.latest.get(agent_id)
+    waiting = roster.latest.get(agent)
     if waiting is None or waiting.state is not State.WAITLISTED:
         return OrganisingFault.NOT_IN_LINE
     moved = roster.move(waiting, State.WAITLISTED, Cause.PRIORITY, priority=priority)
@@ -97,9 +118,23 @@ def prioritise(
 class AttendanceMark:
     """One agent's attendance at one module, counted from 0. A session without modules has one."""
 
-    agent_id: str
+    agent: AgentKey
     module: int
     attendance: Attendance
+
+
+def attendance_marks(
+    records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
+) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
+    """Return the marks that an organiser's records mean, and the faults of those that may mean several.
+
+    A record is the agent as named, the module and the attendance; the faults are by the record's index.
+    """
+    found = [(agents.find(named), module, attendance) for named, module, attendance in records]
+    marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
+    return marks, {
+        index: OrganisingFault.AMBIGUOUS for index, (agent, *_) in enumerate(found) if agent is None
+    }
 
 
 def record_attendance(
@@ -110,17 +145,17 @@ def record_attendance(
     Returns the faults by the index of their mark. What was recorded before may be corrected.
     """
     faults: dict[int, OrganisingFault] = {}
-    first: dict[tuple[str, int], Attendance] = {}
+    first: dict[tuple[AgentKey, int], Attendance] = {}
     for index, mark in enumerate(marks):
         fault = _attendance_fault(roster, mark)
-        if first.setdefault((mark.agent_id, mark.module), mark.attendance) != mark.attendance:
+        if first.setdefault((mark.agent, mark.module), mark.attendance) != mark.attendance:
             fault = OrganisingFault.CONTRADICTION
         if fault is not None:
             faults[index] = fault
     if faults:
         return faults
     for mark in marks:
-        before = roster.latest[mark.agent_id]
+        before = roster.latest[mark.agent]
         recorded = roster.attendance.get(before.enrolment_id, {})
         if recorded.get(mark.module) == mark.attendance:
             continue
@@ -144,7 +179,7 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
     session = roster.session
     if not 0 <= mark.module < max(1, len(session.modules)):
         return OrganisingFault.NO_SUCH_MODULE
-    latest = roster.latest.get(mark.agent_id)
+    latest = roster.latest.get(mark.agent)
     if latest is None or not latest.state.has_seat:
         return OrganisingFault.NOT_ENROLLED
     starts_at = session.modules[mark.module].starts_at if session.modules else session.starts_at

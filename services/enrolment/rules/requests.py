@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
+from typing import NamedTuple, TypedDict
 from uuid import UUID
 
+from shared.events.cloudevents import Received
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -13,7 +15,7 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason
 
 PortalRequest = (
     EnrolmentRequested
@@ -26,15 +28,32 @@ PortalRequest = (
 """The events by which portals make requests."""
 
 
+class RequestKey(NamedTuple):
+    """Which request: its ``ce_id``, and the ``ce_source`` that gave it. Two portals may use one ``ce_id``."""
+
+    source: str
+    request_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What every request has. ``traceparent`` is the trace of the event that made it."""
+    """What every request has.
+
+    ``source`` and ``portal`` are who sent it; ``source`` is empty where no portal did: agents by their links,
+    organisers. ``traceparent`` is the trace of the event that made it.
+    """
 
     request_id: UUID
     received_at: datetime
     session_id: UUID
     _: KW_ONLY
+    source: str = ""
+    portal: str | None = None
     traceparent: str | None = None
+
+    @property
+    def key(self) -> RequestKey:
+        return RequestKey(self.source, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +68,12 @@ class SeatRequest(_Request):
         return (self.agent,)
 
     @property
-    def agent_id(self) -> str:
-        return self.agent.agent_id
+    def agent_key(self) -> AgentKey:
+        return self.agent.key
 
     @property
-    def agent_ids(self) -> tuple[str, ...]:
-        return (self.agent.agent_id,)
+    def agent_keys(self) -> tuple[AgentKey, ...]:
+        return (self.agent.key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +81,12 @@ class _ForSeveralAgents(_Request):
     agents: tuple[Agent, ...]
 
     @property
-    def agent_id(self) -> None:
+    def agent_key(self) -> None:
         return None
 
     @property
-    def agent_ids(self) -> tuple[str, ...]:
-        return tuple(agent.agent_id for agent in self.agents)
+    def agent_keys(self) -> tuple[AgentKey, ...]:
+        return tuple(agent.key for agent in self.agents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +98,21 @@ class GroupRequest(_ForSeveralAgents):
 
 @dataclass(frozen=True, slots=True)
 class Nomination(_ForSeveralAgents):
-    """An authority says who takes part in its private session: the whole list, each time."""
+    """An authority says who takes part in its private session: the whole list, each time.
+
+    The list is whole for the issuer of its agents: another portal names its own.
+    """
 
     siret: str
 
 
 @dataclass(frozen=True, slots=True)
 class _AboutEnrolment(_Request):
-    agent_id: str
+    agent_key: AgentKey
 
     @property
-    def agent_ids(self) -> tuple[str, ...]:
-        return (self.agent_id,)
+    def agent_keys(self) -> tuple[AgentKey, ...]:
+        return (self.agent_key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +145,36 @@ RequestForSeats = SeatRequest | GroupRequest | Nomination
 Request = RequestForSeats | Withdrawal | ApprovalDecision | OfferAnswer
 
 
-def request_of(
-    event: PortalRequest, request_id: UUID, received_at: datetime, traceparent: str | None = None
-) -> Request:
-    """Return the request that a portal makes by this event, which the broker received at this moment."""
-    common = request_id, received_at, event.session_id
+def request_of(received: Received[PortalRequest]) -> Request:
+    """Return the request that a portal makes by this event. An agent is known by the portal's issuer."""
+    event = received.event
+    common = received.id, received.received_at, event.session_id
+    sender: _Sender = {
+        "source": received.source,
+        "portal": received.portal,
+        "traceparent": received.traceparent,
+    }
     match event:
         case EnrolmentRequested():
-            approved = event.approval is not None
-            return SeatRequest(*common, event.agent, approved, traceparent=traceparent)
+            return SeatRequest(*common, event.agent, event.approval is not None, **sender)
         case GroupEnrolmentRequested():
-            return GroupRequest(*common, event.agents, event.all_or_nothing, traceparent=traceparent)
-        case WithdrawalRequested():
-            by_employer = event.by == "employer"
-            return Withdrawal(*common, event.agent_id, event.reason, by_employer, traceparent=traceparent)
-        case ApprovalDecided():
-            return ApprovalDecision(*common, event.agent_id, event.granted, traceparent=traceparent)
-        case SeatOfferAnswered():
-            return OfferAnswer(*common, event.agent_id, event.accepted, traceparent=traceparent)
+            return GroupRequest(*common, event.agents, event.all_or_nothing, **sender)
         case TraineesNominated():
-            return Nomination(*common, event.agents, event.siret, traceparent=traceparent)
+            return Nomination(*common, event.agents, event.siret, **sender)
+    agent_key = AgentKey(received.issuer or "", event.agent_id)
+    match event:
+        case WithdrawalRequested():
+            return Withdrawal(*common, agent_key, event.reason, event.by == "employer", **sender)
+        case ApprovalDecided():
+            return ApprovalDecision(*common, agent_key, event.granted, **sender)
+        case SeatOfferAnswered():
+            return OfferAnswer(*common, agent_key, event.accepted, **sender)
+
+
+class _Sender(TypedDict):
+    source: str
+    portal: str | None
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from shared.events.enrolment import (
     SessionOccupancyChanged,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
 
 _CANCELLABLE = frozenset(
     {
@@ -68,7 +68,7 @@ class SessionRoster:
     waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
     next_ticket: int = 1
     occupancy_version: int = 0
-    latest: dict[str, Enrolment] = field(default_factory=dict)
+    latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
     decisions: list[tuple[Decision, str | None]] = field(default_factory=list)
@@ -91,13 +91,13 @@ class SessionRoster:
 
     def availability(self, agent: Agent) -> Availability:
         """Return what the session has for this agent. A seat that somebody who waits may take is not free."""
-        latest = self.latest.get(agent.agent_id)
+        latest = self.latest.get(agent.key)
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
             and self.seats.may_take(self.session, agent.employer, self.now),
             is_live=latest is not None and latest.state.is_live,
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
-            overlaps=self.schedule is not None and self.schedule.overlaps(agent.agent_id, self.session),
+            overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session),
         )
 
     def numbers(self) -> dict[str, int | str | None]:
@@ -210,7 +210,7 @@ class SessionRoster:
     def lapse(self, offer: Enrolment, cause: LapseCause, request_id: UUID | None = None) -> None:
         """End an offer that was declined or not answered. Its seat is free then."""
         change_cause = Cause.OFFER_EXPIRED if cause is LapseCause.EXPIRED else Cause.OFFER_DECLINED
-        lapsed = self.move(offer, State.LAPSED, change_cause, request_id=request_id)
+        lapsed = self.move(offer, State.LAPSED, change_cause)
         self.publish(SeatOfferLapsed(**event_members(lapsed), request_id=request_id, cause=cause))
 
     def _refuse_pending(
@@ -297,22 +297,20 @@ class SessionRoster:
         else:
             self._count(enrolment, 1)
         if self.schedule is not None:
-            self.schedule.add(agent.agent_id, self.session)
+            self.schedule.add(agent.key, self.session)
         return enrolment
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
         """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""
         enrolment = refused_enrolment(request, agent, reason)
         self.changed[enrolment.enrolment_id] = enrolment
-        latest = self.latest.get(agent.agent_id)
+        latest = self.latest.get(agent.key)
         if latest is None or not latest.state.is_live:
-            self.latest[agent.agent_id] = enrolment
+            self.latest[agent.key] = enrolment
         self.publish(refusal_event(enrolment, request.request_id))
         return enrolment
 
-    def move(
-        self, before: Enrolment, state: State, cause: Cause, *, request_id: UUID | None = None, **other: Any
-    ) -> Enrolment:
+    def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:
         """Take an enrolment to another state, with the seat or the place that goes with it.
 
         ``other``: members to change besides. Raises ``ValueError`` for what the lifecycle does not have.
@@ -330,9 +328,9 @@ class SessionRoster:
             self._count(after, 1)
         self._keep(after)
         if self.schedule is not None and not state.is_live:
-            self.schedule.remove(after.agent.agent_id, self.session)
-        request_id = request_id or (self.answering.request_id if self.answering else None)
-        self.changes.append(EnrolmentChange(after, cause, request_id, self.numbers()))
+            self.schedule.remove(after.agent.key, self.session)
+        request_key = self.answering.key if self.answering else None
+        self.changes.append(EnrolmentChange(after, cause, request_key, self.numbers()))
         return after
 
     def publish(self, decision: Decision) -> None:
@@ -353,7 +351,7 @@ class SessionRoster:
         # In the order of change: an enrolment that ends is saved before the one that takes its place.
         self.changed.pop(enrolment.enrolment_id, None)
         self.changed[enrolment.enrolment_id] = enrolment
-        self.latest[enrolment.agent.agent_id] = enrolment
+        self.latest[enrolment.agent.key] = enrolment
 
     def _count(self, enrolment: Enrolment, number: int) -> None:
         """Count the seat of an enrolment, if it has one: ``number`` is 1, or -1 where it gives it back."""

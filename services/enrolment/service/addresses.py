@@ -6,6 +6,7 @@ from datetime import datetime
 from services.enrolment.store import addresses
 from shared.database import Transaction
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
+from shared.events.vocabulary import AgentKey
 
 EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
@@ -13,15 +14,17 @@ EmailDelivery = EmailBounced | EmailFailed | EmailSent
 async def take_over(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
     """Mark the agents whose address is bad, and no longer those to whom a mail has arrived again."""
     relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
-    last = {delivery.agent_id: delivery for delivery in relevant}
+    last = {_agent(delivery): delivery for delivery in relevant}
     arrived = {
-        agent_id: delivery.enrolment_id
-        for agent_id, delivery in last.items()
-        if isinstance(delivery, EmailSent)
+        agent: delivery.enrolment_id for agent, delivery in last.items() if isinstance(delivery, EmailSent)
     }
-    bad = {delivery.agent_id for delivery in relevant if not isinstance(delivery, EmailSent)}
+    bad = {_agent(delivery) for delivery in relevant if not isinstance(delivery, EmailSent)}
     await addresses.mark_bad(tx, bad, now)
     await addresses.mark_good(tx, arrived)
+
+
+def _agent(delivery: EmailDelivery) -> AgentKey:
+    return AgentKey(delivery.issuer, delivery.agent_id)
 
 
 def _concerns_address(delivery: EmailDelivery) -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.enrolment.rules.organising import AttendanceMark, OrganisingFault, record_attendance
+from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
+from services.enrolment.rules.organising import OrganisingFault, attendance_marks, record_attendance
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
-from services.enrolment.store import rosters
+from services.enrolment.store import enrolments, rosters
 from services.enrolment.store.rosters import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
@@ -17,7 +18,7 @@ from shared.events.enrolment import Attendance
 async def record(
     tx: Transaction,
     session_id: UUID,
-    records: Sequence[tuple[str, int | None, Attendance]],
+    records: Sequence[tuple[NamedAgent, int | None, Attendance]],
     *,
     organiser: Principal,
     policy: Policy,
@@ -25,22 +26,25 @@ async def record(
 ) -> Mapping[int, OrganisingFault] | None:
     """Record who came to which module: all records, or none when there is a fault.
 
-    A record is an agent's id, the number of the module (1 is the first; None where there is no choice), the
-    attendance. Returns the faults by the index of their record, or None when the session is not the
+    A record is an agent as named, the number of the module (1 is the first; None where there is no choice),
+    the attendance. Returns the faults by the index of their record, or None when the session is not the
     organiser's.
     """
     session = await sessions.find_own(tx, session_id, organiser)
     if session is None:
         return None
     only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
-    marks = [
-        AttendanceMark(agent_id, only_module if number is None else number - 1, mark)
-        for agent_id, number, mark in records
-    ]
-    agent_ids = sorted({mark.agent_id for mark in marks})
-    roster = await rosters.load_for_organiser(
-        tx, session_id, policy, now, plan=LoadPlan(), agent_ids=agent_ids
+    marks, faults = attendance_marks(
+        [
+            (named, only_module if number is None else number - 1, attendance)
+            for named, number, attendance in records
+        ],
+        AgentsByName(await enrolments.agents_of(tx, session_id, {named.agent_id for named, *_ in records})),
     )
+    if faults:
+        return faults
+    agents = {mark.agent for mark in marks}
+    roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=LoadPlan(), agents=agents)
     faults = record_attendance(roster, marks, organiser.name)
     if not faults:
         await rosters.save(tx, [roster])

@@ -51,13 +51,13 @@ async def change_priority(
     found = await find_own(tx, enrolment_id, organiser, lock=True)
     if found is None:
         return None
-    session_id, agent_id = found.session.session_id, found.enrolment.agent.agent_id
+    session_id, agent = found.session.session_id, found.enrolment.agent.key
     plan = LoadPlan(whole_waiting_list=True)
-    roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan, agent_ids=[agent_id])
-    latest = roster.latest.get(agent_id)
+    roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan, agents=[agent])
+    latest = roster.latest.get(agent)
     if latest is None or latest.enrolment_id != enrolment_id:
         return OrganisingFault.NOT_IN_LINE
-    fault = prioritise(roster, agent_id, priority, organiser.name, reason)
+    fault = prioritise(roster, agent, priority, organiser.name, reason)
     if fault is not None:
         return fault
     await rosters.save(tx, [roster])
@@ -87,9 +87,9 @@ async def withdraw(
     refused = judge_withdrawal(session, enrolment, now)
     if refused is not None:
         return refused
-    session_id, agent_id = session.session_id, enrolment.agent.agent_id
-    request = Withdrawal(uuid4(), now, session_id, agent_id, reason, by_employer)
+    session_id = session.session_id
+    request = Withdrawal(uuid4(), now, session_id, enrolment.agent.key, reason, by_employer)
     # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
     await requests.answer(tx, [request], policy, now)
-    await changes.add_author(tx, request.request_id, session_id, now, organiser.name)
+    await changes.add_author(tx, request.key, session_id, now, organiser.name)
     return await roster_lines.line_of(tx, session_id, enrolment_id), session

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import Cause
 from services.enrolment.store import changes, history, requests, sessions
 from services.enrolment.store.history import EnrolmentHistory
@@ -22,14 +23,17 @@ _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
 async def explain(tx: Transaction, identifier: str) -> list[str] | None:
-    """Return the lines that explain the request, session or agent with this id; None: there is none."""
+    """Return the lines that explain the request, session or agent with this id; None: there is none.
+
+    What several have for their id explains them all: a request of two portals, an agent of two issuers.
+    """
     try:
         known_id = UUID(identifier)
     except ValueError:
         known_id = None
     if known_id is not None:
-        if (request := await requests.find(tx, known_id)) is not None:
-            return [*_request(request), *_histories(await history.of_request(tx, known_id))]
+        if of_portals := await requests.with_id(tx, known_id):
+            return [line for request in of_portals for line in await _whole_request(tx, request)]
         if (session := await sessions.find_row(tx, known_id)) is not None:
             answers = await requests.count_by_outcome(tx, known_id)
             last = await changes.last_of_session(tx, known_id, _LAST_CHANGES)
@@ -38,17 +42,33 @@ async def explain(tx: Transaction, identifier: str) -> list[str] | None:
     by_name = await requests.of_agent(tx, identifier)
     if not histories and not by_name:
         return None
+    issuers = {past.enrolment.issuer for past in histories} | {request.issuer or "" for request in by_name}
     return [
-        f"agent {identifier}",
-        *_histories(histories),
-        "",
-        "requests about them by name",
-        *(_request_by_name(request) for request in by_name),
+        line
+        for issuer in sorted(issuers)
+        for line in (
+            f"agent {_named(issuer, identifier)}",
+            *_histories(past for past in histories if past.enrolment.issuer == issuer),
+            "",
+            "requests about them by name",
+            *(_request_by_name(request) for request in by_name if request.issuer == issuer),
+        )
     ]
+
+
+def _named(issuer: str, agent_id: str) -> str:
+    return f"{agent_id} of {issuer}" if issuer else agent_id
+
+
+async def _whole_request(tx: Transaction, request: RequestRow) -> list[str]:
+    key = RequestKey(request.source, request.request_id)
+    return [*_request(request), *_histories(await history.of_request(tx, key))]
 
 
 def _request(request: RequestRow) -> Iterator[str]:
     yield f"request {request.request_id} ({request.kind})"
+    if request.source:
+        yield f"  sent by {request.source}"
     yield f"  session {request.session_id}"
     yield f"  received {_moment(request.received_at)}, by which deadlines are judged"
     if request.decided_at is None:
@@ -84,7 +104,7 @@ def _answers(counts: Sequence[tuple[str, str | None, str | None, int]]) -> Itera
 def _changes(rows: Iterable[EnrolmentChangeRow]) -> Iterator[str]:
     yield f"changes, the last {_LAST_CHANGES} at most"
     for row in rows:
-        yield f"  {_moment(row.at)} {row.agent_id} {_change(row)}"
+        yield f"  {_moment(row.at)} {_named(row.issuer, row.agent_id)} {_change(row)}"
 
 
 def _histories(histories: Iterable[EnrolmentHistory]) -> Iterator[str]:
@@ -93,7 +113,8 @@ def _histories(histories: Iterable[EnrolmentHistory]) -> Iterator[str]:
         reason = f" ({enrolment.reason})" if enrolment.reason else ""
         yield ""
         session = f"{past.session.title} ({enrolment.session_id})"
-        yield f"enrolment {enrolment.enrolment_id} of {enrolment.agent_id} in {session}"
+        agent = _named(enrolment.issuer, enrolment.agent_id)
+        yield f"enrolment {enrolment.enrolment_id} of {agent} in {session}"
         yield f"  is {enrolment.state}{reason}, version {enrolment.version}"
         if (first := past.request) is not None:
             yield f"  {_moment(first.received_at)} received, request {first.request_id}"

@@ -30,8 +30,8 @@ async def answer_offer(
     state = offer_state(found, version, now)
     if found is None or state is not LinkState.OPEN:
         return state, found
-    agent_id = found.enrolment.agent.agent_id
-    answer = OfferAnswer(uuid4(), now, found.session.session_id, agent_id, accepted, version)
+    agent = found.enrolment.agent.key
+    answer = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
     outcome = await _outcome(tx, answer, policy, now)
     if outcome != (State.ENROLLED if accepted else State.LAPSED):
         return LinkState.OFFER_EXPIRED, found
@@ -50,14 +50,14 @@ async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: dat
     state = withdrawal_state(found, now)
     if found is None or state is not LinkState.OPEN:
         return state, found
-    agent_id = found.enrolment.agent.agent_id
-    request = Withdrawal(uuid4(), now, found.session.session_id, agent_id, None)
+    agent = found.enrolment.agent.key
+    request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
     outcome = await _outcome(tx, request, policy, now)
     return LinkState.WITHDRAWN if outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
 
 
 async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:
-    answer = (await requests.answer(tx, [request], policy, now))[request.request_id]
+    answer = (await requests.answer(tx, [request], policy, now))[request.key]
     if answer is None:
         raise LookupError("an enrolment without its session")
     return answer.outcome

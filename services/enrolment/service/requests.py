@@ -11,7 +11,7 @@ from uuid import UUID
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Answer, Request, RequestForSeats
+from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store import changes, enrolments, idempotency_keys, rosters, sessions
 from services.enrolment.store import requests as store
@@ -26,10 +26,10 @@ from shared.messaging.tables import DeadLetterRow
 
 async def answer(
     tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
-) -> Mapping[UUID, Answer | None]:
+) -> Mapping[RequestKey, Answer | None]:
     """Answer those requests that are new, in order of receipt. One whose session is unknown waits for it.
 
-    Requests that were waiting for one of these sessions come first. Returns the answers by request id, None
+    Requests that were waiting for one of these sessions come first. Returns the answers by request, None
     for one that waits.
     """
     rows = await sessions.lock(tx, {request.session_id for request in requests})
@@ -46,10 +46,8 @@ async def answer(
         decide(roster, by_session.get(session_id, ()))
     await rosters.save(tx, loaded.values())
     await store.keep_undecided(tx, waiting)
-    answers: dict[UUID, Answer | None] = {request.request_id: None for request in waiting}
-    return answers | {
-        answer.request.request_id: answer for roster in loaded.values() for answer in roster.answers
-    }
+    answers: dict[RequestKey, Answer | None] = {request.key: None for request in waiting}
+    return answers | {answer.request.key: answer for roster in loaded.values() for answer in roster.answers}
 
 
 async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
@@ -80,7 +78,10 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
     await OUTBOX.publish(
         tx,
-        [OutboxEvent(refusal_event(enrolment, enrolment.request_id), trace) for enrolment, trace in refused],
+        [
+            OutboxEvent(refusal_event(enrolment, enrolment.request_key.request_id), trace)
+            for enrolment, trace in refused
+        ],
     )
 
 
@@ -98,11 +99,17 @@ class RequestStatus:
     dead_letter: DeadLetterRow | None = None
 
 
+class SeveralRequests(LookupError):
+    """Several portals used one ``ce_id``, each for a request of its own."""
+
+
 async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
-    """Return what is known of the request with this ``ce_id``."""
-    request = await store.find(tx, request_id)
-    if request is not None:
-        return RequestStatus(request, await changes.of_request(tx, request))
+    """Return what is known of the request with this ``ce_id``. Raises :class:`SeveralRequests`."""
+    match await store.with_id(tx, request_id):
+        case [request]:
+            return RequestStatus(request, await changes.of_request(tx, request))
+        case [_, *_]:
+            raise SeveralRequests(request_id)
     key = await idempotency_keys.of_request(tx, request_id)
     return RequestStatus(
         None,

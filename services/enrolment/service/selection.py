@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank
+from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank_named
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.service import sessions
@@ -27,8 +28,8 @@ class Selection:
 async def select(
     tx: Transaction,
     session_id: UUID,
-    ranked: Sequence[str],
-    not_selected: Sequence[str],
+    ranked: Sequence[NamedAgent],
+    not_selected: Sequence[NamedAgent],
     *,
     organiser: Principal,
     policy: Policy,
@@ -42,7 +43,7 @@ async def select(
         return None
     plan = LoadPlan(everybody=True, whole_waiting_list=True)
     roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan)
-    fault = rank(roster, ranked, not_selected, organiser.name)
+    fault = rank_named(roster, ranked, not_selected, organiser.name)
     if fault is not None:
         return fault
     await rosters.save(tx, [roster])

@@ -9,34 +9,43 @@ from sqlalchemy import text
 from services.enrolment.store.enrolments import LIVE
 from services.enrolment.tables import BadAddressRow
 from shared.database import Transaction, insert_many
+from shared.events.vocabulary import AgentKey
 
 
-async def mark_bad(tx: Transaction, agent_ids: Collection[str], now: datetime) -> None:
+async def mark_bad(tx: Transaction, agents: Collection[AgentKey], now: datetime) -> None:
     """Mark these agents: an address of theirs is bad."""
-    if agent_ids:
-        rows = [{"agent_id": agent_id, "since": now} for agent_id in sorted(agent_ids)]
-        await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (agent_id) DO NOTHING")
+    if agents:
+        rows = [{**agent._asdict(), "since": now} for agent in sorted(agents)]
+        await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (issuer, agent_id) DO NOTHING")
 
 
-async def mark_good(tx: Transaction, arrived: Mapping[str, UUID | None]) -> None:
+async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) -> None:
     """Unmark the agents to whom a mail about the enrolment given has arrived.
 
     Agents who are enrolled elsewhere with another address stay marked: that address may be the bad one.
     """
-    bad = list((await tx.execute(_BAD, {"agents": list(arrived)})).scalars())
+    found = await tx.execute(_BAD, {"agents": [agent.agent_id for agent in arrived]})
+    bad = [agent for row in found if (agent := AgentKey(row.issuer, row.agent_id)) in arrived]
     if bad:
-        enrolments = [arrived[agent_id] for agent_id in bad]
-        await tx.execute(_DELETE, {"agents": bad, "enrolments": enrolments, "live": LIVE})
+        parameters = {
+            "issuers": [agent.issuer for agent in bad],
+            "agents": [agent.agent_id for agent in bad],
+            "enrolments": [arrived[agent] for agent in bad],
+            "live": LIVE,
+        }
+        await tx.execute(_DELETE, parameters)
 
 
 # Almost every mail arrives, and almost no address is bad: enrolments are only read for those that are.
-_BAD = text("SELECT agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
+_BAD = text("SELECT issuer, agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
 _DELETE = text(
     "DELETE FROM bad_address "
-    "USING unnest(CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) AS arrived (agent_id, enrolment_id) "
+    "USING unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) "
+    "AS arrived (issuer, agent_id, enrolment_id) "
     "LEFT JOIN enrolment AS reached ON reached.enrolment_id = arrived.enrolment_id "
-    "WHERE bad_address.agent_id = arrived.agent_id AND NOT EXISTS ("
+    "WHERE bad_address.issuer = arrived.issuer AND bad_address.agent_id = arrived.agent_id AND NOT EXISTS ("
     "SELECT FROM enrolment AS other "
-    "WHERE other.agent_id = arrived.agent_id AND other.state = ANY(CAST(:live AS text[])) "
+    "WHERE other.issuer = arrived.issuer AND other.agent_id = arrived.agent_id "
+    "AND other.state = ANY(CAST(:live AS text[])) "
     "AND lower(other.agent ->> 'email') <> lower(reached.agent ->> 'email'))"
 )

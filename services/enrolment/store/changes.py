@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import and_, text
 from sqlmodel import col, select
 
 from services.enrolment.rules.enrolments import EnrolmentChange
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction, insert_many
 
@@ -21,11 +22,13 @@ async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetim
                 "enrolment_id": change.enrolment.enrolment_id,
                 "version": change.enrolment.version,
                 "session_id": change.enrolment.session_id,
+                "issuer": change.enrolment.agent.issuer,
                 "agent_id": change.enrolment.agent.agent_id,
                 "at": now,
                 "state": change.enrolment.state.value,
                 "cause": change.cause.value,
-                "request_id": change.request_id,
+                "request_id": change.request_key and change.request_key.request_id,
+                "request_source": change.request_key and change.request_key.source,
                 "facts": json.dumps(change.facts),
             }
             for change in changes
@@ -44,9 +47,13 @@ async def of_request(tx: Transaction, request: RequestRow) -> Sequence[Enrolment
             col(EnrolmentChangeRow.session_id) == request.session_id,
             col(EnrolmentChangeRow.at) == request.decided_at,
             col(EnrolmentChangeRow.request_id) == request.request_id,
+            col(EnrolmentChangeRow.request_source) == request.source,
         )
         .order_by(
-            (col(EnrolmentChangeRow.agent_id) == request.agent_id).desc(),
+            and_(
+                col(EnrolmentChangeRow.issuer) == request.issuer,
+                col(EnrolmentChangeRow.agent_id) == request.agent_id,
+            ).desc(),
             col(EnrolmentChangeRow.version),
             col(EnrolmentChangeRow.enrolment_id),
         )
@@ -76,14 +83,14 @@ async def last_of_session(tx: Transaction, session_id: UUID, limit: int) -> Sequ
 
 
 async def add_author(
-    tx: Transaction, request_id: UUID, session_id: UUID, decided_at: datetime, author: str
+    tx: Transaction, request: RequestKey, session_id: UUID, decided_at: datetime, author: str
 ) -> None:
     """Keep who made a request, beside the numbers of each change that it made."""
-    parameters = {"request": request_id, "session": session_id, "at": decided_at, "author": author}
+    parameters = {**request._asdict(), "session": session_id, "at": decided_at, "author": author}
     await tx.execute(_ADD_AUTHOR, parameters)
 
 
 _ADD_AUTHOR = text(
     "UPDATE enrolment_change SET facts = facts || jsonb_build_object('author', CAST(:author AS text)) "
-    "WHERE session_id = :session AND at = :at AND request_id = :request"
+    "WHERE session_id = :session AND at = :at AND request_id = :request_id AND request_source = :source"
 )

@@ -9,11 +9,12 @@ from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, SessionRow
 from shared.database import Transaction, insert_columns, once
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason
 
 LIVE = [state.value for state in State if state.is_live]
 
@@ -32,12 +33,24 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
     return EnrolmentInSession(enrolment_of(enrolment), session_of(session))
 
 
-async def latest(tx: Transaction, pairs: Collection[tuple[UUID, str]]) -> Iterable[Enrolment]:
+async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
     """Return of each session and agent the live enrolment, or else the last that ended."""
     if not pairs:
         return ()
-    session_ids, agent_ids = zip(*pairs, strict=True)
-    return await _read(tx, _LATEST, sessions=list(session_ids), agents=list(agent_ids), live=LIVE)
+    return await _read(
+        tx,
+        _LATEST,
+        sessions=[session_id for session_id, _ in pairs],
+        issuers=[agent.issuer for _, agent in pairs],
+        agents=[agent.agent_id for _, agent in pairs],
+        live=LIVE,
+    )
+
+
+async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
+    """Return the agents with these identifiers who were ever in this session, whoever issued them."""
+    rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
+    return [AgentKey(row.issuer, row.agent_id) for row in rows]
 
 
 async def live(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
@@ -76,15 +89,19 @@ async def first_waiting_of_each_employer(tx: Transaction, numbers: Mapping[UUID,
     )
 
 
-async def schedule(tx: Transaction, agent_ids: Collection[str]) -> AgentSchedule:
+async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
     """Return the sessions in which these agents take part.
 
     The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
     """
-    await tx.execute(_LOCK_AGENTS, {"agents": sorted(agent_ids)})
+    columns = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    await tx.execute(_LOCK_AGENTS, columns)
     result = AgentSchedule()
-    for row in await tx.execute(_SESSIONS_OF_AGENTS, {"agents": list(agent_ids), "live": LIVE}):
-        result.add(row.agent_id, session_of(row))
+    for row in await tx.execute(_SESSIONS_OF_AGENTS, {**columns, "live": LIVE}):
+        result.add(AgentKey(row.issuer, row.agent_id), session_of(row))
     return result
 
 
@@ -99,6 +116,7 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
             "enrolment_id": [enrolment.enrolment_id for enrolment in enrolments],
             "version": [enrolment.version for enrolment in enrolments],
             "session_id": [enrolment.session_id for enrolment in enrolments],
+            "issuer": once([enrolment.agent.issuer for enrolment in enrolments]),
             "agent_id": [enrolment.agent.agent_id for enrolment in enrolments],
             "agent": [enrolment.agent.model_dump_json() for enrolment in enrolments],
             "state": [enrolment.state.value for enrolment in enrolments],
@@ -106,7 +124,8 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
             "ticket": [enrolment.ticket for enrolment in enrolments],
             "priority": once([enrolment.priority for enrolment in enrolments]),
             "hold_until": once([enrolment.hold_until for enrolment in enrolments]),
-            "request_id": [enrolment.request_id for enrolment in enrolments],
+            "request_id": [enrolment.request_key.request_id for enrolment in enrolments],
+            "request_source": once([enrolment.request_key.source for enrolment in enrolments]),
             "received_at": [enrolment.received_at for enrolment in enrolments],
             "updated_at": now,
         },
@@ -126,7 +145,7 @@ def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
         state=State(row.state),
         reason=Reason(row.reason) if row.reason else None,
         ticket=row.ticket,
-        request_id=row.request_id,
+        request_key=RequestKey(row.request_source, row.request_id),
         received_at=row.received_at,
         hold_until=row.hold_until,
         priority=row.priority,
@@ -142,10 +161,10 @@ _LOCK_SESSION_OF = text(
     "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) FOR UPDATE"
 )
 _LATEST = text(
-    "SELECT DISTINCT ON (session_id, agent_id) enrolment.* "
-    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:agents AS text[])) AS wanted (session_id, agent_id) "
-    "JOIN enrolment USING (session_id, agent_id) "
-    "ORDER BY session_id, agent_id, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
+    "SELECT DISTINCT ON (session_id, agent_id, issuer) enrolment.* "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:issuers AS text[]), CAST(:agents AS text[])) "
+    "AS wanted (session_id, issuer, agent_id) JOIN enrolment USING (session_id, agent_id, issuer) "
+    "ORDER BY session_id, agent_id, issuer, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
     "ticket DESC NULLS LAST"
 )
 _FIRST_WAITING = text(
@@ -173,11 +192,20 @@ _OFFERS = text(
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
     "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
 )
+_AGENTS_OF = text(
+    "SELECT DISTINCT issuer, agent_id FROM enrolment "
+    "WHERE session_id = :session AND agent_id = ANY(CAST(:agents AS text[]))"
+)
+# Neither has a space, so no two agents have one name.
 _LOCK_AGENTS = text(
-    "SELECT pg_advisory_xact_lock(hashtextextended(agent_id, 0)) "
-    "FROM (SELECT unnest(CAST(:agents AS text[])) AS agent_id ORDER BY 1) AS agents"
+    "SELECT pg_advisory_xact_lock(hashtextextended(agent, 0)) "
+    "FROM (SELECT issuer || ' ' || agent_id AS agent "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS named (issuer, agent_id) "
+    "ORDER BY 1) AS agents"
 )
 _SESSIONS_OF_AGENTS = text(
-    "SELECT enrolment.agent_id, session.* FROM enrolment JOIN session USING (session_id) "
-    "WHERE agent_id = ANY(CAST(:agents AS text[])) AND enrolment.state = ANY(CAST(:live AS text[]))"
+    "SELECT enrolment.issuer, enrolment.agent_id, session.* "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS wanted (issuer, agent_id) "
+    "JOIN enrolment USING (issuer, agent_id) JOIN session USING (session_id) "
+    "WHERE enrolment.state = ANY(CAST(:live AS text[]))"
 )

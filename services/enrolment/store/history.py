@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import col, select
 
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.store import changes, outbox, requests, sessions
 from services.enrolment.store.outbox import EventOfEnrolment
 from services.enrolment.tables import EnrolmentChangeRow, EnrolmentRow, RequestRow
@@ -28,14 +28,20 @@ class EnrolmentHistory:
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
-    """Return every enrolment of an agent, the oldest first."""
+    """Return every enrolment of the agents with this identifier, whoever issued it, the oldest first."""
     return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
 
 
-async def of_request(tx: Transaction, request_id: UUID) -> list[EnrolmentHistory]:
+async def of_request(tx: Transaction, request: RequestKey) -> list[EnrolmentHistory]:
     """Return the enrolments that a request began or changed."""
-    changed = select(EnrolmentChangeRow.enrolment_id).where(col(EnrolmentChangeRow.request_id) == request_id)
-    began = col(EnrolmentRow.request_id) == request_id
+    changed = select(EnrolmentChangeRow.enrolment_id).where(
+        col(EnrolmentChangeRow.request_id) == request.request_id,
+        col(EnrolmentChangeRow.request_source) == request.source,
+    )
+    began = and_(
+        col(EnrolmentRow.request_id) == request.request_id,
+        col(EnrolmentRow.request_source) == request.source,
+    )
     return await _histories(tx, or_(began, col(EnrolmentRow.enrolment_id).in_(changed)))
 
 
@@ -50,7 +56,7 @@ async def _histories(tx: Transaction, condition: ColumnElement[bool]) -> list[En
         EnrolmentHistory(
             session=session,
             enrolment=enrolment,
-            request=await requests.find(tx, enrolment.request_id),
+            request=await requests.find(tx, RequestKey(enrolment.request_source, enrolment.request_id)),
             changes=await changes.of_enrolment(tx, enrolment.enrolment_id),
             events=await outbox.events_of(tx, enrolment.agent_id, enrolment.enrolment_id),
         )

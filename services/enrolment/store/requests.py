@@ -15,6 +15,7 @@ from services.enrolment.rules.requests import (
     Nomination,
     OfferAnswer,
     Request,
+    RequestKey,
     SeatRequest,
     Withdrawal,
 )
@@ -23,21 +24,24 @@ from shared.database import Transaction, insert_columns, insert_many, once
 
 
 class AnsweredMeanwhile(Exception):
-    """Two requests with one id for two sessions were in one batch; taken one by one, the second is known."""
+    """Two requests of one portal with one id, for two sessions, were in one batch.
+
+    Taken one by one, the second is known.
+    """
 
 
 async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
-    """Return those of ``requests`` that were never taken in, each id once, in the same order.
+    """Return those of ``requests`` that were never taken in, each once, in the same order.
 
     The rows of requests are this service's inbox. They are read once the sessions are locked: whoever took in
     the same request before has committed then.
     """
     result = await tx.execute(_KNOWN, {"ids": [request.request_id for request in requests]})
-    known = set(result.scalars())
+    known = {RequestKey(row.source, row.request_id) for row in result}
     new = []
     for request in requests:
-        if request.request_id not in known:
-            known.add(request.request_id)
+        if request.key not in known:
+            known.add(request.key)
             new.append(request)
     return new
 
@@ -48,16 +52,19 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
         rows = [
             {
                 "request_id": request.request_id,
+                "source": request.source,
+                "portal": request.portal,
                 "kind": type(request).__name__,
                 "session_id": request.session_id,
-                "agent_id": request.agent_id,
+                "issuer": request.agent_key and request.agent_key.issuer,
+                "agent_id": request.agent_key and request.agent_key.agent_id,
                 "received_at": request.received_at,
                 "body": _KINDS[type(request).__name__].dump_json(request).decode(),
             }
             for request in requests
         ]
         # Another process may be keeping the same one.
-        await insert_many(tx, RequestRow, rows, then="ON CONFLICT (request_id) DO NOTHING")
+        await insert_many(tx, RequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, list[Request]]:
@@ -80,14 +87,18 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
     if not answers:
         return
     requests = [answer.request for answer in answers]
+    agents = [request.agent_key for request in requests]
     result = await insert_columns(
         tx,
         RequestRow,
         {
             "request_id": [request.request_id for request in requests],
+            "source": once([request.source for request in requests]),
+            "portal": once([request.portal for request in requests]),
             "kind": once([type(request).__name__ for request in requests]),
             "session_id": [request.session_id for request in requests],
-            "agent_id": [request.agent_id for request in requests],
+            "issuer": once([agent and agent.issuer for agent in agents]),
+            "agent_id": [agent and agent.agent_id for agent in agents],
             "received_at": [request.received_at for request in requests],
             "decided_at": now,
             "outcome": [answer.outcome for answer in answers],
@@ -95,21 +106,27 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
             "facts": [_FACTS.dump_json(answer.facts).decode() for answer in answers],
         },
         # The request itself is not kept once it is answered.
-        then="ON CONFLICT (request_id) DO UPDATE SET decided_at = excluded.decided_at, kind = excluded.kind, "
-        "outcome = excluded.outcome, reason = excluded.reason, facts = excluded.facts, body = NULL "
-        "WHERE request.decided_at IS NULL",
+        then="ON CONFLICT (request_id, source) DO UPDATE SET decided_at = excluded.decided_at, "
+        "kind = excluded.kind, outcome = excluded.outcome, reason = excluded.reason, "
+        "facts = excluded.facts, body = NULL WHERE request.decided_at IS NULL",
     )
     if result.rowcount != len(answers):
         raise AnsweredMeanwhile(f"{len(answers) - result.rowcount} requests were answered meanwhile")
 
 
-async def find(tx: Transaction, request_id: UUID) -> RequestRow | None:
+async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
     """Return the row of one request, or None."""
-    return await tx.get(RequestRow, request_id)
+    return await tx.get(RequestRow, (request.request_id, request.source))
+
+
+async def with_id(tx: Transaction, request_id: UUID) -> Sequence[RequestRow]:
+    """Return the requests with this ``ce_id``: several where several portals used it."""
+    found = select(RequestRow).where(col(RequestRow.request_id) == request_id)
+    return (await tx.scalars(found.order_by(col(RequestRow.number)))).all()
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> Sequence[RequestRow]:
-    """Return the requests that name this agent alone, the oldest first, a thousand at most."""
+    """Return the requests that name an agent with this identifier alone, the oldest first, 1,000 at most."""
     found = select(RequestRow).where(col(RequestRow.agent_id) == agent_id)
     return (await tx.scalars(found.order_by(col(RequestRow.number)).limit(1000))).all()
 
@@ -133,7 +150,7 @@ _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer)
 }
-_KNOWN = text("SELECT request_id FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
+_KNOWN = text("SELECT request_id, source FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
 _UNDECIDED = text(
     "SELECT session_id, kind, body FROM request "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"

@@ -82,7 +82,7 @@ _DETAILS = (
     "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
     "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance "
     "FROM page LEFT JOIN waiting USING (enrolment_id) "
-    "LEFT JOIN bad_address ON bad_address.agent_id = page.agent_id "
+    "LEFT JOIN bad_address ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id "
 )
 _PAGE = text(
     f"{_ROSTER}, page AS (SELECT * FROM roster WHERE ({_ORDER}) "  # noqa: S608 our own columns

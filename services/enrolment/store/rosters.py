@@ -32,7 +32,7 @@ from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.store.sessions import LockedSession
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import LATEST, ApprovalPolicy, Status
+from shared.events.vocabulary import LATEST, AgentKey, ApprovalPolicy, Status
 from shared.messaging.outbox import OutboxEvent
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
@@ -57,7 +57,7 @@ class LoadPlan:
     by_employer: bool = False
 
 
-EnrolmentsOfAgents = dict[UUID, dict[str, Enrolment]]
+EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 """By session and agent: the live enrolment, or else the last that ended."""
 
 
@@ -77,10 +77,10 @@ async def load(
     load also the offers whose time was over by then, and those who are pending.
     """
     named = {
-        (session_id, agent_id)
+        (session_id, agent)
         for session_id in rows
         for request in requests.get(session_id, ())
-        for agent_id in request.agent_ids
+        for agent in request.agent_keys
     }
     latest = await _load_named(tx, rows, named)
     plans = {
@@ -90,8 +90,8 @@ async def load(
     if over_by is not None:
         for plan in plans.values():
             plan.offers_until, plan.pending = over_by, True
-    agent_ids = {agent_id for _, agent_id in named}
-    return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agent_ids=agent_ids)
+    agents = {agent for _, agent in named}
+    return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
 
 
 async def load_for_organiser(
@@ -101,13 +101,13 @@ async def load_for_organiser(
     now: datetime,
     *,
     plan: LoadPlan,
-    agent_ids: Collection[str] = (),
+    agents: Collection[AgentKey] = (),
 ) -> SessionRoster:
     """Lock and load the roster of a session that exists, with the attendance of those who have a seat."""
     rows = await sessions.lock(tx, [session_id])
-    latest = await _load_named(tx, rows, {(session_id, agent_id) for agent_id in agent_ids})
+    latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     plans = {session_id: replace(plan, by_employer=counts_by_employer(rows[session_id].state))}
-    loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agent_ids=agent_ids)
+    loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
     roster = loaded[session_id]
     seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
     roster.attendance = await attendance.of_enrolments(tx, seated)
@@ -115,12 +115,12 @@ async def load_for_organiser(
 
 
 async def _load_named(
-    tx: Transaction, session_ids: Iterable[UUID], named: Collection[tuple[UUID, str]]
+    tx: Transaction, session_ids: Iterable[UUID], named: Collection[tuple[UUID, AgentKey]]
 ) -> EnrolmentsOfAgents:
     """Load the enrolments of the agents who are named, each with the session."""
     latest: EnrolmentsOfAgents = {session_id: {} for session_id in session_ids}
     for enrolment in await enrolments.latest(tx, named):
-        latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
+        latest[enrolment.session_id][enrolment.agent.key] = enrolment
     return latest
 
 
@@ -132,7 +132,7 @@ async def _load_planned(
     *,
     latest: EnrolmentsOfAgents,
     plans: Mapping[UUID, LoadPlan],
-    agent_ids: Collection[str],
+    agents: Collection[AgentKey],
 ) -> dict[UUID, SessionRoster]:
     """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
@@ -160,8 +160,8 @@ async def _load_planned(
     ]
     for seats in await sessions.seats_by_employer(tx, uncounted):
         rosters[seats.session_id].seats.take(seats.employer, seats.number)
-    if policy.overlap_check and agent_ids:
-        schedule = await enrolments.schedule(tx, agent_ids)
+    if policy.overlap_check and agents:
+        schedule = await enrolments.schedule(tx, agents)
         for roster in rosters.values():
             roster.schedule = schedule
     return rosters
@@ -171,7 +171,7 @@ def _plan(
     row: LockedSession,
     requests: Sequence[Request],
     newest: SessionState | None,
-    latest: Mapping[str, Enrolment],
+    latest: Mapping[AgentKey, Enrolment],
     now: datetime,
 ) -> LoadPlan:
     """Plan for what requests and a newer state may do. Each request frees one seat at most."""
@@ -181,7 +181,7 @@ def _plan(
             case Withdrawal() | OfferAnswer(accepted=False):
                 plan.waiting += 1
             case ApprovalDecision(granted=True):
-                pending = latest.get(request.agent_id)
+                pending = latest.get(request.agent_key)
                 plan.whole_waiting_list |= pending is not None and pending.state is State.PENDING_APPROVAL
             case Nomination():
                 plan.whole_waiting_list = plan.everybody = True
@@ -213,7 +213,7 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
         await enrolments.offers(tx, ends),
     ):
         for enrolment in found:
-            latest[enrolment.session_id][enrolment.agent.agent_id] = enrolment
+            latest[enrolment.session_id][enrolment.agent.key] = enrolment
             if enrolment.state is State.OFFERED:  # it may be over: its seat is free then
                 plans[enrolment.session_id].waiting += 1
 

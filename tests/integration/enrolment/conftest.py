@@ -170,16 +170,17 @@ class Front:
         )
 
     async def withdraw(self, session: SessionState, agent: Agent) -> None:
-        await self.answer(Withdrawal(uuid4(), clock.now(), session.session_id, agent.agent_id, None))
+        await self.answer(Withdrawal(uuid4(), clock.now(), session.session_id, agent.key, None))
 
     async def of(self, session: SessionState, agent: Agent) -> Row[Any]:
         """The last enrolment of an agent there."""
         query = (
-            "SELECT * FROM enrolment WHERE session_id = :session AND agent_id = :agent "
+            "SELECT * FROM enrolment "
+            "WHERE session_id = :session AND issuer = :issuer AND agent_id = :agent_id "
             "ORDER BY updated_at DESC LIMIT 1"
         )
         async with self._database.quiet_transaction() as tx:
-            found = await tx.execute(text(query), {"session": session.session_id, "agent": agent.agent_id})
+            found = await tx.execute(text(query), {"session": session.session_id, **agent.key._asdict()})
             return found.one()
 
     async def states(self, session: SessionState, *agents: Agent) -> list[str]:

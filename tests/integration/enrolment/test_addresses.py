@@ -119,7 +119,11 @@ async def test_of_who_is_marked_only_their_own_enrolments_are_read(database: Dat
     here, many = open_now(capacity=400), [an_agent() for _ in range(300)]
     await front.publish(here)
     await front.enrol(here, *many)
-    marked = {"agents": [many[0].agent_id], "enrolments": [(await front.of(here, many[0])).enrolment_id]}
+    marked = {
+        "issuers": [""],
+        "agents": [many[0].agent_id],
+        "enrolments": [(await front.of(here, many[0])).enrolment_id],
+    }
     async with database.quiet_transaction() as tx:
         await tx.execute(text("ANALYZE enrolment"))
         await tx.execute(text("SET LOCAL enable_seqscan = off"))

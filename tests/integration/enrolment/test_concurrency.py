@@ -113,8 +113,8 @@ def a_request(session: SessionState, dice: random.Random) -> Request:
     if kind < 6:
         return SeatRequest(*members, agent, True)
     if kind < 9:
-        return Withdrawal(*members, agent.agent_id, None)
-    return OfferAnswer(*members, agent.agent_id, dice.random() < 0.5)
+        return Withdrawal(*members, agent.key, None)
+    return OfferAnswer(*members, agent.key, dice.random() < 0.5)
 
 
 async def take_over(database: Database, session: SessionState) -> None:

@@ -46,7 +46,7 @@ def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_
     seated, agent = an_agent(), an_agent()
     session.enrol(seated, agent)
     session.withdraw(seated)
-    session.ask(OfferAnswer(*session.members(), agent.agent_id, True))
+    session.ask(OfferAnswer(*session.members(), agent.key, True))
     published = explained(session, agent.agent_id)
     steps = [
         "is enrolled, version 3",

@@ -30,7 +30,8 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     run_service: RunService,
     eventually: Callable[..., Awaitable[None]],
 ) -> None:
-    session, seated, waiting = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
+    session, seated = open_now(capacity=1, waiting_list="offer"), an_agent()
+    waiting = an_agent(issuer="essai")  # of the portal that sends the answer
     policy = Policy(longest_hold=HELD)
     begun = clock.now()
 
@@ -56,7 +57,7 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
     async with Portal(kafka.bootstrap_servers) as portal:
         offered = clock.now()  # as late as can be: the broker must have the answer before the offer is over
-        await ask(offered, Withdrawal(*members(offered), seated.agent_id, None))
+        await ask(offered, Withdrawal(*members(offered), seated.key, None))
         await portal.send("portal.enrolments", [*others, (key, *record)])
 
     async def is_over() -> bool:

@@ -117,7 +117,7 @@ async def test_a_roster_cannot_be_asked_for_otherwise(front: Front, ask: Ask, qu
 async def test_whose_mails_come_back_is_marked(front: Front, ask: Ask, database: Database) -> None:
     session, _ = await a_full_session(front)
     async with database.transaction() as tx:
-        await tx.execute(text("INSERT INTO bad_address VALUES ('A-3', now())"))
+        await tx.execute(text("INSERT INTO bad_address VALUES ('', 'A-3', now())"))
     assert [
         entry["agent"]["agent_id"] for entry in await listed(ask, session) if entry["address_is_bad"]
     ] == ["A-3"]

@@ -65,7 +65,9 @@ async def test_a_withdrawal_says_what_it_set_in_motion(front: Front, ask: Ask) -
     session = open_now(capacity=1, waiting_list="offer")
     await front.publish(session)
     await front.enrol(session, an_agent("Q-1"), an_agent("Q-2"))
-    outcome = await published(front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, "Q-1", None))
+    outcome = await published(
+        front, ask, Withdrawal(uuid4(), clock.now(), session.session_id, an_agent("Q-1").key, None)
+    )
     assert (outcome["asked"], outcome["outcome"]) == ("withdrawal", "withdrawn")
     assert outcome["moves"] == [
         {"cause": "withdrawal", "state": "withdrawn", "event": "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"},

@@ -11,6 +11,7 @@ import pypdf
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
 from shared.auth import Principal, Role
@@ -251,7 +252,9 @@ async def test_after_the_start_nobody_withdraws_by_the_link(front: Front, ask: A
 
 async def record(front: Front, database: Database, session: SessionState, agent: Agent, *marks: str) -> str:
     """Attendance at each module, and what it made of the enrolment; returns the path of the certificate."""
-    records = [(agent.agent_id, number, Attendance(mark)) for number, mark in enumerate(marks, start=1)]
+    records = [
+        (NamedAgent(agent.agent_id), number, Attendance(mark)) for number, mark in enumerate(marks, start=1)
+    ]
     async with database.transaction() as tx:
         faults = await attendance.record(
             tx,

@@ -52,7 +52,7 @@ def test_an_offer_that_is_over_stands_until_the_answers_that_had_come_are_read(
     seated, first, second, newcomer = (an_agent() for _ in range(4))
     session.enrol(seated, first, second)
     session.withdraw(seated)
-    in_time = OfferAnswer(*session.members(), first.agent_id, True)
+    in_time = OfferAnswer(*session.members(), first.key, True)
     session.now += timedelta(days=5)
     assert session.enrol(newcomer) == [("AgentWaitlisted", newcomer.agent_id)]
     assert session.ask(in_time) == [("AgentEnrolled", first.agent_id)]
@@ -65,11 +65,11 @@ def test_an_offer_that_is_declined_passes_to_the_next_and_one_that_is_accepted_i
     seated, first, second = an_agent(), an_agent(), an_agent()
     session.enrol(seated, first, second)
     session.withdraw(seated)
-    assert session.ask(OfferAnswer(*session.members(), first.agent_id, False)) == [
+    assert session.ask(OfferAnswer(*session.members(), first.key, False)) == [
         ("SeatOfferLapsed", first.agent_id),
         ("SeatOffered", second.agent_id),
     ]
-    assert session.ask(OfferAnswer(*session.members(), second.agent_id, True)) == [
+    assert session.ask(OfferAnswer(*session.members(), second.key, True)) == [
         ("AgentEnrolled", second.agent_id)
     ]
 
@@ -123,9 +123,9 @@ def test_an_approval_that_is_granted_takes_its_place_by_its_original_time_of_rec
     seated, pending, later = an_agent(), an_agent(), an_agent()
     for agent, approved in ((seated, True), (pending, False), (later, True)):
         session.ask(SeatRequest(*session.members(), agent, approved))
-    [published] = session.world.ask(
-        [ApprovalDecision(*session.members(), pending.agent_id, True)], session.now
-    )[:1]
+    [published] = session.world.ask([ApprovalDecision(*session.members(), pending.key, True)], session.now)[
+        :1
+    ]
     assert published.model_dump()["position"] == 1
     assert session.withdraw(seated)[1:] == [("AgentEnrolled", pending.agent_id)]
 
@@ -210,7 +210,7 @@ def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgre
     session.enrol(agent)
     world = session.world
     for module, certified in ((0, False), (1, True)):
-        seen = [AttendanceMark(agent.agent_id, module, Attendance.ATTENDED)]
+        seen = [AttendanceMark(agent.key, module, Attendance.ATTENDED)]
         faults, published = world.organise(
             partial(record_attendance, marks=seen, author="Anne Conseil"), STARTS
         )

@@ -106,7 +106,7 @@ async def enrol(database: Database, session: SessionState, agents: Sequence[Agen
 
 async def withdraw(database: Database, session: SessionState, agent: Agent) -> None:
     async with database.transaction() as tx:
-        requested = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.agent_id, None)
+        requested = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.key, None)
         await requests.answer(tx, [requested], POLICY, clock.now())
 
 

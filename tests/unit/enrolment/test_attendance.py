@@ -9,7 +9,7 @@ from services.enrolment.rules.organising import AttendanceMark, OrganisingFault,
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Attendance, AttendanceRecorded
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import DURING, ENDS, STARTS, an_agent
 from tests.support.rosters import (
     a_roster,
@@ -51,7 +51,7 @@ def after_the_session(
 def seen(roster: SessionRoster, agent: Agent, *marks: Attendance, first: int = 0) -> list[AttendanceRecorded]:
     """Record these, module after module; returns what is published."""
     before = len(roster.decisions)
-    every = [AttendanceMark(agent.agent_id, module, mark) for module, mark in enumerate(marks, start=first)]
+    every = [AttendanceMark(agent.key, module, mark) for module, mark in enumerate(marks, start=first)]
     assert record_attendance(roster, every, AUTHOR) == {}
     events = since(roster, before)
     assert all(isinstance(event, AttendanceRecorded) for event in events)
@@ -128,7 +128,7 @@ def test_what_is_recorded_keeps_its_author_its_module_and_the_mark() -> None:
     change = roster.changes[-1]
     assert change.cause is Cause.ATTENDANCE
     assert (change.facts["author"], change.facts["module"], change.facts["attendance"]) == (AUTHOR, 2, CAME)
-    assert roster.recorded == {(roster.latest[agent.agent_id].enrolment_id, 1): CAME}
+    assert roster.recorded == {(roster.latest[agent.key].enrolment_id, 1): CAME}
 
 
 # ------------------------------------------------------------ corrections
@@ -137,9 +137,9 @@ def test_what_is_recorded_keeps_its_author_its_module_and_the_mark() -> None:
 def test_the_same_recorded_again_changes_nothing_and_tells_nothing() -> None:
     roster, (agent,) = after_the_session(2)
     seen(roster, agent, CAME, MISSED)
-    before = roster.latest[agent.agent_id]
+    before = roster.latest[agent.key]
     assert seen(roster, agent, CAME, MISSED) == []
-    assert roster.latest[agent.agent_id] == before
+    assert roster.latest[agent.key] == before
 
 
 @pytest.mark.parametrize("first", Attendance)
@@ -165,9 +165,9 @@ def test_a_correction_takes_a_certificate_back_and_another_makes_it_due_again() 
 def test_two_contradictory_lines_about_one_module_are_a_fault_and_certify_nobody() -> None:
     roster, (agent,) = after_the_session()
     lines = [
-        AttendanceMark(agent.agent_id, 0, CAME),
-        AttendanceMark(agent.agent_id, 0, CAME),
-        AttendanceMark(agent.agent_id, 0, MISSED),
+        AttendanceMark(agent.key, 0, CAME),
+        AttendanceMark(agent.key, 0, CAME),
+        AttendanceMark(agent.key, 0, MISSED),
     ]
     assert record_attendance(roster, lines, AUTHOR) == {2: OrganisingFault.CONTRADICTION}
     assert state_of(roster, agent) is State.ENROLLED
@@ -199,10 +199,10 @@ def test_one_fault_and_nothing_is_recorded() -> None:
     roster, (first, second) = after_the_session(2, 2)
     before = len(roster.decisions)
     lines = [
-        AttendanceMark(first.agent_id, 0, CAME),
-        AttendanceMark("IEL-INCONNU", 0, CAME),
-        AttendanceMark(second.agent_id, 2, CAME),
-        AttendanceMark(second.agent_id, -1, CAME),
+        AttendanceMark(first.key, 0, CAME),
+        AttendanceMark(AgentKey("", "IEL-INCONNU"), 0, CAME),
+        AttendanceMark(second.key, 2, CAME),
+        AttendanceMark(second.key, -1, CAME),
     ]
     faults = record_attendance(roster, lines, AUTHOR)
     assert faults == {
@@ -216,7 +216,7 @@ def test_one_fault_and_nothing_is_recorded() -> None:
 
 def test_a_session_without_modules_has_one_and_no_second() -> None:
     roster, (agent,) = after_the_session()
-    assert record_attendance(roster, [AttendanceMark(agent.agent_id, 1, CAME)], AUTHOR) == {
+    assert record_attendance(roster, [AttendanceMark(agent.key, 1, CAME)], AUTHOR) == {
         0: OrganisingFault.NO_SUCH_MODULE
     }
 
@@ -224,7 +224,7 @@ def test_a_session_without_modules_has_one_and_no_second() -> None:
 def test_nobody_is_seen_before_the_module_began() -> None:
     roster, (agent,) = after_the_session(2)
     second = STARTS + timedelta(hours=1)
-    lines = [AttendanceMark(agent.agent_id, 0, CAME), AttendanceMark(agent.agent_id, 1, CAME)]
+    lines = [AttendanceMark(agent.key, 0, CAME), AttendanceMark(agent.key, 1, CAME)]
     roster.now = second - timedelta(microseconds=1)
     assert record_attendance(roster, lines, AUTHOR) == {1: OrganisingFault.NOT_STARTED}
     roster.now = second
@@ -235,9 +235,9 @@ def test_nobody_is_seen_before_the_module_began() -> None:
 def test_attendance_is_of_those_who_have_a_seat(session: Any) -> None:
     roster, agent = a_roster(now=ENDS, **session), an_agent()
     decided(roster, a_seat_request(roster, agent, received_at=DURING))
-    if roster.latest[agent.agent_id].state.is_live:
-        assert not roster.latest[agent.agent_id].state.has_seat
-    assert record_attendance(roster, [AttendanceMark(agent.agent_id, 0, CAME)], AUTHOR) == {
+    if roster.latest[agent.key].state.is_live:
+        assert not roster.latest[agent.key].state.has_seat
+    assert record_attendance(roster, [AttendanceMark(agent.key, 0, CAME)], AUTHOR) == {
         0: OrganisingFault.NOT_ENROLLED
     }
 
@@ -247,7 +247,7 @@ def test_of_a_cancelled_session_no_attendance_is_recorded() -> None:
     enrol(roster, agent)
     changed(roster, status="cancelled")
     roster.now = ENDS
-    assert record_attendance(roster, [AttendanceMark(agent.agent_id, 0, CAME)], AUTHOR) == {
+    assert record_attendance(roster, [AttendanceMark(agent.key, 0, CAME)], AUTHOR) == {
         0: OrganisingFault.NOT_ENROLLED
     }
 

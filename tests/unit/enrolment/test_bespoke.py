@@ -6,7 +6,7 @@ import pytest
 
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
-from shared.events.enrolment import EnrolmentWithdrawn, WithdrawnBy
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
 from shared.events.vocabulary import Reason
 from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
 from tests.support.rosters import (
@@ -49,7 +49,7 @@ def test_a_list_longer_than_the_session_has_seats_is_refused_from_there_on() -> 
     answer = answer_to(roster, a_nomination(roster, named))
     assert answer.outcome == "mixed"
     assert states_of(roster, named) == [E, E, R]
-    assert roster.latest[named[2].agent_id].reason is Reason.SESSION_FULL
+    assert roster.latest[named[2].key].reason is Reason.SESSION_FULL
 
 
 def test_nobody_need_approve_whom_the_authority_names() -> None:
@@ -92,6 +92,16 @@ def test_who_is_not_in_the_list_any_more_leaves_by_the_employers_will() -> None:
     assert (event.by, event.request_id) == (WithdrawnBy.EMPLOYER, None)
     assert states_of(roster, (first, second)) == [E, X]
     assert roster.changes[-1].cause is Cause.REPLACED
+
+
+def test_the_list_of_one_issuers_agents_leaves_those_of_another_where_they_are() -> None:
+    roster = a_private_session()
+    theirs, others = an_agent("1001", issuer="iel"), an_agent("1001", issuer="sirh")
+    decided(roster, a_nomination(roster, (theirs,)))
+    [event] = decided(roster, a_nomination(roster, (others,)))
+    assert isinstance(event, AgentEnrolled)
+    assert event.agent == others
+    assert states_of(roster, (theirs, others)) == [E, E]
 
 
 def test_one_trainee_can_be_replaced_by_another_in_a_full_session() -> None:
@@ -220,7 +230,7 @@ def test_an_authority_names_only_its_own_agents() -> None:
     of_rennes, of_nantes = an_agent_of(), an_agent_of(siret=NANTES)
     decided(roster, a_nomination(roster, (of_rennes, of_nantes)))
     assert states_of(roster, (of_rennes, of_nantes)) == [E, R]
-    assert roster.latest[of_nantes.agent_id].reason is Reason.NOT_ELIGIBLE
+    assert roster.latest[of_nantes.key].reason is Reason.NOT_ELIGIBLE
 
 
 def test_an_agent_whom_the_list_names_but_the_authority_does_not_employ_is_not_eligible() -> None:

@@ -250,14 +250,14 @@ def test_a_roster_with_only_the_first_of_a_waiting_list_counts_all_who_wait() ->
     full = a_roster(capacity=1)
     seated, first, second, third = agents(4)
     enrol(full, seated, first, second, third)
-    heads = [full.latest[first.agent_id]]
+    heads = [full.latest[first.key]]
     roster = SessionRoster(
         full.session,
         DURING,
         seats=Seats(1),
         waiting_list=SessionWaitingList(3, heads),
         next_ticket=full.next_ticket,
-        latest={seated.agent_id: full.latest[seated.agent_id]},
+        latest={seated.key: full.latest[seated.key]},
     )
     decided(roster, a_withdrawal(roster, seated))
     assert state_of(roster, first) is E
@@ -268,7 +268,7 @@ def test_a_roster_with_only_the_first_of_a_waiting_list_counts_all_who_wait() ->
 def test_who_leaves_the_waiting_list_need_not_be_loaded_and_takes_nobody_along(leaving: int) -> None:
     full, asking = a_roster(capacity=0), agents(3)
     enrol(full, *asking)
-    waiting = [full.latest[agent.agent_id] for agent in asking]
+    waiting = [full.latest[agent.key] for agent in asking]
     for loaded in ([], waiting[:1], waiting[1:2], waiting[:2], waiting[::2], waiting):
         waiting_list = SessionWaitingList(3, loaded)
         waiting_list.remove(waiting[leaving])
@@ -282,4 +282,4 @@ def test_a_place_in_the_middle_is_never_guessed_from_a_part_of_the_waiting_list(
     agent = an_agent_of()
     enrol(some, agent)
     with pytest.raises(ValueError, match="whole list"):
-        waiting_list.insert(some.latest[agent.agent_id])
+        waiting_list.insert(some.latest[agent.key])

@@ -11,6 +11,7 @@ from services.enrolment.api import cells
 from services.enrolment.pages import TEMPLATES, Message
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.web import labels
@@ -51,7 +52,8 @@ def test_people_write_attendance_in_their_own_way(word: str, seen: Attendance | 
 @pytest.mark.parametrize("state", State)
 def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> None:
     session = a_session()
-    enrolment = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, uuid4(), DURING)
+    key = RequestKey("", uuid4())
+    enrolment = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, key, DURING)
     may_withdraw = judge_withdrawal(session, enrolment, DURING) is None
     with nullcontext() if may_withdraw else pytest.raises(UndefinedError):
         RENDERING.page("withdrawal.html", session=session, state=state)

@@ -100,21 +100,21 @@ def test_every_transition_of_the_lifecycle_has_a_scenario_and_every_scenario_is_
 def test_the_lifecycle_is_walked(before: State, after: State) -> None:
     roster, agent = STANDING[before]()
     assert state_of(roster, agent) is before
-    version, moves = roster.latest[agent.agent_id].version, len(roster.changes)
+    version, moves = roster.latest[agent.key].version, len(roster.changes)
     ACTS[before, after](roster, agent)
     states = [change.enrolment.state for change in roster.changes[moves:] if change.enrolment.agent == agent]
     assert (before, after) in pairwise([before, *states])
-    assert roster.latest[agent.agent_id].version == version + len(states)
+    assert roster.latest[agent.key].version == version + len(states)
     the_counts_agree(roster)
 
 
 @pytest.mark.parametrize(("before", "after"), sorted(set(product(State, State)) - LEGAL), ids=str)
 def test_nothing_else_ever_happens(before: State, after: State) -> None:
     roster, agent = STANDING[before]()
-    was, moves = roster.latest[agent.agent_id], len(roster.changes)
+    was, moves = roster.latest[agent.key], len(roster.changes)
     with pytest.raises(ValueError, match=f"that is {before} never becomes {after}"):
         roster.move(was, after, Cause.SEAT_FREED)
-    assert (roster.latest[agent.agent_id], len(roster.changes)) == (was, moves)
+    assert (roster.latest[agent.key], len(roster.changes)) == (was, moves)
     the_counts_agree(roster)
 
 

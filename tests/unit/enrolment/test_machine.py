@@ -16,6 +16,7 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.rosters import ranks
@@ -51,17 +52,17 @@ class RulesAlone:
         return self._close(roster)
 
     def rank(
-        self, ranked: Sequence[str], not_selected: Sequence[str], now: datetime
+        self, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], now: datetime
     ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
         roster = self._open(now)
         fault = ranks(roster, ranked, not_selected)
         return fault, self._close(roster)
 
     def prioritise(
-        self, agent_id: str, priority: int, now: datetime
+        self, agent: AgentKey, priority: int, now: datetime
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
         roster = self._open(now)
-        fault = prioritise(roster, agent_id, priority, "Anne Conseil", "Reporté de la session précédente")
+        fault = prioritise(roster, agent, priority, "Anne Conseil", "Reporté de la session précédente")
         return fault, self._close(roster)
 
     def _open(self, now: datetime) -> SessionRoster:
@@ -74,9 +75,7 @@ class RulesAlone:
             if enrolment.state.holds_seat:
                 seats.take(enrolment.agent.employer)
         waiting = [enrolment for enrolment in everybody if enrolment.state is State.WAITLISTED]
-        ended = {
-            enrolment.agent.agent_id: enrolment for enrolment in everybody if not enrolment.state.is_live
-        }
+        ended = {enrolment.agent.key: enrolment for enrolment in everybody if not enrolment.state.is_live}
         return SessionRoster(
             session=self.session,
             now=now,
@@ -86,7 +85,7 @@ class RulesAlone:
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
             latest=ended
-            | {enrolment.agent.agent_id: enrolment for enrolment in everybody if enrolment.state.is_live},
+            | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
 
     def _close(self, roster: SessionRoster) -> list[EnrolmentEvent]:

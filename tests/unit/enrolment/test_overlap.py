@@ -10,7 +10,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import AgentKey, Reason
 from tests.support.builders import ENDS, STARTS, a_session, an_agent
 from tests.support.rosters import (
     a_group_request,
@@ -34,7 +34,7 @@ def elsewhere(**changes: Any) -> SessionState:
     return a_session(**changes)
 
 
-def a_roster_with_a_schedule(*sessions: SessionState, of: str, **session: Any) -> SessionRoster:
+def a_roster_with_a_schedule(*sessions: SessionState, of: AgentKey, **session: Any) -> SessionRoster:
     schedule = AgentSchedule()
     for other in sessions:
         schedule.add(of, other)
@@ -44,7 +44,7 @@ def a_roster_with_a_schedule(*sessions: SessionState, of: str, **session: Any) -
 def outcome(*others: SessionState, **session: Any) -> Reason | None:
     """The answer to somebody who takes part in these other sessions."""
     agent = an_agent()
-    roster = a_roster_with_a_schedule(*others, of=agent.agent_id, **session)
+    roster = a_roster_with_a_schedule(*others, of=agent.key, **session)
     return answer_to(roster, a_seat_request(roster, agent)).reason
 
 
@@ -95,8 +95,9 @@ def test_a_mooc_is_followed_when_one_likes() -> None:
 
 
 def test_it_is_no_matter_where_others_are_expected() -> None:
-    roster = a_roster_with_a_schedule(elsewhere(), of="SOMEBODY-ELSE")
-    assert answer_to(roster, a_seat_request(roster)).reason is None
+    for other in (an_agent("1001", issuer="sirh"), an_agent("1002", issuer="iel")):
+        roster = a_roster_with_a_schedule(elsewhere(), of=other.key)
+        assert answer_to(roster, a_seat_request(roster, an_agent("1001", issuer="iel"))).reason is None
 
 
 def test_who_waits_elsewhere_is_expected_there_until_they_leave() -> None:
@@ -140,8 +141,8 @@ def test_one_is_not_in_ones_own_way() -> None:
 
 def test_in_a_group_all_or_nothing_who_is_expected_elsewhere_is_refused_for_that() -> None:
     busy, free = agents(2)
-    roster = a_roster_with_a_schedule(elsewhere(), of=busy.agent_id)
+    roster = a_roster_with_a_schedule(elsewhere(), of=busy.key)
     decided(roster, a_group_request(roster, (busy, free), all_or_nothing=True))
     assert states_of(roster, (busy, free)) == [State.REFUSED, State.REFUSED]
-    assert roster.latest[busy.agent_id].reason is Reason.OVERLAPPING_SESSION
-    assert roster.latest[free.agent_id].reason is Reason.GROUP_DOES_NOT_FIT
+    assert roster.latest[busy.key].reason is Reason.OVERLAPPING_SESSION
+    assert roster.latest[free.key].reason is Reason.GROUP_DOES_NOT_FIT

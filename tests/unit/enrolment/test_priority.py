@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from services.enrolment.rules.organising import OrganisingFault, prioritise
 from services.enrolment.rules.states import Cause, State
+from shared.events.vocabulary import AgentKey
 from tests.support.builders import DURING
 from tests.support.rosters import a_roster, a_withdrawal, agents, changed, decided, enrol, states_of
 
@@ -14,7 +15,7 @@ def test_a_higher_priority_goes_first_and_keeps_its_author_and_reason() -> None:
     roster, (seated, first, second) = a_roster(capacity=1), agents(3)
     enrol(roster, seated, first, second)
     before = len(roster.decisions)
-    assert prioritise(roster, second.agent_id, 1, "Anne Conseil", "Reporté de la session de mars") is None
+    assert prioritise(roster, second.key, 1, "Anne Conseil", "Reporté de la session de mars") is None
     change = roster.changes[-1]
     assert change.cause is Cause.PRIORITY
     assert change.facts["author"] == "Anne Conseil"
@@ -29,7 +30,7 @@ def test_among_equal_priorities_order_of_receipt_decides() -> None:
     roster, (seated, first, second, third) = a_roster(capacity=1), agents(4)
     enrol(roster, seated, first, second, third)
     for agent in (third, second):
-        prioritise(roster, agent.agent_id, 2, "Anne Conseil", "Agents prioritaires")
+        prioritise(roster, agent.key, 2, "Anne Conseil", "Agents prioritaires")
     changed(roster, capacity=2)
     assert states_of(roster, (first, second, third)) == [W, E, W]
 
@@ -37,8 +38,8 @@ def test_among_equal_priorities_order_of_receipt_decides() -> None:
 def test_a_priority_taken_back_gives_the_old_place_back() -> None:
     roster, (seated, first, second) = a_roster(capacity=1), agents(3)
     enrol(roster, seated, first, second)
-    prioritise(roster, second.agent_id, 5, "Anne Conseil", "Erreur")
-    prioritise(roster, second.agent_id, 0, "Anne Conseil", "Erreur corrigée")
+    prioritise(roster, second.key, 5, "Anne Conseil", "Erreur")
+    prioritise(roster, second.key, 0, "Anne Conseil", "Erreur corrigée")
     decided(roster, a_withdrawal(roster, seated))
     assert states_of(roster, (first, second)) == [E, W]
 
@@ -49,15 +50,15 @@ def test_a_seat_that_time_has_freed_meanwhile_goes_by_the_new_order() -> None:
     enrol(roster, first, second)
     assert states_of(roster, (first, second)) == [W, W]
     roster.now += timedelta(hours=1)
-    prioritise(roster, second.agent_id, 1, "Anne Conseil", "Reporté de la session de mars")
+    prioritise(roster, second.key, 1, "Anne Conseil", "Reporté de la session de mars")
     assert states_of(roster, (first, second)) == [W, E]
 
 
 def test_only_who_waits_has_a_place_to_change() -> None:
     roster, (seated, waiting) = a_roster(capacity=1), agents(2)
     enrol(roster, seated, waiting)
-    for agent_id in (seated.agent_id, "IEL-INCONNU"):
-        assert prioritise(roster, agent_id, 1, "Anne Conseil", "Sans objet") is OrganisingFault.NOT_IN_LINE
+    for agent in (seated.key, AgentKey("", "IEL-INCONNU")):
+        assert prioritise(roster, agent, 1, "Anne Conseil", "Sans objet") is OrganisingFault.NOT_IN_LINE
     assert roster.changes == []
 
 
@@ -65,7 +66,7 @@ def test_nobody_is_put_behind_those_who_have_not_come_yet() -> None:
     roster, (seated, waiting) = a_roster(capacity=1), agents(2)
     enrol(roster, seated, waiting)
     assert (
-        prioritise(roster, waiting.agent_id, -1, "Anne Conseil", "À sa demande")
+        prioritise(roster, waiting.key, -1, "Anne Conseil", "À sa demande")
         is OrganisingFault.PRIORITY_BELOW_0
     )
     assert roster.changes == []

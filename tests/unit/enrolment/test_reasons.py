@@ -13,9 +13,11 @@ import pytest
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.eligibility import Availability, Granted, judge
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.organising import (
     AttendanceMark,
     OrganisingFault,
+    attendance_marks,
     prioritise,
     record_attendance,
 )
@@ -23,7 +25,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason
 from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_session, an_agent
 from tests.support.rosters import (
     RENNES,
@@ -94,12 +96,12 @@ def denied() -> Reason | None:
 def turned_down() -> Reason | None:
     roster, agent = a_pending("selection")
     turn_down(roster, agent)
-    return roster.latest[agent.agent_id].reason
+    return roster.latest[agent.key].reason
 
 
 def asked_while_elsewhere() -> Reason | None:
     agent, schedule = an_agent(), AgentSchedule()
-    schedule.add(agent.agent_id, a_session())
+    schedule.add(agent.key, a_session())
     return reason_of(a_roster(schedule=schedule), agent)
 
 
@@ -155,7 +157,7 @@ def test_the_reason_is_given(reason: Reason) -> None:
 
 
 def let_it_lapse(roster: SessionRoster, agent: Agent) -> None:
-    until = roster.latest[agent.agent_id].hold_until
+    until = roster.latest[agent.key].hold_until
     assert until is not None
     decided(roster, at=until + GRACE)
 
@@ -206,7 +208,7 @@ def test_the_cause_is_kept_with_the_numbers_it_was_decided_by(cause: Cause) -> N
     standing, act = CAUSES[cause]
     roster, agent = standing()
     act(roster, agent)
-    [last] = [change for change in roster.changes if change.enrolment == roster.latest[agent.agent_id]]
+    [last] = [change for change in roster.changes if change.enrolment == roster.latest[agent.key]]
     assert last.cause is cause
     assert {"capacity", "enrolled", "offered", "waiting"} <= set(last.facts)
 
@@ -216,10 +218,10 @@ def test_a_change_names_the_request_it_follows_from_and_none_where_time_or_an_or
     enrol(roster, seated, waiting)
     request = a_withdrawal(roster, seated)
     decided(roster, request)
-    assert [change.request_id for change in roster.changes] == [request.request_id] * 2
+    assert [change.request_key for change in roster.changes] == [request.key] * 2
     put_off, agent = an_offered()
     let_it_lapse(put_off, agent)
-    assert [change.request_id for change in put_off.changes] == [None] * len(put_off.changes)
+    assert [change.request_key for change in put_off.changes] == [None] * len(put_off.changes)
 
 
 def test_every_verdict_is_given() -> None:
@@ -243,11 +245,14 @@ def test_every_verdict_is_given() -> None:
 
 def faults() -> Iterator[object]:
     roster, agent = an_enrolled()
-    mark = AttendanceMark(agent.agent_id, 0, CAME)
-    yield prioritise(roster, agent.agent_id, 1, "Anne Conseil", "Sans objet")
-    yield prioritise(roster, agent.agent_id, -1, "Anne Conseil", "Sans objet")
+    mark = AttendanceMark(agent.key, 0, CAME)
+    yield prioritise(roster, agent.key, 1, "Anne Conseil", "Sans objet")
+    yield prioritise(roster, agent.key, -1, "Anne Conseil", "Sans objet")
     yield from record_attendance(roster, [mark, replace(mark, module=9)], "Anne Conseil").values()
-    yield from record_attendance(roster, [AttendanceMark("IEL-INCONNU", 0, CAME)], "Anne Conseil").values()
+    unknown = AttendanceMark(AgentKey("", "IEL-INCONNU"), 0, CAME)
+    yield from record_attendance(roster, [unknown], "Anne Conseil").values()
+    both = AgentsByName([AgentKey("iel", "1001"), AgentKey("sirh", "1001")])
+    yield from attendance_marks([(NamedAgent("1001"), 0, CAME)], both)[1].values()
     roster.now = ENDS
     other = replace(mark, attendance=Attendance.ABSENT)
     yield from record_attendance(roster, [mark, other], "Anne Conseil").values()

@@ -146,11 +146,11 @@ def test_an_agent_with_a_live_enrolment_is_already_enrolled_even_after_the_deadl
 def test_asking_again_gets_already_enrolled_and_changes_nothing() -> None:
     roster, agent = a_roster(), an_agent()
     enrol(roster, agent)
-    before = roster.latest[agent.agent_id]
+    before = roster.latest[agent.key]
     [refusal] = enrol(roster, agent)
     assert isinstance(refusal, EnrolmentRefused)
     assert (refusal.reason, refusal.asked) == (Reason.ALREADY_ENROLLED, "enrolment")
-    assert roster.latest[agent.agent_id] == before
+    assert roster.latest[agent.key] == before
     assert roster.seats.enrolled == 1
 
 
@@ -160,9 +160,9 @@ def test_asking_again_gets_already_enrolled_and_changes_nothing() -> None:
 def test_who_waits_for_whatever_is_already_enrolled_too_and_keeps_their_place(session: Any) -> None:
     roster, agent = a_roster(**session), an_agent()
     decided(roster, a_seat_request(roster, agent))
-    before = roster.latest[agent.agent_id]
+    before = roster.latest[agent.key]
     assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED
-    assert roster.latest[agent.agent_id] == before
+    assert roster.latest[agent.key] == before
 
 
 def test_after_a_withdrawal_the_agent_may_ask_again_and_queues_anew() -> None:

@@ -10,7 +10,7 @@ from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import AgentWaitlisted, Awaiting, EnrolmentPending, EnrolmentRefused
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason
 from tests.support.builders import CLOSES, DURING, ENDS, STARTS, a_session, an_agent
 from tests.support.rosters import (
     NANTES,
@@ -41,8 +41,8 @@ def applied(number: int, *, capacity: int | None = 2, **session: Any) -> tuple[S
     return roster, candidates
 
 
-def ids(*some: Agent) -> list[str]:
-    return [agent.agent_id for agent in some]
+def ids(*some: Agent) -> list[AgentKey]:
+    return [agent.key for agent in some]
 
 
 def test_everybody_waits_for_the_selection_approved_or_not_and_however_many_seats_there_are() -> None:
@@ -106,7 +106,7 @@ def test_without_a_waiting_list_the_ranked_beyond_the_seats_are_refused_because_
     roster, (a, b, c) = applied(3, waiting_list="none")
     ranks(roster, ids(a, b, c), [])
     assert states_of(roster, (a, b, c)) == [E, E, R]
-    assert roster.latest[c.agent_id].reason is Reason.SESSION_FULL
+    assert roster.latest[c.key].reason is Reason.SESSION_FULL
 
 
 def test_a_ranked_candidate_whose_authority_has_its_quota_makes_room_for_the_next() -> None:
@@ -115,23 +115,26 @@ def test_a_ranked_candidate_whose_authority_has_its_quota_makes_room_for_the_nex
     decided(roster, *(a_seat_request(roster, agent) for agent in (a, b, c)))
     ranks(roster, ids(a, b, c), [])
     assert states_of(roster, (a, b, c)) == [E, R, E]
-    assert roster.latest[b.agent_id].reason is Reason.QUOTA_REACHED
+    assert roster.latest[b.key].reason is Reason.QUOTA_REACHED
+
+
+A, B, X, Y = (AgentKey("", name) for name in "ABXY")
 
 
 @pytest.mark.parametrize(
     ("ranked", "not_selected", "fault"),
     [
-        (["A", "B", "X"], [], RankingFault(unknown=("X",))),
-        (["A", "B"], ["X", "Y"], RankingFault(unknown=("X", "Y"))),
-        (["A"], [], RankingFault(missing=("B",))),
-        ([], [], RankingFault(missing=("A", "B"))),
-        (["A", "B", "A"], [], RankingFault(twice=("A",))),
-        (["A", "B"], ["B"], RankingFault(twice=("B",))),
-        (["A", "X", "X"], [], RankingFault(unknown=("X",), missing=("B",), twice=("X",))),
+        ([A, B, X], [], RankingFault(unknown=(X,))),
+        ([A, B], [X, Y], RankingFault(unknown=(X, Y))),
+        ([A], [], RankingFault(missing=(B,))),
+        ([], [], RankingFault(missing=(A, B))),
+        ([A, B, A], [], RankingFault(twice=(A,))),
+        ([A, B], [B], RankingFault(twice=(B,))),
+        ([A, X, X], [], RankingFault(unknown=(X,), missing=(B,), twice=(X,))),
     ],
 )
 def test_a_ranking_with_unknown_missing_or_repeated_candidates_names_them_and_changes_nothing(
-    ranked: list[str], not_selected: list[str], fault: RankingFault
+    ranked: list[AgentKey], not_selected: list[AgentKey], fault: RankingFault
 ) -> None:
     roster = a_roster(approval="selection")
     decided(roster, a_seat_request(roster, an_agent("A")), a_seat_request(roster, an_agent("B")))
@@ -143,14 +146,14 @@ def test_a_ranking_with_unknown_missing_or_repeated_candidates_names_them_and_ch
 def test_who_withdrew_an_application_is_no_candidate_any_more() -> None:
     roster, (a, b) = applied(2)
     decided(roster, a_withdrawal(roster, b))
-    assert ranks(roster, ids(a, b), []) == RankingFault(unknown=(b.agent_id,))
+    assert ranks(roster, ids(a, b), []) == RankingFault(unknown=(b.key,))
     assert ranks(roster, ids(a), []) is None
 
 
 def test_who_is_decided_upon_is_no_candidate_any_more() -> None:
     roster, (a, b) = applied(2)
     ranks(roster, ids(a, b), [])
-    assert ranks(roster, ids(b, a), []) == RankingFault(unknown=(b.agent_id, a.agent_id))
+    assert ranks(roster, ids(b, a), []) == RankingFault(unknown=(b.key, a.key))
 
 
 def test_who_applies_after_a_ranking_waits_for_the_next_and_comes_behind_the_first() -> None:
@@ -182,7 +185,7 @@ def test_a_ranking_lets_no_offer_lapse_whose_answer_may_still_be_unread() -> Non
     decided(roster, a_withdrawal(roster, seated))
     late = an_agent()
     decided(roster, a_seat_request(roster, late))
-    until = roster.latest[offered.agent_id].hold_until
+    until = roster.latest[offered.key].hold_until
     assert until is not None
     roster.now = until + timedelta(days=1)
     ranks(roster, ids(late), [])
@@ -193,7 +196,7 @@ def test_who_was_never_ranked_is_not_selected_once_the_session_is_over() -> None
     roster, (a,) = applied(1)
     assert decided(roster, at=roster.session.ends_at) == []
     decided(roster, at=roster.session.ends_at + roster.policy.grace)
-    assert (state_of(roster, a), roster.latest[a.agent_id].reason) == (State.REFUSED, Reason.NOT_SELECTED)
+    assert (state_of(roster, a), roster.latest[a.key].reason) == (State.REFUSED, Reason.NOT_SELECTED)
 
 
 def test_a_selection_that_is_dropped_gives_the_candidates_what_there_is_in_order_of_receipt() -> None:

@@ -29,7 +29,15 @@ from services.enrolment.rules.requests import (
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from shared.events.vocabulary import (
+    AgentKey,
+    ApprovalPolicy,
+    Delegation,
+    Format,
+    Function,
+    Status,
+    WaitingList,
+)
 from tests.support.builders import DURING
 from tests.support.rosters import NANTES, RENNES, a_roster, an_agent_of, next_version, ranks, reopened
 
@@ -38,7 +46,7 @@ AGENTS = [
     an_agent_of(SOMEWHERE[siret], siret, agent_id=f"T{number}", function=function)
     for number, (siret, function) in enumerate(itertools.product(SOMEWHERE, ["agent", "dirigeant"]))
 ]
-IDS = [*(agent.agent_id for agent in AGENTS), "NOBODY"]
+KEYS = [*(agent.key for agent in AGENTS), AgentKey("", "NOBODY")]
 ZONES = ["Europe/Paris", "Indian/Reunion", "America/Miquelon", "Pacific/Noumea"]
 
 
@@ -48,7 +56,7 @@ def often(strategy: st.SearchStrategy[Any], *rarely: st.SearchStrategy[Any]) -> 
 
 
 agents = st.sampled_from(AGENTS)
-ids = st.sampled_from(IDS)
+ids = st.sampled_from(KEYS)
 moments = st.integers(-40, 40).map(lambda half_days: DURING + timedelta(hours=12 * half_days))
 any_moment = often(
     moments, st.sampled_from([datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, tzinfo=UTC)])
@@ -154,12 +162,10 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
                 key for key, enrolment in roster.latest.items() if enrolment.state is State.PENDING_SELECTION
             ]
             if ranks(roster, candidates[value:], candidates[:value]) is None:
-                assert all(
-                    roster.latest[agent_id].state is not State.PENDING_SELECTION for agent_id in candidates
-                )
+                assert all(roster.latest[agent].state is not State.PENDING_SELECTION for agent in candidates)
         case "prioritise":
-            agent_id, priority = value
-            prioritise(roster, agent_id, priority, "Anne Conseil", "Sans raison")
+            agent, priority = value
+            prioritise(roster, agent, priority, "Anne Conseil", "Sans raison")
         case "see":
             record_attendance(roster, value, "Anne Conseil")
         case "see all":
@@ -167,7 +173,7 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
             roster.now = max(roster.now, roster.session.ends_at)
             seated = [key for key, enrolment in roster.latest.items() if enrolment.state.has_seat]
             record_attendance(
-                roster, [AttendanceMark(agent_id, module, mark) for agent_id in seated], "Anne Conseil"
+                roster, [AttendanceMark(agent, module, mark) for agent in seated], "Anne Conseil"
             )
         case "wait":
             roster.now = value
@@ -176,12 +182,12 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
 
 def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
     """Everybody whose word is awaited, and every employer whose word is, says this at once."""
-    for agent_id, enrolment in roster.latest.items():
+    for agent, enrolment in roster.latest.items():
         members = (
             uuid.uuid5(enrolment.enrolment_id, str(enrolment.version)),
             DURING,
             enrolment.session_id,
-            agent_id,
+            agent,
         )
         if enrolment.state is State.OFFERED:
             yield OfferAnswer(*members, yes)
@@ -192,13 +198,11 @@ def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
 def _each_is_answered_once(roster: SessionRoster, requested: list[Request]) -> None:
     assert [answer.request for answer in roster.answers] == requested
     published = Counter(
-        (event.request_id, event.agent.agent_id)
-        for event, _ in roster.decisions
-        if event.request_id is not None
+        (event.request_id, event.agent.key) for event, _ in roster.decisions if event.request_id is not None
     )
     for request in requested:
-        for agent_id in set(request.agent_ids):
-            number = published.pop((request.request_id, agent_id), 0)
+        for agent in set(request.agent_keys):
+            number = published.pop((request.request_id, agent), 0)
             if isinstance(request, SeatRequest | GroupRequest):
                 assert number == 1
             assert number <= 1
@@ -240,4 +244,4 @@ def test_a_hold_is_found_for_every_session_there_can_be() -> None:
         decide(roster, [request])
         roster.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
         roster.change(next_version(roster.session, capacity=1))
-        assert roster.latest[AGENTS[0].agent_id].state is State.OFFERED
+        assert roster.latest[AGENTS[0].key].state is State.OFFERED

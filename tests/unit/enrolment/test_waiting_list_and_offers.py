@@ -49,7 +49,7 @@ def an_offer(waiting: int = 2) -> tuple[SessionRoster, list[Agent]]:
 
 
 def end_of_offer(roster: SessionRoster, agent: Agent) -> datetime:
-    until = roster.latest[agent.agent_id].hold_until
+    until = roster.latest[agent.key].hold_until
     assert until is not None
     return until
 
@@ -173,7 +173,7 @@ def test_a_freed_seat_is_offered_to_the_first_in_line_and_held_for_their_answer(
     assert names_of(events) == [("EnrolmentWithdrawn", seated.agent_id), ("SeatOffered", first.agent_id)]
     offer = events[1]
     assert isinstance(offer, SeatOffered)
-    assert offer.hold_until == roster.latest[first.agent_id].hold_until
+    assert offer.hold_until == roster.latest[first.key].hold_until
     assert offer.request_id is None
     assert states_of(roster, (first, second)) == [O, W]
 
@@ -304,7 +304,7 @@ def test_a_no_after_the_yes_gives_no_seat_back_a_withdrawal_does() -> None:
 
 def test_an_answer_to_another_offer_than_this_one_changes_nothing() -> None:
     roster, (first, _) = an_offer()
-    version = roster.latest[first.agent_id].version
+    version = roster.latest[first.key].version
     assert answer_to(roster, an_offer_answer(roster, first, version=version - 1)).reason is Reason.NO_OFFER
     assert answer_to(roster, an_offer_answer(roster, first, version=version + 1)).reason is Reason.NO_OFFER
     assert state_of(roster, first) is O
@@ -359,7 +359,7 @@ def test_several_offers_that_end_together_pass_on_in_order() -> None:
 def test_of_several_offers_that_are_over_the_one_that_ended_first_passes_on_first() -> None:
     roster, (seated, other, first, second) = a_roster(capacity=2, waiting_list="offer"), agents(4)
     enrol(roster, seated, other, first, second)
-    prioritise(roster, second.agent_id, 1, "Anne Conseil", "Reporté")
+    prioritise(roster, second.key, 1, "Anne Conseil", "Reporté")
     decided(roster, a_withdrawal(roster, seated))
     decided(roster, a_withdrawal(roster, other), at=DURING + timedelta(days=4))
     assert end_of_offer(roster, second) < end_of_offer(roster, first)

@@ -38,7 +38,7 @@ WAITING = [State.WAITLISTED, State.OFFERED, State.PENDING_APPROVAL, State.PENDIN
 def one_who_is(state: State) -> tuple[SessionRoster, Agent]:
     roster, agent = a_roster(), an_agent()
     enrol(roster, agent)
-    roster.latest[agent.agent_id] = replace(roster.latest[agent.agent_id], state=state)
+    roster.latest[agent.key] = replace(roster.latest[agent.key], state=state)
     return roster, agent
 
 
@@ -66,14 +66,14 @@ def test_the_event_of_a_withdrawal_says_that_it_was_the_agent() -> None:
 @pytest.mark.parametrize("state", WAITING)
 def test_whoever_waits_may_leave_also_after_the_start(state: State) -> None:
     roster, agent = one_who_is(state)
-    latest = roster.latest[agent.agent_id]
+    latest = roster.latest[agent.key]
     for received_at in (DURING, STARTS, STARTS + timedelta(days=1)):
         assert judge_withdrawal(roster.session, latest, received_at) is None
 
 
 def test_a_withdrawal_from_a_seat_is_refused_from_the_start_on() -> None:
     roster, agent = one_who_is(State.ENROLLED)
-    latest = roster.latest[agent.agent_id]
+    latest = roster.latest[agent.key]
     assert judge_withdrawal(roster.session, latest, STARTS - TICK) is None
     assert judge_withdrawal(roster.session, latest, STARTS) == Refused(Reason.DEADLINE_PASSED)
 
@@ -92,18 +92,18 @@ def test_attendance_that_was_recorded_says_more_than_a_withdrawal_whenever_it_wa
     """It was sent before the start and read late, or the session was put off after that."""
     roster, agent = a_roster(now=STARTS), an_agent()
     decided(roster, a_seat_request(roster, agent, received_at=DURING))
-    assert record_attendance(roster, [AttendanceMark(agent.agent_id, 0, mark)], "Anne Conseil") == {}
-    before = roster.latest[agent.agent_id]
+    assert record_attendance(roster, [AttendanceMark(agent.key, 0, mark)], "Anne Conseil") == {}
+    before = roster.latest[agent.key]
     answer = answer_to(roster, a_withdrawal(roster, agent, received_at=STARTS - TICK))
     assert answer.reason is Reason.DEADLINE_PASSED
-    assert roster.latest[agent.agent_id] == before
+    assert roster.latest[agent.key] == before
 
 
 def test_a_list_without_somebody_who_was_seen_there_ends_nothing() -> None:
     private: dict[str, Any] = {"format": "bespoke", "audience": {"sirets": ["21350238800019"]}}
     roster, (seen, other) = a_roster(now=STARTS, **private), agents(2)
     decided(roster, a_nomination(roster, (seen, other), received_at=DURING))
-    record_attendance(roster, [AttendanceMark(seen.agent_id, 0, Attendance.ATTENDED)], "Anne Conseil")
+    record_attendance(roster, [AttendanceMark(seen.key, 0, Attendance.ATTENDED)], "Anne Conseil")
     decided(roster, a_nomination(roster, (other,), received_at=DURING))
     assert states_of(roster, (seen, other)) == [State.CERTIFIED, State.ENROLLED]
 
@@ -126,7 +126,7 @@ def test_a_second_withdrawal_is_refused_to_the_agent_who_is_known() -> None:
 @pytest.mark.parametrize("state", ENDED)
 def test_what_has_ended_cannot_be_withdrawn(state: State) -> None:
     roster, agent = one_who_is(state)
-    latest = roster.latest[agent.agent_id]
+    latest = roster.latest[agent.key]
     assert judge_withdrawal(roster.session, latest, DURING) == Refused(Reason.NOT_ENROLLED)
 
 
@@ -186,7 +186,7 @@ def test_a_cancellation_tells_nothing_to_those_whose_enrolment_had_ended() -> No
 def test_a_cancellation_leaves_what_was_seen_of_those_who_came() -> None:
     roster, (came, enrolled) = a_roster(now=STARTS), agents(2)
     decided(roster, *(a_seat_request(roster, agent, received_at=DURING) for agent in (came, enrolled)))
-    record_attendance(roster, [AttendanceMark(came.agent_id, 0, Attendance.ATTENDED)], "Anne Conseil")
+    record_attendance(roster, [AttendanceMark(came.key, 0, Attendance.ATTENDED)], "Anne Conseil")
     changed(roster, status="cancelled")
     assert states_of(roster, (came, enrolled)) == [State.CERTIFIED, State.SESSION_CANCELLED]
 
