@@ -40,8 +40,8 @@ async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]
     known = {RequestKey(row.source, row.request_id) for row in result}
     new = []
     for request in requests:
-        if request.key not in known:
-            known.add(request.key)
+        if (key := request.key) not in known:
+            known.add(key)
             new.append(request)
     return new
 
