@@ -78,6 +78,8 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 
     Its counts are those of the enrolments that exist: none, unless the row of the session was lost.
     """
+    if not states:
+        return {}
     rows = [
         {
             "session_id": session_id,

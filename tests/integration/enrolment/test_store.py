@@ -19,7 +19,7 @@ from services.enrolment.rules.requests import (
 )
 from services.enrolment.service import requests, sessions
 from shared.database import Database
-from shared.events.enrolment import Attendance, Decision
+from shared.events.enrolment import Attendance, Decision, SessionOccupancyChanged
 from shared.events.vocabulary import Status
 from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
 from tests.support.enrolment_on_postgres import New, Session
@@ -232,3 +232,14 @@ def outcome_of(session: Session, request: Request) -> tuple[str, str | None]:
 
     outcome, reason = session.world.runner.run(look())
     return outcome, reason
+
+
+async def test_occupancies_of_sessions_that_nobody_published_restore_nothing(
+    enrolment_database: Database,
+) -> None:
+    occupancy = SessionOccupancyChanged(
+        session_id=uuid4(), version=3, capacity=2, enrolled=2, waiting=0, offered=0
+    )
+    async with enrolment_database.transaction() as tx:
+        await sessions.restore(tx, {}, {occupancy.session_id: occupancy}, Policy(), DURING)
+        assert await tx.scalar(text("SELECT count(*) FROM session")) == 0
