@@ -147,6 +147,7 @@ async def _enrol_many(notifier_url: str, session_id: UUID) -> None:
         row.version: literal(1),
         row.session_id: literal(session_id),
         row.standing: literal("enrolled"),
+        row.issuer: literal("bench"),
         row.agent_id: literal("F-") + digits,
         row.address: literal("f") + digits + "@ville-" + cast_to(number % DOMAINS, String) + ".example",
         row.given_name: literal("Zoé"),
