@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.events import BY_TYPE, Event
-from shared.events.vocabulary import FieldProblem
+from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -92,8 +92,8 @@ class Received(Generic[E_co]):
     """An event that was read from a record.
 
     ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
-    people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where there is a valid
-    one. ``portal`` and ``issuer`` are names in the registry of portals, where a portal sent it.
+    people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where it is valid.
+    ``portal``, ``issuer`` and ``limits`` are those of the registry of portals, where a portal sent it.
     """
 
     event: E_co
@@ -104,6 +104,7 @@ class Received(Generic[E_co]):
     traceparent: str | None = None
     portal: str | None = None
     issuer: str | None = None
+    limits: Limits = NO_LIMITS
 
     @property
     def identity(self) -> tuple[str, UUID]:
@@ -176,11 +177,16 @@ def read_envelope(record: Record) -> Envelope:
 
 
 def read_event(
-    record: Record, envelope: Envelope, *, portal: str | None = None, issuer: str | None = None
+    record: Record,
+    envelope: Envelope,
+    *,
+    portal: str | None = None,
+    issuer: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Received[Event] | None:
     """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`.
 
-    ``portal`` and ``issuer`` are who sent it, where that is a portal.
+    ``portal``, ``issuer`` and ``limits`` are those of who sent it, where that is a portal.
     """
     contract = BY_TYPE.get(envelope.event_type)
     if contract is None:
@@ -195,9 +201,8 @@ def read_event(
         error.attributes = envelope.attributes
         raise
     time = _time(envelope.attributes.get("time"))
-    return Received(
-        event, envelope.event_id, envelope.source, record, time, envelope.traceparent, portal, issuer
-    )
+    trace = envelope.traceparent
+    return Received(event, envelope.event_id, envelope.source, record, time, trace, portal, issuer, limits)
 
 
 def _media_type(content_type: str) -> str:

@@ -5,6 +5,7 @@ characters or line breaks. Unknown fields are ignored, so that a newer publisher
 """
 
 import functools
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, NamedTuple
@@ -247,6 +248,23 @@ class Employer(Fact):
     siret: Siret
     name: Line
     delegation: Slug = Field(description="Code of the regional delegation it belongs to.")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Whose agents a sender may speak for: those of these delegations and authorities. None: of all."""
+
+    delegations: frozenset[Delegation] | None = None
+    sirets: frozenset[Siret] | None = None
+
+    def allow(self, employer: Employer) -> bool:
+        """Whether agents of this employer are among them."""
+        return (self.delegations is None or employer.delegation in self.delegations) and (
+            self.sirets is None or employer.siret in self.sirets
+        )
+
+
+NO_LIMITS = Limits()
 
 
 class AgentKey(NamedTuple):

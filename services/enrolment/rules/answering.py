@@ -213,6 +213,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
         enrolment
         for enrolment in roster.latest.values()
         if enrolment.agent.key not in named
+        and request.limits.allow(enrolment.agent.employer)
         and enrolment.agent.issuer in issuers
         and enrolment.agent.employer.siret == request.siret
         and judge_withdrawal(session, enrolment, request.received_at) is None
@@ -229,7 +230,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
         ):  # an authority names its own agents, also in a shared session
             outcomes.append(_grant(roster, request, agent, not_eligible))
             continue
-        latest = roster.latest.get(agent.key)
+        latest = roster.latest_for(request, agent.key)
         if latest is not None and latest.state is State.PENDING_APPROVAL:
             placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
             outcomes.append((placed.state, placed.reason))
@@ -250,7 +251,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
 
 
 def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
-    latest = roster.latest.get(request.agent_key)
+    latest = roster.latest_for(request, request.agent_key)
     refused = judge_withdrawal(roster.session, latest, request.received_at)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
@@ -266,7 +267,7 @@ def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
 
 
 def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
-    latest = roster.latest.get(request.agent_key)
+    latest = roster.latest_for(request, request.agent_key)
     refused = judge_approval(roster.session, latest, request.received_at, granted=request.granted)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "approval")
@@ -279,7 +280,7 @@ def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
 
 
 def _offer_answer(roster: SessionRoster, request: OfferAnswer) -> _Outcome:
-    latest = roster.latest.get(request.agent_key)
+    latest = roster.latest_for(request, request.agent_key)
     refused = judge_answer(roster.session, latest, request)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "offer")

@@ -15,7 +15,7 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.vocabulary import NO_LIMITS, Agent, AgentKey, Limits, Reason
 
 PortalRequest = (
     EnrolmentRequested
@@ -39,8 +39,9 @@ class RequestKey(NamedTuple):
 class _Request:
     """What every request has.
 
-    ``source`` and ``portal`` are who sent it; ``source`` is empty where no portal did: agents by their links,
-    organisers. ``traceparent`` is the trace of the event that made it.
+    ``source`` and ``portal`` are who sent it, ``limits`` whose agents they may speak for; ``source`` is empty
+    where no portal did: agents by their links, organisers. ``traceparent`` is the trace of the event that
+    made it.
     """
 
     request_id: UUID
@@ -49,6 +50,7 @@ class _Request:
     _: KW_ONLY
     source: str = ""
     portal: str | None = None
+    limits: Limits = NO_LIMITS
     traceparent: str | None = None
 
     @property
@@ -100,7 +102,8 @@ class GroupRequest(_ForSeveralAgents):
 class Nomination(_ForSeveralAgents):
     """An authority says who takes part in its private session: the whole list, each time.
 
-    The list is whole for the issuer of its agents: another portal names its own.
+    The list is whole for the issuer of its agents, and for those whom its portal may speak for: another
+    portal names its own.
     """
 
     siret: str
@@ -152,6 +155,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
     sender: _Sender = {
         "source": received.source,
         "portal": received.portal,
+        "limits": received.limits,
         "traceparent": received.traceparent,
     }
     match event:
@@ -174,6 +178,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
 class _Sender(TypedDict):
     source: str
     portal: str | None
+    limits: Limits
     traceparent: str | None
 
 

@@ -100,6 +100,14 @@ class SessionRoster:
             overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session),
         )
 
+    def latest_for(self, request: Request, agent: AgentKey) -> Enrolment | None:
+        """Return the agent's latest enrolment as the sender of a request may know and change it.
+
+        Where the sender may not speak for the agent's employer there is none, as for an unknown agent.
+        """
+        latest = self.latest.get(agent)
+        return latest if latest is not None and request.limits.allow(latest.agent.employer) else None
+
     def numbers(self) -> dict[str, int | str | None]:
         """Return the seats and the waiting list as they are, to be stored with a decision."""
         return {

@@ -122,7 +122,9 @@ def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes
     elif portal.authentication == "signature":
         _check_portals_signature(record, envelope, portal)
     try:
-        received = read_event(record, envelope, portal=portal.portal, issuer=portal.issuer)
+        received = read_event(
+            record, envelope, portal=portal.portal, issuer=portal.issuer, limits=portal.limits
+        )
     except Unreadable as error:
         raise _Rejection(
             RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
@@ -222,7 +224,7 @@ def _is_siret(number: str) -> bool:
 def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator[FieldProblem]:
     """Yield the agents and authorities that the portal may not speak for."""
     for pointer, employer in employers:
-        if not portal.may_speak_for(employer):
+        if not portal.limits.allow(employer):
             yield FieldProblem(pointer=pointer, message=_NOT_THEIRS)
     if isinstance(event, BespokeTrainingRequested | TraineesNominated) and (
         portal.sirets is not None and event.siret not in portal.sirets

@@ -31,7 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
-from shared.events.vocabulary import Delegation, Email, Employer, Siret
+from shared.events.vocabulary import Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
 
 log = logging.getLogger(__name__)
@@ -175,11 +175,10 @@ class Portal(_FileEntry):
         """Return the key with this id, if it is valid at that moment."""
         return next((key for key in self.keys if key.id == key_id and _is_valid(key.not_after, moment)), None)
 
-    def may_speak_for(self, employer: Employer) -> bool:
-        """Whether agents of this employer are among those it may speak for."""
-        return (self.delegations is None or employer.delegation in self.delegations) and (
-            self.sirets is None or employer.siret in self.sirets
-        )
+    @cached_property
+    def limits(self) -> Limits:
+        """Whose agents it may speak for, of those of its issuer."""
+        return Limits(self.delegations, self.sirets)
 
 
 class Portals:

@@ -17,6 +17,7 @@ from services.enrolment.service.explain import explain
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import AgentEnrolled
 from shared.events.notifier import EmailFailed
 from shared.events.portal import ApprovalDecided, EnrolmentRequested, SeatOfferAnswered, WithdrawalRequested
 from shared.events.topics import Topic
@@ -28,6 +29,7 @@ from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.integration.enrolment.test_organisers import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
+from tests.support.rosters import NANTES
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
 Send = Callable[..., Awaitable[None]]
@@ -39,9 +41,11 @@ IEL, SIRH = an_agent("1001", issuer="iel"), an_agent("1001", issuer="sirh", fami
 def portal(database: Database, tmp_path: Path) -> Send:
     """``await portal("iel", event, ce_id)``: the portal sends it, and it is admitted and handled."""
     path = tmp_path / "two-portals.json"
+    unsigned = {"contact": "equipe@portail.example", "authentication": "none"}
     entries = [
-        {"portal": name, "issuer": name, "contact": "equipe@portail.example", "authentication": "none"}
-        for name in ("iel", "sirh")
+        unsigned | {"portal": "iel", "issuer": "iel"},
+        unsigned | {"portal": "sirh", "issuer": "sirh"},
+        unsigned | {"portal": "nantes", "issuer": "iel", "sirets": [NANTES]},
     ]
     path.write_text(json.dumps(entries))
     admit = Admission(PortalsFile(path, trial=True), intake_key=None)
@@ -121,6 +125,25 @@ async def test_another_portals_word_about_the_same_identifier_changes_nothing(
     assert answer.outcome == "refused"
     await portal("iel", others(session))
     assert (await front.of(session, IEL)).version == before.version + 1
+
+
+@pytest.mark.parametrize("session_is_known", [True, False])
+async def test_a_portal_limited_to_other_authorities_finds_nobody(
+    front: Front, rows: Rows, portal: Send, session_is_known: bool
+) -> None:
+    session = open_now()
+    if session_is_known:
+        await front.publish(session)
+    await portal("iel", asking(session, IEL))
+    await portal("nantes", WithdrawalRequested(session_id=session.session_id, agent_id="1001"))
+    await portal("nantes", WithdrawalRequested(session_id=session.session_id, agent_id="1002"))
+    if not session_is_known:
+        await front.publish(session)
+    assert await front.states(session, IEL) == ["enrolled"]
+    assert await rows("SELECT type FROM outbox WHERE key = '1001'") == [(AgentEnrolled.TYPE,)]
+    answers = await rows("SELECT outcome, reason, facts FROM request WHERE portal = 'nantes'")
+    assert answers[0] == answers[1]
+    assert answers[0].reason == "not_enrolled"
 
 
 async def test_of_one_id_of_two_portals_each_changes_its_own(front: Front, rows: Rows, portal: Send) -> None:

@@ -90,7 +90,7 @@ def test_a_portal_speaks_for_agents_of_its_delegations_and_authorities(
 ) -> None:
     portal = in_force(path, ENTRY | changes).of_source("/portals/iel")
     assert portal is not None
-    assert portal.may_speak_for(an_agent().employer) is may
+    assert portal.limits.allow(an_agent().employer) is may
 
 
 @pytest.mark.parametrize(
