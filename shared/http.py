@@ -11,17 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.events.cloudevents_http import BATCH
+from shared.events.vocabulary import FieldProblem
+
 PROBLEM_JSON = "application/problem+json"
 
 MOST_BODY_BYTES = 2 * 1024 * 1024
+MOST_BATCH_BYTES = 4 * 1024 * 1024
 MOST_FILE_BYTES = 11 * 1024 * 1024
-"""What a request may hold, at most; a file more than anything else."""
+"""What a request may hold, at most; a batch of events more than others, a file more than anything else."""
 
 
 class Problem(Exception):
@@ -43,22 +47,35 @@ class Problem(Exception):
         self.headers = headers
         self.members = members
 
-    def response(self) -> JSONResponse:
-        """The problem as a response; ``members`` stand beside the standard ones."""
+    def document(self) -> dict[str, Any]:
+        """The problem as JSON; ``members`` stand beside the standard ones."""
         body = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return body | self.members
+
+    def response(self) -> JSONResponse:
+        """The problem as a response."""
         return JSONResponse(
-            body | self.members, self.status, headers=dict(self.headers or {}), media_type=PROBLEM_JSON
+            self.document(), self.status, headers=dict(self.headers or {}), media_type=PROBLEM_JSON
         )
 
 
+def _unless_absent() -> Any:
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 class ProblemBody(BaseModel):
-    """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field, if that is it."""
+    """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field, if that is it.
+
+    Of an event that a portal sent, ``code`` says why it is refused, and ``problems`` what is wrong with it.
+    """
 
     type: str
     title: str
     status: int
     detail: str
-    errors: list[dict[str, str]] | None = None
+    errors: list[dict[str, str]] | None = _unless_absent()
+    code: str | None = _unless_absent()
+    problems: list[FieldProblem] | None = _unless_absent()
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -75,8 +92,13 @@ class Probes:
     ready: Callable[[], Awaitable[str | None]]
 
 
-def new_api(service: str, description: str) -> FastAPI:
-    """The application of a service, documented at ``/docs`` without assets from elsewhere."""
+def new_api(
+    service: str, description: str, *, schemas: Mapping[str, dict[str, Any]] | None = None
+) -> FastAPI:
+    """The application of a service, documented at ``/docs`` without assets from elsewhere.
+
+    ``schemas`` are those that its documentation names itself, by their names among its components.
+    """
     api = FastAPIOffline(
         title=f"Parcours – {service}",
         description=description,
@@ -90,7 +112,20 @@ def new_api(service: str, description: str) -> FastAPI:
     api.add_exception_handler(Exception, _on_error)
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
+    _document(api, schemas or {})
     return api
+
+
+def _document(api: FastAPI, schemas: Mapping[str, dict[str, Any]]) -> None:
+    """Put these schemas into the OpenAPI document, which FastAPI makes when it is first asked for."""
+    made = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+        return document
+
+    api.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation extends it
 
 
 def is_from_here(headers: Headers, address: str) -> bool:
@@ -143,8 +178,7 @@ class _BoundedBodies:
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
             await _ODD_LETTERS(scope, receive, send)
             return
-        a_file = kind.lower() in (b"text/csv", b"multipart/form-data")
-        most = MOST_FILE_BYTES if a_file else MOST_BODY_BYTES
+        most = _most_bytes(kind.lower())
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
             await _too_large(most)(scope, receive, send)
@@ -160,6 +194,12 @@ class _BoundedBodies:
             return message
 
         await self._app(scope, bounded, send)
+
+
+def _most_bytes(kind: bytes) -> int:
+    if kind in (b"text/csv", b"multipart/form-data"):
+        return MOST_FILE_BYTES
+    return MOST_BATCH_BYTES if kind == BATCH.encode() else MOST_BODY_BYTES
 
 
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}

@@ -36,14 +36,14 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
         async with database.transaction() as tx:
             await requests.refuse_unknown(tx, now - patience, now)
 
-    async def forget_keys() -> None:
+    async def forget_accepted() -> None:
         async with database.quiet_transaction() as tx:
-            await intake.delete_old_keys(tx)
+            await intake.delete_old(tx)
 
     return (
         Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
-        Job("forget-intake-keys", 3600, forget_keys),
+        Job("forget-accepted-events", 3600, forget_accepted),
     )
 
 

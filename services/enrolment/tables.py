@@ -195,20 +195,16 @@ class AttendanceRow(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
-class IdempotencyKeyRow(EnrolmentTable, table=True):
-    """A key that a portal chose for a request by HTTP: with the same key it is the same request."""
+class AcceptedEventRow(EnrolmentTable, table=True):
+    """An event that a portal sent by HTTP: with the same id it is the same event."""
 
-    __tablename__ = "idempotency_key"
-    __table_args__ = (
-        Index("ix_idempotency_key_request_id", "request_id", unique=True),
-        Index(None, "created_at", postgresql_using="brin"),
-    )
+    __tablename__ = "accepted_event"
+    __table_args__ = (Index(None, "accepted_at", postgresql_using="brin"),)
 
-    portal: str = Field(primary_key=True, description="The name of its token.")
-    key: str = Field(primary_key=True)
-    digest: bytes = Field(description="SHA-256 of the request, to know when the key comes with another one.")
-    request_id: UUID
-    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
+    event_id: UUID = Field(primary_key=True)
+    portal: str = Field(primary_key=True)
+    digest: bytes = Field(description="SHA-256 of what it says, to know when the id comes with another one.")
+    accepted_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
 
 
 metadata = EnrolmentTable.metadata

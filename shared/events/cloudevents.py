@@ -21,6 +21,8 @@ from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
+NOWHERE = -1
+"""Partition and offset of what is on no topic: it came by HTTP."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED = 80
@@ -48,7 +50,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record as it came, and when it was received.
+    """A Kafka record as it came, or what came by HTTP in the same form, and when it was received.
 
     ``received_at`` is the broker's word where it stamps (LogAppendTime); else the time of reading, since
     the sender's clock is not to be trusted.
@@ -153,7 +155,7 @@ def read_envelope(record: Record) -> Envelope:
     """Read what a record says of itself. Raises :class:`Unreadable`."""
     header = _readable(record.headers)
     attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
-    media_type = _media_type(header.get("content-type", JSON))
+    media_type = media_type_of(header.get("content-type", JSON))
     try:
         value = record.value
         if value is None:
@@ -162,7 +164,7 @@ def read_envelope(record: Record) -> Envelope:
             if not record.topic.startswith("portal."):
                 raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
             attributes, value = _unwrap(value)
-            media_type = _media_type(attributes.get("datacontenttype", JSON))
+            media_type = media_type_of(attributes.get("datacontenttype", JSON))
         for required in ("specversion", "id", "type", "source"):
             if not attributes.get(required):
                 raise Unreadable(f"the CloudEvents attribute {required!r} is missing (header ce_{required})")
@@ -205,8 +207,45 @@ def read_event(
     return Received(event, envelope.event_id, envelope.source, record, time, trace, portal, issuer, limits)
 
 
-def _media_type(content_type: str) -> str:
+def media_type_of(content_type: str) -> str:
+    """Return a content type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
+
+
+def strict_json(value: bytes) -> object:
+    """Return what JSON says that can be read in one way only: in UTF-8, each name once, numbers alone.
+
+    Raises ``ValueError``, whose message quotes nothing. Source: RFC 7493 (I-JSON).
+    """
+    try:
+        return _STRICT.decode(value.decode())
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("has brackets in brackets without end") from None
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("has an object with one name twice")
+    return members
+
+
+def _no_number(_constant: str) -> None:
+    raise ValueError("has NaN or Infinity, which are not JSON")
+
+
+def _number(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError("has a number of too many digits") from None
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_number, parse_int=_number)
 
 
 def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -255,9 +294,9 @@ def _time(text: str | None) -> datetime | None:
 def _unwrap(value: bytes) -> tuple[dict[str, str], bytes]:
     """The attributes and the data of a structured-mode value."""
     try:
-        document = json.loads(value)
-    except (ValueError, RecursionError) as error:  # the latter: brackets in brackets without end
-        raise Unreadable(f"the structured CloudEvent is not JSON: {error}") from None
+        document = strict_json(value)
+    except ValueError as error:
+        raise Unreadable(f"the structured CloudEvent {error}") from None
     if not isinstance(document, dict):
         raise Unreadable("the structured CloudEvent is not a JSON object")
     attributes = {name: text for name, text in document.items() if isinstance(text, str)}

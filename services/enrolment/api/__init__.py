@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.enrolment.api import attendance, intake, requests, roster, selection
+from services.enrolment.api import attendance, event_documents, events, requests, roster, selection
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
@@ -12,13 +12,15 @@ from shared.messaging.portals.registry import PortalsFile
 
 def build(database: Database, tokens: Tokens, registry: PortalsFile, settings: Settings) -> FastAPI:
     """Return the API of the service, which uses this database and this registry of portals."""
-    api = new_api("enrolment", "Seats: who is enrolled, waiting, refused, and why.")
+    api = new_api(
+        "enrolment", "Seats: who is enrolled, waiting, refused, and why.", schemas=event_documents.SCHEMAS
+    )
     api.state.database = database
     api.state.tokens = tokens
     api.state.registry = registry
     api.state.signs_intake = settings.intake_key is not None
     api.state.policy = settings.policy
-    api.state.intake_rate = intake.RateLimit(settings.enrolment_intake_rate)
-    for part in (intake, requests, roster, selection, attendance):
+    api.state.intake_rate = events.RateLimit(settings.enrolment_intake_rate)
+    for part in (events, requests, roster, selection, attendance):
         api.include_router(part.router)
     return api

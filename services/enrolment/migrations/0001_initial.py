@@ -20,6 +20,21 @@ _LIVE = (
 
 def upgrade() -> None:
     op.create_table(
+        "accepted_event",
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("portal", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "portal", name=op.f("pk_accepted_event")),
+    )
+    op.create_index(
+        op.f("ix_accepted_event_accepted_at"),
+        "accepted_event",
+        ["accepted_at"],
+        unique=False,
+        postgresql_using="brin",
+    )
+    op.create_table(
         "attendance",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("module", sa.Integer(), nullable=False),
@@ -187,23 +202,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_enrolment_change_session", "enrolment_change", ["session_id", "at"], unique=False)
     op.create_table(
-        "idempotency_key",
-        sa.Column("portal", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("request_id", sa.Uuid(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("portal", "key", name=op.f("pk_idempotency_key")),
-    )
-    op.create_index(
-        op.f("ix_idempotency_key_created_at"),
-        "idempotency_key",
-        ["created_at"],
-        unique=False,
-        postgresql_using="brin",
-    )
-    op.create_index("ix_idempotency_key_request_id", "idempotency_key", ["request_id"], unique=True)
-    op.create_table(
         "inbox",
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
@@ -317,11 +315,6 @@ def downgrade() -> None:
     op.drop_table("outbox")
     op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
     op.drop_table("inbox")
-    op.drop_index("ix_idempotency_key_request_id", table_name="idempotency_key")
-    op.drop_index(
-        op.f("ix_idempotency_key_created_at"), table_name="idempotency_key", postgresql_using="brin"
-    )
-    op.drop_table("idempotency_key")
     op.drop_index("ix_enrolment_change_session", table_name="enrolment_change")
     op.drop_table("enrolment_change")
     op.drop_index(
@@ -351,3 +344,5 @@ def downgrade() -> None:
     op.drop_table("dead_letter")
     op.drop_table("bad_address")
     op.drop_table("attendance")
+    op.drop_index(op.f("ix_accepted_event_accepted_at"), table_name="accepted_event", postgresql_using="brin")
+    op.drop_table("accepted_event")

@@ -1,31 +1,48 @@
-"""Requests that portals make by HTTP: each once, however often it is sent, onto the portals' own topic."""
+"""Requests that portals make by HTTP: each once, however often it is sent, onto the portals' own topics."""
 
-from uuid import UUID, uuid4
+import hashlib
+from collections.abc import Sequence
 
-from services.enrolment.store import idempotency_keys
+from services.enrolment.store import accepted_events
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
+from shared.events.cloudevents import Received
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import Portal
 
 
-async def accept(
-    tx: Transaction, portal: Portal, key: str, *, digest: bytes, event: Event, traceparent: str | None
-) -> UUID | None:
-    """Accept a request and return its id, or that of the first time when it is sent again.
+async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Event]]) -> list[bool]:
+    """Accept the events of a portal, to be published in this order. Returns which of them are accepted.
 
-    ``digest`` tells one request from another of the same key. Returns None when the key was used for another
-    request.
+    An event that came before is accepted again, without effect; one that has the id of another is not.
     """
-    request_id = uuid4()
-    earlier = await idempotency_keys.claim(tx, portal.portal, key, digest, request_id)
-    if earlier is not None:
-        return earlier.request_id if earlier.digest == digest else None
-    await OUTBOX.publish(tx, [OutboxEvent(event, traceparent, source=portal.source, event_id=request_id)])
-    return request_id
+    if not received:
+        return []
+    digests = [(event.id, _digest(event.event)) for event in received]
+    new = await accepted_events.claim(tx, portal.portal, digests)
+    await OUTBOX.publish(
+        tx,
+        [
+            OutboxEvent(event.event, event.traceparent, source=portal.source, event_id=event.id)
+            for event, is_new in zip(received, new, strict=True)
+            if is_new
+        ],
+    )
+    if all(new):
+        return new
+    known = await accepted_events.digests_of(tx, portal.portal, [event.id for event in received])
+    return [known[event_id] == digest for event_id, digest in digests]
 
 
-async def delete_old_keys(tx: Transaction) -> None:
-    """Delete the idempotency keys that are older than 30 days."""
-    await idempotency_keys.delete_old(tx)
+def _digest(event: Event) -> bytes:
+    """Return what tells one event from another: the SHA-256 of what it says, however that is written.
+
+    Defaults are left out, so that a field which a later version adds changes nothing.
+    """
+    return hashlib.sha256(f"{event.TYPE}\n{event.model_dump_json(exclude_defaults=True)}".encode()).digest()
+
+
+async def delete_old(tx: Transaction) -> None:
+    """Forget the events that came more than 30 days ago."""
+    await accepted_events.delete_old(tx)

@@ -13,7 +13,7 @@ from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.states import State
-from services.enrolment.store import changes, enrolments, idempotency_keys, rosters, sessions
+from services.enrolment.store import accepted_events, changes, enrolments, rosters, sessions
 from services.enrolment.store import requests as store
 from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
@@ -110,9 +110,9 @@ async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
             return RequestStatus(request, await changes.of_request(tx, request))
         case [_, *_]:
             raise SeveralRequests(request_id)
-    key = await idempotency_keys.of_request(tx, request_id)
+    accepted = await accepted_events.with_id(tx, request_id)
     return RequestStatus(
         None,
-        accepted_at=None if key is None else key.created_at,
+        accepted_at=accepted[0].accepted_at if accepted else None,
         dead_letter=await dead_letters.of_event(tx, request_id),
     )

@@ -12,10 +12,19 @@ from uuid import UUID
 
 from stdnum.fr import siret
 
-from shared.events import Event
-from shared.events.cloudevents import Envelope, Received, Record, Unreadable, read_envelope, read_event
+from shared.events import BY_TYPE, Event
+from shared.events.cloudevents import (
+    Envelope,
+    Received,
+    Record,
+    Unreadable,
+    read_envelope,
+    read_event,
+    strict_json,
+)
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
+    EVENTS,
     BespokeTrainingRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
@@ -35,6 +44,8 @@ _QUOTED = 40
 _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
+_TOO_LARGE = f"The value has more than {MOST_BYTES} bytes."
+_NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
 
@@ -75,32 +86,68 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
     try:
         envelope = read_envelope(record)
     except Unreadable as error:
-        portal = portals.of_source(error.attributes.get("source", ""))
-        problem = FieldProblem(pointer="", message=str(error))
-        return Rejected(
-            record,
-            RejectionCode.UNREADABLE,
-            (problem,),
-            portal=None if portal is None else portal.portal,
-            request_id=_uuid(error.attributes.get("id")),
-            event_type=error.event_type,
-            source=error.attributes.get("source"),
-        )
+        return _unreadable(record, error, portals.of_source(error.attributes.get("source", "")))
     portal = portals.of_source(envelope.source)
     try:
         if portal is None:
             raise _because(RejectionCode.UNKNOWN_PORTAL, "ce_source is that of no portal: /portals/<name>.")
-        return _admit(record, envelope, portal, intake_key)
+        _check_size(record)
+        return _admit(_authenticated(record, envelope, portal, intake_key), envelope, portal)
     except _Rejection as rejection:
-        return Rejected(
-            record,
-            rejection.code,
-            rejection.problems,
-            portal=None if portal is None else portal.portal,
-            request_id=envelope.event_id,
-            event_type=envelope.event_type,
-            source=envelope.source,
-        )
+        return _rejected(record, envelope, rejection, portal)
+
+
+def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected:
+    """Read what a portal sent by HTTP, where its token says who it is; whatever it holds, without raising.
+
+    The topic of ``record`` is not looked at: what is read has that of its type.
+    """
+    try:
+        envelope = read_envelope(record)
+    except Unreadable as error:
+        return _unreadable(record, error, portal)
+    try:
+        _check_size(record)
+        _check_headers(record)
+        if envelope.source != portal.source:
+            raise _because(
+                RejectionCode.NOT_AUTHENTICATED,
+                "ce_source is not that of the token's portal: /portals/<name>.",
+            )
+        contract = BY_TYPE.get(envelope.event_type)
+        if contract is None or contract not in EVENTS:
+            raise _because(RejectionCode.UNKNOWN_TYPE, _NO_TYPE)
+        received = _admit(replace(record, topic=contract.TOPIC), envelope, portal)
+        # What is passed on is written anew, with the issuer of each agent.
+        if len(received.event.model_dump_json().encode()) > MOST_BYTES:
+            raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
+        return received
+    except _Rejection as rejection:
+        return _rejected(record, envelope, rejection, portal)
+
+
+def _unreadable(record: Record, error: Unreadable, portal: Portal | None) -> Rejected:
+    return Rejected(
+        record,
+        RejectionCode.UNREADABLE,
+        (FieldProblem(pointer="", message=str(error)),),
+        portal=None if portal is None else portal.portal,
+        request_id=_uuid(error.attributes.get("id")),
+        event_type=error.event_type,
+        source=error.attributes.get("source"),
+    )
+
+
+def _rejected(record: Record, envelope: Envelope, why: _Rejection, portal: Portal | None) -> Rejected:
+    return Rejected(
+        record,
+        why.code,
+        why.problems,
+        portal=None if portal is None else portal.portal,
+        request_id=envelope.event_id,
+        event_type=envelope.event_type,
+        source=envelope.source,
+    )
 
 
 class Admission:
@@ -114,13 +161,12 @@ class Admission:
         return admit(record, self._registry.portals, self._intake_key)
 
 
-def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes | None) -> Received[Event]:
-    if len(record.value or b"") > MOST_BYTES:
-        raise _because(RejectionCode.TOO_LARGE, f"The value has more than {MOST_BYTES} bytes.")
-    if envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
-        record = replace(record, received_at=_accepted_at(record, envelope, intake_key))
-    elif portal.authentication == "signature":
-        _check_portals_signature(record, envelope, portal)
+def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event]:
+    """Read the data of a record that the portal sent. Raises :class:`_Rejection`."""
+    try:
+        strict_json(envelope.data)
+    except ValueError as error:
+        raise _because(RejectionCode.INVALID, f"The data {error}.") from None
     try:
         received = read_event(
             record, envelope, portal=portal.portal, issuer=portal.issuer, limits=portal.limits
@@ -130,9 +176,7 @@ def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes
             RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
         ) from None
     if received is None:
-        raise _because(
-            RejectionCode.UNKNOWN_TYPE, "ce_type is no type that portals send; is it misspelt? See /asyncapi."
-        )
+        raise _because(RejectionCode.UNKNOWN_TYPE, _NO_TYPE)
     employers = list(_employers(received.event))
     problems = tuple(_mistakes(received.event, employers))
     if problems:
@@ -143,7 +187,21 @@ def _admit(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes
     return received
 
 
+def _check_size(record: Record) -> None:
+    if len(record.value or b"") > MOST_BYTES:
+        raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
+
+
 # ---------------------------------------------------------------------------------------- who sent it
+
+
+def _authenticated(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes | None) -> Record:
+    """Return the record with its time of receipt, once it is clear that the portal sent it."""
+    if envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
+        return replace(record, received_at=_accepted_at(record, envelope, intake_key))
+    if portal.authentication == "signature":
+        _check_portals_signature(record, envelope, portal)
+    return record
 
 
 def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal) -> None:
@@ -160,10 +218,7 @@ def _accepted_at(record: Record, envelope: Envelope, intake_key: bytes | None) -
 
 def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> datetime:
     """Check the signature by this key. Returns the ``ce_time``, which is signed too."""
-    names = [name.lower() for name, _ in record.headers]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _because(RejectionCode.INVALID, f"The header {_printable(twice)} is given twice.")
+    _check_headers(record)
     attributes = envelope.attributes
     signed = SignedAttributes(
         attributes["id"], attributes["source"], attributes["type"], attributes.get("time", "")
@@ -184,6 +239,13 @@ def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> d
     if sent_at is None:
         raise _because(RejectionCode.NOT_AUTHENTICATED, "ce_time is needed, in RFC 3339, with its offset.")
     return sent_at
+
+
+def _check_headers(record: Record) -> None:
+    names = [name.lower() for name, _ in record.headers]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _because(RejectionCode.INVALID, f"The header {_printable(twice)} is given twice.")
 
 
 def _moment(time: str) -> datetime | None:

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.events.catalogue import SessionScheduled, SessionState
+from shared.events.cloudevents import STRUCTURED
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from tests.conftest import Broker, running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
@@ -173,12 +174,19 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
     session, agent = open_now(capacity=1), an_agent()
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
-    headers = {"authorization": f"Bearer {PORTAL}", "idempotency-key": str(session.session_id)}
-    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
-        body = {"data": enrolment_request(session.session_id, agent)}
-        accepted = await client.post("/api/v1/enrolment-requests", json=body)
+    request_id = str(uuid.uuid4())
+    event = {
+        "specversion": "1.0",
+        "id": request_id,
+        "source": f"/portals/{PORTAL}",
+        "type": EnrolmentRequested.TYPE,
+        "data": enrolment_request(session.session_id, agent),
+    }
+    sent = {"authorization": f"Bearer {PORTAL}", "content-type": STRUCTURED}
+    async with httpx.AsyncClient(base_url=service.url, headers=sent) as client:
+        accepted = await client.post("/api/v1/events", content=as_json(event))
     assert accepted.status_code == 202, accepted.text
-    request_id = accepted.json()["request_id"]
+    assert accepted.json()["request_id"] == request_id
     found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
     assert [(decision.type, decision.data["request_id"]) for decision in found] == [
         ("AgentEnrolled", request_id)

@@ -1,0 +1,203 @@
+"""HTTP in: the events of portals without Kafka (CloudEvents' HTTP binding), decided like those on topics."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+import limits
+from fastapi import APIRouter, Depends, Request, Response
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from pydantic import BaseModel, Field
+
+from services.enrolment.api import event_documents
+from services.enrolment.api.access import Database, Sender
+from services.enrolment.service import intake
+from shared import clock
+from shared.database import Database as SharedDatabase
+from shared.events.cloudevents import Record, Unreadable
+from shared.events.cloudevents_http import (
+    MOST_IN_BATCH,
+    OtherFormat,
+    TooMany,
+    is_batch,
+    record_of,
+    records_of_batch,
+)
+from shared.events.outcomes import RejectionCode
+from shared.events.vocabulary import FieldProblem
+from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.messaging.portals.admission import Rejected, admit_by_token
+from shared.messaging.portals.registry import Portal
+
+router = APIRouter(prefix="/api/v1", tags=["requests"])
+
+OUTCOME = "/api/v1/requests/{}"
+"""Where to read what became of a request."""
+
+
+class Accepted(BaseModel):
+    """The request will be decided."""
+
+    request_id: UUID = Field(description="The ce_id, which the answer will carry.")
+    outcome_url: str = Field(description="Where to read what became of it; also in Location.")
+
+
+class BatchItem(BaseModel):
+    """What an event of a batch was answered: 202, or the status of its problem."""
+
+    ce_id: UUID | None = Field(description="Null where it could not be read.")
+    status: int
+    problem: ProblemBody | None = None
+
+
+class RateLimit:
+    """A limit of the events that each portal may send; every process counts for itself."""
+
+    def __init__(self, rate: str) -> None:
+        self._rate = limits.parse(rate)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def take(self, name: str, number: int = 1) -> None:
+        """Count so many events. Raises a 429 that says when to come again."""
+        # One batch of more than the whole rate has to pass at some time.
+        if await self._limiter.hit(self._rate, name, cost=min(number, self._rate.amount)):
+            return
+        stats = await self._limiter.get_window_stats(self._rate, name)
+        seconds = max(1, math.ceil(stats.reset_time - time.time()))
+        raise Problem(
+            429,
+            "Too many requests",
+            f"This portal may send {self._rate.amount} events per {self._rate.get_expiry()} seconds. "
+            f"Come again in {seconds} seconds, with the same ce-id.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+async def _within_rate(request: Request, portal: Sender) -> Portal:
+    if portal.authentication == "signature" and not request.app.state.signs_intake:
+        raise Problem(
+            503,
+            "Requests by HTTP are not set up",
+            "The service has no INTAKE_SIGNING_KEY to pass requests on with. Tell its operators.",
+        )
+    await _rate_of(request).take(portal.portal)
+    return portal
+
+
+def _rate_of(request: Request) -> RateLimit:
+    rate: RateLimit = request.app.state.intake_rate
+    return rate
+
+
+_KINDS = {
+    RejectionCode.UNREADABLE: (400, "No CloudEvent could be read"),
+    RejectionCode.INVALID: (422, "The event is not valid"),
+    RejectionCode.UNKNOWN_TYPE: (422, "No such type"),
+    RejectionCode.NOT_AUTHENTICATED: (403, "Not the source of this token"),
+    RejectionCode.NOT_YOURS: (403, "Not an agent or authority of this portal"),
+    RejectionCode.TOO_LARGE: (413, "The event is too large"),
+}
+"""The status and the title of each code that an event by HTTP may be rejected with."""
+
+
+def _rejection(code: RejectionCode, *problems: FieldProblem) -> Problem:
+    status, title = _KINDS[code]
+    detail = "; ".join(f"{problem.pointer} {problem.message}".lstrip() for problem in problems)
+    listed = [problem.model_dump() for problem in problems]
+    return Problem(status, title, detail, code=code.value, problems=listed)
+
+
+def _unreadable(why: Unreadable) -> Problem:
+    return _rejection(RejectionCode.UNREADABLE, FieldProblem(pointer="", message=str(why)))
+
+
+def _used(event_id: UUID) -> Problem:
+    return Problem(
+        409,
+        "The id was used before",
+        f"The id {event_id} belongs to an event that said something else. A new event has a new UUID.",
+        code="id_used",
+    )
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    summary="Ask for something, as a portal",
+    response_model=Accepted | list[BatchItem],
+    responses={
+        200: {"model": list[BatchItem], "description": "A batch: the answer to each event, in their order."},
+        202: {"model": Accepted, "description": "It will be decided."},
+        429: {
+            "model": ProblemBody,
+            "description": "Too many events of this portal.",
+            "content": {PROBLEM_JSON: {}},
+            "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+        },
+    },
+    openapi_extra=event_documents.OPERATION,
+)
+async def take(
+    portal: Annotated[Portal, Depends(_within_rate)], database: Database, request: Request, response: Response
+) -> Accepted | list[BatchItem]:
+    """A CloudEvent of a type that portals send, in binary, structured or batched mode of the HTTP binding.
+
+    The same as an event on the type's topic, without a signature: what became of it is read at `outcome_url`,
+    or comes as an event. Sent again with the same `ce-id` it is the same event; the id with other content is
+    refused (409). A batch has 100 events at most; one that is refused does not stop the others.
+    """
+    try:
+        batched = is_batch(request.headers.get("content-type", ""))
+        body = await request.body()
+        now = clock.now()
+        if not batched:
+            record = record_of(request.headers.raw, body, now)
+            accepted = await _take_event(database, portal, record)
+            response.headers["Location"] = accepted.outcome_url
+            return accepted
+        records = records_of_batch(body, now)
+    except OtherFormat as error:
+        raise Problem(415, "Not this format", f"{error} is not read here, only JSON.") from None
+    except Unreadable as error:
+        raise _unreadable(error) from None
+    except TooMany as error:
+        why = f"The batch has {error} events, and {MOST_IN_BATCH} are taken at most."
+        raise _rejection(RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
+    await _rate_of(request).take(portal.portal, len(records) - 1)  # the request itself was counted
+    response.status_code = 200
+    return await _take_batch(database, portal, records)
+
+
+async def _take_event(database: SharedDatabase, portal: Portal, record: Record) -> Accepted:
+    event = admit_by_token(record, portal)
+    if isinstance(event, Rejected):
+        raise _rejection(event.code, *event.problems)
+    async with database.transaction() as tx:
+        [accepted] = await intake.accept(tx, portal, [event])
+    if not accepted:
+        raise _used(event.id)
+    return Accepted(request_id=event.id, outcome_url=OUTCOME.format(event.id))
+
+
+async def _take_batch(database: SharedDatabase, portal: Portal, records: Sequence[Record]) -> list[BatchItem]:
+    outcomes = [admit_by_token(record, portal) for record in records]
+    events = [outcome for outcome in outcomes if not isinstance(outcome, Rejected)]
+    async with database.transaction() as tx:
+        accepted = iter(await intake.accept(tx, portal, events))
+    items = []
+    for outcome in outcomes:
+        if isinstance(outcome, Rejected):
+            items.append(_item(outcome.request_id, _rejection(outcome.code, *outcome.problems)))
+        else:
+            items.append(_item(outcome.id, None if next(accepted) else _used(outcome.id)))
+    return items
+
+
+def _item(event_id: UUID | None, problem: Problem | None) -> BatchItem:
+    if problem is None:
+        return BatchItem(ce_id=event_id, status=202)
+    body = ProblemBody.model_validate(problem.document())
+    return BatchItem(ce_id=event_id, status=problem.status, problem=body)

@@ -1,0 +1,58 @@
+"""The events that portals sent by HTTP, by which one that is sent again is known."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.enrolment.tables import AcceptedEventRow
+from shared.database import Transaction, insert_many
+
+KEPT = timedelta(days=30)
+"""How long an event is known. The inboxes remember longer: one that comes again later has no effect."""
+
+
+async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:
+    """Keep the ids of a portal's events, each with the digest of what it says. Returns which of them are new.
+
+    Waits for the same id in another transaction.
+    """
+    # In one order, so that two batches of the same events do not wait for each other.
+    rows = [
+        {"event_id": event_id, "portal": portal, "digest": digest}
+        for event_id, digest in sorted(digests, key=lambda event: event[0])
+    ]
+    inserted = await insert_many(
+        tx, AcceptedEventRow, rows, then="ON CONFLICT (event_id, portal) DO NOTHING RETURNING event_id"
+    )
+    new = set(inserted.scalars())
+    claimed = []
+    for event_id, _ in digests:
+        claimed.append(event_id in new)
+        new.discard(event_id)  # the same id later in the batch is not new
+    return claimed
+
+
+async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Return the digests of a portal's events that are known."""
+    known = select(AcceptedEventRow).where(
+        col(AcceptedEventRow.event_id).in_(event_ids), col(AcceptedEventRow.portal) == portal
+    )
+    return {row.event_id: row.digest for row in await tx.scalars(known)}
+
+
+async def with_id(tx: Transaction, event_id: UUID) -> Sequence[AcceptedEventRow]:
+    """Return the events with this id that came by HTTP in the last 30 days, one of each portal."""
+    return (
+        await tx.scalars(select(AcceptedEventRow).where(col(AcceptedEventRow.event_id) == event_id))
+    ).all()
+
+
+async def delete_old(tx: Transaction) -> None:
+    """Delete the events older than :data:`KEPT`."""
+    await tx.execute(_DELETE_OLD, {"kept": KEPT})
+
+
+_DELETE_OLD = text("DELETE FROM accepted_event WHERE accepted_at < now() - CAST(:kept AS interval)")
