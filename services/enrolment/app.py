@@ -5,10 +5,13 @@ from pathlib import Path
 from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
+from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.events.topics import Topic
+from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
@@ -21,6 +24,7 @@ def compose(settings: Settings) -> Process:
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment")
     http = api.build(database, Tokens.load(settings.api_tokens_file), registry, settings)
+    placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
     pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
     return Process(
         name="enrolment",
@@ -28,7 +32,7 @@ def compose(settings: Settings) -> Process:
         database=database,
         router=handlers.router,
         admit=Admission(registry, settings.intake_key),
-        context=ContextRepo({"policy": settings.policy}),
+        context=ContextRepo({"policy": settings.policy, "placement": placement}),
         projections=handlers.projections(settings.policy),
         revisions=REVISIONS,
         api=http,

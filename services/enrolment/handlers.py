@@ -7,10 +7,11 @@ from uuid import UUID
 from faststream import Context
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import PortalRequest, request_of
+from services.enrolment.rules.requests import Request, request_of
 from services.enrolment.service import addresses, requests, sessions
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
+from services.enrolment.service.order import Placement
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
@@ -19,7 +20,7 @@ from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.topics import Topic
 from shared.messaging.projections import Compared, Latest, Projections
-from shared.messaging.router import Router, Tx
+from shared.messaging.router import Rejections, Router, Tx
 
 EnrolmentRequest = (
     portal.EnrolmentRequested
@@ -35,10 +36,22 @@ ThePolicy = Annotated[Policy, Context("policy")]
 """A handler's parameter: the policy of the settings, which ``app.py`` puts into FastStream's context."""
 
 
+ThePlacement = Annotated[Placement, Context("placement")]
+"""A handler's parameter: how many partitions there are. Also from ``app.py``."""
+
+
 @router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True)
-async def on_requests(tx: Tx, policy: ThePolicy, received: list[Received[EnrolmentRequest]]) -> int:
+async def on_requests(
+    tx: Tx,
+    policy: ThePolicy,
+    placement: ThePlacement,
+    rejections: Rejections,
+    received: list[Received[EnrolmentRequest]],
+) -> int:
     """Answer a batch of portal requests, in the order in which the broker received them."""
-    return await _answer(tx, policy, received)
+    placed = await placement.place(tx, received)
+    rejections.extend(placed.refused)
+    return await _answer(tx, policy, placed.requests)
 
 
 @router.subscriber(Topic.PORTAL_BESPOKE, own_inbox=True)
@@ -46,11 +59,10 @@ async def on_nominations(
     tx: Tx, policy: ThePolicy, received: list[Received[portal.TraineesNominated]]
 ) -> int:
     """Seat the agents whom authorities name for their private sessions."""
-    return await _answer(tx, policy, received)
+    return await _answer(tx, policy, [request_of(record) for record in received])
 
 
-async def _answer(tx: Transaction, policy: Policy, received: Sequence[Received[PortalRequest]]) -> int:
-    made = [request_of(record) for record in received]
+async def _answer(tx: Transaction, policy: Policy, made: Sequence[Request]) -> int:
     answers = await requests.answer(tx, made, policy, clock.now())
     return len({request.key for request in made} & answers.keys())
 

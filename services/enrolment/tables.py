@@ -184,6 +184,17 @@ class PartitionProgressRow(EnrolmentTable, table=True):
     read_until: datetime = Field(sa_type=Timestamp)
 
 
+class PartitionNumberRow(EnrolmentTable, table=True):
+    """A number of partitions that the topic of portals' requests has, or had."""
+
+    __tablename__ = "partition_number"
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    until: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When another was seen first; null: it has them now."
+    )
+
+
 class AttendanceRow(EnrolmentTable, table=True):
     """An agent's attendance at a module as it was last recorded; the changes say by whom."""
 

@@ -95,7 +95,8 @@ class Received(Generic[E_co]):
 
     ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
     people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where it is valid.
-    ``portal``, ``issuer`` and ``limits`` are those of the registry of portals, where a portal sent it.
+    ``portal``, ``issuer`` and ``limits`` are those of the registry of portals, where a portal sent it;
+    ``unsigned``: one that need not sign, on a trial.
     """
 
     event: E_co
@@ -107,6 +108,7 @@ class Received(Generic[E_co]):
     portal: str | None = None
     issuer: str | None = None
     limits: Limits = NO_LIMITS
+    unsigned: bool = False
 
     @property
     def identity(self) -> tuple[str, UUID]:

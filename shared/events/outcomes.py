@@ -12,5 +12,6 @@ class RejectionCode(StrEnum):
     NOT_AUTHENTICATED = "not_authenticated"
     UNKNOWN_PORTAL = "unknown_portal"
     NOT_YOURS = "not_yours"
+    WRONG_PARTITION = "wrong_partition"
     TOO_LARGE = "too_large"
     INTERNAL = "internal"

@@ -134,7 +134,9 @@ class Consumer:
                 case Rejected():
                     raise ValueError(delivery.explanation)
                 case Received():
-                    await self._handle(tx, [delivery], self._handler)
+                    _, rejections = await self._handle(tx, [delivery], self._handler)
+                    if rejections:
+                        raise ValueError(rejections[0].explanation)
             await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
 
     async def _take_batch(self, deliveries: Sequence[Delivery], handler: Call) -> None:
@@ -182,12 +184,12 @@ class Consumer:
         if parked or rejected or events:
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, parked)
-                await dead_letters.keep_rejected(tx, rejected)
-                effects = await self._handle(tx, events, handler)
+                effects, rejections = await self._handle(tx, events, handler)
+                await dead_letters.keep_rejected(tx, [*rejected, *rejections])
             HANDLED.labels(topic).inc(effects)
-            DUPLICATES.labels(topic).inc(len(events) - effects)
+            DUPLICATES.labels(topic).inc(len(events) - effects - len(rejections))
             PARKED.labels(topic).inc(len(parked))
-            for rejection in rejected:
+            for rejection in (*rejected, *rejections):
                 REJECTED.labels(topic, rejection.portal or "", rejection.code).inc()
         IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
 
@@ -202,14 +204,20 @@ class Consumer:
             return Parked(delivery.record, delivery.event.TYPE, reason)
         return None
 
-    async def _handle(self, tx: Transaction, events: Sequence[Received[Event]], handler: Call) -> int:
-        """Call the handler with the events that have had no effect yet. Returns how many have had one now."""
+    async def _handle(
+        self, tx: Transaction, events: Sequence[Received[Event]], handler: Call
+    ) -> tuple[int, list[Rejected]]:
+        """Call the handler with the events that have had no effect yet.
+
+        Returns how many have had one now, and what the handler rejects.
+        """
+        rejections: list[Rejected] = []
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
         if not fresh:
-            return 0
-        with self.context.scope("tx", tx):
+            return 0, rejections
+        with self.context.scope("tx", tx), self.context.scope("rejections", rejections):
             effects = await handler(fresh)
-        return len(fresh) if effects is None else effects
+        return len(fresh) if effects is None else effects, rejections
 
     async def _back_off(self, error: BaseException) -> None:
         """Pause before the batch is delivered again: ``NACK_ON_ERROR`` does so at once and without limit."""

@@ -11,9 +11,16 @@ from shared.database import Transaction
 from shared.events import EVENTS, Event
 from shared.events.cloudevents import Received
 from shared.events.topics import TOPICS, Topic
+from shared.messaging.portals.admission import Rejected
 
 Tx = Annotated[Transaction, Context("tx")]
 """A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
+
+Rejections = Annotated[list[Rejected], Context("rejections")]
+"""A handler's parameter: where it puts the records that it rejects. They have no effect, and are in no inbox.
+
+Only for a topic whose rejections the service keeps, with ``own_inbox``.
+"""
 
 Handler = Callable[..., Awaitable[int | None]]
 """Takes a batch in; returns how many events had an effect, or None: all."""

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from faststream import ContextRepo
 
+from services.enrolment.service.order import Placement
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -54,9 +55,20 @@ admit = Admission(PortalsFile(None, trial=True), intake_key=None)
 """Reads portals' records as a service on trial does, which knows the portal of the trial alone."""
 
 
+def a_placement(number: int = 1) -> Placement:
+    """Of a topic with so many partitions; with one, every request lies right."""
+
+    async def broker() -> int:
+        return number
+
+    return Placement(broker)
+
+
 async def take(
     router: Router, database: Database, deliveries: Sequence[Received[Any]], **context: object
 ) -> None:
     """Have events of one topic taken in, in one batch, by the service whose ``router`` it is."""
     (topic,) = {delivery.topic for delivery in deliveries}
-    await Consumer(router.subscriptions[Topic(topic)], database, ContextRepo(context)).take(deliveries)
+    await Consumer(
+        router.subscriptions[Topic(topic)], database, ContextRepo({"placement": a_placement(), **context})
+    ).take(deliveries)

@@ -236,6 +236,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("sent_at IS NULL"),
     )
     op.create_table(
+        "partition_number",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_partition_number")),
+    )
+    op.create_table(
         "partition_progress",
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
@@ -310,6 +316,7 @@ def downgrade() -> None:
     )
     op.drop_table("request")
     op.drop_table("partition_progress")
+    op.drop_table("partition_number")
     op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
     op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
     op.drop_table("outbox")

@@ -41,7 +41,7 @@ class _Request:
 
     ``source`` and ``portal`` are who sent it, ``limits`` whose agents they may speak for; ``source`` is empty
     where no portal did: agents by their links, organisers. ``traceparent`` is the trace of the event that
-    made it.
+    made it. ``misrouted``: it lies in another partition than its session's, on a trial.
     """
 
     request_id: UUID
@@ -52,6 +52,7 @@ class _Request:
     portal: str | None = None
     limits: Limits = NO_LIMITS
     traceparent: str | None = None
+    misrouted: bool = False
 
     @property
     def key(self) -> RequestKey:

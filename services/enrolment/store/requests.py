@@ -36,14 +36,19 @@ async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]
     The rows of requests are this service's inbox. They are read once the sessions are locked: whoever took in
     the same request before has committed then.
     """
-    result = await tx.execute(_KNOWN, {"ids": [request.request_id for request in requests]})
-    known = {RequestKey(row.source, row.request_id) for row in result}
+    taken_in = await known(tx, requests)
     new = []
     for request in requests:
-        if (key := request.key) not in known:
-            known.add(key)
+        if (key := request.key) not in taken_in:
+            taken_in.add(key)
             new.append(request)
     return new
+
+
+async def known(tx: Transaction, requests: Sequence[Request]) -> set[RequestKey]:
+    """Return which of ``requests`` were taken in."""
+    result = await tx.execute(_KNOWN, {"ids": [request.request_id for request in requests]})
+    return {RequestKey(row.source, row.request_id) for row in result}
 
 
 async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:

@@ -73,6 +73,12 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
     }
 
 
+async def limited(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, bool]:
+    """Return whether the number of seats is limited, of those of these sessions that exist."""
+    rows = await tx.execute(_LIMITED, {"ids": list(session_ids)})
+    return {row.session_id: row.limited for row in rows}
+
+
 async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict[UUID, LockedSession]:
     """Lock the rows of these sessions; those that have none get one, of version 0, with the state given.
 
@@ -197,6 +203,10 @@ _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, occupancy_version, "
     "seats_by_employer, next_release_at FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
+)
+_LIMITED = text(
+    "SELECT session_id, state->>'capacity' IS NOT NULL AS limited FROM session "
+    "WHERE session_id = ANY(CAST(:ids AS uuid[]))"
 )
 _WITH_UNDECIDED_REQUESTS = text(
     "SELECT DISTINCT session_id FROM request JOIN session USING (session_id) WHERE decided_at IS NULL"

@@ -71,6 +71,19 @@ class Rejected:
         return f"{self.code}: {listed}"
 
 
+def rejected(received: Received[Event], code: RejectionCode, why: str) -> Rejected:
+    """Return the rejection of a record that was admitted, and that its handler finds it may not take."""
+    return Rejected(
+        received.record,
+        code,
+        (FieldProblem(pointer="", message=why),),
+        portal=received.portal,
+        request_id=received.id,
+        event_type=received.event.TYPE,
+        source=received.source,
+    )
+
+
 class _Rejection(Exception):
     def __init__(self, code: RejectionCode, *problems: FieldProblem) -> None:
         super().__init__(code)
@@ -184,7 +197,7 @@ def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event
     foreign = tuple(_not_theirs(received.event, employers, portal))
     if foreign:
         raise _Rejection(RejectionCode.NOT_YOURS, *foreign)
-    return received
+    return replace(received, unsigned=True) if portal.authentication == "none" else received
 
 
 def _check_size(record: Record) -> None:

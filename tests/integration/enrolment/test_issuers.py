@@ -28,7 +28,7 @@ from shared.messaging.portals.registry import PortalsFile
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.integration.enrolment.test_organisers import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
-from tests.support.consuming import a_record, received, take
+from tests.support.consuming import a_placement, a_record, received, take
 from tests.support.rosters import NANTES
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
@@ -50,7 +50,10 @@ def portal(database: Database, tmp_path: Path) -> Send:
     path.write_text(json.dumps(entries))
     admit = Admission(PortalsFile(path, trial=True), intake_key=None)
     consumer = Consumer(
-        router.subscriptions[Topic.PORTAL_ENROLMENTS], database, ContextRepo({"policy": Policy()}), admit
+        router.subscriptions[Topic.PORTAL_ENROLMENTS],
+        database,
+        ContextRepo({"policy": Policy(), "placement": a_placement()}),
+        admit,
     )
 
     async def send_event(name: str, event: Event, ce_id: UUID | None = None) -> None:

@@ -22,7 +22,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.support.builders import an_agent, as_json, headers, open_now
-from tests.support.consuming import admit
+from tests.support.consuming import a_placement, admit
 
 
 async def published(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def a_group(*agent_ids: str) -> dict[str, Any]:
 
 
 async def take_in(database: Database, *records: Record) -> None:
-    context = ContextRepo({"policy": Policy()})
+    context = ContextRepo({"policy": Policy(), "placement": a_placement()})
     consumer = Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context, admit)
     await consumer.take([consumer.read(record) for record in records])
 

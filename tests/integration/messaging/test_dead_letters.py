@@ -27,6 +27,7 @@ from shared.messaging.consumer import Consumer, read
 from shared.messaging.dead_letters import DeadLetter, Parked
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
+from tests.support.consuming import a_placement
 from tests.support.processes import run_cli
 
 RECEIVED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
@@ -76,6 +77,8 @@ def a_request(
 
 async def park(database: Database, *records: Record, error: str = "ValueError: x", **changes: Any) -> None:
     async with database.transaction() as tx:
+        # As if the topic had one partition, in which all lies right.
+        await tx.execute(text("INSERT INTO partition_number (number) VALUES (1) ON CONFLICT DO NOTHING"))
         await dead_letters.park(
             tx, [dataclasses.replace(Parked(record, None, error), **changes) for record in records]
         )
@@ -270,7 +273,7 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
 ) -> None:
     record = a_request(uuid.uuid4(), "IEL-1", offset=0)
     await park(database, record)
-    context = ContextRepo({"policy": Policy()})
+    context = ContextRepo({"policy": Policy(), "placement": a_placement()})
     await Consumer(handlers.router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context).take(
         [read(record)]
     )

@@ -1,0 +1,97 @@
+"""The order of requests: those for one session must lie in one partition, where they are judged as they came.
+
+A request for limited seats that lies elsewhere might pass an earlier one, or be passed by a later one, so it
+is refused. A portal of a trial, which need not sign, is served all the same, and told by each answer.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from services.enrolment.rules.requests import PortalRequest, Request, request_of
+from services.enrolment.store import partition_numbers, sessions
+from services.enrolment.store import requests as store
+from shared import clock
+from shared.database import Transaction
+from shared.events.cloudevents import Received
+from shared.events.outcomes import RejectionCode
+from shared.messaging.partitions import PartitionNumber, lies_right, partition_of
+from shared.messaging.portals.admission import Rejected, rejected
+
+_READ_AGAIN_SECONDS = 60.0
+
+RequestReceived = Received[PortalRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRequests:
+    """What is to be judged, in order of receipt, and what is refused since it lies in a wrong partition."""
+
+    requests: list[Request]
+    refused: list[Rejected]
+
+
+class Placement:
+    """Knows how many partitions the topic of requests has; ``ask_broker`` says it.
+
+    The broker is asked before anything is refused: partitions may have been added a moment ago. While all
+    lies right, the number that another process learnt is read once a minute.
+    """
+
+    def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
+        self._ask_broker = ask_broker
+        self._numbers: list[PartitionNumber] = []
+        self._read_at = float("-inf")
+
+    async def place(self, tx: Transaction, received: Sequence[RequestReceived]) -> PlacedRequests:
+        """Return the requests that these records make, without those that are refused for their place.
+
+        Raises ``ConnectionError`` where the broker must be asked and does not answer.
+        """
+        elsewhere = await self._elsewhere(tx, received)
+        requests = [request_of(record) for record in received]
+        if not elsewhere:
+            return PlacedRequests(requests, [])
+        limited = await sessions.limited(tx, {requests[index].session_id for index in elsewhere})
+        known = await store.known(tx, [requests[index] for index in elsewhere])
+        refused: dict[int, Rejected] = {}
+        for index in elsewhere:
+            request = requests[index]
+            if not limited.get(request.session_id, True):
+                continue
+            if received[index].unsigned:
+                requests[index] = replace(request, misrouted=True)
+            elif request.key not in known:  # what was answered stays answered
+                refused[index] = self._refusal(received[index])
+        return PlacedRequests(
+            [request for index, request in enumerate(requests) if index not in refused],
+            list(refused.values()),
+        )
+
+    async def _elsewhere(self, tx: Transaction, received: Sequence[RequestReceived]) -> list[int]:
+        """Return the indexes of the records that do not lie in their session's partition."""
+        if time.monotonic() - self._read_at > _READ_AGAIN_SECONDS:
+            self._numbers = await partition_numbers.known(tx)
+            self._read_at = time.monotonic()
+        if not self._misplaced(received):
+            return []
+        self._numbers = await partition_numbers.take_over(tx, await self._ask_broker(), clock.now())
+        return self._misplaced(received)
+
+    def _misplaced(self, received: Sequence[RequestReceived]) -> list[int]:
+        return [
+            index
+            for index, request in enumerate(received)
+            if not lies_right(request.record, request.event.key, self._numbers)
+        ]
+
+    def _refusal(self, request: RequestReceived) -> Rejected:
+        number = next(known.number for known in self._numbers if known.until is None)
+        belongs = partition_of(request.event.key, number)
+        return rejected(
+            request,
+            RejectionCode.WRONG_PARTITION,
+            f"The record lies in partition {request.record.partition}, and requests for this session belong "
+            f"in {belongs} of {number}: that of the key session_id, in lower case, by murmur2. With "
+            "librdkafka set partitioner=murmur2_random, and send the request again.",
+        )

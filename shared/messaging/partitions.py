@@ -1,0 +1,62 @@
+"""Where a record belongs: the partition that Kafka's default partitioner gives its key, and of how many."""
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from shared.events.cloudevents import Record
+from shared.events.topics import Topic
+from shared.messaging.broker import KafkaSettings, client_options
+
+FORMER_COUNTS = timedelta(hours=1)
+"""How long the former number of partitions counts after some were added: producers learn of it late."""
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionNumber:
+    """How many partitions a topic has, or had ``until`` some moment."""
+
+    number: int
+    until: datetime | None = None
+
+
+def partition_of(key: str, number: int) -> int:
+    """Return the partition of a key, of ``number``, as the clients of Java and aiokafka choose it."""
+    return _hash(key) % number
+
+
+def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> bool:
+    """Whether a record lies in the partition of this key, by a number that counted when it was received."""
+    return any(
+        record.partition == partition_of(key, known.number)
+        for known in numbers
+        if known.until is None or record.received_at < known.until + FORMER_COUNTS
+    )
+
+
+async def number_of_partitions(settings: KafkaSettings, topic: Topic) -> int:
+    """Ask the broker how many partitions a topic has at this moment. Raises ``ConnectionError``."""
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-partitions"))
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await admin.start()
+            [described] = await admin.describe_topics([topic.value])
+    except (KafkaError, TimeoutError) as error:
+        raise ConnectionError(f"the partitions of {topic} are not known: {error}") from error
+    finally:
+        await admin.close()
+    if not described["partitions"]:
+        raise ConnectionError(f"the partitions of {topic} are not known: error {described['error_code']}")
+    return len(described["partitions"])
+
+
+@functools.lru_cache(maxsize=50_000)
+def _hash(key: str) -> int:
+    return int(murmur2(key.encode())) & 0x7FFFFFFF

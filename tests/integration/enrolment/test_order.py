@@ -1,0 +1,220 @@
+"""Requests for one session lie in one partition, or are refused: nobody passes an earlier one unseen."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from faststream import ContextRepo
+from faststream.exceptions import NackMessage
+from sqlalchemy import Row
+
+from services.enrolment.handlers import router
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service.order import Placement
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.catalogue import SessionState
+from shared.events.cloudevents import Received
+from shared.events.portal import EnrolmentRequested
+from shared.events.topics import Topic
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import Parked
+from shared.messaging.partitions import partition_of
+from tests.integration.enrolment.conftest import Front
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import received
+
+Rows = Callable[..., Awaitable[list[Row[Any]]]]
+
+KEPT = "SELECT event_id, state, code, portal, error FROM dead_letter ORDER BY id"
+
+
+class Broker:
+    """Says how many partitions there are, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.partitions = 12
+        self.asked = 0
+
+    async def __call__(self) -> int:
+        self.asked += 1
+        return self.partitions
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def consumer(database: Database, broker: Broker) -> Consumer:
+    return a_consumer(database, broker)
+
+
+def a_consumer(database: Database, broker: Broker) -> Consumer:
+    context = ContextRepo({"policy": Policy(), "placement": Placement(broker)})
+    return Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context)
+
+
+def right(session: SessionState, number: int = 12) -> int:
+    return partition_of(str(session.session_id), number)
+
+
+def wrong(session: SessionState) -> int:
+    """A partition that is the session's neither of 12 nor of 17."""
+    return next(number for number in range(12) if number not in (right(session), right(session, 17)))
+
+
+def requested(
+    session: SessionState, partition: int, ce_id: UUID | None = None, *, unsigned: bool = False
+) -> Received[Event]:
+    """An agent's request for the session, from a portal that signs, as it was read in this partition."""
+    event = EnrolmentRequested(session_id=session.session_id, agent=an_agent(issuer="iel"))
+    made = received(event, ce_id, issuer="iel")
+    record = replace(made.record, partition=partition)
+    return replace(made, portal="iel", record=record, unsigned=unsigned)
+
+
+async def decided(rows: Rows) -> list[tuple[UUID, str | None]]:
+    return [tuple(row) for row in await rows("SELECT request_id, outcome FROM request ORDER BY number")]
+
+
+async def test_a_request_for_limited_seats_that_lies_elsewhere_is_refused(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=5)
+    await front.publish(session)
+    first, misplaced, last = (requested(session, place(session)) for place in (right, wrong, right))
+    await consumer.take([first, misplaced, last])
+    assert await decided(rows) == [(first.id, "enrolled"), (last.id, "enrolled")]
+    [kept] = await rows(KEPT)
+    assert tuple(kept)[:4] == (misplaced.id, "rejected", "wrong_partition", "iel")
+    assert f"in {right(session)} of 12" in kept.error
+    assert "partitioner=murmur2_random" in kept.error
+
+
+async def test_the_same_id_in_the_right_partition_is_a_new_request(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session, ce_id = open_now(capacity=5), uuid4()
+    await front.publish(session)
+    await consumer.take(
+        [requested(session, wrong(session), ce_id), requested(session, right(session), ce_id)]
+    )
+    assert await decided(rows) == [(ce_id, "enrolled")]
+    assert [row.code for row in await rows(KEPT)] == ["wrong_partition"]
+
+
+async def test_what_was_answered_stays_answered_wherever_it_comes_again(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session, ce_id = open_now(capacity=5), uuid4()
+    await front.publish(session)
+    for place in (right, wrong):
+        await consumer.take([requested(session, place(session), ce_id)])
+    assert await decided(rows) == [(ce_id, "enrolled")]
+    assert await rows(KEPT) == []
+
+
+async def test_where_seats_are_not_limited_a_request_is_judged_where_it_lies(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=None)
+    await front.publish(session)
+    request = requested(session, wrong(session))
+    await consumer.take([request])
+    assert await decided(rows) == [(request.id, "enrolled")]
+    assert await rows(KEPT) == []
+
+
+async def test_for_a_session_that_is_not_known_yet_only_what_lies_right_waits(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=None)
+    misplaced, request = requested(session, wrong(session)), requested(session, right(session))
+    await consumer.take([misplaced, request])
+    await front.publish(session)
+    assert await decided(rows) == [(request.id, "enrolled")]
+    assert [row.event_id for row in await rows(KEPT)] == [misplaced.id]
+
+
+async def test_a_portal_that_need_not_sign_is_judged_where_it_lies(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    requests = [requested(session, wrong(session), unsigned=True) for _ in range(2)]
+    await consumer.take(requests)
+    assert await decided(rows) == [(requests[0].id, "enrolled"), (requests[1].id, "waitlisted")]
+    assert await rows(KEPT) == []
+
+
+# ------------------------------------------------------------------------ partitions are added
+
+
+async def test_after_partitions_were_added_both_numbers_count_for_an_hour(
+    database: Database, front: Front, consumer: Consumer, broker: Broker, rows: Rows
+) -> None:
+    session = next(found for found in iter(open_now, None) if right(found) != right(found, 17))
+    await front.publish(session)
+    await consumer.take([requested(session, right(session))])
+    broker.partitions = 17
+    by_both = [requested(session, right(session, 17)), requested(session, right(session))]
+    await consumer.take(by_both)
+    # Another process learns of it from the database.
+    for process in (consumer, a_consumer(database, broker)):
+        await process.take([requested(session, right(session))])
+        late = requested(session, right(session))
+        an_hour_later = replace(late.record, received_at=clock.now() + timedelta(minutes=61))
+        await process.take([replace(late, record=an_hour_later)])
+    assert [row.outcome for row in await rows("SELECT outcome FROM request")] == ["enrolled"] * 5
+    assert [row.code for row in await rows(KEPT)] == ["wrong_partition"] * 2
+
+
+async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
+    database: Database, front: Front, consumer: Consumer, broker: Broker
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    for _ in range(3):
+        await consumer.take([requested(session, right(session))])
+    await a_consumer(database, broker).take([requested(session, right(session))])
+    assert broker.asked == 1, "the number is in the database from then on"
+    await consumer.take([requested(session, wrong(session)), requested(session, wrong(session))])
+    assert broker.asked == 2
+
+
+async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refused(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    async def away() -> int:
+        raise ConnectionError("the partitions are not known")
+
+    session = open_now()
+    await front.publish(session)
+    context = ContextRepo({"policy": Policy(), "placement": Placement(away)})
+    consumer = Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context)
+    consumer.stopping.set()
+    with pytest.raises(NackMessage):
+        await consumer.take([requested(session, right(session))])
+    assert await decided(rows) == []
+    assert await rows(KEPT) == []
+
+
+async def test_a_dead_letter_that_lies_elsewhere_is_not_redriven(
+    database: Database, front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    misplaced = requested(session, wrong(session))
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(misplaced.record, misplaced.event.TYPE, "ValueError: x")])
+    with pytest.raises(ValueError, match="wrong_partition: The record lies in partition"):
+        await consumer.redrive(1, "nadia")
+    assert await decided(rows) == []
+    assert [row.state for row in await rows(KEPT)] == ["parked"]
