@@ -1,6 +1,6 @@
 # One image per service, each with that service's packages (hash-checked) and code alone:
 #   docker build --target catalogue -t parcours-catalogue .      (or enrolment, notifier)
-# The target `local` holds the mailbox that docker-compose.yml uses to try things out.
+# The target `local` holds the mailbox and the example portal that docker-compose.yml uses to try things out.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # ------------------------------------------------------------------------------------------- packages
@@ -72,8 +72,8 @@ FROM runtime AS local
 COPY --from=local-packages /venv /venv
 COPY --from=code /code/local local
 USER root
-RUN install --directory --owner=parcours /mailbox
+RUN install --directory --owner=parcours /mailbox /portal
 USER parcours
-VOLUME /mailbox
-EXPOSE 1025 8025
+VOLUME /mailbox /portal
+EXPOSE 1025 8004 8025
 CMD ["python", "-m", "local", "mailbox", "--host", "0.0.0.0", "--directory", "/mailbox"]

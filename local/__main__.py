@@ -1,4 +1,4 @@
-"""The commands of the local stack: `python -m local run | demo | settings | mailbox`."""
+"""The commands of the local stack: `python -m local run | demo | settings | mailbox | portal`."""
 
 import functools
 import shlex
@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from local import mailbox as mailboxes
+from local import portal as portals
 from local import running
 from local.demo.command import demo
 from local.failures import LocalStackError
-from local.mailbox import serve
 from local.places import LOCAL
 from local.services import parse_scale
 from local.stack import StackOptions
@@ -75,7 +76,17 @@ def mailbox(
     directory: Annotated[Path, typer.Option(help="Where the mails are kept.")] = LOCAL / "mailbox",
 ) -> None:
     """Run the mailbox alone: an SMTP server that delivers nothing and shows each mail on a page."""
-    serve(host, smtp_port, http_port, directory, say)
+    mailboxes.serve(host, smtp_port, http_port, directory, say)
+
+
+@cli.command()
+def portal(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of its pages.")] = 8004,
+    directory: Annotated[Path, typer.Option(help="Where it keeps what it sent.")] = LOCAL / "portal",
+) -> None:
+    """Run the example portal alone; its environment says who it is and where Kafka and the catalogue are."""
+    portals.serve(host, port, directory, say)
 
 
 def main() -> None:

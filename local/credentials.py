@@ -21,22 +21,38 @@ def intake_signing_key(directory: Path) -> str:
 
 
 def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
-    """Return a registry of these portals, which sign and speak for the agents of one issuer; made anew."""
-    entries = [
-        {
-            "portal": name,
-            "issuer": issuer,
-            "contact": "equipe@portail.example",
-            "authentication": "signature",
-            "keys": [{"id": "demo", "secret": _new_signing_secret(), "not_after": None}],
-            "answers": ["kafka", "http"],
-        }
-        for name in names
-    ]
+    """Return the registry of portals, with these in it, which sign and speak for the agents of one issuer.
+
+    Each keeps its key from one run to the next. Portals that somebody added to the file stay.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "portals.json"
-    write_privately(path, json.dumps(entries, indent=2) + "\n")
+    portals = json.loads(path.read_text()) if path.exists() else []
+    missing = [name for name in names if not any(entry["portal"] == name for entry in portals)]
+    if missing:
+        portals += [
+            {
+                "portal": name,
+                "issuer": issuer,
+                "contact": "equipe@portail.example",
+                "authentication": "signature",
+                "keys": [{"id": "demo", "secret": _new_signing_secret(), "not_after": None}],
+                "answers": ["kafka", "http"],
+            }
+            for name in missing
+        ]
+        write_privately(path, json.dumps(portals, indent=2) + "\n")
     return path
+
+
+def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
+    """Return the id and the secret of a portal's first key; None where the registry has no such portal."""
+    try:
+        portals = json.loads(registry.read_text())
+    except (OSError, ValueError):
+        return None  # the services say what is wrong with it
+    keys = [key for entry in portals if entry["portal"] == portal for key in entry.get("keys", ())]
+    return (keys[0]["id"], keys[0]["secret"]) if keys else None
 
 
 def api_tokens_file(directory: Path) -> Path:

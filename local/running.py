@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -27,7 +28,8 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(options: StackOptions, say: Callable[[str], None]) -> None:
-    """Run the stack until SIGINT, SIGTERM or SIGHUP."""
+    """Run the stack, with the example portal, until SIGINT, SIGTERM or SIGHUP."""
+    options = replace(options, example_portal=True)
     with signals_interrupt(), contextlib.suppress(KeyboardInterrupt):
         say("Starting Parcours …")
         with Stack(options, say) as stack:
@@ -113,6 +115,8 @@ def links(stack: Stack) -> str:
         f"  {'the offer':<10} {stack.url('catalogue')}",
         f"  {'publish it':<10} {stack.url('catalogue')}/gestion",
     ]
+    if stack.portal is not None:
+        lines.append(f"  {'portal':<10} {stack.portal.url}  (an example: asks for seats, hears the answers)")
     for service in SERVICES:
         count = sum(process.service == service for process in stack.services)
         lines.append(

@@ -101,14 +101,14 @@ class Servers:
                 return KafkaBroker.start(self._folder.data / "kafka", port, log_file=log)
             return TansuBroker.start(port, log_file=log)
 
-        self.broker = _on_a_port(KAFKA_PORT, start)
+        self.broker = on_a_port(KAFKA_PORT, start)
 
     def _start_mailbox(self) -> None:
         def start(port: int) -> MailboxServer:
             page, log = standard_or_free(MAILBOX_PORT), self._folder.log("mailbox")
             return MailboxServer.start(self._folder.path / "mailbox", port, page, log_file=log)
 
-        self.mailbox = _on_a_port(SMTP_PORT, start)
+        self.mailbox = on_a_port(SMTP_PORT, start)
 
 
 def database_variable(service: str) -> str:
@@ -124,7 +124,7 @@ def in_parallel(*work: Callable[[], object]) -> None:
         each.result()
 
 
-def _on_a_port(standard: int, start: Callable[[int], S]) -> S:
+def on_a_port(standard: int, start: Callable[[int], S]) -> S:
     """Start a server on its standard port or a free one; once more when somebody took the port meanwhile."""
     port = standard_or_free(standard)
     try:

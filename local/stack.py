@@ -22,8 +22,10 @@ from local.folder import Folder
 from local.kafka import KafkaBroker
 from local.mailbox import MailboxServer
 from local.places import LOCAL
+from local.portal import PortalServer
 from local.ports import free_port, is_free, standard_or_free
-from local.servers import BrokerKind, Servers, database_variable, in_parallel
+from local.server import Server
+from local.servers import BrokerKind, Servers, database_variable, in_parallel, on_a_port
 from local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
 from local.tansu import TansuBroker
 
@@ -31,6 +33,7 @@ READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 CONTACT = "formations@cnfpt.example"
 SENDER = f"CNFPT Formations <{CONTACT}>"
+PORTAL, PORTAL_PORT = "exemple", 8004
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class StackOptions:
 
     `data` holds the databases and Kafka's records (default: `directory`); everything else is in `directory`.
     `fresh` empties `data` first, which must then be a folder of its own.
+    `example_portal` adds the example portal, for people to try the system with.
     `extra` is added to the services' environment. `environment` stands in for the process's own, for tests.
     """
 
@@ -47,6 +51,7 @@ class StackOptions:
     directory: Path = LOCAL
     data: Path | None = None
     fresh: bool = False
+    example_portal: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -59,6 +64,7 @@ class Stack:
         self.services: list[ServiceProcess] = []
         self._folder = Folder(self.options.directory, self.options.data)
         self._servers = Servers(self._folder, self.options.broker, self.options.environment)
+        self._portal: PortalServer | None = None
         self._say = say
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -78,6 +84,11 @@ class Stack:
     def mailbox(self) -> MailboxServer | None:
         """The stack's own mailbox, if it has one."""
         return self._servers.mailbox
+
+    @property
+    def portal(self) -> PortalServer | None:
+        """The example portal, if the stack has one."""
+        return self._portal
 
     @property
     def kafka(self) -> str:
@@ -121,10 +132,13 @@ class Stack:
             "INTAKE_SIGNING_KEY": credentials.intake_signing_key(self.directory),
             "PARCOURS_TRIAL": "1",
         }
+        if self.options.example_portal:
+            registry = credentials.portals_file(self.directory, [PORTAL], issuer=PORTAL)
+            defaults["PORTALS_FILE"] = str(registry)
+        if self._portal is not None:
+            defaults["PORTAL_URL"] = f"{self._portal.url}/sessions/{{session_id}}"
         for process in reversed(self.services):  # the first of each stays
             defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url
-            if process.service == "enrolment":  # its API stands in for a portal
-                defaults["PORTAL_URL"] = f"{process.url}/docs?session={{session_id}}#/requests"
         return {
             **defaults,
             **given,
@@ -135,12 +149,26 @@ class Stack:
             **self.options.extra,
         }
 
+    def _environment_of_portal(self) -> dict[str, str]:
+        """Return the settings of the example portal: what a portal is told, and nothing of the services'."""
+        given = self.environment("catalogue")
+        key = credentials.signing_secret(Path(given["PORTALS_FILE"]), PORTAL)
+        portal = {"PORTAL": PORTAL, "KEY_ID": key[0], "SECRET": key[1]} if key else {"PORTAL": "essai"}
+        kept = {name: value for name, value in given.items() if name.startswith(("KAFKA_", "PATH", "PYTHON"))}
+        return {
+            **kept,
+            **portal,
+            "CATALOGUE_URL": self.url("catalogue"),
+            "MAILBOX_URL": self.mailbox.url if self.mailbox else "",
+        }
+
     def description(self) -> dict[str, object]:
         """Return the content of `.local/stack.json`."""
         host, port = self.smtp
         return {
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
+            "portal_url": self._portal.url if self._portal else None,
             "smtp": f"{host}:{port}",
             "mailbox_url": self.mailbox.url if self.mailbox else None,
             "mailbox_dir": str(self.mailbox.directory) if self.mailbox else None,
@@ -150,13 +178,17 @@ class Stack:
 
     def pids(self) -> dict[str, list[int]]:
         """The living processes of each part; none for a part that the environment gave."""
-        pids: dict[str, list[int]] = {"postgres": [], "kafka": [], "mailbox": []}
-        for name, server in self._servers.started().items():
+        pids: dict[str, list[int]] = {"postgres": [], "kafka": [], "mailbox": [], "portal": []}
+        for name, server in self._started().items():
             pids[name] = [server.pid] if server.running() else []
         for service in SERVICES:
             children = [process.child for process in self._processes(service)]
             pids[service] = [child.pid for child in children if child is not None and child.running()]
         return pids
+
+    def _started(self) -> dict[str, Server]:
+        """Return by name the parts that are no services."""
+        return self._servers.started() | ({"portal": self._portal} if self._portal is not None else {})
 
     def _processes(self, service: str) -> list[ServiceProcess]:
         return [process for process in self.services if process.service == service]
@@ -183,7 +215,7 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stop in order: services, mailbox, broker, Postgres. Safe to call twice."""
+        """Stop in order: services, example portal, mailbox, broker, Postgres. Safe to call twice."""
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -197,6 +229,8 @@ class Stack:
         deadline = time.monotonic() + STOP_SECONDS
         for child in living:
             child.stop(grace_seconds=max(0.1, deadline - time.monotonic()))
+        if self._portal is not None:
+            self._portal.stop()
         self._servers.stop()
         self._folder.release()
 
@@ -224,6 +258,8 @@ class Stack:
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
                 log = self._folder.log(service, number)
                 self.services.append(ServiceProcess(service, number, port, {}, log))
+        if self.options.example_portal:
+            self._portal = on_a_port(PORTAL_PORT, self._start_portal)
         for process in self.services:
             self._start_service(process)
         for process in self.services:
@@ -237,6 +273,14 @@ class Stack:
                 self._start_service(process)
                 process.wait_until_ready(READY_SECONDS)
 
+    def _start_portal(self, port: int) -> PortalServer:
+        return PortalServer.start(
+            self._folder.path / "portal",
+            port,
+            self._environment_of_portal(),
+            log_file=self._folder.log("portal"),
+        )
+
     def _start_service(self, process: ServiceProcess) -> None:
         process.env = self.environment(process.service)
         process.start()
@@ -246,7 +290,8 @@ class Stack:
         services = {
             service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
         }
-        for name, (standard, port) in (self._servers.ports() | services).items():
+        portal = {"the example portal": (PORTAL_PORT, self._portal.port)} if self._portal is not None else {}
+        for name, (standard, port) in (self._servers.ports() | services | portal).items():
             if port != standard:
                 self._say(f"Port {standard} is in use by another program: {name} is at {port} instead.")
 
@@ -266,7 +311,7 @@ class Stack:
                     self._folder.describe(self.description())
 
     def _restart_servers(self) -> Iterator[str]:
-        for name, server in self._servers.started().items():
+        for name, server in self._started().items():
             if server.running():
                 continue
             yield f"{name} ended; it is started again, log: {self._folder.log(name)}"

@@ -64,7 +64,7 @@ def demo(options: StackOptions, say: Say) -> int:
 
 async def _play(stack: Stack, portals: Path, say: Say, began: float) -> bool:
     """Play the day, write `demo.json`, say the summary, and return whether all is as it should be."""
-    async with Day.begin(stack, signing_keys(portals), say, began) as day:
+    async with Day.begin(stack, signing_keys(portals, PORTALS), say, began) as day:
         await day.play()
         observed = await day.observed()
     differences = compare(day.model, observed)

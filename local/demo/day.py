@@ -21,10 +21,11 @@ from local.demo.observed import (
     superseded_mails,
 )
 from local.demo.people import Population
-from local.demo.portal import Portal, PortalRequest, SigningKey, malformed_records, officer_of
+from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
 from local.demo.requests import RequestScript
 from local.demo.sessions import DemoSessions, choose_sessions, private_session, small_sessions
 from local.failures import LocalStackError
+from local.portal.signing import SigningKey
 from local.stack import Stack
 from shared.messaging.broker import KafkaSettings, client_options
 

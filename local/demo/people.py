@@ -80,7 +80,7 @@ class Population:
         town = TOWNS[place]
         return Agent(
             agent_id=f"IEL-{self._run}-{self._count:05d}",
-            email=f"{_plain(given)}.{_plain(family)}.{self._run}{self._count}@{_plain(town)}.example",
+            email=f"{plain(given)}.{plain(family)}.{self._run}{self._count}@{plain(town)}.example",
             given_name=given,
             family_name=family,
             function=function,
@@ -101,7 +101,7 @@ def _checked(digits: str) -> str:
     return f"{digits}{-(sum(doubled) + sum(map(int, digits[-2::-2]))) % 10}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text as an address has it: ASCII, in lower case, hyphens between its words."""
     folded = unicodedata.normalize("NFKD", text.replace("œ", "oe").replace("Œ", "Oe").replace("æ", "ae"))
     kept = "".join(c if c.isascii() and c.isalnum() else " " for c in folded if not unicodedata.combining(c))

@@ -6,11 +6,9 @@ program would.
 """
 
 import asyncio
-import base64
-import hmac
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from local.demo.people import Agent
+from local.portal.signing import SIGNED, SigningKey
 
 ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
 
@@ -110,29 +109,12 @@ def officer_of(agent: Agent) -> dict[str, str]:
     return {"name": "Nadia Renard", "email": f"formation.{name}@{town}"}
 
 
-SIGNED = ("id", "source", "type", "time")
-"""The attributes that a signature covers, in this order."""
-
-
-@dataclass(frozen=True)
-class SigningKey:
-    """A portal's key: its id, and the secret's bytes."""
-
-    id: str
-    secret: bytes = field(repr=False)
-
-    def sign(self, attributes: Mapping[str, str], value: bytes) -> bytes:
-        """Return the signature of an event over these attributes and the record's whole value."""
-        lines = ["v1", self.id, *(attributes[name] for name in SIGNED), ""]
-        digest = hmac.digest(self.secret, "\n".join(lines).encode() + value, "sha256")
-        return b"v1," + base64.b64encode(digest)
-
-
-def signing_keys(registry: Path) -> dict[str, SigningKey]:
-    """Return the key of each portal in a registry, by the portal's name."""
+def signing_keys(registry: Path, names: Collection[str]) -> dict[str, SigningKey]:
+    """Return the key of each of these portals in a registry, by the portal's name."""
     return {
-        entry["portal"]: SigningKey(key["id"], base64.b64decode(key["secret"].removeprefix("whsec_")))
+        entry["portal"]: SigningKey.of(key["id"], key["secret"])
         for entry in json.loads(registry.read_text())
+        if entry["portal"] in names
         for key in entry["keys"]
     }
 

@@ -69,7 +69,7 @@ def an_empty_project(tmp_path: Path) -> Path:
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
     modules += [f"services/notifier/{room}" for room in ("letters", "render", "delivery")]
     modules += [f"local/demo/{module}" for module in DEMO]
-    modules += ["local/__init__", *(module.replace(".", "/") for module in SHARED)]
+    modules += ["local/portal", "local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +104,7 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),
         ("local.demo.model", "shared.events.portal", "What checks the services shares no code with them"),
+        ("local.portal", "shared.events.portal", "The example portal knows nothing of the inside"),
         ("local.demo.portal", "shared.events.portal", "What checks the services shares no code with them"),
     ],
 )

@@ -48,7 +48,10 @@ class Site:
 
     def enrol_at(self, session: ShownSession) -> str | None:
         """The address to request a seat; None where no portal is known."""
-        return self.portal and self.portal.replace("{session_id}", str(session.session_id))
+        if self.portal is None:
+            return None
+        address = self.portal.replace("%7Bsession_id%7D", "{session_id}")  # as RFC 3986 has the braces
+        return address.replace("{session_id}", str(session.session_id))
 
 
 def site_of(request: Request) -> Site:

@@ -38,8 +38,8 @@ from tests.support.processes import inherited
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 FIELDS = {
-    "kafka", "catalogue_url", "enrolment_url", "notifier_url", "smtp", "mailbox_url", "mailbox_dir",
-    "catalogue_database_url", "enrolment_database_url", "notifier_database_url", "pids",
+    "kafka", "catalogue_url", "enrolment_url", "notifier_url", "portal_url", "smtp", "mailbox_url",
+    "mailbox_dir", "catalogue_database_url", "enrolment_database_url", "notifier_database_url", "pids",
 }  # fmt: skip
 
 
@@ -133,11 +133,13 @@ async def test_stack_json_says_where_everything_is(running: Running) -> None:
         connection = await asyncpg.connect(described[f"{service}_database_url"])
         await connection.close()
     assert get(described["mailbox_url"]).is_success
+    assert get(described["portal_url"]).is_success
     assert Path(described["mailbox_dir"]) == running.directory / "mailbox"
     assert {part: len(pids) for part, pids in described["pids"].items()} == {
         "postgres": 1,
         "kafka": 1,
         "mailbox": 1,
+        "portal": 1,
         "catalogue": 1,
         "enrolment": 2,
         "notifier": 1,
@@ -162,6 +164,15 @@ def test_the_real_offer_is_loaded_and_the_demo_token_opens_the_api(running: Runn
         f"{url}/api/v1/sessions", headers={"Authorization": f"Bearer {token}"}, json={}, trust_env=False
     )
     assert answer.status_code == 422, "known, and only the empty body is refused"
+
+
+def test_the_catalogues_button_leads_to_the_example_portal(running: Running) -> None:
+    described, session_id = running.description(), a_mooc(running)
+    page = get(f"{described['portal_url']}/sessions/{session_id}")
+    assert page.is_success
+    assert "Demander une place" in page.text
+    catalogue = get(f"{described['catalogue_url']}/sessions/{session_id}").text
+    assert f'href="{described["portal_url"]}/sessions/{session_id}"' in catalogue
 
 
 def test_a_second_stack_in_the_same_folder_is_refused(running: Running) -> None:
@@ -253,7 +264,7 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
     assert "Bonjour Zoé Durand," in text.get_content()
 
 
-@pytest.mark.parametrize("part", ["enrolment", "mailbox", "postgres"])
+@pytest.mark.parametrize("part", ["enrolment", "mailbox", "portal", "postgres"])
 def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part: str) -> None:
     before = running.description()
     victim = before["pids"][part][0]
@@ -266,7 +277,7 @@ def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part:
     wait_until(is_back, seconds=30, what=f"a new process of {part}")
     assert f"{part} " in running.printed()
     assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
-    for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"]):
+    for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"], before["portal_url"]):
         wait_until(lambda url=url: is_well(url), seconds=60, what=f"{url} answering again")  # type: ignore[misc]
 
 

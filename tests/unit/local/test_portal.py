@@ -14,10 +14,10 @@ from local.demo.portal import (
     Headers,
     PortalRequest,
     RequestKind,
-    SigningKey,
     malformed_records,
     record_of,
 )
+from local.portal.signing import SigningKey
 from shared.events.cloudevents import Received, Record
 from shared.events.outcomes import RejectionCode
 from shared.messaging.portals import registry

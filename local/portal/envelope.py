@@ -1,0 +1,73 @@
+"""CloudEvents on Kafka, binary mode: a request as a signed record, a record as an event. Pure."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local.portal.requests import Request
+from local.portal.signing import SigningKey
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An event with all that travels around it. `key` is the record's."""
+
+    topic: str
+    key: str | None
+    headers: Headers
+    data: dict[str, Any]
+
+    def attribute(self, name: str) -> str:
+        """Return an attribute of the event; empty where it has none."""
+        return next((value for header, value in self.headers if header == f"ce_{name}"), "")
+
+    @property
+    def id(self) -> str:
+        return self.attribute("id")
+
+    @property
+    def name(self) -> str:
+        """Its type without owner and version: `AgentEnrolled`."""
+        return self.attribute("type").rpartition(".v")[0].rpartition(".")[2] or self.attribute("type")
+
+    @property
+    def value(self) -> bytes:
+        """The record's value; the same bytes each time, since a signature covers them."""
+        return json.dumps(self.data, ensure_ascii=False).encode()
+
+
+def signed(request: Request, source: str, key: SigningKey | None, now: datetime) -> Envelope:
+    """Return the event of a request, new, with its signature; without one where there is no key."""
+    attributes = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": source,
+        "type": request.type,
+        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "subject": request.key,
+    }
+    headers = [(f"ce_{name}", value) for name, value in attributes.items()]
+    headers.append(("content-type", "application/json"))
+    unsigned = Envelope(request.topic, request.key, tuple(headers), request.data)
+    if key is None:
+        return unsigned
+    signature = key.sign(attributes, unsigned.value).decode()
+    proof = (("ce_keyid", key.id), ("ce_signature", signature))
+    return Envelope(request.topic, request.key, unsigned.headers + proof, request.data)
+
+
+def read(
+    topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> Envelope:
+    """Return the event of a record. Raises `ValueError` where it is none."""
+    texts = tuple((name, (content or b"").decode(errors="replace")) for name, content in headers)
+    data = json.loads(value or b"null")
+    envelope = Envelope(topic, None if key is None else key.decode(errors="replace"), texts, data)
+    if not isinstance(data, dict) or not envelope.id or not envelope.name:
+        raise ValueError(f"a record of {topic} is no CloudEvent in binary mode")
+    return envelope

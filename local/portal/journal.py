@@ -1,0 +1,105 @@
+"""What travelled, in order: requests sent and answers heard, in a file, so that a restart forgets nothing.
+
+The file has a line of JSON for each move and is only ever added to; everything else is in memory. A request
+is kept before it is sent: what was not acknowledged when the process ended is sent again, with the same id.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from local.portal.envelope import Envelope
+from local.portal.people import Agent
+
+
+@dataclass(frozen=True)
+class Travel:
+    """An event that travelled. `place` is its partition and offset, None until a broker has it."""
+
+    way: Literal["sent", "heard"]
+    envelope: Envelope
+    at: datetime
+    place: tuple[int, int] | None
+
+
+class Journal:
+    """The journal of one portal, in the file `path`."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is kept. Raises `ValueError` where the file is not a journal."""
+        self.travels: list[Travel] = []
+        self.newcomers: list[Agent] = []
+        self.moves = 0
+        self._index: dict[tuple[str, str, str], int] = {}
+        self._moved = asyncio.Condition()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        for line in path.read_text().splitlines() if path.exists() else ():
+            self._apply(json.loads(line))
+
+    def unacknowledged(self) -> list[Envelope]:
+        """Return the requests of which it is not known that the broker has them, oldest first."""
+        return [each.envelope for each in self.travels if each.way == "sent" and each.place is None]
+
+    async def add_request(self, envelope: Envelope) -> None:
+        """Keep a request that is about to be sent."""
+        await self._add({"move": "sent", **_line(envelope)})
+
+    async def acknowledge(self, envelope: Envelope, partition: int, offset: int) -> None:
+        """Keep where the broker put a request."""
+        await self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
+
+    async def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
+        """Keep answers with their partitions and offsets; those that are known already change nothing."""
+        for envelope, partition, offset in answers:
+            if _identity("heard", envelope) not in self._index:
+                await self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
+
+    async def add_agent(self, agent: Agent) -> None:
+        """Keep an agent who was not there from the start."""
+        await self._add({"move": "agent", "agent": agent.as_json()})
+
+    async def wait_for_more(self, than: int, seconds: float) -> int:
+        """Return the number of moves once it is not `than`, or after so many seconds."""
+        async with self._moved:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait_for(lambda: self.moves != than), seconds)
+            return self.moves
+
+    async def _add(self, move: dict[str, Any]) -> None:
+        move["at"] = datetime.now(UTC).isoformat()
+        with self._path.open("a") as file:
+            file.write(json.dumps(move, ensure_ascii=False) + "\n")
+        self._apply(move)
+        async with self._moved:
+            self._moved.notify_all()
+
+    def _apply(self, move: dict[str, Any]) -> None:
+        self.moves += 1
+        match move["move"]:
+            case "agent":
+                self.newcomers.append(Agent.of(move["agent"]))
+            case "taken":
+                number = self._index["sent", "", move["id"]]
+                self.travels[number] = replace(self.travels[number], place=tuple(move["place"]))
+            case way:
+                headers = tuple((name, value) for name, value in move["headers"])
+                envelope = Envelope(move["topic"], move["key"], headers, move["data"])
+                self._index[_identity(way, envelope)] = len(self.travels)
+                place = move.get("place")
+                moment = datetime.fromisoformat(move["at"])
+                self.travels.append(Travel(way, envelope, moment, place and tuple(place)))
+
+
+def _line(envelope: Envelope) -> dict[str, Any]:
+    return asdict(envelope)
+
+
+def _identity(way: str, envelope: Envelope) -> tuple[str, str, str]:
+    """How an event is known: what is heard by its source and id, what we send by its id."""
+    return way, envelope.attribute("source") if way == "heard" else "", envelope.id

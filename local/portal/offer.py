@@ -1,0 +1,64 @@
+"""The sessions, as the catalogue's public API has them."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_FRESH_SECONDS = 1.0
+Session = dict[str, Any]
+
+
+class OfferAway(Exception):
+    """The catalogue does not answer."""
+
+
+@dataclass
+class _Kept:
+    sessions: dict[str, Session]
+    until: float
+
+
+class Offer:
+    """The catalogue's sessions; a list is kept for a second."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        """`client` has the catalogue's address as its base."""
+        self._client = client
+        self._kept = _Kept({}, 0.0)
+
+    async def sessions(self) -> dict[str, Session]:
+        """Return all published and cancelled sessions by id, by start. Raises `OfferAway`."""
+        if time.monotonic() > self._kept.until:
+            found: dict[str, Session] = {}
+            query = {"limit": "100"}
+            while query:
+                page = await self._get("/api/v1/sessions", **query)
+                found |= {session["session_id"]: session for session in page["items"]}
+                query = query | {"cursor": page["next"]} if page["next"] else {}
+            self._kept = _Kept(found, time.monotonic() + _FRESH_SECONDS)
+        return self._kept.sessions
+
+    async def session(self, session_id: str) -> Session | None:
+        """Return a session as it is now; None where there is none. Raises `OfferAway`."""
+        try:
+            return await self._get(f"/api/v1/sessions/{session_id}")
+        except _Missing:
+            return None
+
+    async def _get(self, path: str, **query: str) -> dict[str, Any]:
+        try:
+            answer = await self._client.get(path, params=query)
+        except httpx.TransportError as error:
+            raise OfferAway from error
+        if answer.status_code in (404, 422):
+            raise _Missing
+        if answer.is_error:
+            raise OfferAway
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+class _Missing(Exception):
+    pass

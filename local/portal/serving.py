@@ -1,0 +1,104 @@
+"""The portal's process, and the handle that starts and stops it."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+import httpx
+import uvicorn
+
+from local.children import Child
+from local.failures import LocalStackError
+from local.places import PROJECT
+from local.portal.exchange import Exchange
+from local.portal.journal import Journal
+from local.portal.offer import Offer
+from local.portal.pages import pages
+from local.portal.settings import Settings, from_environment
+from local.ports import LOOPBACK
+from local.readiness import is_ready, wait_for_port
+from local.server import Server
+
+
+class PortalServer(Server):
+    """A running example portal. What it sent and heard stays when it is stopped."""
+
+    title = "the example portal"
+
+    def __init__(self, directory: Path, port: int, environment: Mapping[str, str], log_file: Path) -> None:
+        self.port = port
+        self._directory = directory
+        self._environment = environment
+        self._log_file = log_file
+
+    @classmethod
+    def start(cls, directory: Path, port: int, environment: Mapping[str, str], *, log_file: Path) -> Self:
+        """Start a portal that keeps its journal in `directory`; its settings are in `environment`."""
+        portal = cls(directory.absolute(), port, environment, log_file)
+        portal.launch()
+        return portal
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start_process(self) -> Child:
+        wait_for_port(self.port, self.title)
+        return Child.start(
+            self.title,
+            [
+                *(sys.executable, "-m", "local", "portal"),
+                f"--host={LOOPBACK}",
+                f"--port={self.port}",
+                f"--directory={self._directory}",
+            ],
+            log_file=self._log_file,
+            env=self._environment,
+            cwd=PROJECT,
+        )
+
+    def answers(self) -> bool:
+        return self.child.listens_on(self.port) and is_ready(self.url)
+
+
+def serve(host: str, port: int, directory: Path, announce: Callable[[str], None]) -> None:
+    """Run the portal in this process until SIGINT or SIGTERM; raise `LocalStackError` where it cannot."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of it is said by `exchange.py`
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = from_environment()
+        web = socket.create_server((host, port), reuse_port=False)
+    except KeyError as missing:
+        raise LocalStackError(f"the example portal needs {missing.args[0]} in its environment") from None
+    except ValueError as error:
+        raise LocalStackError(f"SECRET is no secret of a portal (whsec_ and base64): {error}") from None
+    except OSError as error:
+        raise LocalStackError(f"the portal cannot listen on {host}:{port} ({error.strerror})") from None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn raises what it caught again: we end by ourselves
+    announce(f"Portal {settings.portal}: http://{host}:{port}")
+    asyncio.run(_serve(settings, web, Journal(directory / "journal.jsonl")))
+
+
+async def _serve(settings: Settings, web: socket.socket, journal: Journal) -> None:
+    async with httpx.AsyncClient(base_url=settings.catalogue, timeout=5, trust_env=False) as client:
+        exchange = Exchange(settings, journal)
+        config = uvicorn.Config(
+            pages(settings, journal, exchange, Offer(client)),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,  # whoever waits for news asks again
+        )
+        # A task that fails ends the process, which is started again and reads its journal.
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(exchange.send()), tasks.create_task(exchange.listen())]
+            await uvicorn.Server(config).serve(sockets=[web])
+            for task in work:
+                task.cancel()

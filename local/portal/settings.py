@@ -1,0 +1,72 @@
+"""What the portal is told by its environment."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.portal.signing import SigningKey
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Who the portal is, and where everything is.
+
+    `key` None: the requests are not signed, which only `essai` may do, in a trial. `catalogue` is where its
+    API is; `catalogue_pages` and `mails` are for links in the pages, empty where there is none.
+    """
+
+    portal: str
+    key: SigningKey | None
+    catalogue: str
+    catalogue_pages: str
+    mails: str
+    kafka: Mapping[str, Any]
+
+    @property
+    def source(self) -> str:
+        return f"/portals/{self.portal}"
+
+    @property
+    def answers(self) -> str:
+        """The topic that has the answers to this portal alone."""
+        return f"portal.answers.{self.portal}"
+
+    @property
+    def group(self) -> str:
+        """The consumer group that reads it."""
+        return f"{self.portal}.answers"
+
+
+def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings. Raises `KeyError` where one is missing, `ValueError` for a secret that is none."""
+    secret = given.get("SECRET", "")
+    catalogue = given["CATALOGUE_URL"].rstrip("/")
+    return Settings(
+        portal=given["PORTAL"],
+        key=SigningKey.of(given["KEY_ID"], secret) if secret else None,
+        catalogue=catalogue,
+        catalogue_pages=given.get("CATALOGUE_PUBLIC_URL", catalogue).rstrip("/"),
+        mails=given.get("MAILBOX_URL", ""),
+        kafka=_kafka(given),
+    )
+
+
+def _kafka(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the connection to Kafka as aiokafka takes it."""
+    protocol = given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
+    options: dict[str, Any] = {
+        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),
+        "client_id": f"portal-{given['PORTAL']}",
+        "security_protocol": protocol,
+    }
+    if protocol.endswith("SSL"):
+        ca_file = given.get("KAFKA_CA_FILE")
+        options["ssl_context"] = ssl.create_default_context(cafile=Path(ca_file) if ca_file else None)
+    if protocol.startswith("SASL"):
+        options["sasl_mechanism"] = given.get("KAFKA_SASL_MECHANISM", "PLAIN")
+        options["sasl_plain_username"] = given.get("KAFKA_SASL_USERNAME")
+        options["sasl_plain_password"] = given.get("KAFKA_SASL_PASSWORD")
+    return options

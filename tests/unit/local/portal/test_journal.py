@@ -1,0 +1,54 @@
+"""What the example portal keeps survives it."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local.portal import envelope, requests
+from local.portal.envelope import Envelope
+from local.portal.journal import Journal
+from local.portal.people import STAFF, Agent
+
+SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+
+
+def a_request() -> Envelope:
+    return envelope.signed(requests.seat(SESSION, STAFF[0]), "/portals/exemple", None, datetime.now(UTC))
+
+
+def an_answer(event_id: str, source: str = "/services/enrolment") -> Envelope:
+    headers = (("ce_id", event_id), ("ce_source", source), ("ce_type", "fr.cnfpt.enrolment.AgentEnrolled.v1"))
+    return Envelope("portal.answers.exemple", "EX-101", headers, {"session_id": SESSION})
+
+
+async def test_what_is_kept_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "portal" / "journal.jsonl"
+    journal, first, second = Journal(path), a_request(), a_request()
+    newcomer = Agent.new("Zoé", "Dürand", "zoe@ville.example", "agent", STAFF[0].employer)
+    await journal.add_request(first)
+    await journal.add_request(second)
+    await journal.acknowledge(first, 3, 17)
+    await journal.add_answers([(an_answer("1"), 0, 5)])
+    await journal.add_agent(newcomer)
+    again = Journal(path)
+    assert again.travels == journal.travels
+    assert [(each.envelope, each.place) for each in again.travels[:2]] == [(first, (3, 17)), (second, None)]
+    assert (again.newcomers, again.moves) == ([newcomer], 5)
+    assert again.unacknowledged() == [second], "what the broker may not have is sent again, with the same id"
+
+
+async def test_an_answer_that_comes_again_is_known_by_source_and_id(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1"), 0, 6)])
+    await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1", "/services/catalogue"), 0, 7)])
+    assert [each.place for each in journal.travels] == [(0, 5), (0, 7)]
+
+
+async def test_who_waits_for_news_is_woken_by_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    waiting = asyncio.create_task(journal.wait_for_more(0, seconds=30))
+    await asyncio.sleep(0)
+    await journal.add_request(a_request())
+    assert await waiting == 1
+    assert await journal.wait_for_more(1, seconds=0.001) == 1
+    assert await journal.wait_for_more(0, seconds=30) == 1

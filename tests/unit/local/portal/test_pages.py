@@ -1,0 +1,283 @@
+"""The example portal's forms become requests; its pages show what became of them."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.portal.envelope import Envelope
+from local.portal.exchange import Exchange
+from local.portal.journal import Journal
+from local.portal.offer import Offer
+from local.portal.pages import pages
+from local.portal.people import STAFF
+from local.portal.settings import from_environment
+from shared.events import BY_TYPE
+
+SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+ZOE, LOIC = STAFF[:2]
+SIRET = ZOE.employer.siret
+SETTINGS = from_environment(
+    {
+        "PORTAL": "exemple",
+        "KEY_ID": "demo",
+        "SECRET": "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM=",
+        "CATALOGUE_URL": "http://catalogue.example",
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+    }
+)
+A_SESSION = {
+    "session_id": SESSION,
+    "format": "local_event",
+    "title": "IA et territoires à Rennes : le CNFPT s’engage <vraiment>",
+    "status": "published",
+    "enrolment": "open",
+    "enrolment_opens_at": "2026-11-16T08:00:00Z",
+    "enrolment_closes_at": "2026-12-17T23:00:00Z",
+    "starts_at": "2026-12-22T08:30:00Z",
+    "ends_at": "2026-12-22T16:00:00Z",
+    "timezone": "Europe/Paris",
+    "capacity": 120,
+    "approval": "none",
+    "organiser": "bretagne",
+    "venue": "Délégation Bretagne du CNFPT, Rennes",
+    "occupancy": {"capacity": 120, "enrolled": 119, "waiting": 0, "offered": 0},
+}
+
+
+class Portal:
+    """The portal's pages over a catalogue of one session; nothing reaches Kafka."""
+
+    def __init__(self, journal: Journal, browser: httpx.AsyncClient) -> None:
+        self.journal = journal
+        self.browser = browser
+
+    async def post(self, path: str, **fields: Any) -> str:
+        """Send a form; where it leads."""
+        answer = await self.browser.post(path, data=fields)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    async def get(self, path: str) -> str:
+        answer = await self.browser.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def asked(self) -> Envelope:
+        """The only request, which is as the contract says."""
+        [envelope] = [travel.envelope for travel in self.journal.travels if travel.way == "sent"]
+        BY_TYPE[envelope.attribute("type")].model_validate(envelope.data)
+        return envelope
+
+    async def hear(self, name: str, **facts: Any) -> None:
+        data = {
+            "enrolment_id": "1",
+            "version": len(self.journal.travels) + 1,
+            "request_id": None,
+            "session_id": SESSION,
+            "agent": ZOE.as_json(),
+            **facts,
+        }
+        headers = (
+            ("ce_id", str(len(self.journal.travels))),
+            ("ce_type", f"fr.cnfpt.enrolment.{name}.v1"),
+        )
+        await self.journal.add_answers([(Envelope("portal.answers.exemple", "EX-101", headers, data), 0, 0)])
+
+
+def catalogue(request: httpx.Request) -> httpx.Response:
+    if request.url.path == "/api/v1/sessions":
+        return httpx.Response(200, json={"items": [A_SESSION], "next": None})
+    found = request.url.path == f"/api/v1/sessions/{SESSION}"
+    return httpx.Response(200, json=A_SESSION) if found else httpx.Response(404)
+
+
+@asynccontextmanager
+async def a_portal(path: Path, answer: Callable[[httpx.Request], httpx.Response]) -> AsyncIterator[Portal]:
+    journal = Journal(path)
+    upstream = httpx.AsyncClient(base_url="http://catalogue.example", transport=httpx.MockTransport(answer))
+    application = pages(SETTINGS, journal, Exchange(SETTINGS, journal), Offer(upstream))
+    browser = httpx.AsyncClient(base_url="http://portal.example", transport=httpx.ASGITransport(application))
+    async with upstream, browser:
+        yield Portal(journal, browser)
+
+
+@pytest.fixture
+async def portal(tmp_path: Path) -> AsyncIterator[Portal]:
+    async with a_portal(tmp_path / "journal.jsonl", catalogue) as portal:
+        yield portal
+
+
+async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Portal) -> None:
+    page = await portal.get(f"/sessions/{SESSION}?agent_id=EX-101")
+    assert "IA et territoires à Rennes : le CNFPT s’engage &lt;vraiment&gt;" in page
+    assert "1 place sur 120" in page
+    assert "jusqu’au jeudi 17 décembre 2026 inclus" in page
+    assert re.search(r'value="EX-101" selected', page)
+
+    assert await portal.post(f"/sessions/{SESSION}/inscription", agent_id="EX-101") == "/agents/EX-101"
+
+    asked = portal.asked()
+    assert (asked.name, asked.topic, asked.key) == ("EnrolmentRequested", "portal.enrolments", SESSION)
+    assert asked.attribute("signature").startswith("v1,")
+    page = await portal.get("/agents/EX-101")
+    assert "Demande envoyée" in page
+    assert "en cours d’envoi" in page
+    await portal.journal.acknowledge(asked, 4, 12)
+    await portal.hear("AgentEnrolled", request_id=asked.id)
+    page = await portal.get("/agents/EX-101")
+    assert "Inscription confirmée" in page
+    assert "partition 4, n° 12" in page
+    assert "répondu en" in page
+
+
+async def test_a_new_person_asks_for_a_seat(portal: Portal) -> None:
+    address = await portal.post(
+        f"/sessions/{SESSION}/inscription",
+        agent_id="nouvelle",
+        prenom="Léa",
+        nom="Martin",
+        courriel="lea.martin@ville.example",
+        fonction="encadrant",
+        siret=SIRET,
+    )
+    assert portal.asked().data["agent"]["family_name"] == "Martin"
+    assert "Bonjour Léa Martin" in await portal.get(address)
+
+
+async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: Portal) -> None:
+    for path, fields in (
+        (f"/sessions/{SESSION}/inscription", {"agent_id": ""}),
+        (f"/sessions/{SESSION}/inscription", {"agent_id": "nouvelle", "courriel": "lea"}),
+        ("/agents", {"prenom": "Léa"}),
+        (f"/employeurs/{SIRET}/groupe", {"session_id": SESSION}),
+        (f"/employeurs/{SIRET}/groupe", {"session_id": "", "agents": "EX-101"}),
+        (f"/employeurs/{SIRET}/sur-mesure", {"nombre": "0"}),
+    ):
+        answer = await portal.browser.post(path, data=fields)
+        assert answer.status_code == 422, path
+        for field in re.findall(r'<li><a href="#([a-z0-9-]+)">', answer.text):
+            assert f'id="{field}"' in answer.text, f"the summary of {path} leads to {field}"
+        assert "est à corriger" in answer.text or "sont à corriger" in answer.text
+    assert portal.journal.travels == []
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "name", "facts"),
+    [
+        (f"/sessions/{SESSION}/desistement", {"par": "agent"}, "WithdrawalRequested", {"by": "agent"}),
+        (
+            f"/sessions/{SESSION}/desistement",
+            {"par": "employer", "motif": "Départ"},
+            "WithdrawalRequested",
+            {"by": "employer", "reason": "Départ"},
+        ),
+        (f"/sessions/{SESSION}/reponse", {"reponse": "oui"}, "SeatOfferAnswered", {"accepted": True}),
+        (f"/sessions/{SESSION}/reponse", {"reponse": "non"}, "SeatOfferAnswered", {"accepted": False}),
+        (f"/sessions/{SESSION}/accord", {"reponse": "oui"}, "ApprovalDecided", {"granted": True}),
+        (
+            f"/sessions/{SESSION}/accord",
+            {"reponse": "non", "motif": "Effectif"},
+            "ApprovalDecided",
+            {"granted": False, "reason": "Effectif"},
+        ),
+    ],
+)
+async def test_a_button_sends_what_it_says(
+    portal: Portal, path: str, fields: dict[str, str], name: str, facts: dict[str, Any]
+) -> None:
+    await portal.post(path, agent_id="EX-101", **fields)
+    asked = portal.asked()
+    assert asked.name == name
+    assert asked.data.items() >= ({"session_id": SESSION, "agent_id": "EX-101"} | facts).items()
+
+
+async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(portal: Portal) -> None:
+    fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "inventer": "3", "ensemble": "oui"}
+    await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
+    asked = portal.asked()
+    assert [agent["agent_id"] for agent in asked.data["agents"]][:2] == ["EX-101", "EX-102"]
+    assert len(asked.data["agents"]) == 5
+    assert asked.data["all_or_nothing"] is True
+    assert len(portal.journal.newcomers) == 3
+
+
+async def test_an_authority_has_training_of_its_own_and_names_its_trainees(portal: Portal) -> None:
+    await portal.post(
+        f"/employeurs/{SIRET}/sur-mesure", theme="enjeux-ia", nombre="12", message="Au printemps"
+    )
+    asked = portal.asked()
+    assert (asked.name, asked.key, asked.data["trainees"]) == ("BespokeTrainingRequested", SIRET, 12)
+    await portal.hear("BespokeRequestAnswered", request_id=asked.id, answer="agreed", agent=None)
+    assert "Désigner les stagiaires" in await portal.get(f"/employeurs/{SIRET}")
+    nobody = await portal.browser.post(f"/employeurs/{SIRET}/stagiaires", data={"session_id": SESSION})
+    assert (nobody.status_code, 'id="stagiaires-1"' in nobody.text) == (422, True)
+    await portal.post(f"/employeurs/{SIRET}/stagiaires", session_id=SESSION, agents=["EX-102"])
+    named = portal.journal.travels[-1].envelope
+    assert (named.name, named.topic, named.key) == ("TraineesNominated", "portal.bespoke", SIRET)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "shown"),
+    [
+        ("AgentWaitlisted", {"position": 2}, "2e place dans la file"),
+        ("SeatOffered", {"hold_until": "2026-12-01T11:00:00Z"}, "Accepter la place"),
+        ("SeatOfferLapsed", {"cause": "declined"}, "Redemander une place"),
+        ("EnrolmentPending", {"awaiting": "employer_approval"}, "L’employeur doit donner son accord"),
+        ("EnrolmentRefused", {"reason": "session_full"}, "Toutes les places sont prises"),
+        ("EnrolmentWithdrawn", {"by": "session_cancelled"}, "La session est annulée"),
+        ("SeatNotObtained", {"reason": "line_ended"}, "La liste d’attente est close"),
+    ],
+)
+async def test_each_answer_is_said_in_words(
+    portal: Portal, name: str, facts: dict[str, Any], shown: str
+) -> None:
+    await portal.hear(name, **facts)
+    assert shown in await portal.get("/agents/EX-101")
+
+
+async def test_a_rejection_names_what_is_wrong(portal: Portal) -> None:
+    await portal.post(f"/sessions/{SESSION}/inscription", agent_id="EX-101")
+    problems = [{"pointer": "/agent/email", "message": "is no address"}]
+    await portal.hear(
+        "RequestRejected", request_id=portal.asked().id, code="invalid", problems=problems, agent=None
+    )
+    page = await portal.get("/agents/EX-101")
+    assert "Demande rejetée" in page
+    assert "/agent/email : is no address" in page
+
+
+async def test_who_waits_for_approval_stands_before_the_employer(portal: Portal) -> None:
+    await portal.hear("EnrolmentPending", awaiting="employer_approval")
+    assert "Donner l’accord" in await portal.get(f"/employeurs/{SIRET}")
+
+
+async def test_a_form_of_another_site_and_an_address_of_nothing_do_nothing(portal: Portal) -> None:
+    foreign = {"Origin": "http://elsewhere.example"}
+    fields = {"agent_id": "EX-101"}
+    answer = await portal.browser.post(f"/sessions/{SESSION}/inscription", data=fields, headers=foreign)
+    assert answer.status_code == 403
+    for path in ("/agents/nobody", "/employeurs/1", "/sessions/none"):
+        assert (await portal.browser.get(path)).status_code == 404
+    assert portal.journal.travels == []
+
+
+async def test_without_the_catalogue_what_was_answered_is_still_told(tmp_path: Path) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    async with a_portal(tmp_path / "journal.jsonl", away) as portal:
+        await portal.hear("AgentEnrolled")
+        answer = await portal.browser.get("/agents/EX-101")
+        assert answer.status_code == 503
+        assert "Le catalogue ne répond pas" in answer.text
+        assert "Inscription confirmée" in answer.text, "in what travels"
+
+
+async def test_news_are_told_at_once(portal: Portal) -> None:
+    await portal.hear("AgentEnrolled")
+    assert (await portal.browser.get("/nouvelles?connu=0")).json() == {"moves": 1}

@@ -1,0 +1,124 @@
+"""Where an agent stands follows from what was sent and heard."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.portal import envelope, requests
+from local.portal.envelope import Envelope
+from local.portal.journal import Travel
+from local.portal.people import STAFF
+from local.portal.requests import Request
+from local.portal.standing import Standing, Standings
+
+SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+ZOE, LOIC = STAFF[:2]
+SEAT = requests.seat(SESSION, ZOE)
+WITHDRAWAL = requests.withdrawal(SESSION, ZOE.agent_id, by="agent", reason=None)
+
+
+def sent(request: Request) -> Travel:
+    made = envelope.signed(request, "/portals/exemple", None, datetime.now(UTC))
+    return Travel("sent", made, datetime.now(UTC), (0, 0))
+
+
+def heard(name: str, cause: Travel | None = None, **facts: Any) -> Travel:
+    data = {
+        "enrolment_id": "1",
+        "version": 1,
+        "request_id": cause and cause.envelope.id,
+        "session_id": SESSION,
+        "agent": ZOE.as_json(),
+        **facts,
+    }
+    headers = (("ce_id", str(uuid.uuid4())), ("ce_type", f"fr.cnfpt.enrolment.{name}.v1"))
+    answer = Envelope("portal.answers.exemple", ZOE.agent_id, headers, data)
+    return Travel("heard", answer, datetime.now(UTC), (0, 0))
+
+
+def standing_of_zoe(*travels: Travel) -> Standing:
+    standing = Standings(travels).of(ZOE.agent_id, SESSION)
+    assert standing is not None
+    return standing
+
+
+def test_a_request_is_unanswered_until_its_answer_is_heard() -> None:
+    asked = sent(SEAT)
+    assert standing_of_zoe(asked).state == "asked"
+    assert standing_of_zoe(asked).unanswered == {asked.envelope.id}
+    answered = standing_of_zoe(asked, heard("AgentEnrolled", asked))
+    assert (answered.state, answered.unanswered, answered.live) == ("enrolled", set(), True)
+
+
+def story(*names: str) -> Sequence[Travel]:
+    asked = sent(SEAT)
+    return [asked, *(heard(name, asked, version=number) for number, name in enumerate(names, start=1))]
+
+
+@pytest.mark.parametrize(
+    ("answers", "state"),
+    [
+        (("AgentWaitlisted",), "waiting"),
+        (("AgentWaitlisted", "SeatOffered"), "offered"),
+        (("AgentWaitlisted", "SeatOffered", "SeatOfferLapsed"), "lapsed"),
+        (("EnrolmentPending", "AgentEnrolled"), "enrolled"),
+        (("AgentEnrolled", "EnrolmentWithdrawn"), "withdrawn"),
+        (("AgentEnrolled", "AttendanceRecorded"), "enrolled"),
+        (("AgentWaitlisted", "SeatNotObtained"), "not_obtained"),
+        (("AgentEnrolled", "SomethingNewer"), "enrolled"),
+    ],
+)
+def test_the_last_answer_says_where_an_agent_stands(answers: Sequence[str], state: str) -> None:
+    assert standing_of_zoe(*story(*answers)).state == state
+
+
+def test_an_answer_that_comes_late_changes_nothing() -> None:
+    asked = sent(SEAT)
+    late = heard("AgentWaitlisted", asked, version=1)
+    assert standing_of_zoe(asked, heard("AgentEnrolled", version=2), late).state == "enrolled"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"asked": "withdrawal", "reason": "deadline_passed"}, {"reason": "already_enrolled"}],
+    ids=["a withdrawal", "a second request"],
+)
+def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(facts: dict[str, str]) -> None:
+    asked, again = sent(SEAT), sent(WITHDRAWAL)
+    refusal = heard("EnrolmentRefused", again, version=2, **facts)
+    standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), again, refusal)
+    assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
+
+
+def test_a_rejected_request_is_rejected_for_the_agent_it_was_about() -> None:
+    asked = sent(SEAT)
+    rejected = heard("RequestRejected", asked, code="invalid", session_id=None, agent=None)
+    standing = standing_of_zoe(asked, rejected)
+    assert (standing.state, standing.unanswered, standing.decision["code"]) == ("rejected", set(), "invalid")
+
+
+def test_a_group_is_answered_agent_by_agent() -> None:
+    group = sent(requests.group(SESSION, [ZOE, LOIC], ZOE.employer, all_or_nothing=False))
+    standings = Standings([group, heard("AgentEnrolled", group)])
+    states = {each.agent["agent_id"]: each.state for each in standings.all()}
+    assert states == {ZOE.agent_id: "enrolled", LOIC.agent_id: "asked"}
+    answer = standings.answer_to(group)
+    assert answer is not None
+    assert standings.request_of(answer) is group
+
+
+def test_a_bespoke_request_ends_in_the_session_that_was_agreed() -> None:
+    asked = sent(requests.bespoke(ZOE.employer, "enjeux-ia", 15, None))
+    accepted = heard("RequestAccepted", asked, session_id=None, agent=None)
+    agreed = heard("BespokeRequestAnswered", asked, answer="agreed", agent=None)
+    [request] = Standings([asked, accepted, agreed]).bespoke.values()
+    assert (request.answers, request.session_id) == ([accepted, agreed], SESSION)
+
+
+def test_whatever_is_not_about_an_agent_of_a_session_is_passed_over() -> None:
+    strange = heard("SomethingNewer", session_id=None, agent=None)
+    assert Standings([strange, replace(strange, way="sent")]).all() == []
