@@ -109,9 +109,11 @@ async def find(
     return [_dead_letter(row) for row in await tx.scalars(in_order.limit(limit))]
 
 
-async def of_event(tx: Transaction, event_id: UUID) -> DeadLetterRow | None:
-    """Return the newest dead letter that has this ``ce_id``, or None."""
+async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -> DeadLetterRow | None:
+    """Return the newest dead letter that has this ``ce_id``, of this ``ce_source`` where one is given."""
     found = select(DeadLetterRow).where(col(DeadLetterRow.event_id) == event_id)
+    if source is not None:
+        found = found.where(col(DeadLetterRow.source) == source)
     return await tx.scalar(found.order_by(col(DeadLetterRow.id).desc()).limit(1))
 
 

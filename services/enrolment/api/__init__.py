@@ -2,7 +2,15 @@
 
 from fastapi import FastAPI
 
-from services.enrolment.api import attendance, event_documents, events, requests, roster, selection
+from services.enrolment.api import (
+    attendance,
+    enrolments,
+    event_documents,
+    events,
+    requests,
+    roster,
+    selection,
+)
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
@@ -19,8 +27,9 @@ def build(database: Database, tokens: Tokens, registry: PortalsFile, settings: S
     api.state.tokens = tokens
     api.state.registry = registry
     api.state.signs_intake = settings.intake_key is not None
+    api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
     api.state.intake_rate = events.RateLimit(settings.enrolment_intake_rate)
-    for part in (events, requests, roster, selection, attendance):
+    for part in (events, requests, enrolments, roster, selection, attendance):
         api.include_router(part.router)
     return api

@@ -1,5 +1,6 @@
 """What every endpoint depends on: the owner of the token, the database, the policy."""
 
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -50,6 +51,39 @@ def _sender(request: Request, _documented: _OfPortal) -> Portal:
     raise token_needed("PORTALS_FILE") if principal is None else not_for_role(principal)
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads what became of agents: a portal, of its own; or somebody who may read all (no portal)."""
+
+    portal: Portal | None
+
+    @property
+    def source(self) -> str | None:
+        """The ``ce_source`` of the requests that may be read; None: all."""
+        return None if self.portal is None else self.portal.source
+
+
+def _reader(request: Request, _documented: _OfPortal) -> Reader:
+    portals: Portals = request.app.state.registry.portals
+    token = bearer_token(request) or ""
+    portal = portals.of_token(token, clock.now())
+    if portal is not None:
+        return Reader(portal)
+    tokens: Tokens = request.app.state.tokens
+    principal = tokens.owner_of(token)
+    if principal is None:
+        raise token_needed("PORTALS_FILE")
+    if principal.role is not Role.ADMIN:
+        raise not_for_role(principal)
+    return Reader(None)
+
+
+def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:
+    if request.app.state.trial and "authorization" not in request.headers:
+        return Reader(None)
+    return _reader(request, documented)
+
+
 def _organiser(request: Request, _documented: _Documented) -> Principal:
     return _is_organiser(request)
 
@@ -58,6 +92,9 @@ Database = Annotated[SharedDatabase, Depends(_database)]
 PolicyInForce = Annotated[Policy, Depends(_policy)]
 Sender = Annotated[Portal, Depends(_sender)]
 Organiser = Annotated[Principal, Depends(_organiser)]
+AnyReader = Annotated[Reader, Depends(_reader)]
+ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
+"""A trial needs no token."""
 
 
 def not_found(name: str) -> Problem:

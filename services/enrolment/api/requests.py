@@ -1,6 +1,6 @@
 """HTTP in: what became of a request, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from services.enrolment.api.access import Database
+from services.enrolment.api.access import Database, ReaderOrTrial
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
 from services.enrolment.service.requests import RequestStatus, SeveralRequests
@@ -59,8 +59,15 @@ class Move(BaseModel):
     event: str | None = Field(default=None, description="The type of the event that tells of it.")
 
 
+class LaterMove(Move):
+    """A move of an enrolment that the request began or moved, since the request was answered."""
+
+    at: datetime
+    enrolment_id: UUID
+
+
 class RequestOutcome(BaseModel):
-    """What became of a request. No personal data: whoever has the request's id may ask."""
+    """What became of a request. No personal data."""
 
     request_id: UUID
     state: Literal["pending", "answered", "rejected"] = Field(
@@ -96,6 +103,16 @@ class RequestOutcome(BaseModel):
         default=[],
         description="The enrolments that it moved: the agent's own, then others'; none that it began.",
     )
+    state_now: str | None = Field(
+        default=None,
+        description="Where the enrolment that it began or moved stands now; mixed: those of several agents "
+        "stand at different states.",
+    )
+    history: list[LaterMove] = Field(
+        default=[],
+        description="Every move, since it was answered, of the enrolments that it began or moved, in order "
+        "of time; not others'.",
+    )
 
 
 @router.get(
@@ -104,22 +121,26 @@ class RequestOutcome(BaseModel):
     responses={
         409: {
             "model": ProblemBody,
-            "description": "Several portals used this id, each for a request of its own.",
+            "description": "Several portals used this id, each for a request of its own. Not with a "
+            "portal's token.",
             "content": {PROBLEM_JSON: {}},
         }
     },
 )
-async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
-    """The request by its event's id, or by the id that the portal was given over HTTP."""
+async def request_outcome(ce_id: UUID, database: Database, reader: ReaderOrTrial) -> RequestOutcome:
+    """A request of the token's portal, by its event's id, whichever way it came; any one, for an admin.
+
+    In a trial no token is needed, and without one any request is shown.
+    """
     try:
         async with database.quiet_transaction() as tx:
-            status = await requests.status(tx, ce_id)
+            status = await requests.status(tx, ce_id, reader.source)
     except SeveralRequests:
         raise Problem(
             409,
             "Several requests have this id",
             f"Several portals used the id {ce_id}, each for a request of its own, and it is not clear which "
-            "one is meant. The answer to each is among the events. Use a new UUID for each request.",
+            "one is meant. With a portal's token it is that portal's.",
         ) from None
     request = status.request
     if request is None:
@@ -139,7 +160,24 @@ async def request_outcome(ce_id: UUID, database: Database) -> RequestOutcome:
             Move(cause=change.cause, state=change.state, event=_event(change.state))
             for change in status.changes
         ],
+        state_now=_together(status.states_now),
+        history=[
+            LaterMove(
+                at=change.at,
+                enrolment_id=change.enrolment_id,
+                cause=change.cause,
+                state=change.state,
+                event=_event(change.state),
+            )
+            for change in status.history
+        ],
     )
+
+
+def _together(states: Collection[str]) -> str | None:
+    """Return the state at which all stand; None where there are none."""
+    different = set(states)
+    return "mixed" if len(different) > 1 else next(iter(different), None)
 
 
 def _event(state: str | None) -> str | None:
@@ -161,7 +199,9 @@ def _unread(request_id: UUID, status: RequestStatus) -> RequestOutcome:
     received_at = status.accepted_at if letter is None else letter.received_at
     if received_at is None:
         raise Problem(
-            404, "No such request", f"No request {request_id} has been read. It may still be on its way."
+            404,
+            "No such request",
+            f"No request {request_id} of yours has been read. It may still be on its way.",
         )
     return RequestOutcome(request_id=request_id, state="pending", received_at=received_at)
 

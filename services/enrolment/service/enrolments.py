@@ -1,11 +1,11 @@
-"""What organisers do with one enrolment."""
+"""What organisers do with one enrolment, and portals read of their agents'."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
-from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.organising import OrganisingFault, prioritise
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Withdrawal
@@ -17,6 +17,7 @@ from services.enrolment.store.rosters import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.messaging.portals.registry import Portal
 
 
 async def find_own(
@@ -25,6 +26,16 @@ async def find_own(
     """Return the enrolment if its session is the organiser's, else None."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     return found if found is not None and organiser.may_act_for(found.session.organiser) else None
+
+
+async def of_agent(
+    tx: Transaction, agent_id: str, portal: Portal | None, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[tuple[Enrolment, int | None, datetime]]:
+    """Return enrolments of the agents with this identifier, the newest first: of a portal's own, or of all.
+
+    Each with its place in line while it waits, and when it changed last.
+    """
+    return await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
 
 
 @dataclass(frozen=True, slots=True)

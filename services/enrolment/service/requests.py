@@ -89,12 +89,15 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
 class RequestStatus:
     """What is known of a request.
 
-    ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``accepted_at``:
-    when it came by HTTP. ``dead_letter``: its record, where it was parked or rejected.
+    ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``states_now`` are
+    those of the enrolments that it began or moved for its own agents, ``history`` their changes since.
+    ``accepted_at``: when it came by HTTP. ``dead_letter``: its record, where it was parked or rejected.
     """
 
     request: RequestRow | None
     changes: Sequence[EnrolmentChangeRow] = ()
+    states_now: Sequence[str] = ()
+    history: Sequence[EnrolmentChangeRow] = ()
     accepted_at: datetime | None = None
     dead_letter: DeadLetterRow | None = None
 
@@ -103,16 +106,29 @@ class SeveralRequests(LookupError):
     """Several portals used one ``ce_id``, each for a request of its own."""
 
 
-async def status(tx: Transaction, request_id: UUID) -> RequestStatus:
-    """Return what is known of the request with this ``ce_id``. Raises :class:`SeveralRequests`."""
-    match await store.with_id(tx, request_id):
+async def status(tx: Transaction, request_id: UUID, source: str | None) -> RequestStatus:
+    """Return what is known of the request with this ``ce_id``, of this ``ce_source`` or (None) of any.
+
+    Raises :class:`SeveralRequests`.
+    """
+    match await store.with_id(tx, request_id, source):
         case [request]:
-            return RequestStatus(request, await changes.of_request(tx, request))
+            return await _status_of(tx, request)
         case [_, *_]:
             raise SeveralRequests(request_id)
-    accepted = await accepted_events.with_id(tx, request_id)
     return RequestStatus(
         None,
-        accepted_at=accepted[0].accepted_at if accepted else None,
-        dead_letter=await dead_letters.of_event(tx, request_id),
+        accepted_at=await accepted_events.accepted_at(tx, request_id, source),
+        dead_letter=await dead_letters.of_event(tx, request_id, source),
+    )
+
+
+async def _status_of(tx: Transaction, request: RequestRow) -> RequestStatus:
+    made = await changes.of_request(tx, request)
+    own = await enrolments.of_request(tx, request, [change.enrolment_id for change in made])
+    return RequestStatus(
+        request,
+        changes=made,
+        states_now=list(own.values()),
+        history=await changes.since(tx, own, request.decided_at),
     )

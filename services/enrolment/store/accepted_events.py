@@ -1,14 +1,15 @@
 """The events that portals sent by HTTP, by which one that is sent again is known."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from services.enrolment.tables import AcceptedEventRow
 from shared.database import Transaction, insert_many
+from shared.messaging.portals.registry import SOURCES
 
 KEPT = timedelta(days=30)
 """How long an event is known. The inboxes remember longer: one that comes again later has no effect."""
@@ -43,11 +44,12 @@ async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) ->
     return {row.event_id: row.digest for row in await tx.scalars(known)}
 
 
-async def with_id(tx: Transaction, event_id: UUID) -> Sequence[AcceptedEventRow]:
-    """Return the events with this id that came by HTTP in the last 30 days, one of each portal."""
-    return (
-        await tx.scalars(select(AcceptedEventRow).where(col(AcceptedEventRow.event_id) == event_id))
-    ).all()
+async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> datetime | None:
+    """Return when the event with this id came by HTTP, from this ``ce_source`` or (None) from any portal."""
+    moments = select(func.min(AcceptedEventRow.accepted_at)).where(col(AcceptedEventRow.event_id) == event_id)
+    if source is not None:
+        moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))
+    return await tx.scalar(moments)
 
 
 async def delete_old(tx: Transaction) -> None:

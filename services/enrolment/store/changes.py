@@ -1,7 +1,7 @@
 """The history of enrolments: each change after the beginning, its cause, its request and its numbers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from services.enrolment.rules.enrolments import EnrolmentChange
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction, insert_many
+
+_MOST = 1000
 
 
 async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetime) -> None:
@@ -57,6 +59,25 @@ async def of_request(tx: Transaction, request: RequestRow) -> Sequence[Enrolment
             col(EnrolmentChangeRow.version),
             col(EnrolmentChangeRow.enrolment_id),
         )
+    )
+    return changes.all()
+
+
+async def since(
+    tx: Transaction, enrolment_ids: Collection[UUID], moment: datetime | None
+) -> Sequence[EnrolmentChangeRow]:
+    """Return the changes of these enrolments from that moment on, in order of time, 1,000 at most."""
+    if not enrolment_ids or moment is None:
+        return []
+    changes = await tx.scalars(
+        select(EnrolmentChangeRow)
+        .where(col(EnrolmentChangeRow.enrolment_id).in_(enrolment_ids), col(EnrolmentChangeRow.at) >= moment)
+        .order_by(
+            col(EnrolmentChangeRow.at),
+            col(EnrolmentChangeRow.enrolment_id),
+            col(EnrolmentChangeRow.version),
+        )
+        .limit(_MOST)
     )
     return changes.all()
 

@@ -12,9 +12,10 @@ from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store.sessions import session_of
-from services.enrolment.tables import EnrolmentRow, SessionRow
+from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.vocabulary import LATEST, Agent, AgentKey, Reason
+from shared.messaging.portals.registry import Portal
 
 LIVE = [state.value for state in State if state.is_live]
 
@@ -31,6 +32,48 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
     if enrolment is None or session is None:
         return None
     return EnrolmentInSession(enrolment_of(enrolment), session_of(session))
+
+
+async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
+    """Return the enrolments that a request began, and those of ``moved`` that are its own agent's.
+
+    Each with its state now.
+    """
+    parameters = {"session": request.session_id, "request": request.request_id, "source": request.source}
+    if request.agent_id is None:
+        rows = await tx.execute(_OF_GROUP, parameters)
+    else:
+        agent = {"issuer": request.issuer, "agent": request.agent_id, "moved": list(moved)}
+        rows = await tx.execute(_OF_REQUEST, parameters | agent)
+    return {row.enrolment_id: row.state for row in rows}
+
+
+async def page_of_agent(
+    tx: Transaction,
+    agent_id: str,
+    portal: Portal | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[tuple[Enrolment, int | None, datetime]]:
+    """Return enrolments of the agents with this identifier, the newest first.
+
+    Each with its place in line while it waits, and when it changed last. Of a portal's agents: those of its
+    issuer whose employers it may speak for.
+    """
+    received_at, enrolment_id = after or (LATEST, UUID(int=0))
+    rows = await tx.execute(
+        _OF_AGENT,
+        {
+            "agent": agent_id,
+            "issuer": portal and portal.issuer,
+            "delegations": None if portal is None else _listed(portal.delegations),
+            "sirets": None if portal is None else _listed(portal.sirets),
+            "received": received_at,
+            "id": enrolment_id,
+            "limit": limit,
+        },
+    )
+    return [(enrolment_of(row), row.position, row.updated_at) for row in rows]
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
@@ -152,6 +195,10 @@ def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
     )
 
 
+def _listed(limits: Collection[str] | None) -> list[str] | None:
+    return None if limits is None else sorted(limits)
+
+
 async def _read(tx: Transaction, statement: TextClause, **parameters: Any) -> Iterable[Enrolment]:
     return map(enrolment_of, await tx.execute(statement, parameters))
 
@@ -159,6 +206,26 @@ async def _read(tx: Transaction, statement: TextClause, **parameters: Any) -> It
 _LOCK_SESSION_OF = text(
     "SELECT session_id FROM session "
     "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) FOR UPDATE"
+)
+_OF_REQUEST = text(
+    "SELECT enrolment_id, state FROM enrolment "
+    "WHERE session_id = :session AND agent_id = :agent AND issuer = :issuer "
+    "AND (request_id = :request AND request_source = :source OR enrolment_id = ANY(CAST(:moved AS uuid[])))"
+)
+_OF_GROUP = text(
+    "SELECT enrolment_id, state FROM enrolment WHERE session_id = :session "
+    "AND request_id = :request AND request_source = :source"
+)
+_OF_AGENT = text(
+    "SELECT enrolment.*, CASE WHEN state = 'waitlisted' THEN (SELECT count(*) + 1 FROM enrolment AS first "
+    "WHERE first.session_id = enrolment.session_id AND first.state = 'waitlisted' "
+    "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position "
+    "FROM enrolment WHERE agent_id = :agent "
+    "AND (CAST(:issuer AS text) IS NULL OR issuer = :issuer) "
+    "AND coalesce(agent->'employer'->>'delegation' = ANY(CAST(:delegations AS text[])), true) "
+    "AND coalesce(agent->'employer'->>'siret' = ANY(CAST(:sirets AS text[])), true) "
+    "AND (received_at, enrolment_id) < (:received, CAST(:id AS uuid)) "
+    "ORDER BY received_at DESC, enrolment_id DESC LIMIT :limit"
 )
 _LATEST = text(
     "SELECT DISTINCT ON (session_id, agent_id, issuer) enrolment.* "

@@ -124,9 +124,11 @@ async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
     return await tx.get(RequestRow, (request.request_id, request.source))
 
 
-async def with_id(tx: Transaction, request_id: UUID) -> Sequence[RequestRow]:
-    """Return the requests with this ``ce_id``: several where several portals used it."""
+async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
+    """Return the requests with this ``ce_id``: several where several portals used it and none is given."""
     found = select(RequestRow).where(col(RequestRow.request_id) == request_id)
+    if source is not None:
+        found = found.where(col(RequestRow.source) == source)
     return (await tx.scalars(found.order_by(col(RequestRow.number)))).all()
 
 

@@ -56,16 +56,21 @@ def a_tokens_file(folder: Path) -> Path:
 
 
 def a_portals_file(folder: Path) -> Path:
-    """Two portals; the secret of each one's token is its name."""
+    """Portals, each with its name as token. Two have one issuer, one of them only in Corsica."""
     path = folder / "portals.json"
     entries = [
         {
             "portal": name,
-            "issuer": name,
+            "issuer": issuer,
             "contact": "equipe@portail.example",
             "tokens": [{"sha256": hashlib.sha256(name.encode()).hexdigest()}],
+            "delegations": delegations,
         }
-        for name in ("portail-bretagne", "portail-deux")
+        for name, issuer, delegations in (
+            ("portail-bretagne", "portail-bretagne", None),
+            ("portail-corse", "portail-bretagne", ["corse"]),
+            ("portail-deux", "portail-deux", None),
+        )
     ]
     path.write_text(json.dumps(entries))
     return path

@@ -195,7 +195,7 @@ async def test_a_session_cancelled_in_a_batch_keeps_nobody_from_another_of_the_s
         newest = {session.session_id: session for session in (another, newer)}
         await sessions.take_over(tx, newest, checked, DURING)
     async with database.quiet_transaction() as tx:
-        answer = (await requests.status(tx, request.request_id)).request
+        answer = (await requests.status(tx, request.request_id, None)).request
     assert answer is not None
     assert (answer.outcome, answer.reason) == ("enrolled", None)
 
