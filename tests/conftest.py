@@ -16,6 +16,7 @@ from local.tansu import TansuBroker
 from shared.database import Database
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.portals import registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import need_kafka
 from tests.support.processes import ServiceProcess
@@ -154,7 +155,8 @@ def create_topics(broker: Broker) -> None:
     """Create every topic, as the contract says."""
 
     async def create() -> None:
-        await topics.create(KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers))
+        settings = KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
+        await topics.create(settings, portals=registry.read(None, trial=True))
         await asyncio.sleep(0.01)  # let the sockets be closed
 
     asyncio.run(create())

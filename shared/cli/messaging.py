@@ -8,6 +8,7 @@ import typer
 
 from shared.cli.definition import Definition, in_process, load
 from shared.messaging import outbox, topics
+from shared.messaging.portals import registry
 from shared.process import Process
 
 
@@ -22,10 +23,10 @@ def topics_commands(definition: Definition) -> typer.Typer:
     @app.command("create", help="Create what is missing; change nothing that exists.")
     def create(replication_factor: Annotated[int, typer.Option(min=1)] = 1) -> None:
         settings = load(definition.settings)
-        for topic, created in asyncio.run(
-            topics.create(settings, replication_factor=replication_factor)
-        ).items():
-            typer.echo(f"{topic.value}: {'created' if created else 'exists'}")
+        portals = registry.read(settings.portals_file, trial=settings.parcours_trial)
+        created = asyncio.run(topics.create(settings, portals=portals, replication_factor=replication_factor))
+        for name, is_new in created.items():
+            typer.echo(f"{name}: {'created' if is_new else 'exists'}")
 
     return app
 

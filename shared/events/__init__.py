@@ -4,13 +4,36 @@ These classes are documents that other programs rely on. A v1 field is never rem
 one has a default; ``python -m services.contracts check`` says so when one is.
 """
 
-from shared.events import catalogue, enrolment, notifier, portal
+from shared.events import catalogue, enrolment, notifier, outcomes, portal
+from shared.events.topics import Topic
 from shared.events.vocabulary import Event
 
-EVENTS: tuple[type[Event], ...] = (*portal.EVENTS, *catalogue.EVENTS, *enrolment.EVENTS, *notifier.EVENTS)
+EVENTS: tuple[type[Event], ...] = (
+    *portal.EVENTS,
+    *catalogue.EVENTS,
+    *enrolment.EVENTS,
+    *outcomes.EVENTS,
+    *notifier.EVENTS,
+)
 """Every event, in the order of the flow."""
+
+ANSWERS: tuple[type[Event], ...] = (
+    *enrolment.DECISIONS,
+    enrolment.SessionChangedForAgent,
+    *outcomes.EVENTS,
+    catalogue.BespokeRequestAnswered,
+)
+"""What portals hear, each on its own topic."""
 
 BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}
 """The registry: CloudEvents type to contract."""
 
-__all__ = ["BY_TYPE", "EVENTS", "Event"]
+
+def events_on(topic: Topic) -> tuple[type[Event], ...]:
+    """Return the events that a topic carries."""
+    if topic is Topic.PORTAL_ANSWERS:
+        return ANSWERS
+    return tuple(event for event in EVENTS if event.TOPIC is topic)
+
+
+__all__ = ["ANSWERS", "BY_TYPE", "EVENTS", "Event", "events_on"]

@@ -25,6 +25,7 @@ from shared.events.vocabulary import (
     Line,
     Paragraph,
     Phase,
+    RequestSource,
     Siret,
     Slug,
     Status,
@@ -189,6 +190,7 @@ class BespokeRequestAnswered(Event):
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestAnswered.v1"
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
     request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested it answers.")
+    request_source: RequestSource = None
     siret: Siret
     answer: BespokeAnswer
     requested_by: Contact
@@ -199,6 +201,10 @@ class BespokeRequestAnswered(Event):
     @property
     def key(self) -> str:
         return self.siret
+
+    @property
+    def answer_key(self) -> str:
+        return str(self.request_id)
 
 
 SESSION_EVENTS: tuple[type[SessionState], ...] = (

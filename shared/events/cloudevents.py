@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.events import BY_TYPE, Event
+from shared.events.topics import is_of_portals
 from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 
 JSON = "application/json"
@@ -163,7 +164,7 @@ def read_envelope(record: Record) -> Envelope:
         if value is None:
             raise Unreadable("the value is null (a tombstone), but an event always has data")
         if media_type == STRUCTURED:
-            if not record.topic.startswith("portal."):
+            if not is_of_portals(record.topic):
                 raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
             attributes, value = _unwrap(value)
             media_type = media_type_of(attributes.get("datacontenttype", JSON))

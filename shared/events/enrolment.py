@@ -6,8 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.events.catalogue import Module
 from shared.events.topics import Topic
 from shared.events.vocabulary import (
+    MAX_VERSION,
     Agent,
     AtLeastOne,
     Count,
@@ -16,6 +18,9 @@ from shared.events.vocabulary import (
     Line,
     Paragraph,
     Reason,
+    RequestSource,
+    Timezone,
+    Url,
     Version,
 )
 
@@ -31,7 +36,14 @@ class Decision(Event):
     enrolment_id: UUID
     version: Version = Field(description="1, 2, 3 … per enrolment.")
     request_id: UUID | None = Field(description="The ce_id that caused it; null where time did.")
+    request_source: RequestSource = None
     session_id: UUID
+    session_version: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_VERSION,
+        description="The state of the session it was taken on; 0: none was known, or an event of before.",
+    )
     agent: Agent
 
     @property
@@ -134,6 +146,39 @@ class AttendanceRecorded(Decision):
     certified: bool = False
 
 
+class SessionPart(StrEnum):
+    """What of a session those who are in it must hear when it changes."""
+
+    DATES = "dates"
+    PLACE = "place"
+    LINK = "link"
+
+
+class SessionChangedForAgent(Event):
+    """The dates, the place or the link of a session changed: told of each agent who is in it, or waits.
+
+    Only on the portals' topics of answers. ``session_version`` tells it from what is older.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionChangedForAgent.v1"
+    TOPIC: ClassVar[Topic] = Topic.PORTAL_ANSWERS
+    session_id: UUID
+    session_version: Version
+    enrolment_id: UUID
+    agent: Agent
+    changed: tuple[SessionPart, ...] = Field(min_length=1)
+    starts_at: Instant
+    ends_at: Instant = Field(description="Exclusive.")
+    timezone: Timezone = Field(description="The zone its dates are to be written in.")
+    modules: tuple[Module, ...] = Field(default=(), max_length=100)
+    venue: Line | None = None
+    join_url: Url | None = Field(default=None, description="Null too while the agent has no seat.")
+
+    @property
+    def key(self) -> str:
+        return self.agent.agent_id
+
+
 class SessionOccupancyChanged(Event):
     """How many seats are taken, whole. At most one per session per batch of requests."""
 
@@ -161,4 +206,4 @@ DECISIONS: tuple[type[Decision], ...] = (
     EnrolmentWithdrawn,
     AttendanceRecorded,
 )
-EVENTS: tuple[type[Event], ...] = (*DECISIONS, SessionOccupancyChanged)
+EVENTS: tuple[type[Event], ...] = (*DECISIONS, SessionChangedForAgent, SessionOccupancyChanged)

@@ -19,11 +19,29 @@ class Topic(StrEnum):
     ENROLMENT_DECISIONS = "enrolment.decisions"
     ENROLMENT_OCCUPANCY = "enrolment.occupancy"
     NOTIFIER_DELIVERIES = "notifier.deliveries"
+    REQUESTS_OUTCOMES = "requests.outcomes"
+    PORTAL_ANSWERS = "portal.answers"
+    """One topic for each portal, named by :func:`answers_topic`; none has this name alone."""
 
     @property
-    def publisher(self) -> str:
+    def publishers(self) -> tuple[str, ...]:
         """Who writes to it: ``portal``, ``catalogue``, ``enrolment`` or ``notifier``."""
-        return self.value.partition(".")[0]
+        match self:
+            case Topic.REQUESTS_OUTCOMES:
+                return "catalogue", "notifier"
+            case Topic.PORTAL_ANSWERS:
+                return ("enrolment",)
+        return (self.value.partition(".")[0],)
+
+
+def answers_topic(portal: str) -> str:
+    """Return the name of the topic on which a portal hears its answers."""
+    return f"{Topic.PORTAL_ANSWERS}.{portal}"
+
+
+def is_of_portals(topic: str) -> bool:
+    """Whether portals make requests on the topic of this name: ``portal.*``, but not their answers."""
+    return topic.startswith("portal.") and not topic.startswith(Topic.PORTAL_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +117,6 @@ TOPICS: dict[Topic, TopicSettings] = {
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True
     ),
     Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
+    Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=()),
+    Topic.PORTAL_ANSWERS: TopicSettings(key="agent_id", partitions=6, listeners=()),
 }

@@ -72,6 +72,11 @@ Where a request is read, it is the issuer of the portal that sent it, whatever t
 ``issuer`` of the validation's context.
 """
 
+RequestSource = Annotated[
+    Line | None, Field(description="The ce_source of that request; null: no portal made it.")
+]
+"""Which portal made the request that an event answers: its ``request_id`` alone does not say."""
+
 Siret = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
 """14 digits. The Luhn check belongs to the edge where a person types one, not to the contract."""
 
@@ -118,7 +123,8 @@ Instant = Annotated[
 ]
 """A moment between 2000 and 2100, RFC 3339 with an offset; kept and published in UTC."""
 
-Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+MAX_VERSION = 2**31 - 1
+Version = Annotated[int, Field(ge=1, le=MAX_VERSION)]
 """1, 2, 3 … per subject: an older one than is known is to be ignored."""
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -320,3 +326,8 @@ class Event(Fact):
     def key(self) -> str:
         """The record's key, also ``ce_subject``: events of one key keep their order."""
         raise NotImplementedError
+
+    @property
+    def answer_key(self) -> str:
+        """The key on a portal's own topic of answers."""
+        return self.key

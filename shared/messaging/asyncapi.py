@@ -11,8 +11,8 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 
-from shared.events import EVENTS, Event
-from shared.events.topics import TOPICS, Topic
+from shared.events import Event, events_on
+from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging.router import Router
 
 _BINDING = {"bindingVersion": "0.5.0"}
@@ -42,6 +42,7 @@ _SIGNED_ENVELOPE = _ENVELOPE | {
         },
     },
 }
+_KEYS_OF_ANSWERS = "Key: agent_id; topic-partition-offset of a rejected record; else the request_id."
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 """Examples of events, by CloudEvents type."""
@@ -56,7 +57,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
     schemas: dict[str, Any] = {"Envelope": _ENVELOPE, "SignedEnvelope": _SIGNED_ENVELOPE}
     for address, channel in made["channels"].items():
         topic = Topic(address)
-        events = [event for event in EVENTS if event.TOPIC is topic]
+        events = events_on(topic)
         messages |= {
             event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
         }
@@ -73,6 +74,10 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
             event.__name__: _reference("components", "messages", event.__name__) for event in events
         }
         channel["bindings"] = {"kafka": _settings(topic) | _BINDING}
+        if topic is Topic.PORTAL_ANSWERS:
+            channel["address"] = answers_topic("{portal}")
+            channel["description"] = _KEYS_OF_ANSWERS
+            channel["parameters"] = {"portal": {"description": "The name of a portal in the registry."}}
     servers = made["servers"].values()
     made["servers"] = {f"kafka-{number}": server for number, server in enumerate(servers, 1)}
     made["components"] |= {"messages": messages, "schemas": schemas}
@@ -92,7 +97,7 @@ def _message(
         "name": event.TYPE,
         "summary": (event.__doc__ or "").partition("\n")[0],
         "headers": _reference(
-            "components", "schemas", "SignedEnvelope" if event.TOPIC.publisher == "portal" else "Envelope"
+            "components", "schemas", "SignedEnvelope" if is_of_portals(event.TOPIC) else "Envelope"
         ),
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",

@@ -33,7 +33,7 @@ from faststream.message import StreamMessage
 
 from shared import clock
 from shared.database import Database
-from shared.events import EVENTS
+from shared.events import events_on
 from shared.events.cloudevents import Received, Record
 from shared.events.topics import Topic
 from shared.messaging import header_names
@@ -105,9 +105,8 @@ def new_broker(
         log_level=logging.DEBUG,
     )
     for topic in Topic:
-        if topic.publisher == router.service:
-            published = [event for event in EVENTS if event.TOPIC is topic]
-            broker.publisher(topic, title=topic, schema=reduce(or_, published))
+        if router.service in topic.publishers:
+            broker.publisher(topic, title=topic, schema=reduce(or_, events_on(topic)))
     return broker, consumers
 
 

@@ -10,7 +10,7 @@ from faststream import Context
 from shared.database import Transaction
 from shared.events import EVENTS, Event
 from shared.events.cloudevents import Received
-from shared.events.topics import TOPICS, Topic
+from shared.events.topics import TOPICS, Topic, is_of_portals
 from shared.messaging.portals.admission import Rejected
 
 Tx = Annotated[Transaction, Context("tx")]
@@ -45,7 +45,7 @@ class Subscription:
     @property
     def is_of_portals(self) -> bool:
         """Whether portals write to the topic, whose records must be admitted."""
-        return self.topic.publisher == "portal"
+        return is_of_portals(self.topic)
 
     @property
     def events(self) -> list[type[Event]]:

@@ -50,17 +50,21 @@ class InboxRow(MessagingTable, table=True):
 
 
 class OutboxRow(MessagingTable, table=True):
-    """An event to publish, or one that was published in the last 7 days."""
+    """An event for one destination: to publish, or published in the last 7 days (30 where a portal hears it).
+
+    ``topic`` is null where a portal hears its answers by HTTP alone: the row is numbered and never sent.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
         Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL")),
+        Index("uq_outbox_feed", "portal", "cursor", unique=True, postgresql_where=text("portal IS NOT NULL")),
         Index(None, "created_at", postgresql_using="brin"),
     )
 
     id: int = _generated_id()
     bucket: int = Field(sa_type=SmallInteger)
-    topic: str
+    topic: str | None = None
     key: str
     event_id: UUID
     type: str
@@ -69,6 +73,21 @@ class OutboxRow(MessagingTable, table=True):
     data: str
     created_at: datetime = _written_at()
     sent_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    portal: str | None = Field(default=None, sa_column_kwargs={"comment": "Whose answer it is."})
+    cursor: int | None = Field(
+        default=None,
+        sa_type=BigInteger,
+        sa_column_kwargs={"comment": "Its number in that portal's feed, once it is sent."},
+    )
+
+
+class PortalFeedRow(MessagingTable, table=True):
+    """How far a portal's feed of answers is numbered. Its lock is the order of numbering."""
+
+    __tablename__ = "portal_feed"
+
+    portal: str = Field(primary_key=True)
+    last: int = Field(sa_type=BigInteger)
 
 
 class DeadLetterRow(MessagingTable, table=True):
@@ -112,9 +131,9 @@ class DeadLetterRow(MessagingTable, table=True):
         sa_type=JSONB,
         sa_column_kwargs={"comment": "[{pointer, message}, …], of a rejected one"},
     )
-    source: str | None = Field(default=None, sa_column_kwargs={"comment": "ce_source, of a rejected one"})
+    source: str | None = Field(default=None, sa_column_kwargs={"comment": "ce_source, where it was read"})
     portal: str | None = Field(
-        default=None, sa_column_kwargs={"comment": "Who hears of a rejected one; null: no portal we know."}
+        default=None, sa_column_kwargs={"comment": "Who hears what became of it; null: no portal we know."}
     )
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.events.topics import TOPICS, Topic
+from shared.events.topics import TOPICS, Topic, TopicSettings, answers_topic
 from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
 
@@ -16,29 +18,42 @@ class TopicsDiffer(Exception):
     """A topic exists with another number of partitions; the message says which."""
 
 
-async def create(settings: KafkaSettings, *, replication_factor: int = 1) -> dict[Topic, bool]:
+async def create(
+    settings: KafkaSettings, *, portals: Iterable[Portal] = (), replication_factor: int = 1
+) -> dict[str, bool]:
     """Create what is missing, with the settings of the contract. Returns which topics were.
 
-    Raises ``KafkaError`` when the broker cannot be used and :class:`TopicsDiffer` when a topic is not as
-    agreed. Existing topics are never altered.
+    ``portals``: each that hears its answers by Kafka has a topic. Raises ``KafkaError`` when the broker
+    cannot be used and :class:`TopicsDiffer` when a topic is not as agreed. Existing topics are never altered.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
     await admin.start()
     try:
-        created = {topic: await _create(admin, topic, replication_factor) for topic in Topic}
+        agreed = names(portals)
+        created = {
+            name: await _create(admin, name, topic, replication_factor) for name, topic in agreed.items()
+        }
         # Only now: some brokers create a topic that they are asked about, with settings of their own.
-        await _check_partitions(admin)
+        await _check_partitions(admin, agreed)
     finally:
         await admin.close()
     return created
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: int) -> bool:
-    agreed = TOPICS[topic]
+def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
+    """Return every topic of the system by its name on the broker, those of the portals' answers too."""
+    answers = [answers_topic(portal.portal) for portal in portals if "kafka" in portal.answers]
+    fixed = {topic.value: agreed for topic, agreed in TOPICS.items() if topic is not Topic.PORTAL_ANSWERS}
+    return fixed | dict.fromkeys(answers, TOPICS[Topic.PORTAL_ANSWERS])
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, name: str, agreed: TopicSettings, replication_factor: int
+) -> bool:
     response = await admin.create_topics(
         [
             NewTopic(
-                topic.value,
+                name,
                 num_partitions=agreed.partitions,
                 replication_factor=replication_factor,
                 topic_configs=agreed.broker_config | _durable(replication_factor),
@@ -49,7 +64,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication_factor: 
     if code == TopicAlreadyExistsError.errno:
         return False
     if code:
-        raise for_code(code)(f"{topic} could not be created: {message}")
+        raise for_code(code)(f"{name} could not be created: {message}")
     return True
 
 
@@ -58,22 +73,22 @@ def _durable(replication_factor: int) -> dict[str, str]:
     return {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
 
 
-async def _check_partitions(admin: AIOKafkaAdminClient) -> None:
+async def _check_partitions(admin: AIOKafkaAdminClient, agreed: Mapping[str, TopicSettings]) -> None:
     deadline = time.monotonic() + METADATA_SECONDS
-    found = await _partitions(admin)
+    found = await _partitions(admin, list(agreed))
     # A broker may report a topic that it has just created a little later.
-    while any(found.get(topic, 0) == 0 for topic in Topic) and time.monotonic() < deadline:
+    while any(found.get(name, 0) == 0 for name in agreed) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
-        found = await _partitions(admin)
+        found = await _partitions(admin, list(agreed))
     different = [
-        f"{topic} has {found.get(topic, 0)} partitions, not {agreed.partitions}"
-        for topic, agreed in TOPICS.items()
-        if found.get(topic, 0) != agreed.partitions
+        f"{name} has {found.get(name, 0)} partitions, not {topic.partitions}"
+        for name, topic in agreed.items()
+        if found.get(name, 0) != topic.partitions
     ]
     if different:
         raise TopicsDiffer("; ".join(different) + ". Delete the topic or move its events by hand.")
 
 
-async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    described = await admin.describe_topics([topic.value for topic in Topic])
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    described = await admin.describe_topics(names)
     return {topic["topic"]: len(topic["partitions"]) for topic in described}

@@ -97,5 +97,5 @@ def _confirmations(sessions: Sequence[SessionScheduled], number: int) -> list[Me
 
 
 def _record(event: SessionScheduled | AgentEnrolled) -> Message:
-    source = f"/services/{event.TOPIC.publisher}"
+    source = f"/services/{event.TOPIC.publishers[0]}"
     return event.key, headers(event.TYPE, source=source), event.model_dump_json().encode()

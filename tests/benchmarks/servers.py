@@ -25,6 +25,8 @@ from local.postgres import PostgresServer
 from local.readiness import wait_until
 from local.tansu import TansuBroker
 from shared.events.topics import TOPICS, Topic
+from shared.messaging import topics
+from shared.messaging.portals import registry
 from tests.support.kafka import Headers
 
 HERE = Path(__file__).parents[2]
@@ -139,24 +141,28 @@ class Servers:
             await asyncio.to_thread(self.broker.restart)
         else:
             await self._delete_topics()
-        await self.create_topics([topic for topic in Topic if topic not in without])
+        await self.create_topics([name for name in _TOPICS if name not in without])
 
     async def _delete_topics(self) -> None:
         async with _admin(self.kafka) as admin:
-            ours = [topic for topic in await admin.list_topics() if topic in set(Topic)]
+            ours = [topic for topic in await admin.list_topics() if topic in _TOPICS]
             if ours:
                 await admin.delete_topics(ours)
             await until(lambda: _none_of(ours, admin), "the topics' end")
 
-    async def create_topics(self, topics: Sequence[Topic]) -> None:
+    async def create_topics(self, names: Sequence[str]) -> None:
         """Create them as the contract says."""
         async with _admin(self.kafka) as admin:
             await admin.create_topics(
                 [
-                    NewTopic(topic, TOPICS[topic].partitions, 1, topic_configs=TOPICS[topic].broker_config)
-                    for topic in topics
+                    NewTopic(name, _TOPICS[name].partitions, 1, topic_configs=_TOPICS[name].broker_config)
+                    for name in names
                 ]
             )
+
+
+_TOPICS = topics.names(registry.read(None, trial=True))
+"""The topics of a trial."""
 
 
 async def _none_of(topics: Sequence[str], admin: AIOKafkaAdminClient) -> bool:

@@ -7,9 +7,12 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from shared.events import EVENTS, Event
+from shared.events import EVENTS, Event, events_on
+from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
-from shared.events.topics import TOPICS
+from shared.events.enrolment import AgentWaitlisted, SessionChangedForAgent
+from shared.events.outcomes import RequestAccepted, RequestRejected
+from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from tests.conftest import Broker, settings_of
 from tests.support.processes import run_cli
 
@@ -60,7 +63,14 @@ TABLE = {
     "notifier.deliveries": Agreed(
         "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}
     ),
+    "requests.outcomes": Agreed(
+        "request_id", 6, "delete", WEEK, "CreateTime", {"RequestRejected", "RequestAccepted"}
+    ),
+    "portal.answers": Agreed("agent_id", 6, "delete", WEEK, "CreateTime", {"SessionChangedForAgent"}),
 }  # fmt: skip
+
+NAMES = [*(name for name in TABLE if name != "portal.answers"), "portal.answers.essai"]
+"""What ``topics create`` makes in a trial."""
 
 
 def test_the_topics_are_the_agreed_ones_and_no_others() -> None:
@@ -95,7 +105,23 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
 def test_a_topic_carries_the_agreed_types(name: str) -> None:
     types = {event.TYPE for event in EVENTS if name == event.TOPIC}
 
-    assert types == {f"fr.cnfpt.{name.partition('.')[0]}.{event}.v1" for event in TABLE[name].types}
+    owner = {"requests.outcomes": "enrolment", "portal.answers": "enrolment"}.get(
+        name, name.partition(".")[0]
+    )
+    assert types == {f"fr.cnfpt.{owner}.{event}.v1" for event in TABLE[name].types}
+
+
+def test_a_portal_hears_decisions_changes_outcomes_and_answers_to_bespoke_requests_on_its_topic() -> None:
+    heard = {event.TYPE.split(".")[3] for event in events_on(Topic.PORTAL_ANSWERS)}
+
+    decisions = TABLE["enrolment.decisions"].types
+    outcomes = {"SessionChangedForAgent", "RequestRejected", "RequestAccepted", "BespokeRequestAnswered"}
+    assert heard == decisions | outcomes
+
+
+@pytest.mark.parametrize("name", [*TABLE, answers_topic("iel"), "notifier.portal.enrolments"])
+def test_a_portal_makes_requests_on_three_topics_and_on_no_topic_of_answers(name: str) -> None:
+    assert is_of_portals(name) == (name in ("portal.enrolments", "portal.bespoke", "portal.agents"))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=[event.__name__ for event in EVENTS])
@@ -105,7 +131,25 @@ def test_the_key_of_an_event_is_the_field_that_the_table_names(event: type[Event
         field = TABLE[event.TOPIC].key
         expected = document[field] if field in document else document["agent"][field]
 
-        assert event.model_validate(document).key == expected
+        if expected is not None:
+            assert event.model_validate(document).key == expected
+
+
+def test_answers_are_ordered_by_agent_by_record_or_by_request() -> None:
+    def answer_key(event: type[Event], example: str) -> str:
+        return event.model_validate_json(
+            (FOLDER / "examples" / event.TYPE / f"{example}.json").read_bytes()
+        ).answer_key
+
+    assert answer_key(AgentWaitlisted, "minimal") == "IEL-0048151"
+    assert answer_key(SessionChangedForAgent, "minimal") == "IEL-0048151"
+    assert answer_key(RequestRejected, "invalid") == "portal.enrolments-7-10452"
+    assert answer_key(RequestAccepted, "minimal") == "0b6f1f1e-7c1f-4a52-8f4e-2f3f7d1f9a10"
+    assert answer_key(BespokeRequestAnswered, "minimal") == "2c5ea4c0-4067-4d1e-9f0a-71e0c2c3b9aa"
+    unreadable = RequestRejected.model_validate_json(
+        (FOLDER / "examples" / RequestRejected.TYPE / "unreadable.json").read_bytes()
+    )
+    assert unreadable.key == "portal.agents-0-3"
 
 
 async def described(bootstrap_servers: str) -> dict[str, tuple[int, dict[str, str]]]:
@@ -114,10 +158,10 @@ async def described(bootstrap_servers: str) -> dict[str, tuple[int, dict[str, st
     await admin.start()
     try:
         partitions = {
-            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(list(TABLE))
+            topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(NAMES)
         }
         answers = await admin.describe_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, name) for name in TABLE]
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in NAMES]
         )
     finally:
         await admin.close()
@@ -140,9 +184,10 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
     )  # fmt: skip
 
     assert again.returncode == 0, again.stderr
-    assert again.stdout.splitlines() == [f"{name}: exists" for name in TABLE]
+    assert again.stdout.splitlines() == [f"{name}: exists" for name in NAMES]
     assert await described(kafka.bootstrap_servers) == before
-    for name, agreed in TABLE.items():
+    for name in NAMES:
+        agreed = TABLE.get(name, TABLE["portal.answers"])
         partitions, config = before[name]
         assert partitions == agreed.partitions, name
         assert config["cleanup.policy"] == agreed.cleanup, name

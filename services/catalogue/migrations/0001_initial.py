@@ -191,12 +191,12 @@ def upgrade() -> None:
             nullable=True,
             comment="[{pointer, message}, …], of a rejected one",
         ),
-        sa.Column("source", sa.String(), nullable=True, comment="ce_source, of a rejected one"),
+        sa.Column("source", sa.String(), nullable=True, comment="ce_source, where it was read"),
         sa.Column(
             "portal",
             sa.String(),
             nullable=True,
-            comment="Who hears of a rejected one; null: no portal we know.",
+            comment="Who hears what became of it; null: no portal we know.",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
         sa.UniqueConstraint(
@@ -284,7 +284,7 @@ def upgrade() -> None:
         "outbox",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("bucket", sa.SmallInteger(), nullable=False),
-        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("topic", sa.String(), nullable=True),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
@@ -293,6 +293,13 @@ def upgrade() -> None:
         sa.Column("data", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("portal", sa.String(), nullable=True, comment="Whose answer it is."),
+        sa.Column(
+            "cursor",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Its number in that portal's feed, once it is sent.",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
@@ -304,6 +311,19 @@ def upgrade() -> None:
         ["bucket", "id"],
         unique=False,
         postgresql_where=sa.text("sent_at IS NULL"),
+    )
+    op.create_index(
+        "uq_outbox_feed",
+        "outbox",
+        ["portal", "cursor"],
+        unique=True,
+        postgresql_where=sa.text("portal IS NOT NULL"),
+    )
+    op.create_table(
+        "portal_feed",
+        sa.Column("portal", sa.String(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("portal", name=op.f("pk_portal_feed")),
     )
     op.create_table(
         "resource",

@@ -12,7 +12,7 @@ from services.enrolment.rules.eligibility import (
     judge_approval,
     judge_withdrawal,
 )
-from services.enrolment.rules.enrolments import Enrolment, event_members, refusal_event
+from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
@@ -106,22 +106,16 @@ def _grant(
         roster.refuse(request, agent, verdict.reason)
         return State.REFUSED, verdict.reason
     enrolment = roster.begin(request, agent, verdict.state)
-    request_id = request.request_id
+    members = roster.members(enrolment, request.key)
     match verdict:
         case Granted.SEAT:
-            roster.publish(AgentEnrolled(**event_members(enrolment), request_id=request_id))
+            roster.publish(AgentEnrolled(**members))
         case Granted.PLACE_IN_LINE:
             # Last, so its place is the length of the list, of which only the first are loaded.
             position = len(roster.waiting_list)
-            roster.publish(
-                AgentWaitlisted(**event_members(enrolment), request_id=request_id, position=position)
-            )
+            roster.publish(AgentWaitlisted(**members, position=position))
         case Granted.AWAITS_APPROVAL | Granted.AWAITS_SELECTION:
-            roster.publish(
-                EnrolmentPending(
-                    **event_members(enrolment), request_id=request_id, awaiting=_AWAITED[verdict]
-                )
-            )
+            roster.publish(EnrolmentPending(**members, awaiting=_AWAITED[verdict]))
         case _:
             assert_never(verdict)
     return enrolment.state, None
@@ -221,7 +215,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
     for enrolment in leaving:
         ended = roster.move(enrolment, State.WITHDRAWN, Cause.REPLACED)
         # The request does not name them: only who is named gets an answer with its id.
-        roster.publish(EnrolmentWithdrawn(**event_members(ended), request_id=None, by=WithdrawnBy.EMPLOYER))
+        roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=WithdrawnBy.EMPLOYER))
     outcomes = []
     replacements = len(leaving)
     for agent in agents:
@@ -232,7 +226,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
             continue
         latest = roster.latest_for(request, agent.key)
         if latest is not None and latest.state is State.PENDING_APPROVAL:
-            placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
+            placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
             outcomes.append((placed.state, placed.reason))
             continue
         if latest is not None and latest.state.is_live:
@@ -257,11 +251,7 @@ def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
     ended = roster.move(latest, State.WITHDRAWN, Cause.WITHDRAWAL)
     by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
-    roster.publish(
-        EnrolmentWithdrawn(
-            **event_members(ended), request_id=request.request_id, by=by, reason=request.reason
-        )
-    )
+    roster.publish(EnrolmentWithdrawn(**roster.members(ended, request.key), by=by, reason=request.reason))
     roster.promote()
     return State.WITHDRAWN, None
 
@@ -273,9 +263,9 @@ def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
         return _nothing_changes(roster, request, latest, refused, "approval")
     if not request.granted:
         denied = roster.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
-        roster.publish(refusal_event(denied, request.request_id))
+        roster.publish(refusal_event(denied, roster.session.version, request.key))
         return State.REFUSED, Reason.APPROVAL_DENIED
-    placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.request_id)
+    placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
     return placed.state, placed.reason
 
 
@@ -286,11 +276,9 @@ def _offer_answer(roster: SessionRoster, request: OfferAnswer) -> _Outcome:
         return _nothing_changes(roster, request, latest, refused, "offer")
     if request.accepted:
         seated = roster.move(latest, State.ENROLLED, Cause.OFFER_ACCEPTED)
-        roster.publish(
-            AgentEnrolled(**event_members(seated), request_id=request.request_id, from_waiting_list=True)
-        )
+        roster.publish(AgentEnrolled(**roster.members(seated, request.key), from_waiting_list=True))
         return State.ENROLLED, None
-    roster.lapse(latest, LapseCause.DECLINED, request.request_id)
+    roster.lapse(latest, LapseCause.DECLINED, request.key)
     roster.promote()
     return State.LAPSED, None
 
@@ -306,8 +294,6 @@ def _nothing_changes(
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is not None:
         roster.publish(
-            EnrolmentRefused(
-                **event_members(latest), request_id=request.request_id, reason=reason, asked=requested
-            )
+            EnrolmentRefused(**roster.members(latest, request.key), reason=reason, asked=requested)
         )
     return State.REFUSED, reason

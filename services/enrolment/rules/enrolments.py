@@ -59,21 +59,33 @@ class EnrolmentChange:
     facts: Mapping[str, int | str | None] = field(default_factory=dict)
 
 
-class EventMembers(TypedDict):
-    """The members of every event about an enrolment."""
+class DecisionMembers(TypedDict):
+    """The members of every decision."""
 
     enrolment_id: UUID
     version: int
+    request_id: UUID | None
+    request_source: str | None
     session_id: UUID
+    session_version: int
     agent: Agent
 
 
-def event_members(enrolment: Enrolment) -> EventMembers:
-    """Return the members that every event about this enrolment has."""
+def decision_members(
+    enrolment: Enrolment, session_version: int, request: RequestKey | None
+) -> DecisionMembers:
+    """Return the members that every decision about this enrolment has.
+
+    ``session_version``: the state of the session it is taken on, 0 where none is known. ``request``: the one
+    that it answers, None where it answers none.
+    """
     return {
         "enrolment_id": enrolment.enrolment_id,
         "version": enrolment.version,
+        "request_id": request and request.request_id,
+        "request_source": (request and request.source) or None,
         "session_id": enrolment.session_id,
+        "session_version": session_version,
         "agent": enrolment.agent,
     }
 
@@ -111,8 +123,9 @@ def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) ->
     return new_enrolment(request, agent, State.REFUSED, reason=reason)
 
 
-def refusal_event(enrolment: Enrolment, request_id: UUID | None) -> EnrolmentRefused:
+def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
     """Return the event about a refused enrolment. Raises ``ValueError`` for one without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
-    return EnrolmentRefused(**event_members(enrolment), request_id=request_id, reason=enrolment.reason)
+    members = decision_members(enrolment, session_version, request)
+    return EnrolmentRefused(**members, reason=enrolment.reason)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.enrolment.rules.enrolments import Enrolment, event_members, refusal_event
+from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
@@ -81,7 +81,7 @@ def rank(
     for agent in not_selected:
         denied = roster.move(applied[agent], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
         roster.add_facts(author=author)
-        roster.publish(refusal_event(denied, None))
+        roster.publish(refusal_event(denied, roster.session.version, None))
     return None
 
 
@@ -165,8 +165,7 @@ def record_attendance(
         roster.add_facts(author=author, module=mark.module + 1, attendance=mark.attendance)
         roster.publish(
             AttendanceRecorded(
-                **event_members(after),
-                request_id=None,
+                **roster.members(after),
                 module=roster.session.modules[mark.module].title if roster.session.modules else None,
                 attendance=mark.attendance,
                 certified=state is State.CERTIFIED and before.state is not State.CERTIFIED,

@@ -13,16 +13,17 @@ from uuid import UUID
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.eligibility import Availability, Granted, Refused, judge_place
 from services.enrolment.rules.enrolments import (
+    DecisionMembers,
     Enrolment,
     EnrolmentChange,
-    event_members,
+    decision_members,
     new_enrolment,
     refusal_event,
     refused_enrolment,
 )
 from services.enrolment.rules.holds import hold_until, last_moment_to_offer
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Answer, Request, RequestForSeats
+from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from services.enrolment.rules.waiting_list import SessionWaitingList
@@ -195,37 +196,37 @@ class SessionRoster:
                 if until is None:
                     return
                 held = self.move(first, State.OFFERED, Cause.SEAT_FREED, hold_until=until)
-                self.publish(SeatOffered(**event_members(held), request_id=None, hold_until=until))
+                self.publish(SeatOffered(**self.members(held), hold_until=until))
             else:
                 seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
-                self.publish(AgentEnrolled(**event_members(seated), request_id=None, from_waiting_list=True))
+                self.publish(AgentEnrolled(**self.members(seated), from_waiting_list=True))
 
     def place(
-        self, pending: Enrolment, cause: Cause, request_id: UUID | None, *, ticket: int | None = None
+        self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
         """Give a pending enrolment a seat, its place in line, or neither (rule 5). Needs the whole list."""
         verdict = judge_place(self.session, self.availability(pending.agent))
         if isinstance(verdict, Refused):
-            return self._refuse_pending(pending, cause, verdict.reason, request_id)
+            return self._refuse_pending(pending, cause, verdict.reason, request)
         placed = self.move(pending, verdict.state, cause, ticket=ticket or pending.ticket)
         if verdict is Granted.SEAT:
-            self.publish(AgentEnrolled(**event_members(placed), request_id=request_id))
+            self.publish(AgentEnrolled(**self.members(placed, request)))
         else:
             position = self.waiting_list.position(placed)
-            self.publish(AgentWaitlisted(**event_members(placed), request_id=request_id, position=position))
+            self.publish(AgentWaitlisted(**self.members(placed, request), position=position))
         return placed
 
-    def lapse(self, offer: Enrolment, cause: LapseCause, request_id: UUID | None = None) -> None:
+    def lapse(self, offer: Enrolment, cause: LapseCause, request: RequestKey | None = None) -> None:
         """End an offer that was declined or not answered. Its seat is free then."""
         change_cause = Cause.OFFER_EXPIRED if cause is LapseCause.EXPIRED else Cause.OFFER_DECLINED
         lapsed = self.move(offer, State.LAPSED, change_cause)
-        self.publish(SeatOfferLapsed(**event_members(lapsed), request_id=request_id, cause=cause))
+        self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause))
 
     def _refuse_pending(
-        self, pending: Enrolment, cause: Cause, reason: Reason, request_id: UUID | None = None
+        self, pending: Enrolment, cause: Cause, reason: Reason, request: RequestKey | None = None
     ) -> Enrolment:
         refused = self.move(pending, State.REFUSED, cause, reason=reason)
-        self.publish(refusal_event(refused, request_id))
+        self.publish(refusal_event(refused, self.session.version, request))
         return refused
 
     def _place_pending(self) -> None:
@@ -278,7 +279,7 @@ class SessionRoster:
                 self.lapse(offer, LapseCause.EXPIRED)
             else:
                 shorter = self.move(offer, State.OFFERED, Cause.OFFER_SHORTENED, hold_until=last)
-                self.publish(SeatOffered(**event_members(shorter), request_id=None, hold_until=last))
+                self.publish(SeatOffered(**self.members(shorter), hold_until=last))
 
     def _cancel(self) -> None:
         """End every live enrolment, except those whose attendance is recorded (rule 8)."""
@@ -286,7 +287,7 @@ class SessionRoster:
             if enrolment.state in _CANCELLABLE:
                 ended = self.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
                 by = WithdrawnBy.SESSION_CANCELLED
-                self.publish(EnrolmentWithdrawn(**event_members(ended), request_id=None, by=by))
+                self.publish(EnrolmentWithdrawn(**self.members(ended), by=by))
 
     def _in_state(self, state: State) -> list[Enrolment]:
         """Return those loaded in this state, the earliest end of an offer first, then in order of receipt."""
@@ -315,7 +316,7 @@ class SessionRoster:
         latest = self.latest.get(agent.key)
         if latest is None or not latest.state.is_live:
             self.latest[agent.key] = enrolment
-        self.publish(refusal_event(enrolment, request.request_id))
+        self.publish(refusal_event(enrolment, self.session.version, request.key))
         return enrolment
 
     def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:
@@ -340,6 +341,10 @@ class SessionRoster:
         request_key = self.answering.key if self.answering else None
         self.changes.append(EnrolmentChange(after, cause, request_key, self.numbers()))
         return after
+
+    def members(self, enrolment: Enrolment, request: RequestKey | None = None) -> DecisionMembers:
+        """Return the members of a decision about an enrolment, and the request that it answers, if any."""
+        return decision_members(enrolment, self.session.version, request)
 
     def publish(self, decision: Decision) -> None:
         """Have an event published, in the trace of the request that is being answered."""

@@ -79,7 +79,7 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     await OUTBOX.publish(
         tx,
         [
-            OutboxEvent(refusal_event(enrolment, enrolment.request_key.request_id), trace)
+            OutboxEvent(refusal_event(enrolment, 0, enrolment.request_key), trace)
             for enrolment, trace in refused
         ],
     )

@@ -78,7 +78,7 @@ def asked_in_an_unknown_session() -> Reason | None:
     """What the store does when patience ends."""
     roster, agent = a_roster(), an_agent()
     request = a_seat_request(roster, agent)
-    published = refusal_event(refused_enrolment(request, agent, Reason.UNKNOWN_SESSION), request.request_id)
+    published = refusal_event(refused_enrolment(request, agent, Reason.UNKNOWN_SESSION), 0, request.key)
     assert (published.request_id, published.version) == (request.request_id, 1)
     return published.reason
 

@@ -23,6 +23,7 @@ from tests.support.rosters import (
     decided,
     enrol,
     names_of,
+    since,
     state_of,
 )
 
@@ -260,3 +261,24 @@ def test_the_events_of_a_request_and_of_what_follows_from_it_are_in_its_trace() 
     before = len(roster.decisions)
     decided(roster, replace(a_withdrawal(roster, seated), traceparent=trace))
     assert [traceparent for _, traceparent in roster.decisions[before:]] == [trace, trace]
+
+
+def test_a_decision_names_the_portal_of_its_request_and_the_state_of_the_session_it_was_taken_on() -> None:
+    roster, seated, waiting = a_roster(capacity=1, version=7), an_agent(), an_agent()
+    enrol(roster, seated, waiting)
+    before = len(roster.decisions)
+
+    decided(roster, replace(a_withdrawal(roster, seated), source="/portals/iel"))
+
+    withdrawn, promoted = since(roster, before)
+    assert (withdrawn.request_source, withdrawn.session_version) == ("/portals/iel", 7)
+    assert (promoted.request_id, promoted.request_source, promoted.session_version) == (None, None, 7)
+
+
+def test_a_decision_on_what_no_portal_requested_names_none() -> None:
+    roster = a_roster()
+
+    [enrolled] = decided(roster, replace(a_seat_request(roster), source=""))
+
+    assert enrolled.request_id is not None
+    assert enrolled.request_source is None
