@@ -30,6 +30,7 @@ _ANY_KAFKA = KafkaSettings(kafka_bootstrap_servers="kafka:9092")
 def documents() -> dict[Path, str]:
     """Every document, by its path under ``docs/asyncapi``."""
     files = {Path("schemas") / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
+    files[Path("portal.json")] = _text(asyncapi.portal_document(_examples()))
     return files | {Path(f"{service}.json"): _text(asyncapi_of(service)) for service in ROUTERS}
 
 
@@ -37,13 +38,17 @@ def asyncapi_of(service: str) -> dict[str, Any]:
     """The AsyncAPI document of a service, with the stored examples of its events."""
     database = Database(_NO_DATABASE, application_name="contracts")
     broker, _ = new_broker(_ANY_KAFKA, ROUTERS[service], database, ContextRepo())
-    examples = {
+    return asyncapi.document(broker, ROUTERS[service], _examples())
+
+
+def _examples() -> dict[str, list[dict[str, Any]]]:
+    """Return the stored examples of each event, by its type."""
+    return {
         event.TYPE: [
             json.loads(path.read_text()) for path in sorted((FOLDER / "examples" / event.TYPE).glob("*.json"))
         ]
         for event in EVENTS
     }
-    return asyncapi.document(broker, ROUTERS[service], examples)
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -42,6 +42,10 @@ _SIGNED_ENVELOPE = _ENVELOPE | {
         },
     },
 }
+_OF_PORTALS = """What a portal sends to Parcours by Kafka, and what it hears.
+
+How to sign, which partitioner to use and what to do with each rejection: docs/portals.md. The same requests
+are taken by HTTP, and the same answers are read there: see the OpenAPI document of the enrolment service."""
 _KEYS_OF_ANSWERS = "Key: agent_id; topic-partition-offset of a rejected record; else the request_id."
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
@@ -62,26 +66,77 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
             event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
         }
         operation = made["operations"][address]
-        if handled_by := channel.pop("description", None):
+        if handled_by := channel.get("description"):
             operation["description"] = handled_by
         operation["messages"] = [
             _reference("channels", address, "messages", event.__name__)
             for event in (events if operation["action"] == "send" else router.subscriptions[topic].events)
         ]
-        del channel["servers"]  # all of them
-        channel["description"] = f"Key: {TOPICS[topic].key}."
-        channel["messages"] = {
-            event.__name__: _reference("components", "messages", event.__name__) for event in events
-        }
-        channel["bindings"] = {"kafka": _settings(topic) | _BINDING}
-        if topic is Topic.PORTAL_ANSWERS:
-            channel["address"] = answers_topic("{portal}")
-            channel["description"] = _KEYS_OF_ANSWERS
-            channel["parameters"] = {"portal": {"description": "The name of a portal in the registry."}}
+        made["channels"][address] = _channel(topic, events)
     servers = made["servers"].values()
     made["servers"] = {f"kafka-{number}": server for number, server in enumerate(servers, 1)}
     made["components"] |= {"messages": messages, "schemas": schemas}
     return made
+
+
+def portal_document(examples: Examples | None = None) -> dict[str, Any]:
+    """Return the document of a portal's side: what it sends, and what it hears. No service reads it."""
+    messages: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Envelope": _ENVELOPE, "SignedEnvelope": _SIGNED_ENVELOPE}
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    for topic in (*(topic for topic in Topic if is_of_portals(topic)), Topic.PORTAL_ANSWERS):
+        events = events_on(topic)
+        messages |= {
+            event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
+        }
+        channels[topic] = _channel(topic, events)
+        operations[topic] = {
+            "action": "receive" if topic is Topic.PORTAL_ANSWERS else "send",
+            "channel": _reference("channels", topic),
+            "messages": [_reference("channels", topic, "messages", event.__name__) for event in events],
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Parcours – a portal's side", "version": "1", "description": _OF_PORTALS},
+        "defaultContentType": "application/json",
+        "servers": {
+            "production": {
+                "host": "{bootstrap}",
+                "protocol": "kafka-secure",
+                "variables": {"bootstrap": {"description": "Who runs Parcours says which: host:port."}},
+                "security": [_reference("components", "securitySchemes", "scram512")],
+            },
+            "trial": {
+                "host": "localhost:9092",
+                "protocol": "kafka",
+                "description": "What make run and make up start; the portal essai need not sign.",
+            },
+        },
+        "channels": channels,
+        "operations": operations,
+        "components": {
+            "messages": messages,
+            "schemas": schemas,
+            "securitySchemes": {"scram512": {"type": "scramSha512"}},
+        },
+    }
+
+
+def _channel(topic: Topic, events: Sequence[type[Event]]) -> dict[str, Any]:
+    channel = {
+        "address": topic.value,
+        "description": f"Key: {TOPICS[topic].key}.",
+        "messages": {
+            event.__name__: _reference("components", "messages", event.__name__) for event in events
+        },
+        "bindings": {"kafka": _settings(topic) | _BINDING},
+    }
+    if topic is Topic.PORTAL_ANSWERS:
+        channel["address"] = answers_topic("{portal}")
+        channel["description"] = _KEYS_OF_ANSWERS
+        channel["parameters"] = {"portal": {"description": "The name of a portal in the registry."}}
+    return channel
 
 
 def _message(

@@ -43,9 +43,9 @@ def resolve(document: dict[str, Any], reference: str) -> Any:
     return found
 
 
-@every_service
-def test_every_reference_of_the_document_leads_somewhere(service: str) -> None:
-    document = stored(service)
+@pytest.mark.parametrize("name", [*ROUTERS, "portal"])
+def test_every_reference_of_the_document_leads_somewhere(name: str) -> None:
+    document = stored(name)
     found = set(references(document))
 
     assert found, "a document without references says nothing"
@@ -137,6 +137,24 @@ def test_every_request_about_an_agent_concerns_somebody() -> None:
     }
 
     assert taken == {event for event in EVENTS if event.TOPIC == Topic.PORTAL_AGENTS}
+
+
+def test_the_document_of_portals_says_what_they_send_and_what_they_hear() -> None:
+    document = stored("portal")
+
+    topics = [topic for topic in Topic if is_of_portals(topic) or topic is Topic.PORTAL_ANSWERS]
+    assert list(document["operations"]) == sorted(topics)
+    for topic in topics:
+        operation = document["operations"][topic]
+        assert operation["action"] == ("receive" if topic is Topic.PORTAL_ANSWERS else "send")
+        assert [resolve(document, message["$ref"]) for message in operation["messages"]] == [
+            {"$ref": f"#/components/messages/{event.__name__}"} for event in events_on(topic)
+        ]
+    assert document["channels"][Topic.PORTAL_ANSWERS]["address"] == "portal.answers.{portal}"
+    for message in document["components"]["messages"].values():
+        assert message["examples"]
+        signed = message["name"].startswith("fr.cnfpt.portal.")
+        assert message["headers"]["$ref"].endswith("/SignedEnvelope" if signed else "/Envelope")
 
 
 def test_a_running_service_says_how_its_broker_is_reached_and_tells_no_secret() -> None:

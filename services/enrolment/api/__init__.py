@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from services.enrolment.api import (
     attendance,
+    contracts,
     enrolments,
     event_documents,
     events,
@@ -30,6 +31,6 @@ def build(database: Database, tokens: Tokens, registry: PortalsFile, settings: S
     api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
     api.state.intake_rate = events.RateLimit(settings.enrolment_intake_rate)
-    for part in (events, requests, enrolments, roster, selection, attendance):
+    for part in (events, requests, enrolments, roster, selection, attendance, contracts):
         api.include_router(part.router)
     return api

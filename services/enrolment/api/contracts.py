@@ -1,0 +1,38 @@
+"""HTTP in: the contracts as documents, at addresses that stay: what portals send and hear."""
+
+import functools
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from services.enrolment.api.access import not_found
+from shared.events import ANSWERS, BY_TYPE, portal
+from shared.events.documents import schema
+from shared.messaging.asyncapi import portal_document
+
+router = APIRouter(tags=["contracts"])
+
+_OF_PORTALS = {event.TYPE for event in (*portal.EVENTS, *ANSWERS)}
+
+
+@router.get("/asyncapi/portal", summary="What a portal sends by Kafka, and what it hears (AsyncAPI 3.0)")
+async def asyncapi_of_portals() -> dict[str, Any]:
+    """The events with their topics, keys, headers and schemas. The same for every portal."""
+    return _portal_document()
+
+
+@router.get("/schemas/{event_type}.json", summary="The JSON Schema of an event's data")
+async def schema_of_event(event_type: str, response: Response) -> dict[str, Any]:
+    """Of each event that portals send or hear, by its type, as `fr.cnfpt.portal.EnrolmentRequested.v1`.
+
+    A schema of a `.v1` may gain fields with a default, and loses none.
+    """
+    if event_type not in _OF_PORTALS:
+        raise not_found(f"event of the type {event_type}")
+    response.headers["Cache-Control"] = "max-age=3600"
+    return schema(BY_TYPE[event_type])
+
+
+@functools.cache
+def _portal_document() -> dict[str, Any]:
+    return portal_document()

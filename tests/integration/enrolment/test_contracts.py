@@ -1,0 +1,26 @@
+"""The contracts of portals are read by HTTP, by anybody, at addresses that stay."""
+
+import json
+
+from shared.events import ANSWERS, portal
+from shared.events.documents import FOLDER
+from tests.integration.enrolment.conftest import Ask, problem
+
+
+async def test_the_document_of_portals_is_the_stored_one_without_its_examples(ask: Ask) -> None:
+    stored = json.loads((FOLDER / "portal.json").read_text())
+    for message in stored["components"]["messages"].values():
+        assert message.pop("examples")
+
+    assert (await ask("GET", "/asyncapi/portal")).json() == stored
+
+
+async def test_each_event_that_portals_send_or_hear_has_its_stored_schema(ask: Ask) -> None:
+    for event in (*portal.EVENTS, *ANSWERS):
+        given = await ask("GET", f"/schemas/{event.TYPE}.json")
+
+        assert given.json() == json.loads((FOLDER / "schemas" / f"{event.TYPE}.json").read_text())
+
+
+async def test_events_between_services_have_no_address_there(ask: Ask) -> None:
+    assert not problem(await ask("GET", "/schemas/fr.cnfpt.catalogue.SessionOpened.v1.json"), 404)
