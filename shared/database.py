@@ -7,6 +7,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, cast
 
 import asyncpg
@@ -60,10 +61,19 @@ class Database:
     """One service's database.
 
     ``after_commit`` is called after each commit: it wakes the outbox's relay, or the notifier's queue.
+    ``info`` is what every transaction carries, as its ``info``.
     """
 
-    def __init__(self, url: str, *, application_name: str, pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str,
+        pool_size: int = 10,
+        info: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self.url = async_url(url)
+        self._info = info
         self.after_commit: Callable[[], None] = lambda: None
         self._engine = create_async_engine(
             self.url,
@@ -115,7 +125,7 @@ class Database:
         A task cancelled in the middle drops its connection instead of returning it to the pool inside an
         open transaction (SQLAlchemy issue 13381).
         """
-        tx = Transaction(self._engine, autoflush=False, expire_on_commit=False)
+        tx = Transaction(self._engine, autoflush=False, expire_on_commit=False, info=self._info)
         try:
             async with tx.begin():
                 await tx.connection()  # now, so that work begins only with a database

@@ -11,6 +11,7 @@ from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
+from shared.messaging import outbox
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
@@ -22,7 +23,7 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
-    database = Database(settings.database_url, application_name="enrolment")
+    database = Database(settings.database_url, application_name="enrolment", info={outbox.TELLS: registry})
     http = api.build(database, Tokens.load(settings.api_tokens_file), registry, settings)
     placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
     pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))

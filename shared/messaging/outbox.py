@@ -1,26 +1,36 @@
 """The outbox: an event is stored in the transaction of the change that it reports.
 
-Nothing is published from here; ``relay`` does that after the commit.
+A row is an event for one destination: its topic, or the answers of one portal that hears it. Nothing is
+published from here; ``relay`` does that after the commit.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from shared.database import Transaction, insert_columns, once
+from shared.database import Transaction
 from shared.events import Event
-from shared.messaging.tables import OutboxRow
+from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.enrolment import Decision, SessionChangedForAgent
+from shared.events.outcomes import RequestAccepted, RequestRejected
+from shared.events.topics import answers_topic
+from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 
 BUCKETS = 8
 """Parts of the outbox that can be relayed at once; a key is always in the same one."""
 
 KEPT = timedelta(days=7)
 """How long sent rows stay, to refill a broker that lost its disk."""
+ANSWERS_KEPT = timedelta(days=30)
+"""How long a portal can read its answers in its feed."""
+
+TELLS = "tells"
+"""In the ``info`` of a database: the registry of the portals that its service answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +38,14 @@ class OutboxEvent:
     """An event to publish, and the attributes of its envelope.
 
     ``source`` is None where the service itself publishes the event; ``event_id`` is None where it gets a new
-    one.
+    one. ``misrouted``: it answers a request that lay in another partition than its session's.
     """
 
     event: Event
     traceparent: str | None = None
     source: str | None = None
     event_id: UUID | None = None
+    misrouted: bool = False
 
 
 class Outbox:
@@ -46,31 +57,86 @@ class Outbox:
     async def publish(self, tx: Transaction, events: Sequence[Event | OutboxEvent]) -> list[UUID]:
         """Store ``events`` to be published in this order per key, if and only if ``tx`` commits.
 
-        Returns their ids.
+        Each is stored once for each destination; it is sent to the database once. Returns the events' ids.
         """
         if not events:
             return []
+        registry: PortalsFile | None = tx.info.get(TELLS)
+        portals = None if registry is None else registry.portals
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
-        keys = [out.event.key for out in outgoing]
         ids = [out.event_id or uuid4() for out in outgoing]
-        columns: dict[str, Any] = {
+        keys = [out.event.key if portals is None else out.event.answer_key for out in outgoing]
+        routes: dict[_Route, int] = {}
+        columns = {
             "bucket": [zlib.crc32(key.encode()) % BUCKETS for key in keys],
-            "topic": [out.event.TOPIC.value for out in outgoing],
             "key": keys,
             "event_id": ids,
-            "type": [out.event.TYPE for out in outgoing],
-            "source": once([out.source or self.source for out in outgoing]),
-            "traceparent": once([out.traceparent for out in outgoing]),
+            "traceparent": [out.traceparent for out in outgoing],
             "data": [out.event.model_dump_json() for out in outgoing],
+            "route": [routes.setdefault(self._route(out, portals), len(routes)) for out in outgoing],
         }
-        await insert_columns(tx, OutboxRow, columns)
+        await tx.execute(_INSERT, columns | _ways(routes))
         return ids
+
+    def _route(self, out: OutboxEvent, portals: Portals | None) -> "_Route":
+        destinations = tuple(_destinations(out.event, portals))
+        return _Route(out.event.TYPE, out.source or self.source, out.misrouted, destinations)
+
+
+class _Destination(NamedTuple):
+    """A topic, or the answers of a portal; of one that hears them by HTTP alone the topic is None."""
+
+    topic: str | None
+    portal: str | None = None
+
+
+class _Route(NamedTuple):
+    """What events of one type have in common."""
+
+    type: str
+    source: str
+    misrouted: bool
+    destinations: tuple[_Destination, ...]
+
+
+def _destinations(event: Event, portals: Portals | None) -> list[_Destination]:
+    """Return where an event goes. ``portals`` are those that the service answers; None: another does."""
+    own = [_Destination(event.TOPIC.value)]
+    if portals is None:
+        return own
+    match event:
+        case Decision():
+            return own + [_answers(portal) for portal in portals.of_issuer(event.agent.issuer)]
+        case SessionChangedForAgent():
+            return [_answers(portal) for portal in portals.of_issuer(event.agent.issuer)]
+        case RequestRejected() | RequestAccepted() | BespokeRequestAnswered():
+            sender = portals.of_source(event.request_source or "")
+            return [] if sender is None else [_answers(sender)]
+    return own
+
+
+def _answers(portal: Portal) -> _Destination:
+    topic = answers_topic(portal.portal) if "kafka" in portal.answers else None
+    return _Destination(topic, portal.portal)
+
+
+def _ways(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
+    """Return the routes as columns, a row for each destination."""
+    ways = [(number, route, way) for route, number in routes.items() for way in route.destinations]
+    return {
+        "routes": [number for number, _, _ in ways],
+        "types": [route.type for _, route, _ in ways],
+        "sources": [route.source for _, route, _ in ways],
+        "misrouted": [route.misrouted for _, route, _ in ways],
+        "topics": [way.topic for _, _, way in ways],
+        "portals": [way.portal for _, _, way in ways],
+    }
 
 
 async def replay(tx: Transaction, since: datetime) -> int:
     """Have the relay publish again all events created at or after ``since``. Returns how many.
 
-    They keep their ids, so consumers drop those that they know.
+    They keep their ids, so consumers drop those that they know, and their numbers in the portals' feeds.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
@@ -82,13 +148,33 @@ async def unsent(tx: Transaction) -> tuple[int, float]:
 
 
 async def purge(tx: Transaction) -> int:
-    """Delete the rows that were sent and are older than :data:`KEPT`. Returns how many."""
-    return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
+    """Delete what was sent and is older than :data:`KEPT`, answers :data:`ANSWERS_KEPT`. Returns how many."""
+    return (await tx.execute(_PURGE, {"kept": KEPT, "answers_kept": ANSWERS_KEPT})).rowcount
 
 
-_REPLAY = text("UPDATE outbox SET sent_at = NULL WHERE created_at >= :since AND sent_at IS NOT NULL")
+# In the order of the events: ids are given in it, and each key is relayed in the order of ids.
+_INSERT = text(
+    """
+    INSERT INTO outbox (bucket, topic, key, event_id, type, source, traceparent, data, misrouted, portal)
+    SELECT event.bucket, way.topic, event.key, event.event_id, way.type, way.source, event.traceparent,
+           event.data, way.misrouted, way.portal
+      FROM unnest(CAST(:bucket AS smallint[]), CAST(:key AS varchar[]), CAST(:event_id AS uuid[]),
+                  CAST(:traceparent AS varchar[]), CAST(:data AS varchar[]), CAST(:route AS smallint[]))
+           WITH ORDINALITY AS event (bucket, key, event_id, traceparent, data, route, number)
+      JOIN unnest(CAST(:routes AS smallint[]), CAST(:types AS varchar[]), CAST(:sources AS varchar[]),
+                  CAST(:misrouted AS boolean[]), CAST(:topics AS varchar[]), CAST(:portals AS varchar[]))
+           AS way (route, type, source, misrouted, topic, portal) USING (route)
+     ORDER BY event.number, way.portal NULLS FIRST"""
+)
+_REPLAY = text(
+    "UPDATE outbox SET sent_at = NULL "
+    "WHERE created_at >= :since AND sent_at IS NOT NULL AND topic IS NOT NULL"
+)
 _UNSENT = text(
     "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox "
     "WHERE sent_at IS NULL"
 )
-_PURGE = text("DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval)")
+_PURGE = text(
+    "DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval) "
+    "AND (portal IS NULL OR created_at < now() - CAST(:answers_kept AS interval))"
+)

@@ -124,7 +124,7 @@ class Relay:
         except BaseException:
             await self.close()  # while the buckets are still ours, so that nothing of them leaves later
             raise
-        await tx.execute(_MARK, {"ids": [row.id for row in rows]})
+        await _mark(tx, rows)
         RELAYED.inc(len(rows))
         return len(rows)
 
@@ -141,6 +141,7 @@ class Relay:
                 headers=_headers(row, self._intake_key),
             )
             for row in rows
+            if row.topic is not None  # else its portal reads it by HTTP alone
         ]
         await asyncio.gather(*acknowledgements)
 
@@ -194,6 +195,27 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", _describe(error))
 
 
+async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
+    """Mark events as sent, and number those that portals hear, in the order of their ids.
+
+    The lock on a portal's feed is held until the commit, so that its numbers appear in their order, and only
+    with what they number. One that has a number, since it is published again, keeps it.
+    """
+    heard: dict[str, list[int]] = {}
+    for row in rows:
+        if row.portal is not None and row.cursor is None:
+            heard.setdefault(row.portal, []).append(row.id)
+    cursors: dict[int, int] = {}
+    if heard:
+        # In the order of names: two processes then never wait for each other in a circle.
+        feeds = {"portals": sorted(heard), "numbers": [len(heard[portal]) for portal in sorted(heard)]}
+        for feed in await tx.execute(_NUMBER, feeds):
+            ids = heard[feed.portal]
+            cursors |= zip(ids, range(feed.last - len(ids) + 1, feed.last + 1), strict=True)
+    marked = [row.id for row in rows]
+    await tx.execute(_MARK, {"ids": marked, "cursors": [cursors.get(row_id) for row_id in marked]})
+
+
 def _headers(row: Row[Any], intake_key: bytes | None) -> list[tuple[str, bytes]]:
     headers = cloudevents.headers(
         event_id=row.event_id,
@@ -203,6 +225,8 @@ def _headers(row: Row[Any], intake_key: bytes | None) -> list[tuple[str, bytes]]
         subject=row.key,
         traceparent=row.traceparent,
     )
+    if row.misrouted:
+        headers.append(("ce_misrouted", b"true"))
     if intake_key is None or not row.source.startswith(SOURCES):
         return headers
     given = dict(headers)
@@ -234,7 +258,19 @@ _LOCK = text(
 )
 _UNSENT = text(
     "SELECT unsent.* FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL ("
-    "SELECT id, topic, key, event_id, type, source, traceparent, data, created_at FROM outbox "
+    "SELECT id, topic, key, event_id, type, source, traceparent, data, created_at, misrouted, portal, cursor "
+    "FROM outbox "
     "WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL ORDER BY id LIMIT :most) AS unsent ORDER BY id"
 )
-_MARK = text("UPDATE outbox SET sent_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
+_NUMBER = text(
+    """
+    INSERT INTO portal_feed AS feed (portal, last)
+    SELECT * FROM unnest(CAST(:portals AS varchar[]), CAST(:numbers AS bigint[]))
+        ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
+    RETURNING portal, last"""
+)
+_MARK = text(
+    "UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, marked.cursor) "
+    "FROM unnest(CAST(:ids AS bigint[]), CAST(:cursors AS bigint[])) AS marked (id, cursor) "
+    "WHERE outbox.id = marked.id"
+)

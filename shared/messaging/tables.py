@@ -73,6 +73,13 @@ class OutboxRow(MessagingTable, table=True):
     data: str
     created_at: datetime = _written_at()
     sent_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    misrouted: bool = Field(
+        default=False,
+        sa_column_kwargs={
+            "server_default": text("false"),
+            "comment": "It answers a request that lay in a wrong partition, on a trial.",
+        },
+    )
     portal: str | None = Field(default=None, sa_column_kwargs={"comment": "Whose answer it is."})
     cursor: int | None = Field(
         default=None,

@@ -40,6 +40,6 @@ async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChan
 
 _EVENTS = text(
     "SELECT event_id, type, sent_at, CAST(CAST(data AS jsonb)->>'version' AS integer) AS version FROM outbox "
-    "WHERE key = :agent AND CAST(data AS jsonb)->>'enrolment_id' = :id ORDER BY id"
+    "WHERE key = :agent AND portal IS NULL AND CAST(data AS jsonb)->>'enrolment_id' = :id ORDER BY id"
 )
 _UNSENT = text("SELECT data FROM outbox WHERE sent_at IS NULL AND topic = :topic ORDER BY id")

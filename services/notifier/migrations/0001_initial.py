@@ -304,6 +304,13 @@ def upgrade() -> None:
         sa.Column("data", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "misrouted",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="It answers a request that lay in a wrong partition, on a trial.",
+        ),
         sa.Column("portal", sa.String(), nullable=True, comment="Whose answer it is."),
         sa.Column(
             "cursor",

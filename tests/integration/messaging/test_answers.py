@@ -1,0 +1,279 @@
+"""Answers to portals: which portal hears which event, in what order, and how its feed is numbered."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Row, text
+from sqlalchemy.exc import DBAPIError
+
+from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from shared import clock
+from shared.database import Database
+from shared.events import Event
+from shared.events.enrolment import EnrolmentRefused, SessionChangedForAgent, SessionPart
+from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
+from shared.events.topics import Topic
+from shared.events.vocabulary import Agent, Reason
+from shared.messaging import outbox, relay
+from shared.messaging.outbox import Outbox, OutboxEvent
+from shared.messaging.portals.registry import PortalsFile
+from tests.conftest import Broker
+from tests.integration.messaging.test_outbox import connected, publish_all
+from tests.support.builders import STARTS, an_agent
+from tests.support.rosters import a_roster, a_seat_request
+
+DECISIONS = Topic.ENROLMENT_DECISIONS.value
+OURS = Outbox("enrolment")
+PORTALS = [
+    {"portal": "iel", "issuer": "iel", "answers": ["kafka", "http"]},
+    {"portal": "iel-mobile", "issuer": "iel", "answers": ["http"]},
+    {"portal": "ouest", "issuer": "ouest", "answers": ["kafka"]},
+]
+"""Two portals of one issuer, one of which hears by HTTP alone, and one of another."""
+
+
+@pytest.fixture
+async def database(enrolment_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """That of a service which answers these portals."""
+    path = tmp_path / "portals.json"
+    path.write_text(json.dumps([portal | {"contact": "equipe@portail.example"} for portal in PORTALS]))
+    registry = PortalsFile(path, trial=False)
+    database = Database(enrolment_url, application_name="test", info={outbox.TELLS: registry})
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def of_issuer(issuer: str, agent_id: str = "1001") -> Agent:
+    return an_agent(agent_id, issuer=issuer)
+
+
+def a_decision(agent: Agent) -> EnrolmentRefused:
+    roster = a_roster()
+    request = a_seat_request(roster, agent)
+    return refusal_event(refused_enrolment(request, agent, Reason.SESSION_FULL), 1, request.key)
+
+
+def a_change(agent: Agent) -> SessionChangedForAgent:
+    return SessionChangedForAgent(
+        session_id=uuid.uuid4(),
+        session_version=2,
+        enrolment_id=uuid.uuid4(),
+        agent=agent,
+        changed=(SessionPart.DATES,),
+        starts_at=STARTS,
+        ends_at=STARTS + timedelta(hours=7),
+        timezone="Europe/Paris",
+    )
+
+
+def a_rejection(portal: str) -> RequestRejected:
+    return RequestRejected(
+        request_id=uuid.uuid4(),
+        request_source=f"/portals/{portal}",
+        portal=portal,
+        topic="portal.enrolments",
+        partition=3,
+        offset=7,
+        code=RejectionCode.INVALID,
+    )
+
+
+def an_acceptance(portal: str) -> RequestAccepted:
+    return RequestAccepted(request_id=uuid.uuid4(), request_source=f"/portals/{portal}", portal=portal)
+
+
+async def write(database: Database, *events: Event | OutboxEvent) -> list[uuid.UUID]:
+    async with database.transaction() as tx:
+        return await OURS.publish(tx, events)
+
+
+async def rows(database: Database, which: str = "true") -> Sequence[Row[Any]]:
+    async with database.quiet_transaction() as tx:
+        return (await tx.execute(text(f"SELECT * FROM outbox WHERE {which} ORDER BY id"))).all()
+
+
+async def heard(database: Database) -> list[tuple[str | None, str | None]]:
+    """Topic and portal of each row."""
+    return [(row.topic, row.portal) for row in await rows(database)]
+
+
+IEL, IEL_MOBILE = ("portal.answers.iel", "iel"), (None, "iel-mobile")
+OUEST = ("portal.answers.ouest", "ouest")
+
+
+# ------------------------------------------------------------------------------------------ who hears what
+
+
+@pytest.mark.parametrize(
+    ("event", "hear"),
+    [
+        (a_decision(of_issuer("iel")), [(DECISIONS, None), IEL, IEL_MOBILE]),
+        (a_decision(of_issuer("ouest")), [(DECISIONS, None), OUEST]),
+        (a_decision(of_issuer("cnfpt")), [(DECISIONS, None)]),
+        (a_change(of_issuer("iel")), [IEL, IEL_MOBILE]),
+        (a_change(of_issuer("cnfpt")), []),
+        (a_rejection("iel"), [IEL]),
+        (a_rejection("iel-mobile"), [IEL_MOBILE]),
+        (a_rejection("gone"), []),
+        (an_acceptance("ouest"), [OUEST]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Event) else None,
+)
+async def test_portals_of_the_agents_issuer_hear_decisions_and_the_sender_alone_what_became_of_its_request(
+    database: Database, event: Event, hear: list[tuple[str | None, str | None]]
+) -> None:
+    await write(database, event)
+
+    assert await heard(database) == hear
+
+
+async def test_an_answer_is_the_same_event_wherever_it_goes(database: Database) -> None:
+    event_id, trace = uuid.uuid4(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    decision = a_decision(of_issuer("iel", "IEL-7"))
+
+    await write(database, OutboxEvent(decision, trace, event_id=event_id, misrouted=True))
+
+    same = {
+        (row.event_id, row.type, row.source, row.key, row.bucket, row.traceparent, row.data, row.misrouted)
+        for row in await rows(database)
+    }
+    [(*attributes, bucket, traceparent, data, misrouted)] = same
+    assert attributes == [event_id, EnrolmentRefused.TYPE, "/services/enrolment", "IEL-7"]
+    assert 0 <= bucket < outbox.BUCKETS
+    assert (traceparent, misrouted) == (trace, True)
+    assert EnrolmentRefused.model_validate_json(data) == decision
+
+
+async def test_answers_are_stored_in_the_order_of_their_events(database: Database) -> None:
+    events = [a_decision(of_issuer(("iel", "ouest", "cnfpt")[number % 3])) for number in range(300)]
+    ids = await write(database, *events)
+
+    for portal, issuer in (("iel", "iel"), ("iel-mobile", "iel"), ("ouest", "ouest")):
+        expected = [
+            event_id for event_id, event in zip(ids, events, strict=True) if event.agent.issuer == issuer
+        ]
+        assert [row.event_id for row in await rows(database, f"portal = '{portal}'")] == expected
+    assert [row.event_id for row in await rows(database, "portal IS NULL")] == ids
+
+
+async def test_a_rejection_is_ordered_by_its_record_and_an_acceptance_by_its_request(
+    database: Database,
+) -> None:
+    accepted = an_acceptance("iel")
+
+    await write(database, a_rejection("iel"), accepted)
+
+    assert [row.key for row in await rows(database)] == ["portal.enrolments-3-7", str(accepted.request_id)]
+
+
+async def test_a_service_that_answers_no_portal_says_it_on_the_topic_of_outcomes(
+    catalogue_database: Database,
+) -> None:
+    rejection = a_rejection("iel")
+
+    await write(catalogue_database, rejection)
+
+    [row] = await rows(catalogue_database)
+    assert (row.topic, row.portal, row.key) == ("requests.outcomes", None, str(rejection.request_id))
+
+
+# ------------------------------------------------------------------------------------------ the feed
+
+
+async def cursors(database: Database, portal: str) -> list[int | None]:
+    return [row.cursor for row in await rows(database, f"portal = '{portal}'")]
+
+
+async def test_the_relay_numbers_each_portals_answers_as_it_marks_them_sent(
+    tansu: Broker, database: Database
+) -> None:
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        await write(database, a_rejection("iel-mobile"), an_acceptance("iel-mobile"))
+        assert await cursors(database, "iel-mobile") == [None, None]
+        await a_relay.publish_unsent()
+        await write(database, a_rejection("iel-mobile"))
+        await a_relay.publish_unsent()
+
+    assert await cursors(database, "iel-mobile") == [1, 2, 3]
+    assert await rows(database, "sent_at IS NULL") == []
+    async with database.quiet_transaction() as tx:
+        assert (await tx.execute(text("SELECT portal, last FROM portal_feed"))).all() == [("iel-mobile", 3)]
+
+
+async def test_what_is_marked_when_a_pass_fails_is_numbered_once(
+    tansu: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(database, a_rejection("iel-mobile"), a_rejection("iel-mobile"))
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        with monkeypatch.context() as patched:
+            # The numbers are drawn by then, and go with the transaction.
+            patched.setattr(relay, "_MARK", text("SELECT 1 / CAST(:zero AS integer)").bindparams(zero=0))
+            with pytest.raises(DBAPIError):
+                await a_relay.publish_unsent()
+        assert await cursors(database, "iel-mobile") == [None, None]
+
+        await publish_all(a_relay, database)
+
+    assert await cursors(database, "iel-mobile") == [1, 2]
+
+
+async def test_a_replay_publishes_under_the_same_numbers_and_leaves_what_is_read_by_http_alone(
+    tansu: Broker, database: Database
+) -> None:
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        await write(database, a_rejection("iel-mobile"), a_decision(of_issuer("cnfpt")))
+        await a_relay.publish_unsent()
+        async with database.transaction() as tx:
+            heard_on_a_topic = (
+                f"UPDATE outbox SET topic = '{DECISIONS}', portal = 'iel', cursor = 9 WHERE id = 2"
+            )
+            await tx.execute(text(heard_on_a_topic))
+            assert await outbox.replay(tx, clock.now() - timedelta(minutes=1)) == 1
+        assert await a_relay.publish_unsent() == 1
+
+    assert [(row.portal, row.cursor) for row in await rows(database)] == [("iel-mobile", 1), ("iel", 9)]
+
+
+async def test_numbers_appear_in_their_order_while_several_processes_give_them(
+    tansu: Broker, database: Database
+) -> None:
+    """A reader of the feed that has seen a number never finds a smaller one later."""
+    seen: list[list[int]] = []
+
+    async def read() -> None:
+        while not seen or len(seen[-1]) < 400:
+            async with database.quiet_transaction() as tx:
+                found = await tx.scalars(text("SELECT cursor FROM outbox WHERE cursor > 0 ORDER BY cursor"))
+                seen.append(list(found))
+
+    async with (
+        connected(database, tansu.bootstrap_servers) as first,
+        connected(database, tansu.bootstrap_servers) as second,
+    ):
+        reading = asyncio.create_task(read())
+        for _ in range(20):
+            await write(database, *(an_acceptance("iel-mobile") for _ in range(20)))
+            await asyncio.gather(first.publish_unsent(), second.publish_unsent())
+        await publish_all(first, database)
+        await asyncio.wait_for(reading, 20)
+
+    assert all(found == list(range(1, len(found) + 1)) for found in seen)
+
+
+async def test_answers_are_kept_for_30_days(database: Database) -> None:
+    await write(database, a_decision(of_issuer("ouest")))
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now(), created_at = now() - interval '29 days'"))
+        await outbox.purge(tx)
+        assert list(await tx.scalars(text("SELECT portal FROM outbox"))) == ["ouest"]
+
+        await tx.execute(text("UPDATE outbox SET created_at = now() - interval '31 days'"))
+        assert await outbox.purge(tx) == 1
