@@ -332,7 +332,7 @@ class _Pages:
         **values: Any,
     ) -> Response:
         standings = self._standings()
-        travels = [each for each in reversed(self._journal.travels) if concerns(each)]
+        travels = [each for each in reversed(self._journal.travels) if concerns(standings.subject_of(each))]
         context = {
             "settings": self._settings,
             "agents": self._agents(),

@@ -87,6 +87,11 @@ class Standings:
         """Return the request of ours that this answers."""
         return self._sent.get(answer.envelope.data.get("request_id") or "")
 
+    def subject_of(self, travel: Travel) -> Travel:
+        """Return what says whom an event is about: itself, or the request where an answer names nobody."""
+        request = self.request_of(travel)
+        return travel if request is None or travel.envelope.data.get("agent") else request
+
     def _sent_off(self, travel: Travel) -> None:
         self._sent[travel.envelope.id] = travel
         if travel.envelope.name == "BespokeTrainingRequested":

@@ -248,7 +248,22 @@ async def test_a_rejection_names_what_is_wrong(portal: Portal) -> None:
     )
     page = await portal.get("/agents/EX-101")
     assert "Demande rejetée" in page
+    assert page.count("Zoé Durand</p>") == 2, "the request and its rejection say whom they are about"
     assert "/agent/email : is no address" in page
+
+
+async def test_a_session_that_changed_is_told_beside_the_seat(portal: Portal) -> None:
+    await portal.hear("AgentEnrolled")
+    await portal.hear(
+        "SessionChangedForAgent",
+        changed=["dates", "place"],
+        starts_at="2026-12-23T08:30:00Z",
+        timezone="Europe/Paris",
+        venue="Palais des arts, Vannes",
+    )
+    page = await portal.get("/agents/EX-101")
+    assert "Inscription confirmée" in page
+    assert "désormais le mercredi 23 décembre 2026 à 9\u00a0h\u00a030, Palais des arts, Vannes" in page
 
 
 async def test_who_waits_for_approval_stands_before_the_employer(portal: Portal) -> None:
