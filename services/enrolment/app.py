@@ -5,6 +5,7 @@ from pathlib import Path
 from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
+from services.enrolment.service.answers import Watch
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
@@ -24,7 +25,8 @@ def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment", info={outbox.TELLS: registry})
-    http = api.build(database, Tokens.load(settings.api_tokens_file), registry, settings)
+    watch = Watch(database)
+    http = api.build(database, Tokens.load(settings.api_tokens_file), registry, watch, settings)
     placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
     pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
     return Process(
@@ -38,6 +40,8 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),
+        workers=[watch.run],
+        on_published=watch.look,
         on_read=jobs.keeping_progress(database),
     )
 

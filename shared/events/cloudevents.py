@@ -125,6 +125,28 @@ class Received(Generic[E_co]):
         return self.record.received_at
 
 
+def attributes(
+    *,
+    event_id: UUID,
+    event_type: str,
+    source: str,
+    time: datetime,
+    subject: str,
+    traceparent: str | None = None,
+) -> dict[str, str]:
+    """The attributes of an event that we publish, as structured mode has them beside ``data``."""
+    values = {
+        "specversion": "1.0",
+        "id": str(event_id),
+        "type": event_type,
+        "source": source,
+        "time": time.isoformat().replace("+00:00", "Z"),
+        "subject": subject,
+        "datacontenttype": JSON,
+    }
+    return values if traceparent is None else values | {"traceparent": traceparent}
+
+
 def headers(
     *,
     event_id: UUID,
@@ -135,18 +157,19 @@ def headers(
     traceparent: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """The binary-mode headers of an event that we publish."""
-    attributes = [
-        ("ce_specversion", "1.0"),
-        ("ce_id", str(event_id)),
-        ("ce_type", event_type),
-        ("ce_source", source),
-        ("ce_time", time.isoformat().replace("+00:00", "Z")),
-        ("ce_subject", subject),
-        ("content-type", JSON),
-    ]
-    if traceparent is not None:
-        attributes.append(("traceparent", traceparent))
-    return [(name, value.encode()) for name, value in attributes]
+    values = attributes(
+        event_id=event_id,
+        event_type=event_type,
+        source=source,
+        time=time,
+        subject=subject,
+        traceparent=traceparent,
+    )
+    return [(_HEADERS.get(name, f"ce_{name}"), value.encode()) for name, value in values.items()]
+
+
+_HEADERS = {"datacontenttype": "content-type", "traceparent": "traceparent"}
+"""Attributes whose headers have names of their own."""
 
 
 def decode(record: Record) -> Received[Event] | None:

@@ -8,7 +8,7 @@ the same id; consumers drop what they know.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -44,12 +44,14 @@ RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
 class Relay:
     """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise.
 
-    ``intake_key`` signs what portals sent by HTTP and the service passes on.
+    ``intake_key`` signs what portals sent by HTTP and the service passes on. ``on_published`` is called after
+    each pass that marked events as sent.
     """
 
     def __init__(
         self, database: Database, settings: KafkaSettings, service: str, intake_key: bytes | None = None
     ) -> None:
+        self.on_published: Callable[[], None] = lambda: None
         self._intake_key = intake_key
         self._database = database
         self._settings = settings
@@ -76,6 +78,8 @@ class Relay:
                 published = await self.publish_unsent()
                 failures = 0
                 RELAY_UP.set(1)
+                if published:
+                    self.on_published()
             except Exception as error:  # noqa: BLE001 whatever it is, the outbox must be tried again
                 failures += 1
                 await self._after_failure(error, failures)

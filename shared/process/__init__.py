@@ -49,7 +49,7 @@ class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
     ``admit`` reads the records of portals; ``context`` holds the values of handlers' parameters; ``on_read``
-    is called with how far topics are read.
+    is called with how far topics are read, ``on_published`` each time that the relay marked events as sent.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Process:
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
     on_read: OnRead | None = None
+    on_published: Callable[[], None] = lambda: None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
 
@@ -103,6 +104,7 @@ class Process:
     @contextlib.asynccontextmanager
     async def _relay(self) -> AsyncIterator[None]:
         relay = Relay(self.database, self.settings, self.name, self.settings.intake_key)
+        relay.on_published = self.on_published
         with self._kafka_errors():
             await relay.start()
         self.database.after_commit = relay.wake

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.enrolment.api import (
+    answers,
     attendance,
     contracts,
     enrolments,
@@ -12,6 +13,7 @@ from services.enrolment.api import (
     roster,
     selection,
 )
+from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
@@ -19,18 +21,21 @@ from shared.http import new_api
 from shared.messaging.portals.registry import PortalsFile
 
 
-def build(database: Database, tokens: Tokens, registry: PortalsFile, settings: Settings) -> FastAPI:
-    """Return the API of the service, which uses this database and this registry of portals."""
+def build(
+    database: Database, tokens: Tokens, registry: PortalsFile, watch: Watch, settings: Settings
+) -> FastAPI:
+    """Return the API of the service, which uses this database, this registry of portals and this watch."""
     api = new_api(
         "enrolment", "Seats: who is enrolled, waiting, refused, and why.", schemas=event_documents.SCHEMAS
     )
     api.state.database = database
     api.state.tokens = tokens
     api.state.registry = registry
+    api.state.watch = watch
     api.state.signs_intake = settings.intake_key is not None
     api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
     api.state.intake_rate = events.RateLimit(settings.enrolment_intake_rate)
-    for part in (events, requests, enrolments, roster, selection, attendance, contracts):
+    for part in (events, requests, enrolments, answers, roster, selection, attendance, contracts):
         api.include_router(part.router)
     return api

@@ -1,5 +1,6 @@
 """The OpenAPI document tells the truth: whatever is asked by it, no answer is a 5xx or outside of it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -43,6 +44,9 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     async def enrolment(_address: str) -> AsyncIterator[object]:
         await _fill(url)
         process = compose(settings_for(url, api_tokens_file=tokens, enrolment_intake_rate="10000/second"))
+        nobody_waits = asyncio.Event()
+        nobody_waits.set()
+        await process.api.state.watch.run(nobody_waits)
         yield process.api
         await process.database.close()
 

@@ -1,0 +1,148 @@
+"""HTTP in: the feed of a portal, where it hears all that it hears by Kafka, by asking after a number."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.enrolment.api.access import AnyReader, Database
+from services.enrolment.service import answers
+from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven, Watch
+from shared.events import cloudevents
+from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name, Portals
+from shared.messaging.tables import OutboxRow
+
+router = APIRouter(prefix="/api/v1", tags=["requests"])
+
+_MOST_SECONDS = 60
+_LARGEST = 2**63 - 1
+
+
+class Answers(BaseModel):
+    """The answers that follow, none where there is nothing new."""
+
+    items: list[dict[str, Any]] = Field(description="CloudEvents in structured mode, in order.")
+    next: int = Field(description="To be given as `after` next time, once these are kept.")
+
+
+class FeedQuery(BaseModel):
+    """Which answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(
+        default=0, ge=0, le=_LARGEST, description="`next` of the time before; 0: from the oldest kept."
+    )
+    wait: float = Field(
+        default=0, ge=0, le=_MOST_SECONDS, description="Seconds to wait for an answer, while there is none."
+    )
+    limit: int = Field(default=100, ge=1, le=500, description="Most answers at once.")
+    portal: Name | None = Field(default=None, description="For an admin: whose feed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The name of the portal whose feed is read, and which part of it."""
+
+    portal: str
+    query: FeedQuery
+
+
+def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyReader) -> Feed:
+    """Return the feed of the token's portal, or for an admin that of a portal that is named."""
+    portals: Portals = request.app.state.registry.portals
+    portal = reader.portal
+    if portal is None or query.portal not in (None, portal.portal):
+        # Another portal's is what does not exist.
+        portal = portals.of_source(SOURCES + (query.portal or TRIAL_PORTAL)) if portal is None else None
+    if portal is None:
+        raise Problem(404, "No such feed", "Name a portal of the registry: ?portal=…, or use its token.")
+    if "http" not in portal.answers:
+        raise Problem(
+            403, "Not by HTTP", f"The portal {portal.portal} has no 'http' among its answers in PORTALS_FILE."
+        )
+    return Feed(portal.portal, query)
+
+
+@router.get(
+    "/answers",
+    summary="The answers of a portal, one after another",
+    responses={
+        410: {
+            "model": ProblemBody,
+            "description": "Answers that follow are kept no more: begin again after `kept_after`.",
+            "content": {PROBLEM_JSON: {}},
+        }
+    },
+)
+async def read_answers(
+    feed: Annotated[Feed, Depends(_feed)], database: Database, request: Request, response: Response
+) -> Answers:
+    """The same events as on the portal's topic, in order for each agent, kept 30 days.
+
+    Ask again with `after` = `next`. With `wait` the answer comes as soon as there is an event.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    query = feed.query
+    if query.wait and not await _while_connected(request, feed):
+        return Answers(items=[], next=query.after)
+    try:
+        async with database.quiet_transaction() as tx:
+            page = await answers.page(tx, feed.portal, query.after, query.limit)
+    except NeverGiven as error:
+        raise Problem(
+            422,
+            "The number was never given",
+            f"No answer has the number {query.after}: the last has {error.last}. Begin again after a number "
+            "that this feed gave as 'next', or after 0.",
+            code="unknown_cursor",
+        ) from None
+    except Forgotten as error:
+        raise Problem(
+            410,
+            "The answers are kept no more",
+            f"Answers after {query.after} were kept for 30 days and are gone; those after {error.kept_after} "
+            "are here. What you missed, ask for by request or by agent.",
+            code="answers_forgotten",
+            kept_after=error.kept_after,
+        ) from None
+    return _shown(page)
+
+
+async def _while_connected(request: Request, feed: Feed) -> bool:
+    """Wait for news, no longer than the client does. Returns whether there are any."""
+    watch: Watch = request.app.state.watch
+    news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, feed.query.wait))
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return news.done() and news.result()
+    finally:
+        news.cancel()
+        gone.cancel()
+        await asyncio.gather(news, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _shown(page: FeedPage) -> Answers:
+    return Answers(items=[_event(answer) for answer in page.answers], next=page.next)
+
+
+def _event(answer: OutboxRow) -> dict[str, Any]:
+    attributes = cloudevents.attributes(
+        event_id=answer.event_id,
+        event_type=answer.type,
+        source=answer.source,
+        time=answer.created_at,
+        subject=answer.key,
+        traceparent=answer.traceparent,
+    )
+    return attributes | {"data": json.loads(answer.data)}
