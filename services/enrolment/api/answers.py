@@ -137,7 +137,7 @@ def _shown(page: FeedPage) -> Answers:
 
 
 def _event(answer: OutboxRow) -> dict[str, Any]:
-    attributes = cloudevents.attributes(
+    attributes: dict[str, Any] = cloudevents.attributes(
         event_id=answer.event_id,
         event_type=answer.type,
         source=answer.source,
@@ -145,4 +145,5 @@ def _event(answer: OutboxRow) -> dict[str, Any]:
         subject=answer.key,
         traceparent=answer.traceparent,
     )
-    return attributes | {"data": json.loads(answer.data)}
+    misrouted = {"misrouted": True} if answer.misrouted else {}
+    return attributes | misrouted | {"data": json.loads(answer.data)}

@@ -1,5 +1,6 @@
 """A request from the portal's record to the decision on its topic, through a running service."""
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -185,8 +186,15 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
     sent = {"authorization": f"Bearer {PORTAL}", "content-type": STRUCTURED}
     async with httpx.AsyncClient(base_url=service.url, headers=sent) as client:
         accepted = await client.post("/api/v1/events", content=as_json(event))
-    assert accepted.status_code == 202, accepted.text
-    assert accepted.json()["request_id"] == request_id
+        assert accepted.status_code == 202, accepted.text
+        assert accepted.json()["request_id"] == request_id
+        heard: list[dict[str, Any]] = []
+        after = 0
+        async with asyncio.timeout(20):
+            while request_id not in (event["data"]["request_id"] for event in heard):
+                page = (await client.get(f"/api/v1/answers?after={after}&wait=20", timeout=30)).json()
+                heard, after = page["items"], page["next"]
+    assert heard[-1]["data"]["agent"]["agent_id"] == agent.agent_id
     found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
     assert [(decision.type, decision.data["request_id"]) for decision in found] == [
         ("AgentEnrolled", request_id)
@@ -194,3 +202,6 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
     outcome = await outcome_of(service, uuid.UUID(request_id))
     assert outcome is not None
     assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")
+    assert [event["id"] for event in heard if event["data"]["request_id"] == request_id] == [
+        decision.headers["ce_id"] for decision in found
+    ]
