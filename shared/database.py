@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import DateTime, MetaData, TextClause, event, inspect, text
+from sqlalchemy import DateTime, MetaData, Row, TextClause, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -98,6 +98,7 @@ class Database:
             },
         )
 
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "connect", _look_up_array_types)
 
     async def check(self) -> None:
@@ -137,6 +138,12 @@ class Database:
                     raise
         finally:
             await asyncio.shield(tx.close())
+
+    async def execute_alone(self, statement: TextClause, params: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Run one statement that is its own transaction, in one round trip. Returns its rows, if any."""
+        async with self._autocommit.connect() as connection:
+            result = await connection.execute(statement, params)
+            return result.all() if result.returns_rows else []
 
     async def close(self) -> None:
         """Close every pooled connection."""

@@ -261,7 +261,7 @@ async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def all_is_read(connection: Mapping[str, Any]) -> bool:
-    """Say whether every consumer group of the services has committed to the end of its topics.
+    """Say whether every consumer group of the services has read its topics to the end.
 
     Only then can a record that was sent twice have shown its effect.
     """
@@ -283,9 +283,19 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
                 of_topic = partitions[topic]
                 ends = await consumer.end_offsets(of_topic)
                 read = await admin.list_consumer_group_offsets(f"{service}.{topic}", partitions=of_topic)
-                if any(end > 0 and read[partition].offset < end for partition, end in ends.items()):
+                committed = {partition: max(read[partition].offset, 0) for partition in of_topic}
+                behind = {partition: at for partition, at in committed.items() if at < ends[partition]}
+                if behind and await _holds_records(consumer, behind):
                     return False
         return True
     finally:
         await consumer.stop()
         await admin.close()
+
+
+async def _holds_records(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+    """Say whether records follow these offsets, not only markers of transactions, which nobody commits."""
+    consumer.assign(list(offsets))
+    for partition, offset in offsets.items():
+        consumer.seek(partition, offset)
+    return bool(await consumer.getmany(timeout_ms=1_000))

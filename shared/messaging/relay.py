@@ -11,19 +11,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Row, text
 
 from shared import clock
 from shared.database import Database, Transaction, is_temporary
 from shared.events import cloudevents
-from shared.events.topics import MAX_RECORD_BYTES
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
 from shared.messaging.portals.signatures import SignedAttributes, sign
+from shared.messaging.producer import Headers, OutgoingRecord, Producer
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +54,8 @@ class Relay:
         self._intake_key = intake_key
         self._database = database
         self._settings = settings
-        self._client_id = f"{service}-relay"
-        self._producer: AIOKafkaProducer | None = None
-        self._idempotent = True
+        self._service = service
+        self._producer: Producer | None = None
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -66,8 +64,17 @@ class Relay:
         self._woken.set()
 
     async def start(self) -> None:
-        """Connect. Raises ``KafkaError``."""
-        await self._open_producer()
+        """Connect. Raises ``KafkaError``, and what the database raises."""
+        await self._connect()
+
+    async def _connect(self) -> Producer:
+        producer = await Producer.connected(self._settings, self._service)
+        if producer.transactional_id is not None:
+            await self._database.execute_alone(
+                _REGISTER, {"producer": producer.transactional_id, "buckets": BUCKETS}
+            )
+        self._producer = producer
+        return producer
 
     async def run(self) -> None:
         """Publish until :meth:`stop`; then once more, so that nothing committed waits for another process."""
@@ -94,87 +101,57 @@ class Relay:
         self._woken.set()
 
     async def close(self) -> None:
-        """Disconnect at once. What was not acknowledged stays unsent.
-
-        Not by ``stop``, which flushes: a flush that is cut short leaves aiokafka's sender alive, and it would
-        publish old events beside whoever has the bucket by then.
-        """
+        """Disconnect at once. What was not acknowledged stays unsent."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        producer._closed = True  # noqa: SLF001 what stop() does first
-        try:
-            async with asyncio.timeout(5):
-                await producer._sender.close()  # noqa: SLF001 what stop() does after the flush
-                await producer.client.close()
-        except (KafkaError, TimeoutError, OSError) as error:
-            log.warning("The producer did not close cleanly: %s", error or type(error).__name__)
+        if producer is not None:
+            await producer.close()
 
     async def publish_unsent(self) -> int:
         """Publish about :data:`PASS` events of buckets that no other process serves. Returns how many."""
-        if self._producer is None:  # before a bucket is locked: it may take long
-            await self._open_producer()
+        producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
         async with self._database.quiet_transaction() as tx:
             # In a statement of its own, so that the next one sees what the last owner marked.
             buckets = list(await tx.scalars(_LOCK, {"space": _LOCK_SPACE, "buckets": BUCKETS, "most": PASS}))
-            return await self._publish_buckets(tx, buckets) if buckets else 0
+            return await self._publish_buckets(tx, producer, buckets) if buckets else 0
 
-    async def _publish_buckets(self, tx: Transaction, buckets: Sequence[int]) -> int:
+    async def _publish_buckets(self, tx: Transaction, producer: Producer, buckets: Sequence[int]) -> int:
+        others = await self._claim(producer, buckets)
+        # By the connection that has the locks, which it had when we claimed if it still answers.
         rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
-        if not rows:
-            return 0
         try:
-            await asyncio.wait_for(self._send(rows), SEND_DEADLINE_SECONDS)
+            async with asyncio.timeout(SEND_DEADLINE_SECONDS):
+                await self._fence(tx, producer, others)
+                # One without a topic is read by HTTP alone.
+                await producer.send([_record(row, self._intake_key) for row in rows if row.topic is not None])
         except BaseException:
             await self.close()  # while the buckets are still ours, so that nothing of them leaves later
             raise
-        await _mark(tx, rows)
+        await self._finish(tx, rows, buckets, others)
         RELAYED.inc(len(rows))
         return len(rows)
 
-    async def _send(self, rows: Sequence[Row[Any]]) -> None:
-        """Give all events to the producer in order, then wait for every acknowledgement."""
-        producer = self._producer
-        if producer is None:
-            raise KafkaError("there is no producer")
-        acknowledgements = [
-            await producer.send(
-                row.topic,
-                value=row.data.encode(),
-                key=row.key.encode(),
-                headers=_headers(row, self._intake_key),
-            )
-            for row in rows
-            if row.topic is not None  # else its portal reads it by HTTP alone
-        ]
-        await asyncio.gather(*acknowledgements)
+    async def _finish(
+        self, tx: Transaction, rows: Sequence[Row[Any]], buckets: Sequence[int], fenced: Sequence[str]
+    ) -> None:
+        await _mark(tx, rows)
+        await tx.execute(_SETTLE, {"buckets": buckets, "fenced": fenced})
 
-    async def _open_producer(self) -> None:
-        if self._idempotent:
-            try:
-                self._producer = await self._started_producer(idempotent=True)
-            except UnknownError:
-                # What the embedded broker answers when asked for a producer id (ADR 0003).
-                log.warning("The broker has no idempotent producer: a retry inside it may publish twice.")
-                self._idempotent = False
-        if not self._idempotent:
-            self._producer = await self._started_producer(idempotent=False)
+    async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
+        """Let others know that ``producer`` may have records of these buckets on their way.
 
-    async def _started_producer(self, *, idempotent: bool) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **client_options(self._settings, self._client_id),
-            acks="all",
-            enable_idempotence=idempotent,
-            request_timeout_ms=10_000,
-            max_batch_size=256 * 1024,
-            max_request_size=MAX_RECORD_BYTES,
-        )
-        try:
-            await asyncio.wait_for(producer.start(), SEND_DEADLINE_SECONDS)
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+        Returns the transactional ids of other producers that may, since they never marked their pass.
+        """
+        if producer.transactional_id is None:
+            return []
+        ours = producer.transactional_id
+        claims = await self._database.execute_alone(_CLAIM, {"buckets": buckets, "producer": ours})
+        return sorted({other for claim in claims for other in claim.claimed_by} - {ours})
+
+    async def _fence(self, tx: Transaction, producer: Producer, others: Sequence[str]) -> None:
+        if others:
+            topics = list(await tx.scalars(_UNSENT_TOPICS))
+            for other in others:
+                await producer.fence(other, topics)
 
     async def _after_failure(self, error: Exception, failures: int) -> None:
         RELAY_FAILURES.inc()
@@ -186,8 +163,6 @@ class Relay:
             log.error(
                 "Publishing failed in a way nobody expected; tried again in %.1f s", delay, exc_info=error
             )
-        # After a fatal error a producer stays broken for ever: always a fresh one.
-        await self.close()
         await clock.pause(self._stopping, delay)
 
     async def _last_pass(self) -> None:
@@ -195,8 +170,16 @@ class Relay:
             async with asyncio.timeout(LAST_PASS_SECONDS):
                 while await self.publish_unsent():
                     pass
+                await self._sign_off()
         except Exception as error:  # noqa: BLE001 the rows are safe: the next process sends them
             log.warning("The last events stay in the outbox (%s)", _describe(error))
+
+    async def _sign_off(self) -> None:
+        """Disconnect after the last pass, when nobody need fence us any more."""
+        producer = self._producer
+        await self.close()
+        if producer is not None and producer.transactional_id is not None:
+            await self._database.execute_alone(_FORGET, {"producer": producer.transactional_id})
 
 
 async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
@@ -220,7 +203,11 @@ async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
     await tx.execute(_MARK, {"ids": marked, "cursors": [cursors.get(row_id) for row_id in marked]})
 
 
-def _headers(row: Row[Any], intake_key: bytes | None) -> list[tuple[str, bytes]]:
+def _record(row: Row[Any], intake_key: bytes | None) -> OutgoingRecord:
+    return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), _headers(row, intake_key))
+
+
+def _headers(row: Row[Any], intake_key: bytes | None) -> Headers:
     headers = cloudevents.headers(
         event_id=row.event_id,
         event_type=row.type,
@@ -266,6 +253,30 @@ _UNSENT = text(
     "FROM outbox "
     "WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL ORDER BY id LIMIT :most) AS unsent ORDER BY id"
 )
+_UNSENT_TOPICS = text("SELECT DISTINCT topic FROM outbox WHERE sent_at IS NULL AND topic IS NOT NULL")
+# Where there is no other producer, nobody has claimed anything.
+_REGISTER = text(
+    """
+    WITH unclaimed AS (
+         INSERT INTO outbox_bucket (bucket, claimed_by)
+         SELECT bucket, '{}' FROM generate_series(0, :buckets - 1) AS bucket
+          WHERE NOT EXISTS (SELECT FROM outbox_producer)
+             ON CONFLICT DO NOTHING)
+    INSERT INTO outbox_producer (transactional_id) VALUES (:producer)"""
+)
+_FORGET = text("DELETE FROM outbox_producer WHERE transactional_id = :producer")
+# A bucket without a row: Postgres crashed and lost the claims, for the table is unlogged, so that a claim
+# waits for no disk. Every producer there is may have claimed it.
+_CLAIM = text(
+    """
+    INSERT INTO outbox_bucket AS kept (bucket, claimed_by)
+    SELECT bucket, ARRAY(SELECT transactional_id FROM outbox_producer)
+      FROM unnest(CAST(:buckets AS integer[])) AS bucket ORDER BY bucket
+        ON CONFLICT (bucket) DO UPDATE
+       SET claimed_by = array_remove(kept.claimed_by, CAST(:producer AS varchar))
+                        || CAST(:producer AS varchar)
+    RETURNING claimed_by"""
+)
 _NUMBER = text(
     """
     INSERT INTO portal_feed AS feed (portal, last)
@@ -277,4 +288,12 @@ _MARK = text(
     "UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, marked.cursor) "
     "FROM unnest(CAST(:ids AS bigint[]), CAST(:cursors AS bigint[])) AS marked (id, cursor) "
     "WHERE outbox.id = marked.id"
+)
+# The claims end with the pass: nothing of these buckets is on its way any more.
+_SETTLE = text(
+    """
+    WITH fenced AS (
+         DELETE FROM outbox_producer WHERE transactional_id = ANY(CAST(:fenced AS varchar[])))
+    UPDATE outbox_bucket SET claimed_by = '{}'
+     WHERE bucket = ANY(CAST(:buckets AS integer[])) AND claimed_by <> '{}'"""
 )

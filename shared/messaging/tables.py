@@ -11,11 +11,12 @@ from sqlalchemy import (
     Index,
     MetaData,
     SmallInteger,
+    String,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, new_registry
@@ -95,6 +96,27 @@ class PortalFeedRow(MessagingTable, table=True):
 
     portal: str = Field(primary_key=True)
     last: int = Field(sa_type=BigInteger)
+
+
+class OutboxBucketRow(MessagingTable, table=True):
+    """Which producers may have records of a bucket on their way. Lost when Postgres crashes (ADR 0023)."""
+
+    __tablename__ = "outbox_bucket"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    bucket: int = Field(sa_type=SmallInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    claimed_by: list[str] = Field(
+        sa_type=ARRAY(String), sa_column_kwargs={"comment": "Transactional ids; empty between passes."}
+    )
+
+
+class OutboxProducerRow(MessagingTable, table=True):
+    """A producer that may publish: it was started, and neither closed nor fenced."""
+
+    __tablename__ = "outbox_producer"
+
+    transactional_id: str = Field(primary_key=True)
+    started_at: datetime = _written_at()
 
 
 class DeadLetterRow(MessagingTable, table=True):

@@ -333,6 +333,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("portal", name=op.f("pk_portal_feed")),
     )
     op.create_table(
+        "outbox_bucket",
+        sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "claimed_by",
+            postgresql.ARRAY(sa.String()),
+            nullable=False,
+            comment="Transactional ids; empty between passes.",
+        ),
+        sa.PrimaryKeyConstraint("bucket", name=op.f("pk_outbox_bucket")),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_table(
+        "outbox_producer",
+        sa.Column("transactional_id", sa.String(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("transactional_id", name=op.f("pk_outbox_producer")),
+    )
+    op.create_table(
         "resource",
         sa.Column("resource_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

@@ -269,6 +269,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_partition_number")),
     )
     op.create_table(
+        "outbox_bucket",
+        sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "claimed_by",
+            postgresql.ARRAY(sa.String()),
+            nullable=False,
+            comment="Transactional ids; empty between passes.",
+        ),
+        sa.PrimaryKeyConstraint("bucket", name=op.f("pk_outbox_bucket")),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_table(
+        "outbox_producer",
+        sa.Column("transactional_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("transactional_id", name=op.f("pk_outbox_producer")),
+    )
+    op.create_table(
         "partition_progress",
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
@@ -343,6 +361,8 @@ def downgrade() -> None:
     )
     op.drop_table("request")
     op.drop_table("partition_progress")
+    op.drop_table("outbox_producer")
+    op.drop_table("outbox_bucket")
     op.drop_table("partition_number")
     op.drop_table("portal_feed")
     op.drop_index("uq_outbox_feed", table_name="outbox", postgresql_where=sa.text("portal IS NOT NULL"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.relay import Relay
 
@@ -17,8 +17,9 @@ class HangingRelay(Relay):
 
     acknowledged: Path
 
-    async def _send(self, rows: Sequence[Row[Any]]) -> None:
-        await super()._send(rows)
+    async def _finish(
+        self, tx: Transaction, rows: Sequence[Row[Any]], buckets: Sequence[int], fenced: Sequence[str]
+    ) -> None:
         self.acknowledged.touch()
         await asyncio.Event().wait()
 

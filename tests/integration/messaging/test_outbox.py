@@ -185,9 +185,10 @@ async def test_the_producer_waits_for_all_replicas_and_is_idempotent_where_the_b
 ) -> None:
     async with connected(database, broker.bootstrap_servers) as a_relay:
         assert a_relay._producer is not None
-        assert a_relay._producer._sender._acks == -1
+        assert a_relay._producer.kafka._sender._acks == -1
         is_kafka = isinstance(broker, KafkaBroker)
-        assert (a_relay._producer._txn_manager is not None) == is_kafka
+        assert (a_relay._producer.kafka._txn_manager is not None) == is_kafka
+        assert (a_relay._producer.transactional_id is not None) == is_kafka
 
 
 # ------------------------------------------------------------------------------------------ order per key
@@ -325,7 +326,7 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
             return never
 
         with monkeypatch.context() as patched:
-            patched.setattr(producer, "send", send)
+            patched.setattr(producer.kafka, "send", send)
             with pytest.raises(TimeoutError):
                 await a_relay.publish_unsent()
         assert await unsent(database) == 1
@@ -346,7 +347,7 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
         async def send(*_args: Any, **_kwargs: Any) -> None:
             raise OutOfOrderSequenceNumber
 
-        monkeypatch.setattr(broken, "send", send)
+        monkeypatch.setattr(broken.kafka, "send", send)
         ids = await write(database, *(news(session_id, version) for version in (1, 2, 3)))
 
         async def published() -> bool:
@@ -354,7 +355,7 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
 
         await eventually(published, "the relay starts again with another producer")
         assert a_relay._producer is not broken
-        assert broken._closed
+        assert broken.kafka._closed
 
     found = keyed_by(session_id)(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 3)

@@ -1,0 +1,128 @@
+"""The relay's producer, which another process can shut out: what it still has to send is refused then.
+
+It takes its producer id under a transactional id that no other ever had, and sends without transactions. Each
+partition knows the producer's epoch, and takes nothing from an older one (KIP-98); whoever starts a producer
+with the same transactional id gets the next epoch, and tells it to the partitions by an aborted transaction.
+A transaction for each pass would do as well, and costs more (ADR 0023).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, UnknownError
+
+from shared.events.topics import MAX_RECORD_BYTES
+from shared.messaging.broker import KafkaSettings, client_options
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record as it goes to the broker."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class Producer:
+    """Started by :meth:`connected`. ``transactional_id`` is None where the broker cannot shut one out."""
+
+    def __init__(
+        self, kafka: AIOKafkaProducer, settings: KafkaSettings, transactional_id: str | None
+    ) -> None:
+        self.kafka = kafka
+        self.transactional_id = transactional_id
+        self._settings = settings
+
+    @classmethod
+    async def connected(cls, settings: KafkaSettings, service: str) -> Self:
+        """Return a producer that nobody has fenced. Raises ``KafkaError``, ``TimeoutError``."""
+        transactional_id = f"{service}-relay-{uuid4()}"
+        try:
+            kafka = await _started(settings, transactional_id)
+        except UnknownError:
+            # What the embedded broker answers when asked for a producer id (ADR 0003).
+            log.warning("The broker has no producer ids: a retry or a relay that slept may publish twice.")
+            return cls(await _started(settings, None), settings, None)
+        # From here on an idempotent producer, which begins no transaction: the id and the epoch stay.
+        kafka._txn_manager.transactional_id = None  # noqa: SLF001 aiokafka has no other way
+        return cls(kafka, settings, transactional_id)
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Send all in order, and return when the broker has them. Raises ``KafkaError``."""
+        acknowledgements = [
+            await self.kafka.send(record.topic, value=record.value, key=record.key, headers=record.headers)
+            for record in records
+        ]
+        await asyncio.gather(*acknowledgements)
+
+    async def fence(self, transactional_id: str, topics: Collection[str]) -> None:
+        """Have these topics take nothing more from the producer of this id. Raises ``KafkaError``."""
+        log.warning("%s left a pass unfinished: it is fenced from %s", transactional_id, ", ".join(topics))
+        async with _closing(await _started(self._settings, transactional_id)) as newer:
+            await newer.begin_transaction()
+            for topic in topics:
+                for partition in await newer.partitions_for(topic):
+                    # Without a record: the marker of the end alone tells the partition the new epoch.
+                    newer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001
+            await newer.abort_transaction()
+        # The markers are written after the answer; the next producer gets its id when all are.
+        await _close(await _started(self._settings, transactional_id))
+
+    async def close(self) -> None:
+        """Disconnect at once. What was not acknowledged may still arrive, or never."""
+        await _close(self.kafka)
+
+
+async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        **client_options(settings, "parcours-relay"),
+        acks="all",
+        transactional_id=transactional_id,
+        request_timeout_ms=10_000,
+        max_batch_size=256 * 1024,
+        max_request_size=MAX_RECORD_BYTES,
+    )
+    try:
+        await asyncio.wait_for(producer.start(), START_SECONDS)
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+@asynccontextmanager
+async def _closing(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
+    try:
+        yield producer
+    finally:
+        await _close(producer)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Close without ``stop``, which flushes.
+
+    A flush that is cut short leaves aiokafka's sender alive, and it would publish old events beside whoever
+    has the bucket by then.
+    """
+    producer._closed = True  # noqa: SLF001 what stop() does first
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await producer._sender.close()  # noqa: SLF001 what stop() does after the flush
+            await producer.client.close()
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.warning("The producer did not close cleanly: %s", error or type(error).__name__)
