@@ -1,5 +1,6 @@
 """The settings of the connection to Kafka, as FastStream and aiokafka take them."""
 
+import contextlib
 import re
 import ssl
 from typing import Any, Literal
@@ -42,11 +43,25 @@ class KafkaSettings(BaseSettings):
         return value
 
 
+class _HangsUp(ssl.SSLObject):
+    """A TLS connection that is closed without waiting until the other side has said that it closes too.
+
+    A broker says so only once it has answered what was asked before: uvloop waits 30 seconds for it, and a
+    service could not stop. Source: RFC 8446, 6.1: no party need wait.
+    """
+
+    def unwrap(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            super().unwrap()
+
+
 def security_of(settings: KafkaSettings) -> BaseSecurity:
     """Return TLS and SASL as FastStream takes them."""
     protocol = settings.kafka_security_protocol
     tls = protocol in ("SSL", "SASL_SSL")
     context = ssl.create_default_context(cafile=settings.kafka_ca_file) if tls else None
+    if context is not None:
+        context.sslobject_class = _HangsUp
     if not protocol.startswith("SASL"):
         return BaseSecurity(ssl_context=context, use_ssl=tls)
     mechanisms: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
