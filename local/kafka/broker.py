@@ -133,14 +133,9 @@ class KafkaBroker(Server):
 
     def start_process(self) -> Child:
         wait_for_port(self.port, self.title)
-        data = self.directory / "data"
         properties = self.directory / "server.properties"
-        properties.write_text(
-            _PROPERTIES.format(
-                host=LOOPBACK, port=self.port, controller_port=self._controller_port, data=data
-            )
-        )
-        if not (data / "meta.properties").exists():
+        properties.write_text(self.properties())
+        if not (self.directory / "data" / "meta.properties").exists():
             self._format(properties)
         return Child.start(
             self.title,
@@ -153,6 +148,17 @@ class KafkaBroker(Server):
     def answers(self) -> bool:
         return self.child.listens_on(self.port) and kafka_answers(self.bootstrap_servers)
 
+    def properties(self) -> str:
+        """Return its configuration."""
+        data = self.directory / "data"
+        return _PROPERTIES.format(
+            host=LOOPBACK, port=self.port, controller_port=self._controller_port, data=data
+        )
+
+    def format_options(self) -> tuple[str, ...]:
+        """Return what its data begins with, as options of `kafka-storage format`."""
+        return ()
+
     def _format(self, properties: Path) -> None:
         cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         made = subprocess.run(
@@ -163,6 +169,7 @@ class KafkaBroker(Server):
                 "--standalone",
                 f"--cluster-id={cluster_id}",  # one word: an id that starts with "-" would read as an option
                 f"--config={properties}",
+                *self.format_options(),
             ],
             capture_output=True,
             text=True,

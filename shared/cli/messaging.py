@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
+from shared.cli.acls import AclFormat, written
 from shared.cli.definition import Definition, in_process, load
-from shared.messaging import outbox, topics
+from shared.messaging import acls, outbox, topics
 from shared.messaging.portals import registry
 from shared.process import Process
 
 
 def topics_commands(definition: Definition) -> typer.Typer:
-    """``topics create``."""
+    """``topics create | acls``."""
     app = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
 
     @app.callback()
@@ -27,6 +28,24 @@ def topics_commands(definition: Definition) -> typer.Typer:
         created = asyncio.run(topics.create(settings, portals=portals, replication_factor=replication_factor))
         for name, is_new in created.items():
             typer.echo(f"{name}: {'created' if is_new else 'exists'}")
+
+    @app.command("acls", help="Print what each service and each portal may do on the broker, or have it so.")
+    def print_acls(
+        *,
+        wanted: Annotated[
+            AclFormat, typer.Option("--format", help="Commands of Kafka, or KafkaUsers of Strimzi.")
+        ] = AclFormat.KAFKA_ACLS,
+        cluster: Annotated[str, typer.Option(help="The name of Strimzi's Kafka resource.")] = "kafka",
+        apply: Annotated[bool, typer.Option("--apply", help="Add the rights on the broker.")] = False,
+    ) -> None:
+        settings = load(definition.settings)
+        portals = registry.read(settings.portals_file, trial=settings.parcours_trial)
+        users = acls.users(portals)
+        if apply:
+            asyncio.run(acls.apply(settings, users))
+            typer.echo("\n".join(f"{user.name}: has its rights" for user in users))
+        else:
+            typer.echo(written(users, wanted, cluster))
 
     return app
 

@@ -23,6 +23,12 @@ class Authority:
 
     def server(self, name: str) -> ssl.SSLContext:
         """What a server called ``name`` presents: ``IP:127.0.0.1``, ``DNS:mail.example``."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.certificate(name))
+        return context
+
+    def certificate(self, name: str) -> tuple[Path, Path]:
+        """The files of the certificate of a server called ``name``, and of its key."""
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         _openssl(
             *(*_NEW, "-subj", "/CN=server"),
@@ -30,9 +36,7 @@ class Authority:
             *("-CA", str(self.file), "-CAkey", str(self._key)),
             *("-keyout", str(key), "-out", str(certificate)),
         )
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key)
-        return context
+        return certificate, key
 
 
 def _openssl(*arguments: str) -> None:

@@ -1,0 +1,143 @@
+"""What each service and each portal may do on a broker with ACLs: the least that it needs, and no more.
+
+A service's user is ``parcours-<service>``, a portal's is ``portal-<portal>``; who creates topics is
+``parcours-topics``. Pure data but for :func:`apply`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
+from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.portals.registry import Portal
+
+_ANY_ANSWERS = answers_topic("")
+"""How the topics begin on which portals hear their answers; the portal's name follows."""
+_ANY_HOST = "*"
+_LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
+
+
+class AclResource(Enum):
+    """What a right is about, with Kafka's number of it."""
+
+    TOPIC = 2
+    GROUP = 3
+    TRANSACTIONAL_ID = 5
+
+
+class Operation(Enum):
+    """What may be done, with Kafka's number of it. Whoever may read or write may describe as well."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DESCRIBE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Some operations on the resources of these names; ``prefixed``: on all that begin so."""
+
+    operations: tuple[Operation, ...]
+    resource: AclResource
+    names: tuple[str, ...]
+    prefixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the broker, by its SASL username, and what it may do."""
+
+    name: str
+    rights: tuple[Right, ...]
+
+    @property
+    def principal(self) -> str:
+        return f"User:{self.name}"
+
+
+_READ, _WRITE = (Operation.READ,), (Operation.WRITE,)
+_SERVICES = tuple(dict.fromkeys(listener for topic in TOPICS.values() for listener in topic.listeners))
+_REQUESTS = tuple(topic.value for topic in Topic if is_of_portals(topic))
+
+
+def users(portals: Iterable[Portal]) -> list[User]:
+    """Return all users: who creates topics, the services, and the portals that send or hear by Kafka."""
+    created = (Operation.CREATE, Operation.DESCRIBE)
+    everything = tuple(topic.value for topic in Topic if topic is not Topic.PORTAL_ANSWERS)
+    return [
+        User(
+            "parcours-topics",
+            (
+                Right(created, AclResource.TOPIC, everything),
+                Right(created, AclResource.TOPIC, (_ANY_ANSWERS,), prefixed=True),
+            ),
+        ),
+        *(User(f"parcours-{service}", tuple(_of_service(service))) for service in sorted(_SERVICES)),
+        *(User(f"portal-{portal.portal}", rights) for portal in portals if (rights := tuple(_of(portal)))),
+    ]
+
+
+def _of_service(service: str) -> Iterator[Right]:
+    own = tuple(topic.value for topic in Topic if topic.value.startswith(f"{service}."))
+    shared = tuple(
+        topic.value for topic in Topic if service in topic.publishers and len(topic.publishers) > 1
+    )
+    heard = tuple(topic.value for topic, settings in TOPICS.items() if service in settings.listeners)
+    # Its own too: what it said last is read back when its database was lost.
+    yield Right(_READ, AclResource.TOPIC, (*heard, *own))
+    yield Right(_READ, AclResource.GROUP, tuple(f"{service}.{topic}" for topic in heard))
+    # Enrolment passes on what portals send by HTTP, and tells every portal what became of it.
+    yield Right(_WRITE, AclResource.TOPIC, (*own, *shared, *(_REQUESTS if service == "enrolment" else ())))
+    if service in Topic.PORTAL_ANSWERS.publishers:
+        yield Right(_WRITE, AclResource.TOPIC, (_ANY_ANSWERS,), prefixed=True)
+    yield Right(_WRITE, AclResource.TRANSACTIONAL_ID, (f"{service}-relay-",), prefixed=True)
+
+
+def _of(portal: Portal) -> Iterator[Right]:
+    """Yield what a portal may do by Kafka: send where it has keys, read its answers where they go there."""
+    prefix = f"portal.{portal.portal}."
+    if portal.keys or portal.authentication == "none":
+        yield Right(_WRITE, AclResource.TOPIC, _REQUESTS)
+        yield Right(_WRITE, AclResource.TRANSACTIONAL_ID, (prefix,), prefixed=True)
+    if "kafka" in portal.answers:
+        yield Right(_READ, AclResource.TOPIC, (answers_topic(portal.portal),))
+        yield Right(_READ, AclResource.GROUP, (prefix,), prefixed=True)
+
+
+async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
+    """Add these rights on the broker; those that are there stay. Raises ``KafkaError``.
+
+    aiokafka has Kafka's requests for ACLs, and no method of its admin client that sends them.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
+    await admin.start()
+    try:
+        for user in granted:
+            for request in _requests(user):
+                response = await admin._send_request(request)  # noqa: SLF001 see above
+                for code, _ in response.creation_responses:  # the message quotes the broker's insides
+                    if code:
+                        raise for_code(code)(f"the rights of {user.name} could not be added")
+    finally:
+        await admin.close()
+
+
+def _requests(user: User) -> Iterator[CreateAclsRequest]:
+    for right in user.rights:
+        for name in right.names:
+            for operation in right.operations:
+                yield CreateAclsRequest(
+                    resource_type=right.resource.value,
+                    resource_name=name,
+                    resource_pattern_type_filter=_PREFIXED if right.prefixed else _LITERAL,
+                    principal=user.principal,
+                    host=_ANY_HOST,
+                    operation=operation.value,
+                    permission_type=_ALLOW,
+                )

@@ -1,0 +1,255 @@
+"""Apache Kafka with SASL/SCRAM over TLS and ACLs: each user has its own rights, and no more."""
+
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+from sqlalchemy import Row, text
+
+from shared.database import Database
+from shared.events.catalogue import SessionState
+from shared.events.portal import EnrolmentRequested
+from shared.messaging import acls, topics
+from shared.messaging.broker import client_options
+from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
+from tests.conftest import RunService, opened, settings_of
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.databases import MigratedDatabases
+from tests.support.kafka import Message
+from tests.support.processes import SERVICES, run_cli
+from tests.support.secured_kafka import ADMIN, SecuredKafka
+from tests.support.smtp import scripted_relay
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+PORTALS = ("iel", "sirh")
+SERVICE_USERS = [f"parcours-{service}" for service in SERVICES]
+SECRETS = {
+    portal: f"whsec_{base64.b64encode(portal.encode().ljust(32, b'.')).decode()}" for portal in PORTALS
+}
+
+
+@pytest.fixture(scope="module")
+def portals_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two portals that sign; both hear their answers by Kafka."""
+    path = tmp_path_factory.mktemp("portals") / "portals.json"
+    entries = [
+        {
+            "portal": portal,
+            "issuer": portal,
+            "contact": "equipe@portail.example",
+            "keys": [{"id": "2026-11", "secret": SECRETS[portal]}],
+            "answers": ["kafka"],
+        }
+        for portal in PORTALS
+    ]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+@pytest.fixture(scope="module")
+def broker(portals_file: Path) -> Iterator[SecuredKafka]:
+    """A broker with every user that `topics acls` knows of, each with its rights; its topics are created."""
+    users = ["parcours-topics", *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)]
+    with SecuredKafka.with_users(*users) as broker:
+        for user, command in ((ADMIN, ["acls", "--apply"]), ("parcours-topics", ["create"])):
+            environment = settings_of("enrolment", "postgresql://u@127.0.0.1:1/none", "")
+            environment |= broker.environment(user) | {
+                "PORTALS_FILE": str(portals_file),
+                "PARCOURS_TRIAL": "0",
+            }
+            done = run_cli("enrolment", "topics", *command, environment=environment)
+            assert done.returncode == 0, done.stderr
+        yield broker
+
+
+# ------------------------------------------------------------------------------ what users try
+
+
+@asynccontextmanager
+async def consuming(
+    broker: SecuredKafka, user: str, topic: str, group: str
+) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        topic,
+        **client_options(broker.settings(user), "test"),
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def read(broker: SecuredKafka, user: str, topic: str, group: str) -> None:
+    async with consuming(broker, user, topic, group) as consumer:
+        await consumer.getmany(timeout_ms=200)
+
+
+async def write(broker: SecuredKafka, user: str, topic: str, *records: Message, **options: Any) -> None:
+    producer = AIOKafkaProducer(**client_options(broker.settings(user), "test"), **options)
+    try:
+        await producer.start()
+        if "transactional_id" in options:
+            await producer.begin_transaction()
+        for key, record_headers, value in records or [("key", [], b"{}")]:
+            await producer.send_and_wait(topic, value, key=str(key).encode(), headers=list(record_headers))
+        if "transactional_id" in options:
+            await producer.commit_transaction()
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "portal.answers.sirh",
+        "portal.enrolments",
+        "enrolment.decisions",
+        "enrolment.occupancy",
+        "catalogue.sessions",
+        "notifier.deliveries",
+    ],
+)
+async def test_a_portal_reads_nothing_but_its_own_answers(broker: SecuredKafka, topic: str) -> None:
+    with pytest.raises(TopicAuthorizationFailedError):
+        await read(broker, "portal-iel", topic, "portal.iel.test")
+
+
+@pytest.mark.parametrize(
+    "group", ["enrolment.portal.enrolments", "notifier.enrolment.decisions", "portal.sirh.a"]
+)
+async def test_a_portal_joins_no_group_of_others(broker: SecuredKafka, group: str) -> None:
+    with pytest.raises(GroupAuthorizationFailedError):
+        await read(broker, "portal-iel", "portal.answers.iel", group)
+
+
+@pytest.mark.parametrize(
+    "topic", ["portal.answers.iel", "portal.answers.sirh", "enrolment.decisions", "catalogue.sessions"]
+)
+async def test_a_portal_writes_nothing_but_requests(broker: SecuredKafka, topic: str) -> None:
+    with pytest.raises(TopicAuthorizationFailedError):
+        await write(broker, "portal-iel", topic)
+
+
+async def test_a_portal_fences_no_relay_of_a_service(broker: SecuredKafka) -> None:
+    with pytest.raises(TransactionalIdAuthorizationFailed):
+        await write(broker, "portal-iel", "portal.enrolments", transactional_id="enrolment-relay-0")
+
+
+async def test_a_portal_makes_no_topics_and_no_rights(broker: SecuredKafka) -> None:
+    settings = broker.settings("portal-iel")
+    with pytest.raises(TopicAuthorizationFailedError):
+        await topics.create(settings)
+    with pytest.raises(ClusterAuthorizationFailedError):
+        await acls.apply(settings, acls.users([]))
+
+
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [
+        ("parcours-notifier", "enrolment.decisions"),
+        ("parcours-catalogue", "portal.answers.iel"),
+        ("parcours-notifier", "portal.enrolments"),
+        ("parcours-enrolment", "catalogue.sessions"),
+    ],
+)
+async def test_a_service_does_not_write_for_another(broker: SecuredKafka, user: str, topic: str) -> None:
+    with pytest.raises(TopicAuthorizationFailedError):
+        await write(broker, user, topic)
+
+
+# ------------------------------------------------------------------------------ what they are there for
+
+
+@pytest.fixture
+async def services(
+    broker: SecuredKafka, databases: MigratedDatabases, portals_file: Path, run_service: RunService
+) -> AsyncIterator[Database]:
+    """The three services, each as its own user. Gives enrolment's database."""
+    async with scripted_relay() as relay:
+        urls = {service: databases.empty(service) for service in SERVICES}
+        for service, url in urls.items():
+            run_service(
+                service,
+                url,
+                "",
+                **broker.environment(f"parcours-{service}"),
+                PARCOURS_TRIAL="0",
+                PORTALS_FILE=str(portals_file),
+                **({"SMTP_PORT": str(relay.port)} if service == "notifier" else {}),
+            )
+        async with opened(urls["enrolment"]) as database:
+            yield database
+
+
+def signed_request(session: SessionState, portal: str, key_of_portal: str) -> tuple[uuid.UUID, Message]:
+    """A request of ``portal`` for one of its agents, signed by the key of ``key_of_portal``."""
+    ce_id = uuid.uuid4()
+    value = as_json(enrolment_request(session.session_id, an_agent()))
+    made = headers(EnrolmentRequested.TYPE, event_id=ce_id, source=f"/portals/{portal}")
+    given = {name: (content or b"").decode() for name, content in made}
+    attributes = SignedAttributes(*(given[f"ce_{name}"] for name in ("id", "source", "type", "time")))
+    signature = sign(key_of(SECRETS[key_of_portal]), "2026-11", attributes, value)
+    signed = [*made, ("ce_keyid", b"2026-11"), ("ce_signature", signature.encode())]
+    return ce_id, (str(session.session_id), signed, value)
+
+
+async def until(consumer: AIOKafkaConsumer, ce_id: uuid.UUID) -> tuple[str, dict[str, Any]]:
+    """Read on until the answer to this request; return its type and data."""
+    async with asyncio.timeout(60):
+        while True:
+            record = await consumer.getone()
+            data = json.loads(record.value)
+            if data["request_id"] == str(ce_id):
+                return dict(record.headers)["ce_type"].decode(), data
+
+
+async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
+    broker: SecuredKafka, services: Database, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    session = open_now(capacity=5)
+    session_record = (
+        str(session.session_id),
+        headers(type(session).TYPE, source="/services/catalogue"),
+        session.model_dump_json().encode(),
+    )
+    await write(broker, "parcours-catalogue", "catalogue.sessions", session_record)
+    asked, request = signed_request(session, "iel", "iel")
+    # As the user of sirh, in iel's name, with the key of sirh.
+    forged, forgery = signed_request(session, "iel", "sirh")
+    await write(broker, "portal-sirh", "portal.enrolments", forgery)
+    await write(broker, "portal-iel", "portal.enrolments", request)
+    async with consuming(broker, ADMIN, "enrolment.decisions", "test") as consumer:
+        kind, data = await until(consumer, asked)
+    assert (kind, data["agent"]["issuer"]) == ("fr.cnfpt.enrolment.AgentEnrolled.v1", "iel")
+
+    async def rows(statement: str) -> list[Row[Any]]:
+        async with services.quiet_transaction() as tx:
+            return list(await tx.execute(text(statement)))
+
+    async def all_was_said() -> bool:
+        # The notifier heard the decision and told of its mail, which enrolment heard.
+        return bool(await rows("SELECT 1 FROM inbox WHERE source = '/services/notifier'"))
+
+    await eventually(all_was_said, "a mail was sent, and enrolment heard of it", 60)
+    assert [tuple(row) for row in await rows("SELECT event_id, code, portal FROM dead_letter")] == [
+        (forged, "not_authenticated", "iel")
+    ]
+    assert [row.request_id for row in await rows("SELECT request_id FROM request")] == [asked]

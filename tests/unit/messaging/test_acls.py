@@ -1,0 +1,138 @@
+"""What each user of a broker may do: what it needs and no more, written in two ways."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.cli.acls import AclFormat, written
+from shared.events.topics import TOPICS, Topic
+from shared.messaging import topics
+from shared.messaging.acls import User, users
+from shared.messaging.portals.registry import Portal
+
+Granted = tuple[str, str, str, bool, str]
+"""User, resource, name, whether it is a prefix, operation."""
+
+REQUESTS = ["portal.enrolments", "portal.bespoke", "portal.agents"]
+
+
+def a_portal(name: str = "iel", **changes: Any) -> Portal:
+    key = {"id": "2026-11", "secret": "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="}
+    entry = {"portal": name, "issuer": name, "contact": "equipe@portail.example", "keys": [key]}
+    return Portal.model_validate(entry | {"answers": ["kafka", "http"]} | changes)
+
+
+def granted(given: list[User]) -> Iterator[Granted]:
+    for user in given:
+        for right in user.rights:
+            for name in right.names:
+                for operation in right.operations:
+                    yield user.name, right.resource.name, name, right.prefixed, operation.name
+
+
+def rights_of(user: str, *portals: Portal) -> set[tuple[str, str, bool, str]]:
+    return {entry[1:] for entry in granted(users(portals)) if entry[0] == user}
+
+
+def test_a_portal_sends_requests_and_reads_its_own_answers_with_groups_of_its_own() -> None:
+    assert rights_of("portal-iel", a_portal(), a_portal("sirh")) == {
+        *(("TOPIC", topic, False, "WRITE") for topic in REQUESTS),
+        ("TRANSACTIONAL_ID", "portal.iel.", True, "WRITE"),
+        ("TOPIC", "portal.answers.iel", False, "READ"),
+        ("GROUP", "portal.iel.", True, "READ"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "operations"),
+    [
+        ({"answers": ["http"]}, {"WRITE"}),
+        ({"keys": []}, {"READ"}),
+        ({"keys": [], "authentication": "none"}, {"READ", "WRITE"}),
+        ({"keys": [], "answers": ["http"]}, set()),
+    ],
+)
+def test_a_portal_may_do_by_kafka_only_what_it_does_there(
+    changes: dict[str, Any], operations: set[str]
+) -> None:
+    assert {right[3] for right in rights_of("portal-iel", a_portal(**changes))} == operations
+
+
+@pytest.mark.parametrize("service", ["catalogue", "enrolment", "notifier"])
+def test_a_service_reads_what_it_listens_to_with_its_own_groups_and_writes_what_is_its_own(
+    service: str,
+) -> None:
+    rights = rights_of(f"parcours-{service}", a_portal())
+    heard = {topic.value for topic, settings in TOPICS.items() if service in settings.listeners}
+    own = {topic.value for topic in Topic if topic.value.startswith(f"{service}.")}
+    said_too = {*REQUESTS, "portal.answers."} if service == "enrolment" else {"requests.outcomes"}
+    assert rights == {
+        *(("TOPIC", topic, False, "READ") for topic in heard | own),
+        *(("GROUP", f"{service}.{topic}", False, "READ") for topic in heard),
+        *(("TOPIC", topic, topic.endswith("."), "WRITE") for topic in own | said_too),
+        ("TRANSACTIONAL_ID", f"{service}-relay-", True, "WRITE"),
+    }
+
+
+def test_who_creates_topics_may_neither_read_nor_write_them() -> None:
+    rights = rights_of("parcours-topics")
+    assert {right[3] for right in rights} == {"CREATE", "DESCRIBE"}
+    assert {right[1] for right in rights} == {*topics.names([]), "portal.answers."}
+
+
+def test_no_portal_has_the_user_or_the_groups_of_a_service() -> None:
+    given = users([a_portal("enrolment"), a_portal("topics")])
+    assert len({user.name for user in given}) == len(given)
+    groups = {entry[2] for entry in granted(given) if entry[0] == "portal-enrolment" and entry[1] == "GROUP"}
+    assert groups == {"portal.enrolment."}
+
+
+def test_the_commands_of_kafka_give_just_these_rights() -> None:
+    given = users([a_portal(), a_portal("sirh")])
+    options = {"--topic": "TOPIC", "--group": "GROUP", "--transactional-id": "TRANSACTIONAL_ID"}
+    found = []
+    for command in written(given, AclFormat.KAFKA_ACLS, "kafka").splitlines():
+        words = shlex.split(command)
+        assert words[:6] == [
+            *("kafka-acls", "--bootstrap-server", "$KAFKA_BOOTSTRAP_SERVERS"),
+            *("--command-config", "admin.properties", "--add"),
+        ]
+        pairs = list(zip(words[6::2], words[7::2], strict=True))
+        [user] = [value for option, value in pairs if option == "--allow-principal"]
+        operations = [value.upper() for option, value in pairs if option == "--operation"]
+        prefixed = ("--resource-pattern-type", "prefixed") in pairs
+        found += [
+            (user.removeprefix("User:"), options[option], name, prefixed, operation)
+            for option, name in pairs
+            if option in options
+            for operation in operations
+        ]
+    assert sorted(found) == sorted(granted(given))
+
+
+def test_the_resources_of_strimzi_give_just_these_rights() -> None:
+    given = users([a_portal(), a_portal("sirh")])
+    types = {"topic": "TOPIC", "group": "GROUP", "transactionalId": "TRANSACTIONAL_ID"}
+    documents = list(yaml.safe_load_all(written(given, AclFormat.STRIMZI, "parcours")))
+    found = []
+    for document in documents:
+        assert (document["kind"], document["spec"]["authentication"]) == (
+            "KafkaUser",
+            {"type": "scram-sha-512"},
+        )
+        assert document["metadata"]["labels"] == {"strimzi.io/cluster": "parcours"}
+        found += [
+            (
+                document["metadata"]["name"],
+                types[acl["resource"]["type"]],
+                acl["resource"]["name"],
+                {"literal": False, "prefix": True}[acl["resource"]["patternType"]],
+                operation.upper(),
+            )
+            for acl in document["spec"]["authorization"]["acls"]
+            for operation in acl["operations"]
+        ]
+    assert sorted(found) == sorted(granted(given))
