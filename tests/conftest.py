@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import settings
@@ -14,9 +15,11 @@ from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
 from shared.database import Database
-from shared.messaging import topics
+from shared.messaging import outbox, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals import registry
+from shared.messaging.portals.registry import PortalsFile
+from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import need_kafka
 from tests.support.processes import ServiceProcess
@@ -117,10 +120,23 @@ async def notifier_database(notifier_url: str) -> AsyncIterator[Database]:
         yield database
 
 
+@pytest.fixture
+def portals(tmp_path: Path) -> PortalsFile:
+    """Portals iel and iel-mobile of one issuer, ouest of another."""
+    return a_registry(tmp_path)
+
+
+@pytest.fixture
+async def answering(enrolment_url: str, portals: PortalsFile) -> AsyncIterator[Database]:
+    """The database of the enrolment service, which answers these portals."""
+    async with opened(enrolment_url, {outbox.TELLS: portals}) as database:
+        yield database
+
+
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
+async def opened(url: str, info: Mapping[str, object] = MappingProxyType({})) -> AsyncIterator[Database]:
     """A database that is closed at the end."""
-    database = Database(url, application_name="test")
+    database = Database(url, application_name="test", info=info)
     try:
         yield database
     finally:

@@ -13,7 +13,7 @@ from shared.messaging.router import Router, Tx
 router = Router("catalogue")
 
 
-@router.subscriber(Topic.PORTAL_BESPOKE)
+@router.subscriber(Topic.PORTAL_BESPOKE, accepts=True)
 async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingRequested]]) -> None:
     """Keep what authorities request, for their delegation to answer. Nominations concern enrolment alone."""
     await bespoke.receive(

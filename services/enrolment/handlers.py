@@ -1,4 +1,4 @@
-"""Kafka in: the requests of portals, the sessions of the catalogue, and what became of mails."""
+"""Kafka in: the requests of portals, the sessions of the catalogue, what others say of both, and of mails."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,16 +8,17 @@ from faststream import Context
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, request_of
-from services.enrolment.service import addresses, requests, sessions
+from services.enrolment.service import addresses, outcomes, requests, sessions
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
 from services.enrolment.service.order import Placement
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import BespokeRequestAnswered, SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import Topic
 from shared.messaging.projections import Compared, Latest, Projections
 from shared.messaging.router import Rejections, Router, Tx
@@ -78,6 +79,18 @@ async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[Session
 async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> None:
     """Mark the agents whose mails come back, and no longer those whom a mail reaches again."""
     await addresses.take_over(tx, [record.event for record in received], clock.now())
+
+
+@router.subscriber(Topic.REQUESTS_OUTCOMES)
+async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestAccepted]]) -> None:
+    """Tell portals what other services say of their requests."""
+    await outcomes.pass_on(tx, received)
+
+
+@router.subscriber(Topic.CATALOGUE_BESPOKE)
+async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
+    """Tell portals what is answered to their authorities."""
+    await outcomes.pass_on(tx, received)
 
 
 router.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)

@@ -44,7 +44,7 @@ async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -
     await bespoke.answer(tx, received)
 
 
-@router.subscriber(Topic.PORTAL_AGENTS, for_later=[portal.AgentErasureRequested])
+@router.subscriber(Topic.PORTAL_AGENTS, for_later=[portal.AgentErasureRequested], accepts=True)
 async def on_agents(tx: Tx, received: list[Received[portal.SubscriptionChanged]]) -> None:
     """Keep what agents want news of, in the order in which they said so."""
     for changed in received:

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from shared.cli.definition import Definition, in_process, stop
-from shared.database import is_temporary
+from shared.database import Database, is_temporary
 from shared.events.topics import Topic
-from shared.messaging import dead_letters
+from shared.messaging import dead_letters, outcomes
 from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.outbox import Outbox
+from shared.messaging.router import Router
 from shared.process import Process
 
 _BIGGEST_ID = 2**63 - 1
@@ -65,7 +67,10 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         topic: _OfTopic = None,
     ) -> None:
         letters = _chosen(definition, ids, everything, topic)
-        in_process(definition, lambda process: _discard_all(process, letters, by, reason))
+        in_process(
+            definition,
+            lambda process: discard_all(process.database, process.router, letters, actor=by, reason=reason),
+        )
         typer.echo(f"{len(letters)} discarded")
 
     return app
@@ -98,9 +103,22 @@ def _chosen(
     return letters
 
 
-async def _discard_all(process: Process, letters: list[DeadLetter], actor: str, reason: str) -> None:
-    async with process.database.transaction() as tx:
-        await dead_letters.discard(tx, [letter.id for letter in letters], actor=actor, reason=reason)
+async def discard_all(
+    database: Database, router: Router, letters: Sequence[DeadLetter], *, actor: str, reason: str
+) -> None:
+    """Give up on those of these dead letters that are still parked, and tell the portals that sent them."""
+    async with database.transaction() as tx:
+        ids = [letter.id for letter in letters]
+        discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
+        told = [outcomes.of_discarded(letter) for letter in discarded if _answers(router, letter)]
+        await Outbox(router.service).publish(tx, [event for event in told if event is not None])
+
+
+def _answers(router: Router, letter: DeadLetter) -> bool:
+    return any(
+        subscription.topic == letter.record.topic and subscription.answers(letter.event_type)
+        for subscription in router.subscriptions.values()
+    )
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:

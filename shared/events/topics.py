@@ -111,12 +111,12 @@ TOPICS: dict[Topic, TopicSettings] = {
     Topic.CATALOGUE_RESOURCES: TopicSettings(
         key="resource_id", partitions=6, listeners=("notifier",), compacted=True
     ),
-    Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6, listeners=("notifier",)),
+    Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6, listeners=("enrolment", "notifier")),
     Topic.ENROLMENT_DECISIONS: TopicSettings(key="agent_id", partitions=12, listeners=("notifier",)),
     Topic.ENROLMENT_OCCUPANCY: TopicSettings(
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True
     ),
     Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
-    Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=()),
+    Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=("enrolment",)),
     Topic.PORTAL_ANSWERS: TopicSettings(key="agent_id", partitions=6, listeners=()),
 }

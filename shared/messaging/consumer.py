@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -21,8 +21,9 @@ from shared import clock
 from shared.database import Database, Transaction, is_temporary
 from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
-from shared.messaging import dead_letters, inbox
+from shared.messaging import dead_letters, inbox, outcomes
 from shared.messaging.dead_letters import Parked
+from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.router import Subscription
 
@@ -89,6 +90,7 @@ class Consumer:
         self.busy = False
         self.batches = 0
         self._failures = 0
+        self._outbox = Outbox(subscription.service)
         self._handler: Call = apply_types(subscription.handler, context__=self.context)
 
     @property
@@ -163,13 +165,12 @@ class Consumer:
                 record.offset,
                 type(error).__name__,
             )
-            event_type, event_id = (
-                (delivery.event.TYPE, delivery.id)
-                if isinstance(delivery, Received)
-                else (delivery.event_type, None)
-            )
             trace = "".join(traceback.format_exception(error))
-            letter = Parked(record, event_type, _describe(error), trace, event_id)
+            letter = (
+                Parked.received(delivery, _describe(error), trace)
+                if isinstance(delivery, Received)
+                else Parked(record, delivery.event_type, _describe(error), trace)
+            )
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, [letter])
             PARKED.labels(self.subscription.topic).inc()
@@ -185,7 +186,8 @@ class Consumer:
             async with self.database.transaction() as tx:
                 await dead_letters.park(tx, parked)
                 effects, rejections = await self._handle(tx, events, handler)
-                await dead_letters.keep_rejected(tx, [*rejected, *rejections])
+                unknown = await dead_letters.keep_rejected(tx, [*rejected, *rejections])
+                await self._publish(tx, map(outcomes.of_rejected, unknown))
             HANDLED.labels(topic).inc(effects)
             DUPLICATES.labels(topic).inc(len(events) - effects - len(rejections))
             PARKED.labels(topic).inc(len(parked))
@@ -201,7 +203,7 @@ class Consumer:
             return delivery
         if isinstance(delivery.event, self.subscription.for_later):
             reason = f"{delivery.event.TYPE} is not handled by this version: redrive it after the upgrade"
-            return Parked(delivery.record, delivery.event.TYPE, reason)
+            return Parked.received(delivery, reason)
         return None
 
     async def _handle(
@@ -217,7 +219,12 @@ class Consumer:
             return 0, rejections
         with self.context.scope("tx", tx), self.context.scope("rejections", rejections):
             effects = await handler(fresh)
+        if self.subscription.accepts:
+            await self._publish(tx, map(outcomes.of_accepted, fresh))
         return len(fresh) if effects is None else effects, rejections
+
+    async def _publish(self, tx: Transaction, events: Iterable[Event | OutboxEvent | None]) -> None:
+        await self._outbox.publish(tx, [event for event in events if event is not None])
 
     async def _back_off(self, error: BaseException) -> None:
         """Pause before the batch is delivered again: ``NACK_ON_ERROR`` does so at once and without limit."""

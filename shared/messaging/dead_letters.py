@@ -3,29 +3,49 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import func, insert, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
-from shared.events.cloudevents import Record
+from shared.events import Event
+from shared.events.cloudevents import Received, Record
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record to park, and why. ``traceback`` is None when nothing was raised."""
+    """A record to park, and why. ``traceback`` is None when nothing was raised.
+
+    ``portal`` and its ``source``: who waits to hear what becomes of it, where a portal sent it.
+    """
 
     record: Record
     event_type: str | None
     error: str
     traceback: str | None = None
     event_id: UUID | None = None
+    source: str | None = None
+    portal: str | None = None
+
+    @classmethod
+    def received(cls, received: Received[Event], error: str, traceback: str | None = None) -> Self:
+        """Return what to park of an event that was read."""
+        return cls(
+            received.record,
+            received.event.TYPE,
+            error,
+            traceback,
+            received.id,
+            received.source,
+            received.portal,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +60,33 @@ class DeadLetter(Parked):
 async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
     """Park records. A record that comes again is kept once."""
     rows = [
-        _row(letter.record, letter.event_id, letter.event_type, letter.error)
-        | {"traceback": _storable(letter.traceback)}
+        _row(letter, letter.event_id, letter.error) | {"traceback": _storable(letter.traceback)}
         for letter in parked
     ]
     await _keep(tx, rows)
 
 
-async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> None:
-    """Keep records that were rejected, as evidence: nobody redrives them. A record is kept once."""
+async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
+    """Keep records that were rejected, as evidence: nobody redrives them.
+
+    A record is kept once. Returns those that were not known.
+    """
     rows = [
-        _row(rejection.record, rejection.request_id, rejection.event_type, rejection.explanation)
+        _row(rejection, rejection.request_id, rejection.explanation)
         | {
             "state": "rejected",
             "code": rejection.code.value,
             "problems": json.dumps([problem.model_dump() for problem in rejection.problems]),
-            "source": _storable(rejection.source),
-            "portal": rejection.portal,
         }
         for rejection in rejected
     ]
-    await _keep(tx, rows)
+    kept = await _keep(tx, rows)
+    by_identity = {_identity(row): rejection for rejection, row in zip(rejected, rows, strict=True)}
+    return [rejection for identity, rejection in by_identity.items() if identity in kept]
 
 
-def _row(record: Record, event_id: UUID | None, event_type: str | None, error: str) -> dict[str, object]:
+def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str, Any]:
+    record = kept.record
     return {
         "topic": record.topic,
         "partition": record.partition,
@@ -74,14 +97,23 @@ def _row(record: Record, event_id: UUID | None, event_type: str | None, error: s
         "headers": _headers_to_json(record),
         "received_at": record.received_at,
         "event_id": event_id,
-        "event_type": _storable(event_type),
+        "event_type": _storable(kept.event_type),
+        "source": _storable(kept.source),
+        "portal": kept.portal,
         "error": _storable(error),
     }
 
 
-async def _keep(tx: Transaction, rows: Sequence[dict[str, object]]) -> None:
-    if rows:
-        await insert_many(tx, DeadLetterRow, rows, then="ON CONFLICT DO NOTHING")
+async def _keep(tx: Transaction, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """Keep the rows that are not known. Returns their identities."""
+    if not rows:
+        return set()
+    then = 'ON CONFLICT DO NOTHING RETURNING topic, partition, "offset", digest'
+    return {tuple(row) for row in await insert_many(tx, DeadLetterRow, rows, then=then)}
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["topic"], row["partition"], row["offset"], row["digest"]
 
 
 async def find(
@@ -132,11 +164,16 @@ async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
 
-async def discard(tx: Transaction, dead_letter_ids: Sequence[int], *, actor: str, reason: str) -> None:
-    """Give up on those of these dead letters that are still parked. The reason is kept."""
+async def discard(
+    tx: Transaction, dead_letter_ids: Sequence[int], *, actor: str, reason: str
+) -> list[DeadLetter]:
+    """Give up on those of these dead letters that are still parked, and return them. The reason is kept."""
+    discarded = []
     for dead_letter_id in dead_letter_ids:
-        if await lock(tx, dead_letter_id):
+        if letter := await lock(tx, dead_letter_id):
             await settle(tx, dead_letter_id, state="discarded", actor=actor, note=reason)
+            discarded.append(letter)
+    return discarded
 
 
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
@@ -195,6 +232,9 @@ def _dead_letter(row: DeadLetterRow) -> DeadLetter:
         event_type=row.event_type,
         error=row.error,
         traceback=row.traceback,
+        event_id=row.event_id,
+        source=row.source,
+        portal=row.portal,
         parked_at=row.parked_at,
         state=row.state,
     )

@@ -40,12 +40,19 @@ class Subscription:
     for_later: tuple[type[Event], ...] = ()
     own_inbox: bool = False
     awaited: bool = False
+    accepts: bool = False
     keeps_rejected: bool = False
+    service: str = ""
 
     @property
     def is_of_portals(self) -> bool:
         """Whether portals write to the topic, whose records must be admitted."""
         return is_of_portals(self.topic)
+
+    def answers(self, event_type: str | None) -> bool:
+        """Whether this service tells a portal what becomes of such a record: it handles it, or keeps it."""
+        handled = any(event_type == event.TYPE for event in EVENTS if issubclass(event, self.types))
+        return self.is_of_portals and (self.keeps_rejected or handled)
 
     @property
     def events(self) -> list[type[Event]]:
@@ -71,6 +78,7 @@ class Router:
         for_later: Sequence[type[Event]] = (),
         own_inbox: bool = False,
         awaited: bool = False,
+        accepts: bool = False,
     ) -> Callable[[H], H]:
         """Register ``on_…(tx: Tx, events: list[Received[A | B]])``: it takes the events A and B of ``topic``.
 
@@ -78,12 +86,13 @@ class Router:
         Requests of the types ``for_later`` must be answered, but only by a later version: they are parked,
         and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
         come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
-        effect, so the broker is polled often.
+        effect, so the broker is polled often. ``accepts``: no decision answers these requests; their portals
+        are told that they were taken in.
         """
 
         def register(handler: H) -> H:
             types = _events_taken_by(handler)
-            self._add(Subscription(topic, handler, types, tuple(for_later), own_inbox, awaited))
+            self._add(Subscription(topic, handler, types, tuple(for_later), own_inbox, awaited, accepts))
             return handler
 
         return register
@@ -98,7 +107,7 @@ class Router:
 
     def _add(self, subscription: Subscription) -> None:
         keeps_rejected = TOPICS[subscription.topic].rejected_by == self.service
-        subscription = replace(subscription, keeps_rejected=keeps_rejected)
+        subscription = replace(subscription, keeps_rejected=keeps_rejected, service=self.service)
         if subscription.topic in self.subscriptions:
             raise ValueError(f"{subscription.topic} has a handler already: one consumer group per topic")
         self.subscriptions[subscription.topic] = subscription

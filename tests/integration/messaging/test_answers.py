@@ -1,15 +1,11 @@
 """Answers to portals: which portal hears which event, in what order, and how its feed is numbered."""
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
@@ -22,33 +18,19 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import Agent, Reason
 from shared.messaging import outbox, relay
 from shared.messaging.outbox import Outbox, OutboxEvent
-from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import Broker
 from tests.integration.messaging.test_outbox import connected, publish_all
+from tests.support.answers import rows
 from tests.support.builders import STARTS, an_agent
 from tests.support.rosters import a_roster, a_seat_request
 
 DECISIONS = Topic.ENROLMENT_DECISIONS.value
 OURS = Outbox("enrolment")
-PORTALS = [
-    {"portal": "iel", "issuer": "iel", "answers": ["kafka", "http"]},
-    {"portal": "iel-mobile", "issuer": "iel", "answers": ["http"]},
-    {"portal": "ouest", "issuer": "ouest", "answers": ["kafka"]},
-]
-"""Two portals of one issuer, one of which hears by HTTP alone, and one of another."""
 
 
 @pytest.fixture
-async def database(enrolment_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """That of a service which answers these portals."""
-    path = tmp_path / "portals.json"
-    path.write_text(json.dumps([portal | {"contact": "equipe@portail.example"} for portal in PORTALS]))
-    registry = PortalsFile(path, trial=False)
-    database = Database(enrolment_url, application_name="test", info={outbox.TELLS: registry})
-    try:
-        yield database
-    finally:
-        await database.close()
+def database(answering: Database) -> Database:
+    return answering
 
 
 def of_issuer(issuer: str, agent_id: str = "1001") -> Agent:
@@ -93,11 +75,6 @@ def an_acceptance(portal: str) -> RequestAccepted:
 async def write(database: Database, *events: Event | OutboxEvent) -> list[uuid.UUID]:
     async with database.transaction() as tx:
         return await OURS.publish(tx, events)
-
-
-async def rows(database: Database, which: str = "true") -> Sequence[Row[Any]]:
-    async with database.quiet_transaction() as tx:
-        return (await tx.execute(text(f"SELECT * FROM outbox WHERE {which} ORDER BY id"))).all()
 
 
 async def heard(database: Database) -> list[tuple[str | None, str | None]]:

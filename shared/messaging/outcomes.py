@@ -1,0 +1,53 @@
+"""What the portal that sent a record is told of it, where no decision answers it."""
+
+from shared.events import Event
+from shared.events.cloudevents import Received
+from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
+from shared.events.vocabulary import FieldProblem
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.outbox import OutboxEvent
+from shared.messaging.portals.admission import Rejected
+
+_GIVEN_UP = FieldProblem(
+    pointer="", message="A fault of ours: the request had no effect, and the operators gave it up. Ask them."
+)
+
+
+def of_rejected(rejected: Rejected) -> RequestRejected | None:
+    """Return what the sender of a rejected record is told; None where no portal we know sent it."""
+    if rejected.portal is None or rejected.source is None:
+        return None
+    return RequestRejected(
+        request_id=rejected.request_id,
+        request_source=rejected.source,
+        portal=rejected.portal,
+        topic=rejected.record.topic,
+        partition=rejected.record.partition,
+        offset=rejected.record.offset,
+        code=rejected.code,
+        problems=rejected.problems,
+    )
+
+
+def of_discarded(letter: DeadLetter) -> RequestRejected | None:
+    """Return what the sender of a dead letter is told when it is given up; None where no portal sent it."""
+    if letter.portal is None or letter.source is None:
+        return None
+    return RequestRejected(
+        request_id=letter.event_id,
+        request_source=letter.source,
+        portal=letter.portal,
+        topic=letter.record.topic,
+        partition=letter.record.partition,
+        offset=letter.record.offset,
+        code=RejectionCode.INTERNAL,
+        problems=(_GIVEN_UP,),
+    )
+
+
+def of_accepted(received: Received[Event]) -> OutboxEvent | None:
+    """Return what the sender of a request that was taken in is told; None where no portal sent it."""
+    if received.portal is None:
+        return None
+    accepted = RequestAccepted(request_id=received.id, request_source=received.source, portal=received.portal)
+    return OutboxEvent(accepted, received.traceparent)

@@ -1,0 +1,231 @@
+"""What a portal is told of a record that no decision answers: once for each record, whatever happens."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from faststream import ContextRepo
+
+from services.catalogue import handlers as catalogue
+from services.enrolment import handlers as enrolment
+from services.notifier import handlers as notifier
+from shared.cli.dead_letters import discard_all
+from shared.database import Database
+from shared.events import portal
+from shared.events.cloudevents import Received, Record
+from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
+from shared.events.topics import Topic
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.messaging.portals.admission import Admission
+from shared.messaging.portals.registry import PortalsFile
+from shared.messaging.router import Router, Tx
+from tests.support.answers import rows
+from tests.support.builders import an_agent, as_json, enrolment_request, headers
+from tests.support.consuming import a_record
+
+REQUEST_ID = uuid.UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
+RequestsIn = Callable[..., Awaitable[None]]
+
+
+def requests_of(handler: Callable[..., Awaitable[int | None]] | None = None) -> Router:
+    """A service like enrolment, whose handler does nothing, or this."""
+    router = Router("enrolment")
+
+    async def on_requests(_tx: Tx, _received: list[Received[portal.EnrolmentRequested]]) -> None:
+        return None
+
+    router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True)(handler or on_requests)
+    return router
+
+
+def a_request(source: str = "/portals/iel", offset: int = 0, **changes: Any) -> Record:
+    """An EnrolmentRequested; ``changes`` are made to its data."""
+    return Record(
+        topic="portal.enrolments",
+        partition=2,
+        offset=offset,
+        key=b"key",
+        value=as_json(enrolment_request(uuid.uuid4(), an_agent()) | changes),
+        headers=tuple(headers(portal.EnrolmentRequested.TYPE, event_id=REQUEST_ID, source=source)),
+        received_at=a_record(subscription()).received_at,
+    )
+
+
+def subscription(**changes: Any) -> portal.SubscriptionChanged:
+    values = {"agent_id": "1001", "email": "zoe@ville-exemple.fr", "theme": "enjeux-ia", "subscribed": True}
+    return portal.SubscriptionChanged.model_validate(values | changes)
+
+
+def bespoke_request() -> portal.BespokeTrainingRequested:
+    return portal.BespokeTrainingRequested.model_validate(
+        {
+            "siret": "21350238800019",
+            "authority": "Ville de Rennes",
+            "delegation": "bretagne",
+            "requested_by": {"name": "Anne Martin", "email": "anne@ville-exemple.fr"},
+            "theme": "enjeux-ia",
+            "trainees": 12,
+        }
+    )
+
+
+async def take(router: Router, database: Database, portals: PortalsFile, *records: Record) -> None:
+    """Take records in, in one batch."""
+    (topic,) = {record.topic for record in records}
+    admission = Admission(portals, intake_key=None)
+    consumer = Consumer(router.subscriptions[Topic(topic)], database, ContextRepo(), admission)
+    await consumer.take([consumer.read(record) for record in records])
+
+
+async def told(database: Database) -> list[RequestRejected]:
+    return [RequestRejected.model_validate_json(row.data) for row in await rows(database)]
+
+
+# ------------------------------------------------------------------------------------------ rejected
+
+
+async def test_the_sender_of_a_rejected_record_is_told_where_it_lies_and_what_is_wrong(
+    answering: Database, portals: PortalsFile
+) -> None:
+    await take(requests_of(), answering, portals, a_request(offset=7, session_id="x"))
+
+    [row] = await rows(answering)
+    assert (row.type, row.source) == (RequestRejected.TYPE, "/services/enrolment")
+    assert (row.topic, row.portal, row.key) == ("portal.answers.iel", "iel", "portal.enrolments-2-7")
+    rejection = RequestRejected.model_validate_json(row.data)
+    [problem] = rejection.problems
+    assert problem.pointer == "/session_id"
+    assert rejection.model_dump(exclude={"problems"}) == {
+        "request_source": "/portals/iel",
+        "portal": "iel",
+        "request_id": REQUEST_ID,
+        "topic": "portal.enrolments",
+        "partition": 2,
+        "offset": 7,
+        "code": RejectionCode.INVALID,
+    }
+
+
+async def test_a_record_that_comes_again_is_rejected_once_and_another_by_itself(
+    answering: Database, portals: PortalsFile
+) -> None:
+    first, second = a_request(offset=1, session_id="x"), a_request(offset=2, session_id="x")
+
+    await take(requests_of(), answering, portals, first, first)
+    await take(requests_of(), answering, portals, first, second)
+
+    assert [rejection.offset for rejection in await told(answering)] == [1, 2]
+
+
+async def test_a_record_without_an_id_is_told_of_by_where_it_lies(
+    answering: Database, portals: PortalsFile
+) -> None:
+    record = a_request()
+    without_id = tuple((name, value) for name, value in record.headers if name != "ce_id")
+
+    await take(requests_of(), answering, portals, Record(**{**_fields(record), "headers": without_id}))
+
+    [rejection] = await told(answering)
+    assert (rejection.request_id, rejection.code) == (None, RejectionCode.UNREADABLE)
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+async def test_nobody_is_told_of_a_record_that_no_known_portal_sent(
+    answering: Database, portals: PortalsFile
+) -> None:
+    await take(requests_of(), answering, portals, a_request("/portals/unknown", session_id="x"))
+
+    assert await rows(answering) == []
+
+
+async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_passes_it_on_as_it_is(
+    answering: Database, notifier_database: Database, portals: PortalsFile
+) -> None:
+    record = a_record(subscription(), REQUEST_ID, source="/portals/iel")
+    misspelt = Record(**{**_fields(record), "value": b'{"agent_id": "1001"}'})
+    await take(notifier.router, notifier_database, portals, misspelt)
+    [said] = await rows(notifier_database)
+    assert (said.topic, said.source, said.portal) == ("requests.outcomes", "/services/notifier", None)
+
+    event = RequestRejected.model_validate_json(said.data)
+    passing = a_record(event, said.event_id, source=said.source)
+    for _ in range(2):
+        await take(enrolment.router, answering, portals, passing)
+
+    [heard] = await rows(answering)
+    assert (heard.topic, heard.portal) == ("portal.answers.iel", "iel")
+    assert (heard.event_id, heard.source, heard.data) == (said.event_id, said.source, said.data)
+
+
+# ------------------------------------------------------------------------------------------ accepted
+
+
+@pytest.mark.parametrize("event", [bespoke_request(), subscription()], ids=["bespoke", "subscription"])
+async def test_a_request_that_no_decision_answers_is_accepted_once_for_each_portal_that_sent_it(
+    event: Any, catalogue_database: Database, notifier_database: Database, portals: PortalsFile
+) -> None:
+    router, database = (
+        (catalogue.router, catalogue_database)
+        if isinstance(event, portal.BespokeTrainingRequested)
+        else (notifier.router, notifier_database)
+    )
+    ours, theirs = (a_record(event, REQUEST_ID, source=f"/portals/{name}") for name in ("iel", "ouest"))
+
+    await take(router, database, portals, ours)
+    await take(router, database, portals, ours, theirs)
+
+    accepted = [RequestAccepted.model_validate_json(row.data) for row in await rows(database)]
+    assert [(answer.request_id, answer.portal) for answer in accepted] == [
+        (REQUEST_ID, "iel"),
+        (REQUEST_ID, "ouest"),
+    ]
+    assert {row.topic for row in await rows(database)} == {"requests.outcomes"}
+
+
+# ------------------------------------------------------------------------------------------ given up
+
+
+async def fails(_tx: Tx, _received: list[Received[portal.EnrolmentRequested]]) -> None:
+    raise ValueError("a fault of ours")
+
+
+async def give_up(database: Database, router: Router) -> None:
+    async with database.transaction() as tx:
+        parked = await dead_letters.find(tx, state="parked", limit=10)
+    await discard_all(database, router, parked, actor="anne", reason="lost")
+
+
+async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_before(
+    answering: Database, portals: PortalsFile
+) -> None:
+    router = requests_of(fails)
+    await take(router, answering, portals, a_request(offset=5))
+    assert await rows(answering) == []
+
+    for _ in range(2):
+        await give_up(answering, router)
+
+    [rejection] = await told(answering)
+    assert (rejection.request_id, rejection.portal) == (REQUEST_ID, "iel")
+    assert (rejection.code, rejection.offset) == (RejectionCode.INTERNAL, 5)
+
+
+async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
+    answering: Database, notifier_database: Database, portals: PortalsFile
+) -> None:
+    erasure = portal.AgentErasureRequested.model_validate(
+        {"agent_id": "1001", "requested_at": "2026-11-25T08:30:00Z"}
+    )
+    record = a_record(erasure, REQUEST_ID, source="/portals/iel")
+
+    for router, database in ((enrolment.router, answering), (notifier.router, notifier_database)):
+        await take(router, database, portals, record)
+        await give_up(database, router)
+
+    assert await rows(answering) == []
+    assert [rejection.request_id for rejection in await told(notifier_database)] == [REQUEST_ID]

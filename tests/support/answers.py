@@ -1,0 +1,31 @@
+"""Portals that hear answers, and what a database holds for them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from shared.database import Database
+from shared.messaging.portals.registry import PortalsFile
+
+_PORTALS = [
+    {"portal": "iel", "issuer": "iel", "answers": ["kafka", "http"]},
+    {"portal": "iel-mobile", "issuer": "iel", "answers": ["http"]},
+    {"portal": "ouest", "issuer": "ouest", "answers": ["kafka"]},
+]
+
+
+def a_registry(folder: Path) -> PortalsFile:
+    """Two portals of one issuer, one of which hears by HTTP alone, and one of another; they sign nothing."""
+    path = folder / "portals.json"
+    same = {"contact": "equipe@portail.example", "authentication": "none"}
+    path.write_text(json.dumps([portal | same for portal in _PORTALS]))
+    return PortalsFile(path, trial=True)
+
+
+async def rows(database: Database, which: str = "true") -> Sequence[Row[Any]]:
+    """The rows of the outbox for which this SQL holds, in order."""
+    async with database.quiet_transaction() as tx:
+        return (await tx.execute(text(f"SELECT * FROM outbox WHERE {which} ORDER BY id"))).all()
