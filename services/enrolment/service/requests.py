@@ -69,7 +69,7 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     reason = Reason.UNKNOWN_SESSION
     requests = await store.undecided_since(tx, waiting_since)
     refused = [
-        (refused_enrolment(request, agent, reason), request.traceparent)
+        (refused_enrolment(request, agent, reason), request)
         for request in requests
         if isinstance(request, RequestForSeats)
         for agent in request.agents
@@ -79,8 +79,10 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     await OUTBOX.publish(
         tx,
         [
-            OutboxEvent(refusal_event(enrolment, 0, enrolment.request_key), trace)
-            for enrolment, trace in refused
+            OutboxEvent(
+                refusal_event(enrolment, 0, request.key), request.traceparent, misrouted=request.misrouted
+            )
+            for enrolment, request in refused
         ],
     )
 

@@ -4,7 +4,7 @@ A batch costs a handful of statements, however many requests it holds.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -260,8 +260,15 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await attendance.save(tx, recorded, now)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
-    decisions = [OutboxEvent(decision, trace) for roster in rosters for decision, trace in roster.decisions]
+    decisions = [event for roster in rosters for event in _decisions(roster)]
     await OUTBOX.publish(tx, [*decisions, *occupancies])
+
+
+def _decisions(roster: SessionRoster) -> Iterator[OutboxEvent]:
+    """Yield what was decided; the answers to requests that lay in a wrong partition say so."""
+    misrouted = {answer.request.request_id for answer in roster.answers if answer.request.misrouted}
+    for decision, trace in roster.decisions:
+        yield OutboxEvent(decision, trace, misrouted=decision.request_id in misrouted)
 
 
 async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:

@@ -13,13 +13,14 @@ from sqlalchemy import Row
 
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
+from services.enrolment.service import requests as service
 from services.enrolment.service.order import Placement
 from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
-from shared.events.portal import EnrolmentRequested
+from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
@@ -71,10 +72,15 @@ def wrong(session: SessionState) -> int:
 
 
 def requested(
-    session: SessionState, partition: int, ce_id: UUID | None = None, *, unsigned: bool = False
-) -> Received[Event]:
+    session: SessionState,
+    partition: int,
+    ce_id: UUID | None = None,
+    *,
+    event: Event | None = None,
+    unsigned: bool = False,
+) -> Received[Any]:
     """An agent's request for the session, from a portal that signs, as it was read in this partition."""
-    event = EnrolmentRequested(session_id=session.session_id, agent=an_agent(issuer="iel"))
+    event = event or EnrolmentRequested(session_id=session.session_id, agent=an_agent(issuer="iel"))
     made = received(event, ce_id, issuer="iel")
     record = replace(made.record, partition=partition)
     return replace(made, portal="iel", record=record, unsigned=unsigned)
@@ -152,6 +158,50 @@ async def test_a_portal_that_need_not_sign_is_judged_where_it_lies(
     await consumer.take(requests)
     assert await decided(rows) == [(requests[0].id, "enrolled"), (requests[1].id, "waitlisted")]
     assert await rows(KEPT) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_each_answer_to_it_says_where_it_lay_and_no_other_event_does(
+    front: Front, consumer: Consumer, rows: Rows, known: bool
+) -> None:
+    session = open_now(capacity=1)
+    if known:
+        await front.publish(session)
+    seated, waiting = (requested(session, right(session), unsigned=True) for _ in range(2))
+    await consumer.take([seated, waiting])
+    leaving = WithdrawalRequested(session_id=session.session_id, agent_id=seated.event.agent.agent_id)
+    await consumer.take([requested(session, wrong(session), event=leaving, unsigned=True)])
+    if not known:
+        await front.publish(session)
+    published = await rows(
+        "SELECT type, misrouted FROM outbox WHERE topic = 'enrolment.decisions' ORDER BY id"
+    )
+    assert [(row.type.split(".")[3], row.misrouted) for row in published] == [
+        ("AgentEnrolled", False),
+        ("AgentWaitlisted", False),
+        ("EnrolmentWithdrawn", True),
+        ("AgentEnrolled", False),
+    ]
+
+
+async def test_where_order_does_not_matter_no_answer_says_where_it_lay(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=None)
+    await front.publish(session)
+    await consumer.take([requested(session, wrong(session), unsigned=True)])
+    assert await rows("SELECT misrouted FROM outbox WHERE topic = 'enrolment.decisions'") == [(False,)]
+
+
+async def test_a_refusal_after_waiting_in_vain_says_where_the_request_lay(
+    database: Database, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now()
+    await consumer.take([requested(session, place(session), unsigned=True) for place in (right, wrong)])
+    async with database.transaction() as tx:
+        await service.refuse_unknown(tx, clock.now() + timedelta(seconds=1), clock.now())
+    published = await rows("SELECT misrouted FROM outbox WHERE topic = 'enrolment.decisions' ORDER BY id")
+    assert [row.misrouted for row in published] == [False, True]
 
 
 # ------------------------------------------------------------------------ partitions are added
