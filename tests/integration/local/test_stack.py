@@ -175,6 +175,17 @@ def test_the_catalogues_button_leads_to_the_example_portal(running: Running) -> 
     assert f'href="{described["portal_url"]}/sessions/{session_id}"' in catalogue
 
 
+def test_the_example_portal_asks_for_a_seat_and_shows_the_answer(running: Running) -> None:
+    url = running.description()["portal_url"]
+    form = {"agent_id": "EX-101"}
+    sent = httpx.post(f"{url}/sessions/{a_mooc(running)}/inscription", data=form, trust_env=False)
+    assert sent.headers["location"] == "/agents/EX-101"
+    wait_until(
+        lambda: "Inscription confirmée" in get(f"{url}/agents/EX-101").text, seconds=30, what="the answer"
+    )
+    assert "ce_signature" in get(f"{url}/agents/EX-101").text
+
+
 def test_a_second_stack_in_the_same_folder_is_refused(running: Running) -> None:
     with pytest.raises(
         LocalStackError, match=f"another stack runs in this folder \\(process {running.process.pid}\\)"

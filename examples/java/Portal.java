@@ -1,0 +1,91 @@
+// A small portal with Apache Kafka's own client: java -cp … Portal.java ask | withdraw | accept | decline | hear
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+public class Portal {
+    static final String KAFKA = System.getenv("KAFKA_BOOTSTRAP_SERVERS");
+    static final String PORTAL = System.getenv("PORTAL");
+    static final String KEY_ID = System.getenv("KEY_ID");
+    static final String SECRET = System.getenv("SECRET");
+    static final String SESSION_ID = System.getenv("SESSION_ID");
+    static final String AGENT_ID = System.getenv().getOrDefault("AGENT_ID", "EX-1");
+
+    static final String AGENT = """
+        {"agent_id": "%s", "email": "%s@ville-exemple.fr", "given_name": "Zoé", "family_name": "Durand",
+         "function": "agent",
+         "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}"""
+        .formatted(AGENT_ID, AGENT_ID.toLowerCase());
+
+    public static void main(String[] arguments) throws Exception {
+        switch (arguments.length == 1 ? arguments[0] : "") {
+            case "ask" -> send("EnrolmentRequested", "\"agent\": " + AGENT + ", \"approval\": null");
+            case "withdraw" -> send("WithdrawalRequested", "\"agent_id\": \"" + AGENT_ID + "\"");
+            case "accept" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": true");
+            case "decline" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": false");
+            case "hear" -> hear();
+            default -> {
+                System.err.println("java -cp … Portal.java ask | withdraw | accept | decline | hear");
+                System.exit(2);
+            }
+        }
+    }
+
+    /** HMAC-SHA256 over the attributes of an event and the record's whole value. */
+    static String sign(String id, String source, String type, String time, String value) throws Exception {
+        Mac mac = Mac.getInstance("HmacSHA256");
+        mac.init(new SecretKeySpec(Base64.getDecoder().decode(SECRET.replaceFirst("^whsec_", "")), "HmacSHA256"));
+        String content = String.join("\n", "v1", KEY_ID, id, source, type, time, value);
+        return "v1," + Base64.getEncoder().encodeToString(mac.doFinal(content.getBytes(UTF_8)));
+    }
+
+    /** Sends a request and prints its ce_id, once the broker has it. */
+    static void send(String name, String facts) throws Exception {
+        String value = "{\"session_id\": \"" + SESSION_ID + "\", " + facts + "}";
+        String id = UUID.randomUUID().toString();
+        String source = "/portals/" + PORTAL;
+        String type = "fr.cnfpt.portal." + name + ".v1";
+        String time = Instant.now().toString();
+        // The key is the session's id and the partitioner murmur2, this client's own: order in line depends on it.
+        var record = new ProducerRecord<>("portal.enrolments", SESSION_ID, value);
+        Map.of(
+            "ce_specversion", "1.0", "ce_id", id, "ce_source", source, "ce_type", type, "ce_time", time,
+            "content-type", "application/json", "ce_keyid", KEY_ID,
+            "ce_signature", sign(id, source, type, time, value)
+        ).forEach((header, content) -> record.headers().add(header, content.getBytes(UTF_8)));
+        Map<String, Object> settings = Map.of("bootstrap.servers", KAFKA, "acks", "all");
+        try (var producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
+            producer.send(record).get();
+        }
+        System.out.println(id);
+    }
+
+    /** Prints each answer to this portal, for ever. What is committed is not heard again. */
+    static void hear() {
+        Map<String, Object> settings = Map.of(
+            "bootstrap.servers", KAFKA, "group.id", "portal." + PORTAL + ".example",
+            "auto.offset.reset", "earliest", "enable.auto.commit", false);
+        try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
+            consumer.subscribe(List.of("portal.answers." + PORTAL));
+            while (true) {
+                // An answer may come twice: ce_source and ce_id say which it is.
+                for (var record : consumer.poll(Duration.ofSeconds(1))) {
+                    System.out.println(new String(record.headers().lastHeader("ce_type").value(), UTF_8) + " " + record.value());
+                }
+                consumer.commitSync();
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+"""A small portal with aiokafka: portal.py ask | withdraw | accept | decline | hear."""
+
+import asyncio
+import base64
+import hmac
+import json
+import os
+import sys
+import uuid
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+KAFKA = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+PORTAL = os.environ["PORTAL"]
+KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["SECRET"]
+AGENT_ID = os.environ.get("AGENT_ID", "EX-1")
+
+AGENT = {
+    "agent_id": AGENT_ID,
+    "email": f"{AGENT_ID.lower()}@ville-exemple.fr",
+    "given_name": "Zoé",
+    "family_name": "Durand",
+    "function": "agent",
+    "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"},
+}
+COMMANDS = {
+    "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None}),
+    "withdraw": ("WithdrawalRequested", {"agent_id": AGENT_ID}),
+    "accept": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": True}),
+    "decline": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": False}),
+}
+
+
+def sign(attributes: dict[str, str], value: bytes) -> str:
+    """Return the signature of an event: HMAC-SHA256 over its attributes and the record's whole value."""
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    lines = ["v1", KEY_ID, *(attributes[name] for name in ("id", "source", "type", "time")), ""]
+    digest = hmac.digest(key, "\n".join(lines).encode() + value, "sha256")
+    return "v1," + base64.b64encode(digest).decode()
+
+
+async def send(command: str) -> str:
+    """Send a request and return its ce_id, once the broker has it."""
+    name, facts = COMMANDS[command]
+    session_id = os.environ["SESSION_ID"]
+    value = json.dumps({"session_id": session_id, **facts}).encode()
+    attributes = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": f"/portals/{PORTAL}",
+        "type": f"fr.cnfpt.portal.{name}.v1",
+        "time": datetime.now(UTC).isoformat(),
+    }
+    headers = {f"ce_{name}": content for name, content in attributes.items()}
+    headers |= {
+        "content-type": "application/json",
+        "ce_keyid": KEY_ID,
+        "ce_signature": sign(attributes, value),
+    }
+    # The key is the session's id and the partitioner murmur2, aiokafka's own: order in line depends on it.
+    async with AIOKafkaProducer(bootstrap_servers=KAFKA, acks="all") as producer:
+        await producer.send_and_wait(
+            "portal.enrolments",
+            value,
+            key=session_id.encode(),
+            headers=[(name, content.encode()) for name, content in headers.items()],
+        )
+    return attributes["id"]
+
+
+async def hear() -> None:
+    """Print each answer to this portal, for ever. What is committed is not heard again."""
+    consumer = AIOKafkaConsumer(
+        f"portal.answers.{PORTAL}",
+        bootstrap_servers=KAFKA,
+        group_id=f"portal.{PORTAL}.example",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    async with consumer:
+        async for record in consumer:
+            headers = dict(record.headers)
+            # An answer may come twice: ce_source and ce_id say which it is.
+            print(headers["ce_type"].decode(), record.value.decode(), flush=True)
+            await consumer.commit()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["hear"]:
+        asyncio.run(hear())
+    elif len(sys.argv) == 2 and sys.argv[1] in COMMANDS:
+        print(asyncio.run(send(sys.argv[1])))
+    else:
+        sys.exit(__doc__)

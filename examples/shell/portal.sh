@@ -1,0 +1,49 @@
+#!/bin/sh
+# A small portal without Kafka: portal.sh ask | withdraw | accept | decline | hear | sign
+# HTTP needs no signature but a token. `sign` makes one with openssl, for those who send by kcat.
+set -eu
+
+agent_id=${AGENT_ID:-EX-1}
+address=$(printf %s "$agent_id" | tr A-Z a-z)@ville-exemple.fr
+
+# post TYPE FACTS: send a request and print its ce_id, once Parcours has it.
+post() {
+    id=$(cat /proc/sys/kernel/random/uuid)
+    # Sent again with the same ce-id it is the same request: curl may try as often as it likes.
+    curl -sS --fail-with-body --retry 3 -o /dev/null "$ENROLMENT_URL/api/v1/events" \
+        -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+        -H 'ce-specversion: 1.0' -H "ce-id: $id" -H "ce-source: /portals/$PORTAL" -H "ce-type: fr.cnfpt.portal.$1.v1" \
+        --data-binary "{\"session_id\": \"$SESSION_ID\", $2}"
+    echo "$id"
+}
+
+# Print each answer as it comes; `next` is where to go on, and a real portal keeps it.
+hear() {
+    after=${AFTER:-0}
+    while :; do
+        page=$(curl -sS --fail-with-body --retry 9 --retry-all-errors -H "Authorization: Bearer $TOKEN" \
+            "$ENROLMENT_URL/api/v1/answers?after=$after&wait=20")
+        printf %s "$page" | jq -r '.items[] | "\(.type) \(.data)"'
+        after=$(printf %s "$page" | jq -r .next)
+    done
+}
+
+# sign CE_ID CE_TYPE CE_TIME <VALUE: print the ce_signature of a record whose value is read from standard input.
+sign() {
+    key=$(printf %s "${SECRET#whsec_}" | base64 -d | od -An -vtx1 | tr -d ' \n')
+    printf 'v1,'
+    { printf 'v1\n%s\n%s\n%s\n%s\n%s\n' "$KEY_ID" "$1" "/portals/$PORTAL" "$2" "$3"; cat; } |
+        openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64
+}
+
+case ${1:-} in
+    ask) post EnrolmentRequested '"agent": {"agent_id": "'"$agent_id"'", "email": "'"$address"'", "given_name": "Zoé",
+        "family_name": "Durand", "function": "agent",
+        "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}, "approval": null' ;;
+    withdraw) post WithdrawalRequested '"agent_id": "'"$agent_id"'"' ;;
+    accept) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": true' ;;
+    decline) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": false' ;;
+    hear) hear ;;
+    sign) shift; sign "$@" ;;
+    *) echo 'portal.sh ask | withdraw | accept | decline | hear | sign' >&2; exit 2 ;;
+esac

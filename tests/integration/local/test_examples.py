@@ -1,0 +1,254 @@
+"""Each portal of `examples/`, as its README has it run, against the whole system on Apache Kafka."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.places import LOCAL, PROJECT
+from local.readiness import wait_until
+from local.stack import Stack, StackOptions
+from tests.support.lacking import lacking, need_kafka, program
+from tests.support.processes import inherited
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
+
+EXAMPLES = PROJECT / "examples"
+SECRET = "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="
+
+
+def fetched(name: str, *commands: Sequence[str | Path]) -> Path:
+    """A copy of an example below `.local`, with the packages that these commands fetch; made once."""
+    folder = LOCAL / "examples" / name
+    pinned = {path.name: path.read_bytes() for path in (EXAMPLES / name).iterdir() if path.is_file()}
+    stamp = folder / ".fetched"
+    wanted = hashlib.sha256(json.dumps([str(commands), *map(str, pinned.values())]).encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for file, content in pinned.items():
+            (folder / file).write_bytes(content)
+        for command in commands:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                lacking(f"the packages of {name} could not be fetched: {(done.stderr or done.stdout)[-500:]}")
+        stamp.write_text(wanted)
+    return folder
+
+
+def python_aiokafka() -> list[str]:
+    return [sys.executable, str(EXAMPLES / "python-aiokafka" / "portal.py")]  # whose version is the same
+
+
+def python_confluent() -> list[str]:
+    python = Path(".venv") / "bin" / "python"
+    folder = fetched(
+        "python-confluent",
+        [sys.executable, "-m", "venv", ".venv"],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"],
+    )
+    return [str(folder / python), str(folder / "portal.py")]
+
+
+def node() -> list[str]:
+    runtime, npm = program("node", package="nodejs"), program("npm", package="npm")
+    folder = fetched("node", [npm, "install", "--no-package-lock", "--no-audit", "--no-fund"])
+    return [runtime, str(folder / "portal.js")]
+
+
+def java() -> list[str]:
+    runtime, maven = program("java", package="default-jdk-headless"), program("mvn", package="maven")
+    program("javac", package="default-jdk-headless")
+    fetch = [maven, "-q", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
+    folder = fetched("java", fetch)
+    return [runtime, "-cp", str(folder / "libs" / "*"), str(folder / "Portal.java")]
+
+
+def shell() -> list[str]:
+    for tool in ("curl", "jq", "openssl"):
+        program(tool, package=tool)
+    return [str(EXAMPLES / "shell" / "portal.sh")]
+
+
+COMMANDS: Mapping[str, Callable[[], list[str]]] = {
+    "python-aiokafka": python_aiokafka,
+    "python-confluent": python_confluent,
+    "node": node,
+    "java": java,
+    "shell": shell,
+}
+
+
+def entry(name: str) -> dict[str, Any]:
+    """A portal of the registry: each example is one, with agents of its own."""
+    return {
+        "portal": name,
+        "issuer": name,
+        "contact": "equipe@portail.example",
+        "keys": [{"id": "essai", "secret": SECRET}],
+        "tokens": [{"sha256": hashlib.sha256(name.encode()).hexdigest()}],
+        "answers": ["kafka", "http"],
+    }
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    need_kafka()
+    directory = tmp_path_factory.mktemp("examples")
+    registry = directory / "registry.json"
+    registry.write_text(json.dumps([entry(name) for name in COMMANDS]))
+    options = StackOptions(
+        broker="kafka",
+        directory=directory / "local",
+        extra={"PORTALS_FILE": str(registry)},
+        environment=inherited(),
+    )
+    with Stack(options, say=lambda _: None) as running:
+        running.load_offer("2025-03-10")
+        yield running
+
+
+def a_session_of_one_seat(stack: Stack) -> str:
+    """Publish a session that offers its seat to the next in line."""
+    starts_at = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=40)
+    draft = {
+        "offer_id": "ia-et-territoires",
+        "title": f"Un atelier d’une place, {uuid.uuid4()}",
+        "organiser": "bretagne",
+        "enrolment_opens_at": (starts_at - timedelta(days=60)).isoformat(),
+        "enrolment_closes_at": (starts_at - timedelta(days=5)).isoformat(),
+        "starts_at": starts_at.isoformat(),
+        "ends_at": (starts_at + timedelta(hours=2)).isoformat(),
+        "timezone": "Europe/Paris",
+        "waiting_list": "offer",
+        "approval": "none",
+        "capacity": 1,
+        "venue": "Palais des arts, Vannes",
+    }
+    headers = {"Authorization": f"Bearer {stack.token}"}
+    url = f"{stack.url('catalogue')}/api/v1/sessions"
+    with httpx.Client(headers=headers, timeout=30, trust_env=False) as organiser:
+        drafted = organiser.post(url, json=draft).raise_for_status()
+        session_id = str(drafted.json()["session_id"])
+        published = organiser.post(
+            f"{url}/{session_id}/publish", headers={"If-Match": drafted.headers["etag"]}
+        )
+        published.raise_for_status()
+    return session_id
+
+
+@dataclass
+class Example:
+    """An example's program, with its environment, and what it printed of what it heard."""
+
+    command: list[str]
+    environment: dict[str, str]
+    output: Path
+
+    def run(self, request: str, agent_id: str) -> str:
+        """Run a command to its end; the ce_id that it prints."""
+        done = subprocess.run(
+            [*self.command, request],
+            env={**self.environment, "AGENT_ID": agent_id},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return str(uuid.UUID(done.stdout.strip()))
+
+    def heard(self) -> list[tuple[str, str, str]]:
+        """Each answer that was printed: type, request, agent."""
+        answers = []
+        for line in self.output.read_text().splitlines():
+            kind, _, data = line.partition(" ")
+            answer = json.loads(data)
+            answers.append((kind.split(".")[3], answer["request_id"], answer["agent"]["agent_id"]))
+        return answers
+
+    def wait_for(self, *expected: tuple[str, str, str]) -> None:
+        """Return once the answers are heard."""
+        wait_until(
+            lambda: set(expected) <= set(self.heard()), seconds=30, what=f"{expected}, after {self.heard()},"
+        )
+
+
+@pytest.fixture(params=COMMANDS)
+def example(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Example]:
+    """An example that listens."""
+    name = request.param
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
+        "ENROLMENT_URL": stack.url("enrolment"),
+        "TOKEN": name,
+        "PORTAL": name,
+        "KEY_ID": "essai",
+        "SECRET": SECRET,
+        "SESSION_ID": a_session_of_one_seat(stack),
+    }
+    command, output = COMMANDS[name](), tmp_path / "heard"
+    with output.open("wb") as file:
+        listening = subprocess.Popen([*command, "hear"], env=environment, stdout=file, stderr=subprocess.PIPE)
+    try:
+        yield Example(command, environment, output)
+        assert listening.poll() is None, listening.stderr and listening.stderr.read().decode()
+    finally:
+        listening.kill()
+        listening.communicate()
+
+
+def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Example) -> None:
+    first = example.run("ask", "EX-1")
+    example.wait_for(("AgentEnrolled", first, "EX-1"))
+    second = example.run("ask", "EX-2")
+    example.wait_for(("AgentWaitlisted", second, "EX-2"))
+    withdrawn = example.run("withdraw", "EX-1")
+    wait_until(
+        lambda: "SeatOffered" in {name for name, _, _ in example.heard()}, seconds=30, what="the offer"
+    )
+    accepted = example.run("accept", "EX-2")
+    declined = example.run("decline", "EX-2")  # what is accepted is not declined any more
+    example.wait_for(("EnrolmentRefused", declined, "EX-2"))
+    heard = example.heard()
+    assert [answer for answer in heard if answer[2] == "EX-1"] == [
+        ("AgentEnrolled", first, "EX-1"),
+        ("EnrolmentWithdrawn", withdrawn, "EX-1"),
+    ]
+    assert [answer[:2] for answer in heard if answer[2] == "EX-2"] == [
+        ("AgentWaitlisted", second),
+        ("SeatOffered", None),
+        ("AgentEnrolled", accepted),
+        ("EnrolmentRefused", declined),
+    ]
+
+
+def test_openssl_makes_the_signature_that_the_contract_says() -> None:
+    """docs/portals.md."""
+    done = subprocess.run(
+        [
+            *shell(),
+            "sign",
+            "5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11",
+            "fr.cnfpt.portal.WithdrawalRequested.v1",
+            "2026-11-25T08:30:00Z",
+        ],
+        env={**os.environ, "PORTAL": "iel", "KEY_ID": "2026-11", "SECRET": SECRET},
+        input='{"session_id":"6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11","agent_id":"IEL-0048151"}',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "v1,kLlrbAPvxvGcaSwpm+f4kE6oitj09AtRuiFnKFeyNm4="
