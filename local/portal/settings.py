@@ -37,7 +37,7 @@ class Settings:
     @property
     def group(self) -> str:
         """The consumer group that reads it."""
-        return f"{self.portal}.answers"
+        return f"portal.{self.portal}.answers"
 
 
 def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
