@@ -91,13 +91,25 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class SendingPortal:
+    """A portal, as the registry has it: its name, whose agents it speaks for, and which of them.
+
+    ``unsigned``: it need not sign, on a trial.
+    """
+
+    portal: str
+    issuer: str
+    limits: Limits = NO_LIMITS
+    unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Received(Generic[E_co]):
     """An event that was read from a record.
 
     ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
     people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where it is valid.
-    ``portal``, ``issuer`` and ``limits`` are those of the registry of portals, where a portal sent it;
-    ``unsigned``: one that need not sign, on a trial.
+    ``sender`` is the portal that sent it, None where a service of ours did.
     """
 
     event: E_co
@@ -106,15 +118,22 @@ class Received(Generic[E_co]):
     record: Record
     time: datetime | None = None
     traceparent: str | None = None
-    portal: str | None = None
-    issuer: str | None = None
-    limits: Limits = NO_LIMITS
-    unsigned: bool = False
+    sender: SendingPortal | None = None
 
     @property
     def identity(self) -> tuple[str, UUID]:
         """By which the event is known. CloudEvents promises no more: two sources may give one ``id``."""
         return self.source, self.id
+
+    @property
+    def portal(self) -> str | None:
+        """The name of the portal that sent it."""
+        return None if self.sender is None else self.sender.portal
+
+    @property
+    def issuer(self) -> str:
+        """Whose agents the event names by their ids alone; empty where no portal sent it."""
+        return "" if self.sender is None else self.sender.issuer
 
     @property
     def topic(self) -> str:
@@ -205,32 +224,23 @@ def read_envelope(record: Record) -> Envelope:
 
 
 def read_event(
-    record: Record,
-    envelope: Envelope,
-    *,
-    portal: str | None = None,
-    issuer: str | None = None,
-    limits: Limits = NO_LIMITS,
+    record: Record, envelope: Envelope, sender: SendingPortal | None = None
 ) -> Received[Event] | None:
-    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`.
-
-    ``portal``, ``issuer`` and ``limits`` are those of who sent it, where that is a portal.
-    """
+    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`."""
     contract = BY_TYPE.get(envelope.event_type)
     if contract is None:
         return None
     try:
         if envelope.media_type != JSON:
             raise Unreadable(f"the content type is {_quote(envelope.media_type)}, not {JSON}")
-        event = _event(contract, envelope.data, issuer)
+        event = _event(contract, envelope.data, None if sender is None else sender.issuer)
         if record.topic != contract.TOPIC:
             raise Unreadable(f"{contract.TYPE} belongs on {contract.TOPIC}, not on {record.topic}")
     except Unreadable as error:
         error.attributes = envelope.attributes
         raise
     time = _time(envelope.attributes.get("time"))
-    trace = envelope.traceparent
-    return Received(event, envelope.event_id, envelope.source, record, time, trace, portal, issuer, limits)
+    return Received(event, envelope.event_id, envelope.source, record, time, envelope.traceparent, sender)
 
 
 def media_type_of(content_type: str) -> str:

@@ -11,7 +11,7 @@ from services.enrolment.service.order import Placement
 from shared import clock
 from shared.database import Database
 from shared.events import Event
-from shared.events.cloudevents import Received, Record
+from shared.events.cloudevents import Received, Record, SendingPortal
 from shared.events.topics import Topic
 from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
@@ -48,7 +48,9 @@ def received(
     """An event as it was read from its record; ``issuer`` is that of the portal that sent it."""
     event_id = event_id or uuid4()
     record = a_record(event, event_id, received_at)
-    return Received(event, event_id, "/tests", record, issuer=issuer)
+    return Received(
+        event, event_id, "/tests", record, sender=None if issuer is None else SendingPortal("tests", issuer)
+    )
 
 
 admit = Admission(PortalsFile(None, trial=True), intake_key=None)

@@ -153,10 +153,11 @@ def request_of(received: Received[PortalRequest]) -> Request:
     """Return the request that a portal makes by this event. An agent is known by the portal's issuer."""
     event = received.event
     common = received.id, received.received_at, event.session_id
+    portal = received.sender
     sender: _Sender = {
         "source": received.source,
-        "portal": received.portal,
-        "limits": received.limits,
+        "portal": None if portal is None else portal.portal,
+        "limits": NO_LIMITS if portal is None else portal.limits,
         "traceparent": received.traceparent,
     }
     match event:
@@ -166,7 +167,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
             return GroupRequest(*common, event.agents, event.all_or_nothing, **sender)
         case TraineesNominated():
             return Nomination(*common, event.agents, event.siret, **sender)
-    agent_key = AgentKey(received.issuer or "", event.agent_id)
+    agent_key = AgentKey(received.issuer, event.agent_id)
     match event:
         case WithdrawalRequested():
             return Withdrawal(*common, agent_key, event.reason, event.by == "employer", **sender)

@@ -59,7 +59,8 @@ class Placement:
             request = requests[index]
             if not limited.get(request.session_id, True):
                 continue
-            if received[index].unsigned:
+            sender = received[index].sender
+            if sender is not None and sender.unsigned:
                 requests[index] = replace(request, misrouted=True)
             elif request.key not in known:  # what was answered stays answered
                 refused[index] = self._refusal(received[index])

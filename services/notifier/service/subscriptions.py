@@ -30,7 +30,7 @@ class Subscriber:
 async def change(tx: Transaction, received: Received[SubscriptionChanged]) -> None:
     """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
     changed = received.event
-    agent = AgentKey(received.issuer or "", changed.agent_id)
+    agent = AgentKey(received.issuer, changed.agent_id)
     named = [
         str(Interest(kind, value))
         for kind, value in (

@@ -30,7 +30,7 @@ from shared.events.portal import (
     GroupEnrolmentRequested,
     TraineesNominated,
 )
-from shared.events.vocabulary import Delegation, Employer, FieldProblem
+from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, FieldProblem
 from shared.messaging.portals.registry import INTAKE_KEY_ID, Portal, Portals, PortalsFile
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
@@ -122,6 +122,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
     try:
         _check_size(record)
         _check_headers(record)
+        _check_json(envelope)
         if envelope.source != portal.source:
             raise _because(
                 RejectionCode.NOT_AUTHENTICATED,
@@ -177,13 +178,7 @@ class Admission:
 def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event]:
     """Read the data of a record that the portal sent. Raises :class:`_Rejection`."""
     try:
-        strict_json(envelope.data)
-    except ValueError as error:
-        raise _because(RejectionCode.INVALID, f"The data {error}.") from None
-    try:
-        received = read_event(
-            record, envelope, portal=portal.portal, issuer=portal.issuer, limits=portal.limits
-        )
+        received = read_event(record, envelope, portal.sender)
     except Unreadable as error:
         raise _Rejection(
             RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
@@ -194,10 +189,18 @@ def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event
     problems = tuple(_mistakes(received.event, employers))
     if problems:
         raise _Rejection(RejectionCode.INVALID, *problems)
-    foreign = tuple(_not_theirs(received.event, employers, portal))
-    if foreign:
-        raise _Rejection(RejectionCode.NOT_YOURS, *foreign)
-    return replace(received, unsigned=True) if portal.authentication == "none" else received
+    if portal.limits != NO_LIMITS:
+        foreign = tuple(_not_theirs(received.event, employers, portal))
+        if foreign:
+            raise _Rejection(RejectionCode.NOT_YOURS, *foreign)
+    return received
+
+
+def _check_json(envelope: Envelope) -> None:
+    try:
+        strict_json(envelope.data)
+    except ValueError as error:
+        raise _because(RejectionCode.INVALID, f"The data {error}.") from None
 
 
 def _check_size(record: Record) -> None:

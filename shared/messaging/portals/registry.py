@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
+from shared.events.cloudevents import SendingPortal
 from shared.events.vocabulary import Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
 
@@ -174,6 +175,11 @@ class Portal(_FileEntry):
     def key_of_id(self, key_id: str, moment: datetime) -> Key | None:
         """Return the key with this id, if it is valid at that moment."""
         return next((key for key in self.keys if key.id == key_id and _is_valid(key.not_after, moment)), None)
+
+    @cached_property
+    def sender(self) -> SendingPortal:
+        """What its requests say of it."""
+        return SendingPortal(self.portal, self.issuer, self.limits, unsigned=self.authentication == "none")
 
     @cached_property
     def limits(self) -> Limits:

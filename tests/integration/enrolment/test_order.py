@@ -19,7 +19,7 @@ from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionState
-from shared.events.cloudevents import Received
+from shared.events.cloudevents import Received, SendingPortal
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
@@ -81,9 +81,9 @@ def requested(
 ) -> Received[Any]:
     """An agent's request for the session, from a portal that signs, as it was read in this partition."""
     event = event or EnrolmentRequested(session_id=session.session_id, agent=an_agent(issuer="iel"))
-    made = received(event, ce_id, issuer="iel")
+    made = received(event, ce_id)
     record = replace(made.record, partition=partition)
-    return replace(made, portal="iel", record=record, unsigned=unsigned)
+    return replace(made, record=record, sender=SendingPortal("iel", "iel", unsigned=unsigned))
 
 
 async def decided(rows: Rows) -> list[tuple[UUID, str | None]]:

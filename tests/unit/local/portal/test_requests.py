@@ -15,7 +15,7 @@ from local.portal.people import AUTHORITIES, STAFF, invented
 from local.portal.requests import Request
 from local.portal.signing import SigningKey
 from shared.events import BY_TYPE, Event
-from shared.events.cloudevents import Received, Record
+from shared.events.cloudevents import Received, Record, SendingPortal
 from shared.messaging.portals import registry
 from shared.messaging.portals.admission import Rejected, admit
 
@@ -68,7 +68,7 @@ def test_what_it_asks_is_signed_and_as_the_contract_says(request_: Request) -> N
     assert isinstance(received, Received), received
     assert type(received.event) is BY_TYPE[request_.type]
     assert received.event.key == sent.key == sent.attribute("subject")
-    assert (str(received.id), received.portal) == (sent.id, "exemple")
+    assert (str(received.id), received.sender) == (sent.id, SendingPortal("exemple", "exemple"))
 
 
 def test_a_changed_value_is_not_what_was_signed() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.events.cloudevents import STRUCTURED, Received, Record
+from shared.events.cloudevents import STRUCTURED, Received, Record, SendingPortal
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     BespokeTrainingRequested,
@@ -111,7 +111,7 @@ def problems_of(record: Record, *portals: Portal) -> list[tuple[str, str]]:
 def test_a_request_that_its_portal_signed_is_admitted_as_that_portals() -> None:
     received = admitted(signed(), a_portal(issuer="villes"))
     assert isinstance(received, Received)
-    assert (received.portal, received.issuer, received.id.hex[:8]) == ("iel", "villes", "5f0c1f5e")
+    assert (received.sender, received.id.hex[:8]) == (SendingPortal("iel", "villes"), "5f0c1f5e")
 
 
 def test_an_agent_is_the_issuers_of_the_portal_whatever_the_request_says() -> None:
