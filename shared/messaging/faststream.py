@@ -43,6 +43,8 @@ from shared.messaging.router import Router
 
 GRACEFUL_SECONDS = 15.0
 """How long a stop waits for the batch in hand."""
+METADATA_MILLISECONDS = 10_000
+"""How late a consumer learns that a topic was given more partitions; nobody reads those until then."""
 _LOG_APPEND_TIME = 1
 
 Records = tuple["ConsumerRecord[Any, Any]", ...]
@@ -98,6 +100,7 @@ def new_broker(
         routers=[_subscribed(consumer, router, settings) for consumer in consumers],
         consumer_only=True,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=METADATA_MILLISECONDS,
         graceful_timeout=GRACEFUL_SECONDS,
         description="Kafka",
         logger=logging.getLogger("faststream"),

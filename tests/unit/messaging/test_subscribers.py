@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from faststream import AckPolicy, ContextRepo
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
@@ -74,6 +75,13 @@ def test_each_topic_has_a_consumer_group_of_its_own_read_from_the_start(
     arguments = subscriber._connection_args
     assert arguments["auto_offset_reset"] == "earliest"
     assert arguments.get("enable_auto_commit", False) is False
+
+
+@every_subscriber
+def test_partitions_that_were_added_are_read_within_seconds(service: str, subscriber: Any) -> None:
+    consumer = subscriber.builder
+    assert consumer.func is AIOKafkaConsumer
+    assert consumer.keywords["metadata_max_age_ms"] <= 10_000
 
 
 @every_subscriber
