@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from shared.events.topics import TOPICS, Topic
+from shared.events.topics import TOPICS, Topic, answers_topic
 
 Headers = Sequence[tuple[str, bytes | None]]
 Message = tuple[str | None, Headers, bytes | None]
@@ -86,7 +86,7 @@ async def collect(
     # No group: joining one takes the embedded broker 5 s.
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
-    consumer.assign([TopicPartition(topic, number) for number in range(TOPICS[Topic(topic)].partitions)])
+    consumer.assign([TopicPartition(topic, number) for number in range(_partitions_of(topic))])
     await consumer.seek_to_beginning()
     found: list[Published] = []
     deadline = asyncio.get_running_loop().time() + seconds
@@ -115,12 +115,17 @@ async def pass_over(bootstrap_servers: str, group: str, topic: str) -> None:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(TOPICS[Topic(topic)].partitions)]
+        partitions = [TopicPartition(topic, number) for number in range(_partitions_of(topic))]
         consumer.assign(partitions)
         await consumer.commit(await consumer.end_offsets(partitions))
     finally:
         await consumer.stop()
         await _let_go()
+
+
+def _partitions_of(topic: str) -> int:
+    is_of_answers = topic.startswith(answers_topic(""))
+    return TOPICS[Topic.PORTAL_ANSWERS if is_of_answers else Topic(topic)].partitions
 
 
 async def _let_go() -> None:

@@ -168,6 +168,7 @@ def reopened(roster: SessionRoster) -> SessionRoster:
         roster,
         waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
         decisions=[],
+        outcomes=[],
         answers=[],
         changed={},
         changes=[],

@@ -13,6 +13,7 @@ from services.enrolment.rules.eligibility import (
     judge_withdrawal,
 )
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
+from services.enrolment.rules.outcomes import no_enrolment, nothing_new
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
@@ -60,6 +61,8 @@ def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
                 outcomes = _group(roster, request)
             case Nomination():
                 outcomes = _nomination(roster, request)
+                if not outcomes:
+                    roster.tell(request, nothing_new(request))
             case Withdrawal():
                 outcomes = [_withdrawal(roster, request)]
             case ApprovalDecision():
@@ -290,9 +293,11 @@ def _nothing_changes(
     refused: Refused | None,
     requested: Literal["withdrawal", "offer", "approval"],
 ) -> _Outcome:
-    """Refuse a request about an enrolment. An event is published only if the agent has been here before."""
+    """Refuse a request about an enrolment: by a decision only if the agent has been here before."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
-    if latest is not None:
+    if latest is None:
+        roster.tell(request, no_enrolment(request))
+    else:
         roster.publish(
             EnrolmentRefused(**roster.members(latest, request.key), reason=reason, asked=requested)
         )

@@ -35,13 +35,21 @@ class RequestKey(NamedTuple):
     request_id: UUID
 
 
+class Position(NamedTuple):
+    """Where the record of a request lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """What every request has.
 
     ``source`` and ``portal`` are who sent it, ``limits`` whose agents they may speak for; ``source`` is empty
     where no portal did: agents by their links, organisers. ``traceparent`` is the trace of the event that
-    made it. ``misrouted``: it lies in another partition than its session's, on a trial.
+    made it, ``position`` where that lies. ``misrouted``: in another partition than its session's, on a trial.
     """
 
     request_id: UUID
@@ -52,6 +60,7 @@ class _Request:
     portal: str | None = None
     limits: Limits = NO_LIMITS
     traceparent: str | None = None
+    position: Position | None = None
     misrouted: bool = False
 
     @property
@@ -159,6 +168,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
         "portal": None if portal is None else portal.portal,
         "limits": NO_LIMITS if portal is None else portal.limits,
         "traceparent": received.traceparent,
+        "position": Position(received.record.topic, received.record.partition, received.record.offset),
     }
     match event:
         case EnrolmentRequested():
@@ -182,6 +192,7 @@ class _Sender(TypedDict):
     portal: str | None
     limits: Limits
     traceparent: str | None
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from services.enrolment.rules.enrolments import (
     refused_enrolment,
 )
 from services.enrolment.rules.holds import hold_until, last_moment_to_offer
+from services.enrolment.rules.outcomes import Outcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.seats import Seats, counts_by_employer
@@ -58,8 +59,9 @@ class SessionRoster:
 
     ``latest`` holds, of each agent concerned, the live enrolment or else the last that ended.
     ``waiting_list`` holds those who may be next; ``attendance`` what was recorded, by enrolment and module.
-    What was decided collects in ``decisions`` (each with its trace), ``answers``, ``changed`` (enrolments to
-    save), ``changes`` (their history) and ``recorded`` (attendance to save).
+    What was decided collects in ``decisions`` and ``outcomes`` (each with the request that was being
+    answered), ``answers``, ``changed`` (enrolments to save), ``changes`` (their history) and ``recorded``
+    (attendance to save).
     """
 
     session: SessionState
@@ -72,7 +74,8 @@ class SessionRoster:
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
-    decisions: list[tuple[Decision, str | None]] = field(default_factory=list)
+    decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
+    outcomes: list[tuple[Outcome, Request]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
@@ -347,8 +350,13 @@ class SessionRoster:
         return decision_members(enrolment, self.session.version, request)
 
     def publish(self, decision: Decision) -> None:
-        """Have an event published, in the trace of the request that is being answered."""
-        self.decisions.append((decision, self.answering.traceparent if self.answering else None))
+        """Have a decision published, in the trace of the request that is being answered."""
+        self.decisions.append((decision, self.answering))
+
+    def tell(self, request: Request, outcome: Outcome | None) -> None:
+        """Have the portal that sent a request told what became of it, where no decision answers it."""
+        if outcome is not None:
+            self.outcomes.append((outcome, request))
 
     def add_facts(self, **facts: int | str | None) -> None:
         """Add to the numbers of the last change what else it was decided by."""

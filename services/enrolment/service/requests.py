@@ -10,17 +10,17 @@ from uuid import UUID
 
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store import accepted_events, changes, enrolments, rosters, sessions
 from services.enrolment.store import requests as store
-from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction
 from shared.events.vocabulary import Reason
 from shared.messaging import dead_letters
-from shared.messaging.outbox import OutboxEvent
 from shared.messaging.tables import DeadLetterRow
 
 
@@ -64,7 +64,8 @@ async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None
 async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> None:
     """Refuse requests that have waited since then for a session whose event has not come.
 
-    A refusal is published for each agent whom a request describes; of others only an id is known.
+    A refusal is published for each agent whom a request describes; of others only an id is known, and the
+    portal alone is told.
     """
     reason = Reason.UNKNOWN_SESSION
     requests = await store.undecided_since(tx, waiting_since)
@@ -76,15 +77,15 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     ]
     await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
     await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
-    await OUTBOX.publish(
-        tx,
-        [
-            OutboxEvent(
-                refusal_event(enrolment, 0, request.key), request.traceparent, misrouted=request.misrouted
-            )
-            for enrolment, request in refused
-        ],
-    )
+    decisions = [
+        answer_event(refusal_event(enrolment, 0, request.key), request) for enrolment, request in refused
+    ]
+    outcomes = [
+        answer_event(outcome, request)
+        for request in requests
+        if not isinstance(request, RequestForSeats) and (outcome := no_session(request)) is not None
+    ]
+    await OUTBOX.publish(tx, [*decisions, *outcomes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,23 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from services.enrolment.rules.outcomes import Outcome
+from services.enrolment.rules.requests import Request
 from shared.database import Transaction
-from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.enrolment import Decision, SessionOccupancyChanged
 from shared.events.topics import Topic
-from shared.messaging.outbox import Outbox
+from shared.messaging.outbox import Outbox, OutboxEvent
 
 OUTBOX = Outbox("enrolment")
+
+
+def answer_event(event: Decision | Outcome, request: Request | None) -> OutboxEvent:
+    """Return a decision, or an outcome, as it is published: in the trace of the request it follows from."""
+    if request is None:
+        return OutboxEvent(event)
+    return OutboxEvent(
+        event, request.traceparent, misrouted=request.misrouted and event.request_id == request.request_id
+    )
 
 
 @dataclass(frozen=True, slots=True)

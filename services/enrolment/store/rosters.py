@@ -4,7 +4,7 @@ A batch costs a handful of statements, however many requests it holds.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -28,12 +28,11 @@ from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList
 from services.enrolment.store import attendance, changes, enrolments, sessions
 from services.enrolment.store import requests as requests_store
-from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import LATEST, AgentKey, ApprovalPolicy, Status
-from shared.messaging.outbox import OutboxEvent
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _EVERYBODY_WHO_WAITS = 2**31
@@ -260,15 +259,9 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await attendance.save(tx, recorded, now)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
-    decisions = [event for roster in rosters for event in _decisions(roster)]
-    await OUTBOX.publish(tx, [*decisions, *occupancies])
-
-
-def _decisions(roster: SessionRoster) -> Iterator[OutboxEvent]:
-    """Yield what was decided; the answers to requests that lay in a wrong partition say so."""
-    misrouted = {answer.request.request_id for answer in roster.answers if answer.request.misrouted}
-    for decision, trace in roster.decisions:
-        yield OutboxEvent(decision, trace, misrouted=decision.request_id in misrouted)
+    decisions = [answer_event(*decision) for roster in rosters for decision in roster.decisions]
+    outcomes = [answer_event(*outcome) for roster in rosters for outcome in roster.outcomes]
+    await OUTBOX.publish(tx, [*decisions, *outcomes, *occupancies])
 
 
 async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:

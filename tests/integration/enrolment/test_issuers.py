@@ -120,10 +120,10 @@ async def test_another_portals_word_about_the_same_identifier_changes_nothing(
         await front.withdraw(session, seated)
     before = await front.of(session, IEL)
     assert before.state == {0: "enrolled", 1: "pending_approval", 2: "offered"}[len(changes)]
-    published = await rows("SELECT count(*) FROM outbox")
+    published = await rows("SELECT count(*) FROM outbox WHERE topic LIKE 'enrolment.%'")
     await portal("sirh", others(session))
     assert await front.of(session, IEL) == before
-    assert await rows("SELECT count(*) FROM outbox") == published
+    assert await rows("SELECT count(*) FROM outbox WHERE topic LIKE 'enrolment.%'") == published
     [answer] = await rows("SELECT outcome, reason FROM request WHERE portal = 'sirh'")
     assert answer.outcome == "refused"
     await portal("iel", others(session))

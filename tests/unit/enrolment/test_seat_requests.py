@@ -8,6 +8,7 @@ import pytest
 
 from services.enrolment.rules.eligibility import Availability, Granted, Refused, is_in_audience, judge
 from services.enrolment.rules.states import State
+from services.enrolment.store.outbox import answer_event
 from shared.events.catalogue import Audience, SessionState
 from shared.events.enrolment import EnrolmentRefused
 from shared.events.vocabulary import Agent, Reason
@@ -257,10 +258,22 @@ def test_a_refused_enrolment_keeps_its_reason_and_takes_no_ticket() -> None:
 def test_the_events_of_a_request_and_of_what_follows_from_it_are_in_its_trace() -> None:
     roster, seated, waiting = a_roster(capacity=1), an_agent(), an_agent()
     enrol(roster, seated, waiting)
-    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    request = replace(a_withdrawal(roster, seated), traceparent=TRACE)
     before = len(roster.decisions)
-    decided(roster, replace(a_withdrawal(roster, seated), traceparent=trace))
-    assert [traceparent for _, traceparent in roster.decisions[before:]] == [trace, trace]
+    decided(roster, request)
+    assert [answering for _, answering in roster.decisions[before:]] == [request, request]
+    assert [answer_event(*decision).traceparent for decision in roster.decisions[before:]] == [TRACE, TRACE]
+
+
+def test_the_answers_to_a_misrouted_request_say_so_and_what_follows_from_it_does_not() -> None:
+    roster, seated, waiting = a_roster(capacity=1), an_agent(), an_agent()
+    enrol(roster, seated, waiting)
+    before = len(roster.decisions)
+    decided(roster, replace(a_withdrawal(roster, seated), misrouted=True))
+    assert [answer_event(*decision).misrouted for decision in roster.decisions[before:]] == [True, False]
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_a_decision_names_the_portal_of_its_request_and_the_state_of_the_session_it_was_taken_on() -> None:

@@ -1,0 +1,49 @@
+"""What the portal that sent a request is told, where no decision about an agent answers it."""
+
+from services.enrolment.rules.requests import Request
+from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
+from shared.events.vocabulary import FieldProblem
+
+Outcome = RequestRejected | RequestAccepted
+
+
+def no_enrolment(request: Request) -> RequestRejected | None:
+    """Return the answer to a request about an enrolment that does not exist for its portal.
+
+    It is the same where the agent is another's: it gives a hint of nobody. None where no portal sent it.
+    """
+    return _rejected(
+        request,
+        RejectionCode.NOT_YOURS,
+        "/agent_id",
+        "has no enrolment in this session that this portal may speak for",
+    )
+
+
+def no_session(request: Request) -> RequestRejected | None:
+    """Return the answer to a request about an enrolment in a session that nobody knows."""
+    return _rejected(request, RejectionCode.INVALID, "/session_id", "is the id of no session that is known")
+
+
+def nothing_new(request: Request) -> RequestAccepted | None:
+    """Return the answer to a list whose agents all have what it requests. None where no portal sent it."""
+    if request.portal is None:
+        return None
+    return RequestAccepted(
+        request_id=request.request_id, request_source=request.source, portal=request.portal
+    )
+
+
+def _rejected(request: Request, code: RejectionCode, pointer: str, message: str) -> RequestRejected | None:
+    if request.portal is None or request.position is None:
+        return None
+    return RequestRejected(
+        request_id=request.request_id,
+        request_source=request.source,
+        portal=request.portal,
+        topic=request.position.topic,
+        partition=request.position.partition,
+        offset=request.position.offset,
+        code=code,
+        problems=(FieldProblem(pointer=pointer, message=message),),
+    )
