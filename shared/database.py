@@ -269,6 +269,10 @@ _TEMPORARY_STATES = (
 )
 
 
+FAILURES: tuple[type[Exception], ...] = (OSError, PoolTimeout, DBAPIError, DatabaseUnreachable, *_DRIVER)
+"""What may be raised where the database fails, or is away (:func:`is_temporary` says which)."""
+
+
 def is_temporary(error: BaseException) -> bool:
     """Whether the same work may succeed later: infrastructure failed, not the data.
 

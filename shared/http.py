@@ -1,5 +1,6 @@
 """HTTP at the edge: the FastAPI application of a service, errors as RFC 9457 problems, health and metrics."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,8 +18,13 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.database import FAILURES, is_temporary
 from shared.events.cloudevents_http import BATCH
+from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
+from shared.web.sentences import Language, language_of, translated
+
+log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -28,8 +34,31 @@ MOST_FILE_BYTES = 11 * 1024 * 1024
 """What a request may hold, at most; a batch of events more than others, a file more than anything else."""
 
 
+CODES: Mapping[int, str] = {
+    400: "bad_request",
+    401: "token_needed",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    410: "gone",
+    412: "changed_meanwhile",
+    413: "too_large",
+    415: "other_format",
+    422: "invalid",
+    429: "too_many_requests",
+    500: "internal",
+    503: "unavailable",
+}
+"""What a problem is called that has no code of its own, by its status."""
+
+
 class Problem(Exception):
-    """An error that the client is told about: what happened, to what, and what to do (RFC 9457)."""
+    """An error that the client is told about: what happened, to what, and what to do (RFC 9457).
+
+    Its sentences are English, and are answered in French where that is preferred. ``code`` names the kind of
+    the problem, which a page explains; None: that of the status.
+    """
 
     def __init__(
         self,
@@ -37,26 +66,53 @@ class Problem(Exception):
         title: str,
         detail: str,
         *,
+        code: str | None = None,
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
         super().__init__(detail)
+        self.code = code or CODES.get(status, "other")
         self.status = status
         self.title = title
         self.detail = detail
         self.headers = headers
         self.members = members
 
-    def document(self) -> dict[str, Any]:
-        """The problem as JSON; ``members`` stand beside the standard ones."""
-        body = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
-        return body | self.members
+    def document(self, request: Request) -> dict[str, Any]:
+        """The problem as JSON, in the language of the request; ``members`` stand beside the standard ones."""
+        language = request_language(request)
+        explained: str | None = request.app.state.problems
+        body = {
+            "type": "about:blank" if explained is None else f"{explained}/{self.code}",
+            "title": translated(self.title, language),
+            "status": self.status,
+            "detail": translated(self.detail, language),
+            "code": self.code,
+        }
+        lists = {name: _in(language, self.members[name]) for name in _LISTS if name in self.members}
+        return body | self.members | lists
 
-    def response(self) -> JSONResponse:
+    def response(self, request: Request) -> JSONResponse:
         """The problem as a response."""
-        return JSONResponse(
-            self.document(), self.status, headers=dict(self.headers or {}), media_type=PROBLEM_JSON
-        )
+        headers = {
+            "Content-Language": request_language(request),
+            "Vary": "Accept-Language",
+            **(self.headers or {}),
+        }
+        return JSONResponse(self.document(request), self.status, headers=headers, media_type=PROBLEM_JSON)
+
+
+_LISTS = ("errors", "problems")
+"""The members of a problem whose items have a ``message``."""
+
+
+def _in(language: Language, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item | {"message": translated(item["message"], language)} for item in items]
+
+
+def request_language(request: Request) -> Language:
+    """FastAPI dependency: the language in which the client wants its sentences."""
+    return language_of(request.headers.get("accept-language"))
 
 
 def _unless_absent() -> Any:
@@ -66,7 +122,8 @@ def _unless_absent() -> Any:
 class ProblemBody(BaseModel):
     """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field, if that is it.
 
-    Of an event that a portal sent, ``code`` says why it is refused, and ``problems`` what is wrong with it.
+    ``code`` names the kind, which the page at ``type`` explains. Of an event that a portal sent, ``problems``
+    says what is wrong with it. Sentences are English, or French by ``Accept-Language``.
     """
 
     type: str
@@ -74,7 +131,7 @@ class ProblemBody(BaseModel):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = _unless_absent()
-    code: str | None = _unless_absent()
+    code: str
     problems: list[FieldProblem] | None = _unless_absent()
 
 
@@ -106,14 +163,22 @@ def new_api(
         redoc_url=None,
         responses=PROBLEMS,
     )
+    api.state.problems = None
     api.add_exception_handler(Problem, _on_problem)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(RequestValidationError, _on_invalid_request)
+    for failure in FAILURES:
+        api.add_exception_handler(failure, _on_failure)
     api.add_exception_handler(Exception, _on_error)
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
     _document(api, schemas or {})
     return api
+
+
+def explain_problems(api: FastAPI, home: str) -> None:
+    """Have the ``type`` of each problem lead to its page, on the service that is found at ``home``."""
+    api.state.problems = f"{home}/problems"
 
 
 def _document(api: FastAPI, schemas: Mapping[str, dict[str, Any]]) -> None:
@@ -176,12 +241,12 @@ class _BoundedBodies:
         headers = Headers(scope=scope)
         kind, options = parse_options_header(headers.get("content-type"))
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
-            await _ODD_LETTERS(scope, receive, send)
+            await _ODD_LETTERS.response(Request(scope))(scope, receive, send)
             return
         most = _most_bytes(kind.lower())
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
-            await _too_large(most)(scope, receive, send)
+            await _too_large(most).response(Request(scope))(scope, receive, send)
             return
         taken = 0
 
@@ -203,12 +268,12 @@ def _most_bytes(kind: bytes) -> int:
 
 
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
-_ODD_LETTERS = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.").response()
+_ODD_LETTERS = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
 
 
-def _too_large(most: int) -> JSONResponse:
-    return Problem(413, HTTPStatus(413).phrase, _TOO_LARGE.format(most // 1024)).response()
+def _too_large(most: int) -> Problem:
+    return Problem(413, HTTPStatus(413).phrase, _TOO_LARGE.format(most // 1024))
 
 
 def add_operations(api: FastAPI, probes: Probes, asyncapi: dict[str, Any]) -> None:
@@ -237,31 +302,43 @@ def _health(reason: str | None) -> Response:
     return JSONResponse({"status": "unavailable", "reason": reason}, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _on_problem(_request: Request, error: Exception) -> Response:
+def _on_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    return error.response()
+    return error.response(request)
 
 
-def _on_http_exception(_request: Request, error: Exception) -> Response:
+def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     title = HTTPStatus(error.status_code).phrase
-    return Problem(error.status_code, title, str(error.detail), headers=error.headers).response()
+    return Problem(error.status_code, title, str(error.detail), headers=error.headers).response(request)
 
 
-def _on_invalid_request(_request: Request, error: Exception) -> Response:
+def _on_invalid_request(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
-        {"field": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        {"field": ".".join(str(part) for part in fault["loc"]), "message": sentence_of(fault)}
         for fault in error.errors()
     ]
     return Problem(
         422, "The request is not valid", "See 'errors' for each field that is not.", errors=errors
-    ).response()
+    ).response(request)
 
 
-def _on_error(_request: Request, _error: Exception) -> Response:
+def _on_failure(request: Request, error: Exception) -> Response:
+    if not is_temporary(error):
+        raise error
+    log.warning("A request could not be answered (%s)", type(error).__name__)
+    return Problem(
+        503,
+        "The service cannot answer now",
+        "The database is away for a moment. Send it again.",
+        headers={"Retry-After": "5"},
+    ).response(request)
+
+
+def _on_error(request: Request, _error: Exception) -> Response:
     # Starlette logs the traceback; the client gets none of it.
-    return Problem(500, "Internal error", "The server failed; the error is in its log.").response()
+    return Problem(500, "Internal error", "The server failed; the error is in its log.").response(request)

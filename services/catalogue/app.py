@@ -8,6 +8,7 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.http import explain_problems
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
@@ -21,6 +22,7 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens.load(settings.api_tokens_file)
     web = api.build(database, tokens)
+    explain_problems(web, settings.public_url("enrolment"))
     pages.mount(
         web,
         pages.build(

@@ -1,4 +1,4 @@
-"""HTTP in (HTML): the pages that the links of letters open, without a login.
+"""HTTP in (HTML): the pages that the links of letters open, without a login; and what each problem means.
 
 Opening a link never changes anything, since mail scanners open links; an answer is a POST, and the rules
 decide about it as about a portal's event. Nobody's name is shown: a letter may be forwarded.
@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,8 +25,9 @@ from shared.database import Database
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import read_link
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
-from shared.web.responses import BY_LINK
+from shared.web.responses import BY_LINK, SECURITY, cacheable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -65,6 +67,17 @@ def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy
         api.router.routes.append(
             Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
         )
+    problems = Rendering(TEMPLATES, catalogue=catalogue, headers=SECURITY)
+    explained = problems.module("problems.html", refusals=REFUSALS).problems
+
+    async def problem(request: Request) -> Response:
+        """Explain what a problem of the API means, or a reason of a refusal, in French and in English."""
+        code = request.path_params["code"]
+        if code not in explained:
+            raise HTTPException(404)
+        return cacheable(request, problems.text("problem.html", code=code, problem=explained[code]))
+
+    api.router.routes.append(Route("/problems/{code}", problems.guarded(problem)))
 
 
 @dataclass(frozen=True, slots=True)

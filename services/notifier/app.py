@@ -12,6 +12,7 @@ from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.http import explain_problems
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
@@ -27,6 +28,7 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="notifier")
     tokens = Tokens.load(settings.api_tokens_file)
     http = api.build(database, tokens)
+    explain_problems(http, settings.public_url("enrolment"))
     catalogue = settings.public_url("catalogue")
     pages.subscribing.add_to(http, database, settings.links, pages.rendering(catalogue))
     pages.mail_log.add_to(

@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.events import BY_TYPE, Event
+from shared.events.faults import sentence_of
 from shared.events.topics import is_of_portals
 from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 
@@ -258,7 +259,7 @@ def strict_json(value: bytes) -> object:
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from None
+        raise ValueError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise ValueError("has brackets in brackets without end") from None
 
@@ -350,18 +351,13 @@ def _quote(text: str) -> str:
     return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
 
 
-_BAD_TEXT = "has control characters, line breaks, or not the form that the contract asks for"
-
-
 def _problems(error: ValidationError) -> list[FieldProblem]:
     """What is wrong with the data: which field and why, never the value, which may be personal."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:_PROBLEMS]
     return [
         FieldProblem(
             pointer="".join(f"/{part}" for part in fault["loc"]),
-            message=_BAD_TEXT
-            if fault["type"] == "string_pattern_mismatch"
-            else fault["msg"].removeprefix("Value error, "),
+            message=sentence_of(fault),
         )
         for fault in faults
     ]

@@ -14,8 +14,8 @@ def answer_with_problems(api: FastAPI) -> None:
     api.add_exception_handler(Failure, _answer)
 
 
-def _answer(_request: Request, error: Exception) -> Response:
-    return _problem(error).response()
+def _answer(request: Request, error: Exception) -> Response:
+    return _problem(error).response(request)
 
 
 def _problem(error: Exception) -> Problem:

@@ -17,7 +17,7 @@ from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
-from shared.http import new_api
+from shared.http import explain_problems, new_api
 from shared.messaging.portals.registry import PortalsFile
 
 
@@ -28,6 +28,7 @@ def build(
     api = new_api(
         "enrolment", "Seats: who is enrolled, waiting, refused, and why.", schemas=event_documents.SCHEMAS
     )
+    explain_problems(api, settings.public_url("enrolment"))
     api.state.database = database
     api.state.tokens = tokens
     api.state.registry = registry

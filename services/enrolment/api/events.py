@@ -105,9 +105,14 @@ _KINDS = {
 
 def _rejection(code: RejectionCode, *problems: FieldProblem) -> Problem:
     status, title = _KINDS[code]
-    detail = "; ".join(f"{problem.pointer} {problem.message}".lstrip() for problem in problems)
-    listed = [problem.model_dump() for problem in problems]
-    return Problem(status, title, detail, code=code.value, problems=listed)
+    whole = len(problems) == 1 and not problems[0].pointer
+    return Problem(
+        status,
+        title,
+        problems[0].message if whole else "See 'problems' for each field that is not.",
+        code=code.value,
+        problems=[problem.model_dump() for problem in problems],
+    )
 
 
 def _unreadable(why: Unreadable) -> Problem:
@@ -168,7 +173,7 @@ async def take(
         raise _rejection(RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
     await _rate_of(request).take(portal.portal, len(records) - 1)  # the request itself was counted
     response.status_code = 200
-    return await _take_batch(database, portal, records)
+    return await _take_batch(request, database, portal, records)
 
 
 async def _take_event(database: SharedDatabase, portal: Portal, record: Record) -> Accepted:
@@ -182,7 +187,9 @@ async def _take_event(database: SharedDatabase, portal: Portal, record: Record) 
     return Accepted(request_id=event.id, outcome_url=OUTCOME.format(event.id))
 
 
-async def _take_batch(database: SharedDatabase, portal: Portal, records: Sequence[Record]) -> list[BatchItem]:
+async def _take_batch(
+    request: Request, database: SharedDatabase, portal: Portal, records: Sequence[Record]
+) -> list[BatchItem]:
     outcomes = [admit_by_token(record, portal) for record in records]
     events = [outcome for outcome in outcomes if not isinstance(outcome, Rejected)]
     async with database.transaction() as tx:
@@ -190,14 +197,14 @@ async def _take_batch(database: SharedDatabase, portal: Portal, records: Sequenc
     items = []
     for outcome in outcomes:
         if isinstance(outcome, Rejected):
-            items.append(_item(outcome.request_id, _rejection(outcome.code, *outcome.problems)))
+            items.append(_item(request, outcome.request_id, _rejection(outcome.code, *outcome.problems)))
+        elif next(accepted):
+            items.append(BatchItem(ce_id=outcome.id, status=202))
         else:
-            items.append(_item(outcome.id, None if next(accepted) else _used(outcome.id)))
+            items.append(_item(request, outcome.id, _used(outcome.id)))
     return items
 
 
-def _item(event_id: UUID | None, problem: Problem | None) -> BatchItem:
-    if problem is None:
-        return BatchItem(ce_id=event_id, status=202)
-    body = ProblemBody.model_validate(problem.document())
+def _item(request: Request, event_id: UUID | None, problem: Problem) -> BatchItem:
+    body = ProblemBody.model_validate(problem.document(request))
     return BatchItem(ce_id=event_id, status=problem.status, problem=body)

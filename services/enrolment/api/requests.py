@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
 from services.enrolment.api.access import Database, ReaderOrTrial
@@ -24,7 +24,8 @@ from shared.events.enrolment import (
 )
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
-from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.http import PROBLEM_JSON, Problem, ProblemBody, request_language
+from shared.web.sentences import Language, translated
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -127,11 +128,19 @@ class RequestOutcome(BaseModel):
         }
     },
 )
-async def request_outcome(ce_id: UUID, database: Database, reader: ReaderOrTrial) -> RequestOutcome:
+async def request_outcome(
+    ce_id: UUID,
+    database: Database,
+    reader: ReaderOrTrial,
+    language: Annotated[Language, Depends(request_language)],
+    response: Response,
+) -> RequestOutcome:
     """A request of the token's portal, by its event's id, whichever way it came; any one, for an admin.
 
-    In a trial no token is needed, and without one any request is shown.
+    In a trial no token is needed, and without one any request is shown. Sentences are English, or French by
+    `Accept-Language`.
     """
+    response.headers["Vary"] = "Accept-Language"
     try:
         async with database.quiet_transaction() as tx:
             status = await requests.status(tx, ce_id, reader.source)
@@ -141,10 +150,11 @@ async def request_outcome(ce_id: UUID, database: Database, reader: ReaderOrTrial
             "Several requests have this id",
             f"Several portals used the id {ce_id}, each for a request of its own, and it is not clear which "
             "one is meant. With a portal's token it is that portal's.",
+            code="several_requests",
         ) from None
     request = status.request
     if request is None:
-        return _unread(ce_id, status)
+        return _unread(ce_id, status, language)
     return RequestOutcome(
         request_id=request.request_id,
         state="pending" if request.decided_at is None else "answered",
@@ -185,7 +195,7 @@ def _event(state: str | None) -> str | None:
     return None if event is None else event.TYPE
 
 
-def _unread(request_id: UUID, status: RequestStatus) -> RequestOutcome:
+def _unread(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
     """Return the outcome of a request that was not taken in. Raises a 404 where nothing is known of it."""
     letter = status.dead_letter
     if letter is not None and letter.state in _REJECTED:
@@ -194,7 +204,10 @@ def _unread(request_id: UUID, status: RequestStatus) -> RequestOutcome:
             state="rejected",
             received_at=letter.received_at,
             code=RejectionCode(letter.code or RejectionCode.INTERNAL),
-            problems=[FieldProblem.model_validate(problem) for problem in letter.problems or ()],
+            problems=[
+                FieldProblem(pointer=problem["pointer"], message=translated(problem["message"], language))
+                for problem in letter.problems or ()
+            ],
         )
     received_at = status.accepted_at if letter is None else letter.received_at
     if received_at is None:

@@ -45,7 +45,7 @@ _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MOST_BYTES} bytes."
-_NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi."
+_NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
 

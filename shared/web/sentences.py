@@ -1,0 +1,71 @@
+"""Sentences of problems in French: all of them, by the English ones that the code says.
+
+The code says a sentence once, in English, which is also what is kept and sent by Kafka. Where HTTP answers
+somebody who prefers French, it is looked up in :data:`CATALOGUE`, a file of gettext. A test fails for a
+sentence of the portals' API that is not there.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from babel.messages.pofile import read_po
+
+Language = Literal["en", "fr"]
+
+CATALOGUE = Path(__file__).parent / "sentences.fr.po"
+
+
+def _french() -> dict[str, str]:
+    with CATALOGUE.open("rb") as file:
+        catalogue = read_po(file, locale="fr", abort_invalid=True)
+    return {str(message.id): str(message.string) for message in catalogue if message.id}
+
+
+FRENCH: Mapping[str, str] = _french()
+"""English to French; ``{}`` stands for what a sentence names."""
+
+
+def translated(sentence: str, language: Language) -> str:
+    """Return an English sentence of ours in this language; unchanged where it is not in the table."""
+    if language == "en" or not sentence:
+        return sentence
+    if sentence in FRENCH:
+        return FRENCH[sentence]
+    for template, french in _TEMPLATES:
+        found = template.fullmatch(sentence)
+        if found is not None:
+            named = (translated(text, language).replace("' or '", "' ou '") for text in found.groups())
+            return french.format(*named)
+    return sentence
+
+
+def language_of(accept_language: str | None) -> Language:
+    """Return the language to answer in: French where ``Accept-Language`` prefers it, else English."""
+    wanted: dict[str, float] = {}
+    for item in (accept_language or "").split(","):
+        tag, _, parameter = item.partition(";")
+        primary = tag.strip().lower().partition("-")[0]
+        wanted.setdefault(primary, _quality(parameter))
+    english = wanted.get("en", wanted.get("*", 0.0))
+    french = wanted.get("fr", 0.0)
+    if french != english:
+        return "fr" if french > english else "en"
+    first = next((primary for primary in wanted if primary in ("en", "fr")), "en")
+    return "fr" if first == "fr" and french > 0 else "en"
+
+
+def _quality(parameter: str) -> float:
+    found = _QUALITY.fullmatch(parameter.strip())
+    return float(found[1]) if found is not None else 0.0 if parameter.strip() else 1.0
+
+
+_QUALITY = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile("(.+)".join(re.escape(part) for part in template.split("{}")), re.DOTALL)
+
+
+_TEMPLATES = [(_pattern(template), french) for template, french in FRENCH.items() if "{}" in template]
