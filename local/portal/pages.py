@@ -26,7 +26,7 @@ from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Agent, Authority,
 from local.portal.settings import Settings
 from local.portal.standing import BespokeRequest, Standings
 
-SHOWN = 40
+SHOWN = 20
 """Events beside a page; all of them have a page of their own."""
 WAIT_SECONDS = 20.0
 _TEMPLATES = Path(__file__).with_name("templates")
