@@ -17,7 +17,8 @@ from shared import migrations
 from shared.auth import UnreadableTokens
 from shared.cli.dead_letters import dead_letter_commands
 from shared.cli.definition import Definition, in_process, load, stop
-from shared.cli.messaging import outbox_commands, topics_commands
+from shared.cli.messaging import topics_commands
+from shared.cli.outbox import outbox_commands
 from shared.cli.projections import projections_commands
 from shared.database import DatabaseUnreachable, is_temporary
 from shared.messaging.history import HistoryCut

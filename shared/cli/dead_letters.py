@@ -15,12 +15,12 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.router import Router
 from shared.process import Process
 
-_BIGGEST_ID = 2**63 - 1
+BIGGEST_ID = 2**63 - 1
 _State = Literal["parked", "redriven", "discarded", "rejected"]
-_Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=_BIGGEST_ID)]
-_Everything = Annotated[bool, typer.Option("--all", help="All that are parked.")]
-_OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
-_Actor = Annotated[
+Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=BIGGEST_ID)]
+Everything = Annotated[bool, typer.Option("--all", help="All that wait for a decision.")]
+OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
+Actor = Annotated[
     str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
 ]
 
@@ -32,7 +32,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
     @app.command("list", help="What is parked, and why.")
     def list_(
         state: Annotated[_State, typer.Option()] = "parked",
-        topic: _OfTopic = None,
+        topic: OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
         letters = _find(definition, topic=topic, state=state, limit=limit)
@@ -41,7 +41,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} {state}")
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
-    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=_BIGGEST_ID)]) -> None:
+    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
         letters = _find(definition, ids=[dead_letter_id])
         if not letters:
             stop(f"There is no dead letter {dead_letter_id}.")
@@ -49,9 +49,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
             typer.echo(_page(letter))
 
     @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
-    def redrive(
-        by: _Actor, ids: _Ids = None, everything: _Everything = False, topic: _OfTopic = None
-    ) -> None:
+    def redrive(by: Actor, ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
         letters = _chosen(definition, ids, everything, topic)
         done = in_process(definition, lambda process: _redrive_all(process, letters, by))
         typer.echo(f"{done} redriven, {len(letters) - done} still parked")
@@ -61,10 +59,10 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
     @app.command("discard", help="Give up on records, for a reason that is kept.")
     def discard(
         reason: Annotated[str, typer.Option(help="Why nothing is lost by it.")],
-        by: _Actor,
-        ids: _Ids = None,
-        everything: _Everything = False,
-        topic: _OfTopic = None,
+        by: Actor,
+        ids: Ids = None,
+        everything: Everything = False,
+        topic: OfTopic = None,
     ) -> None:
         letters = _chosen(definition, ids, everything, topic)
         in_process(
@@ -146,7 +144,7 @@ async def _redrive(process: Process, letter: DeadLetter, actor: str) -> bool:
     except Exception as error:
         if is_temporary(error):
             raise
-        typer.echo(f"{letter.id}: {_on_one_line(str(error))}", err=True)
+        typer.echo(f"{letter.id}: {on_one_line(str(error))}", err=True)
         async with process.database.transaction() as tx:
             note = type(error).__name__
             await dead_letters.audit(tx, letter.id, action="redrive failed", actor=actor, note=note)
@@ -158,7 +156,7 @@ def _line(letter: DeadLetter) -> str:
     record = letter.record
     position = f"{record.topic}/{record.partition}@{record.offset}"
     parked_at = f"{letter.parked_at:%Y-%m-%d %H:%M:%S}Z"
-    event_type, error = _on_one_line(letter.event_type or "?"), _on_one_line(letter.error)
+    event_type, error = on_one_line(letter.event_type or "?"), on_one_line(letter.error)
     return "\t".join([str(letter.id), parked_at, position, event_type, error])
 
 
@@ -168,18 +166,19 @@ def _page(letter: DeadLetter) -> str:
         _line(letter),
         f"state     {letter.state}",
         f"received  {record.received_at:%Y-%m-%dT%H:%M:%S.%fZ}",
-        f"key       {_printable(record.key)}",
-        *(f"header    {_on_one_line(name)}: {_printable(value)}" for name, value in record.headers),
-        f"value     {_printable(record.value)}",
+        f"key       {printable(record.key)}",
+        *(f"header    {on_one_line(name)}: {printable(value)}" for name, value in record.headers),
+        f"value     {printable(record.value)}",
     ]
-    return "\n".join([*lines, *(_on_one_line(line) for line in (letter.traceback or "").splitlines())])
+    return "\n".join([*lines, *(on_one_line(line) for line in (letter.traceback or "").splitlines())])
 
 
-def _printable(value: bytes | None) -> str:
-    return "null" if value is None else _on_one_line(value.decode(errors="backslashreplace"))
+def printable(value: bytes | None) -> str:
+    """Return bytes as one line of text."""
+    return "null" if value is None else on_one_line(value.decode(errors="backslashreplace"))
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Escape what a sender wrote, so that it can neither move the cursor of a terminal nor fake a line."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

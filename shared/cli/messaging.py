@@ -1,16 +1,14 @@
-"""``topics`` and ``outbox``: the commands by which an operator creates topics and publishes again."""
+"""``topics``: the command by which an operator creates topics."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from shared.cli.acls import AclFormat, written
-from shared.cli.definition import Definition, in_process, load
-from shared.messaging import acls, outbox, topics
+from shared.cli.definition import Definition, load
+from shared.messaging import acls, topics
 from shared.messaging.portals import registry
-from shared.process import Process
 
 
 def topics_commands(definition: Definition) -> typer.Typer:
@@ -46,33 +44,5 @@ def topics_commands(definition: Definition) -> typer.Typer:
             typer.echo("\n".join(f"{user.name}: has its rights" for user in users))
         else:
             typer.echo(written(users, wanted, cluster))
-
-    return app
-
-
-def outbox_commands(definition: Definition) -> typer.Typer:
-    """``outbox status | replay``."""
-    app = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
-
-    @app.command("status", help="How many events wait to be published.")
-    def status() -> None:
-        async def unsent(process: Process) -> tuple[int, float]:
-            async with process.database.quiet_transaction() as tx:
-                return await outbox.unsent(tx)
-
-        waiting, age = in_process(definition, unsent)
-        typer.echo(f"{waiting} unsent" + (f", the oldest for {age:.0f} s" if waiting else ""))
-
-    @app.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
-    def replay(since: Annotated[datetime, typer.Option(help="UTC unless it says otherwise.")]) -> None:
-        moment = since if since.tzinfo else since.replace(tzinfo=UTC)
-
-        async def replay_all(process: Process) -> int:
-            async with process.database.transaction() as tx:
-                return await outbox.replay(tx, moment)
-
-        typer.echo(
-            f"{in_process(definition, replay_all)} events will be published again by the running service."
-        )
 
     return app

@@ -142,7 +142,10 @@ async def replay(tx: Transaction, since: datetime) -> int:
 
 
 async def unsent(tx: Transaction) -> tuple[int, float]:
-    """Return how many events wait to be published, and for how many seconds the oldest has waited."""
+    """Return how many events wait to be published, and for how many seconds the oldest has waited.
+
+    Without those that are held back.
+    """
     count, age = (await tx.execute(_UNSENT)).one()
     return int(count), float(age)
 
@@ -168,11 +171,11 @@ _INSERT = text(
 )
 _REPLAY = text(
     "UPDATE outbox SET sent_at = NULL "
-    "WHERE created_at >= :since AND sent_at IS NOT NULL AND topic IS NOT NULL"
+    "WHERE created_at >= :since AND sent_at IS NOT NULL AND held IS NULL AND topic IS NOT NULL"
 )
 _UNSENT = text(
     "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox "
-    "WHERE sent_at IS NULL"
+    "WHERE sent_at IS NULL AND held IS NULL"
 )
 _PURGE = text(
     "DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval) "

@@ -15,7 +15,18 @@ from typing import Self
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from shared.events.topics import MAX_RECORD_BYTES
 from shared.messaging.broker import KafkaSettings, client_options
@@ -28,6 +39,12 @@ CLOSE_SECONDS = 5.0
 Headers = list[tuple[str, bytes]]
 
 
+NEVER = (TopicAuthorizationFailedError, InvalidTopicError)
+"""Errors of a topic that is there to stay closed, for all its records."""
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""Errors of a batch: one of its records is too large for the topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
     """A record as it goes to the broker."""
@@ -36,6 +53,11 @@ class OutgoingRecord:
     key: bytes
     value: bytes
     headers: Headers
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire at most, alone in its batch."""
+        return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers))
 
 
 class Producer:
@@ -47,6 +69,7 @@ class Producer:
         self.kafka = kafka
         self.transactional_id = transactional_id
         self._settings = settings
+        self._usable: set[str] = set()
 
     @classmethod
     async def connected(cls, settings: KafkaSettings, service: str) -> Self:
@@ -62,21 +85,46 @@ class Producer:
         kafka._txn_manager.transactional_id = None  # noqa: SLF001 aiokafka has no other way
         return cls(kafka, settings, transactional_id)
 
-    async def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Send all in order, and return when the broker has them. Raises ``KafkaError``."""
-        acknowledgements = [
+    async def send(self, records: Sequence[OutgoingRecord]) -> list[BaseException | None]:
+        """Send all in order, and wait for every answer. Returns for each why it was not taken, or None.
+
+        Raises ``KafkaError`` when they could not be given to the producer.
+        """
+        answers: list[asyncio.Future[object]] = [
             await self.kafka.send(record.topic, value=record.value, key=record.key, headers=record.headers)
             for record in records
         ]
-        await asyncio.gather(*acknowledgements)
+        if answers:
+            await asyncio.wait(answers)
+        return [answer.exception() for answer in answers]
+
+    async def unusable(self, topics: Collection[str]) -> dict[str, KafkaError]:
+        """Return those topics that do not exist, or that the broker's rights refuse, and why.
+
+        None is made by asking. Raises ``KafkaError``.
+        """
+        unknown = sorted(set(topics) - self._usable)
+        if not unknown:
+            return {}
+        client = self.kafka.client
+        answer = await client.send(client.get_random_node(), MetadataRequest(unknown, False))
+        errors = {topic: for_code(code) for code, topic, *_ in answer.topics}
+        unusable = {
+            topic: errors[topic](topic)
+            for topic in unknown
+            if errors.get(topic) in (UnknownTopicOrPartitionError, *NEVER)
+        }
+        self._usable |= set(unknown) - unusable.keys()
+        return unusable
 
     async def fence(self, transactional_id: str, topics: Collection[str]) -> None:
         """Have these topics take nothing more from the producer of this id. Raises ``KafkaError``."""
+        unusable = await self.unusable(topics)
         log.warning("%s left a pass unfinished: it is fenced from %s", transactional_id, ", ".join(topics))
         async with _closing(await _started(self._settings, transactional_id)) as newer:
             await newer.begin_transaction()
             for topic in topics:
-                for partition in await newer.partitions_for(topic):
+                for partition in () if topic in unusable else await newer.partitions_for(topic):
                     # Without a record: the marker of the end alone tells the partition the new epoch.
                     newer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001
             await newer.abort_transaction()

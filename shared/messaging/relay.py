@@ -8,6 +8,7 @@ the same id; consumers drop what they know.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,12 +18,11 @@ from sqlalchemy import Row, text
 
 from shared import clock
 from shared.database import Database, Transaction, is_temporary
-from shared.events import cloudevents
+from shared.messaging import held
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
-from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
-from shared.messaging.portals.signatures import SignedAttributes, sign
-from shared.messaging.producer import Headers, OutgoingRecord, Producer
+from shared.messaging.producer import Producer
+from shared.messaging.sending import Fates, Sending, describe
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ POLL_SECONDS = 0.1
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
-
-_LOCK_SPACE = 0x6F7574  # "out": the first half of the advisory lock's key
+TOPICS_SECONDS = 2.0
+"""How often is looked for topics that events wait for."""
 
 RELAYED = Counter("parcours_outbox_relayed_total", "Events published and marked sent.")
 RELAY_FAILURES = Counter("parcours_outbox_failures_total", "Passes that failed and will be tried again.")
@@ -51,11 +51,12 @@ class Relay:
         self, database: Database, settings: KafkaSettings, service: str, intake_key: bytes | None = None
     ) -> None:
         self.on_published: Callable[[], None] = lambda: None
-        self._intake_key = intake_key
+        self._sending = Sending(intake_key)
         self._database = database
         self._settings = settings
         self._service = service
         self._producer: Producer | None = None
+        self._topics_at = 0.0
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -83,6 +84,9 @@ class Relay:
             self._woken.clear()
             try:
                 published = await self.publish_unsent()
+                if time.monotonic() >= self._topics_at:
+                    self._topics_at = time.monotonic() + TOPICS_SECONDS
+                    await self.release_waiting()
                 failures = 0
                 RELAY_UP.set(1)
                 if published:
@@ -107,34 +111,55 @@ class Relay:
             await producer.close()
 
     async def publish_unsent(self) -> int:
-        """Publish about :data:`PASS` events of buckets that no other process serves. Returns how many."""
+        """Publish about :data:`PASS` events of buckets that no other process serves. Returns how many.
+
+        Raises what ended the pass too soon.
+        """
         producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
         async with self._database.quiet_transaction() as tx:
             # In a statement of its own, so that the next one sees what the last owner marked.
-            buckets = list(await tx.scalars(_LOCK, {"space": _LOCK_SPACE, "buckets": BUCKETS, "most": PASS}))
-            return await self._publish_buckets(tx, producer, buckets) if buckets else 0
+            lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
+            buckets = list(await tx.scalars(_LOCK, lock))
+            fates = await self._publish_buckets(tx, producer, buckets) if buckets else Fates()
+        RELAYED.inc(len(fates.sent))
+        if fates.failure is not None:
+            await self.close()
+            raise fates.failure
+        if fates.is_broken:
+            await self._sign_off()
+        return len(fates.sent)
 
-    async def _publish_buckets(self, tx: Transaction, producer: Producer, buckets: Sequence[int]) -> int:
+    async def release_waiting(self) -> None:
+        """Let go the events whose topics have come into being since they were held back."""
+        producer = self._producer or await self._connect()
+        async with self._database.quiet_transaction() as tx:
+            topics = await held.waiting_topics(tx)
+            if not topics:
+                return
+            unusable = await producer.unusable(topics)
+            await held.release(tx, [topic for topic in topics if topic not in unusable], BUCKETS)
+
+    async def _publish_buckets(self, tx: Transaction, producer: Producer, buckets: Sequence[int]) -> Fates:
         others = await self._claim(producer, buckets)
         # By the connection that has the locks, which it had when we claimed if it still answers.
         rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
         try:
             async with asyncio.timeout(SEND_DEADLINE_SECONDS):
                 await self._fence(tx, producer, others)
-                # One without a topic is read by HTTP alone.
-                await producer.send([_record(row, self._intake_key) for row in rows if row.topic is not None])
+                fates = await self._sending.send(producer, rows)
         except BaseException:
             await self.close()  # while the buckets are still ours, so that nothing of them leaves later
             raise
-        await self._finish(tx, rows, buckets, others)
-        RELAYED.inc(len(rows))
-        return len(rows)
+        # After a failure something may still be on its way: the claims stay, and the next pass fences us.
+        await self._finish(tx, fates, others, buckets if fates.failure is None else ())
+        return fates
 
     async def _finish(
-        self, tx: Transaction, rows: Sequence[Row[Any]], buckets: Sequence[int], fenced: Sequence[str]
+        self, tx: Transaction, fates: Fates, fenced: Sequence[str], settled: Sequence[int]
     ) -> None:
-        await _mark(tx, rows)
-        await tx.execute(_SETTLE, {"buckets": buckets, "fenced": fenced})
+        await _mark(tx, fates.sent)
+        await held.hold(tx, fates.refused, fates.waiting)
+        await tx.execute(_SETTLE, {"buckets": settled, "fenced": fenced})
 
     async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
         """Let others know that ``producer`` may have records of these buckets on their way.
@@ -158,7 +183,7 @@ class Relay:
         RELAY_UP.set(0)
         delay = clock.backoff(failures, MAX_BACKOFF_SECONDS)
         if is_temporary(error) or isinstance(error, KafkaError):
-            log.warning("Publishing failed (%s) and is tried again in %.1f s", _describe(error), delay)
+            log.warning("Publishing failed (%s) and is tried again in %.1f s", describe(error), delay)
         else:
             log.error(
                 "Publishing failed in a way nobody expected; tried again in %.1f s", delay, exc_info=error
@@ -172,10 +197,10 @@ class Relay:
                     pass
                 await self._sign_off()
         except Exception as error:  # noqa: BLE001 the rows are safe: the next process sends them
-            log.warning("The last events stay in the outbox (%s)", _describe(error))
+            log.warning("The last events stay in the outbox (%s)", describe(error))
 
     async def _sign_off(self) -> None:
-        """Disconnect after the last pass, when nobody need fence us any more."""
+        """Disconnect when nothing is on its way, so that nobody need fence us any more."""
         producer = self._producer
         await self.close()
         if producer is not None and producer.transactional_id is not None:
@@ -203,35 +228,6 @@ async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
     await tx.execute(_MARK, {"ids": marked, "cursors": [cursors.get(row_id) for row_id in marked]})
 
 
-def _record(row: Row[Any], intake_key: bytes | None) -> OutgoingRecord:
-    return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), _headers(row, intake_key))
-
-
-def _headers(row: Row[Any], intake_key: bytes | None) -> Headers:
-    headers = cloudevents.headers(
-        event_id=row.event_id,
-        event_type=row.type,
-        source=row.source,
-        time=row.created_at,
-        subject=row.key,
-        traceparent=row.traceparent,
-    )
-    if row.misrouted:
-        headers.append(("ce_misrouted", b"true"))
-    if intake_key is None or not row.source.startswith(SOURCES):
-        return headers
-    given = dict(headers)
-    attributes = SignedAttributes(
-        *(given[f"ce_{name}"].decode() for name in ("id", "source", "type", "time"))
-    )
-    signature = sign(intake_key, INTAKE_KEY_ID, attributes, row.data.encode())
-    return [*headers, ("ce_keyid", INTAKE_KEY_ID.encode()), ("ce_signature", signature.encode())]
-
-
-def _describe(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
-
-
 # Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
 # replicas share them; in random order, or replicas would queue for the same one. CASE: no other is locked.
 _LOCK = text(
@@ -240,7 +236,8 @@ _LOCK = text(
          SELECT bucket, waiting, random() AS place
            FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL (
                 SELECT count(*) AS waiting
-                  FROM (SELECT FROM outbox WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL
+                  FROM (SELECT FROM outbox
+                         WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
                          LIMIT :most) AS unsent) AS counted
           WHERE waiting > 0),
          placed AS (SELECT bucket, sum(waiting) OVER (ORDER BY place) - waiting AS before FROM waiting)
@@ -248,12 +245,21 @@ _LOCK = text(
      WHERE CASE WHEN before < :most THEN pg_try_advisory_xact_lock(:space, bucket) ELSE false END"""
 )
 _UNSENT = text(
-    "SELECT unsent.* FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL ("
-    "SELECT id, topic, key, event_id, type, source, traceparent, data, created_at, misrouted, portal, cursor "
-    "FROM outbox "
-    "WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL ORDER BY id LIMIT :most) AS unsent ORDER BY id"
+    """
+    SELECT unsent.*
+      FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL (
+           SELECT id, topic, key, event_id, type, source, traceparent, data, created_at, misrouted, portal,
+                  cursor, EXISTS (SELECT FROM outbox AS before
+                                   WHERE before.held IN ('refused', 'waiting')
+                                     AND before.topic = outbox.topic AND before.key = outbox.key) AS is_behind
+             FROM outbox
+            WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
+            ORDER BY id LIMIT :most) AS unsent
+     ORDER BY id"""
 )
-_UNSENT_TOPICS = text("SELECT DISTINCT topic FROM outbox WHERE sent_at IS NULL AND topic IS NOT NULL")
+_UNSENT_TOPICS = text(
+    "SELECT DISTINCT topic FROM outbox WHERE sent_at IS NULL AND held IS NULL AND topic IS NOT NULL"
+)
 # Where there is no other producer, nobody has claimed anything.
 _REGISTER = text(
     """

@@ -58,7 +58,8 @@ class OutboxRow(MessagingTable, table=True):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL")),
+        Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL AND held IS NULL")),
+        Index("ix_outbox_held", "topic", "key", postgresql_where=text("held IN ('refused', 'waiting')")),
         Index("uq_outbox_feed", "portal", "cursor", unique=True, postgresql_where=text("portal IS NOT NULL")),
         Index(None, "created_at", postgresql_using="brin"),
     )
@@ -87,6 +88,10 @@ class OutboxRow(MessagingTable, table=True):
         sa_type=BigInteger,
         sa_column_kwargs={"comment": "Its number in that portal's feed, once it is sent."},
     )
+    held: str | None = Field(
+        default=None, sa_column_kwargs={"comment": "refused, waiting, discarded; null: the relay sends it"}
+    )
+    error: str | None = Field(default=None, sa_column_kwargs={"comment": "Why it is held."})
 
 
 class PortalFeedRow(MessagingTable, table=True):

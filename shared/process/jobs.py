@@ -9,13 +9,15 @@ from prometheus_client import Counter, Gauge
 
 from shared import clock
 from shared.database import Database, is_temporary
-from shared.messaging import dead_letters, inbox, outbox
+from shared.messaging import dead_letters, held, inbox, outbox
 
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
 DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
 UNSENT = Gauge("parcours_outbox_unsent", "Events that wait to be published.")
+REFUSED = Gauge("parcours_outbox_refused", "Events that the broker refused, which wait for an operator.")
+WAITING = Gauge("parcours_outbox_waiting", "Events that wait for a topic, or behind a refused one.")
 UNSENT_AGE = Gauge("parcours_outbox_oldest_seconds", "Age of the oldest event that waits to be published.")
 
 
@@ -53,9 +55,12 @@ def housekeeping(database: Database) -> tuple[Job, ...]:
 
     async def measure() -> None:
         async with database.quiet_transaction() as tx:
-            waiting, age = await outbox.unsent(tx)
+            unsent, age = await outbox.unsent(tx)
+            refused, waiting = await held.count(tx)
             DEAD_LETTERS.set(await dead_letters.count_parked(tx))
-        UNSENT.set(waiting)
+        UNSENT.set(unsent)
+        REFUSED.set(refused)
+        WAITING.set(waiting)
         UNSENT_AGE.set(age)
 
     return Job("purge", 3600, purge), Job("measure", 10, measure)

@@ -307,6 +307,13 @@ def upgrade() -> None:
             nullable=True,
             comment="Its number in that portal's feed, once it is sent.",
         ),
+        sa.Column(
+            "held",
+            sa.String(),
+            nullable=True,
+            comment="refused, waiting, discarded; null: the relay sends it",
+        ),
+        sa.Column("error", sa.String(), nullable=True, comment="Why it is held."),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
@@ -317,7 +324,14 @@ def upgrade() -> None:
         "outbox",
         ["bucket", "id"],
         unique=False,
-        postgresql_where=sa.text("sent_at IS NULL"),
+        postgresql_where=sa.text("sent_at IS NULL AND held IS NULL"),
+    )
+    op.create_index(
+        "ix_outbox_held",
+        "outbox",
+        ["topic", "key"],
+        unique=False,
+        postgresql_where=sa.text("held IN ('refused', 'waiting')"),
     )
     op.create_index(
         "uq_outbox_feed",

@@ -237,6 +237,13 @@ def upgrade() -> None:
             nullable=True,
             comment="Its number in that portal's feed, once it is sent.",
         ),
+        sa.Column(
+            "held",
+            sa.String(),
+            nullable=True,
+            comment="refused, waiting, discarded; null: the relay sends it",
+        ),
+        sa.Column("error", sa.String(), nullable=True, comment="Why it is held."),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
@@ -247,7 +254,14 @@ def upgrade() -> None:
         "outbox",
         ["bucket", "id"],
         unique=False,
-        postgresql_where=sa.text("sent_at IS NULL"),
+        postgresql_where=sa.text("sent_at IS NULL AND held IS NULL"),
+    )
+    op.create_index(
+        "ix_outbox_held",
+        "outbox",
+        ["topic", "key"],
+        unique=False,
+        postgresql_where=sa.text("held IN ('refused', 'waiting')"),
     )
     op.create_index(
         "uq_outbox_feed",
@@ -366,7 +380,12 @@ def downgrade() -> None:
     op.drop_table("partition_number")
     op.drop_table("portal_feed")
     op.drop_index("uq_outbox_feed", table_name="outbox", postgresql_where=sa.text("portal IS NOT NULL"))
-    op.drop_index("ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL"))
+    op.drop_index(
+        "ix_outbox_held", table_name="outbox", postgresql_where=sa.text("held IN ('refused', 'waiting')")
+    )
+    op.drop_index(
+        "ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL AND held IS NULL")
+    )
     op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
     op.drop_table("outbox")
     op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")

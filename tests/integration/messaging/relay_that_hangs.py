@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Row
 
 from shared.database import Database, Transaction
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.relay import Relay
+from shared.messaging.sending import Fates
 
 
 class HangingRelay(Relay):
@@ -18,7 +16,7 @@ class HangingRelay(Relay):
     acknowledged: Path
 
     async def _finish(
-        self, tx: Transaction, rows: Sequence[Row[Any]], buckets: Sequence[int], fenced: Sequence[str]
+        self, tx: Transaction, fates: Fates, fenced: Sequence[str], settled: Sequence[int]
     ) -> None:
         self.acknowledged.touch()
         await asyncio.Event().wait()

@@ -1,0 +1,153 @@
+"""``outbox``: the commands by which an operator publishes again, and decides about refused events."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from shared.cli.dead_letters import BIGGEST_ID, Actor, Everything, Ids, OfTopic, on_one_line
+from shared.cli.definition import Definition, in_process, stop
+from shared.database import Transaction
+from shared.messaging import held, outbox
+from shared.messaging.held import HeldEvent
+from shared.process import Process
+
+_State = Literal["refused", "waiting", "discarded"]
+
+
+def outbox_commands(definition: Definition) -> typer.Typer:
+    """The commands of one service."""
+    app = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
+
+    @app.command("status", help="How many events wait to be published.")
+    def status() -> None:
+        async def count(process: Process) -> tuple[int, float, int, int]:
+            async with process.database.quiet_transaction() as tx:
+                return (*await outbox.unsent(tx), *await held.count(tx))
+
+        unsent, age, refused, waiting = in_process(definition, count)
+        typer.echo(
+            f"{unsent} unsent"
+            + (f", the oldest for {age:.0f} s" if unsent else "")
+            + (f"; held back: {refused} refused, {waiting} waiting" if refused or waiting else "")
+        )
+
+    @app.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
+    def replay(since: Annotated[datetime, typer.Option(help="UTC unless it says otherwise.")]) -> None:
+        moment = since if since.tzinfo else since.replace(tzinfo=UTC)
+
+        async def replay_all(process: Process) -> int:
+            async with process.database.transaction() as tx:
+                return await outbox.replay(tx, moment)
+
+        typer.echo(
+            f"{in_process(definition, replay_all)} events will be published again by the running service."
+        )
+
+    _add_decisions(app, definition)
+    return app
+
+
+def _add_decisions(app: typer.Typer, definition: Definition) -> None:
+    @app.command("list", help="What is held back, and why.")
+    def list_(
+        state: Annotated[_State, typer.Option()] = "refused",
+        topic: OfTopic = None,
+        limit: Annotated[int, typer.Option(min=1)] = 100,
+    ) -> None:
+        events = _find(definition, topic=topic, state=state, limit=limit)
+        for event in events:
+            typer.echo(_line(event))
+        typer.echo(f"{len(events)} {state}")
+
+    @app.command("show", help="One event that is held back, whole: it may hold personal data.")
+    def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
+        events = _find(definition, ids=[event_id])
+        if not events:
+            stop(f"No event {event_id} is held back.")
+        for event in events:
+            typer.echo(_page(event))
+
+    @app.command("redrive", help="Send again what was refused, and then what waits behind it.")
+    def redrive(ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
+        events = _chosen(definition, ids, everything, topic)
+
+        done = _settle_all(definition, events, held.redrive)
+        typer.echo(f"{done} will be sent again by the running service")
+
+    @app.command("discard", help="Give up on events that were refused, for a reason that is kept.")
+    def discard(
+        reason: Annotated[str, typer.Option(help="Why nothing is lost by it.")],
+        by: Actor,
+        ids: Ids = None,
+        everything: Everything = False,
+        topic: OfTopic = None,
+    ) -> None:
+        events = _chosen(definition, ids, everything, topic)
+
+        async def discard_one(tx: Transaction, event_id: int) -> bool:
+            return await held.discard(tx, event_id, actor=by, reason=reason)
+
+        typer.echo(f"{_settle_all(definition, events, discard_one)} discarded")
+
+
+def _find(
+    definition: Definition,
+    *,
+    ids: Sequence[int] = (),
+    topic: str | None = None,
+    state: str | None = None,
+    limit: int = 1_000_000,
+) -> list[HeldEvent]:
+    async def find(process: Process) -> list[HeldEvent]:
+        async with process.database.quiet_transaction() as tx:
+            return await held.find(tx, ids=ids, topic=topic, state=state, limit=limit)
+
+    return in_process(definition, find)
+
+
+def _chosen(
+    definition: Definition, ids: list[int] | None, everything: bool, topic: str | None
+) -> list[HeldEvent]:
+    if not ids and not everything:
+        stop("Say which: ids, or --all.", 2)
+    events = _find(definition, ids=ids or (), topic=topic, state="refused")
+    unknown = sorted(set(ids or ()) - {event.id for event in events})
+    if unknown:
+        stop(f"Not refused: {', '.join(map(str, unknown))}. Nothing was done.")
+    return events
+
+
+def _settle_all(
+    definition: Definition,
+    events: Sequence[HeldEvent],
+    settle: Callable[[Transaction, int], Awaitable[bool]],
+) -> int:
+    """Settle each in a transaction of its own, which waits for the pass in hand. Returns how many."""
+
+    async def settle_all(process: Process) -> int:
+        done = 0
+        for event in events:
+            async with process.database.quiet_transaction() as tx:
+                done += await settle(tx, event.id)
+        return done
+
+    return in_process(definition, settle_all)
+
+
+def _line(event: HeldEvent) -> str:
+    created_at = f"{event.created_at:%Y-%m-%d %H:%M:%S}Z"
+    return "\t".join([str(event.id), created_at, event.topic, event.type, on_one_line(event.error)])
+
+
+def _page(event: HeldEvent) -> str:
+    lines = [
+        _line(event),
+        f"state     {event.held}",
+        f"key       {on_one_line(event.key)}",
+        f"ce_id     {event.event_id}",
+        f"ce_source {on_one_line(event.source)}",
+        f"value     {on_one_line(event.data)}",
+    ]
+    return "\n".join(lines)

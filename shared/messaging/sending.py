@@ -1,0 +1,152 @@
+"""What becomes of each event of a pass: one that the broker will never take stops none but its own key's.
+
+Rows of the outbox come in, in order; nothing is stored here.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, UnknownTopicOrPartitionError
+from sqlalchemy import Row
+
+from shared.events import cloudevents
+from shared.events.topics import MAX_RECORD_BYTES
+from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
+from shared.messaging.portals.signatures import SignedAttributes, sign
+from shared.messaging.producer import NEVER, TOO_LARGE, Headers, OutgoingRecord, Producer
+
+log = logging.getLogger(__name__)
+
+_BEHIND = "an event of its key and topic that is held back stands before it"
+_NO_TOPIC = "the topic does not exist"
+
+Going = Sequence[tuple[Row[Any], OutgoingRecord]]
+
+
+@dataclass(slots=True)
+class Fates:
+    """What became of the events of a pass; those in none of these stay as they are, for the next one.
+
+    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is why the broker may still take some.
+    ``is_broken``: the producer's numbers have a gap now, and it can send no more.
+    """
+
+    sent: list[Row[Any]] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    waiting: dict[int, str] = field(default_factory=dict)
+    failure: BaseException | None = None
+    is_broken: bool = False
+    stopped: set[tuple[str, str]] = field(default_factory=set)
+
+    def refuse(self, row: Row[Any], reason: str) -> None:
+        """Refuse an event, unless one of its key and topic was already: then it waits behind that."""
+        if (row.topic, row.key) in self.stopped:
+            self.waiting[row.id] = _BEHIND
+            return
+        self.stopped.add((row.topic, row.key))
+        self.refused[row.id] = reason
+        log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
+
+
+class Sending:
+    """Sends the events of one pass after another. ``intake_key`` signs what portals sent by HTTP."""
+
+    def __init__(self, intake_key: bytes | None) -> None:
+        self._intake_key = intake_key
+        self._suspects: set[int] = set()
+
+    async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> Fates:
+        """Send what can go, and return what became of each. Raises ``KafkaError``."""
+        unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
+        fates = Fates()
+        going = self._plan(rows, unusable, fates)
+        suspects = [(row, record) for row, record in going if row.id in self._suspects]
+        if suspects:
+            await self._send_alone(producer, suspects, fates)
+        elif going:
+            await self._send_together(producer, going, fates)
+        return fates
+
+    def _plan(self, rows: Sequence[Row[Any]], unusable: Mapping[str, KafkaError], fates: Fates) -> Going:
+        """Return the events that can go; the others have their fate then."""
+        going = []
+        for row in rows:
+            if row.topic is None:  # its portal reads it by HTTP alone
+                fates.sent.append(row)
+            elif row.is_behind or (row.topic, row.key) in fates.stopped:
+                fates.waiting[row.id] = _BEHIND
+            elif isinstance(unusable.get(row.topic), UnknownTopicOrPartitionError):
+                fates.waiting[row.id] = _NO_TOPIC
+            elif row.topic in unusable:
+                fates.refuse(row, describe(unusable[row.topic]))
+            elif (record := _record(row, self._intake_key)).size > MAX_RECORD_BYTES:
+                fates.refuse(row, f"{record.size} bytes, {MAX_RECORD_BYTES} are allowed")
+            else:
+                going.append((row, record))
+        return going
+
+    async def _send_together(self, producer: Producer, going: Going, fates: Fates) -> None:
+        answers = await producer.send([record for _, record in going])
+        unsent: set[tuple[str, str]] = set()
+        for (row, _), error in zip(going, answers, strict=True):
+            if error is None and (row.topic, row.key) not in unsent:
+                fates.sent.append(row)
+                continue
+            unsent.add((row.topic, row.key))
+            if isinstance(error, TOO_LARGE):
+                self._suspects.add(row.id)
+            elif isinstance(error, NEVER):
+                fates.refuse(row, describe(error))
+        fates.is_broken = any(answers)
+        known: tuple[type[KafkaError], ...] = (*TOO_LARGE, *NEVER)
+        if any(isinstance(error, TOO_LARGE) for error in answers):
+            known = (*known, OutOfOrderSequenceNumber)  # of the batches that followed
+        failures = [error for error in answers if error is not None and not isinstance(error, known)]
+        fates.failure = failures[0] if failures else None
+
+    async def _send_alone(self, producer: Producer, suspects: Going, fates: Fates) -> None:
+        """Send one by one what was in a batch that was too large; the next pass goes on behind a refusal."""
+        for row, record in suspects:
+            [error] = await producer.send([record])
+            if error is None:
+                fates.sent.append(row)
+            elif isinstance(error, (*TOO_LARGE, *NEVER)):
+                fates.refuse(row, describe(error))
+            else:
+                fates.failure = error
+            self._suspects.discard(row.id)
+            if error is not None:
+                fates.is_broken = True
+                return
+
+
+def _record(row: Row[Any], intake_key: bytes | None) -> OutgoingRecord:
+    return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), _headers(row, intake_key))
+
+
+def _headers(row: Row[Any], intake_key: bytes | None) -> Headers:
+    headers = cloudevents.headers(
+        event_id=row.event_id,
+        event_type=row.type,
+        source=row.source,
+        time=row.created_at,
+        subject=row.key,
+        traceparent=row.traceparent,
+    )
+    if row.misrouted:
+        headers.append(("ce_misrouted", b"true"))
+    if intake_key is None or not row.source.startswith(SOURCES):
+        return headers
+    given = dict(headers)
+    attributes = SignedAttributes(
+        *(given[f"ce_{name}"].decode() for name in ("id", "source", "type", "time"))
+    )
+    signature = sign(intake_key, INTAKE_KEY_ID, attributes, row.data.encode())
+    return [*headers, ("ce_keyid", INTAKE_KEY_ID.encode()), ("ce_signature", signature.encode())]
+
+
+def describe(error: BaseException) -> str:
+    """Return one line that says what went wrong."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -1,0 +1,278 @@
+"""Each event has its own fate: one that the broker never takes stops none but the later ones of its key."""
+
+import asyncio
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import NotLeaderForPartitionError, TopicAuthorizationFailedError
+from sqlalchemy import text
+
+from local.kafka import KafkaBroker
+from shared.database import Database
+from shared.events.topics import MAX_RECORD_BYTES
+from shared.messaging import held, outbox, relay
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.outbox import BUCKETS
+from shared.messaging.relay import Relay
+from tests.conftest import Broker, settings_of
+from tests.support.processes import run_cli
+
+TOPIC = "enrolment.occupancy"
+ROW = text(
+    "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data) "
+    "VALUES (:bucket, :topic, :key, gen_random_uuid(), 'fr.cnfpt.test.Event.v1', '/services/test', :data)"
+)
+
+
+async def write(database: Database, *events: tuple[str, str], topic: str = TOPIC) -> None:
+    """Write events, each a key and its data, in one transaction."""
+    async with database.transaction() as tx:
+        for key, data in events:
+            bucket = zlib.crc32(key.encode()) % BUCKETS
+            await tx.execute(ROW, {"bucket": bucket, "topic": topic, "key": key, "data": data})
+
+
+def keys(count: int) -> list[str]:
+    return [str(uuid.uuid4()) for _ in range(count)]
+
+
+async def held_back(database: Database) -> list[tuple[str, str]]:
+    """The data of what is held back, shortened, and its state."""
+    async with database.quiet_transaction() as tx:
+        return [(event.data[:2], event.held) for event in await held.find(tx, limit=100)]
+
+
+@asynccontextmanager
+async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
+    a_relay = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
+    await a_relay.start()
+    try:
+        yield a_relay
+    finally:
+        await a_relay.close()
+
+
+async def publish_all(a_relay: Relay, database: Database) -> None:
+    """Pass until nothing is left but what is held back."""
+    async with asyncio.timeout(20):
+        while True:
+            await a_relay.publish_unsent()
+            async with database.quiet_transaction() as tx:
+                if (await outbox.unsent(tx))[0] == 0:
+                    return
+
+
+async def on_the_topic(bootstrap_servers: str, wanted: Sequence[str], topic: str = TOPIC) -> list[str]:
+    """All data of these keys, in the order of each partition, up to the end of the topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(6)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found = []
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [record.value.decode() for record in records if record.key.decode() in wanted]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def create_topic(broker: Broker, name: str, **config: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    try:
+        topic = NewTopic(name, num_partitions=6, replication_factor=1, topic_configs=config)
+        await admin.create_topics([topic])
+    finally:
+        await admin.close()
+
+
+async def topics_of(broker: Broker) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    try:
+        return list(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
+TOO_LARGE = "b1" + "x" * MAX_RECORD_BYTES
+
+
+async def test_an_event_that_is_too_large_holds_back_its_key_alone(
+    broker: Broker, database: Database
+) -> None:
+    ours, other = keys(2)
+    await write(database, (ours, "a1"), (ours, TOO_LARGE), (ours, "c1"), (other, "d1"))
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
+        await write(database, (ours, "e1"), (other, "f1"))
+        await publish_all(a_relay, database)
+
+    assert await held_back(database) == [("b1", "refused"), ("c1", "waiting"), ("e1", "waiting")]
+    found = await on_the_topic(broker.bootstrap_servers, [ours, other])
+    assert sorted(found) == ["a1", "d1", "f1"], "its neighbours leave, each once"
+
+
+async def test_an_operator_sees_it_tries_it_again_and_gives_it_up(
+    tansu: Broker, enrolment_url: str, database: Database
+) -> None:
+    [ours] = keys(1)
+    environment = settings_of("enrolment", enrolment_url, tansu.bootstrap_servers)
+
+    async def command(*arguments: str) -> str:
+        done = await asyncio.to_thread(
+            lambda: run_cli("enrolment", "outbox", *arguments, environment=environment)
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    await write(database, (ours, TOO_LARGE), (ours, "c1"))
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
+
+        assert await command("status") == "0 unsent; held back: 1 refused, 1 waiting\n"
+        [line, total] = (await command("list")).splitlines()
+        assert line.startswith("1\t")
+        assert "4194304 are allowed" in line
+        assert total == "1 refused"
+        assert f"key       {ours}" in await command("show", "1")
+
+        assert await command("redrive", "--all") == "1 will be sent again by the running service\n"
+        await publish_all(a_relay, database)
+        assert await held_back(database) == [("b1", "refused"), ("c1", "waiting")], "it is still too large"
+
+        assert await command("discard", "1", "--reason", "told by phone", "--by", "zoe") == "1 discarded\n"
+        await publish_all(a_relay, database)
+    assert await held_back(database) == [("b1", "discarded")]
+    assert "discarded by zoe: told by phone" in await command("list", "--state", "discarded")
+    assert await on_the_topic(tansu.bootstrap_servers, [ours]) == ["c1"]
+
+
+async def test_an_event_whose_topic_does_not_exist_waits_for_it_and_holds_nobody_back(
+    broker: Broker, database: Database
+) -> None:
+    ours, other = keys(2)
+    topic = f"portal.answers.p{uuid.uuid4().hex}"
+    await write(database, (ours, "a1"), topic=topic)
+    await write(database, (ours, "b1"), (other, "c1"))
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
+        assert sorted(await on_the_topic(broker.bootstrap_servers, [ours, other])) == ["b1", "c1"]
+        await a_relay.release_waiting()
+        assert await held_back(database) == [("a1", "waiting")]
+        assert topic not in await topics_of(broker), "nobody but the command makes topics"
+
+        await create_topic(broker, topic)
+        await write(database, (ours, "d1"), topic=topic)
+        await publish_all(a_relay, database)
+        assert await held_back(database) == [("a1", "waiting"), ("d1", "waiting")], "none overtakes another"
+        await a_relay.release_waiting()
+        await publish_all(a_relay, database)
+    assert await held_back(database) == []
+    assert await on_the_topic(broker.bootstrap_servers, [ours], topic) == ["a1", "d1"]
+
+
+async def test_events_without_a_topic_are_passed_over_once_and_not_at_each_pass(
+    tansu: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "PASS", 5)
+    [ours] = keys(1)
+    await write(database, *((ours, f"{number}") for number in range(20)), topic="portal.answers.nobody")
+    await write(database, (ours, "b1"))
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
+        await write(database, (ours, "c1"))
+        assert await a_relay.publish_unsent() == 1
+    assert await on_the_topic(tansu.bootstrap_servers, [ours]) == ["b1", "c1"]
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_takes_less_refuses_the_large_one_and_takes_its_neighbours(
+    kafka: KafkaBroker, database: Database
+) -> None:
+    """The broker refuses the batch in which they are together."""
+    topic = f"small-{uuid.uuid4().hex}"
+    await create_topic(kafka, topic, **{"max.message.bytes": "50000"})
+    small = keys(12)
+    large = small[5]
+    await write(
+        database, *((key, "a1") for key in small), (large, "b1" + "x" * 60_000), (large, "c1"), topic=topic
+    )
+    await write(database, *((key, "d1") for key in small if key != large), topic=topic)
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
+        await publish_all(a_relay, database)
+
+    assert await held_back(database) == [("b1", "refused"), ("c1", "waiting")]
+    found = await on_the_topic(kafka.bootstrap_servers, small, topic)
+    assert sorted(found) == ["a1"] * 12 + ["d1"] * 11, "each once"
+
+
+@pytest.mark.kafka
+async def test_what_the_brokers_rights_refuse_is_held_back_by_key(
+    kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other = keys(2)
+    await write(database, (ours, "a1"), (ours, "b1"), (other, "c1"), topic="notifier.deliveries")
+    await write(database, (ours, "d1"))
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
+        assert a_relay._producer is not None
+        send = a_relay._producer.kafka.send
+
+        async def without_rights(topic: str, **record: Any) -> Any:
+            if topic != "notifier.deliveries":
+                return await send(topic, **record)
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(TopicAuthorizationFailedError(topic))
+            return answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(a_relay._producer.kafka, "send", without_rights)
+            assert await a_relay.publish_unsent() == 1
+        assert await held_back(database) == [("a1", "refused"), ("b1", "waiting"), ("c1", "refused")]
+
+        async with database.quiet_transaction() as tx:
+            assert [await held.redrive(tx, event_id) for event_id in (1, 2, 3)] == [True, False, True]
+        await publish_all(a_relay, database)
+    assert sorted(await on_the_topic(kafka.bootstrap_servers, [ours, other], "notifier.deliveries")) == [
+        "a1",
+        "b1",
+        "c1",
+    ]
+
+
+async def test_what_was_acknowledged_is_marked_though_others_failed(
+    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing that stands behind a failure in its key, so that it cannot overtake."""
+    ours, other = keys(2)
+    await write(database, (ours, "a1"), (ours, "b1"), (other, "c1"))
+    async with connected(database, broker.bootstrap_servers) as a_relay:
+        assert a_relay._producer is not None
+        send = a_relay._producer.kafka.send
+
+        async def fail_once(topic: str, **record: Any) -> Any:
+            if record["value"] != b"a1":
+                return await send(topic, **record)
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(NotLeaderForPartitionError())
+            return answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(a_relay._producer.kafka, "send", fail_once)
+            with pytest.raises(NotLeaderForPartitionError):
+                await a_relay.publish_unsent()
+        async with database.quiet_transaction() as tx:
+            assert (await outbox.unsent(tx))[0] == 2
+        await publish_all(a_relay, database)
+    found = await on_the_topic(broker.bootstrap_servers, [ours])
+    assert found[-2:] == ["a1", "b1"]
+    assert await on_the_topic(broker.bootstrap_servers, [other]) == ["c1"]
