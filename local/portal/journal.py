@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local.portal.envelope import Envelope
-from local.portal.people import Agent
+from local.portal.people import STAFF, Agent
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Journal:
         self.travels: list[Travel] = []
         self.newcomers: list[Agent] = []
         self.moves = 0
+        self._agent_ids = {agent.agent_id for agent in STAFF}
         self._index: dict[tuple[str, str, str], int] = {}
         self._moved = asyncio.Condition()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,13 @@ class Journal:
         await self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
 
     async def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
-        """Keep answers with their partitions and offsets; those that are known already change nothing."""
+        """Keep answers with their partitions and offsets.
+
+        Those that are known already change nothing; those about agents of other portals of the same issuer,
+        as all who try things out as `essai` are, are not kept.
+        """
         for envelope, partition, offset in answers:
-            if _identity("heard", envelope) not in self._index:
+            if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
                 await self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
 
     async def add_agent(self, agent: Agent) -> None:
@@ -70,6 +75,12 @@ class Journal:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait_for(lambda: self.moves != than), seconds)
             return self.moves
+
+    def _is_ours(self, answer: Envelope) -> bool:
+        """Whether an answer is about somebody whom we know, or to something that we sent."""
+        agent = answer.data.get("agent") or {}
+        request = ("sent", "", str(answer.data.get("request_id")))
+        return agent.get("agent_id") in self._agent_ids or request in self._index
 
     async def _add(self, move: dict[str, Any]) -> None:
         move["at"] = datetime.now(UTC).isoformat()
@@ -84,6 +95,7 @@ class Journal:
         match move["move"]:
             case "agent":
                 self.newcomers.append(Agent.of(move["agent"]))
+                self._agent_ids.add(self.newcomers[-1].agent_id)
             case "taken":
                 number = self._index["sent", "", move["id"]]
                 self.travels[number] = replace(self.travels[number], place=tuple(move["place"]))

@@ -1,6 +1,8 @@
 """What the example portal keeps survives it."""
 
 import asyncio
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,8 @@ def a_request() -> Envelope:
 
 def an_answer(event_id: str, source: str = "/services/enrolment") -> Envelope:
     headers = (("ce_id", event_id), ("ce_source", source), ("ce_type", "fr.cnfpt.enrolment.AgentEnrolled.v1"))
-    return Envelope("portal.answers.exemple", "EX-101", headers, {"session_id": SESSION})
+    data = {"session_id": SESSION, "request_id": None, "agent": STAFF[0].as_json()}
+    return Envelope("portal.answers.exemple", "EX-101", headers, data)
 
 
 async def test_what_is_kept_is_the_same_after_a_restart(tmp_path: Path) -> None:
@@ -42,6 +45,16 @@ async def test_an_answer_that_comes_again_is_known_by_source_and_id(tmp_path: Pa
     await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1"), 0, 6)])
     await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1", "/services/catalogue"), 0, 7)])
     assert [each.place for each in journal.travels] == [(0, 5), (0, 7)]
+
+
+async def test_only_answers_about_its_own_agents_and_requests_are_kept(tmp_path: Path) -> None:
+    journal, asked, stranger = Journal(tmp_path / "journal.jsonl"), a_request(), {"agent_id": "IEL-1"}
+    await journal.add_request(asked)
+    theirs, rejection = an_answer("1"), an_answer("2")
+    theirs = replace(theirs, data=theirs.data | {"agent": stranger, "request_id": str(uuid.uuid4())})
+    rejection = replace(rejection, data={"request_id": asked.id, "code": "invalid"})
+    await journal.add_answers([(theirs, 0, 1), (rejection, 0, 2)])
+    assert [each.envelope for each in journal.travels] == [asked, rejection]
 
 
 async def test_who_waits_for_news_is_woken_by_it(tmp_path: Path) -> None:
