@@ -20,7 +20,10 @@ async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingReq
         tx,
         [
             BespokeRequest(
+                bespoke_id=request.id,
                 request_id=request.id,
+                source=request.source,
+                portal=request.portal,
                 siret=request.event.siret,
                 authority=request.event.authority,
                 delegation=request.event.delegation,

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     Identity,
     Index,
+    UniqueConstraint,
     func,
     inspect,
     text,
@@ -184,8 +185,9 @@ class BespokeRequestRow(_Row, table=True):
             "state IN ('received', 'qualified', 'proposed', 'agreed', 'declined')", name="known_state"
         ),
         CheckConstraint("(state = 'agreed') = (session_id IS NOT NULL)", name="agreed_with_a_session"),
-        Index("ix_bespoke_request_delegation", "delegation", text("received_at DESC"), "request_id"),
-        Index("ix_bespoke_request_received_at", text("received_at DESC"), "request_id"),
+        UniqueConstraint("request_id", "source"),
+        Index("ix_bespoke_request_delegation", "delegation", text("received_at DESC"), "bespoke_id"),
+        Index("ix_bespoke_request_received_at", text("received_at DESC"), "bespoke_id"),
         Index(
             "ix_bespoke_request_last_moved_at",
             text("coalesce(answered_at, received_at)"),
@@ -193,7 +195,10 @@ class BespokeRequestRow(_Row, table=True):
         ),
     )
 
-    request_id: UUID = Field(primary_key=True)
+    bespoke_id: UUID = Field(primary_key=True)
+    request_id: UUID
+    source: str
+    portal: str | None
     siret: str
     authority: str
     delegation: str

@@ -31,6 +31,9 @@ TOKEN = "advisor-bretagne"
 
 
 DEMAND = BespokeRequest(
+    bespoke_id=UUID("7d2f4c1e-3f0a-4d5a-8a52-1d2a4c1e9b01"),
+    source="/portals/essai",
+    portal="essai",
     request_id=UUID("7d2f4c1e-3f0a-4d5a-8a52-1d2a4c1e9b01"),
     siret="21350238800019",
     authority="Ville de Rennes",

@@ -21,6 +21,9 @@ _KEY = TypeAdapter(tuple[Instant, UUID])
 class BespokeBody(BaseModel):
     """What an authority asked, and where it stands."""
 
+    bespoke_id: UUID = Field(
+        description="By which it is read and answered: the request_id, unless another portal's has it."
+    )
     request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
     version: int
     state: BespokeState
@@ -62,23 +65,23 @@ async def list_requests(
         requests,
         query.limit,
         show=_body,
-        key=lambda request: (request.received_at.isoformat(), str(request.request_id)),
+        key=lambda request: (request.received_at.isoformat(), str(request.bespoke_id)),
     )
 
 
-@router.get("/{request_id}", summary="One request")
+@router.get("/{bespoke_id}", summary="One request")
 async def show_request(
-    request_id: UUID, database: Database, organiser: Organiser, response: Response
+    bespoke_id: UUID, database: Database, organiser: Organiser, response: Response
 ) -> BespokeBody:
     """What was asked, by whom, and what was answered."""
     async with database.quiet_transaction() as tx:
-        request = await bespoke.show(tx, organiser, request_id)
+        request = await bespoke.show(tx, organiser, bespoke_id)
     return _answer(request, response)
 
 
-@router.post("/{request_id}/answers", summary="Qualify, propose, agree or decline")
+@router.post("/{bespoke_id}/answers", summary="Qualify, propose, agree or decline")
 async def answer_request(
-    request_id: UUID,
+    bespoke_id: UUID,
     answer: BespokeAnswerRequest,
     *,
     database: Database,
@@ -88,7 +91,7 @@ async def answer_request(
 ) -> BespokeBody:
     """The authority is told. An agreement publishes the private session that its agents are nominated for."""
     async with database.transaction() as tx:
-        request = await bespoke.answer(tx, organiser, request_id, answer, tags=if_match)
+        request = await bespoke.answer(tx, organiser, bespoke_id, answer, tags=if_match)
     return _answer(request, response)
 
 

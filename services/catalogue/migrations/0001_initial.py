@@ -468,7 +468,10 @@ def upgrade() -> None:
     op.create_index("ix_session_starts_at", "session", ["starts_at", "session_id"], unique=False)
     op.create_table(
         "bespoke_request",
+        sa.Column("bespoke_id", sa.Uuid(), nullable=False),
         sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("portal", sa.String(), nullable=True),
         sa.Column("siret", sa.String(), nullable=False),
         sa.Column("authority", sa.String(), nullable=False),
         sa.Column("delegation", sa.String(), nullable=False),
@@ -498,12 +501,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["session_id"], ["session.session_id"], name=op.f("fk_bespoke_request_session_id_session")
         ),
-        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_bespoke_request")),
+        sa.PrimaryKeyConstraint("bespoke_id", name=op.f("pk_bespoke_request")),
+        sa.UniqueConstraint("request_id", "source", name=op.f("uq_bespoke_request_request_id_source")),
     )
     op.create_index(
         "ix_bespoke_request_delegation",
         "bespoke_request",
-        ["delegation", sa.literal_column("received_at DESC"), "request_id"],
+        ["delegation", sa.literal_column("received_at DESC"), "bespoke_id"],
         unique=False,
     )
     op.create_index(
@@ -516,7 +520,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_bespoke_request_received_at",
         "bespoke_request",
-        [sa.literal_column("received_at DESC"), "request_id"],
+        [sa.literal_column("received_at DESC"), "bespoke_id"],
         unique=False,
     )
     for function in _FUNCTIONS:

@@ -24,12 +24,17 @@ class BespokeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BespokeRequest:
-    """What an authority requests of a delegation.
+    """What an authority requests of a delegation, by a portal.
 
-    ``requester`` and ``message`` are None once they have been forgotten: then nobody can be answered.
+    ``request_id`` and ``source`` are the ``ce_id`` and the ``ce_source`` of its event; ``bespoke_id`` is the
+    ``request_id`` too, unless another portal's request has it. ``requester`` and ``message`` are None once
+    they have been forgotten: then nobody can be answered.
     """
 
+    bespoke_id: UUID
     request_id: UUID
+    source: str
+    portal: str | None
     siret: str
     authority: str
     delegation: str
@@ -113,6 +118,7 @@ def answer(
         ),
         BespokeRequestAnswered(
             request_id=request.request_id,
+            request_source=request.source,
             siret=request.siret,
             answer=given,
             requested_by=request.requester,

@@ -32,15 +32,15 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 async def answer(
     tx: Transaction,
     who: Principal,
-    request_id: UUID,
+    bespoke_id: UUID,
     answer: BespokeAnswerRequest,
     *,
     tags: frozenset[str] | None,
 ) -> BespokeRequest:
     """Answer an authority; with an agreement, its private session is published in the same transaction."""
-    before = await bespoke.by_id(tx, request_id, viewer_of(who), lock=True)
+    before = await bespoke.by_id(tx, bespoke_id, viewer_of(who), lock=True)
     if before is None:
-        raise Missing(f"bespoke request {request_id}")
+        raise Missing(f"bespoke request {bespoke_id}")
     require_tag(tags, tag_of(before), "bespoke request")
     session = None if answer.session is None else await _session(tx, before, answer.session)
     answered = unless_refused(
@@ -59,11 +59,11 @@ async def answer(
     return answered.request
 
 
-async def show(tx: Transaction, who: Principal, request_id: UUID) -> BespokeRequest:
+async def show(tx: Transaction, who: Principal, bespoke_id: UUID) -> BespokeRequest:
     """The request, if it is for them. Raises :class:`Missing`."""
-    request = await bespoke.by_id(tx, request_id, viewer_of(who))
+    request = await bespoke.by_id(tx, bespoke_id, viewer_of(who))
     if request is None:
-        raise Missing(f"bespoke request {request_id}")
+        raise Missing(f"bespoke request {bespoke_id}")
     return request
 
 

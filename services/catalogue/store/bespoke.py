@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import ColumnElement, false, or_, select, text, true, update
 from sqlmodel import col
@@ -31,33 +31,47 @@ _FORGET = text(
 
 
 async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
-    """Keep new requests; one that is known already is left as it is."""
-    if requests:
-        rows = [_columns(request) for request in requests]
-        await insert_many(tx, BespokeRequestRow, rows, then="ON CONFLICT (request_id) DO NOTHING")
+    """Keep new requests; one that is known already is left as it is.
+
+    One that has the ``ce_id`` of another portal's gets another id, the same each time.
+    """
+    if not requests:
+        return
+    known = col(BespokeRequestRow.bespoke_id)
+    taken = set(
+        await tx.scalars(select(known).where(known.in_([request.bespoke_id for request in requests])))
+    )
+    rows = []
+    for request in requests:
+        columns = _columns(request)
+        if request.bespoke_id in taken:
+            columns["bespoke_id"] = uuid5(request.bespoke_id, request.source)
+        taken.add(request.bespoke_id)
+        rows.append(columns)
+    await insert_many(tx, BespokeRequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
 
 
 async def page(
     tx: Transaction, viewer: Viewer, after: Position | None, limit: int, *, state: BespokeState | None = None
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests that ``viewer`` may see, the newest first, that come after ``after``."""
-    received_at, request_id = col(BespokeRequestRow.received_at), col(BespokeRequestRow.request_id)
+    received_at, bespoke_id = col(BespokeRequestRow.received_at), col(BespokeRequestRow.bespoke_id)
     query = select(BespokeRequestRow).where(_visible_to(viewer))
     if state is not None:
         query = query.where(col(BespokeRequestRow.state) == state.value)
     if after is not None:
-        at_once = (received_at == after[0]) & (request_id > after[1])
+        at_once = (received_at == after[0]) & (bespoke_id > after[1])
         query = query.where(or_(received_at < after[0], at_once))
-    rows = await tx.scalars(query.order_by(received_at.desc(), request_id).limit(limit))
+    rows = await tx.scalars(query.order_by(received_at.desc(), bespoke_id).limit(limit))
     return [_request(row) for row in rows]
 
 
 async def by_id(
-    tx: Transaction, request_id: UUID, viewer: Viewer, *, lock: bool = False
+    tx: Transaction, bespoke_id: UUID, viewer: Viewer, *, lock: bool = False
 ) -> BespokeRequest | None:
     """The request, if ``viewer`` may see it; with ``lock``, locked until the transaction ends."""
     query = select(BespokeRequestRow).where(
-        col(BespokeRequestRow.request_id) == request_id, _visible_to(viewer)
+        col(BespokeRequestRow.bespoke_id) == bespoke_id, _visible_to(viewer)
     )
     row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _request(row)
@@ -74,14 +88,14 @@ async def save(
     """Store an answer, its event, and the audit entry, which names nobody outside."""
     columns = _columns(after)
     statement = update(BespokeRequestRow).where(
-        col(BespokeRequestRow.request_id) == columns.pop("request_id")
+        col(BespokeRequestRow.bespoke_id) == columns.pop("bespoke_id")
     )
     await tx.execute(statement.values(**columns))
     await outbox.publish(tx, [event])
     changes: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]
-    await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.request_id, after.version, changes)])
+    await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.bespoke_id, after.version, changes)])
 
 
 async def forget(tx: Transaction, before: datetime) -> None:

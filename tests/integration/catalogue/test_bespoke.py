@@ -1,5 +1,6 @@
 """A bespoke request from the portal's event to the private session of the authority."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -112,6 +113,31 @@ async def test_a_request_heard_twice_is_one_request(
     await hear(database, a_bespoke_request(), request_id)
     (only,) = (await ask("GET", "/bespoke-requests", by=BRETAGNE)).json()["items"]
     assert only["state"] == "declined"
+
+
+async def test_two_portals_requests_of_one_id_are_two_each_answered_to_its_own(
+    ask: Ask, database: Database, events_of: EventsOf
+) -> None:
+    ce_id = uuid4()
+    for source in ("/portals/iel", "/portals/ouest", "/portals/iel"):
+        await take(router, database, [replace(received(a_bespoke_request(), ce_id), source=source)])
+    async with database.transaction() as tx:
+        await tx.execute(text("DELETE FROM inbox"))  # as after ninety days
+    again = replace(received(a_bespoke_request(), ce_id), source="/portals/ouest")
+    await take(router, database, [again])
+
+    items = (await ask("GET", "/bespoke-requests", by=BRETAGNE)).json()["items"]
+    assert {item["request_id"] for item in items} == {str(ce_id)}
+    first, second = sorted((item["bespoke_id"] for item in items), key=lambda known: known != str(ce_id))
+    assert first == str(ce_id)
+    await reply(ask, UUID(second), "declined")
+    [answered] = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestAnswered)]
+    assert (answered.request_id, answered.request_source) == (ce_id, "/portals/ouest")
+    states = [
+        (await ask("GET", f"/bespoke-requests/{each}", by=BRETAGNE)).json()["state"]
+        for each in (first, second)
+    ]
+    assert states == ["received", "declined"]
 
 
 async def test_nominations_are_not_the_catalogues(database: Database) -> None:

@@ -12,10 +12,11 @@ from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from shared import clock
 from shared.database import Database
 from shared.events import Event
+from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered
 from shared.events.enrolment import EnrolmentRefused, SessionChangedForAgent, SessionPart
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, Contact, Reason
 from shared.messaging import outbox, relay
 from shared.messaging.outbox import Outbox, OutboxEvent
 from tests.conftest import Broker
@@ -72,6 +73,18 @@ def an_acceptance(portal: str) -> RequestAccepted:
     return RequestAccepted(request_id=uuid.uuid4(), request_source=f"/portals/{portal}", portal=portal)
 
 
+def an_answer_about_training(request_source: str | None) -> BespokeRequestAnswered:
+    officer = Contact(name="Léa Martin", email="lea.martin@ville-exemple.fr")
+    return BespokeRequestAnswered(
+        request_id=uuid.uuid4(),
+        request_source=request_source,
+        siret="21350238800019",
+        answer=BespokeAnswer.QUALIFIED,
+        requested_by=officer,
+        advisor=officer,
+    )
+
+
 async def write(database: Database, *events: Event | OutboxEvent) -> list[uuid.UUID]:
     async with database.transaction() as tx:
         return await OURS.publish(tx, events)
@@ -101,6 +114,8 @@ OUEST = ("portal.answers.ouest", "ouest")
         (a_rejection("iel-mobile"), [IEL_MOBILE]),
         (a_rejection("gone"), []),
         (an_acceptance("ouest"), [OUEST]),
+        (an_answer_about_training("/portals/iel-mobile"), [IEL_MOBILE]),
+        (an_answer_about_training(None), []),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else None,
 )

@@ -29,7 +29,10 @@ QUALIFIED, PROPOSED, AGREED, DECLINED = BespokeAnswer
 
 def a_request(state: BespokeState = BespokeState.RECEIVED, **given: Any) -> BespokeRequest:
     fields: dict[str, Any] = {
+        "bespoke_id": UUID(int=7),
         "request_id": UUID(int=7),
+        "source": "/portals/iel",
+        "portal": "iel",
         "siret": SIRET,
         "authority": "Ville de Rennes",
         "delegation": "bretagne",

@@ -36,5 +36,5 @@ def routes(logins: Logins) -> list[Route]:
             methods=["GET", "POST"],
         ),
         Route("/gestion/demandes", logins.guarded(own_requests)),
-        Route("/gestion/demandes/{request_id:uuid}", logins.guarded(answer_request), methods=["GET", "POST"]),
+        Route("/gestion/demandes/{bespoke_id:uuid}", logins.guarded(answer_request), methods=["GET", "POST"]),
     ]

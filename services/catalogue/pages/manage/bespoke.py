@@ -43,7 +43,7 @@ async def own_requests(visit: Visit) -> Response:
     async with visit.database.quiet_transaction() as tx:
         after = read_position(query.get("apres"))
         found = await bespoke.page(tx, visit.who, after, PAGE + 1)
-    part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.request_id))
+    part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.bespoke_id))
     return visit.page("gestion-demandes.html", part=part)
 
 
@@ -58,14 +58,14 @@ async def answer_request(visit: Visit) -> Response:
     try:
         tags = frozenset((visit.form.get("version", ""),))
         async with visit.database.transaction() as tx:
-            await bespoke.answer(tx, visit.who, request.request_id, answer, tags=tags)
+            await bespoke.answer(tx, visit.who, request.bespoke_id, answer, tags=tags)
     except Impossible as error:
         errors = form_errors.of_rules(error.violations)
         named = {field.removeprefix("session-"): error for field, error in errors.items()}
         return await _page(visit, request, errors=named)
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
-    address = f"/gestion/demandes/{request.request_id}?{urlencode({'fait': 'oui'})}"
+    address = f"/gestion/demandes/{request.bespoke_id}?{urlencode({'fait': 'oui'})}"
     return responses.see_other(address)
 
 
@@ -100,9 +100,9 @@ def _errors(error: ValidationError) -> dict[str, FormError]:
 
 
 async def _own(visit: Visit) -> BespokeRequest:
-    request_id: UUID = visit.request.path_params["request_id"]
+    bespoke_id: UUID = visit.request.path_params["bespoke_id"]
     async with visit.database.quiet_transaction() as tx:
-        return await bespoke.show(tx, visit.who, request_id)
+        return await bespoke.show(tx, visit.who, bespoke_id)
 
 
 async def _page(
