@@ -106,9 +106,9 @@ def _destinations(event: Event, portals: Portals | None) -> list[_Destination]:
         return own
     match event:
         case Decision():
-            return own + [_answers(portal) for portal in portals.of_issuer(event.agent.issuer)]
+            return own + [_answers(portal) for portal in portals.of_agent(event.agent)]
         case SessionChangedForAgent():
-            return [_answers(portal) for portal in portals.of_issuer(event.agent.issuer)]
+            return [_answers(portal) for portal in portals.of_agent(event.agent)]
         case RequestRejected() | RequestAccepted() | BespokeRequestAnswered():
             sender = portals.of_source(event.request_source or "")
             return [] if sender is None else [_answers(sender)]

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
 from shared.events.cloudevents import SendingPortal
-from shared.events.vocabulary import Delegation, Email, Limits, Siret
+from shared.events.vocabulary import Agent, Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
 
 log = logging.getLogger(__name__)
@@ -212,9 +212,11 @@ class Portals:
         """Return the portal whose events have this ``ce_source``."""
         return self._by_source.get(source)
 
-    def of_issuer(self, issuer: str) -> Sequence[Portal]:
-        """Return the portals that speak for this issuer's agents."""
-        return self._by_issuer.get(issuer, ())
+    def of_agent(self, agent: Agent) -> Iterator[Portal]:
+        """Yield the portals that may speak for this agent."""
+        for portal in self._by_issuer.get(agent.issuer, ()):
+            if portal.limits.allow(agent.employer):
+                yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
         """Return the portal that this token belongs to, if it is valid at that moment."""

@@ -46,12 +46,16 @@ def in_force(path: Path, *entries: dict[str, Any], trial: bool = False) -> Porta
     return registry.read(write(path, *entries), trial=trial)
 
 
-def test_a_portal_is_found_by_its_source_its_token_and_its_issuer(path: Path) -> None:
-    portals = in_force(path, ENTRY, ENTRY | {"portal": "iel-mobile", "keys": [], "tokens": []})
+def test_a_portal_is_found_by_its_source_its_token_and_the_agents_it_may_speak_for(path: Path) -> None:
+    mobile = ENTRY | {"portal": "iel-mobile", "keys": [], "tokens": []}
+    of_corsica = mobile | {"portal": "iel-corse", "delegations": ["corse"]}
+    portals = in_force(path, ENTRY, mobile, of_corsica)
     found = portals.of_source("/portals/iel")
     assert found is not None
     assert (found.portal, portals.of_token(TOKEN, NOW)) == ("iel", found)
-    assert [portal.portal for portal in portals.of_issuer("iel")] == ["iel", "iel-mobile"]
+    agent = an_agent(issuer="iel")
+    assert [portal.portal for portal in portals.of_agent(agent)] == ["iel", "iel-mobile"]
+    assert list(portals.of_agent(an_agent(issuer="sirh"))) == []
     assert portals.of_source("/portals/other") is portals.of_source("iel") is None
     assert portals.of_token("another", NOW) is None
 
