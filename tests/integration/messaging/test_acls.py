@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,13 +19,13 @@ from aiokafka.errors import (
 from sqlalchemy import Row, text
 
 from shared.database import Database
-from shared.events.catalogue import SessionState
-from shared.events.portal import EnrolmentRequested
+from shared.events import Event
+from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
 from shared.messaging import acls, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.conftest import RunService, opened, settings_of
-from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.builders import an_agent, headers, open_now
 from tests.support.databases import MigratedDatabases
 from tests.support.kafka import Message
 from tests.support.processes import SERVICES, run_cli
@@ -199,46 +198,66 @@ async def services(
             yield database
 
 
-def signed_request(session: SessionState, portal: str, key_of_portal: str) -> tuple[uuid.UUID, Message]:
-    """A request of ``portal`` for one of its agents, signed by the key of ``key_of_portal``."""
-    ce_id = uuid.uuid4()
-    value = as_json(enrolment_request(session.session_id, an_agent()))
-    made = headers(EnrolmentRequested.TYPE, event_id=ce_id, source=f"/portals/{portal}")
+def signed(
+    event: Event, portal: str, *, by: str | None = None, ce_type: str | None = None
+) -> tuple[str, Message]:
+    """The id and the record of a portal's request; ``by``: whose key signs it."""
+    value = event.model_dump_json().encode()
+    made = headers(ce_type or event.TYPE, source=f"/portals/{portal}")
     given = {name: (content or b"").decode() for name, content in made}
     attributes = SignedAttributes(*(given[f"ce_{name}"] for name in ("id", "source", "type", "time")))
-    signature = sign(key_of(SECRETS[key_of_portal]), "2026-11", attributes, value)
-    signed = [*made, ("ce_keyid", b"2026-11"), ("ce_signature", signature.encode())]
-    return ce_id, (str(session.session_id), signed, value)
+    signature = sign(key_of(SECRETS[by or portal]), "2026-11", attributes, value)
+    signed_headers = [*made, ("ce_keyid", b"2026-11"), ("ce_signature", signature.encode())]
+    return given["ce_id"], (event.key, signed_headers, value)
 
 
-async def until(consumer: AIOKafkaConsumer, ce_id: uuid.UUID) -> tuple[str, dict[str, Any]]:
-    """Read on until the answer to this request; return its type and data."""
-    async with asyncio.timeout(60):
-        while True:
-            record = await consumer.getone()
-            data = json.loads(record.value)
-            if data["request_id"] == str(ce_id):
-                return dict(record.headers)["ce_type"].decode(), data
+async def answers(broker: SecuredKafka, portal: str, *ce_ids: str) -> dict[str, dict[str, Any]]:
+    """What the portal hears until these requests are answered: by request, type and data."""
+    heard: dict[str, dict[str, Any]] = {}
+    topic = f"portal.answers.{portal}"
+    async with consuming(broker, f"portal-{portal}", topic, f"portal.{portal}.test") as consumer:
+        async with asyncio.timeout(60):
+            while not heard.keys() >= set(ce_ids):
+                record = await consumer.getone()
+                data = json.loads(record.value)
+                name = dict(record.headers)["ce_type"].decode().split(".")[3]
+                heard[data["request_id"]] = {"type": name, **data}
+    return heard
 
 
 async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
     broker: SecuredKafka, services: Database, eventually: Callable[..., Awaitable[None]]
 ) -> None:
-    session = open_now(capacity=5)
+    session, agent = open_now(capacity=5), an_agent()
     session_record = (
         str(session.session_id),
         headers(type(session).TYPE, source="/services/catalogue"),
         session.model_dump_json().encode(),
     )
     await write(broker, "parcours-catalogue", "catalogue.sessions", session_record)
-    asked, request = signed_request(session, "iel", "iel")
-    # As the user of sirh, in iel's name, with the key of sirh.
-    forged, forgery = signed_request(session, "iel", "sirh")
-    await write(broker, "portal-sirh", "portal.enrolments", forgery)
+    asked, request = signed(EnrolmentRequested(session_id=session.session_id, agent=agent), "iel")
+    leaving = WithdrawalRequested(session_id=session.session_id, agent_id=agent.agent_id)
+    # As the user of sirh: in iel's name with its own key, and in its own name about iel's agent.
+    forged, forgery = signed(leaving, "iel", by="sirh")
+    others, withdrawal = signed(leaving, "sirh")
+    misspelt, to_catalogue = signed(leaving, "iel", ce_type="fr.cnfpt.portal.TraineesNamed.v1")
+    followed, to_notifier = signed(
+        SubscriptionChanged(agent_id=agent.agent_id, email=agent.email, theme="numerique", subscribed=True),
+        "iel",
+    )
     await write(broker, "portal-iel", "portal.enrolments", request)
-    async with consuming(broker, ADMIN, "enrolment.decisions", "test") as consumer:
-        kind, data = await until(consumer, asked)
-    assert (kind, data["agent"]["issuer"]) == ("fr.cnfpt.enrolment.AgentEnrolled.v1", "iel")
+    await write(broker, "portal-sirh", "portal.enrolments", forgery, withdrawal)
+    await write(broker, "portal-iel", "portal.bespoke", to_catalogue)
+    await write(broker, "portal-iel", "portal.agents", to_notifier)
+
+    heard = await answers(broker, "iel", asked, forged, misspelt, followed)
+    assert (heard[asked]["type"], heard[asked]["agent"]["issuer"]) == ("AgentEnrolled", "iel")
+    assert (heard[forged]["type"], heard[forged]["code"]) == ("RequestRejected", "not_authenticated")
+    assert (heard[misspelt]["type"], heard[misspelt]["code"]) == ("RequestRejected", "unknown_type")
+    assert heard[followed]["type"] == "RequestAccepted"
+    told = await answers(broker, "sirh", others)
+    assert told.keys() == {others}
+    assert agent.email not in json.dumps(told)
 
     async def rows(statement: str) -> list[Row[Any]]:
         async with services.quiet_transaction() as tx:
@@ -246,10 +265,7 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
 
     async def all_was_said() -> bool:
         # The notifier heard the decision and told of its mail, which enrolment heard.
-        return bool(await rows("SELECT 1 FROM inbox WHERE source = '/services/notifier'"))
+        return bool(await rows("SELECT 1 FROM inbox WHERE topic = 'notifier.deliveries'"))
 
     await eventually(all_was_said, "a mail was sent, and enrolment heard of it", 60)
-    assert [tuple(row) for row in await rows("SELECT event_id, code, portal FROM dead_letter")] == [
-        (forged, "not_authenticated", "iel")
-    ]
-    assert [row.request_id for row in await rows("SELECT request_id FROM request")] == [asked]
+    assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
