@@ -284,6 +284,8 @@ def is_temporary(error: BaseException) -> bool:
         state = getattr(error.orig, "sqlstate", None)
         if isinstance(state, str):
             return state.startswith(_TEMPORARY_STATES)
+        if isinstance(getattr(error.orig, "__cause__", None), asyncpg.InternalClientError):
+            return True
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DatabaseUnreachable)
 

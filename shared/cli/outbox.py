@@ -9,7 +9,7 @@ import typer
 from shared.cli.dead_letters import BIGGEST_ID, Actor, Everything, Ids, OfTopic, on_one_line
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Transaction
-from shared.messaging import held, outbox
+from shared.messaging import cluster, held, outbox
 from shared.messaging.held import HeldEvent
 from shared.process import Process
 
@@ -44,6 +44,16 @@ def outbox_commands(definition: Definition) -> typer.Typer:
         typer.echo(
             f"{in_process(definition, replay_all)} events will be published again by the running service."
         )
+
+    @app.command("accept-cluster", help="The Kafka cluster is another one, on purpose: go on with it.")
+    def accept_cluster() -> None:
+        async def accept(process: Process) -> str:
+            found = await cluster.id_at(process.settings)
+            await cluster.accept(process.database, found)
+            return found
+
+        found = in_process(definition, accept)
+        typer.echo(f"{found} is the cluster of {definition.name} now. What it lacks: outbox replay --since …")
 
     _add_decisions(app, definition)
     return app

@@ -124,6 +124,16 @@ class OutboxProducerRow(MessagingTable, table=True):
     started_at: datetime = _written_at()
 
 
+class ClusterRow(MessagingTable, table=True):
+    """The Kafka cluster that outbox and offsets belong to: one row."""
+
+    __tablename__ = "cluster"
+
+    id: int = Field(sa_type=SmallInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    cluster_id: str
+    since: datetime = _written_at()
+
+
 class DeadLetterRow(MessagingTable, table=True):
     """A record that could not be handled, whole, until somebody decides."""
 

@@ -22,7 +22,8 @@ from shared import migrations
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_operations
-from shared.messaging import asyncapi, progress, watchdog
+from shared.messaging import asyncapi, cluster, progress, watchdog
+from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.progress import OnRead
@@ -79,7 +80,13 @@ class Process:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._stopping.set)
         with contextlib.closing(listener):
-            async with self._database(), self._relay(), self._consumers(), self._jobs_and_workers():
+            async with (
+                self._database(),
+                self._cluster(),
+                self._relay(),
+                self._consumers(),
+                self._jobs_and_workers(),
+            ):
                 await self._http(listener)
         if self._fault is not None:
             raise CannotRun(self._fault)
@@ -100,6 +107,26 @@ class Process:
             yield
         finally:
             await self.database.close()
+
+    @contextlib.asynccontextmanager
+    async def _cluster(self) -> AsyncIterator[None]:
+        with self._kafka_errors():
+            found = await cluster.id_at(self.settings)
+        kept = await cluster.keep(self.database, found)
+        if kept != found:
+            raise CannotRun(self._other_cluster(kept, found))
+        token = cluster.ours.set(Ours(kept, lambda other: self._fail(self._other_cluster(kept, other))))
+        try:
+            yield
+        finally:
+            cluster.ours.reset(token)
+
+    def _other_cluster(self, kept: str, found: str) -> str:
+        return (
+            f"Kafka at {self.settings.kafka_bootstrap_servers} is the cluster {found}; the outbox and the "
+            f"offsets of this database belong to {kept}. Check KAFKA_BOOTSTRAP_SERVERS; if the cluster was "
+            f"made anew, run 'python -m services.{self.name} outbox accept-cluster'."
+        )
 
     @contextlib.asynccontextmanager
     async def _relay(self) -> AsyncIterator[None]:

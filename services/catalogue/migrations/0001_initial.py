@@ -347,6 +347,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("portal", name=op.f("pk_portal_feed")),
     )
     op.create_table(
+        "cluster",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cluster")),
+    )
+    op.create_table(
         "outbox_bucket",
         sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(

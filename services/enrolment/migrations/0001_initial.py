@@ -283,6 +283,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_partition_number")),
     )
     op.create_table(
+        "cluster",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cluster")),
+    )
+    op.create_table(
         "outbox_bucket",
         sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(
@@ -375,6 +382,7 @@ def downgrade() -> None:
     )
     op.drop_table("request")
     op.drop_table("partition_progress")
+    op.drop_table("cluster")
     op.drop_table("outbox_producer")
     op.drop_table("outbox_bucket")
     op.drop_table("partition_number")

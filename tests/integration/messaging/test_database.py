@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
 
 from shared.database import Database, DatabaseUnreachable, is_temporary
 from tests.conftest import opened
@@ -42,6 +45,63 @@ async def test_a_connection_that_falls_while_it_is_made_is_no_fault_of_the_data(
     with pytest.raises(DatabaseUnreachable):
         await database.check()
     await database.close()
+
+
+def _wrapped(error: Exception) -> DBAPIError:
+    """As SQLAlchemy gives an error of the driver that it does not know as one of the connection."""
+    driver = AsyncAdapt_asyncpg_dbapi.InternalServerError("it fell", error)  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
+    driver.__cause__ = error
+    return DBAPIError("SELECT 1", None, driver)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        asyncpg.CrashShutdownError("terminating connection because of crash of another server process"),
+        asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("got result for unknown protocol state"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        BrokenPipeError(32, "Broken pipe"),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_of_a_connection_that_falls_is_temporary(error: Exception) -> None:
+    assert is_temporary(error)
+    if isinstance(error, asyncpg.InternalClientError | asyncpg.PostgresError):
+        assert is_temporary(_wrapped(error))
+
+
+async def test_connections_that_fall_at_any_moment_raise_nothing_else(database: Database) -> None:
+    """Each is ended while its transaction works, or while it is made."""
+    victim = Database(str(database.url.render_as_string(hide_password=False)), application_name="victim")
+    end_all = text(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'victim'"
+    )
+    fell = []
+
+    async def work() -> None:
+        for _ in range(20):
+            try:
+                async with victim.transaction() as tx:
+                    await tx.execute(text("CREATE TEMPORARY TABLE scratch ON COMMIT DROP AS SELECT 1"))
+                    await tx.scalar(text("SELECT count(*) FROM scratch"))
+                await victim.execute_alone(text("SELECT 1"), {})
+            except Exception as error:  # noqa: BLE001 every one of them is looked at
+                fell.append(error)
+
+    working = asyncio.gather(*(work() for _ in range(5)))
+    while not working.done():
+        async with database.quiet_transaction() as tx:
+            await tx.execute(end_all)
+    await working
+    await victim.close()
+    assert fell, "none fell: nothing is proved"
+    assert [error for error in fell if not is_temporary(error)] == []
 
 
 async def test_a_connection_whose_task_was_cancelled_in_a_transaction_is_not_used_again(

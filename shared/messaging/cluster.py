@@ -1,0 +1,88 @@
+"""Which Kafka cluster a service's outbox and offsets belong to: the first is kept, another one is refused.
+
+What another cluster acknowledges is not sent, and what lies there was never requested. So each connection of
+a running service is asked for the cluster's id before it is used. aiokafka makes them all by one function.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiokafka.client
+from aiokafka.client import AIOKafkaClient, create_conn
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
+from sqlalchemy import text
+
+from shared.database import Database
+from shared.messaging.broker import KafkaSettings, client_options
+
+EMBEDDED = "tansu_cluster"
+"""The id of every embedded broker, which keeps nothing: from or to one, a trial may change at any time."""
+
+
+class OtherCluster(KafkaConnectionError):  # type: ignore[misc]  # aiokafka left it untyped
+    """A connection leads to another cluster than ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The cluster of this service; ``on_other`` is called with the id of another one that answers for it."""
+
+    id: str
+    on_other: Callable[[str], None]
+
+
+ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
+"""The cluster that all connections of this task, and of those it starts, must lead to."""
+
+
+async def id_at(settings: KafkaSettings) -> str:
+    """Return the id of the cluster that answers. Raises ``KafkaError``."""
+    client = AIOKafkaClient(**client_options(settings, "parcours-cluster"))
+    try:
+        await client.bootstrap()
+        answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        return str(answer.cluster_id)
+    finally:
+        await client.close()
+
+
+async def keep(database: Database, found: str) -> str:
+    """Keep this cluster as ours if none is kept yet. Returns the id of ours."""
+    [row] = await database.execute_alone(_KEEP, {"found": found, "embedded": EMBEDDED})
+    return str(row.cluster_id)
+
+
+async def accept(database: Database, found: str) -> None:
+    """Have this cluster be ours from now on."""
+    await database.execute_alone(_ACCEPT, {"found": found})
+
+
+async def _connect(*arguments: Any, **options: Any) -> AIOKafkaConnection:
+    connection = await create_conn(*arguments, **options)
+    cluster = ours.get()
+    if cluster is not None:
+        answer = await connection.send(MetadataRequest([]))  # about no topic
+        if answer.cluster_id != cluster.id:
+            connection.close()
+            cluster.on_other(str(answer.cluster_id))
+            raise OtherCluster(f"{answer.cluster_id} answers, not {cluster.id}")
+    return connection
+
+
+aiokafka.client.create_conn = _connect
+
+_KEEP = text(
+    """
+    INSERT INTO cluster AS kept (id, cluster_id) VALUES (1, :found)
+        ON CONFLICT (id) DO UPDATE
+       SET cluster_id = CASE WHEN :embedded IN (:found, kept.cluster_id) THEN :found ELSE kept.cluster_id END
+    RETURNING cluster_id"""
+)
+_ACCEPT = text(
+    "INSERT INTO cluster (id, cluster_id) VALUES (1, :found) "
+    "ON CONFLICT (id) DO UPDATE SET cluster_id = :found, since = now()"
+)
