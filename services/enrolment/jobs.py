@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from prometheus_client import Counter
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import intake, requests, sessions
+from services.enrolment.service import intake, requests, session_changes, sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
@@ -18,6 +18,11 @@ from shared.process.jobs import Job
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is due cannot be done.")
+
+SLICE = 1_000
+"""Agents who are told of a change of their session in one transaction."""
+REST_SECONDS = 0.2
+"""Between two slices: requests for the session are answered meanwhile."""
 
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
@@ -36,6 +41,11 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
         async with database.transaction() as tx:
             await requests.refuse_unknown(tx, now - patience, now)
 
+    async def tell_changes() -> float | None:
+        async with database.transaction() as tx:
+            told = await session_changes.next_slice(tx, most=SLICE)
+        return None if told is None else REST_SECONDS
+
     async def forget_accepted() -> None:
         async with database.quiet_transaction() as tx:
             await intake.delete_old(tx)
@@ -43,6 +53,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     return (
         Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
+        Job("tell-session-changes", 1.0, tell_changes),
         Job("forget-accepted-events", 3600, forget_accepted),
     )
 

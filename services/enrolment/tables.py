@@ -165,6 +165,18 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
     facts: dict[str, Any] = Field(sa_type=JSONB)
 
 
+class SessionChangeRow(EnrolmentTable, table=True):
+    """A change of a session that is being told to those who are in it, and which agent was told last."""
+
+    __tablename__ = "session_change"
+
+    session_id: UUID = Field(primary_key=True)
+    changed: list[str] = Field(sa_type=JSONB, description="shared.events.enrolment.SessionPart")
+    issuer: str
+    agent_id: str
+    since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
+
+
 class BadAddressRow(EnrolmentTable, table=True):
     """An agent whose mails come back; never the address itself."""
 

@@ -361,6 +361,15 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
     )
+    op.create_table(
+        "session_change",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("changed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_change")),
+    )
     op.create_index(
         "ix_session_next_release",
         "session",
@@ -376,6 +385,7 @@ def downgrade() -> None:
         table_name="session",
         postgresql_where=sa.text("next_release_at IS NOT NULL"),
     )
+    op.drop_table("session_change")
     op.drop_table("session")
     op.drop_index(
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")

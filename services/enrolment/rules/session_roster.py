@@ -26,6 +26,7 @@ from services.enrolment.rules.outcomes import Outcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.seats import Seats, counts_by_employer
+from services.enrolment.rules.session_changes import parts_changed
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
@@ -38,6 +39,7 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
     SessionOccupancyChanged,
+    SessionPart,
     WithdrawnBy,
 )
 from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
@@ -81,6 +83,8 @@ class SessionRoster:
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
     session_has_changed: bool = False
+    parts_changed: set[SessionPart] = field(default_factory=set)
+    """What those who are in the session must hear of its newer state."""
     is_new: bool = False
     """Nothing was stored of the session before: ``session`` is the first state that is read."""
     answering: Request | None = None
@@ -185,6 +189,7 @@ class SessionRoster:
         if session.status is Status.CANCELLED:
             self._cancel()
         else:
+            self.parts_changed |= parts_changed(before, session)
             self._shorten_offers()
             self.promote()
             changed = self.is_new or before.approval is not session.approval

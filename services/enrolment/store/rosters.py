@@ -26,7 +26,7 @@ from services.enrolment.rules.seats import Seats, counts_by_employer, next_relea
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList
-from services.enrolment.store import attendance, changes, enrolments, sessions
+from services.enrolment.store import attendance, changes, enrolments, session_changes, sessions
 from services.enrolment.store import requests as requests_store
 from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
@@ -259,6 +259,9 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await attendance.save(tx, recorded, now)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
+    await session_changes.add(
+        tx, {roster.session.session_id: roster.parts_changed for roster in rosters if roster.parts_changed}
+    )
     decisions = [answer_event(*decision) for roster in rosters for decision in roster.decisions]
     outcomes = [answer_event(*outcome) for roster in rosters for outcome in roster.outcomes]
     await OUTBOX.publish(tx, [*decisions, *outcomes, *occupancies])

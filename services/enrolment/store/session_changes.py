@@ -1,0 +1,89 @@
+"""Changes of sessions that are being told agent by agent, and how far each is.
+
+They are read and written by whoever has locked the session's row.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.store.enrolments import enrolment_of
+from services.enrolment.tables import LIVE_SQL, SessionChangeRow
+from shared.database import Transaction, insert_many
+from shared.events.enrolment import SessionPart
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """What of a session changed. Who comes after ``issuer`` and ``agent_id`` is still to be told."""
+
+    session_id: UUID
+    changed: set[SessionPart]
+    issuer: str
+    agent_id: str
+
+
+async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) -> None:
+    """Have changes told to everybody; what is being told of the same session begins again, with both."""
+    rows = [
+        {"session_id": session_id, "changed": json.dumps(sorted(parts)), "issuer": "", "agent_id": ""}
+        for session_id, parts in changed.items()
+    ]
+    if rows:
+        await insert_many(tx, SessionChangeRow, rows, then=_THEN)
+
+
+async def oldest(tx: Transaction) -> UUID | None:
+    """Return the session whose change is being told for the longest, or None."""
+    session_id: UUID | None = await tx.scalar(_OLDEST)
+    return session_id
+
+
+async def of_session(tx: Transaction, session_id: UUID) -> SessionChange | None:
+    """Return what is being told of this session, or None."""
+    row = await tx.get(SessionChangeRow, session_id)
+    if row is None:
+        return None
+    parts = {SessionPart(part) for part in row.changed}
+    return SessionChange(session_id, parts, row.issuer, row.agent_id)
+
+
+async def next_agents(tx: Transaction, change: SessionChange, most: int) -> list[Enrolment]:
+    """Return the next live enrolments to tell of, in the order of their agents."""
+    parameters: dict[str, Any] = {
+        "session": change.session_id,
+        "issuer": change.issuer,
+        "agent": change.agent_id,
+        "most": most,
+    }
+    return [enrolment_of(row) for row in await tx.execute(_NEXT, parameters)]
+
+
+async def go_on_after(tx: Transaction, change: SessionChange, last: Enrolment) -> None:
+    """Keep who was told last."""
+    agent = {"issuer": last.agent.issuer, "agent": last.agent.agent_id}
+    await tx.execute(_GO_ON, {"session": change.session_id, **agent})
+
+
+async def end(tx: Transaction, change: SessionChange) -> None:
+    """Forget a change that everybody was told."""
+    await tx.execute(_END, {"session": change.session_id})
+
+
+_THEN = (
+    "ON CONFLICT (session_id) DO UPDATE SET issuer = excluded.issuer, agent_id = excluded.agent_id, "
+    "changed = session_change.changed || excluded.changed"
+)
+_OLDEST = text("SELECT session_id FROM session_change ORDER BY since, session_id LIMIT 1")
+# In the order of the index of the live enrolments of a session: each slice reads its own alone.
+_NEXT = text(
+    f"SELECT * FROM enrolment WHERE session_id = :session AND state IN ({LIVE_SQL}) "  # noqa: S608 our states
+    "AND (issuer, agent_id) > (:issuer, :agent) ORDER BY issuer, agent_id LIMIT :most"
+)
+_GO_ON = text("UPDATE session_change SET issuer = :issuer, agent_id = :agent WHERE session_id = :session")
+_END = text("DELETE FROM session_change WHERE session_id = :session")
