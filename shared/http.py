@@ -16,17 +16,19 @@ from pydantic import BaseModel, Field
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import openapi
 from shared.database import FAILURES, is_temporary
 from shared.events.cloudevents_http import BATCH
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
+from shared.openapi import PROBLEM_JSON
+from shared.web.revalidation import Revalidated
 from shared.web.sentences import Language, language_of, translated
 
 log = logging.getLogger(__name__)
-
-PROBLEM_JSON = "application/problem+json"
 
 MOST_BODY_BYTES = 2 * 1024 * 1024
 MOST_BATCH_BYTES = 4 * 1024 * 1024
@@ -150,11 +152,16 @@ class Probes:
 
 
 def new_api(
-    service: str, description: str, *, schemas: Mapping[str, dict[str, Any]] | None = None
+    service: str,
+    description: str,
+    *,
+    schemas: Mapping[str, dict[str, Any]] | None = None,
+    examples: Mapping[str, Any] | None = None,
 ) -> FastAPI:
     """The application of a service, documented at ``/docs`` without assets from elsewhere.
 
-    ``schemas`` are those that its documentation names itself, by their names among its components.
+    ``schemas`` are those that its documentation names itself, by their names among its components;
+    ``examples`` are of schemas, by their names.
     """
     api = FastAPIOffline(
         title=f"Parcours – {service}",
@@ -170,27 +177,19 @@ def new_api(
     for failure in FAILURES:
         api.add_exception_handler(failure, _on_failure)
     api.add_exception_handler(Exception, _on_error)
+    api.add_middleware(Revalidated)  # inside of what compresses, so that a tag is that of what was said
+    api.add_middleware(
+        GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NEVER_SQUEEZED
+    )
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
-    _document(api, schemas or {})
+    openapi.document(api, schemas or {}, examples or {}, CODES)
     return api
 
 
 def explain_problems(api: FastAPI, home: str) -> None:
     """Have the ``type`` of each problem lead to its page, on the service that is found at ``home``."""
     api.state.problems = f"{home}/problems"
-
-
-def _document(api: FastAPI, schemas: Mapping[str, dict[str, Any]]) -> None:
-    """Put these schemas into the OpenAPI document, which FastAPI makes when it is first asked for."""
-    made = api.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = made()
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-        return document
-
-    api.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation extends it
 
 
 def is_from_here(headers: Headers, address: str) -> bool:
@@ -203,6 +202,10 @@ def is_from_here(headers: Headers, address: str) -> bool:
         return False
     origin = headers.get("origin")
     return origin is None or origin.partition("://")[2] in (headers.get("host"), urlsplit(address).netloc)
+
+
+NEVER_SQUEEZED = ("text/*", "image/*", "application/pdf")
+"""Pages hold keys of forms and links that are secrets: what is compressed beside them would tell them."""
 
 
 class _HeadIsGet:

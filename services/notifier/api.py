@@ -1,10 +1,11 @@
 """HTTP in: what was sent to an agent and what became of it, for support staff."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.notifier.service import mails as mails_service
@@ -13,11 +14,22 @@ from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
 from shared.events.vocabulary import AgentId, Instant, IssuerName
 from shared.http import Problem, new_api
+from shared.openapi import bearer
 from shared.web.paging import page_of, position
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 
-Staff = Annotated[Principal, Depends(requires(Role.SUPPORT))]
+_Documented = Annotated[
+    HTTPAuthorizationCredentials | None, Depends(bearer("API_TOKENS_FILE: support or admin", "StaffToken"))
+]
+_is_staff = requires(Role.SUPPORT)
+
+
+def _staff(request: Request, _documented: _Documented) -> Principal:
+    return _is_staff(request)
+
+
+Staff = Annotated[Principal, Depends(_staff)]
 
 
 class MailItem(BaseModel):
@@ -90,9 +102,42 @@ class MailCounts(BaseModel):
     states: dict[MailState, int]
 
 
+_MAIL = "9a4f1c77-2d63-4f0b-8a5e-6c1d0b9e3f22"
+_ITEM = {
+    "mail_id": _MAIL,
+    "cause_id": "1c7e4a90-3f5b-4a6d-8e21-9b0f7c6d5e43",
+    "template": "enrolled",
+    "agent_id": "IEL-0048151",
+    "issuer": "iel",
+    "session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
+    "enrolment_id": "0b9f3c52-6b7e-5a38-8a3e-1f0c2d4e5f60",
+    "state": "sent",
+    "attempts": 1,
+    "message_id": "<9a4f1c77@formations.example.fr>",
+    "smtp_code": 250,
+    "smtp_answer": "2.0.0 Ok: queued",
+    "created_at": "2026-11-25T12:00:00Z",
+    "due_at": "2026-11-25T12:00:00Z",
+    "settled_at": "2026-11-25T12:00:01Z",
+    "bounced_at": None,
+    "bounce_status": None,
+}
+_DECISION = {"at": "2026-11-25T14:00:00Z", "actor": "assistance", "action": "resent"}
+_EXAMPLES: dict[str, Any] = {
+    "MailPage": {"items": [_ITEM], "next": None},
+    "MailSearch": {"agent_id": "IEL-0048151", "issuer": "iel"},
+    "MailCounts": {"states": {"sent": 48_210, "pending": 12, "failed": 3}},
+    "MailDetail": {**_ITEM, "decisions": [_DECISION]},
+    "MailResent": {"mail_id": "c0a8f3d1-7b52-4e8e-9d34-5a6b7c8d9e0f"},
+}
+"""By the names of their schemas; a test checks each against its own."""
+
+
 def build(database: Database, tokens: Tokens) -> FastAPI:
     """The API over one database."""
-    api = new_api("notifier", "Mails: what was sent to whom, when, and what is still to send.")
+    api = new_api(
+        "notifier", "Mails: what was sent to whom, when, and what is still to send.", examples=_EXAMPLES
+    )
     api.state.tokens = tokens
 
     async def found(search: MailSearch) -> MailPage:

@@ -10,7 +10,8 @@ from starlette.datastructures import Headers
 from starlette.types import Message
 
 from shared import http
-from shared.http import PROBLEM_JSON, is_from_here, new_api
+from shared.http import is_from_here, new_api
+from shared.openapi import PROBLEM_JSON
 
 
 class _Body(BaseModel):

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from services.catalogue.api import bespoke, failures, management, public, sheets
+from services.catalogue.api.examples import EXAMPLES
 from shared.auth import Tokens
 from shared.database import Database
 from shared.http import new_api
@@ -10,7 +11,11 @@ from shared.http import new_api
 
 def build(database: Database, tokens: Tokens) -> FastAPI:
     """The API over one database."""
-    api = new_api("catalogue", "The offers, their sessions and their resources; how organisers publish them.")
+    api = new_api(
+        "catalogue",
+        "The offers, their sessions and their resources; how organisers publish them.",
+        examples=EXAMPLES,
+    )
     api.state.database = database
     api.state.tokens = tokens
     failures.answer_with_problems(api)

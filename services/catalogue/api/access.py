@@ -4,16 +4,17 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials
 
 from services.catalogue.rules.searching import PUBLIC, Viewer
 from services.catalogue.service.access import viewer_of
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
+from shared.openapi import bearer
 
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE: organiser or admin.")),
+    Depends(bearer("API_TOKENS_FILE: organiser or admin", "StaffToken")),
 ]
 """Documents in OpenAPI that a token is taken; whose it is, ``requires`` finds out."""
 

@@ -21,6 +21,7 @@ from services.catalogue.rules.searching import SessionSearch, Viewer
 from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
+from shared.openapi import PUBLIC_TOO
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1")
@@ -70,7 +71,7 @@ async def list_offers(query: Annotated[_PageQuery, Query()], database: Database)
     return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
 
 
-@router.get("/sessions", tags=["sessions"], summary="The sessions, by start")
+@router.get("/sessions", tags=["sessions"], summary="The sessions, by start", openapi_extra=PUBLIC_TOO)
 async def list_sessions(
     query: Annotated[SessionQuery, Query()], database: Database, viewer: AnyViewer
 ) -> Page[SessionBody]:
@@ -96,6 +97,7 @@ async def list_sessions(
     summary="One session",
     response_model=SessionBody,
     responses=NOT_MODIFIED,
+    openapi_extra=PUBLIC_TOO,
 )
 async def show_session(
     session_id: UUID,

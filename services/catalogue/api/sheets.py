@@ -14,7 +14,8 @@ from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import offers, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.sheets import Drafts
-from shared.http import PROBLEM_JSON, Problem
+from shared.http import Problem
+from shared.openapi import PROBLEM_JSON
 from shared.web import spreadsheets
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"])

@@ -13,6 +13,7 @@ from services.enrolment.api import (
     roster,
     selection,
 )
+from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
@@ -26,7 +27,10 @@ def build(
 ) -> FastAPI:
     """Return the API of the service, which uses this database, this registry of portals and this watch."""
     api = new_api(
-        "enrolment", "Seats: who is enrolled, waiting, refused, and why.", schemas=event_documents.SCHEMAS
+        "enrolment",
+        "Seats: who is enrolled, waiting, refused, and why.",
+        schemas=event_documents.SCHEMAS,
+        examples=EXAMPLES,
     )
     explain_problems(api, settings.public_url("enrolment"))
     api.state.database = database

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials
 
 from services.enrolment.rules.policy import Policy
 from shared import clock
@@ -12,16 +12,17 @@ from shared.auth import Principal, Role, Tokens, bearer_token, not_for_role, req
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
+from shared.openapi import bearer
 
 _Documented = Annotated[
     HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, description="A token of API_TOKENS_FILE.")),
+    Depends(bearer("API_TOKENS_FILE", "StaffToken")),
 ]
 """Says in OpenAPI that a token is needed; ``requires`` finds its owner."""
 
 _OfPortal = Annotated[
     HTTPAuthorizationCredentials | None,
-    Depends(HTTPBearer(auto_error=False, scheme_name="PortalToken", description="A token of PORTALS_FILE.")),
+    Depends(bearer("PORTALS_FILE", "PortalToken")),
 ]
 _is_organiser = requires(Role.ORGANISER)
 

@@ -12,9 +12,10 @@ from services.enrolment.api.access import AnyReader, Database
 from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven, Watch
 from shared.events import cloudevents
-from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name, Portals
 from shared.messaging.tables import OutboxRow
+from shared.openapi import problem_response
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -71,13 +72,13 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
 @router.get(
     "/answers",
     summary="The answers of a portal, one after another",
-    responses={
-        410: {
-            "model": ProblemBody,
-            "description": "Answers that follow are kept no more: begin again after `kept_after`.",
-            "content": {PROBLEM_JSON: {}},
-        }
-    },
+    responses=problem_response(
+        410,
+        "answers_forgotten",
+        meaning="Answers that follow are kept no more: begin again after `kept_after`.",
+        title="The answers are kept no more",
+        detail="Answers after 12 were kept for 30 days and are gone; those after 480 are here.",
+    ),
 )
 async def read_answers(
     feed: Annotated[Feed, Depends(_feed)], database: Database, request: Request, response: Response

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from services.enrolment.api import event_documents
 from services.enrolment.api.access import Database, Sender
+from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.service import intake
 from shared import clock
 from shared.database import Database as SharedDatabase
@@ -28,9 +29,10 @@ from shared.events.cloudevents_http import (
 )
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
-from shared.http import PROBLEM_JSON, Problem, ProblemBody
+from shared.http import Problem, ProblemBody
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
+from shared.openapi import problem_response
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -134,15 +136,28 @@ def _used(event_id: UUID) -> Problem:
     summary="Ask for something, as a portal",
     response_model=Accepted | list[BatchItem],
     responses={
-        200: {"model": list[BatchItem], "description": "A batch: the answer to each event, in their order."},
-        202: {"model": Accepted, "description": "It will be decided."},
-        429: {
-            "model": ProblemBody,
-            "description": "Too many events of this portal.",
-            "content": {PROBLEM_JSON: {}},
-            "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+        200: {
+            "model": list[BatchItem],
+            "description": "A batch: the answer to each event, in their order.",
+            "content": {"application/json": {"example": [EXAMPLES["BatchItem"]]}},
         },
-    },
+        202: {"model": Accepted, "description": "It will be decided."},
+    }
+    | problem_response(
+        409,
+        "id_used",
+        meaning="The id was used for another event.",
+        title="The id was used before",
+        detail="The id belongs to an event that said something else. A new event has a new UUID.",
+    )
+    | problem_response(
+        429,
+        "too_many_requests",
+        meaning="Too many events of this portal.",
+        title="Too many requests",
+        detail="Come again in 12 seconds, with the same ce-id.",
+        headers={"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+    ),
     openapi_extra=event_documents.OPERATION,
 )
 async def take(

@@ -24,7 +24,8 @@ from shared.events.enrolment import (
 )
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
-from shared.http import PROBLEM_JSON, Problem, ProblemBody, request_language
+from shared.http import Problem, request_language
+from shared.openapi import problem_response
 from shared.web.sentences import Language, translated
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
@@ -119,14 +120,13 @@ class RequestOutcome(BaseModel):
 @router.get(
     "/requests/{ce_id}",
     summary="What became of a request, and why",
-    responses={
-        409: {
-            "model": ProblemBody,
-            "description": "Several portals used this id, each for a request of its own. Not with a "
-            "portal's token.",
-            "content": {PROBLEM_JSON: {}},
-        }
-    },
+    responses=problem_response(
+        409,
+        "several_requests",
+        meaning="Several portals used this id, each for a request of its own. Not with a portal's token.",
+        title="Several requests have this id",
+        detail="With a portal's token it is that portal's.",
+    ),
 )
 async def request_outcome(
     ce_id: UUID,

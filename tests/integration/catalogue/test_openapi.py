@@ -13,6 +13,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from tests.integration.catalogue.conftest import AS_OF
 from tests.support.catalogue import load
+from tests.support.documents import lacks, wrong_examples
 from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 
@@ -21,9 +22,8 @@ KNOWN = {
     "session_id": str(loaded_session_id("ia-et-territoires", "rennes")),
     "resource_id": str(loaded_resource_id("dossier-usage-responsable")),
 }
-OPERATIONS = operations_of(
-    api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens([]))
-)
+API = api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens([]))
+OPERATIONS = operations_of(API)
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,16 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_outside_of_the_document(served: str, label: str) -> None:
     ask_anything(OPERATIONS[label], served, token="siege", known=KNOWN)
+
+
+def test_the_document_tells_of_tokens_problems_and_examples() -> None:
+    document = API.openapi()
+    public: set[str] = {
+        "/api/v1/offers",
+        "/api/v1/sessions",
+        "/api/v1/sessions/{session_id}",
+        "/api/v1/resources",
+        "/api/v1/resources/{resource_id}",
+    }
+    assert lacks(document, public) == []
+    assert wrong_examples(document) == []

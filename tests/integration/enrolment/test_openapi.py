@@ -19,6 +19,7 @@ from shared import clock
 from shared.database import Database
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, open_now
+from tests.support.documents import lacks, wrong_examples
 from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 
@@ -62,9 +63,17 @@ async def _fill(url: str) -> None:
     await database.close()
 
 
-OPERATIONS = operations_of(compose(settings_for("postgresql://nobody@localhost/nothing")).api)
+API = compose(settings_for("postgresql://nobody@localhost/nothing")).api
+OPERATIONS = operations_of(API)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_outside_of_the_document(served: str, label: str) -> None:
     ask_anything(OPERATIONS[label], served, token=TOKEN, known={"session_id": str(SESSION.session_id)})
+
+
+def test_the_document_tells_of_tokens_problems_and_examples() -> None:
+    document = API.openapi()
+    public: set[str] = set()
+    assert lacks(document, public) == []
+    assert wrong_examples(document) == []

@@ -17,6 +17,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
+from tests.support.documents import lacks, wrong_examples
 from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 from tests.support.smtp import ScriptedRelay
@@ -68,10 +69,18 @@ def served(
         yield address, mail_id
 
 
-OPERATIONS = operations_of(compose(settings_for("postgresql://nobody@localhost/nothing")).api)
+API = compose(settings_for("postgresql://nobody@localhost/nothing")).api
+OPERATIONS = operations_of(API)
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_answer_is_outside_of_the_document(served: tuple[str, str], label: str) -> None:
     address, mail_id = served
     ask_anything(OPERATIONS[label], address, token=TOKEN, known={"mail_id": mail_id})
+
+
+def test_the_document_tells_of_tokens_problems_and_examples() -> None:
+    document = API.openapi()
+    public: set[str] = set()
+    assert lacks(document, public) == []
+    assert wrong_examples(document) == []

@@ -1,0 +1,68 @@
+"""JSON that a client has already is not sent again: each answer below ``/api/`` has a tag of what it says."""
+
+import hashlib
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.web.responses import etag_matches
+
+_KEPT = (b"etag", b"cache-control", b"vary", b"content-location")
+"""The headers of a 304 (RFC 9110, 15.4.5)."""
+
+
+class Revalidated:
+    """Gives an ETag to each JSON of a GET that has none, and 304 to who has it.
+
+    What says of itself that nobody may keep it (``no-store``), and what has a tag of its own, is left alone.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope)
+        held: Message | None = None
+
+        async def tagged(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and _is_to_be_tagged(message):
+                held = message
+                return
+            if held is None:
+                await send(message)
+                return
+            start, held = held, None
+            if not message.get("more_body", False):
+                _tag(start, message, asked)
+            await send(start)
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+def _is_to_be_tagged(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    return (
+        start["status"] == 200
+        and headers.get("content-type", "").startswith("application/json")
+        and "etag" not in headers
+        and "no-store" not in headers.get("cache-control", "")
+    )
+
+
+def _tag(start: Message, message: Message, asked: Headers) -> None:
+    """Give the answer its tag; make it a 304 for who has what it says."""
+    body = message.get("body", b"")
+    # Weak: the same may be sent compressed.
+    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = MutableHeaders(raw=start["headers"])
+    headers["ETag"] = etag
+    headers.setdefault("Cache-Control", "private, no-cache" if "authorization" in asked else "no-cache")
+    if etag_matches(asked.get("if-none-match"), etag):
+        start["status"] = 304
+        start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() in _KEPT]
+        message["body"] = b""
