@@ -114,7 +114,7 @@ class _Pages:
     async def agent(self, request: Request) -> Response:
         """What an agent asked and was answered, and what else there is."""
         agent = self._agent(request.path_params["agent_id"])
-        sessions = await self._sessions()
+        sessions = await self._offer.sessions()
         near = [each for each in sessions.values() if _is_open(each)]
         near.sort(key=lambda each: (each["organiser"] != agent.employer.delegation, each["starts_at"]))
         return await self._page(
@@ -134,7 +134,7 @@ class _Pages:
         """The catalogue's sessions that one may ask for."""
         query = request.query_params
         chosen = {name: query.get(name, "") for name in ("format", "delegation", "agent")}
-        sessions = await self._sessions()
+        sessions = await self._offer.sessions()
         found = [
             each
             for each in sessions.values()
@@ -233,7 +233,7 @@ class _Pages:
         form = await _form(request)
         authority, session_id = _authority(request.path_params["siret"]), form["session_id"]
         agents, errors = self._chosen_agents(form, authority, "groupe")
-        if not await self._has(session_id):
+        if session_id not in await self._offer.sessions():
             errors["groupe-session"] = "Choisissez une session."
         if errors:
             return await self._employer_page(authority, errors, form)
@@ -285,7 +285,7 @@ class _Pages:
     async def _employer_page(
         self, authority: Authority, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
-        sessions = await self._sessions()
+        sessions = await self._offer.sessions()
         standings = self._standings()
         staff = self._staff(authority)
         known = {agent.agent_id for agent in staff}
@@ -339,6 +339,9 @@ class _Pages:
             "standings": standings,
             "travels": travels,
             "moves": self._journal.moves,
+            "private": {
+                each.session_id: each.request.envelope.data["theme"] for each in standings.bespoke.values()
+            },
             "errors": {},
             "form": {},
             "everything": False,
@@ -348,18 +351,6 @@ class _Pages:
 
     def _standings(self) -> Standings:
         return Standings(self._journal.travels)
-
-    async def _sessions(self) -> dict[str, Session]:
-        """Return the public sessions, and the private ones that were agreed with our authorities."""
-        sessions = dict(await self._offer.sessions())
-        for request in self._standings().bespoke.values():
-            if request.session_id is not None and request.session_id not in sessions:
-                private = await self._offer.session(request.session_id)
-                sessions |= {request.session_id: private} if private else {}
-        return sessions
-
-    async def _has(self, session_id: str) -> bool:
-        return session_id in await self._sessions()
 
     def _bespoke(self, authority: Authority) -> list[BespokeRequest]:
         """Return what an authority asked a delegation for, newest first."""

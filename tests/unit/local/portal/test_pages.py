@@ -221,6 +221,18 @@ async def test_an_authority_has_training_of_its_own_and_names_its_trainees(porta
     assert (named.name, named.topic, named.key) == ("TraineesNominated", "portal.bespoke", SIRET)
 
 
+async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_of_its_theme(
+    portal: Portal,
+) -> None:
+    await portal.post(f"/employeurs/{SIRET}/sur-mesure", theme="enjeux-ia", nombre="12")
+    private = {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"}
+    agreed = {"request_id": portal.asked().id, "answer": "agreed", "agent": None}
+    await portal.hear("BespokeRequestAnswered", **agreed, **private)
+    await portal.hear("AgentEnrolled", **private)
+    for path in ("/agents/EX-101", f"/employeurs/{SIRET}"):
+        assert "Formation sur mesure, enjeux de l’intelligence artificielle" in await portal.get(path)
+
+
 @pytest.mark.parametrize(
     ("name", "facts", "shown"),
     [
