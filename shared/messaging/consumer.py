@@ -1,7 +1,8 @@
 """Consuming: a batch of one topic goes through parking, inbox and handler in one transaction.
 
 A handler sees each event once. The Kafka offset is committed after the effect. A record that cannot be read,
-or that its handler cannot take, is parked alone; after an outage the whole batch is delivered again.
+or that its handler cannot take, is parked alone; after an outage the whole batch is delivered again, and
+while the handler fails on most events too.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from faststream import ContextRepo, apply_types
 from faststream.exceptions import NackMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from shared import clock
 from shared.database import Database, Transaction, is_temporary
@@ -23,6 +24,7 @@ from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.messaging import dead_letters, inbox, outcomes
 from shared.messaging.dead_letters import Parked
+from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.router import Subscription
@@ -43,6 +45,9 @@ REJECTED = Counter(
     ["topic", "portal", "code"],
 )
 FAILURES = Counter("parcours_batch_failures_total", "Batches that will come again.", ["topic"])
+STOPPED = Gauge(
+    "parcours_consumer_stopped", "1 while a handler fails on most events, and nothing is parked.", ["topic"]
+)
 SECONDS = Histogram("parcours_batch_seconds", "Time to take a batch in.", ["topic"])
 
 Delivery = Received[Event] | Parked | Rejected | None
@@ -53,6 +58,10 @@ Admit = Callable[[Record], Received[Event] | Rejected]
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
 """A handler that only needs the events: FastStream fills in its other parameters from its context."""
+
+
+class HandlerFails(Exception):
+    """A handler fails on most events: a fault of ours, for which nothing is parked; the batch comes again."""
 
 
 def read(record: Record) -> Delivery:
@@ -90,6 +99,7 @@ class Consumer:
         self.busy = False
         self.batches = 0
         self._failures = 0
+        self._limit = FailureLimit()
         self._outbox = Outbox(subscription.service)
         self._handler: Call = apply_types(subscription.handler, context__=self.context)
 
@@ -142,6 +152,7 @@ class Consumer:
             await dead_letters.settle(tx, dead_letter_id, state="redriven", actor=actor, note=None)
 
     async def _take_batch(self, deliveries: Sequence[Delivery], handler: Call) -> None:
+        failed: list[Parked] = []
         try:
             await self._commit(deliveries, handler)
         except Exception as error:
@@ -149,31 +160,43 @@ class Consumer:
                 raise
             # One event cannot be handled: take each alone, so that only that one is parked.
             for delivery in deliveries:
-                await self._take_alone(delivery, handler)
+                failed += await self._take_alone(delivery, handler)
+        events = sum(isinstance(self._wanted(delivery), Received) for delivery in deliveries)
+        may_park = self._limit.allows(len(failed), events)
+        STOPPED.labels(self.subscription.topic).set(self._limit.is_reached)
+        if not may_park:
+            raise HandlerFails(
+                f"the handler fails on {len(failed)} of {events} events, too many to park: {failed[0].error}"
+            )
+        await self._park(failed)
 
-    async def _take_alone(self, delivery: Delivery, handler: Call) -> None:
+    async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
+        """Take one delivery; return it where its handler fails on it. One that has no handler is parked."""
         try:
             await self._commit([delivery], handler)
         except Exception as error:
             if is_temporary(error) or delivery is None:
                 raise
-            record = delivery.record
-            log.error(  # noqa: TRY400 the traceback is parked with the record: it may quote personal data
-                "%s/%s@%s cannot be handled and is parked (%s: see dead-letters list)",
-                record.topic,
-                record.partition,
-                record.offset,
-                type(error).__name__,
-            )
             trace = "".join(traceback.format_exception(error))
-            letter = (
-                Parked.received(delivery, _describe(error), trace)
-                if isinstance(delivery, Received)
-                else Parked(record, delivery.event_type, _describe(error), trace)
+            if isinstance(delivery, Received):
+                return [Parked.received(delivery, _describe(error), trace)]
+            await self._park([Parked(delivery.record, delivery.event_type, _describe(error), trace)])
+        return []
+
+    async def _park(self, failed: Sequence[Parked]) -> None:
+        if not failed:
+            return
+        for letter in failed:
+            log.error(  # the traceback is parked with the record: it may quote personal data
+                "%s/%s@%s cannot be handled and is parked (%s: see dead-letters list)",
+                letter.record.topic,
+                letter.record.partition,
+                letter.record.offset,
+                letter.error.partition(":")[0],
             )
-            async with self.database.transaction() as tx:
-                await dead_letters.park(tx, [letter])
-            PARKED.labels(self.subscription.topic).inc()
+        async with self.database.transaction() as tx:
+            await dead_letters.park(tx, failed)
+        PARKED.labels(self.subscription.topic).inc(len(failed))
 
     async def _commit(self, deliveries: Sequence[Delivery], handler: Call) -> None:
         """Park the records to park and handle the events, in one transaction."""

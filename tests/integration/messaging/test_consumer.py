@@ -19,7 +19,7 @@ from shared.events.cloudevents import Received, Record
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.topics import Topic
 from shared.messaging import dead_letters, watchdog
-from shared.messaging.consumer import FAILURES, Consumer, Delivery, read
+from shared.messaging.consumer import FAILURES, STOPPED, Consumer, Delivery, read
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.router import Router, Subscription, Tx
 from tests.conftest import Broker, settings_of
@@ -336,6 +336,47 @@ async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Datab
     assert [letter.error for letter in await parked(database)] == [
         "ZeroDivisionError: agent-1 divides by zero"
     ]
+
+
+async def test_a_handler_that_fails_on_most_events_parks_none_of_them_until_it_is_mended(
+    database: Database,
+) -> None:
+    """A fault of ours, not of the records: they come again, and have their effect once it is gone."""
+    handler = Handler()
+    batch = deliveries([handler.request(f"agent-{n}") for n in range(60)])
+    consumer = Consumer(handler.subscription, database)
+    consumer.stopping.set()  # do not pause
+
+    async def fail(_events: list[Received[Any]]) -> int | None:
+        raise ZeroDivisionError("the new rule divides by zero")
+
+    for _ in range(2):
+        with pytest.raises(NackMessage) as stopped:
+            await consumer.take(batch, fail)
+        assert "the handler fails on 60 of 60 events" in str(stopped.value.__cause__)
+    assert await parked(database) == []
+    assert stopped_gauge() == 1
+
+    await consumer.take(batch)
+    assert len(await effects(database)) == 60
+    assert stopped_gauge() == 0
+
+
+def stopped_gauge() -> float:
+    return float(STOPPED.labels(Topic.PORTAL_ENROLMENTS)._value.get())
+
+
+async def test_what_cannot_be_read_or_is_rejected_stops_no_consumer(database: Database) -> None:
+    """Else whoever sends garbage would stop everybody."""
+    handler = Handler(poison="agent-0")
+    garbage: list[Sent] = [(None, [], str(number).encode()) for number in range(200)]
+    consumer = Consumer(handler.subscription, database)
+
+    await consumer.take(deliveries(garbage))
+    await consumer.take(deliveries([handler.request("agent-0"), handler.request("agent-201")]))
+
+    assert await effects(database) == ["agent-201"]
+    assert len(await parked(database)) == 201
 
 
 INFRASTRUCTURE = {
