@@ -146,6 +146,20 @@ class RequestRow(EnrolmentTable, table=True):
     )
 
 
+class RequestOutcomeRow(EnrolmentTable, table=True):
+    """What another service said of a portal's request that no decision of ours answers."""
+
+    __tablename__ = "request_outcome"
+
+    event_id: UUID = Field(primary_key=True, description="Of the event that says it.")
+    request_id: UUID = Field(index=True)
+    request_source: str
+    at: datetime = Field(sa_type=Timestamp)
+    state: str = Field(description="accepted, rejected, or what a delegation answered.")
+    code: str | None = Field(default=None, description="Why it was rejected.")
+    problems: list[dict[str, str]] | None = Field(default=None, sa_type=JSONB)
+
+
 class EnrolmentChangeRow(EnrolmentTable, table=True):
     """One change of an enrolment after its beginning: its new state, why, and by which numbers."""
 

@@ -1,6 +1,6 @@
 """HTTP in: what became of a request, and why."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -12,6 +12,7 @@ from services.enrolment.api.access import Database, ReaderOrTrial
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
 from services.enrolment.service.requests import RequestStatus, SeveralRequests
+from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -22,7 +23,7 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
 )
-from shared.events.outcomes import RejectionCode
+from shared.events.outcomes import RejectionCode, RequestAccepted
 from shared.events.vocabulary import FieldProblem
 from shared.http import Problem, request_language
 from shared.openapi import problem_response
@@ -65,7 +66,7 @@ class LaterMove(Move):
     """A move of an enrolment that the request began or moved, since the request was answered."""
 
     at: datetime
-    enrolment_id: UUID
+    enrolment_id: UUID | None = Field(default=None, description="Null: an answer to a bespoke request.")
 
 
 class RequestOutcome(BaseModel):
@@ -79,7 +80,7 @@ class RequestOutcome(BaseModel):
     outcome: str | None = Field(
         default=None,
         description="The state that the enrolment came to, or refused; of several agents what all came to, "
-        "mixed, or unchanged.",
+        "mixed, or unchanged; accepted: another service took it in (training of one's own, subscriptions).",
     )
     reason: str | None = Field(default=None, description="Why it was refused.")
     code: RejectionCode | None = Field(default=None, description="Why it was rejected.")
@@ -197,6 +198,8 @@ def _event(state: str | None) -> str | None:
 
 def _unread(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
     """Return the outcome of a request that was not taken in. Raises a 404 where nothing is known of it."""
+    if status.said:
+        return _said(request_id, status, language)
     letter = status.dead_letter
     if letter is not None and letter.state in _REJECTED:
         return RequestOutcome(
@@ -204,10 +207,7 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
             state="rejected",
             received_at=letter.received_at,
             code=RejectionCode(letter.code or RejectionCode.INTERNAL),
-            problems=[
-                FieldProblem(pointer=problem["pointer"], message=translated(problem["message"], language))
-                for problem in letter.problems or ()
-            ],
+            problems=_problems(letter.problems, language),
         )
     received_at = status.accepted_at if letter is None else letter.received_at
     if received_at is None:
@@ -217,6 +217,41 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
             f"No request {request_id} of yours has been read. It may still be on its way.",
         )
     return RequestOutcome(request_id=request_id, state="pending", received_at=received_at)
+
+
+def _said(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
+    """Return the outcome of a request that another service took in, or rejected, by what it said last."""
+    first, last = status.said[0], status.said[-1]
+    received_at = status.accepted_at or first.at
+    if last.state == "rejected":
+        return RequestOutcome(
+            request_id=request_id,
+            state="rejected",
+            received_at=received_at,
+            code=RejectionCode(last.code or RejectionCode.INTERNAL),
+            problems=_problems(last.problems, language),
+        )
+    answers = [said for said in status.said if said.state not in ("accepted", "rejected")]
+    return RequestOutcome(
+        request_id=request_id,
+        state="answered",
+        outcome="accepted",
+        received_at=received_at,
+        decided_at=next((said.at for said in status.said if said.state != "rejected"), None),
+        event=RequestAccepted.TYPE,
+        state_now=last.state,
+        history=[
+            LaterMove(at=said.at, cause="answered", state=said.state, event=BespokeRequestAnswered.TYPE)
+            for said in answers
+        ],
+    )
+
+
+def _problems(kept: Sequence[Mapping[str, str]] | None, language: Language) -> list[FieldProblem]:
+    return [
+        FieldProblem(pointer=problem["pointer"], message=translated(problem["message"], language))
+        for problem in kept or ()
+    ]
 
 
 _REJECTED = ("rejected", "discarded")

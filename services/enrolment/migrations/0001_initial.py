@@ -340,6 +340,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("decided_at IS NULL"),
     )
     op.create_table(
+        "request_outcome",
+        sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("problems", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_request_outcome")),
+    )
+    op.create_index(op.f("ix_request_outcome_request_id"), "request_outcome", ["request_id"], unique=False)
+    op.create_table(
         "session",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -387,6 +399,8 @@ def downgrade() -> None:
     )
     op.drop_table("session_change")
     op.drop_table("session")
+    op.drop_index(op.f("ix_request_outcome_request_id"), table_name="request_outcome")
+    op.drop_table("request_outcome")
     op.drop_index(
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")
     )

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
+from services.enrolment.store import request_outcomes
 from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.store.request_outcomes import Outcome
 from shared.database import Transaction
-from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
-from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.messaging.outbox import OutboxEvent
-
-Outcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
 
 
 async def pass_on(tx: Transaction, received: Sequence[Received[Outcome]]) -> None:
-    """Publish them to their portals, under the ids and sources that they have."""
+    """Publish them to their portals, under the ids and sources that they have, and keep them to be read."""
+    await request_outcomes.save(tx, received)
     await OUTBOX.publish(
         tx,
         [

@@ -14,10 +14,10 @@ from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.states import State
-from services.enrolment.store import accepted_events, changes, enrolments, rosters, sessions
+from services.enrolment.store import accepted_events, changes, enrolments, request_outcomes, rosters, sessions
 from services.enrolment.store import requests as store
 from services.enrolment.store.outbox import OUTBOX, answer_event
-from services.enrolment.tables import EnrolmentChangeRow, RequestRow
+from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow
 from shared.database import Transaction
 from shared.events.vocabulary import Reason
 from shared.messaging import dead_letters
@@ -94,7 +94,8 @@ class RequestStatus:
 
     ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``states_now`` are
     those of the enrolments that it began or moved for its own agents, ``history`` their changes since.
-    ``accepted_at``: when it came by HTTP. ``dead_letter``: its record, where it was parked or rejected.
+    ``accepted_at``: when it came by HTTP. ``said``: what other services said of it, in order.
+    ``dead_letter``: its record, where it was parked or rejected.
     """
 
     request: RequestRow | None
@@ -102,6 +103,7 @@ class RequestStatus:
     states_now: Sequence[str] = ()
     history: Sequence[EnrolmentChangeRow] = ()
     accepted_at: datetime | None = None
+    said: Sequence[RequestOutcomeRow] = ()
     dead_letter: DeadLetterRow | None = None
 
 
@@ -119,8 +121,12 @@ async def status(tx: Transaction, request_id: UUID, source: str | None) -> Reque
             return await _status_of(tx, request)
         case [_, *_]:
             raise SeveralRequests(request_id)
+    said = await request_outcomes.of_request(tx, request_id, source)
+    if len({outcome.request_source for outcome in said}) > 1:
+        raise SeveralRequests(request_id)
     return RequestStatus(
         None,
+        said=said,
         accepted_at=await accepted_events.accepted_at(tx, request_id, source),
         dead_letter=await dead_letters.of_event(tx, request_id, source),
     )

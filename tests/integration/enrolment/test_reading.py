@@ -1,6 +1,7 @@
 """What a portal reads over HTTP: what became of its own requests and agents to this day, and of no others."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,13 +9,16 @@ import httpx
 import pytest
 
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Withdrawal
+from services.enrolment.service import outcomes
+from services.enrolment.store.request_outcomes import Outcome
 from shared import clock
 from shared.database import Database
-from shared.events.catalogue import SessionState
-from shared.events.cloudevents import Record
+from shared.events.catalogue import BespokeRequestAnswered, SessionState
+from shared.events.cloudevents import Received, Record
+from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, FieldProblem
 from shared.messaging import dead_letters
 from shared.messaging.portals.admission import admit_by_token
 from shared.messaging.portals.registry import Portal
@@ -177,6 +181,99 @@ async def test_the_history_of_a_group_is_that_of_each_of_its_agents(front: Front
         ("withdrawn", "withdrawal"),
     ]
     assert len({move["enrolment_id"] for move in after["history"]}) == 2
+
+
+SAID_AT = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
+
+
+async def said(database: Database, *events: Outcome) -> None:
+    """What catalogue and notifier say, an hour apart; the first is delivered again."""
+    received = [
+        Received(
+            event,
+            uuid4(),
+            "/services/catalogue",
+            Record(event.TOPIC, 0, hour, None, b"", (), SAID_AT + timedelta(hours=hour)),
+        )
+        for hour, event in enumerate(events)
+    ]
+    for delivered in (received, received[:1]):
+        async with database.transaction() as tx:
+            await outcomes.pass_on(tx, delivered)
+
+
+def accepted_by_another(ce_id: UUID, portal: str = A) -> RequestAccepted:
+    return RequestAccepted(request_id=ce_id, request_source=f"/portals/{portal}", portal=portal)
+
+
+def rejected_by_another(ce_id: UUID | None, portal: str = A) -> RequestRejected:
+    return RequestRejected(
+        request_id=ce_id,
+        request_source=f"/portals/{portal}",
+        portal=portal,
+        topic="portal.bespoke",
+        partition=1,
+        offset=7,
+        code=RejectionCode.INVALID,
+        problems=(FieldProblem(pointer="/siret", message="Field required"),),
+    )
+
+
+def answered_by_a_delegation(ce_id: UUID, answer: str) -> BespokeRequestAnswered:
+    return BespokeRequestAnswered.model_validate(
+        {
+            "request_id": ce_id,
+            "request_source": f"/portals/{A}",
+            "siret": "21350238800019",
+            "answer": answer,
+            "requested_by": {"name": "A", "email": "a@b.fr"},
+            "advisor": {"name": "B", "email": "b@b.fr"},
+        }
+    )
+
+
+async def test_a_request_that_another_service_answers_is_followed_to_its_end(
+    ask: Ask, database: Database
+) -> None:
+    ce_id, other = uuid4(), uuid4()
+    await said(database, accepted_by_another(ce_id))
+    taken_in = await outcome(ask, ce_id)
+    assert (taken_in["state"], taken_in["outcome"]) == ("answered", "accepted")
+    assert (taken_in["state_now"], taken_in["history"]) == ("accepted", [])
+    await said(
+        database,
+        accepted_by_another(other),
+        answered_by_a_delegation(other, "proposed"),
+        answered_by_a_delegation(other, "agreed"),
+    )
+    agreed = await outcome(ask, other)
+    assert (agreed["outcome"], agreed["state_now"]) == ("accepted", "agreed")
+    assert [move["state"] for move in agreed["history"]] == ["proposed", "agreed"]
+    assert agreed["decided_at"] == agreed["received_at"] == "2026-11-25T08:30:00Z"
+    problem(await read(ask, ce_id, B), 404)
+
+
+async def test_a_request_that_another_service_rejected_says_why_until_it_comes_mended(
+    ask: Ask, database: Database
+) -> None:
+    ce_id, mended = uuid4(), uuid4()
+    await said(database, rejected_by_another(ce_id))
+    rejection = await outcome(ask, ce_id)
+    assert (rejection["state"], rejection["code"]) == ("rejected", "invalid")
+    assert rejection["problems"] == [{"pointer": "/siret", "message": "Field required"}]
+    in_french = await ask("GET", f"/api/v1/requests/{ce_id}", by=A, headers={"accept-language": "fr"})
+    assert in_french.json()["problems"][0]["message"] == "champ obligatoire"
+    await said(database, rejected_by_another(mended), accepted_by_another(mended))
+    assert (await outcome(ask, mended))["state"] == "answered"
+    await said(database, rejected_by_another(None))  # nobody can ask for it
+
+
+async def test_two_portals_ids_are_kept_apart_in_what_others_say_too(ask: Ask, database: Database) -> None:
+    ce_id = uuid4()
+    await said(database, accepted_by_another(ce_id), rejected_by_another(ce_id, B))
+    assert (await outcome(ask, ce_id, A))["state"] == "answered"
+    assert (await outcome(ask, ce_id, B))["state"] == "rejected"
+    problem(await read(ask, ce_id, "siege"), 409)
 
 
 # ------------------------------------------------------------------------------------------ an agent

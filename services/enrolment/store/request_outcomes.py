@@ -1,0 +1,56 @@
+"""What other services said of portals' requests: those that no decision of ours answers."""
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from services.enrolment.tables import RequestOutcomeRow
+from shared.database import Transaction, insert_many
+from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.cloudevents import Received
+from shared.events.outcomes import RequestAccepted, RequestRejected
+
+Outcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
+
+
+async def save(tx: Transaction, said: Sequence[Received[Outcome]]) -> None:
+    """Keep what was said of requests whose portal and id are known."""
+    rows = [
+        {
+            "event_id": outcome.id,
+            "request_id": outcome.event.request_id,
+            "request_source": outcome.event.request_source,
+            "at": outcome.received_at,
+            "state": _state_of(outcome.event),
+            "code": outcome.event.code.value if isinstance(outcome.event, RequestRejected) else None,
+            "problems": json.dumps([problem.model_dump() for problem in outcome.event.problems])
+            if isinstance(outcome.event, RequestRejected)
+            else None,
+        }
+        for outcome in said
+        if outcome.event.request_id is not None and outcome.event.request_source
+    ]
+    if rows:
+        await insert_many(tx, RequestOutcomeRow, rows, then="ON CONFLICT DO NOTHING")
+
+
+def _state_of(outcome: Outcome) -> str:
+    match outcome:
+        case RequestRejected():
+            return "rejected"
+        case RequestAccepted():
+            return "accepted"
+        case BespokeRequestAnswered():
+            return outcome.answer.value
+
+
+async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> Sequence[RequestOutcomeRow]:
+    """Return what was said of the request, of this ``ce_source`` or (None) of any, in order of time."""
+    found = select(RequestOutcomeRow).where(col(RequestOutcomeRow.request_id) == request_id)
+    if source is not None:
+        found = found.where(col(RequestOutcomeRow.request_source) == source)
+    return (
+        await tx.scalars(found.order_by(col(RequestOutcomeRow.at), col(RequestOutcomeRow.event_id)))
+    ).all()
