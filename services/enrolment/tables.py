@@ -43,7 +43,10 @@ class SessionRow(EnrolmentTable, table=True):
     seat_ceiling: int | None = Field(
         description="What enrolled + offered may reach: the capacity, or what was taken when it was lowered."
     )
-    next_ticket: int = Field(default=1, sa_type=BigInteger, description="Order of receipt in this session.")
+    next_ticket: int = Field(default=1, sa_type=BigInteger, description="How many were drawn, and one.")
+    newest_receipt: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="Of the requests that began an enrolment."
+    )
     occupancy_version: int = 0
     seats_by_employer: dict[str, dict[str, int]] | None = Field(
         default=None,
@@ -97,7 +100,9 @@ class EnrolmentRow(EnrolmentTable, table=True):
     agent: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.vocabulary.Agent")
     state: str
     reason: str | None = None
-    ticket: int | None = Field(default=None, sa_type=BigInteger, description="Place in line, by receipt.")
+    ticket: int | None = Field(
+        default=None, sa_type=BigInteger, description="Place in line, by time of receipt."
+    )
     priority: int = Field(
         default=0, sa_column_kwargs={"server_default": "0"}, description="Before lower ones in line."
     )

@@ -361,6 +361,7 @@ def upgrade() -> None:
         sa.Column("waiting", sa.Integer(), nullable=False),
         sa.Column("seat_ceiling", sa.Integer(), nullable=True),
         sa.Column("next_ticket", sa.BigInteger(), nullable=False),
+        sa.Column("newest_receipt", sa.DateTime(timezone=True), nullable=True),
         sa.Column("occupancy_version", sa.Integer(), nullable=False),
         sa.Column("seats_by_employer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=True),

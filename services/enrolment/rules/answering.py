@@ -54,7 +54,8 @@ def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
                 outcomes = [_seat(roster, request, request.agent, approved=request.approved)]
                 state, reason = outcomes[0]
                 if state is State.WAITLISTED:
-                    facts["place_in_line"] = len(roster.waiting_list)
+                    newest = roster.latest[request.agent_key]
+                    facts["place_in_line"] = roster.waiting_list.position_of_newest(newest)
                 if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
                     facts |= roster.numbers_for(request.agent)
             case GroupRequest():
@@ -114,8 +115,7 @@ def _grant(
         case Granted.SEAT:
             roster.publish(AgentEnrolled(**members))
         case Granted.PLACE_IN_LINE:
-            # Last, so its place is the length of the list, of which only the first are loaded.
-            position = len(roster.waiting_list)
+            position = roster.waiting_list.position_of_newest(enrolment)
             roster.publish(AgentWaitlisted(**members, position=position))
         case Granted.AWAITS_APPROVAL | Granted.AWAITS_SELECTION:
             roster.publish(EnrolmentPending(**members, awaiting=_AWAITED[verdict]))

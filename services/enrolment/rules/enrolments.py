@@ -19,7 +19,7 @@ _NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
 class Enrolment:
     """One agent's enrolment in one session.
 
-    ``ticket`` is its order of receipt (a refused one has none), ``priority`` puts it before lower ones in
+    ``ticket`` sorts by time of receipt (a refused one has none), ``priority`` puts it before lower ones in
     line. ``hold_until`` is the end of its offer, and stays when the offer is over.
     """
 

@@ -6,7 +6,7 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,8 +42,10 @@ from shared.events.enrolment import (
     SessionPart,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
+from shared.events.vocabulary import EARLIEST, Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
 
+_NUMBER_BITS = 20
+"""Of a ticket: its last bits tell apart those of one millisecond."""
 _CANCELLABLE = frozenset(
     {
         State.PENDING_APPROVAL,
@@ -72,6 +74,8 @@ class SessionRoster:
     seats: Seats = field(default_factory=Seats)
     waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
     next_ticket: int = 1
+    newest_receipt: datetime | None = None
+    """When the newest request was received that began an enrolment; an older one is not last in line."""
     occupancy_version: int = 0
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
@@ -305,9 +309,9 @@ class SessionRoster:
     # -------------------------------------------------------------------------------- single changes
 
     def begin(self, request: RequestForSeats, agent: Agent, state: State) -> Enrolment:
-        """Begin an enrolment in its first state. One that waits is last on the waiting list."""
-        enrolment = new_enrolment(request, agent, state, ticket=self.next_ticket)
-        self.next_ticket += 1
+        """Begin an enrolment in its first state. One that waits has its place by its time of receipt."""
+        enrolment = new_enrolment(request, agent, state, ticket=self.draw_ticket(request.received_at))
+        self.newest_receipt = max(request.received_at, self.newest_receipt or request.received_at)
         self._keep(enrolment)
         if state is State.WAITLISTED:
             self.waiting_list.append(enrolment)
@@ -316,6 +320,12 @@ class SessionRoster:
         if self.schedule is not None:
             self.schedule.add(agent.key, self.session)
         return enrolment
+
+    def draw_ticket(self, moment: datetime) -> int:
+        """Return a ticket that sorts by the moment, to the millisecond, and then by when it was drawn."""
+        milliseconds = (moment - EARLIEST) // timedelta(milliseconds=1)
+        number, self.next_ticket = self.next_ticket, self.next_ticket + 1
+        return (milliseconds << _NUMBER_BITS) + number % (1 << _NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
         """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""

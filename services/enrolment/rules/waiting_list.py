@@ -28,7 +28,7 @@ class SessionWaitingList:
         return iter(self._entries)
 
     def append(self, enrolment: Enrolment) -> None:
-        """Add an enrolment at the end."""
+        """Add an enrolment at its place, which is the end where not all are loaded."""
         insort(self._entries, enrolment, key=_place)  # by its place, by which remove() finds it
         self._waiting += 1
 
@@ -42,6 +42,10 @@ class SessionWaitingList:
     def position(self, enrolment: Enrolment) -> int:
         """Return the place of an enrolment that waits; 1 is next. Needs the whole list."""
         return 1 + bisect_left(self._entries, enrolment.place, key=_place)
+
+    def position_of_newest(self, enrolment: Enrolment) -> int:
+        """Return the place of the enrolment that was added last: at the end, where not all are loaded."""
+        return self.position(enrolment) if self.whole else self._waiting
 
     def remove(self, enrolment: Enrolment) -> None:
         """Remove an enrolment, whether it is loaded or not."""

@@ -20,6 +20,7 @@ from services.enrolment.rules.requests import (
     Nomination,
     OfferAnswer,
     Request,
+    RequestForSeats,
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
@@ -146,6 +147,7 @@ async def _load_planned(
                 row.waiting, waiting.get(session_id, ()), whole=plans[session_id].whole_waiting_list
             ),
             next_ticket=row.next_ticket,
+            newest_receipt=row.newest_receipt,
             occupancy_version=row.occupancy_version,
             latest=latest[session_id],
             is_new=row.version == 0,
@@ -175,6 +177,7 @@ def _plan(
 ) -> LoadPlan:
     """Plan for what requests and a newer state may do. Each request frees one seat at most."""
     plan = LoadPlan(by_employer=counts_by_employer(row.state))
+    plan.whole_waiting_list = _comes_late(requests, row.newest_receipt)
     for request in requests:
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
@@ -198,6 +201,16 @@ def _plan(
         free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
         plan.waiting += max(0, free)
     return plan
+
+
+def _comes_late(requests: Sequence[Request], newest: datetime | None) -> bool:
+    """Whether one requests seats that was received before another whose enrolment has begun by then."""
+    for request in requests:
+        if isinstance(request, RequestForSeats):
+            if newest is not None and request.received_at < newest:
+                return True
+            newest = request.received_at
+    return False
 
 
 async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
@@ -279,6 +292,7 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "offered": [roster.seats.offered for roster in rosters],
         "waiting": [len(roster.waiting_list) for roster in rosters],
         "next_ticket": [roster.next_ticket for roster in rosters],
+        "newest_receipt": [roster.newest_receipt for roster in rosters],
         "occupancy_version": [roster.occupancy_version for roster in rosters],
         "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
@@ -294,6 +308,7 @@ _SAVE_SESSIONS = text(
     """
     UPDATE session SET version = new.version, state = coalesce(new.state, session.state),
         enrolled = new.enrolled, offered = new.offered, waiting = new.waiting, next_ticket = new.next_ticket,
+        newest_receipt = new.newest_receipt,
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
         next_release_at = new.next_release_at, seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
@@ -302,11 +317,12 @@ _SAVE_SESSIONS = text(
             ELSE greatest(new.capacity, least(session.seat_ceiling, new.enrolled + new.offered)) END
     FROM unnest(CAST(:session_id AS uuid[]), CAST(:version AS integer[]), CAST(:state AS jsonb[]),
         CAST(:capacity AS integer[]), CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
-        CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]), CAST(:occupancy_version AS integer[]),
+        CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
+        CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:next_release_at AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
-            occupancy_version, enrolment_closes_at, next_release_at, seats_by_employer)
+            newest_receipt, occupancy_version, enrolment_closes_at, next_release_at, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

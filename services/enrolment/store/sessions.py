@@ -45,6 +45,7 @@ class LockedSession:
     offered: int
     waiting: int
     next_ticket: int
+    newest_receipt: datetime | None
     occupancy_version: int
     seats_by_employer: Mapping[str, Mapping[str, int]] | None
     next_release_at: datetime | None
@@ -65,6 +66,7 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
             offered=row.offered,
             waiting=row.waiting,
             next_ticket=row.next_ticket,
+            newest_receipt=row.newest_receipt,
             occupancy_version=row.occupancy_version,
             seats_by_employer=row.seats_by_employer,
             next_release_at=row.next_release_at,
@@ -186,13 +188,15 @@ _COUNTED = (
     f"SELECT session_id, CAST(count(*) FILTER (WHERE state IN ({_SEATED})) AS integer) AS enrolled, "  # noqa: S608 our own states
     "CAST(count(*) FILTER (WHERE state = 'offered') AS integer) AS offered, "
     "CAST(count(*) FILTER (WHERE state = 'waitlisted') AS integer) AS waiting, "
-    "coalesce(max(ticket), 0) + 1 AS next_ticket FROM enrolment"
+    "count(ticket) + 1 AS next_ticket, max(received_at) FILTER (WHERE ticket IS NOT NULL) AS newest_receipt "
+    "FROM enrolment"
 )
 _COUNTS = text(f"{_COUNTED} GROUP BY session_id")
 _COUNT_ENROLMENTS = text(
     f"""
     UPDATE session SET enrolled = counted.enrolled, offered = counted.offered, waiting = counted.waiting,
-        next_ticket = counted.next_ticket, seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
+        next_ticket = counted.next_ticket, newest_receipt = counted.newest_receipt,
+        seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
             THEN greatest(seat_ceiling, counted.enrolled + counted.offered) END
     FROM ({_COUNTED} WHERE session_id = ANY(CAST(:ids AS uuid[])) GROUP BY session_id) AS counted
     WHERE session.session_id = counted.session_id
@@ -200,8 +204,8 @@ _COUNT_ENROLMENTS = text(
 )
 # As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
-    "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, occupancy_version, "
-    "seats_by_employer, next_release_at FROM session "
+    "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
+    "occupancy_version, seats_by_employer, next_release_at FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _LIMITED = text(

@@ -268,3 +268,68 @@ async def test_a_dead_letter_that_lies_elsewhere_is_not_redriven(
         await consumer.redrive(1, "nadia")
     assert await decided(rows) == []
     assert [row.state for row in await rows(KEPT)] == ["parked"]
+
+
+# ------------------------------------------------------------------------ what is decided late
+
+
+async def line(rows: Rows) -> list[UUID]:
+    waiting = await rows(
+        "SELECT request_id FROM enrolment WHERE state = 'waitlisted' ORDER BY priority DESC, ticket"
+    )
+    return [row.request_id for row in waiting]
+
+
+def received_ago(request: Received[Any], minutes: float) -> Received[Any]:
+    received_at = clock.now() - timedelta(minutes=minutes)
+    return replace(request, record=replace(request.record, received_at=received_at))
+
+
+async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
+    database: Database, front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    *before, parked, after, last = (
+        received_ago(requested(session, right(session)), minutes) for minutes in (9, 8, 7, 6, 5)
+    )
+    await consumer.take([*before, after])
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(parked.record, parked.event.TYPE, "ValueError: x")])
+    await consumer.take([last])
+    await consumer.redrive(1, "nadia")
+    assert await line(rows) == [before[1].id, parked.id, after.id, last.id]
+    [told] = await rows(
+        "SELECT CAST(data AS jsonb) AS data FROM outbox WHERE CAST(data AS jsonb)->>'request_id' = :id",
+        id=str(parked.id),
+    )
+    assert told.data["position"] == 2
+    await front.withdraw(session, before[0].event.agent)
+    await front.withdraw(session, before[1].event.agent)
+    assert await front.states(session, parked.event.agent, after.event.agent) == ["enrolled", "waitlisted"]
+
+
+async def test_requests_of_one_batch_that_were_received_in_another_order_wait_by_their_receipt(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    # By HTTP a request is received when it is accepted, which is before it lies on the topic.
+    seated, kafka, http = (received_ago(requested(session, right(session)), minutes) for minutes in (9, 3, 4))
+    await consumer.take([seated, kafka, http])
+    assert await line(rows) == [http.id, kafka.id]
+
+
+async def test_a_lost_session_knows_again_which_receipt_was_the_newest(
+    front: Front, consumer: Consumer, rows: Rows
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    seated, early, late = (received_ago(requested(session, right(session)), minutes) for minutes in (9, 8, 7))
+    await consumer.take([seated, late])
+    [before] = await rows("DELETE FROM session RETURNING next_ticket, newest_receipt")
+    assert await rows("SELECT * FROM session") == []
+    await front.publish(session)
+    assert await rows("SELECT next_ticket, newest_receipt FROM session") == [before]
+    await consumer.take([early])
+    assert await line(rows) == [early.id, late.id]

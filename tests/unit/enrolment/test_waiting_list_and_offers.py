@@ -33,7 +33,7 @@ from tests.support.rosters import (
     states_of,
 )
 
-TICK = timedelta(microseconds=1)
+TICK, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 GRACE = Policy().grace
 LAST_MOMENT = STARTS - Policy().last_offer
 
@@ -80,6 +80,27 @@ def test_seats_go_in_order_of_receipt_and_positions_count_from_one() -> None:
         ("AgentWaitlisted", asking[4].agent_id),
     ]
     assert [event.position for event in events if isinstance(event, AgentWaitlisted)] == [1, 2, 3]
+
+
+def test_the_line_is_by_time_of_receipt_whenever_a_request_is_decided() -> None:
+    roster, (seated, first, late, last) = a_roster(capacity=1), agents(4)
+    enrol(roster, seated)
+    for agent, received_at in ((last, DURING + 2 * MINUTE), (first, DURING), (late, DURING + MINUTE)):
+        [event] = decided(roster, a_seat_request(roster, agent, received_at=received_at))
+        assert isinstance(event, AgentWaitlisted)
+        assert event.position == {last: 1, first: 1, late: 2}[agent]
+        assert roster.answers[-1].facts["place_in_line"] == event.position
+    assert [waiting.agent for waiting in roster.waiting_list] == [first, late, last]
+
+
+def test_of_one_moment_the_line_is_by_who_was_decided_first() -> None:
+    roster, (seated, *line) = a_roster(capacity=1), agents(5)
+    enrol(roster, seated)
+    for number, agent in enumerate(line, 1):
+        [event] = decided(roster, a_seat_request(roster, agent, received_at=DURING))
+        assert isinstance(event, AgentWaitlisted)
+        assert event.position == number
+    assert [waiting.agent for waiting in roster.waiting_list] == line
 
 
 def test_leaving_the_waiting_list_frees_the_place_and_seats_nobody() -> None:
