@@ -7,6 +7,8 @@ from playwright.sync_api import Browser
 
 from services.enrolment.pages import TEMPLATES, Message
 from services.enrolment.rules.states import State
+from shared.events.vocabulary import Reason
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from tests.browser.conftest import violations
 from tests.support.builders import a_session
@@ -31,6 +33,9 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
     rendering = Rendering(TEMPLATES, catalogue="https://parcours.example", notice="message.html")
     pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
     pages["message.html"] = rendering.notice(Message.SEAT_TAKEN, session=SESSION)
+    explained = rendering.module("problems.html", refusals=REFUSALS).problems
+    for code in ("wrong_partition", Reason.DEADLINE_PASSED.value):
+        pages[code] = rendering.page("problem.html", code=code, problem=explained[code])
     page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
     for template, response in pages.items():
         page.set_content(bytes(response.body).decode())
