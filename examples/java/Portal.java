@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Base64;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -16,7 +17,6 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 public class Portal {
-    static final String KAFKA = System.getenv("KAFKA_BOOTSTRAP_SERVERS");
     static final String PORTAL = System.getenv("PORTAL");
     static final String KEY_ID = System.getenv("KEY_ID");
     static final String SECRET = System.getenv("SECRET");
@@ -43,6 +43,24 @@ public class Portal {
         }
     }
 
+    /** These settings, with those of the connection. */
+    static Map<String, Object> settings(Map<String, Object> own) {
+        var settings = new HashMap<>(own);
+        settings.put("bootstrap.servers", System.getenv("KAFKA_BOOTSTRAP_SERVERS"));
+        if (System.getenv("KAFKA_SASL_USERNAME") != null) {
+            settings.put("security.protocol", "SASL_SSL");
+            settings.put("sasl.mechanism", "SCRAM-SHA-512");
+            settings.put("sasl.jaas.config",
+                "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"%s\" password=\"%s\";"
+                    .formatted(System.getenv("KAFKA_SASL_USERNAME"), System.getenv("KAFKA_SASL_PASSWORD")));
+        }
+        if (System.getenv("KAFKA_CA_FILE") != null) {
+            settings.put("ssl.truststore.type", "PEM");
+            settings.put("ssl.truststore.location", System.getenv("KAFKA_CA_FILE"));
+        }
+        return settings;
+    }
+
     /** HMAC-SHA256 over the attributes of an event and the record's whole value. */
     static String sign(String id, String source, String type, String time, String value) throws Exception {
         Mac mac = Mac.getInstance("HmacSHA256");
@@ -65,7 +83,7 @@ public class Portal {
             "content-type", "application/json", "ce_keyid", KEY_ID,
             "ce_signature", sign(id, source, type, time, value)
         ).forEach((header, content) -> record.headers().add(header, content.getBytes(UTF_8)));
-        Map<String, Object> settings = Map.of("bootstrap.servers", KAFKA, "acks", "all");
+        var settings = settings(Map.of("acks", "all"));
         try (var producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
             producer.send(record).get();
         }
@@ -74,9 +92,8 @@ public class Portal {
 
     /** Prints each answer to this portal, for ever. What is committed is not heard again. */
     static void hear() {
-        Map<String, Object> settings = Map.of(
-            "bootstrap.servers", KAFKA, "group.id", "portal." + PORTAL + ".example",
-            "auto.offset.reset", "earliest", "enable.auto.commit", false);
+        var settings = settings(Map.of(
+            "group.id", "portal." + PORTAL + ".example", "auto.offset.reset", "earliest", "enable.auto.commit", false));
         try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
             consumer.subscribe(List.of("portal.answers." + PORTAL));
             while (true) {

@@ -1,9 +1,11 @@
 // A small portal with KafkaJS: node portal.js ask | withdraw | accept | decline | hear
 "use strict";
+const { readFileSync } = require("node:fs");
 const { createHmac, randomUUID } = require("node:crypto");
 const { Kafka, Partitioners, logLevel } = require("kafkajs");
 
 const { KAFKA_BOOTSTRAP_SERVERS, PORTAL, KEY_ID, SECRET, SESSION_ID, AGENT_ID = "EX-1" } = process.env;
+const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_CA_FILE } = process.env;
 
 const agent = {
   agent_id: AGENT_ID,
@@ -23,6 +25,10 @@ const kafka = new Kafka({
   clientId: `portal-${PORTAL}`,
   brokers: KAFKA_BOOTSTRAP_SERVERS.split(","),
   logLevel: logLevel.ERROR,
+  ...(KAFKA_SASL_USERNAME && {
+    ssl: KAFKA_CA_FILE ? { ca: [readFileSync(KAFKA_CA_FILE)] } : true,
+    sasl: { mechanism: "scram-sha-512", username: KAFKA_SASL_USERNAME, password: KAFKA_SASL_PASSWORD },
+  }),
 });
 
 // HMAC-SHA256 over the attributes of an event and the record's whole value.

@@ -5,17 +5,26 @@ import base64
 import hmac
 import json
 import os
+import ssl
 import sys
 import uuid
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-KAFKA = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 PORTAL = os.environ["PORTAL"]
 KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["SECRET"]
 AGENT_ID = os.environ.get("AGENT_ID", "EX-1")
 
+CONNECTION = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+if "KAFKA_SASL_USERNAME" in os.environ:
+    CONNECTION |= {
+        "security_protocol": "SASL_SSL",
+        "ssl_context": ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE")),
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": os.environ["KAFKA_SASL_USERNAME"],
+        "sasl_plain_password": os.environ["KAFKA_SASL_PASSWORD"],
+    }
 AGENT = {
     "agent_id": AGENT_ID,
     "email": f"{AGENT_ID.lower()}@ville-exemple.fr",
@@ -59,7 +68,7 @@ async def send(command: str) -> str:
         "ce_signature": sign(attributes, value),
     }
     # The key is the session's id and the partitioner murmur2, aiokafka's own: order in line depends on it.
-    async with AIOKafkaProducer(bootstrap_servers=KAFKA, acks="all") as producer:
+    async with AIOKafkaProducer(**CONNECTION, acks="all") as producer:
         await producer.send_and_wait(
             "portal.enrolments",
             value,
@@ -73,7 +82,7 @@ async def hear() -> None:
     """Print each answer to this portal, for ever. What is committed is not heard again."""
     consumer = AIOKafkaConsumer(
         f"portal.answers.{PORTAL}",
-        bootstrap_servers=KAFKA,
+        **CONNECTION,
         group_id=f"portal.{PORTAL}.example",
         auto_offset_reset="earliest",
         enable_auto_commit=False,

@@ -10,11 +10,20 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-KAFKA = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 PORTAL = os.environ["PORTAL"]
 KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["SECRET"]
 AGENT_ID = os.environ.get("AGENT_ID", "EX-1")
 
+CONNECTION = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
+if "KAFKA_SASL_USERNAME" in os.environ:
+    CONNECTION |= {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": os.environ["KAFKA_SASL_USERNAME"],
+        "sasl.password": os.environ["KAFKA_SASL_PASSWORD"],
+    }
+    if "KAFKA_CA_FILE" in os.environ:
+        CONNECTION["ssl.ca.location"] = os.environ["KAFKA_CA_FILE"]
 AGENT = {
     "agent_id": AGENT_ID,
     "email": f"{AGENT_ID.lower()}@ville-exemple.fr",
@@ -58,7 +67,7 @@ def send(command: str) -> str:
         "ce_signature": sign(attributes, value),
     }
     # librdkafka's own partitioner is another than that of Kafka's clients, and order in line depends on it.
-    producer = Producer({"bootstrap.servers": KAFKA, "partitioner": "murmur2_random", "acks": "all"})
+    producer = Producer({**CONNECTION, "partitioner": "murmur2_random", "acks": "all"})
     failures = []
     producer.produce(
         "portal.enrolments",
@@ -76,7 +85,7 @@ def hear() -> None:
     """Print each answer to this portal, for ever. What is committed is not heard again."""
     consumer = Consumer(
         {
-            "bootstrap.servers": KAFKA,
+            **CONNECTION,
             "group.id": f"portal.{PORTAL}.example",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,

@@ -1,5 +1,6 @@
 """Each portal of `examples/`, as its README has it run, against the whole system on Apache Kafka."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +17,17 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
 
 from local.places import LOCAL, PROJECT
 from local.readiness import wait_until
 from local.stack import Stack, StackOptions
+from shared.messaging.broker import client_options
+from tests.conftest import settings_of
 from tests.support.lacking import lacking, need_kafka, program
-from tests.support.processes import inherited
+from tests.support.processes import inherited, run_cli
+from tests.support.secured_kafka import ADMIN, SecuredKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -185,6 +192,19 @@ class Example:
         )
 
 
+@contextmanager
+def listening(command: list[str], environment: dict[str, str], output: Path) -> Iterator[Example]:
+    """An example that listens until the end, and must not end before."""
+    with output.open("wb") as file:
+        process = subprocess.Popen([*command, "hear"], env=environment, stdout=file, stderr=subprocess.PIPE)
+    try:
+        yield Example(command, environment, output)
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture(params=COMMANDS)
 def example(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Example]:
     """An example that listens."""
@@ -199,15 +219,8 @@ def example(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Ite
         "SECRET": SECRET,
         "SESSION_ID": a_session_of_one_seat(stack),
     }
-    command, output = COMMANDS[name](), tmp_path / "heard"
-    with output.open("wb") as file:
-        listening = subprocess.Popen([*command, "hear"], env=environment, stdout=file, stderr=subprocess.PIPE)
-    try:
-        yield Example(command, environment, output)
-        assert listening.poll() is None, listening.stderr and listening.stderr.read().decode()
-    finally:
-        listening.kill()
-        listening.communicate()
+    with listening(COMMANDS[name](), environment, tmp_path / "heard") as example:
+        yield example
 
 
 def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Example) -> None:
@@ -233,6 +246,72 @@ def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Ex
         ("AgentEnrolled", accepted),
         ("EnrolmentRefused", declined),
     ]
+
+
+# ------------------------------------------------------------------------------ log-in, rights, partitions
+
+BY_KAFKA = [name for name in COMMANDS if name != "shell"]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A broker where each portal has its own log-in and the rights of a portal; no service runs."""
+    registry = tmp_path_factory.mktemp("secured") / "registry.json"
+    registry.write_text(json.dumps([entry(name) for name in BY_KAFKA]))
+    with SecuredKafka.with_users(*(f"portal-{name}" for name in BY_KAFKA)) as broker:
+        settings = settings_of("enrolment", "postgresql://u@127.0.0.1:1/none", "")
+        settings |= broker.environment(ADMIN) | {"PORTALS_FILE": str(registry)}
+        for command in (["create"], ["acls", "--apply"]):
+            done = run_cli("enrolment", "topics", *command, environment=settings)
+            assert done.returncode == 0, done.stderr
+        yield broker
+
+
+async def requests_on(broker: SecuredKafka, count: int) -> dict[str, tuple[int, bytes]]:
+    """The partition and the key of so many requests, by their ce_id."""
+    found: dict[str, tuple[int, bytes]] = {}
+    consumer = AIOKafkaConsumer(
+        "portal.enrolments",
+        **client_options(broker.settings(ADMIN), "test"),
+        group_id=None,
+        auto_offset_reset="earliest",
+    )
+    async with asyncio.timeout(30), consumer:
+        while len(found) < count:
+            record = await consumer.getone()
+            found[dict(record.headers)["ce_id"].decode()] = record.partition, record.key
+    return found
+
+
+@pytest.mark.parametrize("name", BY_KAFKA)
+async def test_an_example_logs_in_has_the_rights_it_needs_and_finds_the_partition_of_kafkas_clients(
+    secured: SecuredKafka, tmp_path: Path, name: str
+) -> None:
+    user, output = secured.environment(f"portal-{name}"), tmp_path / "heard"
+    names = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_CA_FILE")
+    environment = {**os.environ, **{setting: user[setting] for setting in names}}
+    environment |= {"PORTAL": name, "KEY_ID": "essai", "SECRET": SECRET}
+    command = COMMANDS[name]()
+    sessions = [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}-{number}")) for number in range(3)]
+    sent = {
+        Example(command, {**environment, "SESSION_ID": session}, output).run("ask", "EX-1"): session
+        for session in sessions
+    }
+    requests = await requests_on(secured, len(sent) * (BY_KAFKA.index(name) + 1))
+    partition = DefaultPartitioner()  # aiokafka's, which is Java's
+    for ce_id, session in sent.items():
+        key = session.encode()
+        assert requests[ce_id] == (partition(key, list(range(12)), list(range(12))), key)
+
+    answer = {"request_id": None, "agent": {"agent_id": "EX-1"}}
+    async with AIOKafkaProducer(**client_options(secured.settings(ADMIN), "test")) as producer:
+        headers = [("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1")]
+        value = json.dumps(answer).encode()
+        await producer.send_and_wait(f"portal.answers.{name}", value, headers=headers)
+    with listening(command, environment, output) as example:
+        await asyncio.to_thread(
+            wait_until, lambda: "AgentEnrolled" in example.output.read_text(), seconds=30, what="the answer"
+        )
 
 
 def test_openssl_makes_the_signature_that_the_contract_says() -> None:
