@@ -214,7 +214,7 @@ async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
     with what they number. One that has a number, since it is published again, keeps it.
     """
     heard: dict[str, list[int]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.id):
         if row.portal is not None and row.cursor is None:
             heard.setdefault(row.portal, []).append(row.id)
     cursors: dict[int, int] = {}

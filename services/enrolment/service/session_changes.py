@@ -4,13 +4,12 @@ from services.enrolment.rules.session_changes import change_event
 from services.enrolment.store import session_changes, sessions
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
-from shared.events.vocabulary import Status
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
     """Tell of the next agents of the oldest change; how many they were, None if nothing is left to tell.
 
-    They are told of the session as it is now. One that is cancelled has ended for each agent by a decision.
+    They are told of the session as it is now.
     """
     session_id = await session_changes.oldest(tx)
     if session_id is None:
@@ -19,8 +18,7 @@ async def next_slice(tx: Transaction, *, most: int) -> int | None:
     change = await session_changes.of_session(tx, session_id)
     if row is None or change is None:
         return 0  # another process told the last of them while we waited for the lock
-    is_cancelled = row.state.status is Status.CANCELLED
-    agents = [] if is_cancelled else await session_changes.next_agents(tx, change, most)
+    agents = await session_changes.next_agents(tx, change, most)
     await OUTBOX.publish(tx, [change_event(row.state, change.changed, enrolment) for enrolment in agents])
     if len(agents) < most:
         await session_changes.end(tx, change)

@@ -141,6 +141,8 @@ async def test_nobody_is_told_of_a_record_that_no_known_portal_sent(
     await take(requests_of(), answering, portals, a_request("/portals/unknown", session_id="x"))
 
     assert await rows(answering) == []
+    async with answering.transaction() as tx:
+        assert len(await dead_letters.find(tx, state="rejected", limit=10)) == 1
 
 
 async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_passes_it_on_as_it_is(
