@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.events import EVENTS, Event, events_on
@@ -13,6 +13,10 @@ from shared.events.documents import FOLDER
 from shared.events.enrolment import AgentWaitlisted, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
+from shared.messaging import topics
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.portals.registry import Portal
+from shared.messaging.topics import TopicsDiffer
 from tests.conftest import Broker, settings_of
 from tests.support.processes import run_cli
 
@@ -195,3 +199,24 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
         assert config["max.message.bytes"] == MOST_BYTES, name
         if agreed.retention is not None:
             assert (config["retention.ms"], config["segment.ms"]) == (agreed.retention, DAY), name
+
+
+@pytest.mark.kafka
+async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka: Broker) -> None:
+    settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
+    portals = [
+        Portal.model_validate(
+            {"portal": name, "issuer": name, "contact": "equipe@portail.example", "answers": ["kafka"]}
+        )
+        for name in ("more", "fewer")
+    ]
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        for portal, partitions in zip(portals, (7, 5), strict=True):
+            await admin.create_topics([NewTopic(answers_topic(portal.portal), partitions, 1)])
+    finally:
+        await admin.close()
+    await topics.create(settings, portals=portals[:1])
+    with pytest.raises(TopicsDiffer, match="fewer has 5 partitions, fewer than 6"):
+        await topics.create(settings, portals=portals)
