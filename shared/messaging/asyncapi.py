@@ -16,24 +16,31 @@ from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging.router import Router
 
 _BINDING = {"bindingVersion": "0.5.0"}
+_ATTRIBUTES: dict[str, Any] = {
+    "ce_specversion": {"const": "1.0"},
+    "ce_id": {"type": "string", "format": "uuid", "description": "The same at every delivery."},
+    "ce_type": {"type": "string"},
+    "ce_source": {"type": "string", "examples": ["/portals/rennes", "/services/enrolment"]},
+    "ce_time": {"type": "string", "format": "date-time"},
+    "ce_subject": {"type": "string", "description": "The record's key."},
+    "content-type": {"const": "application/json"},
+    "traceparent": {"type": "string"},
+}
 _ENVELOPE: dict[str, Any] = {
     "type": "object",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source"],
     "properties": {
-        "ce_specversion": {"const": "1.0"},
-        "ce_id": {"type": "string", "format": "uuid", "description": "The same at every delivery."},
-        "ce_type": {"type": "string"},
-        "ce_source": {"type": "string", "examples": ["/portals/rennes", "/services/enrolment"]},
-        "ce_time": {"type": "string", "format": "date-time"},
-        "ce_subject": {"type": "string", "description": "The record's key."},
-        "content-type": {"const": "application/json"},
-        "traceparent": {"type": "string"},
+        **_ATTRIBUTES,
+        "ce_misrouted": {
+            "const": "true",
+            "description": "On a trial: its request lay in another partition than that of its session.",
+        },
     },
 }
 _SIGNED_ENVELOPE = _ENVELOPE | {
     "description": "Of what portals send: signed, but for a trial's portal.",
     "properties": {
-        **_ENVELOPE["properties"],
+        **_ATTRIBUTES,
         "ce_keyid": {"type": "string", "description": "The key of the portal that it signed with."},
         "ce_signature": {
             "type": "string",
