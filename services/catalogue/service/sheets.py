@@ -27,6 +27,7 @@ from services.catalogue.store import session_lists, sessions
 from services.catalogue.store.audit_log import Action
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.events.faults import sentence_of
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Column, Fault, Row, UnreadableSheet
 
@@ -153,7 +154,7 @@ def _draft(row: Row, known: Mapping[str, Offer], who: Principal) -> Session | li
         return new_draft(SessionDraft.model_validate(fields), offer, who)
     except ValidationError as error:
         return [
-            Fault(row.line, "invalid", str(fault["msg"]), str(fault["loc"][0]) if fault["loc"] else None)
+            Fault(row.line, "invalid", sentence_of(fault), str(fault["loc"][0]) if fault["loc"] else None)
             for fault in error.errors(include_url=False, include_input=False)
         ]
     except Impossible as error:

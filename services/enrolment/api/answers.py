@@ -20,6 +20,8 @@ from shared.openapi import problem_response
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
 _MOST_SECONDS = 60
+_BEFORE_PROXIES_SECONDS = 55.0
+"""When who waits is answered at the latest: many proxies cut what is silent for 60 seconds."""
 _LARGEST = 2**63 - 1
 
 
@@ -39,7 +41,10 @@ class FeedQuery(BaseModel):
         default=0, ge=0, le=_LARGEST, description="`next` of the time before; 0: from the oldest kept."
     )
     wait: float = Field(
-        default=0, ge=0, le=_MOST_SECONDS, description="Seconds to wait for an answer, while there is none."
+        default=0,
+        ge=0,
+        le=_MOST_SECONDS,
+        description="Seconds to wait for an answer, while there is none; 55 at most are waited.",
     )
     limit: int = Field(default=100, ge=1, le=500, description="Most answers at once.")
     portal: Name | None = Field(default=None, description="For an admin: whose feed.")
@@ -117,7 +122,8 @@ async def read_answers(
 async def _while_connected(request: Request, feed: Feed) -> bool:
     """Wait for news, no longer than the client does. Returns whether there are any."""
     watch: Watch = request.app.state.watch
-    news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, feed.query.wait))
+    seconds = min(feed.query.wait, _BEFORE_PROXIES_SECONDS)
+    news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, seconds))
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({news, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -30,6 +30,7 @@ from shared.events.cloudevents_http import (
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
 from shared.http import Problem, ProblemBody
+from shared.messaging.consumer import REJECTED
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.openapi import problem_response
@@ -105,7 +106,8 @@ _KINDS = {
 """The status and the title of each code that an event by HTTP may be rejected with."""
 
 
-def _rejection(code: RejectionCode, *problems: FieldProblem) -> Problem:
+def _rejection(portal: Portal, code: RejectionCode, *problems: FieldProblem) -> Problem:
+    REJECTED.labels("http", portal.portal, code).inc()
     status, title = _KINDS[code]
     whole = len(problems) == 1 and not problems[0].pointer
     return Problem(
@@ -117,8 +119,8 @@ def _rejection(code: RejectionCode, *problems: FieldProblem) -> Problem:
     )
 
 
-def _unreadable(why: Unreadable) -> Problem:
-    return _rejection(RejectionCode.UNREADABLE, FieldProblem(pointer="", message=str(why)))
+def _unreadable(portal: Portal, why: Unreadable) -> Problem:
+    return _rejection(portal, RejectionCode.UNREADABLE, FieldProblem(pointer="", message=str(why)))
 
 
 def _used(event_id: UUID) -> Problem:
@@ -182,10 +184,10 @@ async def take(
     except OtherFormat as error:
         raise Problem(415, "Not this format", f"{error} is not read here, only JSON.") from None
     except Unreadable as error:
-        raise _unreadable(error) from None
+        raise _unreadable(portal, error) from None
     except TooMany as error:
         why = f"The batch has {error} events, and {MOST_IN_BATCH} are taken at most."
-        raise _rejection(RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
+        raise _rejection(portal, RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
     await _rate_of(request).take(portal.portal, len(records) - 1)  # the request itself was counted
     response.status_code = 200
     return await _take_batch(request, database, portal, records)
@@ -194,7 +196,7 @@ async def take(
 async def _take_event(database: SharedDatabase, portal: Portal, record: Record) -> Accepted:
     event = admit_by_token(record, portal)
     if isinstance(event, Rejected):
-        raise _rejection(event.code, *event.problems)
+        raise _rejection(portal, event.code, *event.problems)
     async with database.transaction() as tx:
         [accepted] = await intake.accept(tx, portal, [event])
     if not accepted:
@@ -212,7 +214,9 @@ async def _take_batch(
     items = []
     for outcome in outcomes:
         if isinstance(outcome, Rejected):
-            items.append(_item(request, outcome.request_id, _rejection(outcome.code, *outcome.problems)))
+            items.append(
+                _item(request, outcome.request_id, _rejection(portal, outcome.code, *outcome.problems))
+            )
         elif next(accepted):
             items.append(BatchItem(ce_id=outcome.id, status=202))
         else:

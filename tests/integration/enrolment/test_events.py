@@ -14,6 +14,7 @@ from services.enrolment.service import intake
 from shared.database import Database
 from shared.events.cloudevents import STRUCTURED
 from shared.events.cloudevents_http import BATCH
+from shared.messaging.consumer import REJECTED
 from tests.integration.enrolment.conftest import Ask, problem
 from tests.support.builders import an_agent, as_json, enrolment_request
 
@@ -262,9 +263,11 @@ async def test_an_id_belongs_to_its_portal(ask: Ask, rows: Rows) -> None:
     ]
 
 
-async def test_what_was_refused_may_come_mended_with_the_same_id(ask: Ask, rows: Rows) -> None:
-    ce_id = str(uuid.uuid4())
+async def test_what_was_refused_is_counted_and_may_come_mended_with_the_same_id(ask: Ask, rows: Rows) -> None:
+    ce_id, count = str(uuid.uuid4()), REJECTED.labels("http", PORTAL, "invalid")
+    before = count._value.get()
     assert rejected(await send(ask, {}, id=ce_id), 422, "invalid") == ["/session_id", "/agent"]
+    assert count._value.get() == before + 1
     accepted(await send(ask, id=ce_id))
     assert len(await rows(OUTBOX)) == 1
 
@@ -446,6 +449,17 @@ async def test_what_breaks_the_contract_is_named_by_json_pointers_and_changes_no
     assert "Zoé" not in answer.text
     assert rejected(await post(ask, structured(data, kind), STRUCTURED), 422, "invalid") == pointers
     assert await rows(OUTBOX) == await rows("SELECT 1 FROM accepted_event") == []
+
+
+async def test_a_group_of_five_hundred_with_long_accented_names_fits(ask: Ask, rows: Rows) -> None:
+    employer = AGENT["employer"] | {"name": "é" * 100}
+    long_names = {"given_name": "É" * 100, "family_name": "ç" * 100, "employer": employer}
+    agents = [AGENT | long_names | {"agent_id": str(number)} for number in range(500)]
+    body = json.dumps(a_group(*agents)).encode()  # six bytes for each letter
+    assert len(body) > 900_000
+    accepted(await send(ask, body, "GroupEnrolmentRequested"))
+    accepted(await post(ask, structured(a_group(*agents), "GroupEnrolmentRequested"), STRUCTURED))
+    assert len(await rows(OUTBOX)) == 2
 
 
 async def test_an_event_has_two_mebibytes_at_most(ask: Ask, rows: Rows) -> None:
