@@ -16,7 +16,7 @@ from local.portal.exchange import Exchange
 from local.portal.journal import Journal
 from local.portal.offer import Offer
 from local.portal.pages import pages
-from local.portal.people import STAFF
+from local.portal.people import STAFF, Agent
 from local.portal.requests import Request, bespoke, group, seat
 from tests.browser.conftest import violations
 from tests.support.serving import serving
@@ -69,7 +69,7 @@ def a_request(request: Request) -> Envelope:
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Zoé has something of everything."""
+    """Zoé has something of everything; a colleague has a long name."""
     journal = Journal(tmp_path_factory.mktemp("portal") / "journal.jsonl")
     found: list[Served] = []
 
@@ -79,6 +79,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             base_url="http://catalogue.example", transport=httpx.MockTransport(catalogue)
         )
         served = Served(address, journal, asyncio.get_running_loop())
+        await journal.add_agent(Agent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
         for number, (name, facts) in enumerate(STATES):
             session_id = SESSION[:-1] + str(number)
             await journal.add_request(a_request(seat(session_id, ZOE)))

@@ -131,7 +131,7 @@ async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Port
     await portal.hear("AgentEnrolled", request_id=asked.id)
     page = await portal.get("/agents/EX-101")
     assert "Inscription confirmée" in page
-    assert "partition 4, n° 12" in page
+    assert "partition 4, n°\u00a012" in page
     assert "répondu en" in page
 
 
