@@ -100,6 +100,8 @@ def settings(directory: Path) -> dict[str, str]:
         raise LocalStackError(f"no stack runs in {directory}: start one with `make run`") from None
     host, _, port = stack["smtp"].rpartition(":")
     return {
+        "PARCOURS_TRIAL": "1",
+        "PORTALS_FILE": os.environ.get("PORTALS_FILE", str(directory.absolute() / "portals.json")),
         "KAFKA_BOOTSTRAP_SERVERS": stack["kafka"],
         **{f"{service.upper()}_DATABASE_URL": stack[f"{service}_database_url"] for service in SERVICES},
         "SMTP_HOST": host,

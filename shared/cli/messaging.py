@@ -23,6 +23,8 @@ def topics_commands(definition: Definition) -> typer.Typer:
     def create(replication_factor: Annotated[int, typer.Option(min=1)] = 1) -> None:
         settings = load(definition.settings)
         portals = registry.read(settings.portals_file, trial=settings.parcours_trial)
+        if settings.portals_file is None:
+            typer.echo("PORTALS_FILE is not set: portals get no topics for their answers.", err=True)
         created = asyncio.run(topics.create(settings, portals=portals, replication_factor=replication_factor))
         for name, is_new in created.items():
             typer.echo(f"{name}: {'created' if is_new else 'exists'}")

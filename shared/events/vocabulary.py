@@ -77,8 +77,10 @@ RequestSource = Annotated[
 ]
 """Which portal made the request that an event answers: its ``request_id`` alone does not say."""
 
-Siret = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$")]
-"""14 digits. The Luhn check belongs to the edge where a person types one, not to the contract."""
+Siret = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{14}$"), Field(description="Its check digit must fit (Luhn).")
+]
+"""14 digits. The check digit is looked at where a request is admitted or typed, not by the contract."""
 
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 """Lower-case words joined by hyphens: an offer, a theme, a delegation."""
@@ -222,7 +224,7 @@ class ApprovalPolicy(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a request was refused. Each has a sentence, in French."""
+    """Why a request was refused. Each has a page that explains it: /problems/<reason>."""
 
     UNKNOWN_SESSION = "unknown_session"
     NOT_OPEN_YET = "not_open_yet"

@@ -12,6 +12,8 @@ from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 
 from shared.events import Event, events_on
+from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging.router import Router
 
@@ -38,9 +40,14 @@ _ENVELOPE: dict[str, Any] = {
     },
 }
 _SIGNED_ENVELOPE = _ENVELOPE | {
-    "description": "Of what portals send: signed, but for a trial's portal.",
+    "description": "Of what portals send. Only /portals/essai, on a trial, need not sign nor say a time.",
+    "required": [*_ENVELOPE["required"], "ce_time", "ce_keyid", "ce_signature"],
     "properties": {
         **_ATTRIBUTES,
+        "content-type": {
+            "enum": ["application/json", "application/cloudevents+json"],
+            "description": "The second: the value is the event, and has its attributes but the signature's.",
+        },
         "ce_keyid": {"type": "string", "description": "The key of the portal that it signed with."},
         "ce_signature": {
             "type": "string",
@@ -53,7 +60,12 @@ _OF_PORTALS = """What a portal sends to Parcours by Kafka, and what it hears.
 
 How to sign, which partitioner to use and what to do with each rejection: docs/portals.md. The same requests
 are taken by HTTP, and the same answers are read there: see the OpenAPI document of the enrolment service."""
-_KEYS_OF_ANSWERS = "Key: agent_id; topic-partition-offset of a rejected record; else the request_id."
+_KEYS_OF_ANSWERS: dict[type[Event], str] = {
+    RequestRejected: "topic-partition-offset",
+    RequestAccepted: "request_id",
+    BespokeRequestAnswered: "request_id",
+}
+"""Of events whose key there is not that of their own topic; of the others it is agent_id."""
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 """Examples of events, by CloudEvents type."""
@@ -141,7 +153,7 @@ def _channel(topic: Topic, events: Sequence[type[Event]]) -> dict[str, Any]:
     }
     if topic is Topic.PORTAL_ANSWERS:
         channel["address"] = answers_topic("{portal}")
-        channel["description"] = _KEYS_OF_ANSWERS
+        channel["description"] = "Key: agent_id; of some events another, as they say."
         channel["parameters"] = {"portal": {"description": "The name of a portal in the registry."}}
     return channel
 
@@ -165,14 +177,17 @@ def _message(
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": payload | {"title": event.TYPE},
         },
-        "bindings": {"kafka": {"key": _key(event.TOPIC)} | _BINDING},
+        "bindings": {"kafka": {"key": _key(event)} | _BINDING},
     }
     return message | ({"examples": [{"payload": example} for example in examples]} if examples else {})
 
 
-def _key(topic: Topic) -> dict[str, Any]:
-    name = TOPICS[topic].key
-    return {"type": "string", "title": name} | ({"format": "uuid"} if name in _UUIDS else {})
+def _key(event: type[Event]) -> dict[str, Any]:
+    name = TOPICS[event.TOPIC].key
+    key = {"type": "string", "title": name} | ({"format": "uuid"} if name in _UUIDS else {})
+    if event in _KEYS_OF_ANSWERS:
+        key["description"] = f"Among a portal's answers: {_KEYS_OF_ANSWERS[event]}."
+    return key
 
 
 _UUIDS = ("session_id", "resource_id")
