@@ -157,9 +157,8 @@ class Relay:
     async def _finish(
         self, tx: Transaction, fates: Fates, fenced: Sequence[str], settled: Sequence[int]
     ) -> None:
-        await _mark(tx, fates.sent)
         await held.hold(tx, fates.refused, fates.waiting)
-        await tx.execute(_SETTLE, {"buckets": settled, "fenced": fenced})
+        await _mark(tx, fates.sent, fenced, settled)
 
     async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
         """Let others know that ``producer`` may have records of these buckets on their way.
@@ -207,8 +206,12 @@ class Relay:
             await self._database.execute_alone(_FORGET, {"producer": producer.transactional_id})
 
 
-async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
+async def _mark(
+    tx: Transaction, rows: Sequence[Row[Any]], fenced: Sequence[str], settled: Sequence[int]
+) -> None:
     """Mark events as sent, and number those that portals hear, in the order of their ids.
+
+    Also end the claims on the buckets that are ``settled``, and forget the producers that are ``fenced``.
 
     The lock on a portal's feed is held until the commit, so that its numbers appear in their order, and only
     with what they number. One that has a number, since it is published again, keeps it.
@@ -225,7 +228,8 @@ async def _mark(tx: Transaction, rows: Sequence[Row[Any]]) -> None:
             ids = heard[feed.portal]
             cursors |= zip(ids, range(feed.last - len(ids) + 1, feed.last + 1), strict=True)
     marked = [row.id for row in rows]
-    await tx.execute(_MARK, {"ids": marked, "cursors": [cursors.get(row_id) for row_id in marked]})
+    numbers = [cursors.get(row_id) for row_id in marked]
+    await tx.execute(_MARK, {"ids": marked, "cursors": numbers, "fenced": fenced, "settled": settled})
 
 
 # Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
@@ -290,16 +294,15 @@ _NUMBER = text(
         ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
     RETURNING portal, last"""
 )
-_MARK = text(
-    "UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, marked.cursor) "
-    "FROM unnest(CAST(:ids AS bigint[]), CAST(:cursors AS bigint[])) AS marked (id, cursor) "
-    "WHERE outbox.id = marked.id"
-)
 # The claims end with the pass: nothing of these buckets is on its way any more.
-_SETTLE = text(
+_MARK = text(
     """
     WITH fenced AS (
-         DELETE FROM outbox_producer WHERE transactional_id = ANY(CAST(:fenced AS varchar[])))
-    UPDATE outbox_bucket SET claimed_by = '{}'
-     WHERE bucket = ANY(CAST(:buckets AS integer[])) AND claimed_by <> '{}'"""
+         DELETE FROM outbox_producer WHERE transactional_id = ANY(CAST(:fenced AS varchar[]))),
+         settled AS (
+         UPDATE outbox_bucket SET claimed_by = '{}'
+          WHERE bucket = ANY(CAST(:settled AS integer[])) AND claimed_by <> '{}')
+    UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, marked.cursor)
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:cursors AS bigint[])) AS marked (id, cursor)
+     WHERE outbox.id = marked.id"""
 )
