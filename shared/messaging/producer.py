@@ -10,8 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -45,8 +44,7 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Errors of a batch: one of its records is too large for the topic."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRecord:
+class OutgoingRecord(NamedTuple):
     """A record as it goes to the broker."""
 
     topic: str
@@ -55,9 +53,12 @@ class OutgoingRecord:
     headers: Headers
 
     @property
-    def size(self) -> int:
-        """Bytes on the wire at most, alone in its batch."""
-        return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers))
+    def is_too_large(self) -> bool:
+        """Whether it is larger than any topic takes, alone in its batch."""
+        if len(self.value) < MAX_RECORD_BYTES // 2:  # all but few: the rest is cheap to leave out
+            return False
+        size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
+        return size > MAX_RECORD_BYTES
 
 
 class Producer:

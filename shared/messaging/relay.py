@@ -207,7 +207,10 @@ class Relay:
 
 
 async def _mark(
-    tx: Transaction, rows: Sequence[Row[Any]], fenced: Sequence[str], settled: Sequence[int]
+    tx: Transaction,
+    rows: Sequence[Row[Any]],
+    fenced: Sequence[str] = (),
+    settled: Sequence[int] = (),
 ) -> None:
     """Mark events as sent, and number those that portals hear, in the order of their ids.
 
@@ -253,9 +256,8 @@ _UNSENT = text(
     SELECT unsent.*
       FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL (
            SELECT id, topic, key, event_id, type, source, traceparent, data, created_at, misrouted, portal,
-                  cursor, EXISTS (SELECT FROM outbox AS before
-                                   WHERE before.held IN ('refused', 'waiting')
-                                     AND before.topic = outbox.topic AND before.key = outbox.key) AS is_behind
+                  cursor, (topic, key) IN (SELECT topic, key FROM outbox
+                                            WHERE held IN ('refused', 'waiting')) AS is_behind
              FROM outbox
             WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
             ORDER BY id LIMIT :most) AS unsent

@@ -81,8 +81,8 @@ class Sending:
                 fates.waiting[row.id] = _NO_TOPIC
             elif row.topic in unusable:
                 fates.refuse(row, describe(unusable[row.topic]))
-            elif (record := _record(row, self._intake_key)).size > MAX_RECORD_BYTES:
-                fates.refuse(row, f"{record.size} bytes, {MAX_RECORD_BYTES} are allowed")
+            elif (record := _record(row, self._intake_key)).is_too_large:
+                fates.refuse(row, f"{len(record.value)} bytes of data; {MAX_RECORD_BYTES} are allowed in all")
             else:
                 going.append((row, record))
         return going

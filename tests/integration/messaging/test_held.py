@@ -142,7 +142,7 @@ async def test_an_operator_sees_it_tries_it_again_and_gives_it_up(
         assert await command("status") == "0 unsent; held back: 1 refused, 1 waiting\n"
         [line, total] = (await command("list")).splitlines()
         assert line.startswith("1\t")
-        assert "4194304 are allowed" in line
+        assert "4194304 are allowed in all" in line
         assert total == "1 refused"
         assert f"key       {ours}" in await command("show", "1")
 
