@@ -32,7 +32,7 @@ class Settings(ServiceSettings, LinkSettings):
     )
     enrolment_intake_rate: str = Field(
         default="600/minute",
-        description="How many requests each portal may make by HTTP of one process, as 600/minute.",
+        description="How many events each portal may send by HTTP to one process, as 600/minute.",
     )
 
     @field_validator("enrolment_intake_rate")
