@@ -18,7 +18,6 @@ from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.enrolment import Decision, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
-from shared.events.topics import answers_topic
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 
 BUCKETS = 8
@@ -116,8 +115,7 @@ def _destinations(event: Event, portals: Portals | None) -> list[_Destination]:
 
 
 def _answers(portal: Portal) -> _Destination:
-    topic = answers_topic(portal.portal) if "kafka" in portal.answers else None
-    return _Destination(topic, portal.portal)
+    return _Destination(portal.answers_topic, portal.portal)
 
 
 def _ways(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:

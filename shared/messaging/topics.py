@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from shared.events.topics import TOPICS, Topic, TopicSettings, answers_topic
+from shared.events.topics import TOPICS, Topic, TopicSettings
 from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.portals.registry import Portal
 
@@ -42,7 +42,7 @@ async def create(
 
 def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
     """Return every topic of the system by its name on the broker, those of the portals' answers too."""
-    answers = [answers_topic(portal.portal) for portal in portals if "kafka" in portal.answers]
+    answers = [portal.answers_topic for portal in portals if portal.answers_topic is not None]
     fixed = {topic.value: agreed for topic, agreed in TOPICS.items() if topic is not Topic.PORTAL_ANSWERS}
     return fixed | dict.fromkeys(answers, TOPICS[Topic.PORTAL_ANSWERS])
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
-from shared.events.topics import Topic
+from shared.events.topics import Topic, answers_topic
+from shared.messaging.portals.registry import TRIAL_PORTAL
 from tests.benchmarks.servers import (
     Checkout,
     Message,
@@ -33,6 +34,8 @@ SESSIONS = 100
 SEATS = REQUESTS // SESSIONS // 2
 DATABASE = "ENROLMENT_DATABASE_URL"
 PUBLISHED = (Topic.ENROLMENT_DECISIONS, Topic.ENROLMENT_OCCUPANCY)
+TOLD = (*PUBLISHED, answers_topic(TRIAL_PORTAL))
+"""What decisions are published on: the portal of the trial, which requests them, hears them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,11 @@ class Program:
 
 async def measure(servers: Servers, program: Program) -> dict[str, float]:
     """Decisions a second, events relayed a second, and what both make one after the other."""
-    await servers.renew_topics(without=PUBLISHED)
+    await servers.renew_topics(without=TOLD)
     url = servers.fresh_database(program.checkout, DATABASE, *program.tables)
     settings = settings_of("enrolment", kafka=servers.kafka) | {DATABASE: url, "BENCHMARK_SEATS": str(SEATS)}
     decisions = await _decide(servers.kafka, program, settings)
-    await servers.create_topics(PUBLISHED)
+    await servers.create_topics(TOLD)
     relayed = await _relay(servers.kafka, program, settings)
     return {
         "decisions_per_second": decisions,

@@ -135,7 +135,7 @@ class Servers:
         template = self._templates[program]
         return self.postgres.fresh_database(owner=template, template=template)
 
-    async def renew_topics(self, *, without: Collection[Topic] = ()) -> None:
+    async def renew_topics(self, *, without: Collection[str] = ()) -> None:
         """Empty topics, and no consumer group; those of ``without`` do not exist yet."""
         if isinstance(self.broker, TansuBroker):
             await asyncio.to_thread(self.broker.restart)

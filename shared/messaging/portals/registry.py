@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
 from shared.events.cloudevents import SendingPortal
+from shared.events.topics import answers_topic
 from shared.events.vocabulary import Agent, Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
 
@@ -180,6 +181,11 @@ class Portal(_FileEntry):
     def sender(self) -> SendingPortal:
         """What its requests say of it."""
         return SendingPortal(self.portal, self.issuer, self.limits, unsigned=self.authentication == "none")
+
+    @cached_property
+    def answers_topic(self) -> str | None:
+        """Where it hears its answers by Kafka; None where it hears them by HTTP alone."""
+        return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
     def limits(self) -> Limits:
