@@ -123,12 +123,9 @@ class Producer:
         unusable = await self.unusable(topics)
         log.warning("%s left a pass unfinished: it is fenced from %s", transactional_id, ", ".join(topics))
         async with _closing(await _started(self._settings, transactional_id)) as newer:
-            await newer.begin_transaction()
             for topic in topics:
-                for partition in () if topic in unusable else await newer.partitions_for(topic):
-                    # Without a record: the marker of the end alone tells the partition the new epoch.
-                    newer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001
-            await newer.abort_transaction()
+                if topic not in unusable:
+                    await _tell_epoch(newer, topic)
         # The markers are written after the answer; the next producer gets its id when all are.
         await _close(await _started(self._settings, transactional_id))
 
@@ -152,6 +149,17 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
         await producer.stop()
         raise
     return producer
+
+
+async def _tell_epoch(producer: AIOKafkaProducer, topic: str) -> None:
+    """Tell the producer's epoch to all partitions of a topic, by the marker of an empty transaction."""
+    await producer.begin_transaction()
+    for partition in await producer.partitions_for(topic):
+        producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001
+    try:
+        await producer.abort_transaction()
+    except TopicAuthorizationFailedError:  # nor can the one that is fenced write there
+        await producer.abort_transaction()
 
 
 @asynccontextmanager

@@ -21,9 +21,10 @@ from sqlalchemy import Row, text
 from shared.database import Database
 from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
-from shared.messaging import acls, topics
+from shared.messaging import acls, held, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
+from shared.messaging.relay import Relay
 from tests.conftest import RunService, opened, settings_of
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.databases import MigratedDatabases
@@ -269,3 +270,29 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
 
     await eventually(all_was_said, "a mail was sent, and enrolment heard of it", 60)
     assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
+
+
+async def test_what_a_service_may_not_write_is_held_back_and_hinders_no_fence(
+    broker: SecuredKafka, enrolment_database: Database
+) -> None:
+    """It may read ``catalogue.sessions``; an event for it is on the way when a relay dies within a pass."""
+    settings = broker.settings("parcours-enrolment")
+    row = text(
+        "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data) "
+        "VALUES (0, :topic, 'key', gen_random_uuid(), 'fr.cnfpt.test.Event.v1', '/services/enrolment', '{}')"
+    )
+    async with enrolment_database.transaction() as tx:
+        for topic in ("catalogue.sessions", "enrolment.occupancy"):
+            await tx.execute(row, {"topic": topic})
+    dead = Relay(enrolment_database, settings, "enrolment")
+    await dead._claim(await dead._connect(), [0])
+    await dead.close()
+
+    relay = Relay(enrolment_database, settings, "enrolment")
+    assert await relay.publish_unsent() == 1
+    await relay.close()
+    async with enrolment_database.quiet_transaction() as tx:
+        [event] = await held.find(tx, limit=10)
+        assert list(await tx.scalars(text("SELECT transactional_id FROM outbox_producer"))) == []
+    assert (event.topic, event.held) == ("catalogue.sessions", "refused")
+    assert "TopicAuthorizationFailedError" in event.error
