@@ -37,6 +37,7 @@ _MISTAKES = (
     UnreadablePortals,
     UnreadableTokens,
 )
+"""What the person who types can mend; the message says how."""
 _NO_SUCH_TABLE = "42P01"
 
 
@@ -81,14 +82,7 @@ def run(app: typer.Typer) -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
-    except (
-        CannotRun,
-        DatabaseUnreachable,
-        HistoryCut,
-        TopicsDiffer,
-        UnreadablePortals,
-        UnreadableTokens,
-    ) as error:
+    except _MISTAKES as error:
         stop(str(error))
     except KafkaError as error:
         stop(f"Kafka cannot be used ({error}). Check that it runs and that KAFKA_BOOTSTRAP_SERVERS is right.")
