@@ -98,10 +98,10 @@ def _event(row: Row[Any]) -> HeldEvent:
 
 _HOLD = text(
     """
-    UPDATE outbox SET held = fate.held, error = fate.error
+    UPDATE outbox SET held = change.held, error = change.error
       FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS varchar[]), CAST(:errors AS varchar[]))
-           AS fate (id, held, error)
-     WHERE outbox.id = fate.id"""
+           AS change (id, held, error)
+     WHERE outbox.id = change.id"""
 )
 _FIND = text(
     """

@@ -22,7 +22,7 @@ from shared.messaging import held
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.producer import Producer
-from shared.messaging.sending import Fates, Sending, describe
+from shared.messaging.sending import Sending, SendResult, describe
 
 log = logging.getLogger(__name__)
 
@@ -120,14 +120,14 @@ class Relay:
             # In a statement of its own, so that the next one sees what the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
-            fates = await self._publish_buckets(tx, producer, buckets) if buckets else Fates()
-        RELAYED.inc(len(fates.sent))
-        if fates.failure is not None:
+            result = await self._publish_buckets(tx, producer, buckets) if buckets else SendResult()
+        RELAYED.inc(len(result.sent))
+        if result.failure is not None:
             await self.close()
-            raise fates.failure
-        if fates.is_broken:
+            raise result.failure
+        if result.is_broken:
             await self._sign_off()
-        return len(fates.sent)
+        return len(result.sent)
 
     async def release_waiting(self) -> None:
         """Let go the events whose topics have come into being since they were held back."""
@@ -139,26 +139,28 @@ class Relay:
             unusable = await producer.unusable(topics)
             await held.release(tx, [topic for topic in topics if topic not in unusable], BUCKETS)
 
-    async def _publish_buckets(self, tx: Transaction, producer: Producer, buckets: Sequence[int]) -> Fates:
+    async def _publish_buckets(
+        self, tx: Transaction, producer: Producer, buckets: Sequence[int]
+    ) -> SendResult:
         others = await self._claim(producer, buckets)
         # By the connection that has the locks, which it had when we claimed if it still answers.
         rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
         try:
             async with asyncio.timeout(SEND_DEADLINE_SECONDS):
                 await self._fence(tx, producer, others)
-                fates = await self._sending.send(producer, rows)
+                result = await self._sending.send(producer, rows)
         except BaseException:
             await self.close()  # while the buckets are still ours, so that nothing of them leaves later
             raise
         # After a failure something may still be on its way: the claims stay, and the next pass fences us.
-        await self._finish(tx, fates, others, buckets if fates.failure is None else ())
-        return fates
+        await self._finish(tx, result, others, buckets if result.failure is None else ())
+        return result
 
     async def _finish(
-        self, tx: Transaction, fates: Fates, fenced: Sequence[str], settled: Sequence[int]
+        self, tx: Transaction, result: SendResult, fenced: Sequence[str], settled: Sequence[int]
     ) -> None:
-        await held.hold(tx, fates.refused, fates.waiting)
-        await _mark(tx, fates.sent, fenced, settled)
+        await held.hold(tx, result.refused, result.waiting)
+        await _mark(tx, result.sent, fenced, settled)
 
     async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
         """Let others know that ``producer`` may have records of these buckets on their way.

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
 
-Going = Sequence[tuple[Row[Any], OutgoingRecord]]
+Sendable = Sequence[tuple[Row[Any], OutgoingRecord]]
 
 
 @dataclass(slots=True)
-class Fates:
+class SendResult:
     """What became of the events of a pass; those in none of these stay as they are, for the next one.
 
     ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is why the broker may still take some.
@@ -57,68 +57,72 @@ class Sending:
         self._intake_key = intake_key
         self._suspects: set[int] = set()
 
-    async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> Fates:
+    async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> SendResult:
         """Send what can go, and return what became of each. Raises ``KafkaError``."""
         unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
-        fates = Fates()
-        going = self._plan(rows, unusable, fates)
-        suspects = [(row, record) for row, record in going if row.id in self._suspects]
+        result = SendResult()
+        sendable = self._plan(rows, unusable, result)
+        suspects = [(row, record) for row, record in sendable if row.id in self._suspects]
         if suspects:
-            await self._send_alone(producer, suspects, fates)
-        elif going:
-            await self._send_together(producer, going, fates)
-        return fates
+            await self._send_alone(producer, suspects, result)
+        elif sendable:
+            await self._send_together(producer, sendable, result)
+        return result
 
-    def _plan(self, rows: Sequence[Row[Any]], unusable: Mapping[str, KafkaError], fates: Fates) -> Going:
-        """Return the events that can go; the others have their fate then."""
-        going = []
+    def _plan(
+        self, rows: Sequence[Row[Any]], unusable: Mapping[str, KafkaError], result: SendResult
+    ) -> Sendable:
+        """Return the events that can be sent; add the others to ``result``."""
+        sendable = []
         for row in rows:
             if row.topic is None:  # its portal reads it by HTTP alone
-                fates.sent.append(row)
-            elif row.is_behind or (row.topic, row.key) in fates.stopped:
-                fates.waiting[row.id] = _BEHIND
+                result.sent.append(row)
+            elif row.is_behind or (row.topic, row.key) in result.stopped:
+                result.waiting[row.id] = _BEHIND
             elif isinstance(unusable.get(row.topic), UnknownTopicOrPartitionError):
-                fates.waiting[row.id] = _NO_TOPIC
+                result.waiting[row.id] = _NO_TOPIC
             elif row.topic in unusable:
-                fates.refuse(row, describe(unusable[row.topic]))
+                result.refuse(row, describe(unusable[row.topic]))
             elif (record := _record(row, self._intake_key)).is_too_large:
-                fates.refuse(row, f"{len(record.value)} bytes of data; {MAX_RECORD_BYTES} are allowed in all")
+                result.refuse(
+                    row, f"{len(record.value)} bytes of data; {MAX_RECORD_BYTES} are allowed in all"
+                )
             else:
-                going.append((row, record))
-        return going
+                sendable.append((row, record))
+        return sendable
 
-    async def _send_together(self, producer: Producer, going: Going, fates: Fates) -> None:
-        answers = await producer.send([record for _, record in going])
+    async def _send_together(self, producer: Producer, sendable: Sendable, result: SendResult) -> None:
+        answers = await producer.send([record for _, record in sendable])
         unsent: set[tuple[str, str]] = set()
-        for (row, _), error in zip(going, answers, strict=True):
+        for (row, _), error in zip(sendable, answers, strict=True):
             if error is None and (row.topic, row.key) not in unsent:
-                fates.sent.append(row)
+                result.sent.append(row)
                 continue
             unsent.add((row.topic, row.key))
             if isinstance(error, TOO_LARGE):
                 self._suspects.add(row.id)
             elif isinstance(error, NEVER):
-                fates.refuse(row, describe(error))
-        fates.is_broken = any(answers)
+                result.refuse(row, describe(error))
+        result.is_broken = any(answers)
         known: tuple[type[KafkaError], ...] = (*TOO_LARGE, *NEVER)
         if any(isinstance(error, TOO_LARGE) for error in answers):
             known = (*known, OutOfOrderSequenceNumber)  # of the batches that followed
         failures = [error for error in answers if error is not None and not isinstance(error, known)]
-        fates.failure = failures[0] if failures else None
+        result.failure = failures[0] if failures else None
 
-    async def _send_alone(self, producer: Producer, suspects: Going, fates: Fates) -> None:
+    async def _send_alone(self, producer: Producer, suspects: Sendable, result: SendResult) -> None:
         """Send one by one what was in a batch that was too large; the next pass goes on behind a refusal."""
         for row, record in suspects:
             [error] = await producer.send([record])
             if error is None:
-                fates.sent.append(row)
+                result.sent.append(row)
             elif isinstance(error, (*TOO_LARGE, *NEVER)):
-                fates.refuse(row, describe(error))
+                result.refuse(row, describe(error))
             else:
-                fates.failure = error
+                result.failure = error
             self._suspects.discard(row.id)
             if error is not None:
-                fates.is_broken = True
+                result.is_broken = True
                 return
 
 

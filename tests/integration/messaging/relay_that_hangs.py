@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.database import Database, Transaction
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.relay import Relay
-from shared.messaging.sending import Fates
+from shared.messaging.sending import SendResult
 
 
 class HangingRelay(Relay):
@@ -16,7 +16,7 @@ class HangingRelay(Relay):
     acknowledged: Path
 
     async def _finish(
-        self, tx: Transaction, fates: Fates, fenced: Sequence[str], settled: Sequence[int]
+        self, tx: Transaction, result: SendResult, fenced: Sequence[str], settled: Sequence[int]
     ) -> None:
         self.acknowledged.touch()
         await asyncio.Event().wait()

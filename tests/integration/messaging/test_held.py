@@ -1,4 +1,4 @@
-"""Each event has its own fate: one that the broker never takes stops none but the later ones of its key."""
+"""An event that the broker never takes stops none but the later ones of its key."""
 
 import asyncio
 import uuid
