@@ -83,15 +83,17 @@ class Problem(Exception):
     def document(self, request: Request) -> dict[str, Any]:
         """The problem as JSON, in the language of the request; ``members`` stand beside the standard ones."""
         language = request_language(request)
-        explained: str | None = request.app.state.problems
+        pages: str | None = request.app.state.problems
         body = {
-            "type": "about:blank" if explained is None else f"{explained}/{self.code}",
+            "type": "about:blank" if pages is None else f"{pages}/{self.code}",
             "title": translated(self.title, language),
             "status": self.status,
             "detail": translated(self.detail, language),
             "code": self.code,
         }
-        lists = {name: _in(language, self.members[name]) for name in _LISTS if name in self.members}
+        lists = {
+            name: _translated_items(language, self.members[name]) for name in _LISTS if name in self.members
+        }
         return body | self.members | lists
 
     def response(self, request: Request) -> JSONResponse:
@@ -108,7 +110,7 @@ _LISTS = ("errors", "problems")
 """The members of a problem whose items have a ``message``."""
 
 
-def _in(language: Language, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _translated_items(language: Language, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item | {"message": translated(item["message"], language)} for item in items]
 
 
@@ -179,7 +181,7 @@ def new_api(
     api.add_exception_handler(Exception, _on_error)
     api.add_middleware(Revalidated)  # inside of what compresses, so that a tag is that of what was said
     api.add_middleware(
-        GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NEVER_SQUEEZED
+        GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NOT_COMPRESSED
     )
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
@@ -204,7 +206,7 @@ def is_from_here(headers: Headers, address: str) -> bool:
     return origin is None or origin.partition("://")[2] in (headers.get("host"), urlsplit(address).netloc)
 
 
-NEVER_SQUEEZED = ("text/*", "image/*", "application/pdf")
+NOT_COMPRESSED = ("text/*", "image/*", "application/pdf")
 """Pages hold keys of forms and links that are secrets: what is compressed beside them would tell them."""
 
 
@@ -228,7 +230,7 @@ class _HeadIsGet:
 
 
 class _BoundedBodies:
-    """Refuses a body that is too large before it is read, or as soon as it is, and one in odd letters.
+    """Refuses a body that is too large, before it is read or as soon as it is, and one that is not UTF-8.
 
     Starlette's own bound answers in plain text; ours is a problem, as every error is. It would also decode a
     form by whatever codec its sender names, and some of Python's take minutes for what fits in the bound.
@@ -244,7 +246,7 @@ class _BoundedBodies:
         headers = Headers(scope=scope)
         kind, options = parse_options_header(headers.get("content-type"))
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
-            await _ODD_LETTERS.response(Request(scope))(scope, receive, send)
+            await _OTHER_CHARSET.response(Request(scope))(scope, receive, send)
             return
         most = _most_bytes(kind.lower())
         declared = headers.get("content-length", "")
@@ -271,7 +273,7 @@ def _most_bytes(kind: bytes) -> int:
 
 
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
-_ODD_LETTERS = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
+_OTHER_CHARSET = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
 
 

@@ -51,9 +51,9 @@ def document(
         whole = made()
         components = whole.setdefault("components", {})
         components.setdefault("schemas", {}).update(schemas)
-        kind: str | None = api.state.problems
+        pages: str | None = api.state.problems
         components["responses"] = {
-            f"Problem{status}": _problem(status, codes[status], kind) for status in _PROBLEMS
+            f"Problem{status}": _problem(status, codes[status], pages) for status in _PROBLEMS
         }
         for path, method, operation in _operations(whole):
             _add_problems(path, operation)
@@ -103,11 +103,11 @@ _PROBLEMS: Mapping[int, tuple[str, str, str]] = {
 """By status: what it means, and the title and detail of an example."""
 
 
-def _problem(status: int, code: str, kind: str | None) -> Document:
-    """Return a problem as a component that operations refer to."""
+def _problem(status: int, code: str, pages: str | None) -> Document:
+    """Return a problem as a component that operations refer to. ``pages`` is where problems are explained."""
     description, title, detail = _PROBLEMS[status]
     example: Document = {
-        "type": "about:blank" if kind is None else f"{kind}/{code}",
+        "type": "about:blank" if pages is None else f"{pages}/{code}",
         "title": title,
         "status": status,
         "detail": detail,
