@@ -129,7 +129,7 @@ def portals(tmp_path: Path) -> PortalsFile:
 @pytest.fixture
 async def answering(enrolment_url: str, portals: PortalsFile) -> AsyncIterator[Database]:
     """The database of the enrolment service, which answers these portals."""
-    async with opened(enrolment_url, {outbox.TELLS: portals}) as database:
+    async with opened(enrolment_url, {outbox.REGISTRY: portals}) as database:
         yield database
 
 

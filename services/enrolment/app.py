@@ -24,7 +24,7 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
-    database = Database(settings.database_url, application_name="enrolment", info={outbox.TELLS: registry})
+    database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
     watch = Watch(database)
     http = api.build(database, Tokens.load(settings.api_tokens_file), registry, watch, settings)
     placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))

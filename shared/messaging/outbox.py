@@ -28,8 +28,8 @@ KEPT = timedelta(days=7)
 ANSWERS_KEPT = timedelta(days=30)
 """How long a portal can read its answers in its feed."""
 
-TELLS = "tells"
-"""In the ``info`` of a database: the registry of the portals that its service answers."""
+REGISTRY = "registry"
+"""The key, in the ``info`` of a database, of the registry of the portals that its service answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Outbox:
         """
         if not events:
             return []
-        registry: PortalsFile | None = tx.info.get(TELLS)
+        registry: PortalsFile | None = tx.info.get(REGISTRY)
         portals = None if registry is None else registry.portals
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
         ids = [out.event_id or uuid4() for out in outgoing]
