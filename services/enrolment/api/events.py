@@ -95,7 +95,7 @@ def _rate_of(request: Request) -> RateLimit:
     return rate
 
 
-_KINDS = {
+_STATUSES = {
     RejectionCode.UNREADABLE: (400, "No CloudEvent could be read"),
     RejectionCode.INVALID: (422, "The event is not valid"),
     RejectionCode.UNKNOWN_TYPE: (422, "No such type"),
@@ -108,7 +108,7 @@ _KINDS = {
 
 def _rejection(portal: Portal, code: RejectionCode, *problems: FieldProblem) -> Problem:
     REJECTED.labels("http", portal.portal, code).inc()
-    status, title = _KINDS[code]
+    status, title = _STATUSES[code]
     whole = len(problems) == 1 and not problems[0].pointer
     return Problem(
         status,
