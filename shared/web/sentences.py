@@ -16,6 +16,9 @@ Language = Literal["en", "fr"]
 
 CATALOGUE = Path(__file__).parent / "sentences.fr.po"
 
+_LONGEST = 2_000
+"""Characters of a sentence that is looked up. A longer one quotes a client, who could make it take long."""
+
 
 def _french() -> dict[str, str]:
     with CATALOGUE.open("rb") as file:
@@ -29,7 +32,7 @@ FRENCH: Mapping[str, str] = _french()
 
 def translated(sentence: str, language: Language) -> str:
     """Return an English sentence of ours in this language; unchanged where it is not in the table."""
-    if language == "en" or not sentence:
+    if language == "en" or not 0 < len(sentence) <= _LONGEST:
         return sentence
     if sentence in FRENCH:
         return FRENCH[sentence]

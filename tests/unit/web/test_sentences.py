@@ -135,6 +135,11 @@ def test_what_a_sentence_names_stays_and_what_it_quotes_of_ours_is_french_too() 
     assert translated("Field required", "en") == "Field required"
 
 
+def test_a_sentence_that_quotes_what_a_client_repeats_without_end_stays_english() -> None:
+    sentence = "application/cloudevents" + " is not read here, only JSON." * 2_000
+    assert translated(sentence, "fr") == sentence
+
+
 @pytest.mark.parametrize(
     ("header", "language"),
     [
