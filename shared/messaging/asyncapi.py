@@ -81,9 +81,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
     for address, channel in made["channels"].items():
         topic = Topic(address)
         events = events_on(topic)
-        messages |= {
-            event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
-        }
+        messages |= _messages(events, schemas, examples or {})
         operation = made["operations"][address]
         if handled_by := channel.get("description"):
             operation["description"] = handled_by
@@ -106,9 +104,7 @@ def portal_document(examples: Examples | None = None) -> dict[str, Any]:
     operations: dict[str, Any] = {}
     for topic in (*(topic for topic in Topic if is_of_portals(topic)), Topic.PORTAL_ANSWERS):
         events = events_on(topic)
-        messages |= {
-            event.__name__: _message(event, schemas, (examples or {}).get(event.TYPE, ())) for event in events
-        }
+        messages |= _messages(events, schemas, examples or {})
         channels[topic] = _channel(topic, events)
         operations[topic] = {
             "action": "receive" if topic is Topic.PORTAL_ANSWERS else "send",
@@ -158,6 +154,10 @@ def _channel(topic: Topic, events: Sequence[type[Event]]) -> dict[str, Any]:
     return channel
 
 
+def _messages(events: Sequence[type[Event]], schemas: dict[str, Any], examples: Examples) -> dict[str, Any]:
+    return {event.__name__: _message(event, schemas, examples.get(event.TYPE, ())) for event in events}
+
+
 def _message(
     event: type[Event], schemas: dict[str, Any], examples: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -182,15 +182,15 @@ def _message(
     return message | ({"examples": [{"payload": example} for example in examples]} if examples else {})
 
 
+_UUIDS = ("session_id", "resource_id")
+
+
 def _key(event: type[Event]) -> dict[str, Any]:
     name = TOPICS[event.TOPIC].key
     key = {"type": "string", "title": name} | ({"format": "uuid"} if name in _UUIDS else {})
     if event in _KEYS_OF_ANSWERS:
         key["description"] = f"Among a portal's answers: {_KEYS_OF_ANSWERS[event]}."
     return key
-
-
-_UUIDS = ("session_id", "resource_id")
 
 
 def _settings(topic: Topic) -> dict[str, Any]:
