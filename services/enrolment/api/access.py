@@ -39,17 +39,36 @@ def _policy(request: Request) -> Policy:
     return policy
 
 
-def _sender(request: Request, _documented: _OfPortal) -> Portal:
-    """The portal whose token the request has. In a trial an admin speaks for the trial's portal."""
+def portals_of(request: Request) -> Portals:
+    """Return the registry of portals in force."""
     portals: Portals = request.app.state.registry.portals
-    tokens: Tokens = request.app.state.tokens
+    return portals
+
+
+def _portal_or_admin(request: Request) -> Portal | Principal:
+    """Return whose token the request has. Raises a 401, or a 403 for staff who are no admins."""
     token = bearer_token(request) or ""
-    portal, principal = portals.of_token(token, clock.now()), tokens.owner_of(token)
-    if portal is None and principal is not None and principal.role is Role.ADMIN:
-        portal = portals.of_source(SOURCES + TRIAL_PORTAL)
+    portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
         return portal
-    raise token_needed("PORTALS_FILE") if principal is None else not_for_role(principal)
+    tokens: Tokens = request.app.state.tokens
+    principal = tokens.owner_of(token)
+    if principal is None:
+        raise token_needed("PORTALS_FILE")
+    if principal.role is not Role.ADMIN:
+        raise not_for_role(principal)
+    return principal
+
+
+def _sender(request: Request, _documented: _OfPortal) -> Portal:
+    """The portal whose token the request has. In a trial an admin speaks for the trial's portal."""
+    owner = _portal_or_admin(request)
+    if isinstance(owner, Portal):
+        return owner
+    portal = portals_of(request).of_source(SOURCES + TRIAL_PORTAL)
+    if portal is None:
+        raise not_for_role(owner)
+    return portal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +84,8 @@ class Reader:
 
 
 def _reader(request: Request, _documented: _OfPortal) -> Reader:
-    portals: Portals = request.app.state.registry.portals
-    token = bearer_token(request) or ""
-    portal = portals.of_token(token, clock.now())
-    if portal is not None:
-        return Reader(portal)
-    tokens: Tokens = request.app.state.tokens
-    principal = tokens.owner_of(token)
-    if principal is None:
-        raise token_needed("PORTALS_FILE")
-    if principal.role is not Role.ADMIN:
-        raise not_for_role(principal)
-    return Reader(None)
+    owner = _portal_or_admin(request)
+    return Reader(owner if isinstance(owner, Portal) else None)
 
 
 def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.enrolment.api.access import AnyReader, Database
+from services.enrolment.api.access import AnyReader, Database, portals_of
 from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven, Watch
 from shared.events import cloudevents
 from shared.http import Problem
-from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name, Portals
+from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name
 from shared.messaging.tables import OutboxRow
 from shared.openapi import problem_response
 
@@ -60,11 +60,11 @@ class Feed:
 
 def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyReader) -> Feed:
     """Return the feed of the token's portal, or for an admin that of a portal that is named."""
-    portals: Portals = request.app.state.registry.portals
     portal = reader.portal
-    if portal is None or query.portal not in (None, portal.portal):
-        # Another portal's is what does not exist.
-        portal = portals.of_source(SOURCES + (query.portal or TRIAL_PORTAL)) if portal is None else None
+    if portal is None:
+        portal = portals_of(request).of_source(SOURCES + (query.portal or TRIAL_PORTAL))
+    elif query.portal not in (None, portal.portal):
+        portal = None  # another portal's feed is as one that does not exist
     if portal is None:
         raise Problem(404, "No such feed", "Name a portal of the registry: ?portal=…, or use its token.")
     if "http" not in portal.answers:
