@@ -95,8 +95,13 @@ class Producer:
             await self.kafka.send(record.topic, value=record.value, key=record.key, headers=record.headers)
             for record in records
         ]
-        if answers:
-            await asyncio.wait(answers)
+        try:
+            if answers:
+                await asyncio.wait(answers)
+        except asyncio.CancelledError:
+            for answer in answers:
+                answer.cancel()  # nobody will ask for it
+            raise
         return [answer.exception() for answer in answers]
 
     async def unusable(self, topics: Collection[str]) -> dict[str, KafkaError]:

@@ -111,12 +111,14 @@ def _sleep_and_go_on(url: str, bootstrap_servers: str) -> None:
     send = Producer.send
     has_slept = False
 
-    async def sleep_and_send(producer: Producer, records: Sequence[OutgoingRecord]) -> None:
+    async def sleep_and_send(
+        producer: Producer, records: Sequence[OutgoingRecord]
+    ) -> list[BaseException | None]:
         nonlocal has_slept
         if not has_slept:
             has_slept = True
             os.kill(os.getpid(), signal.SIGSTOP)
-        await send(producer, records)
+        return await send(producer, records)
 
     async def run() -> None:
         relay = _relay(Database(url, application_name="sleeper"), bootstrap_servers)
