@@ -76,6 +76,7 @@ EXAMPLES: dict[str, Any] = {
         "source": None,
     },
     "BespokeBody": {
+        "bespoke_id": "5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11",
         "request_id": "5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11",
         "version": 1,
         "state": "received",
