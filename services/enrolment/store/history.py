@@ -46,20 +46,22 @@ async def of_request(tx: Transaction, request: RequestKey) -> list[EnrolmentHist
 
 
 async def _histories(tx: Transaction, condition: ColumnElement[bool]) -> list[EnrolmentHistory]:
-    found = await tx.scalars(
+    rows = await tx.scalars(
         select(EnrolmentRow)
         .where(condition)
         .order_by(col(EnrolmentRow.received_at), col(EnrolmentRow.enrolment_id))
         .limit(_MOST)
     )
+    found = rows.all()
+    events = await outbox.events_of(tx, {row.agent_id for row in found}, {row.enrolment_id for row in found})
     return [
         EnrolmentHistory(
             session=session,
             enrolment=enrolment,
             request=await requests.find(tx, RequestKey(enrolment.request_source, enrolment.request_id)),
             changes=await changes.of_enrolment(tx, enrolment.enrolment_id),
-            events=await outbox.events_of(tx, enrolment.agent_id, enrolment.enrolment_id),
+            events=events[enrolment.enrolment_id],
         )
-        for enrolment in found.all()
+        for enrolment in found
         if (session := await sessions.find(tx, enrolment.session_id)) is not None
     ]

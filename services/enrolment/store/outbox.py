@@ -1,6 +1,6 @@
 """What this service publishes, and what of it is still to be sent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,10 +36,20 @@ class EventOfEnrolment:
     sent_at: datetime | None
 
 
-async def events_of(tx: Transaction, agent_id: str, enrolment_id: UUID) -> Sequence[EventOfEnrolment]:
-    """Return the events about an enrolment that are still kept, in order."""
-    rows = await tx.execute(_EVENTS, {"agent": agent_id, "id": str(enrolment_id)})
-    return [EventOfEnrolment(row.event_id, row.type, row.version, row.sent_at) for row in rows]
+async def events_of(
+    tx: Transaction, agent_ids: Collection[str], enrolment_ids: Collection[UUID]
+) -> dict[UUID, list[EventOfEnrolment]]:
+    """Return the events about these agents' enrolments that are still kept, by enrolment, in order.
+
+    Reads the whole outbox once: it has no index by key, which each event would pay for.
+    """
+    events: dict[UUID, list[EventOfEnrolment]] = {enrolment_id: [] for enrolment_id in enrolment_ids}
+    if events:
+        ids = [str(enrolment_id) for enrolment_id in events]
+        for row in await tx.execute(_EVENTS, {"agents": list(agent_ids), "ids": ids}):
+            event = EventOfEnrolment(row.event_id, row.type, row.version, row.sent_at)
+            events[row.enrolment_id].append(event)
+    return events
 
 
 async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChanged]:
@@ -50,8 +60,10 @@ async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChan
 
 
 _EVENTS = text(
-    "SELECT event_id, type, sent_at, CAST(CAST(data AS jsonb)->>'version' AS integer) AS version FROM outbox "
-    "WHERE key = :agent AND portal IS NULL AND CAST(data AS jsonb)->>'enrolment_id' = :id ORDER BY id"
+    "SELECT event_id, type, sent_at, CAST(CAST(data AS jsonb)->>'version' AS integer) AS version, "
+    "CAST(CAST(data AS jsonb)->>'enrolment_id' AS uuid) AS enrolment_id FROM outbox "
+    "WHERE key = ANY(CAST(:agents AS varchar[])) AND portal IS NULL "
+    "AND CAST(data AS jsonb)->>'enrolment_id' = ANY(CAST(:ids AS text[])) ORDER BY id"
 )
 # By ``held`` too, so that the two indexes of unsent rows are used.
 _UNSENT = text(
