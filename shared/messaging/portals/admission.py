@@ -283,9 +283,7 @@ def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
     """Yield what the contract's form lets pass and is wrong all the same."""
     for pointer, employer in employers:
         if not _is_siret(employer.siret):
-            yield FieldProblem(
-                pointer=f"{pointer}/siret", message="is not a SIRET: its check digit does not fit"
-            )
+            yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)
         if employer.delegation not in _DELEGATIONS:
             yield FieldProblem(pointer=f"{pointer}/delegation", message=_NO_DELEGATION)
     if isinstance(event, BespokeTrainingRequested | TraineesNominated) and not _is_siret(event.siret):
