@@ -209,7 +209,9 @@ def read_envelope(record: Record) -> Envelope:
         if media_type == STRUCTURED:
             if not is_of_portals(record.topic):
                 raise Unreadable(f"structured mode ({STRUCTURED}) is only accepted on portal topics")
-            attributes, value = _unwrap(value)
+            document = _document(value)
+            attributes = {name: text for name, text in document.items() if isinstance(text, str)}
+            value = _data(document)
             media_type = media_type_of(attributes.get("datacontenttype", JSON))
         for required in ("specversion", "id", "type", "source"):
             if not attributes.get(required):
@@ -328,23 +330,32 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _unwrap(value: bytes) -> tuple[dict[str, str], bytes]:
-    """The attributes and the data of a structured-mode value."""
+def _document(value: bytes) -> dict[str, object]:
+    """The CloudEvent that a structured-mode value holds."""
     try:
         document = strict_json(value)
     except ValueError as error:
         raise Unreadable(f"the structured CloudEvent {error}") from None
     if not isinstance(document, dict):
         raise Unreadable("the structured CloudEvent is not a JSON object")
-    attributes = {name: text for name, text in document.items() if isinstance(text, str)}
-    if "data_base64" in document:
-        try:
-            return attributes, base64.b64decode(document["data_base64"], validate=True)
-        except (ValueError, TypeError) as error:
-            raise Unreadable(f"data_base64 is not base64: {error}") from None
-    if "data" not in document:
-        raise Unreadable("the structured CloudEvent has no data")
-    return attributes, json.dumps(document["data"]).encode()
+    return document
+
+
+def _data(document: Mapping[str, object]) -> bytes:
+    """The data of a structured-mode event, as in binary mode."""
+    match document:
+        case {"data": _, "data_base64": _}:
+            raise Unreadable("the structured CloudEvent has both data and data_base64")
+        case {"data_base64": str(encoded)}:
+            try:
+                return base64.b64decode(encoded, validate=True)
+            except ValueError as error:
+                raise Unreadable(f"data_base64 is not base64: {error}") from None
+        case {"data_base64": _}:
+            raise Unreadable("data_base64 is not base64: it is no text")
+        case {"data": data}:
+            return json.dumps(data).encode()
+    raise Unreadable("the structured CloudEvent has no data")
 
 
 def _quote(text: str) -> str:

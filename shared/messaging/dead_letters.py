@@ -4,19 +4,23 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import delete, func, insert, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.messaging.portals.admission import Rejected
+from shared.messaging.portals.admission import MOST_BYTES, Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
+
+MOST_HEADERS, MOST_HEADER_BYTES = 200, 64 * 1024
+"""Of a rejected record's headers, what is kept at most; of key and value :data:`MOST_BYTES` each."""
+REJECTED_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,13 @@ async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
 
 
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
-    """Keep records that were rejected, as evidence: nobody redrives them.
+    """Keep records that were rejected, as evidence: nobody redrives them, so a huge one is cut.
 
     A record is kept once. Returns those that were not known.
     """
     rows = [
         _row(rejection, rejection.request_id, rejection.explanation)
+        | _cut(rejection.record)
         | {
             "state": "rejected",
             "code": rejection.code.value,
@@ -102,6 +107,27 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
         "portal": kept.portal,
         "error": _storable(error),
     }
+
+
+def _cut(record: Record) -> dict[str, Any]:
+    """Return what is kept of a record's content; the digest is that of the whole."""
+    headers = [
+        (name, None if value is None else value[:MOST_HEADER_BYTES])
+        for name, value in record.headers[:MOST_HEADERS]
+    ]
+    return {
+        "key": None if record.key is None else record.key[:MOST_BYTES],
+        "value": None if record.value is None else record.value[:MOST_BYTES],
+        "headers": _headers_to_json(replace(record, headers=tuple(headers))),
+    }
+
+
+async def purge_rejected(tx: Transaction) -> None:
+    """Delete the rejected records that are older than :data:`REJECTED_KEPT`."""
+    rejected = col(DeadLetterRow.state) == "rejected"
+    await tx.execute(
+        delete(DeadLetterRow).where(rejected, col(DeadLetterRow.parked_at) < func.now() - REJECTED_KEPT)
+    )
 
 
 async def _keep(tx: Transaction, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:

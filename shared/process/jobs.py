@@ -52,6 +52,7 @@ def housekeeping(database: Database) -> tuple[Job, ...]:
         async with database.quiet_transaction() as tx:
             await inbox.purge(tx)
             await outbox.purge(tx)
+            await dead_letters.purge_rejected(tx)
 
     async def measure() -> None:
         async with database.quiet_transaction() as tx:

@@ -220,10 +220,14 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
 
 
 def _said(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
-    """Return the outcome of a request that another service took in, or rejected, by what it said last."""
-    first, last = status.said[0], status.said[-1]
-    received_at = status.accepted_at or first.at
-    if last.state == "rejected":
+    """Return the outcome of a request that another service took in, or rejected.
+
+    What was taken in stays so, whatever is rejected with the same id later; else the last rejection counts.
+    """
+    taken_in = [said for said in status.said if said.state != "rejected"]
+    received_at = status.accepted_at or status.said[0].at
+    if not taken_in:
+        last = status.said[-1]
         return RequestOutcome(
             request_id=request_id,
             state="rejected",
@@ -231,15 +235,15 @@ def _said(request_id: UUID, status: RequestStatus, language: Language) -> Reques
             code=RejectionCode(last.code or RejectionCode.INTERNAL),
             problems=_problems(last.problems, language),
         )
-    answers = [said for said in status.said if said.state not in ("accepted", "rejected")]
+    answers = [said for said in taken_in if said.state != "accepted"]
     return RequestOutcome(
         request_id=request_id,
         state="answered",
         outcome="accepted",
         received_at=received_at,
-        decided_at=next((said.at for said in status.said if said.state != "rejected"), None),
+        decided_at=taken_in[0].at,
         event=RequestAccepted.TYPE,
-        state_now=last.state,
+        state_now=taken_in[-1].state,
         history=[
             LaterMove(at=said.at, cause="answered", state=said.state, event=BespokeRequestAnswered.TYPE)
             for said in answers

@@ -5,6 +5,7 @@ of a rejection depends on what the services know of agents: it gives a hint of n
 """
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,9 +26,11 @@ from shared.events.cloudevents import (
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     EVENTS,
+    AgentErasureRequested,
     BespokeTrainingRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    SubscriptionChanged,
     TraineesNominated,
 )
 from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, FieldProblem
@@ -39,12 +42,15 @@ MOST_BYTES = 2 * 1024 * 1024
 WINDOW = timedelta(days=7)
 """How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
 
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _QUOTED = 40
 """Characters of a header's name that a rejection quotes."""
 _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MOST_BYTES} bytes."
+_MOST_READ = 8 * MOST_BYTES
+"""Of a record's value and headers, uncompressed: what has more is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
@@ -96,6 +102,8 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
 
     ``intake_key`` is the key that the services sign with for what came by HTTP.
     """
+    if _size(record) > _MOST_READ:
+        return _unread(record, portals)
     try:
         envelope = read_envelope(record)
     except Unreadable as error:
@@ -138,6 +146,16 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
         return received
     except _Rejection as rejection:
         return _rejected(record, envelope, rejection, portal)
+
+
+def _unread(record: Record, portals: Portals) -> Rejected:
+    """Reject a record that is too large to be looked into; its headers may say who sent it."""
+    why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
+    try:
+        envelope = read_envelope(replace(record, value=b"{}"))
+    except Unreadable:
+        return Rejected(record, why.code, why.problems, portal=None)
+    return _rejected(record, envelope, why, portals.of_source(envelope.source))
 
 
 def _unreadable(record: Record, error: Unreadable, portal: Portal | None) -> Rejected:
@@ -203,6 +221,11 @@ def _check_json(envelope: Envelope) -> None:
         raise _because(RejectionCode.INVALID, f"The data {error}.") from None
 
 
+def _size(record: Record) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
+
+
 def _check_size(record: Record) -> None:
     if len(record.value or b"") > MOST_BYTES:
         raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
@@ -262,6 +285,8 @@ def _check_headers(record: Record) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise _because(RejectionCode.INVALID, f"The header {_printable(twice)} is given twice.")
+    if any(value is not None and _CONTROL.search(value) for _, value in record.headers):
+        raise _because(RejectionCode.INVALID, "A header has control characters.")
 
 
 def _moment(time: str) -> datetime | None:
@@ -310,6 +335,9 @@ def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator
         portal.delegations is not None and event.delegation not in portal.delegations
     ):
         yield FieldProblem(pointer="/delegation", message=_NOT_THEIRS)
+    if isinstance(event, SubscriptionChanged | AgentErasureRequested):
+        # They name no employer, so nobody can tell whether the agent is one of them.
+        yield FieldProblem(pointer="/agent_id", message=_NOT_THEIRS)
 
 
 def _employers(event: Event) -> Iterator[tuple[str, Employer]]:

@@ -267,6 +267,10 @@ async def test_a_request_that_another_service_rejected_says_why_until_it_comes_m
     assert (await outcome(ask, mended))["state"] == "answered"
     await said(database, rejected_by_another(None))  # nobody can ask for it
 
+    taken_in = uuid4()
+    await said(database, accepted_by_another(taken_in), rejected_by_another(taken_in))
+    assert (await outcome(ask, taken_in))["state"] == "answered"  # whatever comes later with its id
+
 
 async def test_two_portals_ids_are_kept_apart_in_what_others_say_too(ask: Ask, database: Database) -> None:
     ce_id = uuid4()

@@ -20,11 +20,13 @@ from services.enrolment.rules.policy import Policy
 from shared.cli import service_cli
 from shared.database import Database
 from shared.events.cloudevents import Record
+from shared.events.outcomes import RejectionCode
 from shared.events.portal import AgentErasureRequested, EnrolmentRequested
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer, read
 from shared.messaging.dead_letters import DeadLetter, Parked
+from shared.messaging.portals.admission import MOST_BYTES, Rejected
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_placement
@@ -174,6 +176,22 @@ async def test_a_null_value_and_an_empty_one_are_two_records(database: Database)
     await park(database, a_record(None, key=None), a_record(b"", key=None), a_record(None, key=b""))
 
     assert len(await all_of(database)) == 3
+
+
+async def test_a_rejected_record_is_kept_for_a_month_and_of_a_huge_one_its_beginning(
+    database: Database,
+) -> None:
+    record = a_record(value=b"x" * (MOST_BYTES + 1), record_headers=(("ce_id", b"y" * 70_000),))
+    rejected = Rejected(record, RejectionCode.TOO_LARGE, (), portal=None)
+    async with database.transaction() as tx:
+        await dead_letters.keep_rejected(tx, [rejected])
+        await dead_letters.purge_rejected(tx)
+        [kept] = await dead_letters.find(tx, state="rejected", limit=10)
+        assert (kept.record.value, kept.record.headers) == (b"x" * MOST_BYTES, (("ce_id", b"y" * 65_536),))
+
+        await tx.execute(text("UPDATE dead_letter SET parked_at = now() - interval '31 days'"))
+        await dead_letters.purge_rejected(tx)
+        assert await dead_letters.find(tx, limit=10) == []
 
 
 async def test_text_that_postgres_cannot_hold_is_no_reason_not_to_park(database: Database) -> None:

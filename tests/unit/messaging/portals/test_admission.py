@@ -13,9 +13,11 @@ import pytest
 from shared.events.cloudevents import STRUCTURED, Received, Record, SendingPortal
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
+    AgentErasureRequested,
     BespokeTrainingRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    SubscriptionChanged,
     TraineesNominated,
     WithdrawalRequested,
 )
@@ -222,6 +224,7 @@ def test_a_header_given_twice_or_with_control_characters_is_invalid() -> None:
     twice = replace(record, headers=(*record.headers, ("CE_ID", str(uuid.uuid4()).encode())))
     assert problems_of(twice) == [("", "The header ce_id is given twice.")]
     assert code_of(signed(time="2026-11-25T08:29:59Z\n")) is RejectionCode.INVALID
+    assert problems_of(signed(ce_subject="a\0b")) == [("", "A header has control characters.")]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +246,25 @@ def test_the_portal_hears_what_is_wrong_with_its_record(record: Record, code: Re
     assert (outcome.code, outcome.portal) == (code, "iel")
     assert outcome.problems
     assert not any("^" in problem.message or "xxx" in problem.message for problem in outcome.problems)
+
+
+def test_what_is_far_too_large_is_refused_unread_and_its_headers_say_to_whom() -> None:
+    huge = b"[" * (9 * MOST_BYTES)
+    outcome = admitted(replace(signed(), value=huge))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.portal) == (RejectionCode.TOO_LARGE, "iel")
+    structured = replace(a_record(huge, {"content-type": STRUCTURED}))
+    assert code_of(structured) is RejectionCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"data": {}, "data_base64": "e30="}, {"data_base64": "e3"}, {"data_base64": 5}, {}]
+)
+def test_a_structured_event_whose_data_cannot_be_read_is_told_to_its_sender(wrong: dict[str, Any]) -> None:
+    event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/portals/iel", "type": "x"} | wrong
+    outcome = admitted(a_record(as_json(event), {"content-type": STRUCTURED}))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.portal) == (RejectionCode.UNREADABLE, "iel")
 
 
 def test_the_fields_that_are_wrong_are_named_by_json_pointers() -> None:
@@ -279,11 +301,16 @@ def test_an_agent_or_authority_of_another_portal_is_not_yours(limits: dict[str, 
     }
     group = {"session_id": SESSION, "agents": agents, "requested_by": officer}
     trainees = {"siret": "21350238800019", "session_id": SESSION, "agents": agents, "nominated_by": officer}
+    subscription = {"agent_id": "IEL-1", "email": "a@b.fr", "theme": "enjeux-ia", "subscribed": True}
+    erasure = {"agent_id": "IEL-1", "requested_at": "2026-11-25T08:00:00Z"}
     for record in (
         signed(),
         signed(group, event=GroupEnrolmentRequested.TYPE),
         signed(bespoke, event=BespokeTrainingRequested.TYPE, topic="portal.bespoke"),
         signed(trainees, event=TraineesNominated.TYPE, topic="portal.bespoke"),
+        # They name no employer by whom to tell whose the agent is.
+        signed(subscription, event=SubscriptionChanged.TYPE, topic="portal.agents"),
+        signed(erasure, event=AgentErasureRequested.TYPE, topic="portal.agents"),
     ):
         assert code_of(record) is None
         assert code_of(record, a_portal(**limits)) is RejectionCode.NOT_YOURS
