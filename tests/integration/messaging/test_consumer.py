@@ -158,7 +158,10 @@ def bad_records(handler: Handler) -> Iterator[tuple[str, Sent]]:
         (key, headers(SessionScheduled.TYPE), a_session().model_dump_json().encode()),
     )
     yield "header ce_", (key, [], b"hello")
-    yield "not JSON", (key, [("content-type", b"application/cloudevents+json")], b"[" * 100_000)
+    yield (
+        "brackets in brackets without end",
+        (key, [("content-type", b"application/cloudevents+json")], b"[" * 100_000),
+    )
 
 
 async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_them_are_taken_in_order(
