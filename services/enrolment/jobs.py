@@ -43,8 +43,8 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
 
     async def tell_changes() -> float | None:
         async with database.transaction() as tx:
-            told = await session_changes.next_slice(tx, most=SLICE)
-        return None if told is None else REST_SECONDS
+            notified = await session_changes.next_slice(tx, most=SLICE)
+        return None if notified is None else REST_SECONDS
 
     async def forget_accepted() -> None:
         async with database.quiet_transaction() as tx:

@@ -108,8 +108,8 @@ async def discard_all(
     async with database.transaction() as tx:
         ids = [letter.id for letter in letters]
         discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
-        told = [outcomes.of_discarded(letter) for letter in discarded if _answers(router, letter)]
-        await Outbox(router.service).publish(tx, [event for event in told if event is not None])
+        rejections = [outcomes.of_discarded(letter) for letter in discarded if _answers(router, letter)]
+        await Outbox(router.service).publish(tx, [event for event in rejections if event is not None])
 
 
 def _answers(router: Router, letter: DeadLetter) -> bool:

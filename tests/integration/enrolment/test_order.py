@@ -299,11 +299,11 @@ async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
     await consumer.take([last])
     await consumer.redrive(1, "nadia")
     assert await line(rows) == [before[1].id, parked.id, after.id, last.id]
-    [told] = await rows(
+    [notified] = await rows(
         "SELECT CAST(data AS jsonb) AS data FROM outbox WHERE CAST(data AS jsonb)->>'request_id' = :id",
         id=str(parked.id),
     )
-    assert told.data["position"] == 2
+    assert notified.data["position"] == 2
     await front.withdraw(session, before[0].event.agent)
     await front.withdraw(session, before[1].event.agent)
     assert await front.states(session, parked.event.agent, after.event.agent) == ["enrolled", "waitlisted"]

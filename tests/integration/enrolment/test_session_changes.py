@@ -1,4 +1,4 @@
-"""New dates, a new place or link of a session: told to the portals of each agent in it, slice by slice."""
+"""New dates, a new place or link of a session: said to the portals of each agent in it, slice by slice."""
 
 import contextlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ async def slice_of(database: Database, most: int = 100) -> int | None:
         return await session_changes.next_slice(tx, most=most)
 
 
-async def told(database: Database, portal: str = "iel") -> Sequence[SessionChangedForAgent]:
+async def notified(database: Database, portal: str = "iel") -> Sequence[SessionChangedForAgent]:
     found = await rows(database, f"portal = '{portal}' AND type = '{SessionChangedForAgent.TYPE}'")
     return [SessionChangedForAgent.model_validate_json(row.data) for row in found]
 
@@ -58,15 +58,15 @@ async def test_everybody_who_has_a_seat_or_waits_is_told_and_nobody_who_left(
     assert await slice_of(database) == 3
     assert await slice_of(database) is None
 
-    first, second = await told(database)
+    first, second = await notified(database)
     assert (first.agent, first.join_url) == (seated, later.join_url)
     assert (second.agent, second.join_url) == (waiting, None)
     assert first.enrolment_id == (await front.of(session, seated)).enrolment_id
     assert (first.session_id, first.session_version) == (session.session_id, later.version)
     assert first.changed == second.changed == ("dates", "place", "link")
     assert (first.starts_at, first.ends_at, first.venue) == (later.starts_at, later.ends_at, later.venue)
-    assert await told(database, "iel-mobile") == [first, second]
-    assert [event.agent.issuer for event in await told(database, "ouest")] == ["ouest"]
+    assert await notified(database, "iel-mobile") == [first, second]
+    assert [event.agent.issuer for event in await notified(database, "ouest")] == ["ouest"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_only_dates_place_and_link_are_told(
     await front.publish(changed(session, **change))
 
     assert await slice_of(database) == (None if heard is None else 1)
-    assert [list(event.changed) for event in await told(database)] == ([heard] if heard else [])
+    assert [list(event.changed) for event in await notified(database)] == ([heard] if heard else [])
 
 
 async def test_a_large_session_is_told_slice_by_slice_each_agent_once(
@@ -109,7 +109,7 @@ async def test_a_large_session_is_told_slice_by_slice_each_agent_once(
             raise RuntimeError("killed")
     assert [await slice_of(database, most=2) for _ in range(4)] == [2, 2, 1, None]
 
-    assert [event.agent for event in await told(database)] == agents
+    assert [event.agent for event in await notified(database)] == agents
 
 
 async def test_a_newer_change_begins_again_and_tells_of_both(database: Database, front: Front) -> None:
@@ -124,8 +124,8 @@ async def test_a_newer_change_begins_again_and_tells_of_both(database: Database,
 
     assert await slice_of(database) == 3
 
-    *_, last = await told(database)
-    assert len(await told(database)) == 5
+    *_, last = await notified(database)
+    assert len(await notified(database)) == 5
     assert (last.session_version, last.changed) == (third.version, ("place", "link"))
 
 
@@ -141,7 +141,7 @@ async def test_a_session_cancelled_meanwhile_has_nothing_left_to_tell(
 
     assert await slice_of(database) == 0
     assert await slice_of(database) is None
-    assert await told(database) == []
+    assert await notified(database) == []
 
 
 async def test_a_slice_reads_its_own_agents_alone(database: Database) -> None:

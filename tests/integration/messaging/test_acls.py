@@ -256,9 +256,9 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
     assert (heard[forged]["type"], heard[forged]["code"]) == ("RequestRejected", "not_authenticated")
     assert (heard[misspelt]["type"], heard[misspelt]["code"]) == ("RequestRejected", "unknown_type")
     assert heard[followed]["type"] == "RequestAccepted"
-    told = await answers(broker, "sirh", others)
-    assert told.keys() == {others}
-    assert agent.email not in json.dumps(told)
+    heard = await answers(broker, "sirh", others)
+    assert heard.keys() == {others}
+    assert agent.email not in json.dumps(heard)
 
     async def rows(statement: str) -> list[Row[Any]]:
         async with services.quiet_transaction() as tx:

@@ -79,7 +79,7 @@ async def take(router: Router, database: Database, portals: PortalsFile, *record
     await consumer.take([consumer.read(record) for record in records])
 
 
-async def told(database: Database) -> list[RequestRejected]:
+async def notified(database: Database) -> list[RequestRejected]:
     return [RequestRejected.model_validate_json(row.data) for row in await rows(database)]
 
 
@@ -116,7 +116,7 @@ async def test_a_record_that_comes_again_is_rejected_once_and_another_by_itself(
     await take(requests_of(), answering, portals, first, first)
     await take(requests_of(), answering, portals, first, second)
 
-    assert [rejection.offset for rejection in await told(answering)] == [1, 2]
+    assert [rejection.offset for rejection in await notified(answering)] == [1, 2]
 
 
 async def test_a_record_without_an_id_is_told_of_by_where_it_lies(
@@ -127,7 +127,7 @@ async def test_a_record_without_an_id_is_told_of_by_where_it_lies(
 
     await take(requests_of(), answering, portals, Record(**{**_fields(record), "headers": without_id}))
 
-    [rejection] = await told(answering)
+    [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.code) == (None, RejectionCode.UNREADABLE)
 
 
@@ -212,7 +212,7 @@ async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_b
     for _ in range(2):
         await give_up(answering, router)
 
-    [rejection] = await told(answering)
+    [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.portal) == (REQUEST_ID, "iel")
     assert (rejection.code, rejection.offset) == (RejectionCode.INTERNAL, 5)
 
@@ -230,4 +230,4 @@ async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
         await give_up(database, router)
 
     assert await rows(answering) == []
-    assert [rejection.request_id for rejection in await told(notifier_database)] == [REQUEST_ID]
+    assert [rejection.request_id for rejection in await notified(notifier_database)] == [REQUEST_ID]

@@ -74,9 +74,9 @@ async def test_two_issuers_same_identifier_are_two_agents_with_a_letter_each(
     assert sorted(to for to, _ in letters) == sorted([agent.email for agent in agents] * 2)
     assert len(set(letters)) == 4, "the confirmation and the replay, each to both"
     sent = [json.loads(data) for name, data in await notifier.published() if name.endswith("EmailSent.v1")]
-    told = sorted((event["issuer"], event["agent_id"], event["template"]) for event in sent)
+    letters_sent = sorted((event["issuer"], event["agent_id"], event["template"]) for event in sent)
     templates = ("enrolment-confirmed", "replay-available")
-    assert told == [(issuer, "1001", template) for issuer in issuers for template in templates]
+    assert letters_sent == [(issuer, "1001", template) for issuer in issuers for template in templates]
     for event in sent:
         (row,) = await notifier.rows(where=f"mail_id = '{event['mail_id']}'")
         assert row.address == f"agent@{event['issuer'] or 'before'}.example"

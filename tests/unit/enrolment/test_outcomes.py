@@ -30,7 +30,7 @@ def of_portal(request: Any, **changes: Any) -> Any:
     return replace(request, source="/portals/iel", portal="iel", position=POSITION, **changes)
 
 
-def told(roster: SessionRoster, request: Request) -> list[outcomes.Outcome]:
+def notified(roster: SessionRoster, request: Request) -> list[outcomes.Outcome]:
     before = len(roster.outcomes)
     decided(roster, request)
     return [outcome for outcome, _ in roster.outcomes[before:]]
@@ -41,7 +41,7 @@ def test_a_request_about_no_enrolment_is_rejected_to_the_portal_that_sent_it(req
     roster = a_roster()
     request = of_portal(request_about(roster, an_agent()))
 
-    [rejection] = told(roster, request)
+    [rejection] = notified(roster, request)
 
     assert isinstance(rejection, RequestRejected)
     assert (rejection.request_id, rejection.portal) == (request.request_id, "iel")
@@ -54,8 +54,8 @@ def test_an_agent_of_whom_the_portal_may_not_speak_is_rejected_like_one_who_does
     enrol(roster, theirs)
     limits = Limits(frozenset({Delegation.CORSE}), None)
 
-    [of_another] = told(roster, of_portal(a_withdrawal(roster, theirs), limits=limits))
-    [of_nobody] = told(roster, of_portal(a_withdrawal(roster, an_agent()), limits=limits))
+    [of_another] = notified(roster, of_portal(a_withdrawal(roster, theirs), limits=limits))
+    [of_nobody] = notified(roster, of_portal(a_withdrawal(roster, an_agent()), limits=limits))
 
     assert of_another.model_dump(exclude={"request_id"}) == of_nobody.model_dump(exclude={"request_id"})
 
@@ -63,9 +63,9 @@ def test_an_agent_of_whom_the_portal_may_not_speak_is_rejected_like_one_who_does
 def test_what_a_decision_answers_is_not_told_twice() -> None:
     roster, agent = a_roster(), an_agent()
 
-    assert told(roster, of_portal(a_seat_request(roster, agent))) == []
-    assert told(roster, of_portal(a_withdrawal(roster, agent))) == []
-    assert told(roster, of_portal(a_withdrawal(roster, agent))) == []
+    assert notified(roster, of_portal(a_seat_request(roster, agent))) == []
+    assert notified(roster, of_portal(a_withdrawal(roster, agent))) == []
+    assert notified(roster, of_portal(a_withdrawal(roster, agent))) == []
     assert len(roster.decisions) == 3
 
 
@@ -74,9 +74,9 @@ def test_a_list_that_changes_nothing_is_accepted() -> None:
     first, again = (of_portal(a_nomination(roster, [agent])) for _ in range(2))
     assert isinstance(first, Nomination)
 
-    assert told(roster, first) == []
+    assert notified(roster, first) == []
 
-    assert told(roster, again) == [
+    assert notified(roster, again) == [
         RequestAccepted(request_id=again.request_id, request_source="/portals/iel", portal="iel")
     ]
 
@@ -86,7 +86,7 @@ def test_nobody_is_told_of_what_no_portal_requested() -> None:
     request = a_withdrawal(roster, an_agent())
     assert isinstance(request, Withdrawal)
 
-    assert told(roster, request) == []
+    assert notified(roster, request) == []
     assert outcomes.no_session(request) is None
     assert outcomes.nothing_new(request) is None
 
