@@ -6,7 +6,7 @@ set -eu
 agent_id=${AGENT_ID:-EX-1}
 address=$(printf %s "$agent_id" | tr A-Z a-z)@ville-exemple.fr
 
-# post TYPE FACTS: send a request and print its ce_id, once Parcours has it.
+# post TYPE DATA: send a request and print its ce_id, once Parcours has it.
 post() {
     id=$(cat /proc/sys/kernel/random/uuid)
     # Sent again with the same ce-id it is the same request: curl may try as often as it likes.
@@ -21,8 +21,8 @@ post() {
 hear() {
     after=${AFTER:-0}
     while :; do
-        page=$(curl -sS --fail-with-body --retry 9 --retry-all-errors -H "Authorization: Bearer $TOKEN" \
-            "$ENROLMENT_URL/api/v1/answers?after=$after&wait=20")
+        page=$(curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" \
+            "$ENROLMENT_URL/api/v1/answers?after=$after&wait=20") || { sleep 1; continue; }
         printf %s "$page" | jq -r '.items[] | "\(.type) \(.data)"'
         after=$(printf %s "$page" | jq -r .next)
     done

@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -195,14 +197,18 @@ class Example:
 @contextmanager
 def listening(command: list[str], environment: dict[str, str], output: Path) -> Iterator[Example]:
     """An example that listens until the end, and must not end before."""
-    with output.open("wb") as file:
-        process = subprocess.Popen([*command, "hear"], env=environment, stdout=file, stderr=subprocess.PIPE)
-    try:
-        yield Example(command, environment, output)
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
-    finally:
-        process.kill()
-        process.communicate()
+    with output.open("wb") as file, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [*command, "hear"], env=environment, stdout=file, stderr=errors, start_new_session=True
+        )
+        try:
+            yield Example(command, environment, output)
+            if process.poll() is not None:
+                errors.seek(0)
+                pytest.fail(errors.read().decode())
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # the curl of the shell too
+            process.wait()
 
 
 @pytest.fixture(params=COMMANDS)
