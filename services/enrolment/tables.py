@@ -152,9 +152,10 @@ class RequestRow(EnrolmentTable, table=True):
 
 
 class RequestOutcomeRow(EnrolmentTable, table=True):
-    """What another service said of a portal's request that no decision of ours answers."""
+    """What another service said of a portal's request that no decision answers; kept 30 days."""
 
     __tablename__ = "request_outcome"
+    __table_args__ = (Index(None, "at", postgresql_using="brin"),)
 
     event_id: UUID = Field(primary_key=True, description="Of the event that says it.")
     request_id: UUID = Field(index=True)

@@ -350,6 +350,9 @@ def upgrade() -> None:
         sa.Column("problems", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_request_outcome")),
     )
+    op.create_index(
+        op.f("ix_request_outcome_at"), "request_outcome", ["at"], unique=False, postgresql_using="brin"
+    )
     op.create_index(op.f("ix_request_outcome_request_id"), "request_outcome", ["request_id"], unique=False)
     op.create_table(
         "session",
@@ -401,6 +404,7 @@ def downgrade() -> None:
     op.drop_table("session_change")
     op.drop_table("session")
     op.drop_index(op.f("ix_request_outcome_request_id"), table_name="request_outcome")
+    op.drop_index(op.f("ix_request_outcome_at"), table_name="request_outcome", postgresql_using="brin")
     op.drop_table("request_outcome")
     op.drop_index(
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from services.enrolment.tables import RequestOutcomeRow
@@ -13,6 +15,9 @@ from shared.events.cloudevents import Received
 from shared.events.outcomes import RequestAccepted, RequestRejected
 
 Outcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
+
+KEPT = timedelta(days=30)
+"""As long as a portal's feed keeps its answers, and the service that rejects a record keeps the evidence."""
 
 
 async def save(tx: Transaction, said: Sequence[Received[Outcome]]) -> None:
@@ -54,3 +59,18 @@ async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> S
     return (
         await tx.scalars(found.order_by(col(RequestOutcomeRow.at), col(RequestOutcomeRow.event_id)))
     ).all()
+
+
+async def delete_old(tx: Transaction) -> None:
+    """Delete all that was said of requests of which nothing new was said for :data:`KEPT`."""
+    await tx.execute(_DELETE_OLD, {"kept": KEPT})
+
+
+_DELETE_OLD = text(
+    """
+    DELETE FROM request_outcome AS old
+     WHERE at < now() - CAST(:kept AS interval)
+       AND NOT EXISTS (SELECT FROM request_outcome AS newer
+                        WHERE newer.request_id = old.request_id AND newer.request_source = old.request_source
+                          AND newer.at >= now() - CAST(:kept AS interval))"""
+)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service import outcomes
@@ -251,6 +252,29 @@ async def test_a_request_that_another_service_answers_is_followed_to_its_end(
     assert [move["state"] for move in agreed["history"]] == ["proposed", "agreed"]
     assert agreed["decided_at"] == agreed["received_at"] == "2026-11-25T08:30:00Z"
     problem(await read(ask, ce_id, B), 404)
+
+
+async def test_what_other_services_said_is_forgotten_thirty_days_after_the_last(
+    ask: Ask, database: Database
+) -> None:
+    old, young = uuid4(), uuid4()
+    for ce_id in (old, young):
+        await said(database, accepted_by_another(ce_id), answered_by_a_delegation(ce_id, "proposed"))
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "UPDATE request_outcome SET at = now() - CASE "
+                "WHEN state = 'accepted' THEN interval '40 days' "
+                "WHEN request_id = :old THEN interval '30 days' ELSE interval '29 days' END"
+            ),
+            {"old": old},
+        )
+    async with database.transaction() as tx:
+        await outcomes.delete_old(tx)
+    problem(await read(ask, old, A), 404)
+    kept = await outcome(ask, young)
+    assert kept["state_now"] == "proposed"
+    assert datetime.fromisoformat(kept["decided_at"]) < clock.now() - timedelta(days=39)
 
 
 async def test_a_request_that_another_service_rejected_says_why_until_it_comes_mended(
