@@ -317,7 +317,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
-        op.f("ix_outbox_created_at"), "outbox", ["created_at"], unique=False, postgresql_using="brin"
+        "ix_outbox_sent",
+        "outbox",
+        [sa.literal_column("(portal IS NULL)"), "created_at"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NOT NULL"),
     )
     op.create_index(
         "ix_outbox_unsent",

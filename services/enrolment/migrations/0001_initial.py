@@ -247,7 +247,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
     op.create_index(
-        op.f("ix_outbox_created_at"), "outbox", ["created_at"], unique=False, postgresql_using="brin"
+        "ix_outbox_sent",
+        "outbox",
+        [sa.literal_column("(portal IS NULL)"), "created_at"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NOT NULL"),
     )
     op.create_index(
         "ix_outbox_unsent",
@@ -423,7 +427,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL AND held IS NULL")
     )
-    op.drop_index(op.f("ix_outbox_created_at"), table_name="outbox", postgresql_using="brin")
+    op.drop_index("ix_outbox_sent", table_name="outbox", postgresql_where=sa.text("sent_at IS NOT NULL"))
     op.drop_table("outbox")
     op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
     op.drop_table("inbox")

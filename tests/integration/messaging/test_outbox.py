@@ -458,3 +458,26 @@ async def test_sent_events_are_kept_for_seven_days_and_unsent_ones_for_ever(data
         assert await outbox.purge(tx) == 1
 
         assert list(await tx.scalars(text("SELECT id FROM outbox ORDER BY id"))) == [2, 3]
+
+
+async def test_who_deletes_old_events_reads_none_of_those_that_stay(database: Database) -> None:
+    """Answers stay 23 days longer than the other events beside which they lie."""
+    async with database.transaction() as tx:
+        await tx.execute(_EVENTS_OF_TEN_DAYS_AGO)
+        await tx.execute(text("ANALYZE outbox"))
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        purge = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {outbox._PURGE}")
+        kept = {"kept": outbox.KEPT, "answers_kept": outbox.ANSWERS_KEPT}
+        [plan] = (await tx.scalars(purge, kept)).one()
+    [reading] = plan["Plan"]["Plans"]
+    assert reading["Actual Rows"] == 20
+    assert reading.get("Rows Removed by Filter", 0) == 0
+
+
+_EVENTS_OF_TEN_DAYS_AGO = text(
+    """
+    INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, sent_at, portal, cursor)
+    SELECT 0, 'topic', 'key', gen_random_uuid(), 'type', 'source', repeat('x', 500), moment, moment,
+           CASE WHEN number % 100 = 0 THEN NULL ELSE 'ouest' END, number
+      FROM (SELECT number, now() - interval '10 days' AS moment FROM generate_series(1, 2000) AS number)"""
+)
