@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -135,13 +135,13 @@ class Servers:
         template = self._templates[program]
         return self.postgres.fresh_database(owner=template, template=template)
 
-    async def renew_topics(self, *, without: Collection[str] = ()) -> None:
-        """Empty topics, and no consumer group; those of ``without`` do not exist yet."""
+    async def renew_topics(self) -> None:
+        """Empty topics, and no consumer group."""
         if isinstance(self.broker, TansuBroker):
             await asyncio.to_thread(self.broker.restart)
         else:
             await self._delete_topics()
-        await self.create_topics([name for name in _TOPICS if name not in without])
+        await self._create_topics()
 
     async def _delete_topics(self) -> None:
         async with _admin(self.kafka) as admin:
@@ -150,13 +150,13 @@ class Servers:
                 await admin.delete_topics(ours)
             await until(lambda: _none_of(ours, admin), "the topics' end")
 
-    async def create_topics(self, names: Sequence[str]) -> None:
+    async def _create_topics(self) -> None:
         """Create them as the contract says."""
         async with _admin(self.kafka) as admin:
             await admin.create_topics(
                 [
-                    NewTopic(name, _TOPICS[name].partitions, 1, topic_configs=_TOPICS[name].broker_config)
-                    for name in names
+                    NewTopic(name, topic.partitions, 1, topic_configs=topic.broker_config)
+                    for name, topic in _TOPICS.items()
                 ]
             )
 
@@ -215,10 +215,10 @@ async def records_taken(kafka: str, group: str, topic: Topic) -> AsyncIterator[C
 
 
 @contextlib.asynccontextmanager
-async def records_in(kafka: str, *topics: Topic) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def records_in(kafka: str, *topics: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """How many records these topics hold. Read, since the embedded broker's end offsets lag a batch."""
     partitions = [
-        TopicPartition(topic, number) for topic in topics for number in range(TOPICS[topic].partitions)
+        TopicPartition(topic, number) for topic in topics for number in range(_TOPICS[topic].partitions)
     ]
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
     await consumer.start()
