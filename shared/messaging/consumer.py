@@ -153,15 +153,16 @@ class Consumer:
 
     async def _take_batch(self, deliveries: Sequence[Delivery], handler: Call) -> None:
         failed: list[Parked] = []
+        wanted = [self._wanted(delivery) for delivery in deliveries]
         try:
-            await self._commit(deliveries, handler)
+            await self._commit(wanted, handler)
         except Exception as error:
             if is_temporary(error):
                 raise
             # One event cannot be handled: take each alone, so that only that one is parked.
-            for delivery in deliveries:
+            for delivery in wanted:
                 failed += await self._take_alone(delivery, handler)
-        events = sum(isinstance(self._wanted(delivery), Received) for delivery in deliveries)
+        events = sum(isinstance(delivery, Received) for delivery in wanted)
         may_park = self._limit.allows(len(failed), events)
         STOPPED.labels(self.subscription.topic).set(self._limit.is_reached)
         if not may_park:
@@ -198,10 +199,9 @@ class Consumer:
             await dead_letters.park(tx, failed)
         PARKED.labels(self.subscription.topic).inc(len(failed))
 
-    async def _commit(self, deliveries: Sequence[Delivery], handler: Call) -> None:
+    async def _commit(self, wanted: Sequence[Delivery], handler: Call) -> None:
         """Park the records to park and handle the events, in one transaction."""
         topic = self.subscription.topic
-        wanted = [self._wanted(delivery) for delivery in deliveries]
         parked = [delivery for delivery in wanted if isinstance(delivery, Parked)]
         rejected = [delivery for delivery in wanted if isinstance(delivery, Rejected)]
         events = [delivery for delivery in wanted if isinstance(delivery, Received)]
