@@ -1,5 +1,6 @@
 """HTTP in: the events of portals without Kafka (CloudEvents' HTTP binding), decided like those on topics."""
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.service import intake
 from shared import clock
 from shared.database import Database as SharedDatabase
-from shared.events.cloudevents import Record, Unreadable
+from shared.events import Event
+from shared.events.cloudevents import Received, Record, Unreadable
 from shared.events.cloudevents_http import (
     MOST_IN_BATCH,
     OtherFormat,
@@ -180,7 +182,8 @@ async def take(
             accepted = await _take_event(database, portal, record)
             response.headers["Location"] = accepted.outcome_url
             return accepted
-        records = records_of_batch(body, now)
+        # In a thread, as below: others are answered in the hundreds of milliseconds that a large batch takes.
+        records = await asyncio.to_thread(records_of_batch, body, now)
     except OtherFormat as error:
         raise Problem(415, "Not this format", f"{error} is not read here, only JSON.") from None
     except Unreadable as error:
@@ -194,7 +197,7 @@ async def take(
 
 
 async def _take_event(database: SharedDatabase, portal: Portal, record: Record) -> Accepted:
-    event = admit_by_token(record, portal)
+    event = await asyncio.to_thread(admit_by_token, record, portal)
     if isinstance(event, Rejected):
         raise _rejection(portal, event.code, *event.problems)
     async with database.transaction() as tx:
@@ -207,7 +210,7 @@ async def _take_event(database: SharedDatabase, portal: Portal, record: Record) 
 async def _take_batch(
     request: Request, database: SharedDatabase, portal: Portal, records: Sequence[Record]
 ) -> list[BatchItem]:
-    outcomes = [admit_by_token(record, portal) for record in records]
+    outcomes = await asyncio.to_thread(_admitted, records, portal)
     events = [outcome for outcome in outcomes if not isinstance(outcome, Rejected)]
     async with database.transaction() as tx:
         accepted = iter(await intake.accept(tx, portal, events))
@@ -222,6 +225,10 @@ async def _take_batch(
         else:
             items.append(_item(request, outcome.id, _used(outcome.id)))
     return items
+
+
+def _admitted(records: Sequence[Record], portal: Portal) -> list[Received[Event] | Rejected]:
+    return [admit_by_token(record, portal) for record in records]
 
 
 def _item(request: Request, event_id: UUID | None, problem: Problem) -> BatchItem:

@@ -1,7 +1,9 @@
 """Requests that portals make by HTTP: each once, however often it is sent, onto the portals' own topics."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
+from uuid import UUID
 
 from services.enrolment.store import accepted_events
 from services.enrolment.store.outbox import OUTBOX
@@ -19,7 +21,7 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
     """
     if not received:
         return []
-    digests = [(event.id, _digest(event.event)) for event in received]
+    digests = await asyncio.to_thread(_digests, received)
     new = await accepted_events.claim(tx, portal.portal, digests)
     await OUTBOX.publish(
         tx,
@@ -33,6 +35,10 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
         return new
     known = await accepted_events.digests_of(tx, portal.portal, [event.id for event in received])
     return [known[event_id] == digest for event_id, digest in digests]
+
+
+def _digests(received: Sequence[Received[Event]]) -> list[tuple[UUID, bytes]]:
+    return [(event.id, _digest(event.event)) for event in received]
 
 
 def _digest(event: Event) -> bytes:

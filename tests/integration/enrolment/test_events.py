@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -10,11 +11,15 @@ import httpx
 import pytest
 from sqlalchemy import Row, text
 
+from services.enrolment.api import events
 from services.enrolment.service import intake
 from shared.database import Database
-from shared.events.cloudevents import STRUCTURED
+from shared.events import Event
+from shared.events.cloudevents import STRUCTURED, Received, Record
 from shared.events.cloudevents_http import BATCH
 from shared.messaging.consumer import REJECTED
+from shared.messaging.portals.admission import Rejected, admit_by_token
+from shared.messaging.portals.registry import Portal
 from tests.integration.enrolment.conftest import Ask, problem
 from tests.support.builders import an_agent, as_json, enrolment_request
 
@@ -127,6 +132,27 @@ async def test_in_a_batch_one_bad_event_does_not_fail_the_others(ask: Ask, rows:
         "/approval/approved_at",
     }
     assert [str(event.event_id) for event in await rows(OUTBOX)] == [good["id"], again["id"]]
+
+
+@pytest.mark.parametrize("content_type", [STRUCTURED, BATCH])
+async def test_others_are_answered_while_a_large_body_is_read(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, content_type: str
+) -> None:
+    began, answered = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def admit_slowly(record: Record, portal: Portal) -> Received[Event] | Rejected:
+        loop.call_soon_threadsafe(began.set)
+        assert answered.wait(5), "nobody else was answered"
+        return admit_by_token(record, portal)
+
+    monkeypatch.setattr(events, "admit_by_token", admit_slowly)
+    document = structured()
+    sending = asyncio.create_task(post(ask, [document] if content_type == BATCH else document, content_type))
+    await began.wait()
+    problem(await ask("GET", f"/api/v1/requests/{uuid.uuid4()}"), 404)
+    answered.set()
+    assert (await sending).status_code in (200, 202)
 
 
 async def test_a_batch_has_a_hundred_events_at_most(ask: Ask, rows: Rows) -> None:
