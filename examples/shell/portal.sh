@@ -10,10 +10,10 @@ address=$(printf %s "$agent_id" | tr A-Z a-z)@ville-exemple.fr
 post() {
     id=$(cat /proc/sys/kernel/random/uuid)
     # Sent again with the same ce-id it is the same request: curl may try as often as it likes.
-    curl -sS --fail-with-body --retry 3 -o /dev/null "$ENROLMENT_URL/api/v1/events" \
+    curl -sS --fail-with-body --retry 3 "$ENROLMENT_URL/api/v1/events" \
         -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
         -H 'ce-specversion: 1.0' -H "ce-id: $id" -H "ce-source: /portals/$PORTAL" -H "ce-type: fr.cnfpt.portal.$1.v1" \
-        --data-binary "{\"session_id\": \"$SESSION_ID\", $2}"
+        --data-binary "{\"session_id\": \"$SESSION_ID\", $2}" >/dev/null
     echo "$id"
 }
 
