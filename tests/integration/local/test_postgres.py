@@ -92,7 +92,7 @@ async def test_data_outlives_a_stop_and_a_kill(directory: Path) -> None:
 
 
 def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(directory: Path) -> None:
-    with PostgresServer.start(directory) as server:
+    with PostgresServer.start(directory, durable=False) as server:
         server.kill()
         pid_file = server._data / "postmaster.pid"
         lines = pid_file.read_text().split("\n")
@@ -104,29 +104,32 @@ def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(directory: Path)
 
 
 def test_a_server_whose_supervisor_is_gone_is_replaced(directory: Path) -> None:
-    abandoned = PostgresServer.start(directory)
+    abandoned = PostgresServer.start(directory, durable=False)
     abandoned._lock.close()  # as the kernel does when the supervisor is killed
 
-    with PostgresServer.start(directory) as server:
+    with PostgresServer.start(directory, durable=False) as server:
         assert server.pid != abandoned.pid
         assert server.execute("SELECT 1") == "1"
     assert not abandoned.running()
 
 
 def test_a_directory_in_use_is_refused_in_one_line(directory: Path) -> None:
-    with PostgresServer.start(directory), pytest.raises(LocalStackError, match="another running stack"):
-        PostgresServer.start(directory)
+    with (
+        PostgresServer.start(directory, durable=False),
+        pytest.raises(LocalStackError, match="another running stack"),
+    ):
+        PostgresServer.start(directory, durable=False)
 
 
 def test_a_busy_port_is_refused_in_one_line(postgres: PostgresServer, directory: Path) -> None:
     with pytest.raises(LocalStackError, match=f"port {postgres.port}.* in use"):
-        PostgresServer.start(directory, port=postgres.port)
-    with PostgresServer.start(directory):
+        PostgresServer.start(directory, port=postgres.port, durable=False)
+    with PostgresServer.start(directory, durable=False):
         pass  # and the directory was let go
 
 
 def test_stopping_leaves_no_process_and_a_free_port(directory: Path) -> None:
-    server = PostgresServer.start(directory)
+    server = PostgresServer.start(directory, durable=False)
     pid, port = server.pid, server.port
     server.stop()
     assert not psutil.pid_exists(pid)
@@ -138,20 +141,20 @@ def test_as_root_a_closed_parent_folder_stays_closed_and_postgres_runs_all_the_s
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     try:
-        with PostgresServer.start(closed / "postgres") as server:
+        with PostgresServer.start(closed / "postgres", durable=False) as server:
             assert server.execute("SELECT 1") == "1"
             assert psutil.Process(server.pid).username() == unprivileged.ACCOUNT_NAME
             data = (closed / "postgres" / "data").resolve()
             assert data.is_relative_to(unprivileged.OPEN_PLACE)
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
-        with PostgresServer.start(closed / "postgres") as server:
+        with PostgresServer.start(closed / "postgres", durable=False) as server:
             assert (closed / "postgres" / "data").resolve() == data, "the same data the second time"
 
         # A copied clone brings the link along; two servers on one data folder would ruin it.
         copied = tmp_path / "copied"
         shutil.copytree(closed, copied, symlinks=True)
-        with PostgresServer.start(copied / "postgres"):
+        with PostgresServer.start(copied / "postgres", durable=False):
             assert (copied / "postgres" / "data").resolve() != data
         unprivileged.remove_data(copied / "postgres")
     finally:
@@ -193,5 +196,5 @@ def test_as_root_data_of_an_ordinary_user_is_run_by_that_user() -> None:
         data.mkdir(mode=0o700)
         os.chown(data, nobody.uid, nobody.gid)
 
-        with PostgresServer.start(directory) as server:
+        with PostgresServer.start(directory, durable=False) as server:
             assert psutil.Process(server.pid).username() == nobody.name
