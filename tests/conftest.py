@@ -167,12 +167,12 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     return broker
 
 
-def create_topics(broker: Broker) -> None:
-    """Create every topic, as the contract says."""
+def create_topics(broker: Broker, registry_file: Path | None = None) -> None:
+    """Create every topic, as the contract says, with those of the answers to these portals."""
 
     async def create() -> None:
         settings = KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
-        await topics.create(settings, portals=registry.read(None, trial=True))
+        await topics.create(settings, portals=registry.read(registry_file, trial=True))
         await asyncio.sleep(0.01)  # let the sockets be closed
 
     asyncio.run(create())

@@ -1,4 +1,4 @@
-// A small portal with Apache Kafka's own client: java -cp … Portal.java ask | withdraw | accept | decline | hear
+// A small portal with Apache Kafka's own client: java -cp … Portal ask | withdraw | accept | decline | hear
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.time.Duration;
@@ -37,7 +37,7 @@ public class Portal {
             case "decline" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": false");
             case "hear" -> hear();
             default -> {
-                System.err.println("java -cp … Portal.java ask | withdraw | accept | decline | hear");
+                System.err.println("java -cp … Portal ask | withdraw | accept | decline | hear");
                 System.exit(2);
             }
         }

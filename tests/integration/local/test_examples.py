@@ -1,4 +1,4 @@
-"""Each portal of `examples/`, as its README has it run, against the whole system on Apache Kafka."""
+"""Each portal of `examples/`, as its README has it run, against the enrolment service on Apache Kafka."""
 
 import asyncio
 import hashlib
@@ -13,22 +13,23 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
+from local.kafka import KafkaBroker
 from local.places import LOCAL, PROJECT
 from local.readiness import wait_until
-from local.stack import Stack, StackOptions
+from shared.events.catalogue import SessionScheduled
 from shared.messaging.broker import client_options
-from tests.conftest import settings_of
-from tests.support.lacking import lacking, need_kafka, program
-from tests.support.processes import inherited, run_cli
+from tests.conftest import create_topics, running_services, settings_of
+from tests.support.builders import headers, open_now
+from tests.support.kafka import Portal
+from tests.support.lacking import lacking, program
+from tests.support.processes import run_cli
 from tests.support.secured_kafka import ADMIN, SecuredKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -78,10 +79,13 @@ def node() -> list[str]:
 
 def java() -> list[str]:
     runtime, maven = program("java", package="default-jdk-headless"), program("mvn", package="maven")
-    program("javac", package="default-jdk-headless")
-    fetch = [maven, "-q", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
-    folder = fetched("java", fetch)
-    return [runtime, "-cp", str(folder / "libs" / "*"), str(folder / "Portal.java")]
+    compiler = program("javac", package="default-jdk-headless")
+    folder = fetched(
+        "java",
+        [maven, "-q", "dependency:copy-dependencies", "-DoutputDirectory=libs"],
+        [compiler, "-cp", "libs/*", "Portal.java"],
+    )
+    return [runtime, "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/libs/*:{folder}", "Portal"]  # starts sooner
 
 
 def shell() -> list[str]:
@@ -111,50 +115,41 @@ def entry(name: str) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Parcours:
+    """Where portals find Kafka and the enrolment service."""
+
+    kafka: str
+    url: str
+
+    def a_session_of_one_seat(self) -> str:
+        """Publish a session that offers its seat to the next in line."""
+        session = open_now(capacity=1, waiting_list="offer")
+        head = headers(SessionScheduled.TYPE, source="/services/catalogue")
+        record = str(session.session_id), head, session.model_dump_json().encode()
+
+        async def publish() -> None:
+            async with Portal(self.kafka) as catalogue:
+                await catalogue.send("catalogue.sessions", [record])
+
+        asyncio.run(publish())
+        return str(session.session_id)
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    need_kafka()
-    directory = tmp_path_factory.mktemp("examples")
-    registry = directory / "registry.json"
+def parcours(
+    kafka: KafkaBroker, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Parcours]:
+    """The enrolment service, which answers these portals."""
+    folder = tmp_path_factory.mktemp("examples")
+    registry = folder / "registry.json"
     registry.write_text(json.dumps([entry(name) for name in COMMANDS]))
-    options = StackOptions(
-        broker="kafka",
-        directory=directory / "local",
-        extra={"PORTALS_FILE": str(registry)},
-        environment=inherited(),
-    )
-    with Stack(options, say=lambda _: None) as running:
-        running.load_offer("2025-03-10")
-        yield running
-
-
-def a_session_of_one_seat(stack: Stack) -> str:
-    """Publish a session that offers its seat to the next in line."""
-    starts_at = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=40)
-    draft = {
-        "offer_id": "ia-et-territoires",
-        "title": f"Un atelier d’une place, {uuid.uuid4()}",
-        "organiser": "bretagne",
-        "enrolment_opens_at": (starts_at - timedelta(days=60)).isoformat(),
-        "enrolment_closes_at": (starts_at - timedelta(days=5)).isoformat(),
-        "starts_at": starts_at.isoformat(),
-        "ends_at": (starts_at + timedelta(hours=2)).isoformat(),
-        "timezone": "Europe/Paris",
-        "waiting_list": "offer",
-        "approval": "none",
-        "capacity": 1,
-        "venue": "Palais des arts, Vannes",
-    }
-    headers = {"Authorization": f"Bearer {stack.token}"}
-    url = f"{stack.url('catalogue')}/api/v1/sessions"
-    with httpx.Client(headers=headers, timeout=30, trust_env=False) as organiser:
-        drafted = organiser.post(url, json=draft).raise_for_status()
-        session_id = str(drafted.json()["session_id"])
-        published = organiser.post(
-            f"{url}/{session_id}/publish", headers={"If-Match": drafted.headers["etag"]}
-        )
-        published.raise_for_status()
-    return session_id
+    create_topics(kafka, registry)
+    with running_services(folder) as run:
+        url = new_database("enrolment")
+        files = {"PORTALS_FILE": str(registry), "INTAKE_SIGNING_KEY": SECRET}
+        service = run("enrolment", url, kafka.bootstrap_servers, **files)
+        yield Parcours(kafka.bootstrap_servers, service.url)
 
 
 @dataclass
@@ -212,18 +207,18 @@ def listening(command: list[str], environment: dict[str, str], output: Path) -> 
 
 
 @pytest.fixture(params=COMMANDS)
-def example(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> Iterator[Example]:
+def example(request: pytest.FixtureRequest, parcours: Parcours, tmp_path: Path) -> Iterator[Example]:
     """An example that listens."""
     name = request.param
     environment = {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
-        "ENROLMENT_URL": stack.url("enrolment"),
+        "KAFKA_BOOTSTRAP_SERVERS": parcours.kafka,
+        "ENROLMENT_URL": parcours.url,
         "TOKEN": name,
         "PORTAL": name,
         "KEY_ID": "essai",
         "SECRET": SECRET,
-        "SESSION_ID": a_session_of_one_seat(stack),
+        "SESSION_ID": parcours.a_session_of_one_seat(),
     }
     with listening(COMMANDS[name](), environment, tmp_path / "heard") as example:
         yield example
@@ -311,9 +306,8 @@ async def test_an_example_logs_in_has_the_rights_it_needs_and_finds_the_partitio
 
     answer = {"request_id": None, "agent": {"agent_id": "EX-1"}}
     async with AIOKafkaProducer(**client_options(secured.settings(ADMIN), "test")) as producer:
-        headers = [("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1")]
-        value = json.dumps(answer).encode()
-        await producer.send_and_wait(f"portal.answers.{name}", value, headers=headers)
+        value, ce_type = json.dumps(answer).encode(), b"fr.cnfpt.enrolment.AgentEnrolled.v1"
+        await producer.send_and_wait(f"portal.answers.{name}", value, headers=[("ce_type", ce_type)])
     with listening(command, environment, output) as example:
         await asyncio.to_thread(
             wait_until, lambda: "AgentEnrolled" in example.output.read_text(), seconds=30, what="the answer"
