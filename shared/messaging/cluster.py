@@ -4,7 +4,8 @@ What another cluster acknowledges is not sent, and what lies there was never req
 a running service is asked for the cluster's id before it is used. aiokafka makes them all by one function.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +36,18 @@ class Ours:
     on_other: Callable[[str], None]
 
 
-ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
-"""The cluster that all connections of this task, and of those it starts, must lead to."""
+_ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
+
+
+@contextmanager
+def belonging_to(cluster: Ours) -> Iterator[None]:
+    """Within it all connections of this task, and of those it starts, must lead to this cluster."""
+    aiokafka.client.create_conn = _connect
+    token = _ours.set(cluster)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
 
 
 async def id_at(settings: KafkaSettings) -> str:
@@ -63,7 +74,7 @@ async def accept(database: Database, found: str) -> None:
 
 async def _connect(*arguments: Any, **options: Any) -> AIOKafkaConnection:
     connection = await create_conn(*arguments, **options)
-    cluster = ours.get()
+    cluster = _ours.get()
     if cluster is not None:
         answer = await connection.send(MetadataRequest([]))  # about no topic
         if answer.cluster_id != cluster.id:
@@ -72,8 +83,6 @@ async def _connect(*arguments: Any, **options: Any) -> AIOKafkaConnection:
             raise OtherCluster(f"{answer.cluster_id} answers, not {cluster.id}")
     return connection
 
-
-aiokafka.client.create_conn = _connect
 
 _KEEP = text(
     """

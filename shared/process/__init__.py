@@ -115,11 +115,8 @@ class Process:
         kept = await cluster.keep(self.database, found)
         if kept != found:
             raise CannotRun(self._other_cluster(kept, found))
-        token = cluster.ours.set(Ours(kept, lambda other: self._fail(self._other_cluster(kept, other))))
-        try:
+        with cluster.belonging_to(Ours(kept, lambda other: self._fail(self._other_cluster(kept, other)))):
             yield
-        finally:
-            cluster.ours.reset(token)
 
     def _other_cluster(self, kept: str, found: str) -> str:
         return (

@@ -49,11 +49,8 @@ async def write(database: Database) -> None:
 def belonging_to(cluster_id: str) -> Iterator[list[str]]:
     """As within a process of this cluster; gives the ids of others that answered."""
     others: list[str] = []
-    token = cluster.ours.set(Ours(cluster_id, others.append))
-    try:
+    with cluster.belonging_to(Ours(cluster_id, others.append)):
         yield others
-    finally:
-        cluster.ours.reset(token)
 
 
 async def test_the_first_cluster_is_kept_and_another_is_not(database: Database) -> None:
