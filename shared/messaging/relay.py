@@ -253,13 +253,18 @@ _LOCK = text(
     SELECT bucket FROM placed
      WHERE CASE WHEN before < :most THEN pg_try_advisory_xact_lock(:space, bucket) ELSE false END"""
 )
+# CASE: the keys that are held back are looked up only where there are any, each by the index.
 _UNSENT = text(
     """
     SELECT unsent.*
       FROM unnest(CAST(:buckets AS integer[])) AS bucket CROSS JOIN LATERAL (
            SELECT id, topic, key, event_id, type, source, traceparent, data, created_at, misrouted, portal,
-                  cursor, (topic, key) IN (SELECT topic, key FROM outbox
-                                            WHERE held IN ('refused', 'waiting')) AS is_behind
+                  cursor,
+                  CASE WHEN EXISTS (SELECT FROM outbox WHERE held IN ('refused', 'waiting'))
+                       THEN EXISTS (SELECT FROM outbox AS before
+                                     WHERE before.topic = outbox.topic AND before.key = outbox.key
+                                       AND before.held IN ('refused', 'waiting'))
+                       ELSE false END AS is_behind
              FROM outbox
             WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
             ORDER BY id LIMIT :most) AS unsent

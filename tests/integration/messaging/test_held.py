@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -276,3 +276,31 @@ async def test_what_was_acknowledged_is_marked_though_others_failed(
     found = await on_the_topic(broker.bootstrap_servers, [ours])
     assert found[-2:] == ["a1", "b1"]
     assert await on_the_topic(broker.bootstrap_servers, [other]) == ["c1"]
+
+
+@pytest.mark.parametrize(("held_back", "looked_up"), [(0, 0), (2_000, 1)])
+async def test_a_pass_looks_up_the_keys_of_its_events_alone_and_only_where_one_is_held(
+    database: Database, held_back: int, looked_up: int
+) -> None:
+    await write(database, *[(key, "a1") for key in keys(1)])
+    async with database.transaction() as tx:
+        await tx.execute(_HELD_EVENTS, {"number": held_back})
+        await tx.execute(text("ANALYZE outbox"))
+        unsent = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {relay._UNSENT}")
+        [plan] = (await tx.scalars(unsent, {"buckets": list(range(BUCKETS)), "most": 10})).one()
+    read = [node for node in _nodes(plan["Plan"]) if node.get("Alias") == "before"]
+    assert [node["Actual Loops"] for node in read] == [looked_up]
+    assert sum(node["Actual Rows"] for node in read) == 0
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+_HELD_EVENTS = text(
+    "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, held) "
+    "SELECT 0, 'a-topic', 'key ' || number, gen_random_uuid(), 'type', 'source', 'data', 'waiting' "
+    "FROM generate_series(1, :number) AS number"
+)
