@@ -75,9 +75,10 @@ async def end(tx: Transaction, change: SessionChange) -> None:
     await tx.execute(_END, {"session": change.session_id})
 
 
+# Behind the other sessions: one that changes again and again would let none of them be told.
 _THEN = (
     "ON CONFLICT (session_id) DO UPDATE SET issuer = excluded.issuer, agent_id = excluded.agent_id, "
-    "changed = session_change.changed || excluded.changed"
+    "since = excluded.since, changed = session_change.changed || excluded.changed"
 )
 _OLDEST = text("SELECT session_id FROM session_change ORDER BY since, session_id LIMIT 1")
 # In the order of the index of the live enrolments of a session: each slice reads its own alone.

@@ -129,6 +129,21 @@ async def test_a_newer_change_begins_again_and_tells_of_both(database: Database,
     assert (last.session_version, last.changed) == (third.version, ("place", "link"))
 
 
+async def test_a_session_that_changes_again_lets_others_go_first(database: Database, front: Front) -> None:
+    restless, other = open_now(), open_now()
+    for session in (restless, other):
+        await front.publish(session)
+        await front.enrol(session, *of_iel(3))
+        await front.publish(changed(session, venue="Brest, 1 quai du Test"))
+    assert await slice_of(database, most=2) == 2
+    await front.publish(changed(restless, version=restless.version + 2, venue="Quimper, 2 quai du Test"))
+
+    assert await slice_of(database) == 3
+
+    *_, last = await notified(database)
+    assert last.session_id == other.session_id
+
+
 async def test_a_session_cancelled_meanwhile_has_nothing_left_to_tell(
     database: Database, front: Front
 ) -> None:
