@@ -22,12 +22,10 @@ from shared.messaging import held
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.producer import Producer
-from shared.messaging.sending import Sending, SendResult, describe
+from shared.messaging.sending import PASS, Sending, SendResult, describe
 
 log = logging.getLogger(__name__)
 
-PASS = 1_000
-"""Events published in one transaction, at most of each bucket; buckets are taken until they have so many."""
 POLL_SECONDS = 0.1
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0

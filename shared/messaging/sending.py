@@ -19,6 +19,9 @@ from shared.messaging.producer import NEVER, TOO_LARGE, Headers, OutgoingRecord,
 
 log = logging.getLogger(__name__)
 
+PASS = 1_000
+"""Events published in one transaction, at most of each bucket; buckets are taken until they have so many."""
+
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
 
@@ -62,6 +65,8 @@ class Sending:
         unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
         result = SendResult()
         sendable = self._plan(rows, unusable, result)
+        if len(rows) < PASS:  # no more wait: what is not here was sent or refused by another process
+            self._suspects.intersection_update(row.id for row in rows)
         suspects = [(row, record) for row, record in sendable if row.id in self._suspects]
         if suspects:
             await self._send_alone(producer, suspects, result)
