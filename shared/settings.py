@@ -8,9 +8,10 @@ from pydantic import Field, field_validator, model_validator
 from shared.database import async_url
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
+from shared.web.security_txt import SecuritySettings
 
 
-class ServiceSettings(KafkaSettings, PortalSettings):
+class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     """What a process needs besides its own database and port."""
 
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")

@@ -32,6 +32,17 @@ def compose(settings: Settings) -> Process:
                 address=settings.public_url("catalogue"),
                 portal=settings.portal_url,
                 contact=settings.public_contact,
+                publisher=pages.Publisher(
+                    name=settings.publisher,
+                    address=settings.publisher_address,
+                    phone=settings.publisher_phone,
+                    director=settings.publication_director,
+                    host=settings.hosting_provider,
+                    host_address=settings.hosting_address,
+                    host_phone=settings.hosting_phone,
+                    data_protection=settings.dpo_contact,
+                ),
+                bespoke_kept_days=settings.catalogue_bespoke_kept_days,
                 subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
             )
         ),

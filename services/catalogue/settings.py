@@ -26,7 +26,34 @@ class Settings(ServiceSettings, LinkSettings):
         default=None, description="Whom readers of the pages write to when one keeps them out; an address."
     )
 
-    @field_validator("public_contact", mode="before")
+    publisher: str | None = Field(
+        default=None,
+        description="The body that publishes the pages and answers for the data.",
+    )
+    publisher_address: str | None = Field(default=None, description="Its postal address, in one line.")
+    publisher_phone: str | None = None
+    publication_director: str | None = Field(
+        default=None, description="Who answers for what the pages say: a name, and in what office."
+    )
+    hosting_provider: str | None = Field(default=None, description="Who hosts the pages, by their full name.")
+    hosting_address: str | None = Field(default=None, description="Their postal address, in one line.")
+    hosting_phone: str | None = None
+    dpo_contact: Email | None = Field(
+        default=None, description="The address of the data protection officer, for the people concerned."
+    )
+
+    @field_validator(
+        "public_contact",
+        "publisher",
+        "publisher_address",
+        "publisher_phone",
+        "publication_director",
+        "hosting_provider",
+        "hosting_address",
+        "hosting_phone",
+        "dpo_contact",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

@@ -33,6 +33,7 @@ from shared.messaging.router import Router
 from shared.process.jobs import Job, housekeeping, repeat
 from shared.process.server import CannotListen, Server, listen
 from shared.settings import ServiceSettings
+from shared.web import security_txt
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ class Process:
         broker, consumers = new_broker(self.settings, self.router, self.database, self.context, self.admit)
         document = asyncapi.document(broker, self.router)
         add_operations(self.api, Probes(live=lambda: self._fault, ready=self._ready), document)
+        security_txt.add_to(self.api, self.settings)
         with self._kafka_errors():
             await broker.start()
         watching = [self._start("the watchdog", self._watch(consumers))]

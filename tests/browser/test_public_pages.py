@@ -23,6 +23,8 @@ PAGES = {
     "bespoke": "/offres/sur-mesure-enjeux-ia",
     "resources": "/ressources",
     "accessibility": "/accessibilite",
+    "legal-notice": "/mentions-legales",
+    "personal-data": "/donnees-personnelles",
     "missing": "/rien",
 }
 

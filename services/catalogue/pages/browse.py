@@ -47,6 +47,8 @@ def routes() -> list[Route]:
         Route("/offres/{offer_id}", show_offer),
         Route("/ressources", resource_list),
         Route("/accessibilite", accessibility),
+        Route("/mentions-legales", legal_notice),
+        Route("/donnees-personnelles", personal_data),
     ]
 
 
@@ -154,6 +156,16 @@ async def resource_list(request: Request) -> Response:
 async def accessibility(request: Request) -> Response:
     """The statement of accessibility that the law requires."""
     return responses.cacheable(request, render(request, "accessibilite.html"))
+
+
+async def legal_notice(request: Request) -> Response:
+    """Who publishes the pages and who hosts them."""
+    return responses.cacheable(request, render(request, "mentions-legales.html"))
+
+
+async def personal_data(request: Request) -> Response:
+    """What is kept of whom, why and for how long, and which rights people have (RGPD, articles 13 and 14)."""
+    return responses.cacheable(request, render(request, "donnees-personnelles.html"))
 
 
 async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:

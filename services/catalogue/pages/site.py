@@ -32,11 +32,29 @@ BUILT = datetime.fromtimestamp(max(path.stat().st_mtime for path in SOURCES), UT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Who answers for the pages and their data, and who hosts them; None: the installation does not say.
+
+    Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique.
+    """
+
+    name: str | None = None
+    address: str | None = None
+    phone: str | None = None
+    director: str | None = None
+    host: str | None = None
+    host_address: str | None = None
+    host_phone: str | None = None
+    data_protection: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """What the pages are made from. ``address`` has no slash at its end.
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail; ``contact`` the
-    address to write to when a page keeps somebody out.
+    address to write to when a page keeps somebody out; ``bespoke_kept_days`` how long a bespoke request names
+    who asked.
     """
 
     database: Database
@@ -45,6 +63,8 @@ class Site:
     portal: str | None = None
     subscriptions: str | None = None
     contact: str | None = None
+    publisher: Publisher = Publisher()
+    bespoke_kept_days: int = 365
 
     def enrol_at(self, session: ShownSession) -> str | None:
         """The address to request a seat; None where no portal is known."""

@@ -101,11 +101,23 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 PUBLIC_URL = "https://parcours.example.org"
 PORTAL_URL = "https://portail.example.org/inscription?session={session_id}"
 CONTACT = "formations@cnfpt.example"
+PUBLISHER = pages.Publisher(
+    name="Centre d’exemple de la fonction publique",
+    address="1 rue de l’Exemple, 75000 Paris",
+    phone="01 99 00 00 00",
+    director="Zoé Durand, directrice générale",
+    host="Hébergeur d’exemple",
+    host_address="2 rue de l’Exemple, 35000 Rennes",
+    host_phone="02 99 00 00 00",
+    data_protection="dpo@cnfpt.example",
+)
 NEWS_URL = "https://courriels.example.org/courriels/abonnement"
 
 
 @asynccontextmanager
-async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def visiting(
+    database: Database, tokens_file: Path, publisher: pages.Publisher = PUBLISHER
+) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens.load(tokens_file)
     web = api.build(database, tokens)
@@ -116,6 +128,7 @@ async def visiting(database: Database, tokens_file: Path) -> AsyncIterator[httpx
         portal=PORTAL_URL,
         subscriptions=NEWS_URL,
         contact=CONTACT,
+        publisher=publisher,
     )
     pages.mount(web, pages.build(site))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:

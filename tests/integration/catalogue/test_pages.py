@@ -1,10 +1,12 @@
 """The public pages: what a visitor finds, what a cache keeps, what rubbish in an address does."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 from xml.etree import ElementTree as ET
@@ -15,6 +17,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import text
 
+from services.catalogue import pages
 from services.catalogue.pages import feeds
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from services.catalogue.service import occupancy
@@ -27,11 +30,13 @@ from tests.integration.catalogue.conftest import (
     MOOC,
     NEWS_URL,
     PUBLIC_URL,
+    PUBLISHER,
     RENNES,
     Ask,
     a_draft_of,
     in_days,
     time_is,
+    visiting,
 )
 
 Browser = httpx.AsyncClient
@@ -47,6 +52,8 @@ PAGES = (
     "/offres/sur-mesure-enjeux-ia",
     "/ressources",
     "/accessibilite",
+    "/mentions-legales",
+    "/donnees-personnelles",
 )
 
 
@@ -169,6 +176,38 @@ async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor
     page = await read(visitor, "/accessibilite")
     assert f"mailto:{CONTACT}" in page.links
     assert f"écrivez à {CONTACT}" in page.text
+
+
+async def test_the_legal_notice_says_who_publishes_and_who_hosts(visitor: Browser) -> None:
+    page = await read(visitor, "/mentions-legales")
+    for said in dataclasses.astuple(PUBLISHER)[:-1]:
+        assert said in page.text
+    assert "non indiqué" not in page.text
+    assert f"mailto:{CONTACT}" in page.links
+
+
+async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_ask(visitor: Browser) -> None:
+    page = await read(visitor, "/donnees-personnelles")
+    assert f"Le responsable du traitement est {PUBLISHER.name}" in page.text
+    assert f"mailto:{PUBLISHER.data_protection}" in page.links
+    assert "365 jours après la dernière réponse" in page.text
+
+
+async def test_what_an_installation_does_not_say_of_itself_is_not_passed_over(
+    database: Database, tokens_file: Path
+) -> None:
+    async with visiting(database, tokens_file, publisher=pages.Publisher()) as browser:
+        legal = await read(browser, "/mentions-legales")
+        notice = await read(browser, "/donnees-personnelles")
+    assert legal.text.count("non indiqué par cette installation") == 7
+    assert "cette installation n’en indique pas le nom" in notice.text
+    assert f"mailto:{CONTACT}" in notice.links
+
+
+async def test_every_page_leads_to_what_the_law_requires(visitor: Browser) -> None:
+    for path in ("/", "/sessions", "/gestion", "/rien"):
+        links = Page((await visitor.get(path, follow_redirects=True)).text).links
+        assert {"/accessibilite", "/mentions-legales", "/donnees-personnelles"} <= set(links), path
 
 
 async def test_the_link_to_a_meeting_is_for_those_who_enrolled(visitor: Browser) -> None:

@@ -1,0 +1,69 @@
+"""Whoever finds a weakness learns whom to tell, and what they read is never out of date."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from starlette.applications import Starlette
+
+from shared.web import security_txt
+from shared.web.security_txt import SecuritySettings, write
+
+NOON = datetime(2025, 3, 20, 12, 0, 10, tzinfo=UTC)
+
+
+async def answered(settings: SecuritySettings) -> httpx.Response:
+    app = Starlette()
+    security_txt.add_to(app, settings)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://parcours.example") as client:
+        return await client.get("/.well-known/security.txt")
+
+
+def fields(text: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in text.splitlines())
+
+
+async def test_it_is_served_as_plain_text() -> None:
+    answer = await answered(SecuritySettings(security_contact="securite@cnfpt.example"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert fields(answer.text).keys() == {"Contact", "Expires", "Preferred-Languages"}
+
+
+async def test_without_a_contact_there_is_none() -> None:
+    assert (await answered(SecuritySettings())).status_code == 404
+
+
+def test_it_says_whom_to_tell_until_when_in_which_language_and_by_which_policy() -> None:
+    settings = SecuritySettings(
+        security_contact="securite@cnfpt.example", security_policy_url="https://cnfpt.example/securite"
+    )
+    assert fields(write(settings, NOON)) == {
+        "Contact": "mailto:securite@cnfpt.example",
+        "Expires": "2025-09-16T00:00:00Z",
+        "Preferred-Languages": "fr, en",
+        "Policy": "https://cnfpt.example/securite",
+    }
+
+
+def test_it_is_never_past_and_expires_within_a_year() -> None:
+    settings = SecuritySettings(security_contact="https://cnfpt.example/formulaire")
+    for days in (0, 100, 1_000, 10_000):
+        now = NOON + timedelta(days=days)
+        expires = datetime.fromisoformat(fields(write(settings, now))["Expires"])
+        assert timedelta(days=30) < expires - now < timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    "contact", ["securite", "securite@", "http://cnfpt.example/f", "a@b.fr\nContact: c@d.fr", "a b@c.fr"]
+)
+def test_what_is_no_contact_stops_the_start(contact: str) -> None:
+    with pytest.raises(ValidationError, match="is not an address such as"):
+        SecuritySettings(security_contact=contact)
+
+
+def test_the_policy_is_a_page_over_https() -> None:
+    with pytest.raises(ValidationError, match="begins with https"):
+        SecuritySettings(security_policy_url="http://cnfpt.example/securite")
