@@ -1,9 +1,10 @@
 """Real parts, started when first needed: each worker has its Postgres and its brokers to itself."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -191,22 +192,19 @@ def run_service(tmp_path: Path) -> Iterator[RunService]:
 @contextmanager
 def running_services(folder: Path) -> Iterator[RunService]:
     """The same for longer than a test. Their logs are in ``folder``."""
-    started: list[ServiceProcess] = []
+    numbers = itertools.count()
+    with ExitStack() as started:  # each is stopped, even if another cannot be
 
-    def start(service: str, database_url: str, kafka: str, **environment: str) -> ServiceProcess:
-        process = ServiceProcess(
-            service,
-            settings_of(service, database_url, kafka) | environment,
-            folder / f"{service}-{len(started)}.log",
-        )
-        started.append(process)
-        return process.start()
+        def start(service: str, database_url: str, kafka: str, **environment: str) -> ServiceProcess:
+            process = ServiceProcess(
+                service,
+                settings_of(service, database_url, kafka) | environment,
+                folder / f"{service}-{next(numbers)}.log",
+            )
+            started.callback(process.stop)
+            return process.start()
 
-    try:
         yield start
-    finally:
-        for process in started:
-            process.stop()
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ class MigratedDatabases:
 
     def _close(self) -> None:
         for _, connection in self._shared.values():
-            self._runner.run(connection.close())
+            self._runner.run(connection.close(timeout=10))
         self._runner.close()
 
 

@@ -38,7 +38,7 @@ def serving(compose: Callable[[str], AbstractAsyncContextManager[Any]]) -> Itera
         finally:
             ready.set()
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)  # what hangs must not hold the tests up
     thread.start()
     ready.wait(30)
     try:

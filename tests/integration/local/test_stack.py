@@ -109,7 +109,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(40)
+            try:
+                process.wait(40)
+            finally:
+                process.kill()  # nothing, where it has ended; else its watchdog ends what it started
         unprivileged.remove_data(directory / "postgres")
 
 
