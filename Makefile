@@ -61,6 +61,7 @@ check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m services.contracts check
+	$(PY) -m services.register check
 	$(PY) -m tests.support.migration_drift
 
 .PHONY: format
@@ -69,8 +70,9 @@ format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
 	$(VENV)/bin/ruff format .
 
 .PHONY: contracts
-contracts: $(VENV)/.dev-ready ## Write docs/asyncapi anew from shared/events
+contracts: $(VENV)/.dev-ready ## Write docs/asyncapi and docs/personal-data.md anew from the code
 	$(PY) -m services.contracts write
+	$(PY) -m services.register write
 
 .PHONY: faults
 faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json

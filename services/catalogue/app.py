@@ -1,9 +1,9 @@
 """Composition root of the catalogue: settings to database, broker, HTTP and jobs."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from services.catalogue import api, handlers, jobs, pages, tables
+from services.catalogue.personal_data import REGISTER
 from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -54,9 +54,10 @@ def compose(settings: Settings) -> Process:
         router=handlers.router,
         admit=Admission(registry, settings.intake_key),
         projections=handlers.projections,
+        register=REGISTER,
         revisions=REVISIONS,
         api=web,
-        jobs=jobs.all_jobs(database, bespoke_kept=timedelta(days=settings.catalogue_bespoke_kept_days)),
+        jobs=jobs.all_jobs(database),
     )
 
 

@@ -1,25 +1,20 @@
-"""Time in: what the clock has to announce of sessions, and what is to be forgotten."""
+"""Time in: what the clock has to announce of sessions."""
 
 import functools
-from datetime import timedelta
 
-from services.catalogue.service import retention, sessions
+from services.catalogue.service import sessions
 from shared import clock
 from shared.database import Database
 from shared.process.jobs import Job
 
 
-def all_jobs(database: Database, *, bespoke_kept: timedelta) -> tuple[Job, ...]:
-    """What the clock triggers in this service. ``bespoke_kept``: see :func:`forget`."""
-    return (
-        Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),
-        Job("forget", FORGET_SECONDS, functools.partial(forget, database, bespoke_kept)),
-    )
+def all_jobs(database: Database) -> tuple[Job, ...]:
+    """What the clock triggers in this service."""
+    return (Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),)
 
 
 POLL_SECONDS = 1.0
 """How often to look for what an organiser or another replica has changed meanwhile."""
-FORGET_SECONDS = 3600.0
 BATCH = 200
 """Sessions in one transaction."""
 
@@ -35,9 +30,3 @@ async def announce_due(database: Database) -> float:
     if announced == BATCH:
         return 0
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())
-
-
-async def forget(database: Database, kept: timedelta) -> None:
-    """Forget whom bespoke requests named, ``kept`` after they last changed; and expired logins."""
-    async with database.quiet_transaction() as tx:
-        await retention.forget(tx, clock.now(), bespoke_kept=kept)

@@ -5,6 +5,7 @@ from pathlib import Path
 from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
+from services.enrolment.personal_data import REGISTER
 from services.enrolment.service.answers import Watch
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
@@ -37,6 +38,7 @@ def compose(settings: Settings) -> Process:
         admit=Admission(registry, settings.intake_key),
         context=ContextRepo({"policy": settings.policy, "placement": placement}),
         projections=handlers.projections(settings.policy),
+        register=REGISTER,
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),

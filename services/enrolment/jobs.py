@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from prometheus_client import Counter
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import intake, outcomes, requests, session_changes, sessions
+from services.enrolment.service import requests, session_changes, sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
@@ -46,20 +46,10 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
             notified = await session_changes.next_slice(tx, most=SLICE)
         return None if notified is None else REST_SECONDS
 
-    async def forget_accepted() -> None:
-        async with database.quiet_transaction() as tx:
-            await intake.delete_old(tx)
-
-    async def forget_outcomes() -> None:
-        async with database.quiet_transaction() as tx:
-            await outcomes.delete_old(tx)
-
     return (
         Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
         Job("tell-session-changes", 1.0, tell_changes),
-        Job("forget-accepted-events", 3600, forget_accepted),
-        Job("forget-request-outcomes", 3600, forget_outcomes),
     )
 
 

@@ -30,6 +30,16 @@ class Settings(ServiceSettings, LinkSettings):
     enrolment_overlap_check: bool = Field(
         default=False, description="Refuse who is enrolled, or waits, in another session at the time."
     )
+    enrolment_ended_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days that refused, withdrawn and cancelled enrolments are kept, and requests.",
+    )
+    enrolment_attendance_kept_days: int = Field(
+        default=5 * 365 + 1,
+        ge=1,
+        description="Days after the end of a session that its enrolments and attendance are kept.",
+    )
     enrolment_intake_rate: str = Field(
         default="600/minute",
         description="How many events each portal may send by HTTP to one process, as 600/minute.",

@@ -7,6 +7,7 @@ from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.personal_data import REGISTER
 from services.notifier.render import Renderer, Sender
 from services.notifier.settings import Settings
 from shared.auth import Tokens
@@ -46,6 +47,7 @@ def compose(settings: Settings) -> Process:
         router=handlers.router,
         admit=Admission(registry, settings.intake_key),
         projections=handlers.projections,
+        register=REGISTER,
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(

@@ -42,7 +42,6 @@ def all_jobs(
         Job("expire-leases", 5.0, partial(expire_leases, database)),
         Job("measure-queue", 10.0, partial(measure, database)),
         Job("fan-out", 0.5, partial(fan_out, database)),
-        Job("purge-mails", 3600.0, partial(purge, database)),
     )
     if mailbox is None:
         return jobs
@@ -99,9 +98,3 @@ async def measure(database: Database) -> None:
     DUE.set(due)
     DUE_AGE.set(age)
     AMBIGUOUS.set(ambiguous)
-
-
-async def purge(database: Database) -> None:
-    """Forget what is kept no longer."""
-    async with database.quiet_transaction() as tx:
-        await queue.purge(tx)

@@ -88,6 +88,20 @@ class Settings(ServiceSettings, LinkSettings):
         description="Mails a second for one domain, from all processes together; 0: no limit.",
     )
 
+    notifier_mails_kept_days: int = Field(
+        default=90, ge=1, description="Days after it was sent, or given up, that a mail is kept."
+    )
+    notifier_addresses_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days after the end of a session that the addresses of its enrolled are kept.",
+    )
+    notifier_bounces_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days that an address, as a digest, stays known for mails that came back.",
+    )
+
     @property
     def database_url(self) -> str:
         return self.notifier_database_url

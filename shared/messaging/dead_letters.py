@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import func, insert, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
@@ -20,7 +20,8 @@ from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 
 MOST_HEADERS, MOST_HEADER_BYTES = 200, 64 * 1024
 """Of a rejected record's headers, what is kept at most; of key and value :data:`MOST_BYTES` each."""
-REJECTED_KEPT = timedelta(days=30)
+KEPT = timedelta(days=30)
+"""How long records stay that were rejected, or decided about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,6 @@ def _cut(record: Record) -> dict[str, Any]:
         "value": None if record.value is None else record.value[:MOST_BYTES],
         "headers": _headers_to_json(replace(record, headers=tuple(headers))),
     }
-
-
-async def purge_rejected(tx: Transaction) -> None:
-    """Delete the rejected records that are older than :data:`REJECTED_KEPT`."""
-    rejected = col(DeadLetterRow.state) == "rejected"
-    await tx.execute(
-        delete(DeadLetterRow).where(rejected, col(DeadLetterRow.parked_at) < func.now() - REJECTED_KEPT)
-    )
 
 
 async def _keep(tx: Transaction, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:

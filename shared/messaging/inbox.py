@@ -56,14 +56,8 @@ async def seen(tx: Transaction, events: Sequence[tuple[str, UUID]]) -> set[tuple
     return {(row.source, row.event_id) for row in await tx.execute(_SEEN, columns)}
 
 
-async def purge(tx: Transaction) -> int:
-    """Delete the rows older than :data:`KEPT`. Returns how many."""
-    return (await tx.execute(_PURGE, {"kept": KEPT})).rowcount
-
-
 _SEEN = text(
     "SELECT source, event_id FROM inbox "
     "JOIN unnest(CAST(:sources AS varchar[]), CAST(:ids AS uuid[])) AS event (source, event_id) "
     "USING (source, event_id)"
 )
-_PURGE = text("DELETE FROM inbox WHERE seen_at < now() - CAST(:kept AS interval)")

@@ -148,11 +148,6 @@ async def unsent(tx: Transaction) -> tuple[int, float]:
     return int(count), float(age)
 
 
-async def purge(tx: Transaction) -> int:
-    """Delete what was sent and is older than :data:`KEPT`, answers :data:`ANSWERS_KEPT`. Returns how many."""
-    return (await tx.execute(_PURGE, {"kept": KEPT, "answers_kept": ANSWERS_KEPT})).rowcount
-
-
 # In the order of the events: ids are given in it, and each key is relayed in the order of ids.
 _INSERT = text(
     """
@@ -174,8 +169,4 @@ _REPLAY = text(
 _UNSENT = text(
     "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox "
     "WHERE sent_at IS NULL AND held IS NULL"
-)
-_PURGE = text(
-    "DELETE FROM outbox WHERE sent_at IS NOT NULL AND created_at < now() - CAST(:kept AS interval) "
-    "AND (portal IS NULL OR created_at < now() - CAST(:answers_kept AS interval))"
 )

@@ -61,12 +61,14 @@ class OutboxRow(MessagingTable, table=True):
         Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL AND held IS NULL")),
         Index("ix_outbox_held", "topic", "key", postgresql_where=text("held IN ('refused', 'waiting')")),
         Index("uq_outbox_feed", "portal", "cursor", unique=True, postgresql_where=text("portal IS NOT NULL")),
-        # What is deleted next stands at the beginning of each half, since portals' answers stay longer.
+        # What is deleted next stands at the beginning of each, since portals' answers stay longer.
         Index(
-            "ix_outbox_sent",
-            text("(portal IS NULL)"),
+            "ix_outbox_sent", "created_at", postgresql_where=text("sent_at IS NOT NULL AND portal IS NULL")
+        ),
+        Index(
+            "ix_outbox_answered",
             "created_at",
-            postgresql_where=text("sent_at IS NOT NULL"),
+            postgresql_where=text("sent_at IS NOT NULL AND portal IS NOT NULL"),
         ),
     )
 

@@ -30,6 +30,7 @@ from shared.messaging.progress import OnRead
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
+from shared.personal_data import Register
 from shared.process.jobs import Job, housekeeping, repeat
 from shared.process.server import CannotListen, Server, listen
 from shared.settings import ServiceSettings
@@ -50,8 +51,9 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``admit`` reads the records of portals; ``context`` holds the values of handlers' parameters; ``on_read``
-    is called with how far topics are read, ``on_published`` each time that the relay marked events as sent.
+    ``register`` says what is deleted by time; ``admit`` reads the records of portals; ``context`` holds the
+    values of handlers' parameters; ``on_read`` is called with how far topics are read, ``on_published`` each
+    time that the relay marked events as sent.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Process:
     database: Database
     router: Router
     projections: Projections
+    register: Register
     revisions: Path
     api: FastAPI
     admit: Admit
@@ -165,7 +168,7 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
-        jobs = (*self.jobs, *housekeeping(self.database))
+        jobs = (*self.jobs, *housekeeping(self.database, self.register, self.settings))
         tasks = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
         tasks += [self._start("a worker", worker(self._stopping)) for worker in self.workers]
         try:

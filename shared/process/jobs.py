@@ -9,7 +9,8 @@ from prometheus_client import Counter, Gauge
 
 from shared import clock
 from shared.database import Database, is_temporary
-from shared.messaging import dead_letters, held, inbox, outbox
+from shared.messaging import dead_letters, held, outbox
+from shared.personal_data import SLICE, Register, days_of, end_rows
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +46,11 @@ async def repeat(job: Job, stopping: asyncio.Event) -> None:
         await clock.pause(stopping, job.every if wanted is None else min(wanted, job.every))
 
 
-def housekeeping(database: Database) -> tuple[Job, ...]:
-    """The jobs of every service: delete old rows of inbox and outbox, measure what waits."""
+def housekeeping(database: Database, register: Register, settings: object) -> tuple[Job, ...]:
+    """The jobs of every service: delete what is old, by its register, and measure what waits."""
 
-    async def purge() -> None:
-        async with database.quiet_transaction() as tx:
-            await inbox.purge(tx)
-            await outbox.purge(tx)
-            await dead_letters.purge_rejected(tx)
+    async def purge() -> float | None:
+        return await end_old_rows(database, register, settings)
 
     async def measure() -> None:
         async with database.quiet_transaction() as tx:
@@ -65,3 +63,13 @@ def housekeeping(database: Database) -> tuple[Job, ...]:
         UNSENT_AGE.set(age)
 
     return Job("purge", 3600, purge), Job("measure", 10, measure)
+
+
+async def end_old_rows(database: Database, register: Register, settings: object) -> float | None:
+    """End a slice of what is over by each rule of the register. Returns 0 where more is left."""
+    more = False
+    for retention in register.retentions:
+        async with database.quiet_transaction() as tx:
+            ended = await end_rows(tx, retention, days_of(retention, settings), clock.now())
+        more |= ended == SLICE
+    return 0 if more else None

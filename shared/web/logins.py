@@ -25,6 +25,7 @@ from starlette.routing import Route
 from shared import clock
 from shared.auth import Principal, Role, Tokens
 from shared.database import Database, Timestamp, Transaction, new_registry
+from shared.personal_data import PersonalData, Register, Retention, Whose
 from shared.web.forms import Form, read_form
 from shared.web.rendering import Endpoint, Rendering
 from shared.web.responses import see_other
@@ -77,9 +78,24 @@ async def forget(tx: Transaction, digest: str) -> None:
     await tx.execute(delete(LoginRow).where(col(LoginRow.digest) == digest))
 
 
-async def purge(tx: Transaction, now: datetime) -> None:
-    """Delete those that have run out."""
-    await tx.execute(delete(LoginRow).where(col(LoginRow.expires_at) <= now))
+_OVER = Retention(table=LoginRow, days=0, since="la fin de la connexion", over="expires_at <= :before")
+
+REGISTER = Register(
+    [
+        PersonalData(
+            table=LoginRow,
+            whose=Whose.STAFF,
+            columns={
+                "digest": "empreinte du témoin de connexion",
+                "token_digest": "empreinte du jeton de la personne",
+            },
+            purpose="Reconnaître qui s’est connecté, huit heures au plus.",
+            ends=(_OVER,),
+        )
+    ],
+    [_OVER],
+)
+"""What log-ins keep of people."""
 
 
 # ----------------------------------------------------------------------------------------------- the pages

@@ -45,6 +45,7 @@ ROOMS = (
     "jobs",
     "service",
     "store",
+    "personal_data",
     "rules",
     "tables",
     "settings",

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, false, or_, select, text, true, update
+from sqlalchemy import ColumnElement, false, or_, select, true, update
 from sqlmodel import col
 
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
@@ -23,11 +22,6 @@ _SAME = tuple(
     field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")
 )
 """What a request and its row have in common as it is."""
-_FORGET = text(
-    "UPDATE bespoke_request SET requester_name = NULL, requester_email = NULL, message = NULL, "
-    "answer = NULL, advisor_name = NULL, advisor_email = NULL "
-    "WHERE requester_email IS NOT NULL AND coalesce(answered_at, received_at) < :before"
-)
 
 
 async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
@@ -96,11 +90,6 @@ async def save(
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]
     await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.bespoke_id, after.version, changes)])
-
-
-async def forget(tx: Transaction, before: datetime) -> None:
-    """Empty whom to write to, and what was written, of requests whose last change is before ``before``."""
-    await tx.execute(_FORGET, {"before": before})
 
 
 def _visible_to(viewer: Viewer) -> ColumnElement[bool]:

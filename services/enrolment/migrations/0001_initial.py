@@ -249,9 +249,16 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_sent",
         "outbox",
-        [sa.literal_column("(portal IS NULL)"), "created_at"],
+        ["created_at"],
         unique=False,
-        postgresql_where=sa.text("sent_at IS NOT NULL"),
+        postgresql_where=sa.text("sent_at IS NOT NULL AND portal IS NULL"),
+    )
+    op.create_index(
+        "ix_outbox_answered",
+        "outbox",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NOT NULL AND portal IS NOT NULL"),
     )
     op.create_index(
         "ix_outbox_unsent",
@@ -427,7 +434,8 @@ def downgrade() -> None:
     op.drop_index(
         "ix_outbox_unsent", table_name="outbox", postgresql_where=sa.text("sent_at IS NULL AND held IS NULL")
     )
-    op.drop_index("ix_outbox_sent", table_name="outbox", postgresql_where=sa.text("sent_at IS NOT NULL"))
+    op.drop_index("ix_outbox_sent", table_name="outbox")
+    op.drop_index("ix_outbox_answered", table_name="outbox")
     op.drop_table("outbox")
     op.drop_index(op.f("ix_inbox_seen_at"), table_name="inbox", postgresql_using="brin")
     op.drop_table("inbox")

@@ -47,8 +47,3 @@ def _digest(event: Event) -> bytes:
     Defaults are left out, so that a field which a later version adds changes nothing.
     """
     return hashlib.sha256(f"{event.TYPE}\n{event.model_dump_json(exclude_defaults=True)}".encode()).digest()
-
-
-async def delete_old(tx: Transaction) -> None:
-    """Forget the events that came more than 30 days ago."""
-    await accepted_events.delete_old(tx)

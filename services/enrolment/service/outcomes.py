@@ -20,8 +20,3 @@ async def pass_on(tx: Transaction, received: Sequence[Received[Outcome]]) -> Non
             for said in received
         ],
     )
-
-
-async def delete_old(tx: Transaction) -> None:
-    """Forget the requests of which nothing was said for 30 days."""
-    await request_outcomes.delete_old(tx)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import col, func, select
 
 from services.enrolment.tables import AcceptedEventRow
@@ -50,11 +49,3 @@ async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> da
     if source is not None:
         moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))
     return await tx.scalar(moments)
-
-
-async def delete_old(tx: Transaction) -> None:
-    """Delete the events older than :data:`KEPT`."""
-    await tx.execute(_DELETE_OLD, {"kept": KEPT})
-
-
-_DELETE_OLD = text("DELETE FROM accepted_event WHERE accepted_at < now() - CAST(:kept AS interval)")

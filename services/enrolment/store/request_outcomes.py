@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import col, select
 
 from services.enrolment.tables import RequestOutcomeRow
@@ -59,18 +58,3 @@ async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> S
     return (
         await tx.scalars(found.order_by(col(RequestOutcomeRow.at), col(RequestOutcomeRow.event_id)))
     ).all()
-
-
-async def delete_old(tx: Transaction) -> None:
-    """Delete all that was said of requests of which nothing new was said for :data:`KEPT`."""
-    await tx.execute(_DELETE_OLD, {"kept": KEPT})
-
-
-_DELETE_OLD = text(
-    """
-    DELETE FROM request_outcome AS old
-     WHERE at < now() - CAST(:kept AS interval)
-       AND NOT EXISTS (SELECT FROM request_outcome AS newer
-                        WHERE newer.request_id = old.request_id AND newer.request_source = old.request_source
-                          AND newer.at >= now() - CAST(:kept AS interval))"""
-)

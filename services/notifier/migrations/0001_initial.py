@@ -330,9 +330,16 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_sent",
         "outbox",
-        [sa.literal_column("(portal IS NULL)"), "created_at"],
+        ["created_at"],
         unique=False,
-        postgresql_where=sa.text("sent_at IS NOT NULL"),
+        postgresql_where=sa.text("sent_at IS NOT NULL AND portal IS NULL"),
+    )
+    op.create_index(
+        "ix_outbox_answered",
+        "outbox",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NOT NULL AND portal IS NOT NULL"),
     )
     op.create_index(
         "ix_outbox_unsent",

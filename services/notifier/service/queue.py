@@ -1,9 +1,7 @@
-"""The upkeep of the queue: leases that have run out, its figures, and what is kept no longer."""
+"""The upkeep of the queue: leases that have run out, and its figures."""
 
-from services.notifier.store import claims, fan_outs, mails, rate_limiter, subscriptions
-from shared import clock
+from services.notifier.store import claims, mails
 from shared.database import Transaction
-from shared.web import logins
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
@@ -14,11 +12,3 @@ async def expire_leases(tx: Transaction) -> tuple[int, int]:
 async def measure(tx: Transaction) -> tuple[int, float, int]:
     """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous."""
     return await mails.measure(tx)
-
-
-async def purge(tx: Transaction) -> None:
-    """Forget what has run out: fan-outs that are done, requests nobody confirmed, logins, unused limits."""
-    await fan_outs.purge(tx)
-    await subscriptions.purge(tx)
-    await logins.purge(tx, clock.now())
-    await rate_limiter.purge(tx)

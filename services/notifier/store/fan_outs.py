@@ -10,12 +10,12 @@ What time calls for is a fan-out too, stored when the dates of its session are k
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, text
-from sqlmodel import col, delete, select
+from sqlalchemy import text
+from sqlmodel import col, select
 
 from services.notifier.letters import KINDS, TEMPLATE_OF, Edition, FanOut, FanOutTask, Template
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE, ONCE_KEY, PATIENCE
@@ -89,12 +89,6 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
     """Keep how far a fan-out has come."""
     after = ids[-1] if ids else fan_out.after
     await tx.execute(_ADVANCE, {"fan_out_id": fan_out.fan_out_id, "after": after, "done": done})
-
-
-async def purge(tx: Transaction) -> None:
-    """Forget what was done a month ago."""
-    month_ago = func.now() - timedelta(days=30)
-    await tx.execute(delete(FanOutRow).where(col(FanOutRow.done_at) < month_ago))
 
 
 # ------------------------------------------------------------------------------------------ slices

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, text
-from sqlmodel import col
+from sqlalchemy import text
 
-from services.notifier.tables import DomainRateRow
 from shared.database import Transaction
 
 LASTS = timedelta(seconds=10)
@@ -35,11 +33,6 @@ async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float)
             },
         )
     )
-
-
-async def purge(tx: Transaction) -> None:
-    """Forget domains whose next slot is free anyway."""
-    await tx.execute(delete(DomainRateRow).where(col(DomainRateRow.free_at) < func.now()))
 
 
 # Domains in their order, so that two claims that share some do not lock each other out.

@@ -1,10 +1,9 @@
 """Subscribers, what they follow, and requests that wait for the owner of an address."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, text
+from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
 from services.notifier.letters import Interest
@@ -132,12 +131,6 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
 async def drop_news(tx: Transaction, subscriber_id: UUID) -> None:
     """Do not send the news that was on its way to a subscriber."""
     await tx.execute(_DROP_NEWS, {"subscriber_id": str(subscriber_id)})
-
-
-async def purge(tx: Transaction) -> None:
-    """Forget requests that were not confirmed."""
-    old = col(SubscriptionRequestRow.requested_at) < func.now() - timedelta(days=3)
-    await tx.execute(delete(SubscriptionRequestRow).where(old))
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"

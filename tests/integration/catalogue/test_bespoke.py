@@ -2,20 +2,22 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import jobs
 from services.catalogue.handlers import router
+from services.catalogue.personal_data import REGISTER
 from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered, SessionOpened, SessionScheduled
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
+from shared.process.jobs import end_old_rows
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BESPOKE_OFFER,
@@ -214,7 +216,7 @@ async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receip
     settled, still_open, unread = [await hear(database, a_bespoke_request()) for _ in range(3)]
     await reply(ask, settled, "declined")
     await reply(ask, still_open, "proposed")
-    kept = timedelta(days=365)
+    settings = SimpleNamespace(catalogue_bespoke_kept_days=365)
 
     async def requester(request_id: UUID) -> Any:
         shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()
@@ -222,7 +224,7 @@ async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receip
 
     for days, known in ((364, OFFICER), (366, (None, None, None))):
         async with time_is(monkeypatch, clock.now() + timedelta(days=days)):
-            await jobs.forget(database, kept)
+            await end_old_rows(database, REGISTER, settings)
         assert await requester(settled) == known
         assert await requester(still_open) == known
         assert await requester(unread) == known

@@ -13,10 +13,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import api, jobs, pages
+from services.catalogue import api, pages
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
+from shared.process.jobs import end_old_rows
+from shared.web import logins
 from tests.integration.catalogue.browsing import Browser, created, hidden, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
     BRETAGNE,
@@ -139,7 +141,7 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
         without_token.cookies.update(organiser.cookies)
         assert (await without_token.get("/gestion")).status_code == 303
     async with time_is(monkeypatch, clock.now() + timedelta(hours=9)):
-        await jobs.forget(database, timedelta(days=365))
+        await end_old_rows(database, logins.REGISTER, settings=None)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM login")) == 0
 

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Row, text
 
 from services.enrolment.api import events
-from services.enrolment.service import intake
+from services.enrolment.personal_data import ACCEPTED_EVENTS
+from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.cloudevents import STRUCTURED, Received, Record
@@ -20,6 +21,7 @@ from shared.events.cloudevents_http import BATCH
 from shared.messaging.consumer import REJECTED
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
+from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Ask, problem
 from tests.support.builders import an_agent, as_json, enrolment_request
 
@@ -311,7 +313,7 @@ async def test_events_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, data
             {"old": old},
         )
     async with database.transaction() as tx:
-        await intake.delete_old(tx)
+        assert await end_rows(tx, ACCEPTED_EVENTS, 30, clock.now()) == 1
     assert [str(row.event_id) for row in await rows("SELECT event_id FROM accepted_event")] == [young]
 
 

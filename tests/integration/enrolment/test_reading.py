@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.personal_data import OUTCOMES
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service import outcomes
 from services.enrolment.store.request_outcomes import Outcome
@@ -23,6 +24,7 @@ from shared.events.vocabulary import Agent, FieldProblem
 from shared.messaging import dead_letters
 from shared.messaging.portals.admission import admit_by_token
 from shared.messaging.portals.registry import Portal
+from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.support.builders import an_agent, headers, open_now
 
@@ -270,7 +272,7 @@ async def test_what_other_services_said_is_forgotten_thirty_days_after_the_last(
             {"old": old},
         )
     async with database.transaction() as tx:
-        await outcomes.delete_old(tx)
+        await end_rows(tx, OUTCOMES, 30, clock.now())
     problem(await read(ask, old, A), 404)
     kept = await outcome(ask, young)
     assert kept["state_now"] == "proposed"

@@ -19,6 +19,8 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import Agent, Contact, Reason
 from shared.messaging import outbox, relay
 from shared.messaging.outbox import Outbox, OutboxEvent
+from shared.messaging.personal_data import ANSWERS, SENT
+from shared.personal_data import days_of, end_rows
 from tests.conftest import Broker
 from tests.integration.messaging.test_outbox import connected, publish_all
 from tests.support.answers import rows
@@ -285,8 +287,9 @@ async def test_answers_are_kept_for_30_days(database: Database) -> None:
     await write(database, a_decision(of_issuer("ouest")))
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE outbox SET sent_at = now(), created_at = now() - interval '29 days'"))
-        await outbox.purge(tx)
+        for retention in (SENT, ANSWERS):
+            await end_rows(tx, retention, days_of(retention, settings=None), clock.now())
         assert list(await tx.scalars(text("SELECT portal FROM outbox"))) == ["ouest"]
 
         await tx.execute(text("UPDATE outbox SET created_at = now() - interval '31 days'"))
-        assert await outbox.purge(tx) == 1
+        assert await end_rows(tx, ANSWERS, outbox.ANSWERS_KEPT.days, clock.now()) == 1

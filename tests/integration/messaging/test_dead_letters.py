@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from services.enrolment import handlers
 from services.enrolment.app import DEFINITION
 from services.enrolment.rules.policy import Policy
+from shared import clock
 from shared.cli import service_cli
 from shared.database import Database
 from shared.events.cloudevents import Record
@@ -26,7 +27,9 @@ from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer, read
 from shared.messaging.dead_letters import DeadLetter, Parked
+from shared.messaging.personal_data import DEAD_LETTERS
 from shared.messaging.portals.admission import MOST_BYTES, Rejected
+from shared.personal_data import end_rows
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_placement
@@ -185,12 +188,12 @@ async def test_a_rejected_record_is_kept_for_a_month_and_of_a_huge_one_its_begin
     rejected = Rejected(record, RejectionCode.TOO_LARGE, (), portal=None)
     async with database.transaction() as tx:
         await dead_letters.keep_rejected(tx, [rejected])
-        await dead_letters.purge_rejected(tx)
+        assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 0
         [kept] = await dead_letters.find(tx, state="rejected", limit=10)
         assert (kept.record.value, kept.record.headers) == (b"x" * MOST_BYTES, (("ce_id", b"y" * 65_536),))
 
         await tx.execute(text("UPDATE dead_letter SET parked_at = now() - interval '31 days'"))
-        await dead_letters.purge_rejected(tx)
+        assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 1
         assert await dead_letters.find(tx, limit=10) == []
 
 

@@ -9,10 +9,13 @@ from typing import Any
 
 from sqlalchemy import text
 
+from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import Received, Record
 from shared.events.portal import WithdrawalRequested
 from shared.messaging import inbox
+from shared.messaging.personal_data import INBOX
+from shared.personal_data import end_rows
 from tests.integration.messaging.conftest import Eventually
 
 
@@ -155,6 +158,6 @@ async def test_an_event_is_remembered_for_ninety_days(database: Database) -> Non
                 text("UPDATE inbox SET seen_at = now() - make_interval(days => :days) WHERE event_id = :id"),
                 {"days": days, "id": event.id},
             )
-        assert await inbox.purge(tx) == 1
+        assert await end_rows(tx, INBOX, inbox.KEPT.days, clock.now()) == 1
 
     assert await take(database, [old, young]) == [old]

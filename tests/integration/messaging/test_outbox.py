@@ -5,7 +5,7 @@ import json
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +16,16 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 from sqlalchemy import text
 
 from local.kafka import KafkaBroker
+from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import JSON
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging import outbox, relay, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
+from shared.messaging.personal_data import ANSWERS, SENT
 from shared.messaging.relay import Relay
+from shared.personal_data import Retention, end_rows, statement
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging import relay_that_hangs
 from tests.integration.messaging.conftest import Eventually
@@ -455,23 +458,32 @@ async def test_sent_events_are_kept_for_seven_days_and_unsent_ones_for_ever(data
         await tx.execute(text("UPDATE outbox SET created_at = now() - interval '8 days' WHERE id < 3"))
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id <> 2"))
 
-        assert await outbox.purge(tx) == 1
+        assert await end_rows(tx, SENT, outbox.KEPT.days, clock.now()) == 1
 
         assert list(await tx.scalars(text("SELECT id FROM outbox ORDER BY id"))) == [2, 3]
 
 
-async def test_who_deletes_old_events_reads_none_of_those_that_stay(database: Database) -> None:
+@pytest.mark.parametrize(("retention", "kept", "number"), [(SENT, 7, 20), (ANSWERS, 9, 1980)])
+async def test_who_deletes_old_events_reads_none_of_those_that_stay(
+    database: Database, retention: Retention, kept: int, number: int
+) -> None:
     """Answers stay 23 days longer than the other events beside which they lie."""
     async with database.transaction() as tx:
         await tx.execute(_EVENTS_OF_TEN_DAYS_AGO)
         await tx.execute(text("ANALYZE outbox"))
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        purge = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {outbox._PURGE}")
-        kept = {"kept": outbox.KEPT, "answers_kept": outbox.ANSWERS_KEPT}
-        [plan] = (await tx.scalars(purge, kept)).one()
-    [reading] = plan["Plan"]["Plans"]
-    assert reading["Actual Rows"] == 20
+        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement(retention)}")
+        parameters = {"before": clock.now() - timedelta(days=kept), "most": 2000}
+        [plan] = (await tx.scalars(explained, parameters)).one()
+    [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox_1"]
+    assert reading["Actual Rows"] == number
     assert reading.get("Rows Removed by Filter", 0) == 0
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
 
 
 _EVENTS_OF_TEN_DAYS_AGO = text(

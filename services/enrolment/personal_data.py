@@ -1,0 +1,130 @@
+"""What the enrolment service keeps of people: whose, what for, for how long, and how it ends."""
+
+from services.enrolment.tables import (
+    AcceptedEventRow,
+    AttendanceRow,
+    BadAddressRow,
+    EnrolmentChangeRow,
+    EnrolmentRow,
+    RequestOutcomeRow,
+    RequestRow,
+    SessionChangeRow,
+)
+from shared.messaging import personal_data as messaging
+from shared.personal_data import PersonalData, Register, Retention, Whose
+
+ENDED = Retention(
+    table=EnrolmentRow,
+    days="enrolment_ended_kept_days",
+    since="le refus, le désistement ou l’annulation",
+    over="state IN ('refused', 'lapsed', 'withdrawn', 'session_cancelled') AND updated_at < :before",
+    key="enrolment_id",
+    with_rows_of={EnrolmentChangeRow: "enrolment_id", AttendanceRow: "enrolment_id"},
+)
+ATTENDANCE = Retention(
+    table=EnrolmentRow,
+    days="enrolment_attendance_kept_days",
+    since="la fin de la session",
+    over="session_id IN (SELECT session_id FROM session "
+    "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
+    key="enrolment_id",
+    with_rows_of={EnrolmentChangeRow: "enrolment_id", AttendanceRow: "enrolment_id"},
+)
+REQUESTS = Retention(
+    table=RequestRow,
+    days="enrolment_ended_kept_days",
+    since="la réponse à la demande",
+    over="decided_at < :before",
+)
+BAD_ADDRESSES = Retention(
+    table=BadAddressRow,
+    days="enrolment_ended_kept_days",
+    since="le premier courriel revenu",
+    over="since < :before",
+)
+ACCEPTED_EVENTS = Retention(
+    table=AcceptedEventRow, days=30, since="la réception", over="accepted_at < :before"
+)
+"""A portal that sends an event by HTTP again within this time sends the same one."""
+OUTCOMES = Retention(
+    table=RequestOutcomeRow,
+    days=30,
+    since="la dernière réponse",
+    over="at < :before AND NOT EXISTS (SELECT FROM request_outcome AS newer "
+    "WHERE newer.request_id = request_outcome.request_id "
+    "AND newer.request_source = request_outcome.request_source AND newer.at >= :before)",
+)
+"""As long as a portal can read its answers in its feed."""
+
+_TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
+
+REGISTER = messaging.REGISTER + Register(
+    [
+        PersonalData(
+            table=EnrolmentRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant de l’agent",
+                "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
+                "state": "où en est l’inscription",
+                "reason": "raison du refus",
+            },
+            purpose=_TO_DECIDE,
+            ends=(ENDED, ATTENDANCE),
+        ),
+        PersonalData(
+            table=EnrolmentChangeRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant de l’agent",
+                "state": "où en était l’inscription",
+                "facts": "places et rang au moment de la décision, et qui l’a prise",
+            },
+            purpose=_TO_DECIDE,
+            ends=(ENDED, ATTENDANCE),
+        ),
+        PersonalData(
+            table=RequestRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant de l’agent",
+                "outcome": "réponse",
+                "reason": "raison du refus",
+                "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
+            },
+            purpose=_TO_DECIDE,
+            ends=(REQUESTS,),
+        ),
+        PersonalData(
+            table=AttendanceRow,
+            whose=Whose.AGENTS,
+            columns={"attendance": "présence à chaque séance"},
+            purpose="Établir les attestations et rendre compte aux employeurs.",
+            ends=(ATTENDANCE,),
+        ),
+        PersonalData(
+            table=BadAddressRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant de l’agent dont les courriels reviennent",
+            },
+            purpose="Prévenir les organisateurs qu’un agent ne reçoit pas ses courriels.",
+            ends=(BAD_ADDRESSES,),
+        ),
+        PersonalData(
+            table=SessionChangeRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant du dernier agent prévenu",
+            },
+            purpose="Prévenir chacun d’un changement de session, une seule fois.",
+            until="chacun soit prévenu (quelques minutes)",
+        ),
+    ],
+    [ENDED, ATTENDANCE, REQUESTS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
+)

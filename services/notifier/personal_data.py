@@ -1,0 +1,141 @@
+"""What the notifier keeps of people: whose, what for, for how long, and how it ends."""
+
+from services.notifier.tables import (
+    BounceRow,
+    DomainRateRow,
+    EnrolmentRow,
+    FanOutRow,
+    MailAuditRow,
+    MailRow,
+    SubscriberRow,
+    SubscriptionRequestRow,
+    SubscriptionRow,
+    SuppressionRow,
+)
+from shared.messaging import personal_data as messaging
+from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.web import logins
+
+MAILS = Retention(
+    table=MailRow,
+    days="notifier_mails_kept_days",
+    since="l’envoi du courriel",
+    over="settled_at < :before",
+    key="mail_id",
+    with_rows_of={MailAuditRow: "mail_id"},
+)
+ENDED = Retention(
+    table=EnrolmentRow,
+    days="notifier_mails_kept_days",
+    since="le refus ou le désistement",
+    over="standing IN ('lapsed', 'refused', 'withdrawn') AND since < :before",
+)
+PAST = Retention(
+    table=EnrolmentRow,
+    days="notifier_addresses_kept_days",
+    since="la fin de la session",
+    over="session_id IN (SELECT session_id FROM session "
+    "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
+)
+"""Replays are announced to those who were enrolled."""
+BOUNCES = Retention(
+    table=BounceRow,
+    days="notifier_bounces_kept_days",
+    since="le retour du courriel",
+    over="bounced_at < :before",
+)
+SUPPRESSIONS = Retention(
+    table=SuppressionRow,
+    days="notifier_bounces_kept_days",
+    since="le dernier retour",
+    over="since < :before",
+)
+SUBSCRIPTION_REQUESTS = Retention(
+    table=SubscriptionRequestRow, days=3, since="la demande d’abonnement", over="requested_at < :before"
+)
+FAN_OUTS = Retention(table=FanOutRow, days=30, since="la fin de l’envoi groupé", over="done_at < :before")
+DOMAIN_RATES = Retention(
+    table=DomainRateRow, days=0, since="le dernier envoi au domaine", over="free_at < :before"
+)
+
+_IDENTITY = {
+    "issuer": "qui a donné l’identifiant de l’agent",
+    "agent_id": "identifiant de l’agent",
+    "address": "courriel",
+    "given_name": "prénom",
+    "family_name": "nom",
+}
+
+REGISTER = (
+    messaging.REGISTER
+    + logins.REGISTER
+    + Register(
+        [
+            PersonalData(
+                table=MailRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "recipient": "identifiant de l’agent",
+                    "address": "courriel",
+                    "given_name": "prénom",
+                    "family_name": "nom",
+                    "details": "ce que dit le courriel",
+                    "smtp_answer": "réponse du serveur de messagerie, qui peut citer l’adresse",
+                },
+                purpose="Écrire à chacun une seule fois, et pouvoir dire ce qui lui a été écrit.",
+                ends=(MAILS,),
+            ),
+            PersonalData(
+                table=EnrolmentRow,
+                whose=Whose.AGENTS,
+                columns={**_IDENTITY, "standing": "où en est l’inscription"},
+                purpose="Envoyer convocations, rappels, changements et replays à ceux qui sont inscrits.",
+                ends=(ENDED, PAST),
+            ),
+            PersonalData(
+                table=SubscriberRow,
+                whose=Whose.SUBSCRIBERS,
+                columns=_IDENTITY,
+                purpose="Envoyer les actualités demandées.",
+                until="la personne se désabonne",
+            ),
+            PersonalData(
+                table=SubscriptionRow,
+                whose=Whose.SUBSCRIBERS,
+                columns={"interest": "thème, délégation ou communauté suivis"},
+                purpose="Envoyer les actualités demandées.",
+                until="la personne se désabonne",
+            ),
+            PersonalData(
+                table=SubscriptionRequestRow,
+                whose=Whose.SUBSCRIBERS,
+                columns={"address": "courriel", "interests": "ce que la personne veut suivre"},
+                purpose="Attendre que la personne confirme son abonnement.",
+                ends=(SUBSCRIPTION_REQUESTS,),
+            ),
+            PersonalData(
+                table=BounceRow,
+                whose=Whose.AGENTS,
+                columns={"address": "empreinte du courriel", "report": "empreinte du rapport de retour"},
+                purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
+                ends=(BOUNCES,),
+            ),
+            PersonalData(
+                table=SuppressionRow,
+                whose=Whose.AGENTS,
+                columns={"address": "empreinte du courriel"},
+                purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
+                ends=(SUPPRESSIONS,),
+            ),
+            PersonalData(
+                table=MailAuditRow,
+                whose=Whose.STAFF,
+                columns={"actor": "nom de l’exploitant"},
+                purpose="Savoir qui a décidé d’un courriel.",
+                ends=(MAILS,),
+            ),
+        ],
+        [MAILS, ENDED, PAST, BOUNCES, SUPPRESSIONS, SUBSCRIPTION_REQUESTS, FAN_OUTS, DOMAIN_RATES],
+    )
+)

@@ -1,0 +1,71 @@
+"""What the mechanisms of every service keep of people, and for how long."""
+
+from shared.messaging import dead_letters, inbox, outbox
+from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, InboxRow, OutboxRow
+from shared.personal_data import PersonalData, Register, Retention, Whose
+
+INBOX = Retention(
+    table=InboxRow,
+    days=inbox.KEPT.days,
+    since="la réception de l’événement",
+    over="seen_at < :before",
+)
+SENT = Retention(
+    table=OutboxRow,
+    days=outbox.KEPT.days,
+    since="la publication de l’événement",
+    over="sent_at IS NOT NULL AND portal IS NULL AND created_at < :before",
+)
+ANSWERS = Retention(
+    table=OutboxRow,
+    days=outbox.ANSWERS_KEPT.days,
+    since="la réponse au portail",
+    over="sent_at IS NOT NULL AND portal IS NOT NULL AND created_at < :before",
+)
+DEAD_LETTERS = Retention(
+    table=DeadLetterRow,
+    days=dead_letters.KEPT.days,
+    since="le rejet de la demande, ou la décision d’un exploitant",
+    over="state <> 'parked' AND parked_at < :before AND NOT EXISTS (SELECT FROM dead_letter_audit AS audit "
+    "WHERE audit.dead_letter_id = dead_letter.id AND audit.at >= :before)",
+    key="id",
+    with_rows_of={DeadLetterAuditRow: "dead_letter_id"},
+)
+"""What is parked waits for an operator's decision."""
+
+REGISTER = Register(
+    [
+        PersonalData(
+            table=OutboxRow,
+            whose=Whose.AGENTS,
+            columns={
+                "key": "identifiant de l’agent",
+                "data": "contenu de l’événement : identité, courriel et employeur de l’agent",
+            },
+            purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
+            ends=(SENT, ANSWERS),
+        ),
+        PersonalData(
+            table=DeadLetterRow,
+            whose=Whose.AGENTS,
+            columns={
+                "key": "identifiant de l’agent",
+                "value": "demande telle qu’elle a été reçue",
+                "headers": "enveloppe de la demande",
+                "error": "raison de la mise de côté",
+                "traceback": "détail technique de l’erreur",
+                "problems": "champs en cause",
+            },
+            purpose="Ne perdre aucune demande qui n’a pu être traitée, et prouver les rejets.",
+            ends=(DEAD_LETTERS,),
+        ),
+        PersonalData(
+            table=DeadLetterAuditRow,
+            whose=Whose.STAFF,
+            columns={"actor": "nom de l’exploitant", "note": "sa raison"},
+            purpose="Savoir qui a décidé d’une demande mise de côté.",
+            ends=(DEAD_LETTERS,),
+        ),
+    ],
+    [INBOX, SENT, ANSWERS, DEAD_LETTERS],
+)

@@ -1,0 +1,79 @@
+"""Whatever the catalogue keeps of people stands in the register, and ends by its rules."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue.handlers import router
+from services.catalogue.personal_data import REGISTER
+from services.catalogue.settings import Settings
+from services.catalogue.tables import metadata
+from shared import clock
+from shared.database import Database
+from shared.events.portal import BespokeTrainingRequested
+from shared.events.vocabulary import Contact
+from shared.messaging import dead_letters
+from shared.messaging.dead_letters import Parked
+from shared.process.jobs import end_old_rows
+from tests.integration.catalogue.conftest import BRETAGNE, Ask, drafted, time_is
+from tests.support.consuming import a_record, received, take
+from tests.support.searching import MARK, columns_with, registered
+
+SETTINGS = Settings(
+    catalogue_database_url="postgresql://user@host/name", kafka_bootstrap_servers="localhost:1"
+)
+SOMEBODY = {"name": MARK, "email": f"{MARK}@exemple.fr"}
+
+
+async def live_through_everything(database: Database, ask: Ask, offer_id: str) -> None:
+    """Leave the mark of people in every way that they come into this service."""
+    requested = BespokeTrainingRequested(
+        siret="21350238800019",
+        authority="Ville de Rennes",
+        delegation="bretagne",
+        requested_by=Contact.model_validate(SOMEBODY),
+        theme="enjeux-ia",
+        trainees=15,
+        message=MARK,
+    )
+    record = received(requested)
+    await take(router, database, [record])
+    answer = {"answer": "declined", "message": MARK, "advisor": SOMEBODY}
+    replied = await ask("POST", f"/bespoke-requests/{record.id}/answers", by=BRETAGNE, **answer)
+    assert replied.is_success, replied.text
+    await drafted(ask, offer_id, experts=[MARK], summary=MARK)
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(requested), None, "no reason", MARK)])
+
+
+async def test_whatever_is_kept_of_people_stands_in_the_register(
+    a_bespoke_offer: str, ask: Ask, database: Database
+) -> None:
+    await live_through_everything(database, ask, a_bespoke_offer)
+
+    found = await columns_with(database, metadata)
+
+    assert found - registered(REGISTER) == set()
+    assert {table for table, _ in found} == {
+        "audit_log",
+        "bespoke_request",
+        "dead_letter",
+        "outbox",
+        "session",
+    }
+
+
+async def test_nothing_is_left_of_an_officer_when_every_rule_has_ended_it(
+    a_bespoke_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live_through_everything(database, ask, a_bespoke_offer)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+        await tx.execute(text("UPDATE dead_letter SET state = 'discarded'"))
+    later = clock.now() + timedelta(days=SETTINGS.catalogue_bespoke_kept_days + 1)
+    async with time_is(monkeypatch, later):
+        await end_old_rows(database, REGISTER, SETTINGS)
+
+    # Who is announced as an expert is named until the organiser says otherwise.
+    assert {table for table, _ in await columns_with(database, metadata)} == {"audit_log", "session"}
