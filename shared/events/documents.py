@@ -18,7 +18,7 @@ def schema(event: type[Event]) -> dict[str, Any]:
 
 _MEANING = (
     *("type", "format", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "not"),
 )
 """What a schema says of one value; none of it may change."""
 

@@ -14,7 +14,7 @@ from shared.events.vocabulary import (
     Event,
     Fact,
     Instant,
-    Line,
+    Name,
     Paragraph,
     Siret,
     Slug,
@@ -27,7 +27,7 @@ MAX_GROUP = 500
 class Approval(Fact):
     """The employer's agreement, given on the portal's side before the request was sent."""
 
-    approved_by: Line
+    approved_by: Name
     approved_at: Instant
 
 
@@ -83,7 +83,7 @@ class ApprovalDecided(_SessionRequest):
     TYPE: ClassVar[str] = "fr.cnfpt.portal.ApprovalDecided.v1"
     agent_id: AgentId
     granted: bool
-    decided_by: Line
+    decided_by: Name
     reason: Paragraph | None = None
 
 
@@ -108,7 +108,7 @@ class BespokeTrainingRequested(_BespokeRequest):
     """An authority asks a delegation for training of its own. Not an enrolment."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.BespokeTrainingRequested.v1"
-    authority: Line
+    authority: Name
     delegation: Slug
     requested_by: Contact
     theme: Slug
@@ -141,8 +141,8 @@ class SubscriptionChanged(_AgentRequest):
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SubscriptionChanged.v1"
     email: Email
-    given_name: Line | None = None
-    family_name: Line | None = None
+    given_name: Name | None = None
+    family_name: Name | None = None
     theme: Slug | None = None
     delegation: Slug | None = None
     community: Slug | None = None

@@ -1,7 +1,8 @@
 """The words that events are made of: text that is safe to carry, people, places, and the enumerations.
 
 A value that passes here can be stored, put in a mail header and shown; it cannot hold control
-characters or line breaks. Unknown fields are ignored, so that a newer publisher breaks no older consumer.
+characters, line breaks, or marks that turn the direction of writing. Unknown fields are ignored, so
+that a newer publisher breaks no older consumer.
 """
 
 import functools
@@ -21,7 +22,9 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
 )
+from typing_extensions import TypeAliasType
 
+from shared.events import names
 from shared.events.topics import Topic
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -30,13 +33,32 @@ CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _ONE_LINE = rf"^[^{CONTROL}]*$"
 _MANY_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ONE_LINE)
-]
-"""Text on one line, 1 to 300 characters, no control characters: a name, a title, a place."""
+_LINE = StringConstraints(strip_whitespace=True, min_length=1, max_length=300, pattern=_ONE_LINE)
+
+Line = Annotated[str, _LINE, AfterValidator(names.check_text), Field(json_schema_extra=names.NOT_IN_TEXT)]
+"""Text on one line, 1 to 300 characters, no control characters: a title, a place."""
+
+Name = TypeAliasType(
+    "Name",
+    Annotated[
+        str,
+        _LINE,
+        AfterValidator(names.check_name),
+        Field(
+            description="The name of a person or an authority, 1 to 300 characters on one line: no link, "
+            "address or domain, no invisible character, at most three marks on a letter, words of at most "
+            "100 characters, and at most seven signs or spaces in a row.",
+            json_schema_extra=names.NOT_IN_NAME,
+        ),
+    ],
+)
+"""What letters and pages call a person or an authority: a :data:`Line` that no mail program makes a link."""
 
 Paragraph = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_MANY_LINES)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_MANY_LINES),
+    AfterValidator(names.check_text),
+    Field(json_schema_extra=names.NOT_IN_TEXT),
 ]
 """Text that may have line breaks, 1 to 4,000 characters."""
 
@@ -47,6 +69,8 @@ Email = Annotated[
         max_length=254,
         pattern=rf'^[^\s@<>()\[\],;:\\"{CONTROL}]{{1,64}}@[^\s@<>()\[\],;:\\"{CONTROL}.]+(\.[^\s@<>()\[\],;:\\"{CONTROL}.]+)+$',
     ),
+    AfterValidator(names.check_address),
+    Field(json_schema_extra=names.NOT_IN_ADDRESS),
 ]
 """An address as RFC 5321 sends it, without quoted local parts or address literals; at most 254 characters."""
 
@@ -85,7 +109,12 @@ Siret = Annotated[
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 """Lower-case words joined by hyphens: an offer, a theme, a delegation."""
 
-Url = Annotated[str, StringConstraints(max_length=2000, pattern=rf'^https?://[^\s<>"{CONTROL}]+$')]
+Url = Annotated[
+    str,
+    StringConstraints(max_length=2000, pattern=rf'^https?://[^\s<>"{CONTROL}]+$'),
+    AfterValidator(names.check_address),
+    Field(json_schema_extra=names.NOT_IN_ADDRESS),
+]
 """An absolute http or https address."""
 
 
@@ -254,7 +283,7 @@ class Employer(Fact):
     """The local authority an agent works for."""
 
     siret: Siret
-    name: Line
+    name: Name
     delegation: Slug = Field(description="Code of the regional delegation it belongs to.")
 
 
@@ -291,8 +320,8 @@ class Agent(Fact):
         description="Who gave the agent_id, by the registry of portals; whatever a portal writes is ignored.",
     )
     email: Email
-    given_name: Line
-    family_name: Line
+    given_name: Name
+    family_name: Name
     function: Function
     employer: Employer
 
@@ -304,7 +333,7 @@ class Agent(Fact):
 class Contact(Fact):
     """Somebody to write to who is not the agent: a training officer, an advisor."""
 
-    name: Line
+    name: Name
     email: Email
 
 

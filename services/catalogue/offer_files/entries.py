@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 from services.catalogue.rules.offers import Source, Terms
 from services.catalogue.rules.resources import Kind
 from shared.events.catalogue import Audience
-from shared.events.vocabulary import Delegation, Format, Line, Paragraph, Slug, Url
+from shared.events.vocabulary import Delegation, Format, Line, Name, Paragraph, Slug, Url
 
 
 class _Strict(BaseModel):
@@ -52,7 +52,7 @@ class SessionEntry(Sourced, TermsEntry, extra="forbid"):
     organiser: Delegation
     title: Line | None = None
     summary: Paragraph | None = None
-    experts: tuple[Line, ...] = ()
+    experts: tuple[Name, ...] = ()
     enrolment_opens_at: NaiveDatetime
     enrolment_closes_at: NaiveDatetime | None = None
     starts_at: NaiveDatetime

@@ -19,6 +19,7 @@ from shared.events.vocabulary import (
     Delegation,
     Instant,
     Line,
+    Name,
     Paragraph,
     Siret,
     Slug,
@@ -94,7 +95,7 @@ class SessionChange(_Request):
     venue: Line | None = None
     join_url: Url | None = None
     summary: Paragraph | None = None
-    experts: tuple[Line, ...] | None = Field(default=None, max_length=20)
+    experts: tuple[Name, ...] | None = Field(default=None, max_length=20)
 
     @field_validator(
         "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",

@@ -27,6 +27,7 @@ SOURCES = [
         "shared/auth",
         "shared/events/cloudevents",
         "shared/events/cloudevents_http",
+        "shared/events/names",
         "shared/events/portal",
         "shared/events/vocabulary",
         "shared/http",
