@@ -175,6 +175,8 @@ def take_returned() -> None:
     """For Postfix or another relay: a temporary failure (75) makes it come again."""
     raw = sys.stdin.buffer.read(LARGEST)
     path = load(Settings).return_path
+    if path is None:
+        stop("Set BOUNCE_ADDRESS and LINK_SIGNING_KEY: a return counts only at an address that we signed.")
 
     async def take(process: Process) -> str:
         async with process.database.transaction() as tx:

@@ -37,13 +37,13 @@ AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decid
 def all_jobs(
     database: Database, mailbox: ReturnMailbox | None = None, path: ReturnPath | None = None
 ) -> tuple[Job, ...]:
-    """What the clock triggers in this service; ``mailbox`` is where mails come back to."""
+    """What the clock triggers in this service; ``mailbox`` is where mails come back to, by ``path``."""
     jobs = (
         Job("expire-leases", 5.0, partial(expire_leases, database)),
         Job("measure-queue", 10.0, partial(measure, database)),
         Job("fan-out", 0.5, partial(fan_out, database)),
     )
-    if mailbox is None:
+    if mailbox is None or path is None:
         return jobs
     return Job("read-returns", 60.0, partial(read_returns, database, mailbox, path)), *jobs
 
@@ -59,7 +59,7 @@ async def fan_out(database: Database) -> float | None:
     return REST * (time.monotonic() - begun)
 
 
-async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath | None) -> None:
+async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath) -> None:
     """Take the reports in the mailbox that mails come back to; one that cannot be stored comes again."""
     try:
         found = await asyncio.to_thread(mailbox.unseen)

@@ -161,6 +161,15 @@ class Settings(ServiceSettings, LinkSettings):
         return value
 
     @model_validator(mode="after")
+    def _returns_have_a_signed_address(self) -> Self:  # noqa: N804 called on what was built
+        if self.bounce_imap_host and self.return_path is None:
+            raise ValueError(
+                "BOUNCE_IMAP_HOST needs BOUNCE_ADDRESS and LINK_SIGNING_KEY: a return counts only at an "
+                "address that we signed"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_password_in_the_clear(self) -> Self:  # noqa: N804 called on what was built
         for host, tls, password, name in (
             (self.smtp_host, self.smtp_tls, self.smtp_password, "SMTP"),

@@ -5,7 +5,8 @@ cannot be read is no report, and a body is only taken apart when its head says t
 mail of ours, and when it has no more parts than one can have.
 
 A report is about the mail whose return path it was sent to (VERP): that address holds the mail's id and a
-code that only we can make, so nobody can send back a mail that they did not get.
+code that only we can make, so nobody can send back a mail that they did not get. It counts only where it says
+that this mail's recipient failed: who has the mail can end no other address.
 """
 
 import email
@@ -32,7 +33,6 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
-_OUR_ID = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@[^<>\s]+>")
 LONGEST_RETURN = 18
 """Characters before the @ of the mailbox: with ``+``, the id and its code a local part of 64 octets at most
 (RFC 5321, 4.5.3.1.1); a longer one would make every mail's envelope illegal."""
@@ -46,9 +46,13 @@ above all a fault of the sender (5.1.7, 5.1.8): a day without our domain must no
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A mail of ours that came back. ``status`` is the RFC 3463 code, None where there was none."""
+    """A mail of ours that came back. ``status`` is the RFC 3463 code, None where there was none.
+
+    ``recipient`` is the address that failed, as the report has it.
+    """
 
     mail_id: UUID
+    recipient: str
     kind: BounceKind
     status: str | None
 
@@ -96,28 +100,24 @@ class ReturnPath:
         return [hmac.new(key, about, hashlib.sha256).hexdigest()[:12] for key in self._keys]
 
 
-def read(raw: bytes, path: ReturnPath | None) -> Bounce | None:
-    """What a message to the return path says; None where it reports no failure of a mail of ours.
-
-    Without ``path`` the mail is known by the Message-ID that the report quotes.
-    """
+def read(raw: bytes, path: ReturnPath) -> Bounce | None:
+    """What a message to the return path says; None where it reports no failure of a mail of ours."""
     raw = raw[:LARGEST]
     end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
     if end is None:
         return None
     head = BytesHeaderParser().parsebytes(raw[: end.start()])
-    mail_id = None if path is None else _by_return_path(head, path)
-    if head.get_content_type() != "multipart/report" or (mail_id is None and path is not None):
+    mail_id = _by_return_path(head, path)
+    if head.get_content_type() != "multipart/report" or mail_id is None:
         return None
     if len(_BOUNDARY.findall(raw)) > MOST_PARTS:
         return None
-    report = email.message_from_bytes(raw)
-    failure = _failure(report)
-    mail_id = mail_id or _by_message_id(report)
-    if failure is None or mail_id is None:
+    fields = _failed(email.message_from_bytes(raw))
+    if fields is None:
         return None
-    kind, status = failure
-    return Bounce(mail_id, kind, status)
+    status = _status(fields)
+    kind = BounceKind.HARD if status in _THE_ADDRESS_IS_BAD else BounceKind.SOFT
+    return Bounce(mail_id, _recipient(fields), kind, status)
 
 
 def bad_address_in(answer: str) -> str | None:
@@ -126,14 +126,17 @@ def bad_address_in(answer: str) -> str | None:
     return found[0] if found is not None and found[0] in _THE_ADDRESS_IS_BAD else None
 
 
-def _failure(report: Message) -> tuple[BounceKind, str | None] | None:
-    """What the report says of its first recipient that was failed: ours have one each."""
+def _failed(report: Message) -> Message | None:
+    """The fields of the first recipient that was failed: mails of ours have one each."""
     for fields in _recipients(report):
-        if _header(fields, "Action").strip().lower() != "failed":
-            continue  # delayed, delivered, relayed: nothing has come back
-        status = _status(fields)
-        return (BounceKind.HARD if status in _THE_ADDRESS_IS_BAD else BounceKind.SOFT), status
+        if _header(fields, "Action").strip().lower() == "failed":
+            return fields  # not delayed, delivered, relayed: then nothing has come back
     return None
+
+
+def _recipient(fields: Message) -> str:
+    """The address of ``rfc822; zoe@ville.example``; of ``utf-8; …`` (RFC 6533) too: ours are ASCII."""
+    return _header(fields, "Final-Recipient").partition(";")[2].strip().strip("<>")
 
 
 def _status(fields: Message) -> str | None:
@@ -160,21 +163,6 @@ def _by_return_path(head: Message, path: ReturnPath) -> UUID | None:
             mail_id = path.read(str(value))
             if mail_id is not None:
                 return mail_id
-    return None
-
-
-def _by_message_id(report: Message) -> UUID | None:
-    for part in report.walk():
-        if part.get_content_type() in ("message/rfc822", "text/rfc822-headers"):
-            payload = part.get_payload()
-            quoted = (
-                payload[0]
-                if isinstance(payload, list) and payload
-                else email.message_from_string(str(payload))
-            )
-            found = _OUR_ID.search(_header(quoted, "Message-ID")) if isinstance(quoted, Message) else None
-            if found is not None:
-                return UUID(found[1])
     return None
 
 

@@ -20,15 +20,17 @@ WITHIN = timedelta(days=30)
 """An address is suppressed after so many returns within this time, whatever their reason [choice]."""
 
 
-async def save(tx: Transaction, bounce: Bounce, raw: bytes) -> EmailBounced | None:
+async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
+    """The mail that came back, its row locked; None where none of ours that was tried has this id."""
+    row = (await tx.execute(_RETURNED, {"mail_id": mail_id})).one_or_none()
+    return None if row is None else PublishedMail(*row)
+
+
+async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes) -> EmailBounced | None:
     """Keep a report, mark its mail, and suppress the address where the rules say so.
 
-    Returns the event to publish; None for a report that is stored already, or that is about no mail of ours.
+    Returns the event to publish; None for a report that is stored already.
     """
-    row = (await tx.execute(_RETURNED, {"mail_id": bounce.mail_id})).one_or_none()
-    if row is None:
-        return None
-    mail = PublishedMail(*row)
     report = {"report": hashlib.sha256(raw).digest(), "address": digest_of(mail.address), "kind": bounce.kind}
     bounced_at = await tx.scalar(
         insert(BounceRow).values(report).on_conflict_do_nothing().returning(col(BounceRow.bounced_at))

@@ -40,7 +40,7 @@ WAITING = text(
 PATH = ReturnPath("retours@cnfpt.example", ["a key of thirty-two characters for tests only"])
 
 
-async def record(notifier: Notifier, raw: bytes, path: ReturnPath | None) -> str:
+async def record(notifier: Notifier, raw: bytes, path: ReturnPath) -> str:
     """Take in a message to the return path."""
     async with notifier.database.transaction() as tx:
         return await service.record(tx, raw, path)
@@ -189,9 +189,29 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
 
 async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:
     notifier, _ = sent
-    assert await record(notifier, a_report(PATH.of(uuid4())), PATH) == "known"
+    assert await record(notifier, a_report(PATH.of(uuid4())), PATH) == "no report"
     assert await record(notifier, OUT_OF_OFFICE, PATH) == "no report"
     assert await bounced(notifier) == []
+
+
+@pytest.mark.parametrize("recipient", ["paul@ville-exemple.fr", "zoe.durand@other.example", ""])
+async def test_a_report_that_names_another_recipient_ends_no_address(
+    sent: tuple[Notifier, str], recipient: str
+) -> None:
+    """Who has one mail of ours knows its return path, and could end any address with it."""
+    notifier, path = sent
+    report = a_report(path).replace(
+        b"Final-Recipient: rfc822; zoe.durand@ville-exemple.fr",
+        f"Final-Recipient: rfc822; {recipient}".encode(),
+    )
+    assert await record(notifier, report, PATH) == "no report"
+    assert await bounced(notifier) == []
+    assert (
+        await notifier.query("SELECT 1 FROM bounce") + await notifier.query("SELECT 1 FROM suppression") == []
+    )
+    assert await send(notifier) != ""
+    as_its_host_writes_it = a_report(path).replace(b"zoe.durand@ville", b"Zoe.Durand@VILLE")
+    assert await record(notifier, as_its_host_writes_it, PATH) == "taken"
 
 
 async def test_the_mailbox_is_read_and_what_was_taken_is_seen(sent: tuple[Notifier, str]) -> None:

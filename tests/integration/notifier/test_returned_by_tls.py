@@ -8,12 +8,14 @@ import pytest
 
 from services.notifier import jobs
 from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.letters.bounces import ReturnPath
 from services.notifier.settings import ImapServer, Tls
 from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority
 from tests.support.imap import Mailbox, mailbox
 from tests.unit.notifier.reports import OUT_OF_OFFICE
 
+PATH = ReturnPath("retours@cnfpt.example", ["a key"])
 Opened = Callable[[ssl.SSLContext], AbstractAsyncContextManager[Mailbox]]
 WAYS = [
     pytest.param(Tls.IMPLICIT, lambda server: mailbox(OUT_OF_OFFICE, tls=server), id="implicit"),
@@ -28,7 +30,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 async def read(notifier: Notifier, box: Mailbox, tls: Tls) -> None:
     mailbox = ReturnMailbox(ImapServer("127.0.0.1", box.port, tls, "user", "secret", "INBOX"))
-    await jobs.read_returns(notifier.database, mailbox, None)
+    await jobs.read_returns(notifier.database, mailbox, PATH)
 
 
 @pytest.mark.parametrize(("tls", "opened"), WAYS)

@@ -51,10 +51,25 @@ def test_a_return_path_that_would_be_too_long_is_refused_at_the_start(
         Settings()
 
 
+def test_a_mailbox_of_returns_without_signed_addresses_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BOUNCE_IMAP_HOST", "mx")
+    for name, value in (("BOUNCE_ADDRESS", "retours@cnfpt.example"), ("LINK_SIGNING_KEY", "k" * 32)):
+        with pytest.raises(
+            ValidationError, match="BOUNCE_IMAP_HOST needs BOUNCE_ADDRESS and LINK_SIGNING_KEY"
+        ):
+            Settings()
+        monkeypatch.setenv(name, value)
+    assert Settings().imap_server is not None
+
+
 @pytest.mark.parametrize(("prefix", "host"), [("SMTP", "SMTP_HOST"), ("BOUNCE_IMAP", "BOUNCE_IMAP_HOST")])
 def test_a_password_never_travels_in_the_clear(
     prefix: str, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BOUNCE_ADDRESS", "retours@cnfpt.example")
+    monkeypatch.setenv("LINK_SIGNING_KEY", "k" * 32)
     monkeypatch.setenv(host, "relay")
     monkeypatch.setenv(f"{prefix}_TLS", "none")
     monkeypatch.setenv(f"{prefix}_PASSWORD", "secret")
