@@ -1,69 +1,102 @@
-"""The registers of personal data of all services as one document, ``docs/personal-data.md``.
+"""The registers of personal data of all services: ``docs/personal-data.md``, and the part of the public page.
 
-``python -m services.register write`` writes it; ``check`` says whether it is as the code is.
+``python -m services.register write`` writes both; ``check`` says whether they are as the code is.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pydantic_settings import BaseSettings
+from pydantic.fields import FieldInfo
 
-from services.catalogue.personal_data import REGISTER as CATALOGUE
+from services.catalogue import personal_data as catalogue
 from services.catalogue.settings import Settings as CatalogueSettings
-from services.enrolment.personal_data import REGISTER as ENROLMENT
+from services.enrolment import personal_data as enrolment
 from services.enrolment.settings import Settings as EnrolmentSettings
-from services.notifier.personal_data import REGISTER as NOTIFIER
+from services.notifier import personal_data as notifier
 from services.notifier.settings import Settings as NotifierSettings
-from shared.personal_data import PersonalData, Register, Retention
+from shared.messaging import personal_data as messaging
+from shared.personal_data import PersonalData, Retention
+from shared.web import logins
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "personal-data.md"
+PAGE = Path(__file__).parent / "catalogue" / "templates" / "registre.html"
 
-REGISTERS: Mapping[str, tuple[str, Register, type[BaseSettings]]] = {
-    "catalogue": ("Catalogue", CATALOGUE, CatalogueSettings),
-    "enrolment": ("Inscriptions", ENROLMENT, EnrolmentSettings),
-    "notifier": ("Courriels", NOTIFIER, NotifierSettings),
+_EVERYWHERE = [*messaging.REGISTER.personal_data, *logins.REGISTER.personal_data]
+PARTS: Mapping[str, Sequence[PersonalData]] = {
+    "Inscriptions": enrolment.REGISTER.personal_data,
+    "Courriels": notifier.REGISTER.personal_data,
+    "Catalogue": catalogue.REGISTER.personal_data,
+}
+_SETTINGS: Mapping[str, FieldInfo] = {
+    **CatalogueSettings.model_fields,
+    **EnrolmentSettings.model_fields,
+    **NotifierSettings.model_fields,
 }
 
 _HEAD = """# Registre des données personnelles
 
 Écrit par `make contracts` à partir des registres des services (`services/*/personal_data.py`) : une colonne
 qui contient des données personnelles et n’y figure pas fait échouer les tests. Base légale : la mission de
-service public du CNFPT (article 6, 1, e du RGPD).
+service public du CNFPT (article 6, 1, e du RGPD). Les durées sont celles d’une installation qui n’en choisit
+pas d’autres.
 """
 
 
 def document() -> str:
     """Return the document, in French."""
-    return "\n".join(_lines())
+    lines = [_HEAD]
+    for title, held_here in _parts():
+        lines += [f"## {title}\n", "| Table | Données | De qui | Pour quoi | Combien de temps |"]
+        lines += ["|---|---|---|---|---|", *map(_row, held_here), ""]
+    return "\n".join(lines)
 
 
-def _lines() -> Iterator[str]:
-    yield _HEAD
-    for title, register, settings in REGISTERS.values():
-        yield f"## {title}\n"
-        yield "| Table | Données | De qui | Pour quoi | Combien de temps |"
-        yield "|---|---|---|---|---|"
-        for held in register.personal_data:
-            columns = " ; ".join(f"`{name}` : {what}" for name, what in held.columns.items())
-            yield (
-                f"| `{held.table.__tablename__}` | {columns} | {held.whose.value} | {held.purpose} "
-                f"| {_duration(held, settings)} |"
-            )
-        yield ""
+def page() -> str:
+    """Return the part of the page ``/donnees-personnelles`` that says what is kept, in French."""
+    lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
+    for title, held_here in _parts():
+        lines.append(f"<h3>{title}</h3>")
+        for held in held_here:
+            what = " ; ".join(dict.fromkeys(held.columns.values()))
+            lines += [
+                '<dl class="facts">',
+                f"<div><dt>De qui</dt><dd>{_sentence(held.whose.value)}</dd></div>",
+                f"<div><dt>Quoi</dt><dd>{_sentence(what)}</dd></div>",
+                f"<div><dt>Pourquoi</dt><dd>{held.purpose}</dd></div>",
+                f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held))}</dd></div>",
+                "</dl>",
+            ]
+    return "\n".join(lines) + "\n"
 
 
-def _duration(held: PersonalData, settings: type[BaseSettings]) -> str:
-    ends = [f"{_days(retention, settings)} après {retention.since}" for retention in held.ends]
+def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
+    """Yield the parts of the software, each with what it alone keeps, then what is kept in several."""
+    for title, held_here in PARTS.items():
+        yield title, [held for held in held_here if held not in _EVERYWHERE]
+    yield "Échanges entre les parties, et connexions", _EVERYWHERE
+
+
+def _row(held: PersonalData) -> str:
+    columns = " ; ".join(f"`{name}` : {what}" for name, what in held.columns.items())
+    cells = f"`{held.table.__tablename__}`", columns, held.whose.value, held.purpose, _duration(held)
+    return f"| {' | '.join(cells)} |"
+
+
+def _duration(held: PersonalData) -> str:
+    ends = [f"{_days(retention)} après {retention.since}" for retention in held.ends]
     if held.until:
         ends.append(f"jusqu’à ce que {held.until}")
     return " ; ".join(ends)
 
 
-def _days(retention: Retention, settings: type[BaseSettings]) -> str:
-    if isinstance(retention.days, str):
-        return f"{settings.model_fields[retention.days].default} jours (`{retention.days.upper()}`)"
-    return f"{retention.days} jours" if retention.days else "aussitôt"
+def _days(retention: Retention) -> str:
+    days = _SETTINGS[retention.days].default if isinstance(retention.days, str) else retention.days
+    return f"{days} jours" if days else "aussitôt"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def main(arguments: list[str]) -> int:
@@ -71,12 +104,15 @@ def main(arguments: list[str]) -> int:
     if arguments not in (["write"], ["check"]):
         sys.stderr.write("usage: python -m services.register write|check\n")
         return 2
+    files = {DOCUMENT: document(), PAGE: page()}
     if arguments == ["write"]:
-        DOCUMENT.write_text(document())
-    elif not DOCUMENT.exists() or DOCUMENT.read_text() != document():
-        sys.stderr.write("docs/personal-data.md is not as the code is: run 'make contracts'.\n")
-        return 1
-    return 0
+        for path, text in files.items():
+            path.write_text(text)
+        return 0
+    different = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    for path in different:
+        sys.stderr.write(f"{path} is not as the code is: run 'make contracts'.\n")
+    return 1 if different else 0
 
 
 if __name__ == "__main__":

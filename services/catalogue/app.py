@@ -42,7 +42,6 @@ def compose(settings: Settings) -> Process:
                     host_phone=settings.hosting_phone,
                     data_protection=settings.dpo_contact,
                 ),
-                bespoke_kept_days=settings.catalogue_bespoke_kept_days,
                 subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
             )
         ),

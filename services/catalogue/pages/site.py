@@ -53,8 +53,7 @@ class Site:
     """What the pages are made from. ``address`` has no slash at its end.
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail; ``contact`` the
-    address to write to when a page keeps somebody out; ``bespoke_kept_days`` how long a bespoke request names
-    who asked.
+    address to write to when a page keeps somebody out.
     """
 
     database: Database
@@ -64,7 +63,6 @@ class Site:
     subscriptions: str | None = None
     contact: str | None = None
     publisher: Publisher = Publisher()
-    bespoke_kept_days: int = 365
 
     def enrol_at(self, session: ShownSession) -> str | None:
         """The address to request a seat; None where no portal is known."""
