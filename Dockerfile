@@ -38,7 +38,7 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HTTP_HOST=
 WORKDIR /app
 COPY --from=code /code/services/__init__.py services/
 COPY --from=code /code/shared shared
-USER parcours
+USER 10001
 
 # The health check asks the service itself: /health/live fails when it has stopped making progress.
 FROM runtime AS catalogue
@@ -71,9 +71,9 @@ CMD ["python", "-m", "services.notifier", "serve"]
 FROM runtime AS local
 COPY --from=local-packages /venv /venv
 COPY --from=code /code/local local
-USER root
+USER 0
 RUN install --directory --owner=parcours /mailbox /portal
-USER parcours
+USER 10001
 VOLUME /mailbox /portal
 EXPOSE 1025 8004 8025
 CMD ["python", "-m", "local", "mailbox", "--host", "0.0.0.0", "--directory", "/mailbox"]
