@@ -14,6 +14,9 @@ UV_VERSION := 0.13.9
 # Compose is a plugin of docker, or a program of its own in older distributions.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
+SERVICES := catalogue enrolment notifier
+SBOMS := $(SERVICES:%=.local/sbom/%.cdx.json)
+
 # What `make run` and `make demo` hand on.
 BROKER ?=
 SCALE ?=
@@ -25,7 +28,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka or embedded (demo, run: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run), ARGS="…" (demo, run, test, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run), ARGS="…" (demo, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -55,14 +58,26 @@ test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list"
 	$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev-ready ## Lint, format, types, import contracts, contract and migration drift
+check: $(VENV)/.dev-ready .local/audit/.ready ## Lint, format, types, import contracts, Dockerfile, contract and migration drift
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	.local/audit/bin/hadolint Dockerfile
 	$(PY) -m services.contracts check
 	$(PY) -m services.register check
 	$(PY) -m tests.support.migration_drift
+
+.PHONY: audit
+audit: .local/audit/.ready $(VENV)/.dev-ready ## Ask whether a locked package has a known vulnerability; fails where it cannot ask
+	$(PY) -m tests.support.audit .local/audit/bin/pip-audit $(ARGS)
+
+.PHONY: sbom
+sbom: $(SBOMS) ## Write what each image is made of to .local/sbom, in CycloneDX JSON with licences
+
+.PHONY: licences
+licences: $(VENV)/.dev-ready ## Write docs/licences.md anew, after a change of dependencies
+	$(PY) -m tests.support.licences
 
 .PHONY: format
 format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
@@ -123,11 +138,29 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(PY)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.local-ready $@
 
+# What looks at packages has many of its own: they stay out of .venv.
+.local/audit/.ready: requirements/audit.txt | $(PY)
+	@echo "Installing $< (hashes checked)"
+	@$(PY) -m venv .local/audit
+	@.local/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The packages of one service alone, as its image has them, then what they are. Without times and random ids, the same
+# packages give the same file.
+.local/sbom/%.cdx.json: requirements/%.txt .local/audit/.ready
+	@echo "Looking at the packages of $*"
+	@rm -rf .local/sbom/$*
+	@$(PY) -m venv --without-pip .local/sbom/$*
+	@$(PY) -m pip --python .local/sbom/$* install --quiet --disable-pip-version-check --require-hashes -r $<
+	@.local/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file $@ .local/sbom/$*
+	@rm -rf .local/sbom/$*
+
 # ----------------------------------------------------------------------------------------------- the lock
 # dev holds everything, so it is solved first and the others are held to its versions.
 
-LOCK = .local/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-    --custom-compile-command 'make lock' $(LOCK_ARGS) pyproject.toml
+COMPILE = .local/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command 'make lock' $(LOCK_ARGS)
+LOCK = $(COMPILE) pyproject.toml
 
 .PHONY: lock
 lock: .local/uv/bin/uv ## Pin the dependencies anew (LOCK_ARGS=--upgrade for newer versions)
@@ -136,6 +169,7 @@ lock: .local/uv/bin/uv ## Pin the dependencies anew (LOCK_ARGS=--upgrade for new
 	    echo "requirements/$$extra.txt"; \
 	    $(LOCK) --extra $$extra --constraint requirements/dev.txt -o requirements/$$extra.txt || exit 1; \
 	done
+	$(COMPILE) --python-version 3.11 --group audit -o requirements/audit.txt
 
 .local/uv/bin/uv: | $(PY)
 	$(PY) -m venv .local/uv
