@@ -1,6 +1,7 @@
 """Real parts, started when first needed: each worker has its Postgres and its brokers to itself."""
 
 import asyncio
+import gc
 import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
@@ -39,6 +40,12 @@ def pytest_configure() -> None:
     width = (ports.LAST - ports.FIRST) // count
     ports.FIRST += number * width
     ports.LAST = ports.FIRST + width - 1
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests, which stay to the end, out of every garbage collection from now on."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
