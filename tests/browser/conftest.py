@@ -55,7 +55,8 @@ def chromium() -> Iterator[Browser]:
     """
     found = program("chromium", "chromium-browser", "google-chrome", package="chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", "--renderer-process-limit=1"]  # not one more for each tab: it takes time
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
         browser.close()
 
