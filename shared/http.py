@@ -30,9 +30,9 @@ from shared.web.sentences import Language, language_of, translated
 
 log = logging.getLogger(__name__)
 
-MOST_BODY_BYTES = 2 * 1024 * 1024
-MOST_BATCH_BYTES = 4 * 1024 * 1024
-MOST_FILE_BYTES = 11 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_FILE_BYTES = 11 * 1024 * 1024
 """What a request may hold, at most; a batch of events more than others, a file more than anything else."""
 
 
@@ -268,8 +268,8 @@ class _BoundedBodies:
 
 def _most_bytes(kind: bytes) -> int:
     if kind in (b"text/csv", b"multipart/form-data"):
-        return MOST_FILE_BYTES
-    return MOST_BATCH_BYTES if kind == BATCH.encode() else MOST_BODY_BYTES
+        return MAX_FILE_BYTES
+    return MAX_BATCH_BYTES if kind == BATCH.encode() else MAX_BODY_BYTES
 
 
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}

@@ -12,7 +12,7 @@ from shared.events.cloudevents import NOWHERE, STRUCTURED, Record, Unreadable, m
 from shared.events.topics import Topic
 
 BATCH = "application/cloudevents-batch+json"
-MOST_IN_BATCH = 100
+MAX_IN_BATCH = 100
 
 Headers = Iterable[tuple[bytes, bytes]]
 """The headers of a request, their names in lower case, as ASGI has them."""
@@ -28,7 +28,7 @@ class OtherFormat(ValueError):
 
 
 class TooMany(ValueError):
-    """A batch of more than :data:`MOST_IN_BATCH` events."""
+    """A batch of more than :data:`MAX_IN_BATCH` events."""
 
 
 def is_batch(content_type: str) -> bool:
@@ -52,7 +52,7 @@ def records_of_batch(body: bytes, received_at: datetime) -> list[Record]:
         raise Unreadable(f"the batch {error}") from None
     if not isinstance(documents, list):
         raise Unreadable("the batch is not a JSON array")
-    if len(documents) > MOST_IN_BATCH:
+    if len(documents) > MAX_IN_BATCH:
         raise TooMany(len(documents))
     structured = [("content-type", STRUCTURED.encode())]
     # A lone surrogate may be written in JSON, and is refused where the text is read.

@@ -15,11 +15,11 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.messaging.portals.admission import MOST_BYTES, Rejected
+from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 
-MOST_HEADERS, MOST_HEADER_BYTES = 200, 64 * 1024
-"""Of a rejected record's headers, what is kept at most; of key and value :data:`MOST_BYTES` each."""
+MAX_HEADERS, MAX_HEADER_BYTES = 200, 64 * 1024
+"""Of a rejected record's headers, what is kept at most; of key and value :data:`MAX_BYTES` each."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
@@ -113,12 +113,12 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
 def _cut(record: Record) -> dict[str, Any]:
     """Return what is kept of a record's content; the digest is that of the whole."""
     headers = [
-        (name, None if value is None else value[:MOST_HEADER_BYTES])
-        for name, value in record.headers[:MOST_HEADERS]
+        (name, None if value is None else value[:MAX_HEADER_BYTES])
+        for name, value in record.headers[:MAX_HEADERS]
     ]
     return {
-        "key": None if record.key is None else record.key[:MOST_BYTES],
-        "value": None if record.value is None else record.value[:MOST_BYTES],
+        "key": None if record.key is None else record.key[:MAX_BYTES],
+        "value": None if record.value is None else record.value[:MAX_BYTES],
         "headers": _headers_to_json(replace(record, headers=tuple(headers))),
     }
 

@@ -12,7 +12,7 @@ from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
 """Bytes."""
-MOST_FIELDS = 1_000
+MAX_FIELDS = 1_000
 """Those of a session with a hundred séances and a hundred reservations."""
 
 Errors = Mapping[str, str]
@@ -49,7 +49,7 @@ class Form(Mapping[str, str]):
 
 
 async def read_form(
-    request: Request, address: str | None = None, *, most: int = MOST_FIELDS, with_file: bool = False
+    request: Request, address: str | None = None, *, most: int = MAX_FIELDS, with_file: bool = False
 ) -> Form:
     """The fields of a form, ``most`` at most, and its file where it may come ``with_file``.
 
@@ -88,7 +88,7 @@ async def _with_file(request: Request, most: int) -> Form:
     return Form(pairs, file)
 
 
-def parsed(content: bytes, most: int = MOST_FIELDS) -> Form:
+def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
     """The fields of a form, as browsers send them. Raises a 400 for what no browser sends."""
     try:
         text = content.decode("ascii")

@@ -21,7 +21,7 @@ from tests.conftest import Broker, settings_of
 from tests.support.processes import run_cli
 
 DAY, WEEK = str(24 * 3600 * 1000), str(7 * 24 * 3600 * 1000)
-MOST_BYTES = str(4 * 1024 * 1024)
+MAX_BYTES = str(4 * 1024 * 1024)
 
 
 class Agreed(NamedTuple):
@@ -101,7 +101,7 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
     assert config["cleanup.policy"] == agreed.cleanup
     assert config.get("retention.ms") == agreed.retention
     assert config.get("segment.ms") == (DAY if agreed.retention else None)
-    assert config["max.message.bytes"] == MOST_BYTES
+    assert config["max.message.bytes"] == MAX_BYTES
     assert config["message.timestamp.type"] == agreed.stamp
 
 
@@ -196,7 +196,7 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
         assert partitions == agreed.partitions, name
         assert config["cleanup.policy"] == agreed.cleanup, name
         assert config["message.timestamp.type"] == agreed.stamp, name
-        assert config["max.message.bytes"] == MOST_BYTES, name
+        assert config["max.message.bytes"] == MAX_BYTES, name
         if agreed.retention is not None:
             assert (config["retention.ms"], config["segment.ms"]) == (agreed.retention, DAY), name
 

@@ -20,8 +20,8 @@ class _Body(BaseModel):
 
 @pytest.fixture
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr(http, "MOST_BODY_BYTES", 1024)
-    monkeypatch.setattr(http, "MOST_FILE_BYTES", 4096)
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 1024)
+    monkeypatch.setattr(http, "MAX_FILE_BYTES", 4096)
     api: FastAPI = new_api("test", "Tests.")
 
     @api.post("/json")

@@ -27,7 +27,7 @@ PAGE = 20
 """Sessions or resources on a page."""
 SOON = 5
 """Sessions and replays that the first page shows."""
-_MOST_OFFERS = 100
+_MAX_OFFERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ async def personal_data(request: Request) -> Response:
 async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
     """The offers and resources with the words of a search; of bespoke training, the offers."""
     return MoreResults(
-        await offers.without_sessions(tx, search, _MOST_OFFERS),
+        await offers.without_sessions(tx, search, _MAX_OFFERS),
         await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],
     )
 

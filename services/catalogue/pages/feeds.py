@@ -21,9 +21,9 @@ CALENDAR = "text/calendar; charset=utf-8"
 ATOM = "application/atom+xml; charset=utf-8"
 XML = "application/xml; charset=utf-8"
 
-MOST_IN_A_CALENDAR = 1_000
-MOST_IN_A_FEED = 50
-MOST_IN_A_MAP = 50_000
+MAX_IN_A_CALENDAR = 1_000
+MAX_IN_A_FEED = 50
+MAX_IN_A_MAP = 50_000
 """sitemaps.org's own limit."""
 KEPT_IN_A_CALENDAR = timedelta(days=90)
 """How long a session that is over stays in the calendars."""
@@ -55,9 +55,9 @@ async def calendar(request: Request) -> Response:
     )
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        found = await sessions.page(tx, search, None, MOST_IN_A_CALENDAR + 1)
-        if len(found) > MOST_IN_A_CALENDAR:  # what is to come rather than what was
-            found = await sessions.page(tx, replace(search, ends_after=now), None, MOST_IN_A_CALENDAR)
+        found = await sessions.page(tx, search, None, MAX_IN_A_CALENDAR + 1)
+        if len(found) > MAX_IN_A_CALENDAR:  # what is to come rather than what was
+            found = await sessions.page(tx, replace(search, ends_after=now), None, MAX_IN_A_CALENDAR)
     names = (
         labels.FORMATS[chosen.format] if chosen.format else None,
         labels.delegation(chosen.delegation) if chosen.delegation else None,
@@ -82,7 +82,7 @@ async def session_calendar(request: Request) -> Response:
 async def replays(request: Request) -> Response:
     """The newest replays, as Atom."""
     async with site_of(request).database.quiet_transaction() as tx:
-        found = await resources.page(tx, None, MOST_IN_A_FEED, kind=Kind.REPLAY)
+        found = await resources.page(tx, None, MAX_IN_A_FEED, kind=Kind.REPLAY)
     modified = max((replay.changed_at for replay in found), default=BUILT)
     body = render(request, "replays.atom", replays=found, updated=modified)
     return responses.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
@@ -93,7 +93,7 @@ async def site_map(request: Request) -> Response:
     site = site_of(request)
     async with site.database.quiet_transaction() as tx:
         every = await offers.every(tx)
-        found = await sessions.last_changes(tx, PUBLIC, MOST_IN_A_MAP // 2)
+        found = await sessions.last_changes(tx, PUBLIC, MAX_IN_A_MAP // 2)
     body = render(request, "sitemap.xml", offers=every, sessions=found)
     return responses.cacheable(request, body, media_type=XML)
 

@@ -19,7 +19,7 @@ from shared.openapi import problem_response
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
-_MOST_SECONDS = 60
+_MAX_SECONDS = 60
 _BEFORE_PROXIES_SECONDS = 55.0
 """When who waits is answered at the latest: many proxies cut what is silent for 60 seconds."""
 _LARGEST = 2**63 - 1
@@ -43,7 +43,7 @@ class FeedQuery(BaseModel):
     wait: float = Field(
         default=0,
         ge=0,
-        le=_MOST_SECONDS,
+        le=_MAX_SECONDS,
         description="Seconds to wait for an answer, while there is none; 55 at most are waited.",
     )
     limit: int = Field(default=100, ge=1, le=500, description="Most answers at once.")

@@ -15,8 +15,8 @@ from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason
 from shared.http import Problem
 
-MOST_CANDIDATES = 20_000
-MOST_RECORDS = 20_000
+MAX_CANDIDATES = 20_000
+MAX_RECORDS = 20_000
 AMBIGUOUS = "two agents of the session have this identifier, of two issuers; say which issuer is meant"
 
 
@@ -103,8 +103,8 @@ Candidate = AgentId | IssuedId
 class Ranking(_Body):
     """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
 
-    ranked: Annotated[tuple[Candidate, ...], Field(max_length=MOST_CANDIDATES)] = ()
-    not_selected: Annotated[tuple[Candidate, ...], Field(max_length=MOST_CANDIDATES)] = ()
+    ranked: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
+    not_selected: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
 
 
 def named_agent(candidate: Candidate) -> NamedAgent:
@@ -156,7 +156,7 @@ class Record(_Body):
 class Records(_Body):
     """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
 
-    records: Annotated[tuple[Record, ...], Field(min_length=1, max_length=MOST_RECORDS)]
+    records: Annotated[tuple[Record, ...], Field(min_length=1, max_length=MAX_RECORDS)]
 
 
 class Recorded(BaseModel):

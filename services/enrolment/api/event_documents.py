@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from shared.events.cloudevents import JSON, STRUCTURED
-from shared.events.cloudevents_http import BATCH, MOST_IN_BATCH
+from shared.events.cloudevents_http import BATCH, MAX_IN_BATCH
 from shared.events.portal import EVENTS
 
 _NAME = "portal.{model}"
@@ -102,7 +102,7 @@ OPERATION: dict[str, Any] = {
             },
             STRUCTURED: {"schema": _STRUCTURED_SCHEMA, "example": _ASKED},
             BATCH: {
-                "schema": {"type": "array", "maxItems": MOST_IN_BATCH, "items": _STRUCTURED_SCHEMA},
+                "schema": {"type": "array", "maxItems": MAX_IN_BATCH, "items": _STRUCTURED_SCHEMA},
                 "example": [_ASKED, _GIVEN_UP],
             },
         },

@@ -22,7 +22,7 @@ from shared.database import Database as SharedDatabase
 from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable
 from shared.events.cloudevents_http import (
-    MOST_IN_BATCH,
+    MAX_IN_BATCH,
     OtherFormat,
     TooMany,
     is_batch,
@@ -189,7 +189,7 @@ async def take(
     except Unreadable as error:
         raise _unreadable(portal, error) from None
     except TooMany as error:
-        why = f"The batch has {error} events, and {MOST_IN_BATCH} are taken at most."
+        why = f"The batch has {error} events, and {MAX_IN_BATCH} are taken at most."
         raise _rejection(portal, RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
     await _rate_of(request).take(portal.portal, len(records) - 1)  # the request itself was counted
     response.status_code = 200

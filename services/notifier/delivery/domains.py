@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
 
-MOST_HELD = 200
+MAX_HELD = 200
 """Jobs of one domain that wait here for a slot."""
 HOLD_SECONDS = 2.0
 """No job is held that would wait longer: its lease would run out here, and others need the place."""
@@ -90,7 +90,7 @@ class Domains(Generic[Job]):
             domain.under_way += 1
             return Entry.NOW
         now = self._monotonic()
-        if len(domain.held) < MOST_HELD and not domain.is_slow(now):
+        if len(domain.held) < MAX_HELD and not domain.is_slow(now):
             domain.hold(job, now)
             return Entry.HELD
         return self._refuse(domain, now)

@@ -25,7 +25,7 @@ from shared.events.notifier import BounceKind
 LARGEST = 200_000
 """Bytes of a report that are looked at; one that quotes a whole mail of ours is far below."""
 LARGEST_HEAD = 64_000
-MOST_PARTS = 20
+MAX_PARTS = 20
 """Multiparts in a message; a report that quotes a mail of ours has three. Python's parser goes down one level
 for each, and does it for every line."""
 
@@ -110,7 +110,7 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
     mail_id = _by_return_path(head, path)
     if head.get_content_type() != "multipart/report" or mail_id is None:
         return None
-    if len(_BOUNDARY.findall(raw)) > MOST_PARTS:
+    if len(_BOUNDARY.findall(raw)) > MAX_PARTS:
         return None
     fields = _failed(email.message_from_bytes(raw))
     if fields is None:

@@ -15,7 +15,7 @@ from shared.events.cloudevents import Received
 from shared.events.portal import SubscriptionChanged
 from shared.events.vocabulary import AgentKey
 
-MOST_REQUESTS = 3
+MAX_REQUESTS = 3
 """Letters that one address can be made to get in a day by typing it into our page."""
 
 
@@ -83,7 +83,7 @@ async def request(tx: Transaction, address: str, interests: Sequence[str], title
     letters today gets no more.
     """
     await subscriptions.lock(tx)
-    if await subscriptions.requests_today(tx, address) >= MOST_REQUESTS:
+    if await subscriptions.requests_today(tx, address) >= MAX_REQUESTS:
         return False
     request_id = uuid4()
     await subscriptions.add_request(tx, request_id, address, interests)

@@ -37,7 +37,7 @@ from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, FieldProbl
 from shared.messaging.portals.registry import INTAKE_KEY_ID, Portal, Portals, PortalsFile
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
-MOST_BYTES = 2 * 1024 * 1024
+MAX_BYTES = 2 * 1024 * 1024
 """Of a record's value, uncompressed: a group of 500 with names of 100 characters fits."""
 WINDOW = timedelta(days=7)
 """How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
@@ -48,8 +48,8 @@ _QUOTED = 40
 _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
-_TOO_LARGE = f"The value has more than {MOST_BYTES} bytes."
-_MOST_READ = 8 * MOST_BYTES
+_TOO_LARGE = f"The value has more than {MAX_BYTES} bytes."
+_MAX_READ = 8 * MAX_BYTES
 """Of a record's value and headers, uncompressed: what has more is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
@@ -102,7 +102,7 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
 
     ``intake_key`` is the key that the services sign with for what came by HTTP.
     """
-    if _size(record) > _MOST_READ:
+    if _size(record) > _MAX_READ:
         return _unread(record, portals)
     try:
         envelope = read_envelope(record)
@@ -141,7 +141,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
             raise _because(RejectionCode.UNKNOWN_TYPE, _NO_TYPE)
         received = _admit(replace(record, topic=contract.TOPIC), envelope, portal)
         # What is passed on is written anew, with the issuer of each agent.
-        if len(received.event.model_dump_json().encode()) > MOST_BYTES:
+        if len(received.event.model_dump_json().encode()) > MAX_BYTES:
             raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
         return received
     except _Rejection as rejection:
@@ -227,7 +227,7 @@ def _size(record: Record) -> int:
 
 
 def _check_size(record: Record) -> None:
-    if len(record.value or b"") > MOST_BYTES:
+    if len(record.value or b"") > MAX_BYTES:
         raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
 
 

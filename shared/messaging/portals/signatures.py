@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 the mark before a secret, not one
 _SIGNATURE_PREFIX = "v1,"
-_LEAST_BYTES, _MOST_BYTES = 24, 64
+_MIN_BYTES, _MAX_BYTES = 24, 64
 _NEW_BYTES = 32
 
 
@@ -42,8 +42,8 @@ def key_of(secret: str) -> bytes:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except ValueError:
         raise BadSecret(f"what follows {SECRET_PREFIX} is not base64 with its padding") from None
-    if not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
-        raise BadSecret(f"a secret stands for {_LEAST_BYTES} to {_MOST_BYTES} bytes, this one for {len(key)}")
+    if not _MIN_BYTES <= len(key) <= _MAX_BYTES:
+        raise BadSecret(f"a secret stands for {_MIN_BYTES} to {_MAX_BYTES} bytes, this one for {len(key)}")
     return key
 
 

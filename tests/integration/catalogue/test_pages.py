@@ -552,7 +552,7 @@ async def test_a_session_stays_in_the_calendars_for_ninety_days_after_it(
 async def test_a_calendar_that_would_be_too_long_has_what_is_to_come(
     an_empty_offer: str, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "MOST_IN_A_CALENDAR", 1)
+    monkeypatch.setattr(feeds, "MAX_IN_A_CALENDAR", 1)
     over = await published(ask, an_empty_offer)
     async with time_is(monkeypatch, clock.now() + timedelta(days=60)):
         assert [entry["uid"] for entry in entries(await visit.get("/agenda.ics"))] == [f"{over}@parcours"]

@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 
 import pytest
 
-from services.notifier.delivery.domains import AWAY_SECONDS, MOST_HELD, Domains, Entry, Later
+from services.notifier.delivery.domains import AWAY_SECONDS, MAX_HELD, Domains, Entry, Later
 from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
 
 
@@ -23,9 +23,9 @@ def test_a_job_that_ends_gives_its_slot_to_one_that_was_held() -> None:
 
 def test_more_than_can_be_held_come_back_later() -> None:
     domains: Domains[int] = Domains(most=2)
-    entries = [domains.enter("a.example", n) for n in range(3 + MOST_HELD)]
+    entries = [domains.enter("a.example", n) for n in range(3 + MAX_HELD)]
     assert entries[:2] == [Entry.NOW] * 2
-    assert entries[2:-1] == [Entry.HELD] * MOST_HELD
+    assert entries[2:-1] == [Entry.HELD] * MAX_HELD
     assert isinstance(entries[-1], Later)
 
 

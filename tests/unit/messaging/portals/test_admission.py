@@ -22,7 +22,7 @@ from shared.events.portal import (
     WithdrawalRequested,
 )
 from shared.events.vocabulary import AgentKey
-from shared.messaging.portals.admission import MOST_BYTES, Rejected, admit
+from shared.messaging.portals.admission import MAX_BYTES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
@@ -236,8 +236,8 @@ def test_a_header_given_twice_or_with_control_characters_is_invalid() -> None:
         (signed(event="fr.cnfpt.enrolment.AgentEnrolled.v1"), RejectionCode.INVALID),
         (signed(topic="portal.agents"), RejectionCode.INVALID),
         (signed({}), RejectionCode.INVALID),
-        (signed({"x": "x" * MOST_BYTES}), RejectionCode.TOO_LARGE),
-        (signed({"x": "x" * MOST_BYTES}, ce_signature="v1,"), RejectionCode.TOO_LARGE),
+        (signed({"x": "x" * MAX_BYTES}), RejectionCode.TOO_LARGE),
+        (signed({"x": "x" * MAX_BYTES}, ce_signature="v1,"), RejectionCode.TOO_LARGE),
     ],
 )
 def test_the_portal_hears_what_is_wrong_with_its_record(record: Record, code: RejectionCode) -> None:
@@ -249,7 +249,7 @@ def test_the_portal_hears_what_is_wrong_with_its_record(record: Record, code: Re
 
 
 def test_what_is_far_too_large_is_refused_unread_and_its_headers_say_to_whom() -> None:
-    huge = b"[" * (9 * MOST_BYTES)
+    huge = b"[" * (9 * MAX_BYTES)
     outcome = admitted(replace(signed(), value=huge))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, outcome.portal) == (RejectionCode.TOO_LARGE, "iel")
