@@ -21,10 +21,12 @@ _KEPT = (b"content-type", b"traceparent")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _CLOUDEVENTS = "application/cloudevents"
+_MAX_QUOTED = 80
+"""Characters of a media type that an error repeats."""
 
 
 class OtherFormat(ValueError):
-    """Events in a format that is not read here, such as Avro or XML."""
+    """Events in a format that is not read here, such as Avro or XML. It says which, cut if long."""
 
 
 class TooMany(ValueError):
@@ -35,7 +37,7 @@ def is_batch(content_type: str) -> bool:
     """Whether the body of a request is a batch. Raises :class:`OtherFormat`."""
     media_type = media_type_of(content_type)
     if media_type.startswith(_CLOUDEVENTS) and media_type not in (STRUCTURED, BATCH):
-        raise OtherFormat(media_type)
+        raise OtherFormat(media_type[:_MAX_QUOTED])
     return media_type == BATCH
 
 

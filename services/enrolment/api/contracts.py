@@ -13,6 +13,8 @@ from shared.messaging.asyncapi import portal_document
 router = APIRouter(tags=["contracts"])
 
 _OF_PORTALS = {event.TYPE for event in (*portal.EVENTS, *ANSWERS)}
+_MAX_QUOTED = 80
+"""Characters of a type that an error repeats."""
 
 
 @router.get("/asyncapi/portal", summary="What a portal sends by Kafka, and what it hears (AsyncAPI 3.0)")
@@ -28,7 +30,7 @@ async def schema_of_event(event_type: str, response: Response) -> dict[str, Any]
     A schema of a `.v1` may gain fields with a default, and loses none.
     """
     if event_type not in _OF_PORTALS:
-        raise not_found(f"event of the type {event_type}")
+        raise not_found(f"event of the type {event_type[:_MAX_QUOTED]}")
     response.headers["Cache-Control"] = "max-age=3600"
     return schema(BY_TYPE[event_type])
 

@@ -24,3 +24,9 @@ async def test_each_event_that_portals_send_or_hear_has_its_stored_schema(ask: A
 
 async def test_events_between_services_have_no_address_there(ask: Ask) -> None:
     assert not problem(await ask("GET", "/schemas/fr.cnfpt.catalogue.SessionOpened.v1.json"), 404)
+
+
+async def test_an_address_of_any_length_is_not_repeated_whole(ask: Ask) -> None:
+    answer = await ask("GET", f"/schemas/{'x' * 5_000}.json")
+    problem(answer, 404)
+    assert len(answer.json()["detail"]) < 150

@@ -427,6 +427,9 @@ async def test_another_format_is_refused(ask: Ask) -> None:
         "application/cloudevents-batch+xml",
     ):
         problem(await post(ask, structured(), media_type), 415)
+    long = await post(ask, structured(), f"application/cloudevents+{'x' * 5_000}")
+    problem(long, 415)
+    assert len(long.json()["detail"]) < 150, "what was sent is not repeated whole"
     xml = {f"ce-{name}": value for name, value in attributes().items()}
     rejected(await post(ask, b"<a/>", "application/xml", **xml), 422, "invalid")
 
