@@ -52,6 +52,8 @@ class SessionRow(_Base, table=True):
     """A session as its newest event described it."""
 
     __tablename__ = "session"
+    # Serves who looks for other sessions of an offer.
+    __table_args__ = (Index("ix_session_offer", text("(state ->> 'offer_id')")),)
     session_id: UUID = Field(primary_key=True)
     version: int
     state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

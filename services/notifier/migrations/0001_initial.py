@@ -410,6 +410,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
+        sa.Index("ix_session_offer", sa.literal_column("(state ->> 'offer_id')")),
     )
     op.create_table(
         "subscriber",

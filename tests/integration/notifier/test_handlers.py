@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier import handlers, letters
 from services.notifier.service import mails, news
-from services.notifier.store import enrolments, fan_outs, replays
+from services.notifier.store import enrolments, fan_outs, replays, sessions
 from services.notifier.tables import MailState
 from shared import clock
+from shared.database import Database
 from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.topics import Topic
@@ -290,3 +292,12 @@ async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(notifie
     assert text.index("Ici aussi") < text.index("Ailleurs")
     assert not any(title in text for title in ("Trop tard", "Annulée", "Autre offre", "Sans place"))
     assert not any(title in text for title in ("Sur mesure", "Nantes")), "told one authority of another's"
+
+
+async def test_other_sessions_of_an_offer_are_found_without_reading_all(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        query = text(f"EXPLAIN {sessions._ALTERNATIVES}")
+        plan = "\n".join(await tx.scalars(query, {"ids": [uuid4()], "most": 3}))
+    assert "ix_session_offer" in plan
+    assert "Seq Scan" not in plan
