@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import Cause
 from services.enrolment.store import changes, history, requests, sessions
 from services.enrolment.store.history import EnrolmentHistory
@@ -61,8 +60,7 @@ def _named(issuer: str, agent_id: str) -> str:
 
 
 async def _whole_request(tx: Transaction, request: RequestRow) -> list[str]:
-    key = RequestKey(request.source, request.request_id)
-    return [*_request(request), *_histories(await history.of_request(tx, key))]
+    return [*_request(request), *_histories(await history.of_request(tx, request))]
 
 
 def _request(request: RequestRow) -> Iterator[str]:

@@ -32,17 +32,16 @@ async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
     return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
 
 
-async def of_request(tx: Transaction, request: RequestKey) -> list[EnrolmentHistory]:
+async def of_request(tx: Transaction, request: RequestRow) -> list[EnrolmentHistory]:
     """Return the enrolments that a request began or changed."""
-    changed = select(EnrolmentChangeRow.enrolment_id).where(
-        col(EnrolmentChangeRow.request_id) == request.request_id,
-        col(EnrolmentChangeRow.request_source) == request.source,
-    )
+    changed = [change.enrolment_id for change in await changes.of_request(tx, request)]
     began = and_(
         col(EnrolmentRow.request_id) == request.request_id,
         col(EnrolmentRow.request_source) == request.source,
     )
-    return await _histories(tx, or_(began, col(EnrolmentRow.enrolment_id).in_(changed)))
+    # By session too, which has an index.
+    in_session = col(EnrolmentRow.session_id) == request.session_id
+    return await _histories(tx, and_(in_session, or_(began, col(EnrolmentRow.enrolment_id).in_(changed))))
 
 
 async def _histories(tx: Transaction, condition: ColumnElement[bool]) -> list[EnrolmentHistory]:

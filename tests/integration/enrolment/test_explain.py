@@ -1,9 +1,11 @@
 """The explanation of an answer, from the id of a request, an agent or a session."""
 
 import pytest
+from sqlalchemy import text
 
-from services.enrolment.rules.requests import OfferAnswer, SeatRequest
+from services.enrolment.rules.requests import OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service.explain import explain
+from shared.database import Transaction
 from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, Session
 
@@ -86,3 +88,30 @@ def test_of_somebody_unknown_there_is_no_explanation(a_session_on_postgres: New)
     session = a_session_on_postgres()
     with pytest.raises(AssertionError):
         explained(session, "IEL-INCONNU")
+
+
+def test_an_explanation_reads_no_table_of_requests_or_enrolments_from_end_to_end(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="automatic")
+    agent = an_agent()
+    session.enrol(agent, an_agent())
+    request = Withdrawal(*session.members(), agent.key, None)
+    session.ask(request)
+
+    async def scanned() -> list[str]:
+        async with session.world.database.transaction() as tx:
+            await tx.execute(text("SET LOCAL enable_seqscan = off"))
+            before = await _scans(tx)
+            for identifier in (request.request_id, agent.agent_id, request.session_id):
+                assert await explain(tx, str(identifier))
+            after = await _scans(tx)
+        return [table for table in after if after[table] > before[table]]
+
+    assert session.world.runner.run(scanned()) == []
+
+
+async def _scans(tx: Transaction) -> dict[str, int]:
+    """How often each table was read from end to end, as far as this transaction sees it."""
+    found = await tx.execute(text("SELECT relname, seq_scan FROM pg_stat_xact_user_tables"))
+    return {row.relname: row.seq_scan for row in found}
