@@ -12,7 +12,7 @@ import typer
 from services.notifier.app import DEFINITION
 from services.notifier.letters.bounces import LARGEST, Suppression
 from services.notifier.render import preview
-from services.notifier.service import bounces, mails
+from services.notifier.service import bounces, mails, sender_dns
 from services.notifier.service.mails import MailDetails
 from services.notifier.settings import Settings
 from services.notifier.tables import MailRow, MailState
@@ -126,6 +126,21 @@ def resolve(
         _resend_failed(code, by)
     else:
         stop("Say which: the id of one mail, or '--state failed --code 530 --resend' for all of these.", 2)
+
+
+@mail_commands.command("dns", help="DNS records to publish, and what the settings imply. Looks nothing up.")
+def dns(
+    *,
+    selector: Annotated[str, typer.Option(help="The name of the relay's DKIM key.")] = "parcours",
+    reports: Annotated[str | None, typer.Option(help="The mailbox that DMARC's reports go to.")] = None,
+) -> None:
+    """Print the records as lines of a zone file, then what follows from the settings."""
+    settings = load(Settings)
+    for record in sender_dns.records(settings, selector, reports):
+        typer.echo(f"; {record.purpose}\n{record}")
+    typer.echo()
+    for sentence in sender_dns.implications(settings):
+        typer.echo(f"- {sentence}")
 
 
 def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
