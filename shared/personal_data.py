@@ -91,12 +91,12 @@ def statement(retention: Retention) -> TextClause:
     lock = "LIMIT :most FOR UPDATE SKIP LOCKED"
     if retention.emptied:
         nulls = ", ".join(f"{name} = NULL" for name in retention.emptied)
-        return text(f"UPDATE {table} SET {nulls} WHERE ctid = ANY(ARRAY({over} {lock}))")  # noqa: S608
-    ended = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({over} {lock}))"  # noqa: S608
+        return text(f"UPDATE {table} SET {nulls} WHERE ctid = ANY(ARRAY({over} {lock}))")  # noqa: S608 as above
+    ended = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({over} {lock}))"  # noqa: S608 as above
     if not retention.with_rows_of:
         return text(ended)
     others = [
-        f"with_{other.__tablename__} AS (DELETE FROM {other.__tablename__} AS other USING ended "  # noqa: S608
+        f"with_{other.__tablename__} AS (DELETE FROM {other.__tablename__} AS other USING ended "  # noqa: S608 as above
         f"WHERE other.{column} = ended.{retention.key})"
         for other, column in retention.with_rows_of.items()
     ]

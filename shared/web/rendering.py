@@ -71,7 +71,7 @@ class Rendering:
             "conformity": CONFORMITY,
             "path": "",
             # Markup: it is our own file, and would not be the same style sheet with its quotes escaped.
-            "style": Markup(STYLE),  # noqa: S704
+            "style": Markup(STYLE),  # noqa: S704 our own file
             **values,
         }
         self._environment.filters |= {

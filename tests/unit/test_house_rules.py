@@ -1,6 +1,7 @@
 """The house: a thing has one plain name."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,3 +47,14 @@ def test_a_class_has_its_name_to_itself(service: str) -> None:
                 where[node.name].add(path)
     shared = {name: sorted(paths) for name, paths in where.items() if len(paths) > 1}
     assert shared.keys() <= NAMES_OF_OPENAPI, shared
+
+
+def test_what_a_rule_on_security_is_told_to_pass_over_has_a_reason_beside_it() -> None:
+    bare = re.compile(r"# noqa: S\d+(?:, ?\w+)*[ )]*$", re.MULTILINE)
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("services", "shared", "local")
+        for path in (ROOT / folder).rglob("*.py")
+        if bare.search(path.read_text())
+    }
+    assert found == set()

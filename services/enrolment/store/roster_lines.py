@@ -89,4 +89,4 @@ _PAGE = text(
     "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
     f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
 )
-_ONE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608
+_ONE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608 our own columns

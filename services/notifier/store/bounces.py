@@ -84,7 +84,7 @@ async def lift(tx: Transaction, address: str) -> bool:
 
 
 _RETURNED = text(
-    f"SELECT {PUBLISHED} FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608
+    f"SELECT {PUBLISHED} FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608 our own columns
 )
 _SUPPRESS = text(
     "WITH new AS (INSERT INTO suppression (address, kind, mail_id) SELECT :address, :kind, :mail_id "

@@ -166,14 +166,14 @@ _BEGIN = text(
     """
 )
 _OF_SESSIONS_TO_COME = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
-_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_OF_SESSIONS_TO_COME}")  # noqa: S608
-_DROP = text(f"DELETE FROM fan_out WHERE {_OF_SESSIONS_TO_COME} RETURNING subject_id, task")  # noqa: S608
+_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_OF_SESSIONS_TO_COME}")  # noqa: S608 our own words
+_DROP = text(f"DELETE FROM fan_out WHERE {_OF_SESSIONS_TO_COME} RETURNING subject_id, task")  # noqa: S608 our own words
 _DUE = text(
     "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
     "AND due_at <= now() ORDER BY due_at LIMIT :most) AS due"
 )
 _BEGIN_DUE = text(
-    f"UPDATE fan_out SET begun_at = now() WHERE {_OF_SESSIONS_TO_COME} AND due_at <= now()"  # noqa: S608
+    f"UPDATE fan_out SET begun_at = now() WHERE {_OF_SESSIONS_TO_COME} AND due_at <= now()"  # noqa: S608 our own words
 )
 _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
@@ -193,7 +193,7 @@ _TO = f"""
     INSERT INTO mail ({MAIL_COLUMNS})
     SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
-      FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608
+      FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608 our own words
 _TO_ALL = text(f"{_TO} {ONCE}")
 _TO_THOSE_BEFORE = text(f"{_TO} AND since < :called_for_at {ONCE}")
 _SCHEDULED = text(
@@ -206,7 +206,7 @@ _SCHEDULED = text(
      WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < :before
      ORDER BY enrolment_id
         ON CONFLICT {ONCE_KEY} DO UPDATE SET state = 'pending', settled_at = NULL
-         WHERE mail.state = 'superseded'"""  # noqa: S608
+         WHERE mail.state = 'superseded'"""  # noqa: S608 our own words
 )
 _TO_SUBSCRIBERS = text(
     f"""
@@ -226,5 +226,5 @@ _TO_SUBSCRIBERS = text(
                                  (mail.details -> 'items') || (excluded.details -> 'items')),
                state = 'pending', settled_at = NULL
          WHERE mail.state IN ('pending', 'superseded')
-           AND NOT (mail.details -> 'items') @> (excluded.details -> 'items')"""  # noqa: S608
+           AND NOT (mail.details -> 'items') @> (excluded.details -> 'items')"""  # noqa: S608 our own words
 )

@@ -160,6 +160,6 @@ _AGAIN = (
 )
 _REQUEUE = text(f"{_AGAIN} WHERE mail_id = :mail_id")
 _REQUEUE_FAILED = text(
-    f"WITH again AS ({_AGAIN} WHERE state = 'failed' AND smtp_code = :code RETURNING mail_id) "  # noqa: S608
+    f"WITH again AS ({_AGAIN} WHERE state = 'failed' AND smtp_code = :code RETURNING mail_id) "  # noqa: S608 our own words
     "INSERT INTO mail_audit (mail_id, actor, action) SELECT mail_id, :actor, :action FROM again"
 )

@@ -106,5 +106,5 @@ _REPLAY_LATE = text(
     SELECT replay.event_id, :template, issuer, agent_id, address, given_name, family_name, replay.session_id,
            enrolment_id, enrolment.version, replay.details, true, :priority, announced_at
       FROM replay JOIN enrolment ON enrolment.session_id = replay.session_id AND standing = 'enrolled'
-     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608
+     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) {ONCE}"""  # noqa: S608 our own words
 )
