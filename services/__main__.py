@@ -1,9 +1,11 @@
-"""``parcours <service> <command>``: ``python -m services.<service> <command>``. And ``parcours portals``."""
+"""``parcours <service> <command>``, as ``python -m services.<service>``; ``parcours portals | tokens``."""
 
 import runpy
 import sys
 
 SERVICES = ("catalogue", "enrolment", "notifier")
+FILES = ("portals", "tokens")
+"""Files that all services read, and that have commands of their own."""
 
 
 def main() -> None:
@@ -11,10 +13,10 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in SERVICES:
         module = f"services.{name}"
-    elif name == "portals":
-        module = "shared.cli.portals"
+    elif name in FILES:
+        module = f"shared.cli.{name}"
     else:
-        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, 'portals'))}}} COMMAND …\n")
+        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES))}}} COMMAND …\n")
         raise SystemExit(2)
     del sys.argv[1]
     sys.argv[0] = f"parcours {name}"

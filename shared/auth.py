@@ -11,10 +11,26 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from prometheus_client import Gauge
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from shared import clock
 from shared.events.vocabulary import Delegation
 from shared.http import Problem
+from shared.published_secrets import is_published_digest
+from shared.reloaded import ReloadedFile
+
+FILE_IS_VALID = Gauge(
+    "parcours_tokens_file_valid", "0 while API_TOKENS_FILE has a mistake and the old is used."
+)
 
 
 class Role(StrEnum):
@@ -41,10 +57,13 @@ class UnreadableTokens(Exception):
     """``API_TOKENS_FILE`` cannot be used; the message names it and says why."""
 
 
-class _Entry(Principal):
-    model_config = ConfigDict(extra="forbid")
+class TokenEntry(Principal):
+    """An entry of ``API_TOKENS_FILE``: whose token it is, and until when it opens anything."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    not_after: AwareDatetime | None = None
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:  # noqa: N804 called on what was built
@@ -56,27 +75,42 @@ class _Entry(Principal):
         return self
 
 
+def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
+    """Read ``API_TOKENS_FILE``; without one, nobody has a token. Raises :class:`UnreadableTokens`."""
+    if path is None:
+        return []
+    try:
+        entries = _ENTRIES.validate_python(json.loads(path.read_text()))
+    except OSError as error:
+        raise UnreadableTokens(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise UnreadableTokens(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
+    except ValueError as error:
+        raise UnreadableTokens(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
+    for entry in entries:
+        if not trial and is_published_digest(entry.sha256):
+            raise UnreadableTokens(
+                f"API_TOKENS_FILE {path}: the token {entry.name!r} stands in this project for all to read, "
+                "and is only for trials (PARCOURS_TRIAL=1)"
+            )
+    if len({entry.sha256 for entry in entries}) < len(entries):
+        raise UnreadableTokens(f"API_TOKENS_FILE {path}: a token stands there twice")
+    return entries
+
+
 class Tokens:
-    """The tokens of ``API_TOKENS_FILE``."""
+    """The tokens of ``API_TOKENS_FILE``, as it said last when it was valid."""
 
-    def __init__(self, entries: list[_Entry]) -> None:
-        self._owners = {entry.sha256: Principal(**entry.model_dump(exclude={"sha256"})) for entry in entries}
-
-    @classmethod
-    def load(cls, path: Path | None) -> "Tokens":
-        """Read the file; without one, nobody has a token. Raises :class:`UnreadableTokens`."""
-        if path is None:
-            return cls([])
-        try:
-            return cls(TypeAdapter(list[_Entry]).validate_python(json.loads(path.read_text())))
-        except OSError as error:
-            raise UnreadableTokens(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
-        except ValidationError as error:
-            fault = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            raise UnreadableTokens(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
-        except ValueError as error:
-            raise UnreadableTokens(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
+    def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
+        """Read the file. Raises :class:`UnreadableTokens`."""
+        self._file = ReloadedFile(
+            path,
+            lambda: {entry.sha256: entry for entry in read_tokens(path, trial=trial)},
+            mistakes=UnreadableTokens,
+            is_valid=FILE_IS_VALID,
+        )
 
     def owner_of(self, token: str) -> Principal | None:
         """Return the owner of a token, or None."""
@@ -84,7 +118,13 @@ class Tokens:
 
     def owner_of_digest(self, digest: str) -> Principal | None:
         """Return the owner of the token with this hexadecimal SHA-256, or None: callers keep no token."""
-        return self._owners.get(digest)
+        entry = self._file.content.get(digest)
+        if entry is None or (entry.not_after is not None and clock.now() > entry.not_after):
+            return None
+        return Principal(name=entry.name, role=entry.role, delegation=entry.delegation)
+
+
+_ENTRIES = TypeAdapter(list[TokenEntry])
 
 
 def requires(*roles: Role) -> Callable[[Request], Principal]:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from shared.database import async_url
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
+from shared.published_secrets import is_published
 from shared.web.security_txt import SecuritySettings
 
 
@@ -39,6 +40,22 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
                 "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT sends personal data, and a PLAIN password, for all "
                 "on the network to read; use SASL_SSL (only a trial, PARCOURS_TRIAL=1, may do without)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_own_secrets(self) -> Self:  # noqa: N804 called on what was built
+        if self.parcours_trial:
+            return self
+        intake = self.intake_signing_key
+        keys = {
+            "INTAKE_SIGNING_KEY": [] if intake is None else [intake.get_secret_value()],
+            "LINK_SIGNING_KEY": getattr(self, "link_keys", []),
+        }
+        for name, secrets in keys.items():
+            if any(map(is_published, secrets)):
+                raise ValueError(
+                    f"{name} stands in this project for all to read: only for trials (PARCOURS_TRIAL=1)"
+                )
         return self
 
     @field_validator("*", mode="after")

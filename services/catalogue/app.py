@@ -20,7 +20,7 @@ def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="catalogue")
-    tokens = Tokens.load(settings.api_tokens_file)
+    tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     web = api.build(database, tokens)
     explain_problems(web, settings.public_url("enrolment"))
     pages.mount(

@@ -27,7 +27,8 @@ def compose(settings: Settings) -> Process:
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
     watch = Watch(database)
-    http = api.build(database, Tokens.load(settings.api_tokens_file), registry, watch, settings)
+    tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
+    http = api.build(database, tokens, registry, watch, settings)
     placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
     pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
     return Process(

@@ -27,7 +27,7 @@ def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="notifier")
-    tokens = Tokens.load(settings.api_tokens_file)
+    tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     http = api.build(database, tokens)
     explain_problems(http, settings.public_url("enrolment"))
     catalogue = settings.public_url("catalogue")

@@ -89,8 +89,8 @@ def _catalogue() -> Iterator[tuple[str, str]]:
         async def composed(address: str) -> AsyncIterator[object]:
             database = Database(url, application_name="bench")
             await _fill(database)
-            web = api.build(database, Tokens([]))
-            pages.mount(web, pages.build(pages.Site(database=database, tokens=Tokens([]), address=address)))
+            web = api.build(database, Tokens())
+            pages.mount(web, pages.build(pages.Site(database=database, tokens=Tokens(), address=address)))
             yield web
             await database.close()
 

@@ -75,7 +75,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     tokens_file = tmp_path_factory.mktemp("browser") / "tokens.json"
     entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
     tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
-    url, tokens = new_database("catalogue"), Tokens.load(tokens_file)
+    url, tokens = new_database("catalogue"), Tokens(tokens_file)
 
     @asynccontextmanager
     async def catalogue(address: str) -> AsyncIterator[object]:

@@ -14,7 +14,7 @@ ENTRY = {"name": "essai", "role": "organiser", "delegation": "bretagne", "sha256
 def loaded(tmp_path: Path, entry: dict[str, Any]) -> Tokens:
     path = tmp_path / "tokens.json"
     path.write_text(json.dumps([entry]))
-    return Tokens.load(path)
+    return Tokens(path)
 
 
 def test_an_organiser_acts_for_their_delegation_or_by_name_for_all(tmp_path: Path) -> None:

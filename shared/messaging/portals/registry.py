@@ -7,8 +7,6 @@ a metric say so. Only a start without any valid registry fails.
 import hashlib
 import json
 import logging
-import os
-import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cached_property
@@ -35,6 +33,8 @@ from shared.events.cloudevents import SendingPortal
 from shared.events.topics import answers_topic
 from shared.events.vocabulary import Agent, Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
+from shared.published_secrets import is_published, is_published_digest
+from shared.reloaded import ReloadedFile
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,6 @@ SOURCES = "/portals/"
 """How the ``ce_source`` of every portal begins; its name follows."""
 TRIAL_PORTAL = "essai"
 """The portal of trial stacks, whose requests need no signature."""
-_LOOK_AGAIN_SECONDS = 1.0
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
@@ -244,6 +243,11 @@ def read(path: Path | None, *, trial: bool) -> Portals:
                 f"{', '.join(unsigned)}: authentication 'none' lets anybody speak for the portal, "
                 "and is only for trials (PARCOURS_TRIAL=1)"
             )
+        if not trial and (published := sorted(portal.portal for portal in portals if _is_published(portal))):
+            raise ValueError(
+                f"{', '.join(published)}: a key or token stands in this project for all to read, "
+                "and is only for trials (PARCOURS_TRIAL=1)"
+            )
         return Portals([*portals, _TRIAL] if trial else portals)
     except OSError as error:
         raise UnreadablePortals(f"PORTALS_FILE {path} cannot be read: {error.strerror}") from error
@@ -251,6 +255,12 @@ def read(path: Path | None, *, trial: bool) -> Portals:
         raise UnreadablePortals(f"PORTALS_FILE {path}: {first_mistake(error)}") from None
     except ValueError as error:
         raise UnreadablePortals(f"PORTALS_FILE {path}: {error}") from error
+
+
+def _is_published(portal: Portal) -> bool:
+    return any(is_published(key.secret.get_secret_value()) for key in portal.keys) or any(
+        is_published_digest(token.sha256) for token in portal.tokens
+    )
 
 
 def first_mistake(error: ValidationError) -> str:
@@ -266,13 +276,10 @@ class PortalsFile:
 
     def __init__(self, path: Path | None, *, trial: bool) -> None:
         """Read the file. Raises :class:`UnreadablePortals`."""
-        self._path = path
-        self._trial = trial
-        self._version = _version_of(path)
-        self._looked_at = time.monotonic()
-        self._portals = read(path, trial=trial)
-        FILE_IS_VALID.set(1)
-        for portal in self._portals:
+        self._file = ReloadedFile(
+            path, lambda: read(path, trial=trial), mistakes=UnreadablePortals, is_valid=FILE_IS_VALID
+        )
+        for portal in self.portals:
             if portal.authentication == "none":
                 log.warning(
                     "Anybody may speak for the portal %s: it has authentication 'none'", portal.portal
@@ -281,35 +288,11 @@ class PortalsFile:
     @property
     def portals(self) -> Portals:
         """The portals in force. Looks at the file again once a second at most."""
-        now = time.monotonic()
-        if now - self._looked_at >= _LOOK_AGAIN_SECONDS:
-            self._looked_at = now
-            self.look_again()
-        return self._portals
+        return self._file.content
 
     def look_again(self) -> None:
         """Read the file if it has changed."""
-        version = _version_of(self._path)
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._portals = read(self._path, trial=self._trial)
-        except UnreadablePortals as error:
-            FILE_IS_VALID.set(0)
-            log.error("The portals stay as they were: %s", error)  # noqa: TRY400 the line says it all
-        else:
-            FILE_IS_VALID.set(1)
-            log.info("PORTALS_FILE %s is read again", self._path)
-
-
-def _version_of(path: Path | None) -> tuple[int, int, int] | None:
-    """Return what changes when the file does; None where there is none."""
-    try:
-        found = None if path is None else os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+        self._file.look_again()
 
 
 _PORTALS = TypeAdapter(tuple[Portal, ...])

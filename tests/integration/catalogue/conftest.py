@@ -64,7 +64,7 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
     With ``content`` the fields are parameters too.
     """
-    application = api.build(database, Tokens.load(tokens_file))
+    application = api.build(database, Tokens(tokens_file))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=application), base_url="http://catalogue/api/v1"
     ) as client:
@@ -119,7 +119,7 @@ async def visiting(
     database: Database, tokens_file: Path, publisher: pages.Publisher = PUBLISHER
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
-    tokens = Tokens.load(tokens_file)
+    tokens = Tokens(tokens_file)
     web = api.build(database, tokens)
     site = pages.Site(
         database=database,

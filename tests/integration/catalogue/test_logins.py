@@ -101,7 +101,7 @@ async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_
 
 
 async def test_on_ones_own_machine_http_will_do(database: Database, tokens_file: Path) -> None:
-    async with on(database, Tokens.load(tokens_file), "http://127.0.0.1:8001") as browser:
+    async with on(database, Tokens(tokens_file), "http://127.0.0.1:8001") as browser:
         assert "Secure" not in (await log_in(browser)).headers["set-cookie"]
         assert (await browser.get("/gestion")).status_code == 200
 
@@ -137,7 +137,7 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
     for hours, status in ((7.9, 200), (8.1, 303)):
         async with time_is(monkeypatch, clock.now() + timedelta(hours=hours)):
             assert (await organiser.get("/gestion")).status_code == status
-    async with on(database, Tokens([]), PUBLIC_URL) as without_token:
+    async with on(database, Tokens(), PUBLIC_URL) as without_token:
         without_token.cookies.update(organiser.cookies)
         assert (await without_token.get("/gestion")).status_code == 303
     async with time_is(monkeypatch, clock.now() + timedelta(hours=9)):
@@ -151,7 +151,7 @@ def in_the_role(role: str, tokens_file: Path) -> Tokens:
     entries = json.loads(tokens_file.read_text())
     changed = [entry | {"role": role} if entry["name"] == BRETAGNE else entry for entry in entries]
     tokens_file.write_text(json.dumps(changed))
-    return Tokens.load(tokens_file)
+    return Tokens(tokens_file)
 
 
 async def test_a_login_ends_with_the_role_of_its_token(

@@ -22,7 +22,7 @@ KNOWN = {
     "session_id": str(loaded_session_id("ia-et-territoires", "rennes")),
     "resource_id": str(loaded_resource_id("dossier-usage-responsable")),
 }
-API = api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens([]))
+API = api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens())
 OPERATIONS = operations_of(API)
 
 
@@ -37,7 +37,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     async def catalogue(_address: str) -> AsyncIterator[object]:
         database = Database(url, application_name="openapi-test")
         await load(database, as_of=AS_OF)
-        yield api.build(database, Tokens.load(tokens_file))
+        yield api.build(database, Tokens(tokens_file))
         await database.close()
 
     with serving(catalogue) as address:

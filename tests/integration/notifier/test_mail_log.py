@@ -47,7 +47,7 @@ def tokens(tmp_path: Path) -> Tokens:
             ]
         )
     )
-    return Tokens.load(file)
+    return Tokens(file)
 
 
 def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
@@ -140,7 +140,7 @@ async def test_a_token_that_is_taken_back_opens_nothing_any_more(
 ) -> None:
     await log_in(browser)
     cookies = dict(browser.cookies)
-    transport = httpx.ASGITransport(app=application(sent, Tokens([])))
+    transport = httpx.ASGITransport(app=application(sent, Tokens()))
     async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=cookies) as other:
         assert (await other.get("/courriels/suivi")).status_code == 303
 

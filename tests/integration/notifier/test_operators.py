@@ -41,7 +41,7 @@ async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.Asyn
             ]
         )
     )
-    app = api.build(notifier.database, Tokens.load(file))
+    app = api.build(notifier.database, Tokens(file))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://test",

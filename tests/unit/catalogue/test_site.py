@@ -23,7 +23,7 @@ def test_a_page_is_as_new_as_its_template_its_labels_and_its_style_sheet() -> No
 def test_the_address_of_the_portal_may_have_its_braces_as_a_url_has_them(placeholder: str) -> None:
     site = Site(
         database=Database("postgresql://nobody@nowhere.example/none", application_name="test"),
-        tokens=Tokens([]),
+        tokens=Tokens(),
         address="",
         portal=f"https://portail.example/sessions/{placeholder}",
     )

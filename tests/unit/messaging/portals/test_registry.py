@@ -150,7 +150,7 @@ def test_a_new_file_comes_into_force_and_a_bad_one_does_not(
     write(path, ENTRY | {"portal": "?"})
     assert reloaded(file) == reloaded(file) == ["iel", "b"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
-    assert "The portals stay as they were" in caplog.text
+    assert "What was read before stays in force" in caplog.text
     assert FILE_IS_VALID._value.get() == 0
     path.unlink()
     assert reloaded(file) == ["iel", "b"]

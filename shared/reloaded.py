@@ -1,0 +1,69 @@
+"""A file of settings that is read again when it changes: one with a mistake never comes into force."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from prometheus_client import Gauge
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = 1.0
+T = TypeVar("T")
+
+
+class ReloadedFile(Generic[T]):
+    """What a file said last, when it was valid. Without a path it never changes.
+
+    ``read`` returns what the file says; ``mistakes`` is what it raises for a file that cannot be used.
+    ``is_valid`` is 0 while the file has a mistake and what it said before is used.
+    """
+
+    def __init__(
+        self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
+    ) -> None:
+        """Read the file. Raises what ``read`` raises."""
+        self._path = path
+        self._read = read
+        self._mistakes = mistakes
+        self._is_valid = is_valid
+        self._version = _version_of(path)
+        self._looked_at = time.monotonic()
+        self._content = read()
+        is_valid.set(1)
+
+    @property
+    def content(self) -> T:
+        """What is in force. Looks at the file again once a second at most."""
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_AGAIN_SECONDS:
+            self._looked_at = now
+            self.look_again()
+        return self._content
+
+    def look_again(self) -> None:
+        """Read the file if it has changed."""
+        version = _version_of(self._path)
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._content = self._read()
+        except self._mistakes as error:
+            self._is_valid.set(0)
+            log.error("What was read before stays in force: %s", error)  # noqa: TRY400 the line says it all
+        else:
+            self._is_valid.set(1)
+            log.info("%s is read again", self._path)
+
+
+def _version_of(path: Path | None) -> tuple[int, int, int] | None:
+    """Return what changes when the file does; None where there is none."""
+    try:
+        found = None if path is None else os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
