@@ -61,6 +61,7 @@ WRONG_SETTINGS = {
     "no secret": ({"INTAKE_SIGNING_KEY": "secret"}, "INTAKE_SIGNING_KEY a secret begins with whsec_"),
     "no CA file": ({"KAFKA_CA_FILE": "/nowhere.pem"}, "KAFKA_CA_FILE"),
     "log level": ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+    "nobody to tell": ({"SECURITY_CONTACT": "nobody"}, "SECURITY_CONTACT is not an address such as"),
     "no time": ({"STALLED_SECONDS": "0"}, "STALLED_SECONDS"),
 }
 
@@ -201,7 +202,9 @@ def request_record(session: Any) -> tuple[str, Any, bytes]:
 async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
     kafka: Broker, enrolment_url: str, database: Database, run_service: Run, eventually: Eventually
 ) -> None:
-    service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+    service = run_service(
+        "enrolment", enrolment_url, kafka.bootstrap_servers, SECURITY_CONTACT="securite@cnfpt.example"
+    )
 
     assert (await get(f"{service.url}/health/live"))[0] == 200
     assert (await get(f"{service.url}/health/ready"))[0] == 200
@@ -209,6 +212,9 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     assert status == 200
     assert content_type.startswith("text/plain")
     assert "parcours_outbox_unsent" in metrics
+    status, content_type, whom = await get(f"{service.url}/.well-known/security.txt")
+    assert (status, content_type) == (200, "text/plain; charset=utf-8")
+    assert whom.startswith("Contact: mailto:securite@cnfpt.example\n")
     status, content_type, document = await get(f"{service.url}/asyncapi")
     assert (status, content_type) == (200, "application/json")
     assert json.loads(document)["asyncapi"] == "3.0.0"

@@ -1,7 +1,9 @@
 """What to publish in the DNS, and what the settings imply for those who receive our mails."""
 
 import pytest
+from typer.testing import CliRunner
 
+from services.notifier.__main__ import app
 from services.notifier.service.sender_dns import implications, records
 from services.notifier.settings import Settings
 
@@ -79,3 +81,19 @@ def test_what_keeps_mails_from_being_believed_is_said() -> None:
     assert "by mail alone" in said(link_signing_key="")
     assert "over https alone" in said(public_base_url="http://parcours.cnfpt.example")
     assert "unsubscription" not in said()
+
+
+def test_the_command_prints_a_zone_file_and_connects_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in settings().model_dump(mode="json", exclude_unset=True).items():
+        monkeypatch.setenv(name.upper(), value)
+    printed = CliRunner().invoke(app, ["mails", "dns", "--selector", "s2026", "--reports", "d@cnfpt.example"])
+    assert printed.exit_code == 0, printed.output
+    zone, _, sentences = printed.output.partition("\n\n")
+    assert [line.split()[0] for line in zone.splitlines() if not line.startswith(";")] == [
+        "retours.cnfpt.example.",
+        "retours.cnfpt.example.",
+        "s2026._domainkey.cnfpt.example.",
+        "_dmarc.cnfpt.example.",
+    ]
+    assert "rua=mailto:d@cnfpt.example" in zone
+    assert all(line.startswith("- ") for line in sentences.splitlines())
