@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from fastapi import Request
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import Gauge
 from pydantic import (
     AwareDatetime,
@@ -25,6 +26,7 @@ from pydantic import (
 from shared import clock
 from shared.events.vocabulary import Delegation
 from shared.http import Problem
+from shared.openapi import bearer
 from shared.published_secrets import is_published_digest
 from shared.reloaded import ReloadedFile
 
@@ -127,13 +129,18 @@ class Tokens:
 _ENTRIES = TypeAdapter(list[TokenEntry])
 
 
-def requires(*roles: Role) -> Callable[[Request], Principal]:
+def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Principal]:
     """Return a FastAPI dependency: the owner of the request's token, who has one of ``roles`` or is admin.
 
-    The tokens are ``app.state.tokens``. Raises a 401 or 403 :class:`~shared.http.Problem`.
+    The tokens are ``app.state.tokens``; ``documented`` says in OpenAPI which of them do. Raises a 401 or 403
+    :class:`~shared.http.Problem`.
     """
+    token_of_staff = bearer(documented, "StaffToken")
 
-    def authenticated(request: Request) -> Principal:
+    def authenticated(
+        request: Request,
+        _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(token_of_staff)] = None,
+    ) -> Principal:
         tokens: Tokens = request.app.state.tokens
         token = bearer_token(request)
         principal = None if token is None else tokens.owner_of(token)

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import Depends, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.notifier.service import mails as mails_service
@@ -14,22 +13,11 @@ from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
 from shared.events.vocabulary import AgentId, Instant, IssuerName
 from shared.http import Problem, new_api
-from shared.openapi import bearer
 from shared.web.paging import page_of, position
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 
-_Documented = Annotated[
-    HTTPAuthorizationCredentials | None, Depends(bearer("API_TOKENS_FILE: support or admin", "StaffToken"))
-]
-_is_staff = requires(Role.SUPPORT)
-
-
-def _staff(request: Request, _documented: _Documented) -> Principal:
-    return _is_staff(request)
-
-
-Staff = Annotated[Principal, Depends(_staff)]
+Staff = Annotated[Principal, Depends(requires(Role.SUPPORT, documented="API_TOKENS_FILE: support or admin"))]
 
 
 class MailItem(BaseModel):

@@ -12,13 +12,7 @@ from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
 from shared.openapi import bearer
 
-_Documented = Annotated[
-    HTTPAuthorizationCredentials | None,
-    Depends(bearer("API_TOKENS_FILE: organiser or admin", "StaffToken")),
-]
-"""Documents in OpenAPI that a token is taken; whose it is, ``requires`` finds out."""
-
-_check = requires(Role.ORGANISER)
+_STAFF = "API_TOKENS_FILE: organiser or admin"
 _known = requires(*Role)
 
 
@@ -27,11 +21,10 @@ def _database(request: Request) -> SharedDatabase:
     return database
 
 
-def _organiser(request: Request, _documented: _Documented) -> Principal:
-    return _check(request)
-
-
-def _viewer(request: Request, _documented: _Documented) -> Viewer:
+def _viewer(
+    request: Request,
+    _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer(_STAFF, "StaffToken"))],
+) -> Viewer:
     """The public where there is no token, or one of a role that organises nothing; a wrong one is refused."""
     if "authorization" not in request.headers:
         return PUBLIC
@@ -63,5 +56,5 @@ IfNoneMatch = Annotated[
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is what there is."}}
 """In the ``responses=`` of what takes ``If-None-Match``."""
 Database = Annotated[SharedDatabase, Depends(_database)]
-Organiser = Annotated[Principal, Depends(_organiser)]
+Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER, documented=_STAFF))]
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

@@ -14,17 +14,10 @@ from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
 from shared.openapi import bearer
 
-_Documented = Annotated[
-    HTTPAuthorizationCredentials | None,
-    Depends(bearer("API_TOKENS_FILE", "StaffToken")),
-]
-"""Says in OpenAPI that a token is needed; ``requires`` finds its owner."""
-
 _OfPortal = Annotated[
     HTTPAuthorizationCredentials | None,
     Depends(bearer("PORTALS_FILE", "PortalToken")),
 ]
-_is_organiser = requires(Role.ORGANISER)
 
 T = TypeVar("T")
 
@@ -94,14 +87,10 @@ def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:
     return _reader(request, documented)
 
 
-def _organiser(request: Request, _documented: _Documented) -> Principal:
-    return _is_organiser(request)
-
-
 Database = Annotated[SharedDatabase, Depends(_database)]
 PolicyInForce = Annotated[Policy, Depends(_policy)]
 Sender = Annotated[Portal, Depends(_sender)]
-Organiser = Annotated[Principal, Depends(_organiser)]
+Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
 """A trial needs no token."""
