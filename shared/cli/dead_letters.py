@@ -1,11 +1,11 @@
 """``dead-letters list | show | redrive | discard``: what becomes of records that could not be handled."""
 
-import getpass
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
 
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
@@ -15,14 +15,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.router import Router
 from shared.process import Process
 
-BIGGEST_ID = 2**63 - 1
 _State = Literal["parked", "redriven", "discarded", "rejected"]
-Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=BIGGEST_ID)]
-Everything = Annotated[bool, typer.Option("--all", help="All that wait for a decision.")]
-OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
-Actor = Annotated[
-    str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
-]
 
 
 def dead_letter_commands(definition: Definition) -> typer.Typer:
@@ -35,14 +28,14 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         topic: OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
-        letters = _find(definition, topic=topic, state=state, limit=limit)
+        letters = find(definition, dead_letters.find, topic=topic, state=state, limit=limit)
         for letter in letters:
             typer.echo(_line(letter))
         typer.echo(f"{len(letters)} {state}")
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
     def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
-        letters = _find(definition, ids=[dead_letter_id])
+        letters = find(definition, dead_letters.find, ids=[dead_letter_id])
         if not letters:
             stop(f"There is no dead letter {dead_letter_id}.")
         for letter in letters:
@@ -50,7 +43,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
 
     @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
     def redrive(by: Actor, ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
-        letters = _chosen(definition, ids, everything, topic)
+        letters = chosen(definition, dead_letters.find, "parked", ids=ids, everything=everything, topic=topic)
         done = in_process(definition, lambda process: _redrive_all(process, letters, by))
         typer.echo(f"{done} redriven, {len(letters) - done} still parked")
         if done < len(letters):
@@ -64,7 +57,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         everything: Everything = False,
         topic: OfTopic = None,
     ) -> None:
-        letters = _chosen(definition, ids, everything, topic)
+        letters = chosen(definition, dead_letters.find, "parked", ids=ids, everything=everything, topic=topic)
         in_process(
             definition,
             lambda process: discard_all(process.database, process.router, letters, actor=by, reason=reason),
@@ -72,33 +65,6 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} discarded")
 
     return app
-
-
-def _find(
-    definition: Definition,
-    *,
-    ids: Sequence[int] = (),
-    topic: str | None = None,
-    state: str | None = None,
-    limit: int = 1_000_000,
-) -> list[DeadLetter]:
-    async def find(process: Process) -> list[DeadLetter]:
-        async with process.database.quiet_transaction() as tx:
-            return await dead_letters.find(tx, ids=ids, topic=topic, state=state, limit=limit)
-
-    return in_process(definition, find)
-
-
-def _chosen(
-    definition: Definition, ids: list[int] | None, everything: bool, topic: str | None
-) -> list[DeadLetter]:
-    if not ids and not everything:
-        stop("Say which: ids, or --all.", 2)
-    letters = _find(definition, ids=ids or (), topic=topic, state="parked")
-    unknown = sorted(set(ids or ()) - {letter.id for letter in letters})
-    if unknown:
-        stop(f"Not parked: {', '.join(map(str, unknown))}. Nothing was done.")
-    return letters
 
 
 async def discard_all(

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from shared.cli.dead_letters import BIGGEST_ID, Actor, Everything, Ids, OfTopic, on_one_line
+from shared.cli.dead_letters import on_one_line
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Transaction
 from shared.messaging import cluster, held, outbox
@@ -66,14 +67,14 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
         topic: OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
-        events = _find(definition, topic=topic, state=state, limit=limit)
+        events = find(definition, held.find, topic=topic, state=state, limit=limit)
         for event in events:
             typer.echo(_line(event))
         typer.echo(f"{len(events)} {state}")
 
     @app.command("show", help="One event that is held back, whole: it may hold personal data.")
     def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
-        events = _find(definition, ids=[event_id])
+        events = find(definition, held.find, ids=[event_id])
         if not events:
             stop(f"No event {event_id} is held back.")
         for event in events:
@@ -81,7 +82,7 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
 
     @app.command("redrive", help="Send again what was refused, and then what waits behind it.")
     def redrive(ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
-        events = _chosen(definition, ids, everything, topic)
+        events = chosen(definition, held.find, "refused", ids=ids, everything=everything, topic=topic)
 
         done = _settle_all(definition, events, held.redrive)
         typer.echo(f"{done} will be sent again by the running service")
@@ -94,39 +95,12 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
         everything: Everything = False,
         topic: OfTopic = None,
     ) -> None:
-        events = _chosen(definition, ids, everything, topic)
+        events = chosen(definition, held.find, "refused", ids=ids, everything=everything, topic=topic)
 
         async def discard_one(tx: Transaction, event_id: int) -> bool:
             return await held.discard(tx, event_id, actor=by, reason=reason)
 
         typer.echo(f"{_settle_all(definition, events, discard_one)} discarded")
-
-
-def _find(
-    definition: Definition,
-    *,
-    ids: Sequence[int] = (),
-    topic: str | None = None,
-    state: str | None = None,
-    limit: int = 1_000_000,
-) -> list[HeldEvent]:
-    async def find(process: Process) -> list[HeldEvent]:
-        async with process.database.quiet_transaction() as tx:
-            return await held.find(tx, ids=ids, topic=topic, state=state, limit=limit)
-
-    return in_process(definition, find)
-
-
-def _chosen(
-    definition: Definition, ids: list[int] | None, everything: bool, topic: str | None
-) -> list[HeldEvent]:
-    if not ids and not everything:
-        stop("Say which: ids, or --all.", 2)
-    events = _find(definition, ids=ids or (), topic=topic, state="refused")
-    unknown = sorted(set(ids or ()) - {event.id for event in events})
-    if unknown:
-        stop(f"Not refused: {', '.join(map(str, unknown))}. Nothing was done.")
-    return events
 
 
 def _settle_all(

@@ -1,0 +1,65 @@
+"""What an operator decides about, one by one or all: how it is named on the command line, and found."""
+
+import getpass
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Protocol, TypeVar
+
+import typer
+
+from shared.cli.definition import Definition, in_process, stop
+from shared.process import Process
+
+BIGGEST_ID = 2**63 - 1
+Ids = Annotated[list[int] | None, typer.Argument(help="Ids from 'list'.", min=1, max=BIGGEST_ID)]
+Everything = Annotated[bool, typer.Option("--all", help="All that wait for a decision.")]
+OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic.")]
+Actor = Annotated[
+    str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
+]
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Numbered)
+Find = Callable[..., Awaitable[list[T]]]
+"""``dead_letters.find`` or ``held.find``: a transaction, and the filters of :func:`find`."""
+
+
+def find(
+    definition: Definition,
+    query: Find[T],
+    *,
+    ids: Sequence[int] = (),
+    topic: str | None = None,
+    state: str | None = None,
+    limit: int = 1_000_000,
+) -> list[T]:
+    """Return what the query finds in the service's database; a filter may be left out."""
+
+    async def find_in(process: Process) -> list[T]:
+        async with process.database.quiet_transaction() as tx:
+            return await query(tx, ids=ids, topic=topic, state=state, limit=limit)
+
+    return in_process(definition, find_in)
+
+
+def chosen(
+    definition: Definition,
+    query: Find[T],
+    state: str,
+    *,
+    ids: list[int] | None,
+    everything: bool,
+    topic: str | None,
+) -> list[T]:
+    """Return those that were named, or all. Ends the command where one of them is not in this state."""
+    if not ids and not everything:
+        stop("Say which: ids, or --all.", 2)
+    items = find(definition, query, ids=ids or (), topic=topic, state=state)
+    unknown = sorted(set(ids or ()) - {item.id for item in items})
+    if unknown:
+        stop(f"Not {state}: {', '.join(map(str, unknown))}. Nothing was done.")
+    return items
