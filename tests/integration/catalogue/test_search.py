@@ -9,8 +9,8 @@ from sqlalchemy import text
 from services.catalogue.pages import browse
 from services.catalogue.store import offers
 from shared.database import Database
-from tests.integration.catalogue.conftest import MOOC, Ask, in_days
-from tests.integration.catalogue.test_pages import Browser, found, published, read, session_links
+from tests.integration.catalogue.conftest import MOOC, Ask, in_days, published
+from tests.integration.catalogue.public_pages import Browser, found, read, session_links
 
 BESPOKE = {
     f"/offres/sur-mesure-{which}" for which in ("enjeux-ia", "transition-numerique", "evolution-des-metiers")
