@@ -56,7 +56,7 @@ def page() -> str:
     """Return the part of the page ``/donnees-personnelles`` that says what is kept, in French."""
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
     for title, held_here in _parts():
-        lines.append(f"<h3>{title}</h3>")
+        lines += ["<section>", f"<h3>{title}</h3>"]
         for held in held_here:
             what = " ; ".join(dict.fromkeys(held.columns.values()))
             lines += [
@@ -67,7 +67,8 @@ def page() -> str:
                 f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held))}</dd></div>",
                 "</dl>",
             ]
-    return "\n".join(lines) + "\n"
+        lines.append("</section>")
+    return "\n".join(lines).replace(" ;", "\N{NO-BREAK SPACE};") + "\n"
 
 
 def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
