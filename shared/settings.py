@@ -16,6 +16,9 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     """What a process needs besides its own database and port."""
 
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
+    forwarded_allow_ips: str = Field(
+        default="127.0.0.1", description="Proxies whose X-Forwarded-For is believed: addresses, networks."
+    )
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     api_tokens_file: Path | None = Field(default=None, description="JSON list of hashed bearer tokens.")

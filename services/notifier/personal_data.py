@@ -7,6 +7,7 @@ from services.notifier.tables import (
     FanOutRow,
     MailAuditRow,
     MailRow,
+    RequestCountRow,
     SubscriberRow,
     SubscriptionRequestRow,
     SubscriptionRow,
@@ -52,6 +53,12 @@ SUPPRESSIONS = Retention(
 )
 SUBSCRIPTION_REQUESTS = Retention(
     table=SubscriptionRequestRow, days=3, since="la demande d’abonnement", over="requested_at < :before"
+)
+REQUEST_COUNTS = Retention(
+    table=RequestCountRow,
+    days=0,
+    since="un jour après la demande",
+    over="ends_at < :before",
 )
 FAN_OUTS = Retention(table=FanOutRow, days=30, since="la fin de l’envoi groupé", over="done_at < :before")
 DOMAIN_RATES = Retention(
@@ -115,6 +122,13 @@ REGISTER = (
                 ends=(SUBSCRIPTION_REQUESTS,),
             ),
             PersonalData(
+                table=RequestCountRow,
+                whose=Whose.SUBSCRIBERS,
+                columns={"counted": "empreinte à clé du courriel, ou du réseau de qui demande"},
+                purpose="N’écrire qu’une fois par jour à une adresse que d’autres peuvent saisir.",
+                ends=(REQUEST_COUNTS,),
+            ),
+            PersonalData(
                 table=BounceRow,
                 whose=Whose.AGENTS,
                 columns={"address": "empreinte du courriel", "report": "empreinte du rapport de retour"},
@@ -136,6 +150,16 @@ REGISTER = (
                 ends=(MAILS,),
             ),
         ],
-        [MAILS, ENDED, PAST, BOUNCES, SUPPRESSIONS, SUBSCRIPTION_REQUESTS, FAN_OUTS, DOMAIN_RATES],
+        [
+            MAILS,
+            ENDED,
+            PAST,
+            BOUNCES,
+            SUPPRESSIONS,
+            SUBSCRIPTION_REQUESTS,
+            REQUEST_COUNTS,
+            FAN_OUTS,
+            DOMAIN_RATES,
+        ],
     )
 )

@@ -174,6 +174,15 @@ class SubscriptionRequestRow(_Base, table=True):
     confirmed_at: datetime | None = Field(default=None, sa_type=Timestamp)
 
 
+class RequestCountRow(_Base, table=True):
+    """How often an address, or a network, was the subject of a request, known by a digest with our key."""
+
+    __tablename__ = "request_count"
+    counted: bytes = Field(primary_key=True)
+    taken: int
+    ends_at: datetime = Field(sa_type=Timestamp, description="From when on it is counted anew.")
+
+
 class FanOutRow(_Base, table=True):
     """One letter to many, on its way into the queue slice by slice: it outlives the process at work.
 

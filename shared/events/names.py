@@ -2,7 +2,7 @@
 
 A name that a mail program turns into a link makes our letter a stranger's. Marks that cannot be seen, or
 that turn the direction of what follows, make a text read otherwise than it is. Each rule is a regular
-expression that JSON Schema, JavaScript and Python read alike, so that contracts hold it too (ADR 0028).
+expression that JSON Schema, JavaScript and Python read alike, so that contracts hold it too (ADR 0029).
 """
 
 import re

@@ -178,7 +178,7 @@ class Process:
             await asyncio.gather(*tasks)
 
     async def _http(self, listener: socket.socket) -> None:
-        server = Server(self.api)
+        server = Server(self.api, proxies=self.settings.forwarded_allow_ips)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         log.info("%s listens on http://%s:%s", self.name, *listener.getsockname()[:2])
         await self._stopping.wait()

@@ -13,12 +13,20 @@ class CannotListen(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process stops its parts in order itself."""
+    """uvicorn without its signal handlers: the process stops its parts in order itself.
 
-    def __init__(self, api: FastAPI) -> None:
+    ``proxies`` are those whose X-Forwarded-For says who the visitor is.
+    """
+
+    def __init__(self, api: FastAPI, *, proxies: str) -> None:
         super().__init__(
             uvicorn.Config(
-                api, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=5
+                api,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+                forwarded_allow_ips=proxies,
             )
         )
 

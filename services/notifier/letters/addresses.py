@@ -1,6 +1,9 @@
-"""When two texts are one address. Pure."""
+"""When two texts are one address, and when two addresses are one mailbox. Pure."""
 
 import idna
+
+_WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
+"""Domains whose host ignores dots before the @, and the name that all of them share."""
 
 
 def canonical(address: str) -> str:
@@ -13,3 +16,15 @@ def canonical(address: str) -> str:
         return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
     except idna.IDNAError:
         return f"{local}@{domain}"
+
+
+def folded(address: str) -> str:
+    """Return one text for all addresses of a mailbox: without ``+tag``, nor dots where its host ignores them.
+
+    It is for counting, not for writing to: some hosts take ``+`` as a letter like any other.
+    """
+    local, _, domain = canonical(address).rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _WITHOUT_DOTS:
+        return f"{local.replace('.', '')}@{_WITHOUT_DOTS[domain]}"
+    return f"{local}@{domain}"

@@ -108,6 +108,13 @@ def upgrade() -> None:
         op.f("ix_dead_letter_audit_dead_letter_id"), "dead_letter_audit", ["dead_letter_id"], unique=False
     )
     op.create_table(
+        "request_count",
+        sa.Column("counted", sa.LargeBinary(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("counted", name=op.f("pk_request_count")),
+    )
+    op.create_table(
         "domain_rate",
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("free_at", sa.DateTime(timezone=True), nullable=False),

@@ -4,9 +4,8 @@ Opening a link changes nothing, since mail scanners open links; only a POST does
 address is subscribed, or shows one: links are forwarded.
 """
 
-import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from shared import clock
 from shared.database import Database
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
+from shared.web.networks import network_of
 from shared.web.notices import Closed, read_link
 from shared.web.rendering import Rendering
 
@@ -42,32 +42,9 @@ class SubscriptionMessage(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass
-class TokenBucket:
-    """A limit of the letters that one process sends to addresses typed by anybody."""
-
-    burst: int = 30
-    per_minute: float = 30
-    _left: float = field(init=False)
-    _at: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        self._left = self.burst
-
-    def take(self) -> bool:
-        """Take a token. Returns whether there was one."""
-        now = time.monotonic()
-        self._left = min(self.burst, self._left + (now - self._at) * self.per_minute / 60)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Rendering) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
-    pages = _SubscriptionPages(database, links, rendering, TokenBucket())
+    pages = _SubscriptionPages(database, links, rendering)
     routes = (
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
@@ -83,7 +60,6 @@ class _SubscriptionPages:
     database: Database
     links: Links | None
     rendering: Rendering
-    rate: TokenBucket
 
     async def form(self, request: Request) -> Response:
         """The form to subscribe, and on POST the request."""
@@ -98,10 +74,11 @@ class _SubscriptionPages:
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
             return self._form(address, chosen, names, wrong)
-        if not self.rate.take():
-            raise Closed(SubscriptionMessage.TOO_MANY)
         async with self.database.transaction() as tx:
-            await subscriptions.request(tx, address, sorted(chosen), interests.titles(chosen, names))
+            if not await subscriptions.admit(tx, network_of(request), self.links.digest):
+                raise Closed(SubscriptionMessage.TOO_MANY)
+            titles = interests.titles(chosen, names)
+            await subscriptions.request(tx, address, sorted(chosen), titles, self.links.digest)
         return self._message(SubscriptionMessage.ASKED)
 
     async def _names(self) -> Names:

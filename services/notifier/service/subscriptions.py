@@ -3,20 +3,27 @@
 Writes are rare and take one lock: a person may subscribe as an agent and by address at once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from services.notifier.letters import Interest, InterestKind, Letter, Template
-from services.notifier.store import news, queue, subscriptions
+from services.notifier.letters.addresses import folded
+from services.notifier.store import news, queue, request_limits, subscriptions
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.portal import SubscriptionChanged
 from shared.events.vocabulary import AgentKey
 
-MAX_REQUESTS = 3
-"""Letters that one address can be made to get in a day by typing it into our page."""
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+PER_MAILBOX = 1
+"""Letters a day that a mailbox can be made to get by typing its address into our page [choice]."""
+PER_NETWORK = 30
+"""Requests an hour from one network: a town hall's agents share one [choice]."""
+IN_ALL = 600
+"""Requests an hour from everywhere, so that many networks together are no flood [choice]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,30 @@ async def communities(tx: Transaction) -> dict[str, str]:
     return await news.communities(tx)
 
 
-async def request(tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str]) -> bool:
+Digest = Callable[[str, str], bytes]
+"""What is kept of a text, by what it is used for and the text."""
+
+
+async def admit(tx: Transaction, network: str, digest: Digest) -> bool:
+    """Count a request from a network. Returns whether it may be made."""
+    limits = ((digest("network", network), PER_NETWORK), (digest("everywhere", ""), IN_ALL))
+    for counted, most in limits:
+        if not await request_limits.take(tx, counted, most=most, within=HOUR):
+            return False
+    return True
+
+
+async def request(
+    tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str], digest: Digest
+) -> bool:
     """Write to the address, to ask whether its owner wants this. Whether a letter goes out.
 
-    ``titles`` are those of the interests, as the letter names them. An address that got enough such
-    letters today gets no more.
+    ``titles`` are those of the interests, as the letter names them. A mailbox that got its letter today gets
+    no more, under whatever name.
     """
     await subscriptions.lock(tx)
-    if await subscriptions.requests_today(tx, address) >= MAX_REQUESTS:
+    mailbox = digest("mailbox", folded(address))
+    if not await request_limits.take(tx, mailbox, most=PER_MAILBOX, within=DAY):
         return False
     request_id = uuid4()
     await subscriptions.add_request(tx, request_id, address, interests)

@@ -97,11 +97,6 @@ async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[I
     return {row.subscriber_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
 
-async def requests_today(tx: Transaction, address: str) -> int:
-    """How many requests named this address in the last 24 hours."""
-    return int(await tx.scalar(_REQUESTS_TODAY, {"address": address}) or 0)
-
-
 async def add_request(tx: Transaction, request_id: UUID, address: str, interests: Sequence[str]) -> None:
     """Keep a request until the owner of the address confirms it."""
     await tx.execute(
@@ -176,10 +171,6 @@ _FOLLOWED = text(
     "LEFT JOIN former_subscriber AS former ON former.subscriber_id = reader.subscriber_id "
     "JOIN subscription ON subscription.subscriber_id = coalesce(former.merged_into, reader.subscriber_id) "
     "GROUP BY reader.subscriber_id"
-)
-_REQUESTS_TODAY = text(
-    "SELECT count(*) FROM subscription_request "
-    "WHERE lower(address) = lower(:address) AND requested_at > now() - interval '1 day'"
 )
 _CONFIRM = text(
     "UPDATE subscription_request SET confirmed_at = now() "

@@ -16,6 +16,7 @@ from shared.events.portal import SubscriptionChanged
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.process.jobs import end_old_rows
+from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import an_agent
 from tests.support.consuming import a_record
@@ -31,6 +32,9 @@ SETTINGS = Settings(
     parcours_trial=True,
 )
 ADDRESS = f"{MARK}@exemple.fr"
+
+
+LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
 
 
 async def live_through_everything(notifier: Notifier) -> None:
@@ -64,7 +68,7 @@ async def live_through_everything(notifier: Notifier) -> None:
     notifier.relay.script("RCPT", Reply(refusal))
     await notifier.deliver()
     async with notifier.database.transaction() as tx:
-        await subscriptions.request(tx, f"autre.{ADDRESS}", ["theme:enjeux-ia"], ["Enjeux"])
+        await subscriptions.request(tx, f"autre.{ADDRESS}", ["theme:enjeux-ia"], ["Enjeux"], LINKS.digest)
         await dead_letters.park(tx, [Parked(a_record(subscription), None, "no reason", MARK)])
 
 

@@ -1,5 +1,7 @@
 """Subscriptions begin and end by a portal, by our page, by one click in a mail program."""
 
+import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,6 +15,7 @@ from sqlalchemy import text
 
 from services.notifier import pages
 from services.notifier.letters import next_edition
+from services.notifier.service import subscriptions
 from shared import clock
 from shared.events.catalogue import (
     BespokeRequestAnswered,
@@ -60,11 +63,20 @@ async def news(notifier: Notifier) -> dict[str, int]:
 
 
 @pytest.fixture
-async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
+def api(notifier: Notifier) -> FastAPI:
     api = FastAPI()
     pages.subscribing.add_to(api, notifier.database, LINKS, pages.rendering("http://catalogue"))
-    transport = httpx.ASGITransport(app=api)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    return api
+
+
+def visiting(api: FastAPI, visitor: str = "127.0.0.1") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=api, client=(visitor, 1))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.fixture
+async def client(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with visiting(api) as client:
         yield client
 
 
@@ -284,6 +296,7 @@ async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client
     assert "Vous n’avez plus d’abonnement" in again.text
     await notifier.hear(a_replay())
     assert await news(notifier) == {}
+    await notifier.change("UPDATE request_count SET ends_at = now()")  # the next day
     assert (await confirm(notifier, client, "a@b.example", ["theme:enjeux-ia"])).status_code == 200
 
 
@@ -331,28 +344,82 @@ async def test_a_form_that_is_wrong_says_what_and_sends_nothing(
     assert await notifier.rows() == []
 
 
-async def test_an_address_can_be_bothered_three_times_a_day_and_nobody_learns_more(
-    notifier: Notifier, client: httpx.AsyncClient
-) -> None:
-    data = {"adresse": "a@b.example", "interet": ["theme:enjeux-ia"]}
-    answers = [await client.post("/courriels/abonnement", data=data) for _ in range(5)]
-    assert len({answer.text for answer in answers}) == 1
-    assert len(await notifier.rows()) == 3
+async def subscribe(api: FastAPI, address: str, visitor: str = "127.0.0.1") -> httpx.Response:
+    """Type an address into our page; ``visitor`` is the IP address of who does."""
+    async with visiting(api, visitor) as client:
+        data = {"adresse": address, "interet": ["theme:enjeux-ia"]}
+        return await client.post("/courriels/abonnement", data=data)
 
 
-async def test_one_process_sends_only_so_many_confirmations(
-    notifier: Notifier, client: httpx.AsyncClient
+async def test_a_mailbox_gets_one_letter_a_day_however_its_address_is_typed_and_nobody_learns_more(
+    notifier: Notifier, api: FastAPI
 ) -> None:
-    statuses = [
-        (
-            await client.post(
-                "/courriels/abonnement", data={"adresse": f"a{n}@b.example", "interet": ["theme:enjeux-ia"]}
-            )
-        ).status_code
-        for n in range(32)
+    written = [
+        "zoe.durand@gmail.com",
+        "Zoe.Durand+1@GMAIL.com",
+        "zoedurand@googlemail.com",
+        "z.oedurand@gmail.com",
     ]
-    assert statuses[:30] == [200] * 30
-    assert 429 in statuses
+    await notifier.hear(changed(email="zoe.durand@gmail.com", theme="enjeux-ia"))
+    answers = [await subscribe(api, address) for address in written]
+    answers.append(await subscribe(api, "somebody@ville.example"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert [row.address for row in await notifier.rows()] == [
+        "zoe.durand@gmail.com",
+        "somebody@ville.example",
+    ]
+
+
+async def test_who_asks_at_once_in_two_processes_gets_one_letter(notifier: Notifier, api: FastAPI) -> None:
+    await asyncio.gather(*(subscribe(api, "a@b.example") for _ in range(5)))
+    assert len(await notifier.rows()) == 1
+
+
+async def test_the_next_day_a_mailbox_can_be_asked_again(notifier: Notifier, api: FastAPI) -> None:
+    for age, letters in (("23 hours", 1), ("25 hours", 2)):
+        await subscribe(api, "a@b.example")
+        await notifier.change(f"UPDATE request_count SET ends_at = ends_at - interval '{age}'")
+        await subscribe(api, "a@b.example")
+        assert len(await notifier.rows()) == letters
+        await notifier.change("UPDATE request_count SET ends_at = now() + interval '1 day'")
+
+
+async def test_a_network_may_ask_so_often_and_others_go_on(
+    notifier: Notifier, api: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "PER_NETWORK", 2)
+    visitors = ["192.0.2.1", "192.0.2.77", "::ffff:192.0.2.3", "192.0.3.1", "2001:db8::1", "2001:db8::f:2"]
+    visitors += ["2001:db8:0:0:9::1", "2001:db8:0:1::1"]
+    statuses = [
+        (await subscribe(api, f"a{n}@b.example", visitor)).status_code for n, visitor in enumerate(visitors)
+    ]
+    assert statuses == [200, 200, 429, 200, 200, 200, 429, 200]
+    assert len(await notifier.rows()) == 6
+    await notifier.change("UPDATE request_count SET ends_at = ends_at - interval '1 hour'")
+    assert (await subscribe(api, "b@b.example", "192.0.2.1")).status_code == 200
+
+
+async def test_all_networks_together_may_ask_so_often(
+    notifier: Notifier, api: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "IN_ALL", 2)
+    answers = [await subscribe(api, f"a{n}@b.example", f"192.0.{n}.1") for n in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert len(await notifier.rows()) == 2
+
+
+async def test_what_is_counted_names_nobody(notifier: Notifier, api: FastAPI) -> None:
+    await subscribe(api, "zoe@ville.example", "192.0.2.1")
+    for row in await notifier.query("SELECT counted FROM request_count"):
+        assert len(row.counted) == 32
+        for text_ in (
+            "zoe@ville.example",
+            "192.0.2.0/24",
+            "mailbox\0zoe@ville.example",
+            "network\000192.0.2.0/24",
+        ):
+            assert row.counted != hashlib.sha256(text_.encode()).digest()
 
 
 async def subscriber_id(notifier: Notifier) -> str:

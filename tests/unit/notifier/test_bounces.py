@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.letters import bounces
-from services.notifier.letters.addresses import canonical
+from services.notifier.letters.addresses import canonical, folded
 from services.notifier.letters.bounces import Bounce, ReturnPath, digest_of
 from shared.events.notifier import BounceKind
 from tests.unit.notifier.builders import MAIL_ID
@@ -161,6 +161,21 @@ def test_the_recipient_that_failed_is_read_from_the_report(field: str, recipient
 )
 def test_one_address_may_be_written_in_several_ways(text: str, address: str) -> None:
     assert canonical(text) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "mailbox"),
+    [
+        ("Zoe+news@Ville.example", "zoe@ville.example"),
+        ("zoe.durand@ville.example", "zoe.durand@ville.example"),
+        ("z.o.e+1+2@GoogleMail.com", "zoe@gmail.com"),
+        ("+zoe@ville.example", "+zoe@ville.example"),
+        ("zoe+x@STRA\u00dfE.de", "zoe@xn--strae-oqa.de"),
+    ],
+    ids=ascii,
+)
+def test_a_mailbox_is_known_again_by_what_its_host_ignores(address: str, mailbox: str) -> None:
+    assert folded(address) == mailbox
 
 
 @given(st.binary(max_size=300), st.integers(0, 1400), st.integers(0, 300))

@@ -1,0 +1,21 @@
+"""The network a visitor comes from: limits are counted by it, since one visitor may have many addresses."""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from starlette.requests import Request
+
+
+def network_of(request: Request) -> str:
+    """Return the network of the visitor: /24 of IPv4, /64 of IPv6, as one customer or one house has it.
+
+    Behind a proxy the visitor is whom its ``X-Forwarded-For`` names, where uvicorn trusts the proxy
+    (FORWARDED_ALLOW_IPS).
+    """
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
