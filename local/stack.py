@@ -150,7 +150,7 @@ class Stack:
         }
 
     def _environment_of_portal(self) -> dict[str, str]:
-        """Return the settings of the example portal: what a portal is told, and nothing of the services'.
+        """Return the settings of the example portal: what a portal is given, and nothing of the services'.
 
         With a `PORTALS_FILE` of somebody else's, which has no entry for it, it speaks as `essai`, unsigned.
         """

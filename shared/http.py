@@ -56,7 +56,7 @@ CODES: Mapping[int, str] = {
 
 
 class Problem(Exception):
-    """An error that the client is told about: what happened, to what, and what to do (RFC 9457).
+    """An error that the client is informed of: what happened, to what, and what to do (RFC 9457).
 
     Its sentences are English, and are answered in French where that is preferred. ``code`` names the kind of
     the problem, which a page explains; None: that of the status.

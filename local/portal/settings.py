@@ -1,4 +1,4 @@
-"""What the portal is told by its environment."""
+"""The settings of the portal, from its environment."""
 
 import os
 import ssl

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is due cannot be done.")
 
 SLICE = 1_000
-"""Agents who are told of a change of their session in one transaction."""
+"""Agents who are notified of a change of their session in one transaction."""
 REST_SECONDS = 0.2
 """Between two slices: requests for the session are answered meanwhile."""
 

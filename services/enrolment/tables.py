@@ -189,7 +189,7 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
 
 
 class SessionChangeRow(EnrolmentTable, table=True):
-    """A change of a session that is being told to those who are in it, and which agent was told last."""
+    """A change of a session of which those in it are being notified, and which agent was last."""
 
     __tablename__ = "session_change"
 

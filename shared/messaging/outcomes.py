@@ -1,4 +1,4 @@
-"""What the portal that sent a record is told of it, where no decision answers it."""
+"""What the portal that sent a record is answered, where no decision answers it."""
 
 from shared.events import Event
 from shared.events.cloudevents import Received
@@ -14,7 +14,7 @@ _GIVEN_UP = FieldProblem(
 
 
 def of_rejected(rejected: Rejected) -> RequestRejected | None:
-    """Return what the sender of a rejected record is told; None where no portal we know sent it."""
+    """Return what the sender of a rejected record is answered; None where no portal we know sent it."""
     if rejected.portal is None or rejected.source is None:
         return None
     return RequestRejected(
@@ -30,7 +30,7 @@ def of_rejected(rejected: Rejected) -> RequestRejected | None:
 
 
 def of_discarded(letter: DeadLetter) -> RequestRejected | None:
-    """Return what the sender of a dead letter is told when it is given up; None where no portal sent it."""
+    """Return what the sender of a dead letter is answered once it is given up; None: no portal sent it."""
     if letter.portal is None or letter.source is None:
         return None
     return RequestRejected(
@@ -46,7 +46,7 @@ def of_discarded(letter: DeadLetter) -> RequestRejected | None:
 
 
 def of_accepted(received: Received[Event]) -> OutboxEvent | None:
-    """Return what the sender of a request that was taken in is told; None where no portal sent it."""
+    """Return what the sender of a request that was taken in is answered; None where no portal sent it."""
     if received.portal is None:
         return None
     accepted = RequestAccepted(request_id=received.id, request_source=received.source, portal=received.portal)

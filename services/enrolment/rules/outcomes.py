@@ -1,4 +1,4 @@
-"""What the portal that sent a request is told, where no decision about an agent answers it."""
+"""What the portal that sent a request is answered, where no decision about an agent answers it."""
 
 from services.enrolment.rules.requests import Request
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected

@@ -1,4 +1,4 @@
-"""Which changes of a session those who are in it must hear of, and what each is told."""
+"""Which changes of a session those who are in it must hear of, and of what each is notified."""
 
 from services.enrolment.rules.enrolments import Enrolment
 from shared.events.catalogue import SessionState
@@ -19,7 +19,7 @@ def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]
 def change_event(
     session: SessionState, changed: set[SessionPart], enrolment: Enrolment
 ) -> SessionChangedForAgent:
-    """Return what is told of one agent. The link is for those alone who have a seat."""
+    """Return the event that notifies of one agent. The link is for those alone who have a seat."""
     return SessionChangedForAgent(
         session_id=session.session_id,
         session_version=session.version,

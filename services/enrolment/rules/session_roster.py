@@ -369,7 +369,7 @@ class SessionRoster:
         self.decisions.append((decision, self.answering))
 
     def tell(self, request: Request, outcome: Outcome | None) -> None:
-        """Have the portal that sent a request told what became of it, where no decision answers it."""
+        """Answer the portal that sent a request with what became of it, where no decision answers it."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 

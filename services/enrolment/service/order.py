@@ -1,7 +1,7 @@
 """The order of requests: those for one session must lie in one partition, where they are judged as they came.
 
 A request for limited seats that lies elsewhere might pass an earlier one, or be passed by a later one, so it
-is refused. A portal of a trial, which need not sign, is served all the same, and told by each answer.
+is refused. A portal of a trial, which need not sign, is served all the same, and informed by each answer.
 """
 
 import time

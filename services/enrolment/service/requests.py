@@ -65,7 +65,7 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     """Refuse requests that have waited since then for a session whose event has not come.
 
     A refusal is published for each agent whom a request describes; of others only an id is known, and the
-    portal alone is told.
+    portal alone is answered.
     """
     reason = Reason.UNKNOWN_SESSION
     requests = await store.undecided_since(tx, waiting_since)

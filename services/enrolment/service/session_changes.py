@@ -1,4 +1,4 @@
-"""Changes of sessions, told to the portals of each agent who is in them, slice by slice."""
+"""Changes of sessions: the portals of each agent who is in them are notified, slice by slice."""
 
 from services.enrolment.rules.session_changes import change_event
 from services.enrolment.store import session_changes, sessions
@@ -7,9 +7,9 @@ from shared.database import Transaction
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
-    """Tell of the next agents of the oldest change; how many they were, None if nothing is left to tell.
+    """Notify of the next agents of the oldest change; how many they were, None if none is left.
 
-    They are told of the session as it is now.
+    They are notified of the session as it is now.
     """
     session_id = await session_changes.oldest(tx)
     if session_id is None:
@@ -17,7 +17,7 @@ async def next_slice(tx: Transaction, *, most: int) -> int | None:
     row = (await sessions.lock(tx, [session_id])).get(session_id)
     change = await session_changes.of_session(tx, session_id)
     if row is None or change is None:
-        return 0  # another process told the last of them while we waited for the lock
+        return 0  # another process notified the last of them while we waited for the lock
     agents = await session_changes.next_agents(tx, change, most)
     await OUTBOX.publish(tx, [change_event(row.state, change.changed, enrolment) for enrolment in agents])
     if len(agents) < most:

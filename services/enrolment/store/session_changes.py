@@ -1,4 +1,4 @@
-"""Changes of sessions that are being told agent by agent, and how far each is.
+"""Changes of sessions of which agent by agent is notified, and how far each is.
 
 They are read and written by whoever has locked the session's row.
 """
@@ -20,7 +20,7 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """What of a session changed. Who comes after ``issuer`` and ``agent_id`` is still to be told."""
+    """What of a session changed. Who comes after ``issuer`` and ``agent_id`` is still to be notified."""
 
     session_id: UUID
     changed: set[SessionPart]
@@ -29,7 +29,7 @@ class SessionChange:
 
 
 async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) -> None:
-    """Have changes told to everybody; what is being told of the same session begins again, with both."""
+    """Have everybody notified of changes; one of the same session in hand begins again, with both."""
     rows = [
         {"session_id": session_id, "changed": json.dumps(sorted(parts)), "issuer": "", "agent_id": ""}
         for session_id, parts in changed.items()
@@ -39,13 +39,13 @@ async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) ->
 
 
 async def oldest(tx: Transaction) -> UUID | None:
-    """Return the session whose change is being told for the longest, or None."""
+    """Return the session whose change has been in hand for the longest, or None."""
     session_id: UUID | None = await tx.scalar(_OLDEST)
     return session_id
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> SessionChange | None:
-    """Return what is being told of this session, or None."""
+    """Return the change of this session that is in hand, or None."""
     row = await tx.get(SessionChangeRow, session_id)
     if row is None:
         return None
@@ -65,17 +65,17 @@ async def next_agents(tx: Transaction, change: SessionChange, most: int) -> list
 
 
 async def go_on_after(tx: Transaction, change: SessionChange, last: Enrolment) -> None:
-    """Keep who was told last."""
+    """Keep who was notified last."""
     agent = {"issuer": last.agent.issuer, "agent": last.agent.agent_id}
     await tx.execute(_GO_ON, {"session": change.session_id, **agent})
 
 
 async def end(tx: Transaction, change: SessionChange) -> None:
-    """Forget a change that everybody was told."""
+    """Forget a change of which everybody was notified."""
     await tx.execute(_END, {"session": change.session_id})
 
 
-# Behind the other sessions: one that changes again and again would let none of them be told.
+# Behind the other sessions: one that changes again and again would let nobody in them be notified.
 _THEN = (
     "ON CONFLICT (session_id) DO UPDATE SET issuer = excluded.issuer, agent_id = excluded.agent_id, "
     "since = excluded.since, changed = session_change.changed || excluded.changed"

@@ -34,7 +34,7 @@ async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None
             before=fan_out.called_for_at,
         )
     elif ids:
-        # Whoever enrolled after a change was told the session as it is; a replay is for everyone.
+        # Whoever enrolled after a change was informed of the session as it is; a replay is for everyone.
         only_before = task is not FanOutTask.REPLAY
         await fan_outs.queue_letters(tx, fan_out, TEMPLATE_OF[task], ids, only_before=only_before)
     await fan_outs.advance(tx, fan_out, ids, done=len(ids) < most)
