@@ -59,10 +59,20 @@ class ApiClient:
                 return items
 
 
-async def submit_page(link: str, **fields: str) -> None:
-    """Open the page behind a link in a mail and press its button, as its reader would."""
+async def submit_page(link: str, **fields: str) -> bool:
+    """Open the page behind a link in a mail and press its button, as its reader would.
+
+    Returns False where the service is away for the moment: its reader tries again.
+    """
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
-        for answer in (await browser.get(link), await browser.post(link, data=fields)):
-            if answer.is_error:
-                # The link is its bearer's: it is not repeated.
-                raise LocalStackError(f"the page of an offer answered {answer.status_code}")
+        try:
+            answers = await browser.get(link), await browser.post(link, data=fields)
+        except httpx.TransportError:
+            return False
+    if any(answer.status_code == httpx.codes.SERVICE_UNAVAILABLE for answer in answers):
+        return False
+    for answer in answers:
+        if answer.is_error:
+            # The link is its bearer's: it is not repeated.
+            raise LocalStackError(f"the page of an offer answered {answer.status_code}")
+    return True

@@ -227,7 +227,8 @@ class Day:
             return self._mails.link_to(agent.email, OFFER_PAGE) is not None
 
         await self._wait_until("the mail of an offer", has_come)
-        await submit_page(self._mails.link_to(agent.email, OFFER_PAGE) or "", reponse="oui")
+        link = self._mails.link_to(agent.email, OFFER_PAGE) or ""
+        await self._wait_until("the page of an offer", lambda: submit_page(link, reponse="oui"))
         self.model.answer_by_link(session.session_id, agent, accepted=True)
 
     async def _publish_replay(self, session: CatalogueSession) -> None:
