@@ -1,0 +1,150 @@
+"""Each field that comes from outside, with what would be run or read otherwise, through the real renderers.
+
+What the contracts refuse is put in past them: a renderer must be safe by itself.
+"""
+
+import csv
+import io
+import json
+import logging
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+import pytest
+from icalendar import Calendar
+
+from services.enrolment.api import sheets
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
+from services.notifier.letters import LetterContext, Template
+from shared.events.catalogue import Module
+from shared.observability import configure_logging
+from shared.web import calendars
+from shared.web.calendars import CalendarEvent, Details, Person
+from tests.support.builders import a_session as a_state
+from tests.support.builders import an_agent
+from tests.unit.notifier.builders import a_mail, a_renderer, a_session, some_news
+from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, Page, body, parsed
+
+WHEN = datetime(2025, 4, 3, 7, 30, tzinfo=UTC)
+ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
+
+MARKS = {
+    "html": '</p><script>alert(1)</script><img src=x onerror="alert(1)">',
+    "attribute": '" onmouseover="alert(1)" x="',
+    "formula": '=HYPERLINK("https://evil.example";"ok")',
+    "formula by command": "@SUM(1+1)*cmd|' /C calc'!A0",
+    "formula after blanks": " \t=1+1",
+    "header": "x\r\nBcc: evil@x.example",
+    "encoded word": "=?utf-8?q?x=0d=0aBcc:_evil=40x.example?=",
+    "calendar": "x\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nATTENDEE:mailto:evil@x.example",
+    "calendar parameter": 'x";CN="y:mailto:evil@x.example',
+    "log": 'x\n{"level": "INFO", "message": "all is well"}',
+    "template": "{{ 7 * 7 }}{% raw %}",
+    "direction": "\u202egpj.exe",
+}
+IN_AGENT = ["agent_id", "email", "given_name", "family_name", "employer"]
+marks = pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+
+
+def roster(field: str, text: str) -> tuple[RosterLine, Any]:
+    """A line of a roster and its session, with the text in one field of the agent, or as a module's title."""
+    agent, session = an_agent(), a_state()
+    if field == "employer":
+        agent = agent.model_copy(update={"employer": agent.employer.model_copy(update={"name": text})})
+    elif field in IN_AGENT:
+        agent = agent.model_copy(update={field: text})
+    title = text if field == "module" else "Atelier"
+    module = Module.model_construct(title=title, starts_at=WHEN, ends_at=WHEN)
+    enrolment = Enrolment(ID, 1, ID, agent, State.ENROLLED, None, 1, RequestKey("", ID), WHEN)
+    return RosterLine(enrolment, WHEN, None, False, {}), session.model_copy(update={"modules": (module,)})
+
+
+@marks
+@pytest.mark.parametrize("field", [*IN_AGENT, "module"])
+def test_no_sheet_has_a_formula_or_a_cell_too_many(field: str, mark: str) -> None:
+    def files(text: str) -> list[list[list[str]]]:
+        line, session = roster(field, text)
+        written = [
+            sheets.roster_heading(session) + sheets.roster_lines([line], session),
+            sheets.ranking_form([line], session),
+            sheets.attendance_form([line], session),
+        ]
+        return [list(csv.reader(io.StringIO(f.decode("utf-8-sig"), ""), delimiter=";")) for f in written]
+
+    for rows, harmless in zip(files(mark), files("x"), strict=True):
+        assert [len(row) for row in rows] == [len(row) for row in harmless]
+        assert [cell for row in rows for cell in row if re.match(r"[\t\r\n]|\s*[=+\-@]", cell)] == []
+
+
+IN_LETTERS = ["given_name", "family_name", "title", "venue"]
+IN_DETAILS = ["advisor", "message", "replay_title", "news", "modules"]
+
+
+def letter(template: Template, field: str, text: str) -> EmailMessage:
+    details: dict[str, Any] = dict(DETAILS[template])
+    news = [some_news()] if template is Template.NEWS else []
+    if field == "news":
+        news = [replace(item, title=text, summary=text) for item in news]
+    elif field == "modules" and field in details:
+        details[field] = [module | {"title": text} for module in details[field]]
+    elif field in details:
+        details[field] = text
+    name = {field: text} if field in ("given_name", "family_name") else {}
+    place = {field: text} if field in ("title", "venue") else {}
+    session = None if template in WITHOUT_SESSION else a_session().model_copy(update=place)
+    mail = a_mail(template, details=details, **name)
+    return parsed(a_renderer().render(mail, LetterContext(session, news=news)).content)
+
+
+@marks
+@pytest.mark.parametrize("field", IN_LETTERS + IN_DETAILS)
+def test_no_letter_gets_a_header_an_element_or_a_participant_more(field: str, mark: str) -> None:
+    for template in DETAILS:
+        found = letter(template, field, mark)
+        harmless = letter(template, field, re.sub(r"[^\r\n]+", "x", mark))
+        assert [name for name, _ in found.raw_items()] == [name for name, _ in harmless.raw_items()]
+        assert Page(body(found, "text/html")).elements == Page(body(harmless, "text/html")).elements
+        assert properties(found) == properties(harmless)
+
+
+def properties(letter: EmailMessage) -> list[list[str]]:
+    """The names of the properties of each event in a letter's calendar."""
+    kinds = [part.get_content_type() for part in letter.walk()]
+    written = [body(letter, "text/calendar")] if "text/calendar" in kinds else []
+    events = [event for text in written for event in Calendar.from_ical(text).walk("VEVENT")]
+    return [sorted(event) for event in events]
+
+
+@marks
+@pytest.mark.parametrize("field", ["summary", "location", "description", "attendee", "calendar"])
+def test_no_calendar_gets_an_event_a_property_or_a_participant_more(field: str, mark: str) -> None:
+    def lines(text: str) -> list[str]:
+        details: dict[str, Any] = {"format": a_state().format, "starts_at": WHEN, "ends_at": WHEN}
+        details |= {"timezone": "Europe/Paris", "summary": "s", "location": "l", "description": "d"}
+        name = text if field == "attendee" else "n"
+        details |= {field: text} if field in details else {}
+        event = CalendarEvent("6f0c2f0e", 3, WHEN, Details(**details), Person(name, "zoe@ville.example"))
+        title = text if field == "calendar" else "Parcours"
+        written = calendars.write([event], product="-//P//T//FR", method="PUBLISH", name=title).decode()
+        return [re.split("[:;]", line)[0] for line in written.replace("\r\n ", "").split("\r\n")]
+
+    assert lines(mark) == lines("x")
+
+
+@marks
+def test_a_line_of_the_log_stays_one(mark: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.root.handlers[:], logging.root.level
+    try:
+        configure_logging("json", "INFO", "notifier")
+        logging.getLogger("outside").warning("No such thing: %s", mark)
+    finally:
+        logging.root.handlers[:], logging.root.level = before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"].endswith(mark)
