@@ -343,8 +343,6 @@ def upgrade() -> None:
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("request_id", "source", name=op.f("pk_request")),
     )
-    op.create_index("ix_request_agent", "request", ["agent_id"], unique=False)
-    op.create_index("ix_request_session", "request", ["session_id"], unique=False)
     op.create_index(
         "ix_request_undecided",
         "request",
@@ -419,8 +417,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_request_outcome_request_id"), table_name="request_outcome")
     op.drop_index(op.f("ix_request_outcome_at"), table_name="request_outcome", postgresql_using="brin")
     op.drop_table("request_outcome")
-    op.drop_index("ix_request_session", table_name="request")
-    op.drop_index("ix_request_agent", table_name="request")
     op.drop_index(
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")
     )
