@@ -22,10 +22,9 @@ from shared import migrations
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_operations
-from shared.messaging import asyncapi, cluster, progress, watchdog
+from shared.messaging import asyncapi, cluster, faststream, progress, watchdog
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
-from shared.messaging.faststream import new_broker
 from shared.messaging.progress import OnRead
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
@@ -146,7 +145,9 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _consumers(self) -> AsyncIterator[None]:
-        broker, consumers = new_broker(self.settings, self.router, self.database, self.context, self.admit)
+        broker, consumers = faststream.new_broker(
+            self.settings, self.router, self.database, self.context, self.admit
+        )
         document = asyncapi.document(broker, self.router)
         add_operations(self.api, Probes(live=lambda: self._fault, ready=self._ready), document)
         security_txt.add_to(self.api, self.settings)
@@ -169,13 +170,17 @@ class Process:
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
         jobs = (*self.jobs, *housekeeping(self.database, self.register, self.settings))
-        tasks = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
-        tasks += [self._start("a worker", worker(self._stopping)) for worker in self.workers]
+        repeating = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
+        working = [self._start("a worker", worker(self._stopping)) for worker in self.workers]
         try:
             yield
         finally:
             self._stopping.set()
-            await asyncio.gather(*tasks)
+            _, late = await asyncio.wait(repeating, timeout=faststream.GRACEFUL_SECONDS)
+            for task in late:  # it waits for a lock: what it began is undone
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.gather(*working)
 
     async def _http(self, listener: socket.socket) -> None:
         server = Server(self.api, proxies=self.settings.forwarded_allow_ips)
