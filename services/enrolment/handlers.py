@@ -41,7 +41,7 @@ ThePlacement = Annotated[Placement, Context("placement")]
 """A handler's parameter: how many partitions there are. Also from ``app.py``."""
 
 
-@router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True)
+@router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True, consumers=2)
 async def on_requests(
     tx: Tx,
     policy: ThePolicy,

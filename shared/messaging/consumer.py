@@ -76,7 +76,8 @@ class Consumer:
     """Takes one topic into one database.
 
     ``context`` holds the values of the handler's parameters beside its events. ``admit`` reads the records of
-    portals; without it they are read like all others. ``subscriber`` is FastStream's subscriber of the topic,
+    portals; without it they are read like all others. ``limit`` is that on failing handlers, which consumers
+    of one topic share. ``subscriber`` is FastStream's subscriber of the topic,
     None where no broker is used. The watchdog and the read progress look at
     ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled, and
     ``batches``, how many are done.
@@ -88,6 +89,7 @@ class Consumer:
         database: Database,
         context: ContextRepo | None = None,
         admit: Admit | None = None,
+        limit: FailureLimit | None = None,
     ) -> None:
         self.subscription = subscription
         self.database = database
@@ -99,7 +101,7 @@ class Consumer:
         self.busy = False
         self.batches = 0
         self._failures = 0
-        self._limit = FailureLimit()
+        self._limit = FailureLimit() if limit is None else limit
         self._outbox = Outbox(subscription.service)
         self._handler: Call = apply_types(subscription.handler, context__=self.context)
 

@@ -39,6 +39,7 @@ from shared.events.topics import Topic
 from shared.messaging import header_names
 from shared.messaging.broker import KafkaSettings, security_of
 from shared.messaging.consumer import BATCH, Admit, Consumer
+from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.router import Router
 
 GRACEFUL_SECONDS = 15.0
@@ -89,15 +90,20 @@ def new_broker(
     It publishes nothing, since the relay does; its publishers are there for the AsyncAPI document alone.
     """
     header_names.tolerate()
-    consumers = [
-        Consumer(subscription, database, context, admit) for subscription in router.subscriptions.values()
-    ]
+    routers: list[KafkaRouter] = []
+    consumers: list[Consumer] = []
+    for subscription in router.subscriptions.values():
+        limit = FailureLimit()
+        for number in range(subscription.consumers):
+            consumer = Consumer(subscription, database, context, admit, limit)
+            routers.append(_subscribed(consumer, router, settings, number))
+            consumers.append(consumer)
     broker = _Broker(
         settings.servers,
         client_id=router.service,
         context=context,
         security=security_of(settings),
-        routers=[_subscribed(consumer, router, settings) for consumer in consumers],
+        routers=routers,
         consumer_only=True,
         allow_auto_create_topics=False,
         metadata_max_age_ms=METADATA_MILLISECONDS,
@@ -113,7 +119,8 @@ def new_broker(
     return broker, consumers
 
 
-def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> KafkaRouter:
+def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings, number: int) -> KafkaRouter:
+    """Return what makes ``consumer`` the member of its group with this number, of this process."""
     subscription = consumer.subscription
     pace = AWAITED if subscription.awaited else UNHURRIED
 
@@ -127,7 +134,7 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> 
         subscription.topic,
         batch=True,
         group_id=router.group_id(subscription.topic),
-        group_instance_id=settings.kafka_group_instance_id,
+        group_instance_id=_instance(settings, number),
         auto_offset_reset="earliest",
         # What a portal sent in a transaction that it aborted was never requested.
         isolation_level="read_committed",
@@ -137,9 +144,16 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings) -> 
         session_timeout_ms=10_000,
         no_reply=True,
         title=subscription.topic,
+        include_in_schema=number == 0,
     )
     consumer.subscriber(subscription.handler)
     return kafka
+
+
+def _instance(settings: KafkaSettings, number: int) -> str | None:
+    """Return the stable name of a member; two of one name would fence each other."""
+    name = settings.kafka_group_instance_id
+    return f"{name}-{number}" if name and number else name
 
 
 class _ConsumerMiddleware(BaseMiddleware[Any, Any]):

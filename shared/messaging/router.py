@@ -43,6 +43,7 @@ class Subscription:
     accepts: bool = False
     keeps_rejected: bool = False
     service: str = ""
+    consumers: int = 1
 
     @property
     def is_of_portals(self) -> bool:
@@ -79,6 +80,7 @@ class Router:
         own_inbox: bool = False,
         awaited: bool = False,
         accepts: bool = False,
+        consumers: int = 1,
     ) -> Callable[[H], H]:
         """Register ``on_…(tx: Tx, events: list[Received[A | B]])``: it takes the events A and B of ``topic``.
 
@@ -87,12 +89,17 @@ class Router:
         and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
         come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
         effect, so the broker is polled often. ``accepts``: no decision answers these requests; their portals
-        are told that they were taken in.
+        are told that they were taken in. ``consumers``: members of the group in each process, each with
+        partitions of its own: while one waits for the database, another works.
         """
 
         def register(handler: H) -> H:
             types = _events_taken_by(handler)
-            self._add(Subscription(topic, handler, types, tuple(for_later), own_inbox, awaited, accepts))
+            self._add(
+                Subscription(
+                    topic, handler, types, tuple(for_later), own_inbox, awaited, accepts, consumers=consumers
+                )
+            )
             return handler
 
         return register

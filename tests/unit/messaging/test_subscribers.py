@@ -57,7 +57,31 @@ def test_every_service_has_a_subscriber_for_each_topic_it_listens_to() -> None:
     assert listening == {
         (listener, topic) for topic, settings in TOPICS.items() for listener in settings.listeners
     }
-    assert len(SUBSCRIBERS) == len(listening)
+    consumers = [
+        subscription.consumers
+        for router in ROUTERS.values()
+        for subscription in router.subscriptions.values()
+    ]
+    assert len(SUBSCRIBERS) == sum(consumers)
+
+
+def test_two_consumers_of_a_topic_are_two_members_of_its_group() -> None:
+    settings = KafkaSettings(kafka_bootstrap_servers="localhost:1", kafka_group_instance_id="enrolment-1")
+    database = Database("postgresql://x@localhost/x", application_name="test")
+    broker, consumers = new_broker(settings, ROUTERS["enrolment"], database, ContextRepo())
+    members = [
+        (subscriber.group_id, subscriber._connection_args["group_instance_id"])
+        for subscriber in broker.subscribers
+        if isinstance(subscriber, BatchSubscriber) and topic_of(subscriber) == Topic.PORTAL_ENROLMENTS
+    ]
+    assert sorted(members) == [
+        ("enrolment.portal.enrolments", "enrolment-1"),
+        ("enrolment.portal.enrolments", "enrolment-1-1"),
+    ]
+    first, second = [
+        consumer for consumer in consumers if consumer.subscription.topic is Topic.PORTAL_ENROLMENTS
+    ]
+    assert first._limit is second._limit
 
 
 @every_subscriber
