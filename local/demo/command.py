@@ -20,7 +20,7 @@ from local.stack import Stack, StackOptions
 PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
 """They share their agents' identifiers."""
 
-# A rehearsal is more impatient than the day it rehearses.
+# A rehearsal is more impatient than the day it rehearses, unless its environment says otherwise.
 IMPATIENCE = {
     "ENROLMENT_PENDING_SESSION_SECONDS": "20",
     "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
@@ -37,7 +37,8 @@ def demo(options: StackOptions, say: Say) -> int:
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
     portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
-    extra = {**options.extra, **IMPATIENCE, "PORTALS_FILE": str(portals)}
+    impatience = {name: options.environment.get(name, seconds) for name, seconds in IMPATIENCE.items()}
+    extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
     options = replace(options, data=options.directory / "demo", fresh=True, extra=extra)
     with signals_interrupt():
         try:

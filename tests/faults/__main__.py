@@ -26,6 +26,8 @@ from tests.faults import sleeping_relay
 
 LOCAL = Path(".local")
 PAUSE_SECONDS = (2.0, 5.0)
+HOLD_SECONDS = "45"
+"""How long a seat is held: longer than a broker is away, or agents could not answer in time."""
 LAST_FAULT_SECONDS = 40.0
 """After that the day must be able to end."""
 
@@ -41,7 +43,12 @@ def main() -> int:
         directory = Path(folder) / "local"
         command = ["local", "demo", "--directory", str(directory), "--broker", arguments.broker]
         command += ["--scale", "enrolment=2 notifier=2"]
-        demo = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+        demo = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "ENROLMENT_LONGEST_HOLD_SECONDS": HOLD_SECONDS},
+        )
         publishing = threading.Event()
         threading.Thread(target=_print_output, args=(demo, publishing), daemon=True).start()
         publishing.wait()
