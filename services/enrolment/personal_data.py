@@ -1,5 +1,9 @@
 """What the enrolment service keeps of people: whose, what for, for how long, and how it ends."""
 
+from collections.abc import Mapping
+
+from sqlmodel import SQLModel
+
 from services.enrolment.tables import (
     AcceptedEventRow,
     AttendanceRow,
@@ -13,13 +17,19 @@ from services.enrolment.tables import (
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 
+_WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
+    EnrolmentChangeRow: "enrolment_id",
+    AttendanceRow: "enrolment_id",
+}
+_AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
+
 ENDED = Retention(
     table=EnrolmentRow,
     days="enrolment_ended_kept_days",
     since="le refus, le désistement ou l’annulation",
     over="state IN ('refused', 'lapsed', 'withdrawn', 'session_cancelled') AND updated_at < :before",
     key="enrolment_id",
-    with_rows_of={EnrolmentChangeRow: "enrolment_id", AttendanceRow: "enrolment_id"},
+    with_rows_of=_WITH_ENROLMENT,
 )
 ATTENDANCE = Retention(
     table=EnrolmentRow,
@@ -28,7 +38,7 @@ ATTENDANCE = Retention(
     over="session_id IN (SELECT session_id FROM session "
     "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
     key="enrolment_id",
-    with_rows_of={EnrolmentChangeRow: "enrolment_id", AttendanceRow: "enrolment_id"},
+    with_rows_of=_WITH_ENROLMENT,
 )
 REQUESTS = Retention(
     table=RequestRow,
@@ -64,8 +74,7 @@ REGISTER = messaging.REGISTER + Register(
             table=EnrolmentRow,
             whose=Whose.AGENTS,
             columns={
-                "issuer": "qui a donné l’identifiant de l’agent",
-                "agent_id": "identifiant de l’agent",
+                **_AGENT,
                 "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
                 "state": "où en est l’inscription",
                 "reason": "raison du refus",
@@ -77,8 +86,7 @@ REGISTER = messaging.REGISTER + Register(
             table=EnrolmentChangeRow,
             whose=Whose.AGENTS,
             columns={
-                "issuer": "qui a donné l’identifiant de l’agent",
-                "agent_id": "identifiant de l’agent",
+                **_AGENT,
                 "state": "où en était l’inscription",
                 "facts": "places et rang au moment de la décision, et qui l’a prise",
             },
@@ -89,8 +97,7 @@ REGISTER = messaging.REGISTER + Register(
             table=RequestRow,
             whose=Whose.AGENTS,
             columns={
-                "issuer": "qui a donné l’identifiant de l’agent",
-                "agent_id": "identifiant de l’agent",
+                **_AGENT,
                 "outcome": "réponse",
                 "reason": "raison du refus",
                 "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
