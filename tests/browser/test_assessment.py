@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import TOKEN, Served, violations
+from tests.browser.conftest import TOKEN, Served, new_tab, violations
 from tests.browser.test_public_pages import PAGES
 
 pytestmark = pytest.mark.browser
@@ -69,17 +69,14 @@ def test_nothing_is_lost_at_320_pixels_nor_with_text_spread_out(page: Page) -> N
 
 
 def test_forced_colours_leave_edges_and_the_focus(chromium: Browser, served: Served) -> None:
-    context = chromium.new_context(base_url=served.url, forced_colors="active")
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    for path in every_page(page):
-        page.goto(path)
-        assert violations(page) == [], path
-        for button in page.locator("button:visible, .button:visible").all():
-            assert button.evaluate("one => getComputedStyle(one).borderTopStyle") != "none", path
-    page.keyboard.press("Tab")
-    assert page.evaluate(FOCUSED)["seen"]
-    context.close()
+    with new_tab(chromium, base_url=served.url, forced_colors="active") as page:
+        for path in every_page(page):
+            page.goto(path)
+            assert violations(page) == [], path
+            for button in page.locator("button:visible, .button:visible").all():
+                assert button.evaluate("one => getComputedStyle(one).borderTopStyle") != "none", path
+        page.keyboard.press("Tab")
+        assert page.evaluate(FOCUSED)["seen"]
 
 
 def test_links_of_one_name_under_one_heading_lead_to_one_place(page: Page) -> None:

@@ -18,7 +18,7 @@ from local.portal.offer import Offer
 from local.portal.pages import pages
 from local.portal.people import STAFF, Agent
 from local.portal.requests import Request, bespoke, group, seat
-from tests.browser.conftest import violations
+from tests.browser.conftest import new_tab, violations
 from tests.support.serving import serving
 from tests.unit.local.portal.test_pages import A_SESSION, SESSION, SETTINGS, catalogue
 
@@ -100,17 +100,14 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(params=[(360, "light"), (768, "dark"), (1440, "light")], ids=str)
 def tab(request: pytest.FixtureRequest, chromium: Browser, portal: Served) -> Iterator[Page]:
     width, scheme = request.param
-    context = chromium.new_context(
+    with new_tab(
+        chromium,
         base_url=portal.url,
         viewport={"width": width, "height": 800},
         color_scheme=scheme,
         reduced_motion="reduce",
-        locale="fr-FR",
-    )
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
+    ) as page:
+        yield page
 
 
 def looks_right(page: Page) -> None:
@@ -147,11 +144,8 @@ def test_axe_finds_nothing_on_a_form_with_mistakes(tab: Page) -> None:
 
 @pytest.fixture
 def wide(chromium: Browser, portal: Served) -> Iterator[Page]:
-    context = chromium.new_context(base_url=portal.url, locale="fr-FR")
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
+    with new_tab(chromium, base_url=portal.url) as page:
+        yield page
 
 
 def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, portal: Served) -> None:
@@ -174,13 +168,11 @@ def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, portal: Ser
 
 
 def test_without_script_a_link_shows_what_came(chromium: Browser, portal: Served) -> None:
-    context = chromium.new_context(base_url=portal.url, java_script_enabled=False)
-    page = context.new_page()
-    page.goto("/agents/EX-102")
-    portal.hear("AgentEnrolled", agent=LOIC.as_json())
-    page.get_by_role("link", name="Actualiser").click()
-    expect(page.get_by_text("Inscription confirmée").first).to_be_visible()
-    context.close()
+    with new_tab(chromium, base_url=portal.url, java_script_enabled=False) as page:
+        page.goto("/agents/EX-102")
+        portal.hear("AgentEnrolled", agent=LOIC.as_json())
+        page.get_by_role("link", name="Actualiser").click()
+        expect(page.get_by_text("Inscription confirmée").first).to_be_visible()
 
 
 def test_a_form_works_with_the_keyboard_alone(wide: Page, portal: Served) -> None:

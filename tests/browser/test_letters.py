@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from services.notifier.render import preview
-from tests.browser.conftest import violations
+from tests.browser.conftest import new_tab, violations
 
 pytestmark = pytest.mark.browser
 
@@ -18,9 +18,8 @@ SAMPLES = preview.samples()
 @pytest.fixture(scope="module")
 def tab(chromium: Browser) -> Iterator[Page]:
     """One for all letters: they have no script, and leave nothing behind."""
-    page = chromium.new_page(viewport={"width": NARROW, "height": 740}, locale="fr-FR")
-    yield page
-    page.close()
+    with new_tab(chromium, viewport={"width": NARROW, "height": 740}) as page:
+        yield page
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

@@ -10,7 +10,7 @@ from services.enrolment.rules.states import State
 from shared.events.vocabulary import Reason
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
-from tests.browser.conftest import violations
+from tests.browser.conftest import new_tab, violations
 from tests.support.builders import a_session
 
 pytestmark = pytest.mark.browser
@@ -36,9 +36,8 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
     explained = rendering.module("problems.html", refusals=REFUSALS).problems
     for code in ("wrong_partition", Reason.DEADLINE_PASSED.value):
         pages[code] = rendering.page("problem.html", code=code, problem=explained[code])
-    page = chromium.new_page(color_scheme=scheme, viewport={"width": 320, "height": 800})
-    for template, response in pages.items():
-        page.set_content(bytes(response.body).decode())
-        assert violations(page) == [], template
-        assert page.evaluate("document.documentElement.scrollWidth") <= 320, template
-    page.close()
+    with new_tab(chromium, color_scheme=scheme, viewport={"width": 320, "height": 800}) as page:
+        for template, response in pages.items():
+            page.set_content(bytes(response.body).decode())
+            assert violations(page) == [], template
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, template

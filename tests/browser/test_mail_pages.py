@@ -19,7 +19,7 @@ from shared.events.catalogue import ResourcePublished, SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import SubscriptionChanged
 from shared.web.links import Purpose
-from tests.browser.conftest import violations
+from tests.browser.conftest import new_tab, violations
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.serving import serving
@@ -101,13 +101,9 @@ async def fill(notifier: Notifier) -> None:
 
 @pytest.fixture(params=[360, 1200], ids="{} px".format)
 def tab(request: pytest.FixtureRequest, chromium: Browser, mails: Mails) -> Iterator[Page]:
-    context = chromium.new_context(
-        base_url=mails.url, viewport={"width": request.param, "height": 800}, locale="fr-FR"
-    )
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    yield page
-    context.close()
+    viewport = {"width": request.param, "height": 800}
+    with new_tab(chromium, base_url=mails.url, viewport=viewport) as page:
+        yield page
 
 
 def looks_right(page: Page, heading: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from services.catalogue.rules.offers import loaded_session_id
-from tests.browser.conftest import Served, violations
+from tests.browser.conftest import Served, new_tab, violations
 
 pytestmark = pytest.mark.browser
 
@@ -50,15 +50,14 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
 def test_the_wide_the_dark_and_the_contrasting_page_are_accessible_too(
     chromium: Browser, served: Served, path: str
 ) -> None:
-    context = chromium.new_context(
-        base_url=served.url, viewport={"width": 1280, "height": 800}, color_scheme="dark", contrast="more"
-    )
-    page = context.new_page()
-    page.goto(path)
-    assert violations(page) == []
-    page.emulate_media(color_scheme="light", contrast="no-preference")
-    assert violations(page) == []
-    context.close()
+    viewport = {"width": 1280, "height": 800}
+    with new_tab(
+        chromium, base_url=served.url, viewport=viewport, color_scheme="dark", contrast="more"
+    ) as page:
+        page.goto(path)
+        assert violations(page) == []
+        page.emulate_media(color_scheme="light", contrast="no-preference")
+        assert violations(page) == []
 
 
 def test_text_may_be_twice_as_large(page: Page) -> None:
@@ -96,20 +95,18 @@ def test_a_session_is_found_and_reached_with_the_keyboard_alone(page: Page) -> N
 
 
 def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, served: Served) -> None:
-    context = chromium.new_context(base_url=served.url, java_script_enabled=False)
-    page = context.new_page()
-    page.goto("/sessions")
-    page.get_by_label("Format").select_option("Webinaire")
-    page.get_by_text("Thème, dates, sessions terminées").click()
-    page.get_by_label("Avec les sessions terminées").check()
-    page.get_by_role("button", name="Filtrer").click()
-    expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()
-    expect(page.get_by_label("Format")).to_have_value("webinar")
-    expect(page.get_by_label("Avec les sessions terminées")).to_be_checked()
-    page.get_by_role("link", name="Tout afficher").click()
-    page.get_by_role("link", name="Sessions suivantes").click()
-    expect(page.get_by_role("link", name="Début de la liste")).to_be_visible()
-    context.close()
+    with new_tab(chromium, base_url=served.url, java_script_enabled=False) as page:
+        page.goto("/sessions")
+        page.get_by_label("Format").select_option("Webinaire")
+        page.get_by_text("Thème, dates, sessions terminées").click()
+        page.get_by_label("Avec les sessions terminées").check()
+        page.get_by_role("button", name="Filtrer").click()
+        expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()
+        expect(page.get_by_label("Format")).to_have_value("webinar")
+        expect(page.get_by_label("Avec les sessions terminées")).to_be_checked()
+        page.get_by_role("link", name="Tout afficher").click()
+        page.get_by_role("link", name="Sessions suivantes").click()
+        expect(page.get_by_role("link", name="Début de la liste")).to_be_visible()
 
 
 def test_the_way_back_is_short_on_a_phone_and_no_line_of_it_ends_with_its_sign(page: Page) -> None:

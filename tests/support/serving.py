@@ -25,7 +25,13 @@ def serving(compose: Callable[[str], AbstractAsyncContextManager[Any]]) -> Itera
 
     async def serve() -> None:
         async with compose(address) as application:
-            config = uvicorn.Config(application, lifespan="off", log_config=None, access_log=False)
+            config = uvicorn.Config(
+                application,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,  # a request that waits for news would wait on
+            )
             servers.append(uvicorn.Server(config))
             ready.set()
             await servers[0].serve(sockets=[listener])
