@@ -11,6 +11,7 @@ from shared.database import Database
 from shared.http import explain_problems
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
+from shared.oidc.provider import provider_of
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -30,6 +31,7 @@ def compose(settings: Settings) -> Process:
                 database=database,
                 tokens=tokens,
                 address=settings.public_url("catalogue"),
+                provider=provider_of(settings),
                 portal=settings.portal_url,
                 contact=settings.public_contact,
                 publisher=pages.Publisher(

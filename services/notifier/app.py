@@ -16,6 +16,7 @@ from shared.database import Database
 from shared.http import explain_problems
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
+from shared.oidc.provider import provider_of
 from shared.process import Process
 from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
@@ -39,6 +40,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
         public_url=settings.public_url("notifier"),
+        provider=provider_of(settings),
     )
     return Process(
         name="notifier",

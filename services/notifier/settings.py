@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
+from shared.oidc.settings import OidcSettings
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
@@ -53,7 +54,7 @@ class ImapServer:
         return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
-class Settings(ServiceSettings, LinkSettings):
+class Settings(ServiceSettings, LinkSettings, OidcSettings):
     """Where its database and its relay are, and in whose name it writes."""
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")

@@ -27,6 +27,8 @@ ALLOWED = {
     "ISC",
     "LGPL-2.0-or-later",  # of libraries that are used as they are
     "MIT",
+    "MIT-0",
+    "MPL-2.0",  # of certifi, a list of certificate authorities, which is used as it is
     "PSF-2.0",
 }
 """What may be in an image: permissive, or reciprocal for the library alone. Another one is a decision."""
@@ -37,6 +39,7 @@ _CLASSIFIERS = {
     "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 _PARTS = re.compile(r"\s+(?:AND|OR)\s+|[()]")
 

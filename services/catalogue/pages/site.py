@@ -12,6 +12,7 @@ from services.catalogue.rules.availability import availability
 from services.catalogue.rules.sessions import ShownSession
 from shared.auth import Tokens
 from shared.database import Database
+from shared.oidc.provider import Provider
 from shared.web import rendering
 from shared.web.rendering import Rendering
 from shared.web.responses import STYLE
@@ -50,7 +51,7 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the pages are made from. ``address`` has no slash at its end.
+    """What the pages are made from. ``address`` has no slash at its end; staff log in at ``provider``.
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail; ``contact`` the
     address to write to when a page keeps somebody out.
@@ -59,6 +60,7 @@ class Site:
     database: Database
     tokens: Tokens
     address: str
+    provider: Provider | None = None
     portal: str | None = None
     subscriptions: str | None = None
     contact: str | None = None

@@ -191,12 +191,31 @@ def upgrade() -> None:
     op.create_table(
         "login",
         sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("token_digest", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
         sa.Column("form_key", sa.String(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("browser", sa.String(), nullable=False),
+        sa.Column("granted_by", sa.String(), nullable=True),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("role", sa.String(), nullable=True),
+        sa.Column("delegation", sa.String(), nullable=True),
+        sa.Column("id_token", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
     )
     op.create_index(op.f("ix_login_expires_at"), "login", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_login_owner"), "login", ["owner"], unique=False)
+    op.create_table(
+        "login_attempt",
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("browser", sa.String(), nullable=False),
+        sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("verifier", sa.String(), nullable=False),
+        sa.Column("towards", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("state", name=op.f("pk_login_attempt")),
+    )
+    op.create_index(op.f("ix_login_attempt_expires_at"), "login_attempt", ["expires_at"], unique=False)
     op.create_table(
         "mail",
         sa.Column("mail_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),

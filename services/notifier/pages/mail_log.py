@@ -18,6 +18,7 @@ from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
+from shared.oidc.provider import Provider
 from shared.web.logins import Handler, Logins, Space, Visit
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
@@ -51,13 +52,14 @@ def add_to(
     tokens: Tokens,
     renderer: Renderer,
     public_url: str,
+    provider: Provider | None = None,
 ) -> None:
     """Serve the pages beside the API.
 
     ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
-    finds this service.
+    finds this service; staff log in at ``provider``, if any.
     """
-    logins = Logins(SPACE, database, tokens, public_url, rendering)
+    logins = Logins(SPACE, database, tokens, public_url, rendering, provider=provider)
     pages = _MailLogPages(database, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),

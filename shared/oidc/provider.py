@@ -1,0 +1,346 @@
+"""What is asked of an issuer: where people log in, who has logged in, where they log out.
+
+OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). What the issuer publishes is
+kept for an hour, and longer while it is away; each request of ours has its time limit. Nothing here is
+stored: the log-in itself is a matter of ``shared/web/logins``.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from urllib.parse import quote_plus
+
+import httpx
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import Token
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from shared import clock
+from shared.auth import Role
+from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
+
+FRESH = timedelta(hours=1)
+"""For how long what the issuer publishes is not asked for again."""
+SPARED = timedelta(seconds=5)
+"""For how long an issuer that did not answer is not asked again: nobody else waits for it meanwhile."""
+SECONDS = 5.0
+"""For how long the issuer may take for one answer."""
+LEEWAY_SECONDS = 60
+"""How far its clock may be from ours."""
+SIGNED_BY = frozenset(
+    (
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+    )
+)  # fmt: skip
+"""Signatures that the issuer alone can make: neither none, nor those by a secret that others have too."""
+
+
+class ProviderAway(Exception):
+    """The issuer does not answer, or not as its protocol has it."""
+
+
+class LogInRejected(Exception):
+    """What came in the issuer's name is not believed; the message says why, and nothing of the person."""
+
+
+class Metadata(BaseModel):
+    """What the issuer publishes of itself (OpenID Connect Discovery 1.0, section 3; RFC 9207)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    id_token_signing_alg_values_supported: list[str] = ["RS256"]
+    token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    authorization_response_iss_parameter_supported: bool = False
+
+    @field_validator(
+        "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"
+    )
+    @classmethod
+    def _is_safe(cls, address: str | None) -> str | None:
+        if address is not None and not is_safe(address):
+            raise ValueError("is no https address")
+        return address
+
+
+class TokenResponse(BaseModel):
+    """What the issuer gives for a code."""
+
+    access_token: str
+    id_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the issuer publishes, its keys too, and until when it is fresh."""
+
+    metadata: Metadata
+    keys: KeySet
+    fresh_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody whom the issuer knows. ``name`` is for people; ``subject`` never changes."""
+
+    subject: str
+    name: str
+    claims: Claims = field(repr=False)
+    id_token: str = field(repr=False)
+
+
+class Attempt(Protocol):
+    """A log-in that was begun: what came back must fit it."""
+
+    nonce: str
+    verifier: str
+
+
+def provider_of(settings: OidcSettings) -> "Provider | None":
+    """Return the issuer of the settings; None where people have tokens alone."""
+    return None if settings.oidc_issuer is None else Provider(settings.oidc_issuer, settings)
+
+
+class Provider:
+    """An issuer, and what the settings say of it."""
+
+    def __init__(self, issuer: str, settings: OidcSettings) -> None:
+        self.issuer = issuer
+        self._client_id = settings.oidc_client_id
+        self._secret = settings.oidc_secret
+        self._scope = settings.oidc_scope
+        self._rules: tuple[RoleRule, ...] = tuple(settings.oidc_roles)
+        self._tls: ssl.SSLContext | None = None
+        self._published: Published | None = None
+        self._spared_until = datetime.min.replace(tzinfo=UTC)
+        self._asking = asyncio.Lock()
+
+    # ------------------------------------------------------------------------------------------ the way there
+
+    async def authorization_address(
+        self, attempt: Attempt, *, state: str, return_to: str, as_somebody_else: bool = False
+    ) -> str:
+        """Return where the browser logs in, and is then led to ``return_to``. Raises :class:`ProviderAway`.
+
+        ``as_somebody_else``: the issuer asks who it is, even if it knows.
+        """
+        metadata = (await self._known()).metadata
+        address: str = prepare_grant_uri(
+            metadata.authorization_endpoint,
+            self._client_id,
+            "code",
+            redirect_uri=return_to,
+            scope=self._scope,
+            state=state,
+            nonce=attempt.nonce,
+            code_challenge=create_s256_code_challenge(attempt.verifier),
+            code_challenge_method="S256",
+            prompt="login" if as_somebody_else else None,
+        )
+        return address
+
+    async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
+        """Return where the browser logs out of the issuer; None where it has no such place, or is away.
+
+        Source: OpenID Connect RP-Initiated Logout 1.0.
+        """
+        try:
+            place = (await self._known()).metadata.end_session_endpoint
+        except ProviderAway:
+            return None
+        if place is None:
+            return None
+        asked = {
+            "id_token_hint": id_token,
+            "client_id": self._client_id,
+            "post_logout_redirect_uri": return_to,
+        }
+        address: str = add_params_to_uri(place, list(asked.items()))
+        return address
+
+    # ----------------------------------------------------------------------------------------- the way back
+
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], *, return_to: str) -> Identity:
+        """Return who has logged in, by the query that the browser came back with.
+
+        Raises :class:`LogInRejected` for what must not be believed, :class:`ProviderAway`.
+        """
+        published = await self._known()
+        self._check_sender(published.metadata, answer)
+        given = await self._exchange(published.metadata, attempt, answer.get("code", ""), return_to)
+        token = await self._verified(given.id_token)
+        claims = CodeIDToken(
+            token.claims,
+            token.header,
+            {
+                "iss": {"essential": True, "value": self.issuer},
+                "aud": {"essential": True, "value": self._client_id},
+            },
+            {"nonce": attempt.nonce, "client_id": self._client_id, "access_token": given.access_token},
+        )
+        try:
+            claims.validate(int(clock.now().timestamp()), LEEWAY_SECONDS)
+        except JoseError as error:
+            raise LogInRejected(f"the ID token's claims: {_reason(error)}") from error
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not subject:
+            raise LogInRejected("the ID token has no subject")
+        said = {**claims, **await self._userinfo(published.metadata, given.access_token, subject)}
+        return Identity(subject, _name(said, subject), said, given.id_token)
+
+    def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
+        """RFC 9207: an answer that says which issuer sends it is of this one."""
+        sender = answer.get("iss")
+        if sender is None and metadata.authorization_response_iss_parameter_supported:
+            raise LogInRejected("the answer does not say which issuer sends it")
+        if sender is not None and sender != self.issuer:
+            raise LogInRejected("the answer is of another issuer")
+        if "error" in answer or not answer.get("code"):
+            raise LogInRejected("the issuer gave no code")
+
+    async def _exchange(
+        self, metadata: Metadata, attempt: Attempt, code: str, return_to: str
+    ) -> TokenResponse:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": return_to,
+            "code_verifier": attempt.verifier,
+        }
+        auth = None
+        if "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
+            auth = httpx.BasicAuth(quote_plus(self._client_id), quote_plus(self._secret))
+        else:
+            form |= {"client_id": self._client_id, "client_secret": self._secret}
+        response = await self._ask("POST", metadata.token_endpoint, data=form, auth=auth)
+        if response.status_code in (400, 401, 403):
+            raise LogInRejected(f"the issuer answers {response.status_code} to the code")
+        try:
+            return TokenResponse.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ProviderAway("what the issuer gives for a code is no token") from error
+
+    async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> Claims:
+        """Return what the issuer says besides; some say nothing in the ID token, and some sign it."""
+        if metadata.userinfo_endpoint is None:
+            return {}
+        response = await self._ask(
+            "GET", metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
+        )
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/jwt":
+            token = await self._verified(response.content.decode("ascii", "replace"))
+            said: Any = token.claims
+            if said.get("iss", self.issuer) != self.issuer:
+                raise LogInRejected("what is said of the person is of another issuer")
+        else:
+            try:
+                said = response.json()
+            except ValueError as error:
+                raise ProviderAway("what the issuer says of the person is not JSON") from error
+        if not isinstance(said, dict) or said.get("sub") != subject:
+            raise LogInRejected("what is said of the person is of another")
+        return said
+
+    async def _verified(self, token: str) -> Token:
+        """Return a token that the issuer has signed. Raises :class:`LogInRejected`."""
+        try:
+            try:
+                return self._decoded(token, await self._known())
+            except InvalidKeyIdError:  # the issuer may have a new key
+                return self._decoded(token, await self._known(renew=True))
+        except (JoseError, ValueError) as error:
+            raise LogInRejected(f"the token: {_reason(error)}") from error
+
+    def _decoded(self, token: str, published: Published) -> Token:
+        algorithms = SIGNED_BY.intersection(published.metadata.id_token_signing_alg_values_supported)
+        registry = JWSRegistry(algorithms=sorted(algorithms), strict_check_header=False)
+        return jwt.decode(token, published.keys, registry=registry)
+
+    # ---------------------------------------------------------------------------------------- what they may
+
+    def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
+        """Return which of these roles somebody has, by the first rule that gives one; None: none."""
+        grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
+        return next((grant for grant in grants if grant is not None), None)
+
+    def still_grants(self, by: str) -> bool:
+        """Whether the rule of this text is in force: a log-in ends with the rule that gave it its role."""
+        return any(rule.text == by for rule in self._rules)
+
+    # ------------------------------------------------------------------------------------- what it publishes
+
+    async def _known(self, *, renew: bool = False) -> Published:
+        """Return what the issuer publishes, which is asked for once by all who wait for it."""
+        async with self._asking:
+            now = clock.now()
+            known = self._published
+            if known is not None and now < known.fresh_until and not renew:
+                return known
+            if now >= self._spared_until:
+                try:
+                    self._published = await self._fetch(now)
+                    return self._published
+                except ProviderAway:
+                    self._spared_until = now + SPARED
+            if known is None:
+                raise ProviderAway("the issuer does not answer")
+            return known
+
+    async def _fetch(self, now: datetime) -> Published:
+        try:
+            answer = await self._ask("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+            metadata = Metadata.model_validate_json(answer.content)
+            keys = await self._ask("GET", metadata.jwks_uri)
+            key_set = KeySet.import_key_set(keys.json())
+        except (ValueError, KeyError, TypeError, JoseError) as error:
+            raise ProviderAway("the issuer's discovery document or keys cannot be read") from error
+        if metadata.issuer != self.issuer:
+            raise ProviderAway("the discovery document is of another issuer")
+        return Published(metadata, key_set, now + FRESH)
+
+    async def _ask(self, method: str, address: str, **sent: Any) -> httpx.Response:
+        """Return the issuer's answer, within :data:`SECONDS`. Raises :class:`ProviderAway`."""
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        try:
+            async with asyncio.timeout(SECONDS), httpx.AsyncClient(verify=self._tls) as client:
+                response = await client.request(method, address, **sent)
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            raise ProviderAway(f"the issuer does not answer: {type(error).__name__}") from error
+        if response.status_code >= 500:
+            raise ProviderAway(f"the issuer answers {response.status_code}")
+        return response
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong, without a value of the token."""
+    claim = getattr(error, "claim", None)
+    return type(error).__name__ if claim is None else f"{type(error).__name__} {claim}"
+
+
+LONGEST_NAME = 200
+
+
+def _name(claims: Claims, subject: str) -> str:
+    """Return what people know somebody by, as others read it in a list of who did what."""
+    for claim in ("email", "preferred_username", "name"):
+        said = claims.get(claim)
+        if isinstance(said, str) and said.isprintable() and 0 < len(said) <= LONGEST_NAME:
+            return said
+    return subject[:LONGEST_NAME]

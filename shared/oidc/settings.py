@@ -1,0 +1,138 @@
+"""The settings of log-in by OpenID Connect: which issuer, and which of its claims give which role."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from shared.auth import Role
+from shared.events.vocabulary import Delegation
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+Claims = Mapping[str, object]
+"""What an issuer says of a person."""
+_ANY_DELEGATION = "{delegation}"
+
+
+class RoleRule(BaseModel):
+    """Who has a role: whoever's claim is this value, or is a list that has it.
+
+    ``claim`` is the name of a claim, or its path (``realm_access.roles``). ``{delegation}`` in ``value``
+    stands for the code of a delegation, in which the role is then given; else ``delegation`` says in which
+    (null: in all).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str = Field(min_length=1)
+    value: str = Field(min_length=1)
+    role: Role
+    delegation: Delegation | None = None
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:  # noqa: N804 called on what was built
+        """A delegation that was forgotten must not make somebody act for all of France."""
+        by_value = _ANY_DELEGATION in self.value
+        if by_value and self.delegation is not None:
+            raise ValueError(f"has both a delegation and {_ANY_DELEGATION} in its value")
+        if self.role is Role.ORGANISER and not by_value and "delegation" not in self.model_fields_set:
+            raise ValueError(f"names no delegation (null: all) and has no {_ANY_DELEGATION} in its value")
+        return self
+
+    def grant(self, claims: Claims) -> "Grant | None":
+        """Return what the rule gives to a person of whom the issuer says this; None: nothing."""
+        pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)
+        for said in _values(claims, self.claim):
+            found = re.fullmatch(pattern, said)
+            if found is None:
+                continue
+            named = found.groupdict().get("delegation")
+            if named is None:
+                return Grant(self.role, self.delegation, self.text)
+            if named in set(Delegation):
+                return Grant(self.role, Delegation(named), self.text)
+        return None
+
+    @property
+    def text(self) -> str:
+        """The rule in one line, by which a log-in remembers what gave it its role."""
+        return f"{self.claim}={self.value} {self.role} {self.delegation or '*'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role, in a delegation or in all, and the rule that gave it, by its text."""
+
+    role: Role
+    delegation: Delegation | None
+    by: str
+
+
+def _values(claims: Claims, name: str) -> list[str]:
+    """Return the texts that a claim has. A name with a dot is a path, unless a claim has that name."""
+    found: object = claims
+    for step in [name] if name in claims else name.split("."):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    said: Sequence[object] = found if isinstance(found, list) else [found]
+    return [value for value in said if isinstance(value, str)]
+
+
+class OidcSettings(BaseSettings):
+    """Where people log in, and what they may; without an issuer, by token. Part of a service's settings."""
+
+    oidc_issuer: str | None = Field(
+        default=None, description="The issuer, as its discovery document names it."
+    )
+    oidc_client_id: str = Field(default="", description="Our name at the issuer.")
+    oidc_client_secret: str = Field(default="", repr=False, description="Our secret at the issuer.")
+    oidc_client_secret_file: FilePath | None = Field(
+        default=None, description="A file that has this secret, instead."
+    )
+    oidc_scope: str = Field(default="openid profile email", description="What the issuer is asked to say.")
+    oidc_roles: list[RoleRule] = Field(
+        default=[], description="Which claims give which role, in JSON; the first that fits counts."
+    )
+
+    @property
+    def oidc_secret(self) -> str:
+        """The secret, from wherever it is given."""
+        file: Path | None = self.oidc_client_secret_file
+        return self.oidc_client_secret if file is None else file.read_text().strip()
+
+    @field_validator("oidc_issuer", "oidc_client_secret_file", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe(cls, issuer: str | None) -> str | None:
+        if issuer is not None and not is_safe(issuer):
+            raise ValueError("does not begin with https:// (http:// only on this machine)")
+        return issuer
+
+    @model_validator(mode="after")
+    def _has_what_an_issuer_needs(self) -> Self:  # noqa: N804 called on what was built
+        if self.oidc_issuer is None:
+            return self
+        needed = {
+            "OIDC_CLIENT_ID": self.oidc_client_id,
+            "OIDC_CLIENT_SECRET (or OIDC_CLIENT_SECRET_FILE)": self.oidc_secret,
+            "OIDC_ROLES": self.oidc_roles,
+        }
+        if missing := [name for name, value in needed.items() if not value]:
+            raise ValueError(f"OIDC_ISSUER needs {', '.join(missing)} too")
+        if "openid" not in self.oidc_scope.split():
+            raise ValueError("OIDC_SCOPE has no openid in it")
+        return self
+
+
+def is_safe(address: str) -> bool:
+    """Whether what is sent to that address can be read by nobody on the way."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

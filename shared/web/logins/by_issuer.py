@@ -1,0 +1,113 @@
+"""The way to the issuer and back: what a browser began here is what it must come back with."""
+
+import logging
+import secrets
+from enum import StrEnum
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared import clock
+from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway
+from shared.web.logins.keeping import KeptLogins
+from shared.web.logins.space import Space
+from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
+from shared.web.rendering import Rendering
+from shared.web.responses import see_other
+
+log = logging.getLogger(__name__)
+
+
+class LoginFault(StrEnum):
+    """Why nobody is logged in; what the page says of each is in ``log-in-fault.html``."""
+
+    AWAY = "away"
+    REJECTED = "rejected"
+    STALE = "stale"
+    NO_ROLE = "no_role"
+
+    @property
+    def status(self) -> int:
+        """The status of the page."""
+        return {"away": 503, "stale": 400}.get(self, 403)
+
+
+class IssuerPages:
+    """The two addresses of a log-in at the issuer, for one space."""
+
+    def __init__(
+        self, space: Space, kept: KeptLogins, provider: Provider, address: str, rendering: Rendering
+    ) -> None:
+        self._space = space
+        self._kept = kept
+        self._provider = provider
+        self._return_to = f"{address}{space.come_back}"
+        self._rendering = rendering
+
+    def routes(self) -> list[Route]:
+        """Where it begins, and where the issuer leads back to."""
+        return [
+            Route(self._space.begin, self._rendering.guarded(self.begin)),
+            Route(self._space.come_back, self._rendering.guarded(self.come_back)),
+        ]
+
+    async def begin(self, request: Request) -> Response:
+        """Lead to the issuer. ``vers`` is the page to open afterwards, ``autre`` asks who it is again."""
+        state = secrets.token_urlsafe(32)
+        attempt = LoginAttemptRow(
+            state="",
+            browser="",
+            nonce=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(48),
+            towards=self._space.leads_to(request.query_params.get("vers", "")),
+            expires_at=clock.now() + ATTEMPT_LASTS,
+        )
+        try:
+            address = await self._provider.authorization_address(
+                attempt,
+                state=state,
+                return_to=self._return_to,
+                as_somebody_else="autre" in request.query_params,
+            )
+        except ProviderAway as error:
+            return self._away(error)
+        response = see_other(address)
+        await self._kept.begin(request, response, state, attempt)
+        return response
+
+    async def come_back(self, request: Request) -> Response:
+        """Log in whom the issuer knows, if they have a role here.
+
+        The page leads on by itself: a cookie that is for this site alone is not sent on a way that another
+        site began.
+        """
+        attempt = await self._kept.take(request)
+        if attempt is None:
+            return self._failed(LoginFault.STALE)
+        try:
+            identity = await self._provider.identify(attempt, request.query_params, return_to=self._return_to)
+        except ProviderAway as error:
+            return self._away(error)
+        except LogInRejected as error:
+            log.warning("A log-in at the issuer was rejected: %s", error)
+            return self._failed(LoginFault.REJECTED)
+        return await self._log_in(request, identity, attempt.towards)
+
+    async def _log_in(self, request: Request, identity: Identity, towards: str) -> Response:
+        grant = self._provider.grant(identity, self._space.roles)
+        if grant is None:
+            log.warning("A log-in at the issuer gave no role for %s", self._space.home)
+            return self._failed(LoginFault.NO_ROLE, name=identity.name)
+        response = self._rendering.page("log-in-onward.html", path="", space=self._space, onward=towards)
+        await self._kept.open_by_issuer(request, response, self._provider.issuer, identity, grant)
+        return response
+
+    def _away(self, error: ProviderAway) -> Response:
+        log.warning("Nobody can log in at the issuer: %s", error)
+        return self._failed(LoginFault.AWAY)
+
+    def _failed(self, fault: LoginFault, name: str = "") -> Response:
+        return self._rendering.page(
+            "log-in-fault.html", status=fault.status, path="", space=self._space, fault=fault, name=name
+        )

@@ -1,0 +1,159 @@
+"""The log-ins of a space, between a browser's cookie and the row it stands for."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared import clock
+from shared.auth import Principal, Role, Tokens
+from shared.database import Database
+from shared.oidc.provider import Identity, Provider
+from shared.oidc.settings import Grant
+from shared.web.logins import store
+from shared.web.logins.browsers import browser_of
+from shared.web.logins.space import SameSite, Space
+from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, LoginRow, digest_of
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLogin:
+    """A log-in in force, and whose it is."""
+
+    row: LoginRow
+    who: Principal
+
+
+class KeptLogins:
+    """The log-ins of a space; ``address`` is where the public finds it, without a slash at the end.
+
+    ``provider`` is None where people have tokens alone.
+    """
+
+    def __init__(
+        self, space: Space, database: Database, tokens: Tokens, address: str, provider: Provider | None
+    ) -> None:
+        self._space = space
+        self._database = database
+        self._tokens = tokens
+        self._provider = provider
+        self._secure = address.startswith("https://")
+        self._cookie = self._name_of(space.cookie)
+        self._before = self._name_of(f"{space.cookie}-avant")
+
+    def _name_of(self, cookie: str) -> str:
+        """Browsers let nobody else set a cookie of that name, where the site is on https."""
+        return f"__Host-{cookie}" if self._secure else cookie
+
+    # ------------------------------------------------------------------------------------------- in force
+
+    async def of(self, request: Request) -> OpenLogin | None:
+        """Return the log-in of a request, while whatever gave it its role does so."""
+        secret = request.cookies.get(self._cookie)
+        if not secret:
+            return None
+        async with self._database.quiet_transaction() as tx:
+            row = await store.valid(tx, digest_of(secret), clock.now())
+        who = None if row is None else self._principal(row)
+        return None if row is None or who is None else OpenLogin(row, who)
+
+    def owner_of_token(self, token: str) -> Principal | None:
+        """Return whose token it is, if these pages are for them."""
+        return self._for_these_pages(self._tokens.owner_of(token))
+
+    def _principal(self, row: LoginRow) -> Principal | None:
+        if row.granted_by is None:
+            return self._for_these_pages(self._tokens.owner_of_digest(row.owner))
+        if self._provider is None or not self._provider.still_grants(row.granted_by):
+            return None
+        name, role = row.name or "", Role(row.role or "")
+        return self._for_these_pages(Principal(name=name, role=role, delegation=row.delegation))
+
+    def _for_these_pages(self, who: Principal | None) -> Principal | None:
+        return who if who is not None and who.role in self._space.roles else None
+
+    # -------------------------------------------------------------------------------------- opened, ended
+
+    async def open_by_token(self, request: Request, response: Response, token: str) -> None:
+        """Log the owner of a token in: the browser gets its cookie with the response."""
+        secret = secrets.token_urlsafe(32)
+        await self._open(request, response, secret, _new_row(request, secret, owner=digest_of(token)))
+
+    async def open_by_issuer(
+        self, request: Request, response: Response, issuer: str, identity: Identity, grant: Grant
+    ) -> None:
+        """Log somebody in whom the issuer knows."""
+        secret = secrets.token_urlsafe(32)
+        row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
+        row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
+        row.name, row.id_token = identity.name, identity.id_token
+        await self._open(request, response, secret, row)
+
+    async def _open(self, request: Request, response: Response, secret: str, row: LoginRow) -> None:
+        """Replace the log-in that this browser had: who knew its cookie knows nothing now.
+
+        Where the same person was logged in, in another tab, the forms of that tab stay good.
+        """
+        former = await self.of(request)
+        if former is not None and former.row.owner == row.owner:
+            row.form_key = former.row.form_key
+        async with self._database.quiet_transaction() as tx:
+            if former is not None:
+                await store.forget(tx, former.row.digest)
+            await store.remember(tx, row)
+        self._set(response, self._cookie, secret, LASTS, self._space.same_site)
+
+    async def end(self, login: LoginRow, response: Response) -> None:
+        """End a log-in here, and not only in the browser."""
+        async with self._database.quiet_transaction() as tx:
+            await store.forget(tx, login.digest)
+        self._delete(response, self._cookie, self._space.same_site)
+
+    # ------------------------------------------------------------------------- begun, by way of the issuer
+
+    async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
+        """Remember what must come back, and which browser began it; it may begin several, in several tabs."""
+        browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
+        attempt.state, attempt.browser = digest_of(state), digest_of(browser)
+        async with self._database.quiet_transaction() as tx:
+            await store.remember(tx, attempt)
+        # Lax: the way back begins at another site.
+        self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
+
+    async def take(self, request: Request) -> LoginAttemptRow | None:
+        """Return what this browser began under the state that it comes back with, once."""
+        state, browser = request.query_params.get("state"), request.cookies.get(self._before)
+        if not state or not browser:
+            return None
+        async with self._database.quiet_transaction() as tx:
+            return await store.take_attempt(tx, digest_of(state), digest_of(browser), clock.now())
+
+    # ------------------------------------------------------------------------------------------- cookies
+
+    def _set(self, response: Response, name: str, value: str, lasts: timedelta, same_site: SameSite) -> None:
+        response.set_cookie(
+            name,
+            value,
+            max_age=int(lasts.total_seconds()),
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite=same_site,
+        )
+
+    def _delete(self, response: Response, name: str, same_site: SameSite) -> None:
+        response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite=same_site)
+
+
+def _new_row(request: Request, secret: str, *, owner: str) -> LoginRow:
+    now = clock.now()
+    return LoginRow(
+        digest=digest_of(secret),
+        owner=owner,
+        form_key=secrets.token_urlsafe(32),
+        opened_at=now,
+        expires_at=now + LASTS,
+        browser=browser_of(request.headers.get("user-agent", "")),
+    )

@@ -1,0 +1,176 @@
+"""The pages of logging in and out, and who gets into the others."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared.auth import Principal, Tokens
+from shared.database import Database
+from shared.oidc.provider import Provider
+from shared.web.forms import Form, read_form
+from shared.web.logins.by_issuer import IssuerPages
+from shared.web.logins.keeping import KeptLogins
+from shared.web.logins.space import Space
+from shared.web.logins.store import LoginRow
+from shared.web.rendering import Endpoint, Rendering
+from shared.web.responses import see_other
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
+
+    request: Request
+    who: Principal
+    login: LoginRow
+    form: Form
+    database: Database
+    rendering: Rendering
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A page that nobody may keep, with what its forms need."""
+        return self.rendering.page(
+            template,
+            status=status,
+            path=self.request.url.path,
+            who=self.who,
+            form_key=self.login.form_key,
+            **values,
+        )
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+class Logins:
+    """Who is logged in to a space. ``address`` is where the public finds it, without a slash at the end.
+
+    People log in at ``provider``, where there is one, or by token.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        database: Database,
+        tokens: Tokens,
+        address: str,
+        rendering: Rendering,
+        *,
+        provider: Provider | None = None,
+    ) -> None:
+        self._space = space
+        self._database = database
+        self._address = address
+        self._rendering = rendering
+        self._provider = provider
+        self._kept = KeptLogins(space, database, tokens, address, provider)
+
+    def routes(self) -> list[Route]:
+        """The addresses of logging in and out."""
+        space = self._space
+        routes = [
+            Route(space.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
+            Route(space.log_out, self.guarded(self.log_out), methods=["POST"]),
+        ]
+        if self._provider is not None:
+            pages = IssuerPages(space, self._kept, self._provider, self._address, self._rendering)
+            routes += pages.routes()
+        return routes
+
+    def guarded(self, handler: Handler, *, with_file: bool = False) -> Endpoint:
+        """Only for who is logged in; others are led to the log-in. A form that is not ours is refused (403).
+
+        ``with_file``: the form may bring a file.
+        """
+
+        async def answer(request: Request) -> Response:
+            login = await self._kept.of(request)
+            if login is None:
+                return await self._lead_to_log_in(request, with_file=with_file)
+            form = Form()
+            if request.method == "POST":
+                form = await read_form(request, self._address, with_file=with_file)
+                if not secrets.compare_digest(form.get("cle", "").encode(), login.row.form_key.encode()):
+                    raise HTTPException(403)
+            return await handler(Visit(request, login.who, login.row, form, self._database, self._rendering))
+
+        return self._rendering.guarded(answer)
+
+    async def log_in(self, request: Request) -> Response:
+        """The form, and what comes of it."""
+        if request.method != "POST":
+            return self._page(request, towards=request.query_params.get("vers", ""))
+        form = await read_form(request, self._address)
+        token, towards = form.typed("jeton"), form.get("vers", "")
+        if self._kept.owner_of_token(token) is None:
+            return self._page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
+        response = see_other(self._space.leads_to(towards))
+        await self._kept.open_by_token(request, response, token)
+        return response
+
+    async def log_out(self, visit: Visit) -> Response:
+        """Ended here, and at the issuer too where it has a place for it."""
+        response = await self._after_log_out(visit)
+        await self._kept.end(visit.login, response)
+        return response
+
+    async def _after_log_out(self, visit: Visit) -> Response:
+        """Lead to the log-in, or to where the issuer ends its own.
+
+        By a page, since a form may lead to no other site (``form-action``).
+        """
+        onward = None
+        if self._provider is not None and visit.login.id_token is not None:
+            onward = await self._provider.log_out_address(
+                visit.login.id_token, return_to=f"{self._address}{self._space.log_in}"
+            )
+        if onward is None:
+            return see_other(self._space.log_in)
+        return self._rendering.page("log-out-onward.html", path="", space=self._space, onward=onward)
+
+    async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
+        """Lead to the log-in and then to this page. Show what was typed in a form that came too late."""
+        path = request.url.path
+        if request.method != "POST":
+            towards = f"{path}?{request.url.query}" if request.url.query else path
+            vers = "" if towards == self._space.home else f"?{urlencode({'vers': towards})}"
+            return see_other(f"{self._space.log_in}{vers}")
+        form = await read_form(request, self._address, with_file=with_file)
+        lines = [
+            f"{label}\u00a0: {form.typed(name)}"
+            for name in form
+            if form.typed(name) and (label := self._space.label(name)) is not None
+        ]
+        for end in (*self._space.only_posted, "/deconnexion"):
+            path = path.removesuffix(end)
+        return self._page(request, towards=path, typed="\n".join(lines), late=True, status=403)
+
+    def _page(
+        self,
+        request: Request,
+        *,
+        towards: str = "",
+        typed: str = "",
+        wrong: bool = False,
+        late: bool = False,
+        status: int = 200,
+    ) -> Response:
+        """The form of the log-in, which keeps where it leads and what was typed before it."""
+        return self._rendering.page(
+            "log-in.html",
+            status=status,
+            path=request.url.path,
+            space=self._space,
+            by_issuer=self._provider is not None,
+            towards=towards,
+            typed=typed,
+            wrong=wrong,
+            late=late,
+        )

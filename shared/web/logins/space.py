@@ -1,0 +1,54 @@
+"""The pages that a log-in opens: where they are, for whom, and what their log-in page says."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.auth import Role
+
+SameSite = Literal["lax", "strict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """Pages for those who are logged in, all under the path ``home``.
+
+    ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
+    page of the log-in says. ``label`` gives what a form calls a field, and None for a field that nobody typed
+    in; ``only_posted`` are the ends of addresses that cannot be visited.
+    """
+
+    home: str
+    cookie: str
+    roles: frozenset[Role]
+    title: str
+    lead: str
+    label: Callable[[str], str | None]
+    only_posted: tuple[str, ...] = ()
+    same_site: SameSite = "lax"
+
+    @property
+    def log_in(self) -> str:
+        """The address of the page where one logs in."""
+        return f"{self.home}/connexion"
+
+    @property
+    def begin(self) -> str:
+        """The address that leads to the issuer."""
+        return f"{self.log_in}/compte"
+
+    @property
+    def come_back(self) -> str:
+        """The address that the issuer leads back to: its ``redirect_uri``."""
+        return f"{self.log_in}/retour"
+
+    @property
+    def log_out(self) -> str:
+        """The address of the form that logs out."""
+        return f"{self.home}/deconnexion"
+
+    def leads_to(self, address: str) -> str:
+        """The address, if it is of a page of this space and never of another host; else the first page."""
+        own = re.fullmatch(rf"{self.home}(/[a-z0-9.-]+)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
+        return address if own else self.home

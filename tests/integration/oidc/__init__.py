@@ -1,0 +1,1 @@
+"""Log-in at an issuer of OpenID Connect."""

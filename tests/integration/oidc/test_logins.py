@@ -1,0 +1,316 @@
+"""Staff log in at their issuer, in the pages of the catalogue and of the notifier."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from services.catalogue import api as catalogue_api
+from services.catalogue import pages as catalogue_pages
+from services.notifier import api as notifier_api
+from services.notifier import pages as notifier_pages
+from services.notifier.render import Renderer
+from shared import clock
+from shared.auth import Tokens
+from shared.database import Database
+from shared.oidc.provider import Provider, provider_of
+from shared.oidc.settings import OidcSettings
+from shared.process.jobs import end_old_rows
+from shared.web import logins
+from shared.web.links import Links, Purpose
+from shared.web.logins.store import LoginTable
+from shared.web.responses import PRIVATE
+from tests.integration.catalogue.conftest import BRETAGNE, tokens_file
+from tests.integration.oidc.test_provider import settings_for
+from tests.support.oidc import Issuer
+from tests.support.searching import MARK, columns_with, registered
+from tests.unit.notifier.builders import SENDER
+
+__all__ = ["tokens_file"]
+
+SITE = "https://parcours.example"
+Browser = httpx.AsyncClient
+
+
+@pytest.fixture
+def provider(issuer: Issuer) -> Provider:
+    provider = provider_of(settings_for(issuer))
+    assert provider is not None
+    return provider
+
+
+@pytest.fixture
+def tokens(tokens_file: Any) -> Tokens:
+    return Tokens(tokens_file)
+
+
+@pytest.fixture
+def catalogue(catalogue_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
+    web = catalogue_api.build(catalogue_database, tokens)
+    site = catalogue_pages.Site(database=catalogue_database, tokens=tokens, address=SITE, provider=provider)
+    catalogue_pages.mount(web, catalogue_pages.build(site))
+    return web
+
+
+@pytest.fixture
+def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
+    web = notifier_api.build(notifier_database, tokens)
+    notifier_pages.mail_log.add_to(
+        web,
+        notifier_database,
+        notifier_pages.rendering("http://catalogue", PRIVATE),
+        tokens=tokens,
+        renderer=Renderer(SENDER, Links(["a key for tests only"], dict.fromkeys(Purpose, SITE))),
+        public_url=SITE,
+        provider=provider,
+    )
+    return web
+
+
+def browser_on(web: FastAPI) -> Browser:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=SITE)
+
+
+@pytest.fixture
+async def browser(catalogue: FastAPI) -> AsyncIterator[Browser]:
+    """On the pages of delegations."""
+    async with browser_on(catalogue) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def zoe(issuer: Issuer) -> str:
+    """An organiser of Bretagne."""
+    await issuer.know("zoe", email="zoe@cnfpt.example", realm_access={"roles": ["organisateur-bretagne"]})
+    return "zoe"
+
+
+async def begun(
+    browser: Browser, issuer: Issuer, subject: str, begin: str = "/gestion/connexion/compte"
+) -> str:
+    """Log in at the issuer; the address that it leads back to."""
+    led = await browser.get(begin)
+    assert led.status_code == 303, led.text
+    return await issuer.log_in(led.headers["location"], subject)
+
+
+def onward(page: httpx.Response) -> str:
+    """Where a page leads by itself, and by its link."""
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]*)"', page.text)
+    assert found, page.text
+    assert f'href="{found[1]}"' in page.text
+    return unescape(found[1])
+
+
+async def logged_in(
+    browser: Browser, issuer: Issuer, subject: str, begin: str = "/gestion/connexion/compte"
+) -> str:
+    """Log in; where one is led then."""
+    page = await browser.get(await begun(browser, issuer, subject, begin))
+    assert page.status_code == 200, page.text
+    return onward(page)
+
+
+def key_of(page: httpx.Response) -> str:
+    found = re.search('name="cle" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+async def test_a_log_in_at_the_issuer_opens_the_page_that_was_asked_for(
+    browser: Browser, issuer: Issuer, zoe: str
+) -> None:
+    asked = "/gestion/ressources?etat=x"
+    door = await browser.get((await browser.get(asked)).headers["location"])
+    way = re.search(r'<a class="button" href="([^"]+)">Se connecter avec mon compte', door.text)
+    assert way
+    assert await logged_in(browser, issuer, zoe, unescape(way[1])) == asked
+    page = await browser.get("/gestion")
+    assert "Sessions · Bretagne" in page.text
+    assert "(zoe@cnfpt.example)" in page.text
+
+
+async def test_the_request_to_the_issuer_is_as_its_protocol_asks(browser: Browser, issuer: Issuer) -> None:
+    led = await browser.get("/gestion/connexion/compte")
+    address = urlsplit(led.headers["location"])
+    query = dict(parse_qsl(address.query))
+    assert f"{address.scheme}://{address.netloc}" == issuer.address
+    fixed = ("response_type", "client_id", "redirect_uri", "scope", "code_challenge_method")
+    assert [query[name] for name in fixed] == [
+        "code", "parcours", f"{SITE}/gestion/connexion/retour", "openid profile email", "S256",
+    ]  # fmt: skip
+    assert all(len(query[name]) >= 32 for name in ("state", "nonce", "code_challenge"))
+    cookie = led.headers["set-cookie"]
+    assert cookie.startswith("__Host-gestion-avant=")
+    assert {"Secure", "HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+    again = await browser.get("/gestion/connexion/compte?autre=oui")
+    assert "prompt=login" in again.headers["location"]
+
+
+async def test_who_has_no_role_here_reads_so_and_is_not_logged_in(browser: Browser, issuer: Issuer) -> None:
+    await issuer.know("support", email="<i>@cnfpt.example", groups=["assistance", "autre"])
+    page = await browser.get(await begun(browser, issuer, "support"))
+    assert page.status_code == 403
+    assert "Votre compte n’ouvre pas cet espace" in page.text
+    assert "&lt;i&gt;@cnfpt.example" in page.text
+    assert "/gestion/connexion/compte?autre=oui" in page.text
+    assert "__Host-gestion" not in browser.cookies
+    assert (await browser.get("/gestion")).status_code == 303
+
+
+async def test_a_log_in_counts_once_and_in_the_browser_that_began_it(
+    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+) -> None:
+    back = await begun(browser, issuer, zoe)
+    async with browser_on(catalogue) as another:
+        await another.get("/gestion/connexion/compte")
+        assert (await another.get(back)).status_code == 400
+    state = dict(parse_qsl(urlsplit(back).query))["state"]
+    assert (await browser.get(back.replace(state, "forged"))).status_code == 400
+    assert (await browser.get(back)).status_code == 200
+    replayed = await browser.get(back)
+    assert replayed.status_code == 400
+    assert "Cette connexion n’est plus valable" in replayed.text
+
+
+async def test_a_log_in_that_took_too_long_does_not_count(
+    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = await begun(browser, issuer, zoe)
+    later = clock.now() + timedelta(minutes=11)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert (await browser.get(back)).status_code == 400
+    await end_old_rows(catalogue_database, logins.REGISTER, settings=None)
+    async with catalogue_database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM login_attempt")) == 0
+
+
+async def test_a_wrong_token_logs_nobody_in_and_the_log_names_nobody(
+    browser: Browser, issuer: Issuer, zoe: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def for_another(header: dict[str, Any], claims: dict[str, Any]) -> None:
+        claims["aud"] = "another"
+
+    issuer.tampers = for_another
+    page = await browser.get(await begun(browser, issuer, zoe))
+    assert page.status_code == 403
+    assert "La connexion n’a pas abouti" in page.text
+    assert "__Host-gestion" not in browser.cookies
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("shared.")]
+    assert "InvalidClaimError aud" in line
+    assert "zoe" not in line
+    declined = await browser.get("/gestion/connexion/compte")
+    state = dict(parse_qsl(urlsplit(declined.headers["location"]).query))["state"]
+    refused = await browser.get(f"/gestion/connexion/retour?error=access_denied&state={quote(state)}")
+    assert refused.status_code == 403
+
+
+async def test_a_log_in_leads_to_no_other_site(browser: Browser, issuer: Issuer, zoe: str) -> None:
+    for elsewhere in ("https://ailleurs.example/", "//ailleurs.example", "/gestion//ailleurs.example", "/x"):
+        begin = f"/gestion/connexion/compte?vers={quote(elsewhere, safe='')}"
+        assert await logged_in(browser, issuer, zoe, begin) == "/gestion"
+
+
+async def test_an_issuer_that_is_away_stops_neither_the_pages_nor_tokens(
+    browser: Browser, issuer: Issuer, zoe: str
+) -> None:
+    back = await begun(browser, issuer, zoe)
+    issuer.failing = True
+    page = await browser.get(back)
+    assert page.status_code == 503
+    assert "Avec un jeton d’accès" in page.text
+    assert (await browser.post("/gestion/connexion", data={"jeton": BRETAGNE})).status_code == 303
+    assert (await browser.get("/gestion")).status_code == 200
+
+
+async def test_an_issuer_that_was_never_there_is_said_to_be_away(browser: Browser, issuer: Issuer) -> None:
+    issuer.failing = True
+    assert (await browser.get("/gestion/connexion")).status_code == 200
+    assert (await browser.get("/gestion/connexion/compte")).status_code == 503
+
+
+async def test_two_log_ins_begun_in_two_tabs_both_work(browser: Browser, issuer: Issuer, zoe: str) -> None:
+    first, second = (await begun(browser, issuer, zoe), await begun(browser, issuer, zoe))
+    assert (await browser.get(first)).status_code == 200
+    of_the_first = dict(browser.cookies)["__Host-gestion"]
+    form = key_of(await browser.get("/gestion"))
+    assert (await browser.get(second)).status_code == 200
+    assert browser.cookies["__Host-gestion"] != of_the_first
+    # A form that the first tab still shows is taken.
+    assert (await browser.post("/gestion/deconnexion", data={"cle": form})).status_code == 200
+
+
+async def test_a_log_in_has_an_id_that_nobody_knew_before(
+    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+) -> None:
+    await browser.post("/gestion/connexion", data={"jeton": BRETAGNE})
+    known = browser.cookies["__Host-gestion"]
+    form = key_of(await browser.get("/gestion"))
+    await logged_in(browser, issuer, zoe)
+    assert key_of(await browser.get("/gestion")) != form
+    async with browser_on(catalogue) as attacker:
+        attacker.cookies.set("__Host-gestion", known)
+        assert (await attacker.get("/gestion")).status_code == 303
+
+
+async def test_leaving_ends_the_log_in_here_and_leads_to_where_the_issuer_ends_its_own(
+    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+) -> None:
+    await logged_in(browser, issuer, zoe)
+    kept = browser.cookies["__Host-gestion"]
+    left = await browser.post("/gestion/deconnexion", data={"cle": key_of(await browser.get("/gestion"))})
+    address = urlsplit(onward(left))
+    query = dict(parse_qsl(address.query))
+    assert f"{address.scheme}://{address.netloc}{address.path}" == f"{issuer.address}/oauth2/end_session"
+    assert query["post_logout_redirect_uri"] == f"{SITE}/gestion/connexion"
+    assert query["id_token_hint"].count(".") == 2
+    async with browser_on(catalogue) as another:
+        another.cookies.set("__Host-gestion", kept)
+        assert (await another.get("/gestion")).status_code == 303
+
+
+async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
+    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, tokens: Tokens
+) -> None:
+    await logged_in(browser, issuer, zoe)
+    settings = settings_for(issuer)
+    for changed in (settings.model_copy(update={"oidc_roles": settings.oidc_roles[:1]}), OidcSettings()):
+        web = catalogue_api.build(catalogue_database, tokens)
+        site = catalogue_pages.Site(
+            database=catalogue_database, tokens=tokens, address=SITE, provider=provider_of(changed)
+        )
+        catalogue_pages.mount(web, catalogue_pages.build(site))
+        async with browser_on(web) as same:
+            same.cookies.update(browser.cookies)
+            assert (await same.get("/gestion")).status_code == 303
+
+
+async def test_the_mail_log_is_opened_by_who_has_the_role_of_support(
+    notifier: FastAPI, issuer: Issuer, zoe: str
+) -> None:
+    await issuer.know("ali", preferred_username="ali", groups=["x", "assistance"])
+    begin = "/courriels/suivi/connexion/compte"
+    async with browser_on(notifier) as browser:
+        assert (await browser.get(await begun(browser, issuer, zoe, begin))).status_code == 403
+        page = await browser.get(await begun(browser, issuer, "ali", begin))
+        assert "SameSite=strict" in page.headers["set-cookie"]
+        assert onward(page) == "/courriels/suivi"
+        assert "(ali)" in (await browser.get("/courriels/suivi")).text
+
+
+async def test_what_is_kept_of_a_log_in_stands_in_the_register(
+    browser: Browser, issuer: Issuer, catalogue_database: Database
+) -> None:
+    await issuer.know(MARK, email=f"{MARK}@cnfpt.example", groups=["parcours-admin"])
+    await logged_in(browser, issuer, MARK)
+    await browser.get("/gestion/connexion/compte")
+    found = await columns_with(catalogue_database, LoginTable.metadata)
+    assert found
+    assert found - registered(logins.REGISTER) == set()

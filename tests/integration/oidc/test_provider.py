@@ -1,0 +1,246 @@
+"""Whom an issuer knows is believed, and nothing else that comes in its name."""
+
+import asyncio
+import socket
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from shared import clock
+from shared.auth import Role
+from shared.oidc import provider as provider_module
+from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway, provider_of
+from shared.oidc.settings import OidcSettings
+from tests.support.oidc import Claims, Header, Issuer, Tamper
+
+BACK = "https://parcours.example/gestion/connexion/retour"
+RULES = [
+    {"claim": "groups", "value": "parcours-admin", "role": "admin"},
+    {"claim": "realm_access.roles", "value": "organisateur-{delegation}", "role": "organiser"},
+    {"claim": "groups", "value": "assistance", "role": "support"},
+]
+
+
+@dataclass
+class Begun:
+    nonce: str = "a nonce of this log-in"
+    verifier: str = "a verifier of at least forty-three characters, as RFC 7636 asks"
+
+
+def settings_for(issuer: Issuer) -> OidcSettings:
+    return OidcSettings.model_validate(
+        {
+            "oidc_issuer": issuer.address,
+            "oidc_client_id": "parcours",
+            "oidc_client_secret": "a secret",
+            "oidc_roles": RULES,
+        }
+    )
+
+
+@pytest.fixture
+def provider(issuer: Issuer) -> Provider:
+    provider = provider_of(settings_for(issuer))
+    assert provider is not None
+    return provider
+
+
+async def answer_of(issuer: Issuer, provider: Provider, begun: Begun, subject: str) -> dict[str, str]:
+    """What the browser comes back with after somebody has logged in."""
+    address = await provider.authorization_address(begun, state="state", return_to=BACK)
+    return dict(parse_qsl(urlsplit(await issuer.log_in(address, subject)).query))
+
+
+async def identified(issuer: Issuer, provider: Provider, subject: str = "u-1") -> Identity:
+    begun = Begun()
+    answer = await answer_of(issuer, provider, begun, subject)
+    return await provider.identify(begun, answer, return_to=BACK)
+
+
+async def test_somebody_whom_the_issuer_knows_is_identified(issuer: Issuer, provider: Provider) -> None:
+    await issuer.know("u-1", email="zoe@cnfpt.example", groups=["assistance"])
+    identity = await identified(issuer, provider)
+    assert (identity.subject, identity.name) == ("u-1", "zoe@cnfpt.example")
+    grant = provider.grant(identity, frozenset(Role))
+    assert grant is not None
+    assert (grant.role, grant.delegation) == (Role.SUPPORT, None)
+    assert provider.grant(identity, frozenset((Role.ORGANISER, Role.ADMIN))) is None
+
+
+def replaced(**changes: object) -> Tamper:
+    """Tamper with claims; None takes one away."""
+
+    def tamper(header: Header, claims: Claims) -> None:
+        for name, value in changes.items():
+            claims.pop(name, None)
+            if value is not None:
+                claims[name] = value
+
+    return tamper
+
+
+def headed(**changes: str) -> Tamper:
+    def tamper(header: Header, claims: Claims) -> None:
+        header.update(changes)
+
+    return tamper
+
+
+WRONG = {
+    "nonce": replaced(nonce="another"),
+    "no nonce": replaced(nonce=None),
+    "audience": replaced(aud="another"),
+    "two audiences": replaced(aud=["parcours", "another"]),
+    "for another party": replaced(azp="another"),
+    "issuer": replaced(iss="https://another.example"),
+    "expired": replaced(exp=int(time.time()) - 120),
+    "no expiry": replaced(exp=None),
+    "of the future": replaced(iat=int(time.time()) + 600),
+    "no subject": replaced(sub=None),
+    "empty subject": replaced(sub=""),
+    "other access token": replaced(at_hash="AAAAAAAAAAAAAAAAAAAAAA"),
+    "algorithm none": headed(alg="none"),
+    "unknown key": headed(kid="nobody's"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_a_token_that_is_wrong_is_rejected(issuer: Issuer, provider: Provider, what: str) -> None:
+    issuer.tampers = WRONG[what]
+    with pytest.raises(LogInRejected):
+        await identified(issuer, provider)
+    issuer.tampers = None
+    assert (await identified(issuer, provider)).subject == "u-1"
+
+
+async def test_another_key_is_not_the_issuers_even_under_its_name(issuer: Issuer, provider: Provider) -> None:
+    issuer.tampers = lambda *_token: issuer.foreign_key
+    with pytest.raises(LogInRejected, match="BadSignature"):
+        await identified(issuer, provider)
+
+
+async def test_no_algorithm_counts_that_others_could_use_even_if_the_issuer_lists_it(
+    issuer: Issuer, provider: Provider
+) -> None:
+    issuer.metadata = {"id_token_signing_alg_values_supported": ["none", "HS256", "RS256"]}
+    issuer.tampers = headed(alg="none")
+    with pytest.raises(LogInRejected):
+        await identified(issuer, provider)
+
+
+async def test_a_code_counts_once_and_with_its_verifier_alone(issuer: Issuer, provider: Provider) -> None:
+    begun = Begun()
+    answer = await answer_of(issuer, provider, begun, "u-1")
+    await provider.identify(begun, answer, return_to=BACK)
+    with pytest.raises(LogInRejected, match="400"):
+        await provider.identify(begun, answer, return_to=BACK)
+    answer = await answer_of(issuer, provider, begun, "u-1")
+    stolen = Begun(verifier="of whoever has stolen the code, and not of whoever began the log-in")
+    with pytest.raises(LogInRejected, match="400"):
+        await provider.identify(stolen, answer, return_to=BACK)
+
+
+async def test_what_another_issuer_answers_is_rejected(issuer: Issuer, provider: Provider) -> None:
+    begun = Begun()
+    answer = await answer_of(issuer, provider, begun, "u-1")
+    for more in ({"iss": "https://another.example"}, {"error": "access_denied"}, {"code": ""}):
+        with pytest.raises(LogInRejected):
+            await provider.identify(begun, answer | more, return_to=BACK)
+    assert "/oauth2/token" not in issuer.requests
+    await provider.identify(begun, answer | {"iss": issuer.address}, return_to=BACK)
+
+
+async def test_an_issuer_that_says_who_answers_must_say_it(issuer: Issuer, provider: Provider) -> None:
+    issuer.metadata = {"authorization_response_iss_parameter_supported": True}
+    with pytest.raises(LogInRejected, match="which issuer"):
+        await identified(issuer, provider)
+
+
+async def test_what_is_said_of_another_person_is_rejected(issuer: Issuer, provider: Provider) -> None:
+    issuer.userinfo = {"sub": "u-2"}
+    with pytest.raises(LogInRejected, match="of another"):
+        await identified(issuer, provider)
+
+
+async def test_a_role_may_stand_in_userinfo_alone(issuer: Issuer, provider: Provider) -> None:
+    issuer.userinfo = {"realm_access": {"roles": ["x", "organisateur-bretagne"]}}
+    grant = provider.grant(await identified(issuer, provider), frozenset(Role))
+    assert grant is not None
+    assert (grant.role, grant.delegation) == (Role.ORGANISER, "bretagne")
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        {"issuer": "https://another.example"},
+        {"token_endpoint": "http://another.example/token"},
+        {"jwks_uri": None},
+    ],
+)
+async def test_a_discovery_document_that_cannot_be_believed_is_not_used(
+    issuer: Issuer, provider: Provider, published: dict[str, str | None]
+) -> None:
+    issuer.metadata = published
+    with pytest.raises(ProviderAway):
+        await provider.authorization_address(Begun(), state="state", return_to=BACK)
+
+
+async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_away(
+    issuer: Issuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def address() -> str:
+        return await provider.authorization_address(Begun(), state="state", return_to=BACK)
+
+    await asyncio.gather(*(address() for _ in range(5)))
+    assert issuer.requests == ["/.well-known/openid-configuration", "/jwks"]
+    issuer.failing = True
+    later = clock.now() + timedelta(hours=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert await address() == await address()
+    assert issuer.requests.count("/.well-known/openid-configuration") == 2
+    issuer.failing = False
+    later += provider_module.SPARED
+    await address()
+    assert issuer.requests.count("/jwks") == 2
+
+
+async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_nobody(
+    issuer: Issuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer.failing = True
+    for _ in range(3):
+        with pytest.raises(ProviderAway):
+            await provider.authorization_address(Begun(), state="state", return_to=BACK)
+    assert len(issuer.requests) == 1
+    issuer.failing = False
+    later = clock.now() + provider_module.SPARED
+    monkeypatch.setattr(clock, "now", lambda: later)
+    await provider.authorization_address(Begun(), state="state", return_to=BACK)
+
+
+async def test_an_issuer_that_says_nothing_is_given_up(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_module, "SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        settings = settings_for(issuer).model_copy(update={"oidc_issuer": f"http://{host}:{port}"})
+        provider = provider_of(settings)
+        assert provider is not None
+        with pytest.raises(ProviderAway, match="TimeoutError"):
+            await provider._ask("GET", f"{provider.issuer}/")
+
+
+async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: Issuer, provider: Provider) -> None:
+    there = await provider.log_out_address("token", return_to=BACK)
+    assert there is not None
+    assert dict(parse_qsl(urlsplit(there).query)) == {
+        "id_token_hint": "token", "client_id": "parcours", "post_logout_redirect_uri": BACK,
+    }  # fmt: skip
+    issuer.metadata = {"end_session_endpoint": None}
+    other = provider_of(settings_for(issuer))
+    assert other is not None
+    assert await other.log_out_address("token", return_to=BACK) is None
