@@ -5,7 +5,7 @@ Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -25,14 +25,20 @@ from pydantic import (
 
 from shared import clock
 from shared.events.vocabulary import Delegation
+from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import bearer
 from shared.published_secrets import is_published_digest
 from shared.reloaded import ReloadedFile
+from shared.security_log import SecurityEvent
 
 FILE_IS_VALID = Gauge(
     "parcours_tokens_file_valid", "0 while API_TOKENS_FILE has a mistake and the old is used."
 )
+
+
+ID = 12
+"""Characters of a digest that tell tokens, and log-ins, apart in the security log."""
 
 
 class Role(StrEnum):
@@ -43,12 +49,24 @@ class Role(StrEnum):
     SUPPORT = "support"
 
 
-class Principal(BaseModel):
-    """The owner of a token. ``delegation`` is null for those who act everywhere."""
-
+class _Owner(BaseModel):
     name: str
     role: Role
     delegation: str | None = None
+
+
+class Principal(_Owner):
+    """The owner of a token. ``delegation`` is null for those who act everywhere.
+
+    ``token_id`` tells tokens, or log-ins, apart where their owners' names must not stand.
+    """
+
+    token_id: str = ""
+
+    @property
+    def in_security_log(self) -> str:
+        """What the security log calls who acts: a role and a token, never a name."""
+        return f"{self.role}:{self.token_id}"
 
     def may_act_for(self, delegation: str) -> bool:
         """Whether the owner acts for that delegation, or for all."""
@@ -59,7 +77,7 @@ class UnreadableTokens(Exception):
     """``API_TOKENS_FILE`` cannot be used; the message names it and says why."""
 
 
-class TokenEntry(Principal):
+class TokenEntry(_Owner):
     """An entry of ``API_TOKENS_FILE``: whose token it is, and until when it opens anything."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -123,13 +141,13 @@ class Tokens:
         entry = self._file.content.get(digest)
         if entry is None or (entry.not_after is not None and clock.now() > entry.not_after):
             return None
-        return Principal(name=entry.name, role=entry.role, delegation=entry.delegation)
+        return Principal(name=entry.name, role=entry.role, delegation=entry.delegation, token_id=digest[:ID])
 
 
 _ENTRIES = TypeAdapter(list[TokenEntry])
 
 
-def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Principal]:
+def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Awaitable[Principal]]:
     """Return a FastAPI dependency: the owner of the request's token, who has one of ``roles`` or is admin.
 
     The tokens are ``app.state.tokens``; ``documented`` says in OpenAPI which of them do. Raises a 401 or 403
@@ -137,7 +155,7 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
     """
     token_of_staff = bearer(documented, "StaffToken")
 
-    def authenticated(
+    async def authenticated(
         request: Request,
         _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(token_of_staff)] = None,
     ) -> Principal:
@@ -145,7 +163,9 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
         token = bearer_token(request)
         principal = None if token is None else tokens.owner_of(token)
         if principal is None:
+            await refuse_token(request)
             raise token_needed("API_TOKENS_FILE")
+        request.state.who = principal.in_security_log
         if principal.role is not Role.ADMIN and principal.role not in roles:
             raise not_for_role(principal)
         return principal
@@ -157,6 +177,16 @@ def bearer_token(request: Request) -> str | None:
     """Return the request's token, None where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+async def refuse_token(request: Request) -> None:
+    """Record and count that a request's token, if it has one, is nobody's. Raises ``LimitMet``.
+
+    A right token is taken from a network that is refused, too: it has 256 bits, which nobody guesses.
+    """
+    guard: Guard = request.app.state.guard
+    if bearer_token(request) is not None:
+        await guard.refuse(request, SecurityEvent.TOKEN)
 
 
 def token_needed(file: str) -> Problem:

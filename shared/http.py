@@ -24,7 +24,9 @@ from shared.database import FAILURES, is_temporary
 from shared.events.cloudevents_http import BATCH
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
+from shared.guard import Guard, LimitMet
 from shared.openapi import PROBLEM_JSON
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.revalidation import Revalidated
 from shared.web.sentences import Language, language_of, translated
 
@@ -156,14 +158,15 @@ class Probes:
 def new_api(
     service: str,
     description: str,
+    guard: Guard,
     *,
     schemas: Mapping[str, dict[str, Any]] | None = None,
     examples: Mapping[str, Any] | None = None,
 ) -> FastAPI:
     """The application of a service, documented at ``/docs`` without assets from elsewhere.
 
-    ``schemas`` are those that its documentation names itself, by their names among its components;
-    ``examples`` are of schemas, by their names.
+    ``guard`` counts what its clients do, and tells the security log. ``schemas`` are those that its
+    documentation names itself, by their names among its components; ``examples`` are of schemas, by theirs.
     """
     api = FastAPIOffline(
         title=f"Parcours – {service}",
@@ -173,12 +176,15 @@ def new_api(
         responses=PROBLEMS,
     )
     api.state.problems = None
+    api.state.guard = guard
     api.add_exception_handler(Problem, _on_problem)
+    api.add_exception_handler(LimitMet, _on_limit_met)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(RequestValidationError, _on_invalid_request)
     for failure in FAILURES:
         api.add_exception_handler(failure, _on_failure)
     api.add_exception_handler(Exception, _on_error)
+    api.add_middleware(_RefusedRights, guard=guard)
     api.add_middleware(Revalidated)  # inside of what compresses, so that a tag is that of what was said
     api.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NOT_COMPRESSED
@@ -227,6 +233,23 @@ class _HeadIsGet:
             await send(message)
 
         await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
+class _RefusedRights:
+    """Tells the security log of each 403, whether of the API or of a page."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
+                who = scope.get("state", {}).get("who", "")
+                self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
+            await send(message)
+
+        await self._app(scope, receive, watched if scope["type"] == "http" else send)
 
 
 class _BoundedBodies:
@@ -318,6 +341,12 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         raise error
     title = HTTPStatus(error.status_code).phrase
     return Problem(error.status_code, title, str(error.detail), headers=error.headers).response(request)
+
+
+def _on_limit_met(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LimitMet):
+        raise error
+    return Problem(429, "Too many requests", error.detail, headers=error.headers).response(request)
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -7,6 +7,8 @@ import logging.config
 import time
 from typing import Literal
 
+from shared.security_log import LOGGER
+
 NOT_AGAIN_SECONDS = 10.0
 
 
@@ -40,6 +42,7 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
                 "faststream": {"level": "WARNING"},
                 "uvicorn.access": {"level": "WARNING"},
                 "alembic": {"level": "WARNING"},
+                LOGGER: {"level": "INFO"},
             },
         }
     )

@@ -25,6 +25,7 @@ class Whose(StrEnum):
     OFFICERS = "correspondants des collectivités et des délégations"
     SUBSCRIBERS = "abonnés aux actualités"
     STAFF = "personnel du CNFPT"
+    VISITORS = "personnes qui ouvrent les pages, ou appellent les services"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

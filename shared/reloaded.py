@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 from prometheus_client import Gauge
 
+from shared import security_log
+from shared.security_log import SecurityEvent, SecurityOutcome
+
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -54,10 +57,15 @@ class ReloadedFile(Generic[T]):
             self._content = self._read()
         except self._mistakes as error:
             self._is_valid.set(0)
+            self._record(SecurityOutcome.FAILED)
             log.error("What was read before stays in force: %s", error)  # noqa: TRY400 the line says it all
         else:
             self._is_valid.set(1)
+            self._record(SecurityOutcome.OK)
             log.info("%s is read again", self._path)
+
+    def _record(self, outcome: SecurityOutcome) -> None:
+        security_log.record(SecurityEvent.KEYS, outcome, where="" if self._path is None else self._path.name)
 
 
 def _version_of(path: Path | None) -> tuple[int, int, int] | None:

@@ -1,11 +1,17 @@
 """Settings that every service has. All come from the environment; each service adds its own."""
 
+import hashlib
+import hmac
+import secrets
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shared.database import async_url
+from shared.guard import Rates
+from shared.limits import Rate
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
 from shared.published_secrets import is_published
@@ -22,6 +28,14 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     api_tokens_file: Path | None = Field(default=None, description="JSON list of hashed bearer tokens.")
+    refused_rate: str = Field(
+        default="100/10 minutes",
+        description="Wrong tokens, log-ins and links that a network may send; then 429.",
+    )
+    log_in_rate: str = Field(
+        default="600/hour", description="How often one token, or one network at the issuer, logs in."
+    )
+    link_rate: str = Field(default="60/10 minutes", description="How often one link of a letter opens.")
     stalled_seconds: float = Field(
         default=120, gt=0, description="A consumer that has records but makes no progress ends the process."
     )
@@ -35,6 +49,32 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     def port(self) -> int:
         """This service's own ``<SERVICE>_PORT``."""
         raise NotImplementedError
+
+    @property
+    def rates(self) -> Rates:
+        """The limits of every service."""
+        return Rates(
+            refused=Rate.parse(self.refused_rate),
+            log_in=Rate.parse(self.log_in_rate),
+            link=Rate.parse(self.link_rate),
+        )
+
+    @cached_property
+    def digest_key(self) -> bytes:
+        """What keyed digests of networks and mailboxes are made with: the same for all services.
+
+        Without a secret of the installation it is random: then each process counts for itself.
+        """
+        intake = self.intake_key
+        links = "".join(getattr(self, "link_keys", [])[-1:]).encode()
+        return hmac.digest(intake or links or secrets.token_bytes(32), b"digests", hashlib.sha256)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _rates(cls, value: object, info: ValidationInfo) -> object:
+        if str(info.field_name).endswith("_rate") and isinstance(value, str):
+            Rate.parse(value)
+        return value
 
     @model_validator(mode="after")
     def _nothing_is_sent_in_clear(self) -> Self:  # noqa: N804 called on what was built
@@ -54,8 +94,8 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
             "INTAKE_SIGNING_KEY": [] if intake is None else [intake.get_secret_value()],
             "LINK_SIGNING_KEY": getattr(self, "link_keys", []),
         }
-        for name, secrets in keys.items():
-            if any(map(is_published, secrets)):
+        for name, given in keys.items():
+            if any(map(is_published, given)):
                 raise ValueError(
                     f"{name} stands in this project for all to read: only for trials (PARCOURS_TRIAL=1)"
                 )

@@ -8,6 +8,7 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.guard import Guard
 from shared.http import explain_problems
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
@@ -22,7 +23,8 @@ def compose(settings: Settings) -> Process:
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
-    web = api.build(database, tokens)
+    guard = Guard(database, settings.digest_key, settings.rates)
+    web = api.build(database, tokens, guard)
     explain_problems(web, settings.public_url("enrolment"))
     pages.mount(
         web,
@@ -30,6 +32,7 @@ def compose(settings: Settings) -> Process:
             pages.Site(
                 database=database,
                 tokens=tokens,
+                guard=guard,
                 address=settings.public_url("catalogue"),
                 provider=provider_of(settings),
                 portal=settings.portal_url,

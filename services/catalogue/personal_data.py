@@ -1,6 +1,7 @@
 """What the catalogue keeps of people: whose, what for, for how long, and how it ends."""
 
 from services.catalogue.tables import AuditLogRow, BespokeRequestRow, SessionRow
+from shared import limits
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 from shared.web import logins
@@ -17,6 +18,7 @@ BESPOKE = Retention(
 REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
+    + limits.REGISTER
     + Register(
         [
             PersonalData(

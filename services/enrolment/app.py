@@ -13,6 +13,7 @@ from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
+from shared.guard import Guard
 from shared.messaging import outbox
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
@@ -28,9 +29,12 @@ def compose(settings: Settings) -> Process:
     database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
     watch = Watch(database)
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
-    http = api.build(database, tokens, registry, watch, settings)
+    guard = Guard(database, settings.digest_key, settings.rates)
+    http = api.build(database, tokens, guard, registry=registry, watch=watch, settings=settings)
     placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
-    pages.add_to(http, database, settings.links, settings.policy, catalogue=settings.public_url("catalogue"))
+    pages.add_to(
+        http, database, guard, settings.links, settings.policy, catalogue=settings.public_url("catalogue")
+    )
     return Process(
         name="enrolment",
         settings=settings,

@@ -7,6 +7,7 @@ decide about it as about a portal's event. Nobody's name is shown: a letter may 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from services.enrolment.service import certificates
 from services.enrolment.service import links as by_link
 from shared import clock
 from shared.database import Database
+from shared.guard import Guard
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import read_link
@@ -52,13 +54,21 @@ class Message(StrEnum):
     CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
 
 
-def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy, *, catalogue: str) -> None:
+def add_to(
+    api: FastAPI,
+    database: Database,
+    guard: Guard,
+    links: Links | None,
+    policy: Policy,
+    *,
+    catalogue: str,
+) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
 
     ``catalogue`` is the address at which the public finds the sessions.
     """
     rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
-    pages = _Pages(database, links, policy, rendering)
+    pages = _Pages(database, guard, links, policy, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
@@ -83,6 +93,7 @@ def add_to(api: FastAPI, database: Database, links: Links | None, policy: Policy
 @dataclass(frozen=True, slots=True)
 class _Pages:
     database: Database
+    guard: Guard
     links: Links | None
     policy: Policy
     rendering: Rendering
@@ -90,7 +101,7 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """Show the seat that is held; a POST takes it or leaves it."""
         now = clock.now()
-        enrolment_id, version = read_link(request, self.links, Purpose.OFFER, expired=Message.OFFER_EXPIRED)
+        enrolment_id, version = await self._read(request, Purpose.OFFER, Message.OFFER_EXPIRED)
         answer = (await read_form(request, most=10)).typed("reponse") if request.method == "POST" else None
         if answer in ("oui", "non"):
             accepted = answer == "oui"
@@ -114,8 +125,7 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
-        expired = Message.WITHDRAWAL_LINK_EXPIRED
-        enrolment_id, _ = read_link(request, self.links, Purpose.WITHDRAW, expired=expired)
+        enrolment_id, _ = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
                 state, live = await by_link.withdraw(tx, enrolment_id, self.policy, now)
@@ -128,14 +138,16 @@ class _Pages:
 
     async def certificate(self, request: Request) -> Response:
         """Return the certificate of attendance, as it is due now."""
-        expired = Message.CERTIFICATE_LINK_EXPIRED
-        enrolment_id, _ = read_link(request, self.links, Purpose.CERTIFICATE, expired=expired)
+        enrolment_id, _ = await self._read(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found, certificate = await certificates.certificate(tx, enrolment_id)
         if certificate is None:
             return self._notice(Message.UNKNOWN if found is None else Message.NOT_CERTIFIED, found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
+
+    async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
+        return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
     def _notice(self, message: Message, found: EnrolmentInSession | None) -> Response:
         """Return the page of this message, with the session if there is one."""

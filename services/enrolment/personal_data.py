@@ -14,6 +14,7 @@ from services.enrolment.tables import (
     RequestRow,
     SessionChangeRow,
 )
+from shared import limits
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 
@@ -68,70 +69,74 @@ OUTCOMES = Retention(
 
 _TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
 
-REGISTER = messaging.REGISTER + Register(
-    [
-        PersonalData(
-            table=EnrolmentRow,
-            whose=Whose.AGENTS,
-            columns={
-                **_AGENT,
-                "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
-                "state": "où en est l’inscription",
-                "reason": "raison du refus",
-            },
-            purpose=_TO_DECIDE,
-            ends=(ENDED, ATTENDANCE),
-        ),
-        PersonalData(
-            table=EnrolmentChangeRow,
-            whose=Whose.AGENTS,
-            columns={
-                **_AGENT,
-                "state": "où en était l’inscription",
-                "facts": "places et rang au moment de la décision, et qui l’a prise",
-            },
-            purpose=_TO_DECIDE,
-            ends=(ENDED, ATTENDANCE),
-        ),
-        PersonalData(
-            table=RequestRow,
-            whose=Whose.AGENTS,
-            columns={
-                **_AGENT,
-                "outcome": "réponse",
-                "reason": "raison du refus",
-                "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
-            },
-            purpose=_TO_DECIDE,
-            ends=(REQUESTS,),
-        ),
-        PersonalData(
-            table=AttendanceRow,
-            whose=Whose.AGENTS,
-            columns={"attendance": "présence à chaque séance"},
-            purpose="Établir les attestations et rendre compte aux employeurs.",
-            ends=(ATTENDANCE,),
-        ),
-        PersonalData(
-            table=BadAddressRow,
-            whose=Whose.AGENTS,
-            columns={
-                "issuer": "qui a donné l’identifiant de l’agent",
-                "agent_id": "identifiant de l’agent dont les courriels reviennent",
-            },
-            purpose="Prévenir les organisateurs qu’un agent ne reçoit pas ses courriels.",
-            ends=(BAD_ADDRESSES,),
-        ),
-        PersonalData(
-            table=SessionChangeRow,
-            whose=Whose.AGENTS,
-            columns={
-                "issuer": "qui a donné l’identifiant de l’agent",
-                "agent_id": "identifiant du dernier agent prévenu",
-            },
-            purpose="Prévenir chacun d’un changement de session, une seule fois.",
-            until="chacun soit prévenu (quelques minutes)",
-        ),
-    ],
-    [ENDED, ATTENDANCE, REQUESTS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
+REGISTER = (
+    messaging.REGISTER
+    + limits.REGISTER
+    + Register(
+        [
+            PersonalData(
+                table=EnrolmentRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
+                    "state": "où en est l’inscription",
+                    "reason": "raison du refus",
+                },
+                purpose=_TO_DECIDE,
+                ends=(ENDED, ATTENDANCE),
+            ),
+            PersonalData(
+                table=EnrolmentChangeRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "state": "où en était l’inscription",
+                    "facts": "places et rang au moment de la décision, et qui l’a prise",
+                },
+                purpose=_TO_DECIDE,
+                ends=(ENDED, ATTENDANCE),
+            ),
+            PersonalData(
+                table=RequestRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "outcome": "réponse",
+                    "reason": "raison du refus",
+                    "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
+                },
+                purpose=_TO_DECIDE,
+                ends=(REQUESTS,),
+            ),
+            PersonalData(
+                table=AttendanceRow,
+                whose=Whose.AGENTS,
+                columns={"attendance": "présence à chaque séance"},
+                purpose="Établir les attestations et rendre compte aux employeurs.",
+                ends=(ATTENDANCE,),
+            ),
+            PersonalData(
+                table=BadAddressRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent dont les courriels reviennent",
+                },
+                purpose="Prévenir les organisateurs qu’un agent ne reçoit pas ses courriels.",
+                ends=(BAD_ADDRESSES,),
+            ),
+            PersonalData(
+                table=SessionChangeRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant du dernier agent prévenu",
+                },
+                purpose="Prévenir chacun d’un changement de session, une seule fois.",
+                until="chacun soit prévenu (quelques minutes)",
+            ),
+        ],
+        [ENDED, ATTENDANCE, REQUESTS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
+    )
 )

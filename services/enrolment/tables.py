@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from services.enrolment.rules.states import State
+from shared import limits
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as messaging
 
@@ -253,3 +254,4 @@ class AcceptedEventRow(EnrolmentTable, table=True):
 
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
+limits.add_to(metadata)

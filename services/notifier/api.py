@@ -12,6 +12,7 @@ from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, Tokens, requires
 from shared.database import Database
 from shared.events.vocabulary import AgentId, Instant, IssuerName
+from shared.guard import Guard
 from shared.http import Problem, new_api
 from shared.web.paging import page_of, position
 
@@ -121,10 +122,13 @@ _EXAMPLES: dict[str, Any] = {
 """By the names of their schemas; a test checks each against its own."""
 
 
-def build(database: Database, tokens: Tokens) -> FastAPI:
+def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     """The API over one database."""
     api = new_api(
-        "notifier", "Mails: what was sent to whom, when, and what is still to send.", examples=_EXAMPLES
+        "notifier",
+        "Mails: what was sent to whom, when, and what is still to send.",
+        guard,
+        examples=_EXAMPLES,
     )
     api.state.tokens = tokens
 

@@ -13,7 +13,9 @@ from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.guard import Guard
 from shared.http import explain_problems
+from shared.limits import Rate
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
@@ -29,15 +31,27 @@ def compose(settings: Settings) -> Process:
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="notifier")
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
-    http = api.build(database, tokens)
+    guard = Guard(database, settings.digest_key, settings.rates)
+    http = api.build(database, tokens, guard)
     explain_problems(http, settings.public_url("enrolment"))
     catalogue = settings.public_url("catalogue")
-    pages.subscribing.add_to(http, database, settings.links, pages.rendering(catalogue))
+    pages.subscribing.add_to(
+        http,
+        database,
+        guard,
+        settings.links,
+        pages.rendering(catalogue),
+        rates=pages.subscribing.SubscriptionRates(
+            of_a_network=Rate.parse(settings.notifier_subscription_rate),
+            of_all=Rate.parse(settings.notifier_subscriptions_rate),
+        ),
+    )
     pages.mail_log.add_to(
         http,
         database,
         pages.rendering(catalogue, PRIVATE),
         tokens=tokens,
+        guard=guard,
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
         public_url=settings.public_url("notifier"),
         provider=provider_of(settings),

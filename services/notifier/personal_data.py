@@ -7,12 +7,12 @@ from services.notifier.tables import (
     FanOutRow,
     MailAuditRow,
     MailRow,
-    RequestCountRow,
     SubscriberRow,
     SubscriptionRequestRow,
     SubscriptionRow,
     SuppressionRow,
 )
+from shared import limits
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 from shared.web import logins
@@ -54,12 +54,6 @@ SUPPRESSIONS = Retention(
 SUBSCRIPTION_REQUESTS = Retention(
     table=SubscriptionRequestRow, days=3, since="la demande d’abonnement", over="requested_at < :before"
 )
-REQUEST_COUNTS = Retention(
-    table=RequestCountRow,
-    days=0,
-    since="un jour après la demande",
-    over="ends_at < :before",
-)
 FAN_OUTS = Retention(table=FanOutRow, days=30, since="la fin de l’envoi groupé", over="done_at < :before")
 DOMAIN_RATES = Retention(
     table=DomainRateRow, days=0, since="le dernier envoi au domaine", over="free_at < :before"
@@ -76,6 +70,7 @@ _IDENTITY = {
 REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
+    + limits.REGISTER
     + Register(
         [
             PersonalData(
@@ -122,13 +117,6 @@ REGISTER = (
                 ends=(SUBSCRIPTION_REQUESTS,),
             ),
             PersonalData(
-                table=RequestCountRow,
-                whose=Whose.SUBSCRIBERS,
-                columns={"counted": "empreinte à clé du courriel, ou du réseau de qui demande"},
-                purpose="N’écrire qu’une fois par jour à une adresse que d’autres peuvent saisir.",
-                ends=(REQUEST_COUNTS,),
-            ),
-            PersonalData(
                 table=BounceRow,
                 whose=Whose.AGENTS,
                 columns={"address": "empreinte du courriel", "report": "empreinte du rapport de retour"},
@@ -157,7 +145,6 @@ REGISTER = (
             BOUNCES,
             SUPPRESSIONS,
             SUBSCRIPTION_REQUESTS,
-            REQUEST_COUNTS,
             FAN_OUTS,
             DOMAIN_RATES,
         ],

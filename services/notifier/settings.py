@@ -89,6 +89,14 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
         description="Mails a second for one domain, from all processes together; 0: no limit.",
     )
 
+    notifier_subscription_rate: str = Field(
+        default="30/hour",
+        description="How often a network may ask for a subscription; a town hall's agents share one.",
+    )
+    notifier_subscriptions_rate: str = Field(
+        default="600/hour",
+        description="How often all may together, so that many networks are no flood.",
+    )
     notifier_mails_kept_days: int = Field(
         default=90, ge=1, description="Days after it was sent, or given up, that a mail is kept."
     )

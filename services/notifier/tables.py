@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+from shared import limits
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as mechanisms
 from shared.web import logins
@@ -172,15 +173,6 @@ class SubscriptionRequestRow(_Base, table=True):
         sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()}, index=True
     )
     confirmed_at: datetime | None = Field(default=None, sa_type=Timestamp)
-
-
-class RequestCountRow(_Base, table=True):
-    """How often an address, or a network, was the subject of a request, known by a digest with our key."""
-
-    __tablename__ = "request_count"
-    counted: bytes = Field(primary_key=True)
-    taken: int
-    ends_at: datetime = Field(sa_type=Timestamp, description="From when on it is counted anew.")
 
 
 class FanOutRow(_Base, table=True):
@@ -339,3 +331,4 @@ class MailAuditRow(_Base, table=True):
 
 mechanisms.add_to(metadata)
 logins.add_to(metadata)
+limits.add_to(metadata)

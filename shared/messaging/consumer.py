@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 import traceback
+from collections import Counter as Count
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,16 +19,18 @@ from faststream.exceptions import NackMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared import clock
+from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
 from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
+from shared.events.outcomes import RejectionCode
 from shared.messaging import dead_letters, inbox, outcomes
 from shared.messaging.dead_letters import Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.router import Subscription
+from shared.security_log import SecurityOutcome
 
 log = logging.getLogger(__name__)
 
@@ -218,6 +221,7 @@ class Consumer:
             PARKED.labels(topic).inc(len(parked))
             for rejection in (*rejected, *rejections):
                 REJECTED.labels(topic, rejection.portal or "", rejection.code).inc()
+            record_refusals(topic, (*rejected, *rejections))
         IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
 
     def _wanted(self, delivery: Delivery) -> Delivery:
@@ -262,6 +266,25 @@ class Consumer:
             delay,
         )
         await clock.pause(self.stopping, delay)
+
+
+def record_refusals(where: str, rejections: Iterable[Rejected]) -> None:
+    """Tell the security log of signatures and rights that were refused: a line for each portal of a batch."""
+    refused = Count(
+        (event, rejection.portal)
+        for rejection in rejections
+        if (event := _REFUSALS.get(rejection.code)) is not None
+    )
+    for (event, portal), times in refused.items():
+        who = "" if portal is None else f"portal:{portal}"
+        security_log.record(event, SecurityOutcome.REFUSED, who=who, where=where, times=times)
+
+
+_REFUSALS = {
+    RejectionCode.NOT_AUTHENTICATED: security_log.SecurityEvent.SIGNATURE,
+    RejectionCode.UNKNOWN_PORTAL: security_log.SecurityEvent.SIGNATURE,
+    RejectionCode.NOT_YOURS: security_log.SecurityEvent.RIGHT,
+}
 
 
 def _describe(error: BaseException) -> str:

@@ -6,7 +6,6 @@ nothing: mail scanners open links.
 """
 
 import hashlib
-import hmac
 from datetime import datetime
 from enum import StrEnum
 
@@ -95,11 +94,6 @@ class Links:
             purpose: URLSafeSerializer(keys, salt=purpose.name, signer_kwargs=sha256) for purpose in Purpose
         }
         self._bases = bases
-        self._key = keys[-1].encode()
-
-    def digest(self, what: str, text: str) -> bytes:
-        """What is kept of a text that must be known again and not read; ``what`` says what it is used for."""
-        return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
 
     def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The address of a page about these ids (never a name or an address), open before ``until``."""

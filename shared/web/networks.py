@@ -2,16 +2,16 @@
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 
-def network_of(request: Request) -> str:
+def network_of(visit: HTTPConnection) -> str:
     """Return the network of the visitor: /24 of IPv4, /64 of IPv6, as one customer or one house has it.
 
     Behind a proxy the visitor is whom its ``X-Forwarded-For`` names, where uvicorn trusts the proxy
     (FORWARDED_ALLOW_IPS).
     """
-    host = request.client.host if request.client is not None else ""
+    host = visit.client.host if visit.client is not None else ""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

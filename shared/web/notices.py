@@ -11,6 +11,8 @@ from uuid import UUID
 from starlette.requests import Request
 
 from shared import clock
+from shared.guard import Guard
+from shared.security_log import SecurityEvent
 from shared.web.links import Expired, Forged, Links, Purpose
 
 
@@ -40,19 +42,24 @@ class Closed(Exception):
         self.values = values
 
 
-def read_link(
-    request: Request, links: Links | None, purpose: Purpose, *, expired: StrEnum
+async def read_link(
+    request: Request, guard: Guard, links: Links | None, purpose: Purpose, *, expired: StrEnum
 ) -> tuple[UUID, int]:
     """The id that the signed link of a request names, and the version; 0 where it names none.
 
-    Without ``links`` (no signing key) no link is valid. Raises `Closed`.
+    Without ``links`` (no signing key) no link is valid. Raises `Closed`, and `LimitMet` where it
+    opens too often, or its sender sent too many wrong ones.
     """
     if links is None:
         raise Closed(Error.FORGED)
+    token: str = request.path_params["token"]
     try:
-        subject, *version = links.read(purpose, request.path_params["token"], clock.now())
-        return UUID(subject), int(version[0]) if version else 0
+        subject, *version = links.read(purpose, token, clock.now())
+        found = UUID(subject), int(version[0]) if version else 0
     except Expired as error:
         raise Closed(expired) from error
     except (Forged, ValueError) as error:  # the latter: signed by us, for something else
+        await guard.refuse(request, SecurityEvent.LINK)
         raise Closed(Error.FORGED) from error
+    await guard.take(request, "link", guard.rates.link, token)
+    return found

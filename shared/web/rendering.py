@@ -122,7 +122,9 @@ class Rendering:
             except Closed as closed:
                 return self.notice(closed.name, **closed.values)
             except HTTPException as error:
-                return self.failure(error.status_code)
+                response = self.failure(error.status_code)
+                response.headers.update(error.headers or {})
+                return response
             except Exception as error:
                 if not is_temporary(error):
                     raise

@@ -26,6 +26,7 @@ from shared import clock, migrations
 from shared.auth import Tokens
 from shared.database import Database
 from tests.support.catalogue import load
+from tests.support.guards import a_guard
 from tests.support.serving import serving
 
 SESSIONS = 5_000
@@ -89,8 +90,10 @@ def _catalogue() -> Iterator[tuple[str, str]]:
         async def composed(address: str) -> AsyncIterator[object]:
             database = Database(url, application_name="bench")
             await _fill(database)
-            web = api.build(database, Tokens())
-            pages.mount(web, pages.build(pages.Site(database=database, tokens=Tokens(), address=address)))
+            guard = a_guard(database)
+            web = api.build(database, Tokens(), guard)
+            site = pages.Site(database=database, tokens=Tokens(), guard=guard, address=address)
+            pages.mount(web, pages.build(site))
             yield web
             await database.close()
 

@@ -21,6 +21,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events.vocabulary import Contact
 from tests.support.catalogue import load
+from tests.support.guards import a_guard
 from tests.support.lacking import program
 from tests.support.serving import serving
 
@@ -87,9 +88,10 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
         async with database.transaction() as tx:
             await tx.execute(text(_OCCUPANCY))
             await bespoke.receive(tx, [DEMAND])
-        web = api.build(database, tokens)
+        guard = a_guard(database)
+        web = api.build(database, tokens, guard)
         site = pages.Site(
-            database=database, tokens=tokens, address=address, portal=PORTAL, subscriptions=NEWS
+            database=database, tokens=tokens, guard=guard, address=address, portal=PORTAL, subscriptions=NEWS
         )
         pages.mount(web, pages.build(site))
         yield web

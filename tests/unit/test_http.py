@@ -12,6 +12,7 @@ from starlette.types import Message
 from shared import http
 from shared.http import is_from_here, new_api
 from shared.openapi import PROBLEM_JSON
+from tests.support.guards import a_guard
 
 
 class _Body(BaseModel):
@@ -22,7 +23,7 @@ class _Body(BaseModel):
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setattr(http, "MAX_BODY_BYTES", 1024)
     monkeypatch.setattr(http, "MAX_FILE_BYTES", 4096)
-    api: FastAPI = new_api("test", "Tests.")
+    api: FastAPI = new_api("test", "Tests.", a_guard())
 
     @api.post("/json")
     async def take(body: _Body) -> int:
@@ -82,7 +83,7 @@ async def test_a_file_may_be_larger(client: httpx.AsyncClient) -> None:
 
 
 async def test_head_is_answered_as_get_and_never_with_a_body() -> None:
-    api = new_api("test", "Tests.")
+    api = new_api("test", "Tests.", a_guard())
 
     @api.get("/number")
     async def number() -> int:

@@ -6,14 +6,16 @@ from services.catalogue.api import bespoke, failures, management, public, sheets
 from services.catalogue.api.examples import EXAMPLES
 from shared.auth import Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.http import new_api
 
 
-def build(database: Database, tokens: Tokens) -> FastAPI:
+def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     """The API over one database."""
     api = new_api(
         "catalogue",
         "The offers, their sessions and their resources; how organisers publish them.",
+        guard,
         examples=EXAMPLES,
     )
     api.state.database = database

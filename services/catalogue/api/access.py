@@ -21,14 +21,14 @@ def _database(request: Request) -> SharedDatabase:
     return database
 
 
-def _viewer(
+async def _viewer(
     request: Request,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer(_STAFF, "StaffToken"))],
 ) -> Viewer:
     """The public where there is no token, or one of a role that organises nothing; a wrong one is refused."""
     if "authorization" not in request.headers:
         return PUBLIC
-    principal = _known(request)
+    principal = await _known(request)
     return viewer_of(principal) if principal.role in (Role.ORGANISER, Role.ADMIN) else PUBLIC
 
 

@@ -384,6 +384,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cluster")),
     )
     op.create_table(
+        "request_count",
+        sa.Column("counted", sa.LargeBinary(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("counted", name=op.f("pk_request_count")),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_table(
         "outbox_bucket",
         sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(

@@ -26,7 +26,15 @@ _FOREVER = "public, max-age=31536000, immutable"
 def build(site: Site) -> Starlette:
     """The pages of ``site``."""
     rendering = rendering_of(site)
-    logins = Logins(SPACE, site.database, site.tokens, site.address, rendering, provider=site.provider)
+    logins = Logins(
+        SPACE,
+        site.database,
+        site.tokens,
+        site.guard,
+        address=site.address,
+        rendering=rendering,
+        provider=site.provider,
+    )
     routes: list[BaseRoute] = [
         *browse.routes(),
         *feeds.routes(),

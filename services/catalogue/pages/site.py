@@ -12,6 +12,7 @@ from services.catalogue.rules.availability import availability
 from services.catalogue.rules.sessions import ShownSession
 from shared.auth import Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.web import rendering
 from shared.web.rendering import Rendering
@@ -59,6 +60,7 @@ class Site:
 
     database: Database
     tokens: Tokens
+    guard: Guard
     address: str
     provider: Provider | None = None
     portal: str | None = None

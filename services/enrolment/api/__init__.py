@@ -18,17 +18,26 @@ from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.http import explain_problems, new_api
+from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
 
 
 def build(
-    database: Database, tokens: Tokens, registry: PortalsFile, watch: Watch, settings: Settings
+    database: Database,
+    tokens: Tokens,
+    guard: Guard,
+    *,
+    registry: PortalsFile,
+    watch: Watch,
+    settings: Settings,
 ) -> FastAPI:
     """Return the API of the service, which uses this database, this registry of portals and this watch."""
     api = new_api(
         "enrolment",
         "Seats: who is enrolled, waiting, refused, and why.",
+        guard,
         schemas=event_documents.SCHEMAS,
         examples=EXAMPLES,
     )
@@ -40,7 +49,7 @@ def build(
     api.state.signs_intake = settings.intake_key is not None
     api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
-    api.state.intake_rate = events.RateLimit(settings.enrolment_intake_rate)
+    api.state.intake_rate = Rate.parse(settings.enrolment_intake_rate)
     for part in (events, requests, enrolments, answers, roster, selection, attendance, contracts):
         api.include_router(part.router)
     return api

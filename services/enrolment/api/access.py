@@ -8,7 +8,16 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from services.enrolment.rules.policy import Policy
 from shared import clock
-from shared.auth import Principal, Role, Tokens, bearer_token, not_for_role, requires, token_needed
+from shared.auth import (
+    Principal,
+    Role,
+    Tokens,
+    bearer_token,
+    not_for_role,
+    refuse_token,
+    requires,
+    token_needed,
+)
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
@@ -38,24 +47,27 @@ def portals_of(request: Request) -> Portals:
     return portals
 
 
-def _portal_or_admin(request: Request) -> Portal | Principal:
+async def _portal_or_admin(request: Request) -> Portal | Principal:
     """Return whose token the request has. Raises a 401, or a 403 for staff who are no admins."""
     token = bearer_token(request) or ""
     portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
+        request.state.who = f"portal:{portal.portal}"
         return portal
     tokens: Tokens = request.app.state.tokens
     principal = tokens.owner_of(token)
     if principal is None:
+        await refuse_token(request)
         raise token_needed("PORTALS_FILE")
+    request.state.who = principal.in_security_log
     if principal.role is not Role.ADMIN:
         raise not_for_role(principal)
     return principal
 
 
-def _sender(request: Request, _documented: _OfPortal) -> Portal:
+async def _sender(request: Request, _documented: _OfPortal) -> Portal:
     """The portal whose token the request has. In a trial an admin speaks for the trial's portal."""
-    owner = _portal_or_admin(request)
+    owner = await _portal_or_admin(request)
     if isinstance(owner, Portal):
         return owner
     portal = portals_of(request).of_source(SOURCES + TRIAL_PORTAL)
@@ -76,15 +88,15 @@ class Reader:
         return None if self.portal is None else self.portal.source
 
 
-def _reader(request: Request, _documented: _OfPortal) -> Reader:
-    owner = _portal_or_admin(request)
+async def _reader(request: Request, _documented: _OfPortal) -> Reader:
+    owner = await _portal_or_admin(request)
     return Reader(owner if isinstance(owner, Portal) else None)
 
 
-def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:
+async def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:
     if request.app.state.trial and "authorization" not in request.headers:
         return Reader(None)
-    return _reader(request, documented)
+    return await _reader(request, documented)
 
 
 Database = Annotated[SharedDatabase, Depends(_database)]

@@ -1,16 +1,11 @@
 """HTTP in: the events of portals without Kafka (CloudEvents' HTTP binding), decided like those on topics."""
 
 import asyncio
-import math
-import time
 from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-import limits
 from fastapi import APIRouter, Depends, Request, Response
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel, Field
 
 from services.enrolment.api import event_documents
@@ -31,8 +26,10 @@ from shared.events.cloudevents_http import (
 )
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
+from shared.guard import Guard, LimitMet
 from shared.http import Problem, ProblemBody
-from shared.messaging.consumer import REJECTED
+from shared.limits import Rate
+from shared.messaging.consumer import REJECTED, record_refusals
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.openapi import problem_response
@@ -58,29 +55,6 @@ class BatchItem(BaseModel):
     problem: ProblemBody | None = None
 
 
-class RateLimit:
-    """A limit of the events that each portal may send; every process counts for itself."""
-
-    def __init__(self, rate: str) -> None:
-        self._rate = limits.parse(rate)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    async def take(self, name: str, number: int = 1) -> None:
-        """Count so many events. Raises a 429 that says when to come again."""
-        # One batch of more than the whole rate has to pass at some time.
-        if await self._limiter.hit(self._rate, name, cost=min(number, self._rate.amount)):
-            return
-        stats = await self._limiter.get_window_stats(self._rate, name)
-        seconds = max(1, math.ceil(stats.reset_time - time.time()))
-        raise Problem(
-            429,
-            "Too many requests",
-            f"This portal may send {self._rate.amount} events per {self._rate.get_expiry()} seconds. "
-            f"Come again in {seconds} seconds, with the same ce-id.",
-            headers={"Retry-After": str(seconds)},
-        )
-
-
 async def _within_rate(request: Request, portal: Sender) -> Portal:
     if portal.authentication == "signature" and not request.app.state.signs_intake:
         raise Problem(
@@ -88,13 +62,24 @@ async def _within_rate(request: Request, portal: Sender) -> Portal:
             "Requests by HTTP are not set up",
             "The service has no INTAKE_SIGNING_KEY to pass requests on with. Tell its operators.",
         )
-    await _rate_of(request).take(portal.portal)
+    await _count(request, portal, 1)
     return portal
 
 
-def _rate_of(request: Request) -> RateLimit:
-    rate: RateLimit = request.app.state.intake_rate
-    return rate
+async def _count(request: Request, portal: Portal, number: int) -> None:
+    """Count events of a portal. Raises a 429 that says when to come again."""
+    rate: Rate = request.app.state.intake_rate
+    guard: Guard = request.app.state.guard
+    try:
+        await guard.take(request, "intake", rate, portal.portal, number=number)
+    except LimitMet as error:
+        raise Problem(
+            429,
+            "Too many requests",
+            f"This portal may send {rate.most} events per {rate.seconds} seconds. "
+            f"Come again in {error.seconds} seconds, with the same ce-id.",
+            headers=error.headers,
+        ) from None
 
 
 _STATUSES = {
@@ -191,7 +176,8 @@ async def take(
     except TooMany as error:
         why = f"The batch has {error} events, and {MAX_IN_BATCH} are taken at most."
         raise _rejection(portal, RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
-    await _rate_of(request).take(portal.portal, len(records) - 1)  # the request itself was counted
+    if len(records) > 1:
+        await _count(request, portal, len(records) - 1)  # the request itself was counted
     response.status_code = 200
     return await _take_batch(request, database, portal, records)
 
@@ -214,6 +200,7 @@ async def _take_batch(
     events = [outcome for outcome in outcomes if not isinstance(outcome, Rejected)]
     async with database.transaction() as tx:
         accepted = iter(await intake.accept(tx, portal, events))
+    record_refusals(request.url.path, [outcome for outcome in outcomes if isinstance(outcome, Rejected)])
     items = []
     for outcome in outcomes:
         if isinstance(outcome, Rejected):

@@ -301,6 +301,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cluster")),
     )
     op.create_table(
+        "request_count",
+        sa.Column("counted", sa.LargeBinary(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("counted", name=op.f("pk_request_count")),
+        prefixes=["UNLOGGED"],
+    )
+    op.create_table(
         "outbox_bucket",
         sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(
@@ -424,6 +432,7 @@ def downgrade() -> None:
     op.drop_table("partition_progress")
     op.drop_table("cluster")
     op.drop_table("outbox_producer")
+    op.drop_table("request_count")
     op.drop_table("outbox_bucket")
     op.drop_table("partition_number")
     op.drop_table("portal_feed")

@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("taken", sa.Integer(), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("counted", name=op.f("pk_request_count")),
+        prefixes=["UNLOGGED"],
     )
     op.create_table(
         "domain_rate",

@@ -18,6 +18,7 @@ from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.web.logins import Handler, Logins, Space, Visit
 from shared.web.paging import read_position, written
@@ -50,6 +51,7 @@ def add_to(
     rendering: Rendering,
     *,
     tokens: Tokens,
+    guard: Guard,
     renderer: Renderer,
     public_url: str,
     provider: Provider | None = None,
@@ -59,7 +61,15 @@ def add_to(
     ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
     finds this service; staff log in at ``provider``, if any.
     """
-    logins = Logins(SPACE, database, tokens, public_url, rendering, provider=provider)
+    logins = Logins(
+        SPACE,
+        database,
+        tokens,
+        guard,
+        address=public_url,
+        rendering=rendering,
+        provider=provider,
+    )
     pages = _MailLogPages(database, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),

@@ -21,6 +21,8 @@ from services.notifier.render.interests import Names
 from services.notifier.service import subscriptions
 from shared import clock
 from shared.database import Database
+from shared.guard import Guard, LimitMet
+from shared.limits import Rate
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
 from shared.web.networks import network_of
@@ -42,9 +44,25 @@ class SubscriptionMessage(StrEnum):
     CLOSED = "closed"
 
 
-def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Rendering) -> None:
+@dataclass(frozen=True, slots=True)
+class SubscriptionRates:
+    """How often a network may ask for a subscription, and all networks together."""
+
+    of_a_network: Rate
+    of_all: Rate
+
+
+def add_to(
+    api: FastAPI,
+    database: Database,
+    guard: Guard,
+    links: Links | None,
+    rendering: Rendering,
+    *,
+    rates: SubscriptionRates,
+) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
-    pages = _SubscriptionPages(database, links, rendering)
+    pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
@@ -58,8 +76,10 @@ def add_to(api: FastAPI, database: Database, links: Links | None, rendering: Ren
 @dataclass(frozen=True, slots=True)
 class _SubscriptionPages:
     database: Database
+    guard: Guard
     links: Links | None
     rendering: Rendering
+    rates: SubscriptionRates
 
     async def form(self, request: Request) -> Response:
         """The form to subscribe, and on POST the request."""
@@ -74,12 +94,20 @@ class _SubscriptionPages:
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
             return self._form(address, chosen, names, wrong)
+        await self._count(request)
         async with self.database.transaction() as tx:
-            if not await subscriptions.admit(tx, network_of(request), self.links.digest):
-                raise Closed(SubscriptionMessage.TOO_MANY)
             titles = interests.titles(chosen, names)
-            await subscriptions.request(tx, address, sorted(chosen), titles, self.links.digest)
+            await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest)
         return self._message(SubscriptionMessage.ASKED)
+
+    async def _count(self, request: Request) -> None:
+        """Count a request. Raises `Closed` for one too many."""
+        try:
+            network = network_of(request)
+            await self.guard.take(request, "subscription", self.rates.of_a_network, network)
+            await self.guard.take(request, "subscriptions", self.rates.of_all, "")
+        except LimitMet as error:
+            raise Closed(SubscriptionMessage.TOO_MANY) from error
 
     async def _names(self) -> Names:
         """The communities that one may follow."""
@@ -102,7 +130,7 @@ class _SubscriptionPages:
         """What was requested, and on POST begins."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
-        request_id = self._subject(request, Purpose.CONFIRM)
+        request_id = await self._subject(request, Purpose.CONFIRM)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 requested = await subscriptions.requested(tx, request_id)
@@ -125,7 +153,7 @@ class _SubscriptionPages:
 
     async def preferences(self, request: Request) -> Response:
         """What one follows, and on POST what one follows from now on."""
-        subscriber_id = self._subject(request, Purpose.PREFERENCES)
+        subscriber_id = await self._subject(request, Purpose.PREFERENCES)
         names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
@@ -148,7 +176,7 @@ class _SubscriptionPages:
 
     async def unsubscribe(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
-        subscriber_id = self._subject(request, Purpose.UNSUBSCRIBE)
+        subscriber_id = await self._subject(request, Purpose.UNSUBSCRIBE)
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
@@ -157,8 +185,9 @@ class _SubscriptionPages:
 
     # ------------------------------------------------------------------------------------ in common
 
-    def _subject(self, request: Request, purpose: Purpose) -> UUID:
-        return read_link(request, self.links, purpose, expired=SubscriptionMessage.EXPIRED)[0]
+    async def _subject(self, request: Request, purpose: Purpose) -> UUID:
+        expired = SubscriptionMessage.EXPIRED
+        return (await read_link(request, self.guard, self.links, purpose, expired=expired))[0]
 
     def _message(self, message: SubscriptionMessage) -> Response:
         return self.rendering.notice(message)

@@ -5,25 +5,21 @@ Writes are rare and take one lock: a person may subscribe as an agent and by add
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.letters.addresses import folded
-from services.notifier.store import news, queue, request_limits, subscriptions
+from services.notifier.store import news, queue, subscriptions
 from services.notifier.store.queue import Addressee
+from shared import limits
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.portal import SubscriptionChanged
 from shared.events.vocabulary import AgentKey
+from shared.limits import Rate
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-PER_MAILBOX = 1
-"""Letters a day that a mailbox can be made to get by typing its address into our page [choice]."""
-PER_NETWORK = 30
-"""Requests an hour from one network: a town hall's agents share one [choice]."""
-IN_ALL = 600
-"""Requests an hour from everywhere, so that many networks together are no flood [choice]."""
+PER_MAILBOX = Rate(1, 86_400)
+"""Letters that a mailbox can be made to get by typing its address into our page [choice]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +83,6 @@ Digest = Callable[[str, str], bytes]
 """What is kept of a text, by what it is used for and the text."""
 
 
-async def admit(tx: Transaction, network: str, digest: Digest) -> bool:
-    """Count a request from a network. Returns whether it may be made."""
-    limits = ((digest("network", network), PER_NETWORK), (digest("everywhere", ""), IN_ALL))
-    for counted, most in limits:
-        if not await request_limits.take(tx, counted, most=most, within=HOUR):
-            return False
-    return True
-
-
 async def request(
     tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str], digest: Digest
 ) -> bool:
@@ -105,8 +92,7 @@ async def request(
     no more, under whatever name.
     """
     await subscriptions.lock(tx)
-    mailbox = digest("mailbox", folded(address))
-    if not await request_limits.take(tx, mailbox, most=PER_MAILBOX, within=DAY):
+    if not await limits.take(tx, digest("mailbox", folded(address)), PER_MAILBOX):
         return False
     request_id = uuid4()
     await subscriptions.add_request(tx, request_id, address, interests)

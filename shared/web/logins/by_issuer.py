@@ -9,10 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared import clock
+from shared.guard import Guard
 from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway
+from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.space import Space
 from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
+from shared.web.networks import network_of
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
@@ -37,8 +40,16 @@ class IssuerPages:
     """The two addresses of a log-in at the issuer, for one space."""
 
     def __init__(
-        self, space: Space, kept: KeptLogins, provider: Provider, address: str, rendering: Rendering
+        self,
+        space: Space,
+        kept: KeptLogins,
+        provider: Provider,
+        guard: Guard,
+        *,
+        address: str,
+        rendering: Rendering,
     ) -> None:
+        self._guard = guard
         self._space = space
         self._kept = kept
         self._provider = provider
@@ -54,6 +65,7 @@ class IssuerPages:
 
     async def begin(self, request: Request) -> Response:
         """Lead to the issuer. ``vers`` is the page to open afterwards, ``autre`` asks who it is again."""
+        await self._guard.take(request, "log_in", self._guard.rates.log_in, network_of(request))
         state = secrets.token_urlsafe(32)
         attempt = LoginAttemptRow(
             state="",
@@ -84,6 +96,7 @@ class IssuerPages:
         """
         attempt = await self._kept.take(request)
         if attempt is None:
+            await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.STALE)
         try:
             identity = await self._provider.identify(attempt, request.query_params, return_to=self._return_to)
@@ -91,6 +104,7 @@ class IssuerPages:
             return self._away(error)
         except LogInRejected as error:
             log.warning("A log-in at the issuer was rejected: %s", error)
+            await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.REJECTED)
         return await self._log_in(request, identity, attempt.towards)
 
@@ -98,6 +112,7 @@ class IssuerPages:
         grant = self._provider.grant(identity, self._space.roles)
         if grant is None:
             log.warning("A log-in at the issuer gave no role for %s", self._space.home)
+            await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.NO_ROLE, name=identity.name)
         response = self._rendering.page("log-in-onward.html", path="", space=self._space, onward=towards)
         await self._kept.open_by_issuer(request, response, self._provider.issuer, identity, grant)

@@ -8,10 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared import clock
-from shared.auth import Principal, Role, Tokens
+from shared.auth import ID, Principal, Role, Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.oidc.provider import Identity, Provider
 from shared.oidc.settings import Grant
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
 from shared.web.logins.space import SameSite, Space
@@ -33,9 +35,17 @@ class KeptLogins:
     """
 
     def __init__(
-        self, space: Space, database: Database, tokens: Tokens, address: str, provider: Provider | None
+        self,
+        space: Space,
+        database: Database,
+        tokens: Tokens,
+        guard: Guard,
+        *,
+        address: str,
+        provider: Provider | None,
     ) -> None:
         self._space = space
+        self._guard = guard
         self._database = database
         self._tokens = tokens
         self._provider = provider
@@ -69,7 +79,9 @@ class KeptLogins:
         if self._provider is None or not self._provider.still_grants(row.granted_by):
             return None
         name, role = row.name or "", Role(row.role or "")
-        return self._for_these_pages(Principal(name=name, role=role, delegation=row.delegation))
+        return self._for_these_pages(
+            Principal(name=name, role=role, delegation=row.delegation, token_id=row.digest[:ID])
+        )
 
     def _for_these_pages(self, who: Principal | None) -> Principal | None:
         return who if who is not None and who.role in self._space.roles else None
@@ -78,6 +90,7 @@ class KeptLogins:
 
     async def open_by_token(self, request: Request, response: Response, token: str) -> None:
         """Log the owner of a token in: the browser gets its cookie with the response."""
+        await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
         secret = secrets.token_urlsafe(32)
         await self._open(request, response, secret, _new_row(request, secret, owner=digest_of(token)))
 
@@ -104,6 +117,8 @@ class KeptLogins:
                 await store.forget(tx, former.row.digest)
             await store.remember(tx, row)
         self._set(response, self._cookie, secret, LASTS, self._space.same_site)
+        if (who := self._principal(row)) is not None:
+            self._guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, who.in_security_log)
 
     async def end(self, login: LoginRow, response: Response) -> None:
         """End a log-in here, and not only in the browser."""

@@ -13,7 +13,9 @@ from starlette.routing import Route
 
 from shared.auth import Principal, Tokens
 from shared.database import Database
+from shared.guard import Guard
 from shared.oidc.provider import Provider
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import Form, read_form
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.keeping import KeptLogins
@@ -60,9 +62,10 @@ class Logins:
         space: Space,
         database: Database,
         tokens: Tokens,
+        guard: Guard,
+        *,
         address: str,
         rendering: Rendering,
-        *,
         provider: Provider | None = None,
     ) -> None:
         self._space = space
@@ -70,7 +73,8 @@ class Logins:
         self._address = address
         self._rendering = rendering
         self._provider = provider
-        self._kept = KeptLogins(space, database, tokens, address, provider)
+        self._guard = guard
+        self._kept = KeptLogins(space, database, tokens, guard, address=address, provider=provider)
 
     def routes(self) -> list[Route]:
         """The addresses of logging in and out."""
@@ -80,7 +84,14 @@ class Logins:
             Route(space.log_out, self.guarded(self.log_out), methods=["POST"]),
         ]
         if self._provider is not None:
-            pages = IssuerPages(space, self._kept, self._provider, self._address, self._rendering)
+            pages = IssuerPages(
+                space,
+                self._kept,
+                self._provider,
+                self._guard,
+                address=self._address,
+                rendering=self._rendering,
+            )
             routes += pages.routes()
         return routes
 
@@ -94,6 +105,7 @@ class Logins:
             login = await self._kept.of(request)
             if login is None:
                 return await self._lead_to_log_in(request, with_file=with_file)
+            request.state.who = login.who.in_security_log
             form = Form()
             if request.method == "POST":
                 form = await read_form(request, self._address, with_file=with_file)
@@ -110,6 +122,7 @@ class Logins:
         form = await read_form(request, self._address)
         token, towards = form.typed("jeton"), form.get("vers", "")
         if self._kept.owner_of_token(token) is None:
+            await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
         response = see_other(self._space.leads_to(towards))
         await self._kept.open_by_token(request, response, token)
@@ -119,6 +132,8 @@ class Logins:
         """Ended here, and at the issuer too where it has a place for it."""
         response = await self._after_log_out(visit)
         await self._kept.end(visit.login, response)
+        who = visit.who.in_security_log
+        self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
         return response
 
     async def _after_log_out(self, visit: Visit) -> Response:

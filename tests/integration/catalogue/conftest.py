@@ -24,6 +24,7 @@ from shared.events import BY_TYPE, Event
 from shared.events.vocabulary import Format
 from tests.conftest import opened
 from tests.support.catalogue import load
+from tests.support.guards import a_guard
 
 RENNES = loaded_session_id("ia-et-territoires", "rennes")
 MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
@@ -64,7 +65,7 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
     With ``content`` the fields are parameters too.
     """
-    application = api.build(database, Tokens(tokens_file))
+    application = api.build(database, Tokens(tokens_file), a_guard(database))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=application), base_url="http://catalogue/api/v1"
     ) as client:
@@ -120,10 +121,11 @@ async def visiting(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens(tokens_file)
-    web = api.build(database, tokens)
+    web = api.build(database, tokens, a_guard(database))
     site = pages.Site(
         database=database,
         tokens=tokens,
+        guard=a_guard(database),
         address=PUBLIC_URL,
         portal=PORTAL_URL,
         subscriptions=NEWS_URL,

@@ -29,6 +29,7 @@ from tests.integration.catalogue.conftest import (
     published,
     time_is,
 )
+from tests.support.guards import a_guard
 
 __all__ = ["organiser"]
 
@@ -109,8 +110,9 @@ async def test_on_ones_own_machine_http_will_do(database: Database, tokens_file:
 @asynccontextmanager
 async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[Browser]:
     """A browser on the pages of a site with these tokens, at this address."""
-    web = api.build(database, tokens)
-    pages.mount(web, pages.build(pages.Site(database=database, tokens=tokens, address=address)))
+    guard = a_guard(database)
+    web = api.build(database, tokens, guard)
+    pages.mount(web, pages.build(pages.Site(database=database, tokens=tokens, guard=guard, address=address)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=address) as browser:
         yield browser
 

@@ -14,6 +14,7 @@ from shared.database import Database
 from tests.integration.catalogue.conftest import AS_OF
 from tests.support.catalogue import load
 from tests.support.documents import lacks, wrong_examples
+from tests.support.guards import NOWHERE, a_guard
 from tests.support.openapi import ask_anything, operations_of
 from tests.support.serving import serving
 
@@ -22,7 +23,7 @@ KNOWN = {
     "session_id": str(loaded_session_id("ia-et-territoires", "rennes")),
     "resource_id": str(loaded_resource_id("dossier-usage-responsable")),
 }
-API = api.build(Database("postgresql://nobody@localhost/nothing", application_name=""), Tokens())
+API = api.build(NOWHERE, Tokens(), a_guard())
 OPERATIONS = operations_of(API)
 
 
@@ -37,7 +38,7 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
     async def catalogue(_address: str) -> AsyncIterator[object]:
         database = Database(url, application_name="openapi-test")
         await load(database, as_of=AS_OF)
-        yield api.build(database, Tokens(tokens_file))
+        yield api.build(database, Tokens(tokens_file), a_guard(database))
         await database.close()
 
     with serving(catalogue) as address:

@@ -1,5 +1,6 @@
 """What a portal is told of a record that no decision answers: once for each record, whatever happens."""
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,6 +11,7 @@ from faststream import ContextRepo
 from services.catalogue import handlers as catalogue
 from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
+from shared import security_log
 from shared.cli.dead_letters import discard_all
 from shared.database import Database
 from shared.events import portal
@@ -231,3 +233,16 @@ async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
 
     assert await rows(answering) == []
     assert [rejection.request_id for rejection in await notified(notifier_database)] == [REQUEST_ID]
+
+
+async def test_the_security_log_has_a_line_for_each_sender_of_a_batch_without_what_was_sent(
+    answering: Database, portals: PortalsFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    forged = [a_request("/portals/Durand", offset=offset) for offset in range(3)]
+    await take(requests_of(), answering, portals, *forged, a_request(session_id="x", offset=4))
+
+    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert (line["event"], line["outcome"], line["times"]) == ("signature", "refused", 3)
+    assert (line["who"], line["where"], line["address"]) == ("", "portal.enrolments", "")
+    assert "Durand" not in caplog.text

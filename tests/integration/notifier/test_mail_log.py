@@ -24,6 +24,7 @@ from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
+from tests.support.guards import a_guard
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
 from tests.unit.notifier.builders import SENDER, a_decision, a_session, an_agent, at
@@ -51,12 +52,14 @@ def tokens(tmp_path: Path) -> Tokens:
 
 
 def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
-    app = api.build(notifier.database, tokens)
+    guard = a_guard(notifier.database)
+    app = api.build(notifier.database, tokens, guard)
     pages.mail_log.add_to(
         app,
         notifier.database,
         pages.rendering("http://catalogue", PRIVATE),
         tokens=tokens,
+        guard=guard,
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
         public_url="http://courriels.example",
     )
@@ -153,6 +156,7 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
         away,
         pages.rendering("http://catalogue", PRIVATE),
         tokens=tokens,
+        guard=a_guard(),
         renderer=Renderer(SENDER),
         public_url="http://courriels.example",
     )

@@ -18,6 +18,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
+from tests.support.guards import a_guard
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
@@ -41,7 +42,7 @@ async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.Asyn
             ]
         )
     )
-    app = api.build(notifier.database, Tokens(file))
+    app = api.build(notifier.database, Tokens(file), a_guard(notifier.database))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://test",

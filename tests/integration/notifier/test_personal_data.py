@@ -20,6 +20,7 @@ from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import an_agent
 from tests.support.consuming import a_record
+from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with, registered
 from tests.support.smtp import Reply
 from tests.unit.notifier.builders import a_decision, a_session
@@ -68,7 +69,7 @@ async def live_through_everything(notifier: Notifier) -> None:
     notifier.relay.script("RCPT", Reply(refusal))
     await notifier.deliver()
     async with notifier.database.transaction() as tx:
-        await subscriptions.request(tx, f"autre.{ADDRESS}", ["theme:enjeux-ia"], ["Enjeux"], LINKS.digest)
+        await subscriptions.request(tx, f"autre.{ADDRESS}", ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
         await dead_letters.park(tx, [Parked(a_record(subscription), None, "no reason", MARK)])
 
 

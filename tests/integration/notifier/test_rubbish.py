@@ -34,7 +34,9 @@ BODIES = [
 
 @pytest.mark.parametrize("what", ["no-uuid", "", "\0", "é", "0" * 5000])
 async def test_rubbish_is_no_fault_of_ours(notifier_url: str, tmp_path: Path, what: str) -> None:
-    settings = settings_for(notifier_url, api_tokens_file=a_token(tmp_path))
+    settings = settings_for(
+        notifier_url, api_tokens_file=a_token(tmp_path), refused_rate="10000/day", link_rate="10000/day"
+    )
     process = compose(settings)
     links, until = settings.links, clock.now() + timedelta(days=1)
     assert links is not None

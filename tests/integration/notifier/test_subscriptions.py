@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from services.notifier import pages
 from services.notifier.letters import next_edition
-from services.notifier.service import subscriptions
 from shared import clock
 from shared.events.catalogue import (
     BespokeRequestAnswered,
@@ -27,8 +26,10 @@ from shared.events.catalogue import (
 )
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import SubscriptionChanged
+from shared.limits import Rate
 from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
+from tests.support.guards import a_guard
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session
 
 LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
@@ -64,8 +65,20 @@ async def news(notifier: Notifier) -> dict[str, int]:
 
 @pytest.fixture
 def api(notifier: Notifier) -> FastAPI:
+    return a_process(notifier)
+
+
+def a_process(notifier: Notifier, *, of_a_network: str = "100/hour", of_all: str = "100/hour") -> FastAPI:
+    """The pages as a process serves them, with what it counts."""
     api = FastAPI()
-    pages.subscribing.add_to(api, notifier.database, LINKS, pages.rendering("http://catalogue"))
+    pages.subscribing.add_to(
+        api,
+        notifier.database,
+        a_guard(notifier.database),
+        LINKS,
+        pages.rendering("http://catalogue"),
+        rates=pages.subscribing.SubscriptionRates(Rate.parse(of_a_network), Rate.parse(of_all)),
+    )
     return api
 
 
@@ -385,25 +398,23 @@ async def test_the_next_day_a_mailbox_can_be_asked_again(notifier: Notifier, api
         await notifier.change("UPDATE request_count SET ends_at = now() + interval '1 day'")
 
 
-async def test_a_network_may_ask_so_often_and_others_go_on(
-    notifier: Notifier, api: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "PER_NETWORK", 2)
+async def test_a_network_may_ask_so_often_and_others_go_on(notifier: Notifier) -> None:
+    processes = [a_process(notifier, of_a_network="2/hour") for _ in range(2)]
     visitors = ["192.0.2.1", "192.0.2.77", "::ffff:192.0.2.3", "192.0.3.1", "2001:db8::1", "2001:db8::f:2"]
     visitors += ["2001:db8:0:0:9::1", "2001:db8:0:1::1"]
     statuses = [
-        (await subscribe(api, f"a{n}@b.example", visitor)).status_code for n, visitor in enumerate(visitors)
+        (await subscribe(processes[n % 2], f"a{n}@b.example", visitor)).status_code
+        for n, visitor in enumerate(visitors)
     ]
     assert statuses == [200, 200, 429, 200, 200, 200, 429, 200]
     assert len(await notifier.rows()) == 6
     await notifier.change("UPDATE request_count SET ends_at = ends_at - interval '1 hour'")
-    assert (await subscribe(api, "b@b.example", "192.0.2.1")).status_code == 200
+    another = a_process(notifier, of_a_network="2/hour")
+    assert (await subscribe(another, "b@b.example", "192.0.2.1")).status_code == 200
 
 
-async def test_all_networks_together_may_ask_so_often(
-    notifier: Notifier, api: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "IN_ALL", 2)
+async def test_all_networks_together_may_ask_so_often(notifier: Notifier) -> None:
+    api = a_process(notifier, of_all="2/hour")
     answers = [await subscribe(api, f"a{n}@b.example", f"192.0.{n}.1") for n in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert len(await notifier.rows()) == 2

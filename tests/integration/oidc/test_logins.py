@@ -1,5 +1,6 @@
 """Staff log in at their issuer, in the pages of the catalogue and of the notifier."""
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -17,7 +18,7 @@ from services.catalogue import pages as catalogue_pages
 from services.notifier import api as notifier_api
 from services.notifier import pages as notifier_pages
 from services.notifier.render import Renderer
-from shared import clock
+from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
 from shared.oidc.provider import Provider, provider_of
@@ -29,6 +30,7 @@ from shared.web.logins.store import LoginTable
 from shared.web.responses import PRIVATE
 from tests.integration.catalogue.conftest import BRETAGNE, tokens_file
 from tests.integration.oidc.test_provider import settings_for
+from tests.support.guards import a_guard
 from tests.support.oidc import Issuer
 from tests.support.searching import MARK, columns_with, registered
 from tests.unit.notifier.builders import SENDER
@@ -53,20 +55,25 @@ def tokens(tokens_file: Any) -> Tokens:
 
 @pytest.fixture
 def catalogue(catalogue_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
-    web = catalogue_api.build(catalogue_database, tokens)
-    site = catalogue_pages.Site(database=catalogue_database, tokens=tokens, address=SITE, provider=provider)
+    guard = a_guard(catalogue_database)
+    web = catalogue_api.build(catalogue_database, tokens, guard)
+    site = catalogue_pages.Site(
+        database=catalogue_database, tokens=tokens, guard=guard, address=SITE, provider=provider
+    )
     catalogue_pages.mount(web, catalogue_pages.build(site))
     return web
 
 
 @pytest.fixture
 def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
-    web = notifier_api.build(notifier_database, tokens)
+    guard = a_guard(notifier_database)
+    web = notifier_api.build(notifier_database, tokens, guard)
     notifier_pages.mail_log.add_to(
         web,
         notifier_database,
         notifier_pages.rendering("http://catalogue", PRIVATE),
         tokens=tokens,
+        guard=guard,
         renderer=Renderer(SENDER, Links(["a key for tests only"], dict.fromkeys(Purpose, SITE))),
         public_url=SITE,
         provider=provider,
@@ -282,9 +289,14 @@ async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
     await logged_in(browser, issuer, zoe)
     settings = settings_for(issuer)
     for changed in (settings.model_copy(update={"oidc_roles": settings.oidc_roles[:1]}), OidcSettings()):
-        web = catalogue_api.build(catalogue_database, tokens)
+        guard = a_guard(catalogue_database)
+        web = catalogue_api.build(catalogue_database, tokens, guard)
         site = catalogue_pages.Site(
-            database=catalogue_database, tokens=tokens, address=SITE, provider=provider_of(changed)
+            database=catalogue_database,
+            tokens=tokens,
+            guard=guard,
+            address=SITE,
+            provider=provider_of(changed),
         )
         catalogue_pages.mount(web, catalogue_pages.build(site))
         async with browser_on(web) as same:
@@ -314,3 +326,17 @@ async def test_what_is_kept_of_a_log_in_stands_in_the_register(
     found = await columns_with(catalogue_database, LoginTable.metadata)
     assert found
     assert found - registered(logins.REGISTER) == set()
+
+
+async def test_the_security_log_tells_of_log_ins_and_log_outs_and_names_nobody(
+    browser: Browser, issuer: Issuer, zoe: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    await browser.get("/gestion/connexion/retour?state=x&code=x")
+    await logged_in(browser, issuer, zoe)
+    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert [(line["event"], line["outcome"]) for line in lines] == [("log_in", "refused"), ("log_in", "ok")]
+    assert lines[1]["who"].startswith("organiser:")
+    assert {line["where"] for line in lines} == {"/gestion/connexion/retour"}
+    for line in lines:
+        assert not any(named in str(line).lower() for named in ("zoe", "zoé", "durand", "@"))

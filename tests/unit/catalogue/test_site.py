@@ -9,6 +9,7 @@ from services.catalogue.pages.site import BUILT, SOURCES, TEMPLATES, Site
 from shared.auth import Tokens
 from shared.database import Database
 from shared.web import labels
+from tests.support.guards import a_guard
 from tests.unit.catalogue.builders import a_draft
 
 
@@ -24,6 +25,7 @@ def test_the_address_of_the_portal_may_have_its_braces_as_a_url_has_them(placeho
     site = Site(
         database=Database("postgresql://nobody@nowhere.example/none", application_name="test"),
         tokens=Tokens(),
+        guard=a_guard(),
         address="",
         portal=f"https://portail.example/sessions/{placeholder}",
     )

@@ -8,13 +8,14 @@ from fastapi import Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from shared.http import Problem, new_api
+from tests.support.guards import a_guard
 
 LIST = {"items": ["é" * 10] * 500, "next": None}
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    api = new_api("test", "Tests.")
+    api = new_api("test", "Tests.", a_guard())
 
     @api.get("/api/v1/list")
     async def listed() -> JSONResponse:

@@ -1,0 +1,141 @@
+"""What every way in over HTTP has: limits that hold across processes, and the security log."""
+
+import hmac
+import math
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from shared import security_log
+from shared.database import Database
+from shared.limits import TAKE, Rate, parameters
+from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.networks import network_of
+
+_SHARE = 100
+"""A process takes a hundredth of a limit at once: a statement for each, and not for each request."""
+_MOST_SHARES = 10_000
+"""Counts that a process remembers, before it forgets those that have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The limits of every service.
+
+    ``refused``: wrong tokens, log-ins and links of a network; ``log_in``: log-ins with a token; ``link``: how
+    often a link opens.
+    """
+
+    refused: Rate
+    log_in: Rate
+    link: Rate
+
+
+class LimitMet(HTTPException):
+    """A limit is met: 429, and how many ``seconds`` to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(429, f"Come again in {seconds} seconds.", {"Retry-After": str(seconds)})
+        self.seconds = seconds
+
+
+@dataclass(slots=True)
+class _Share:
+    """What a process may still take of a count until the monotonic time ``ends``; ``full``: nobody may."""
+
+    ends: float
+    left: int = 0
+    full: bool = False
+    told: bool = False
+
+
+class Guard:
+    """Counts what visitors do, and tells the security log of it.
+
+    ``key`` makes the digests by which networks, tokens and mailboxes are known; processes with the same key
+    count together.
+    """
+
+    def __init__(self, database: Database, key: bytes, rates: Rates) -> None:
+        self.rates = rates
+        self._database = database
+        self._key = key
+        self._shares: dict[bytes, _Share] = {}
+
+    def digest(self, what: str, text: str) -> bytes:
+        """Return what is kept of a text that must be known again and not read; ``what`` is its use."""
+        return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
+
+    def address(self, visit: HTTPConnection) -> str:
+        """Return what the security log says of the visitor's network."""
+        return self.digest("network", network_of(visit)).hex()[:16]
+
+    def record(
+        self, visit: HTTPConnection, event: SecurityEvent, outcome: SecurityOutcome, who: str = ""
+    ) -> None:
+        """Write a line of the security log about this request; ``who`` is a role, token or portal."""
+        security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
+
+    async def refuse(self, visit: HTTPConnection, event: SecurityEvent, who: str = "") -> None:
+        """Record and count a wrong token, log-in or link. Raises :class:`LimitMet` for too many."""
+        await self.take(visit, "refused", self.rates.refused, network_of(visit))
+        self.record(visit, event, SecurityOutcome.REFUSED, who)
+
+    async def take(
+        self, visit: HTTPConnection, what: str, rate: Rate, whose: str, *, number: int = 1
+    ) -> None:
+        """Count something that a network, token or portal does. Raises :class:`LimitMet`.
+
+        More at once than the whole rate has to pass at some time, and counts as all of it.
+        """
+        number = min(number, rate.most)
+        counted = self.digest(what, whose)
+        share = self._share(counted)
+        if share.left < number and not share.full:
+            await self._ask(share, counted, rate, number)
+        if share.left < number:
+            self._tell(visit, share, what)
+            raise LimitMet(max(1, math.ceil(share.ends - time.monotonic())))
+        share.left -= number
+
+    def _share(self, counted: bytes) -> _Share:
+        now = time.monotonic()
+        share = self._shares.get(counted)
+        if share is None or share.ends <= now:
+            if len(self._shares) >= _MOST_SHARES:
+                self._shares = {key: kept for key, kept in self._shares.items() if kept.ends > now}
+            share = self._shares[counted] = _Share(ends=math.inf)
+        return share
+
+    async def _ask(self, share: _Share, counted: bytes, rate: Rate, number: int) -> None:
+        """Take a share of the count of all processes; near its end only what is needed."""
+        for wanted in dict.fromkeys((max(number, rate.most // _SHARE), number)):
+            [row] = await self._database.execute_alone(TAKE, parameters(counted, rate, wanted))
+            share.ends = time.monotonic() + float(row.seconds)
+            if row.is_within:
+                share.left += wanted
+                return
+        share.full = number == 1
+
+    def _tell(self, visit: HTTPConnection, share: _Share, what: str) -> None:
+        """A line when a limit is met, not for each request after it: those are counted."""
+        if share.told:
+            security_log.COUNTED.labels(SecurityEvent.LIMIT, SecurityOutcome.REFUSED).inc()
+        else:
+            self.record(visit, SecurityEvent.LIMIT, SecurityOutcome.REFUSED, f"limit:{what}")
+        share.told = True
+
+
+def route_of(scope: MutableMapping[str, Any]) -> str:
+    """Return the path of a request without what it is about: ``/api/v1/requests/{ce_id}``."""
+    path = str(scope["path"])
+    route = scope.get("route")
+    if route is not None:
+        return str(route.path)
+    for name, value in scope.get("path_params", {}).items():
+        path = path.replace(str(value), f"{{{name}}}")
+    return path
