@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.kafka import KafkaBroker
-from local.kafka.broker import fetch_libraries
+from local.kafka.broker import prepare
 from local.ports import LOOPBACK, free_port
 from shared.messaging.broker import KafkaSettings
 from tests.support.certificates import Authority
@@ -48,7 +48,7 @@ class SecuredKafka(KafkaBroker):
     def with_users(cls, *users: str) -> Iterator["SecuredKafka"]:
         """Give a fresh broker, removed with its data at the end; skip the test where Kafka cannot run."""
         need_kafka()
-        fetch_libraries()
+        prepare()
         with TemporaryDirectory(prefix="parcours-test-kafka-") as directory:
             broker = cls(Path(directory), users)
             broker.launch()

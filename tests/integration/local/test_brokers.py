@@ -1,6 +1,7 @@
 """Promises of the two local brokers: the embedded one answers at once, Apache Kafka keeps what it took."""
 
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -90,6 +91,14 @@ def test_without_java_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     assert problem is not None
     assert "java" in problem
     assert "\n" not in problem
+
+
+@pytest.mark.kafka
+def test_kafka_starts_with_the_archive_of_its_classes(apache_kafka: KafkaBroker) -> None:
+    command = psutil.Process(apache_kafka.pid).cmdline()
+    [archive] = [word.partition("=")[2] for word in command if word.startswith("-XX:SharedArchiveFile=")]
+    assert Path(archive).stat().st_size > 0
+    assert "[cds" not in (apache_kafka.directory / "kafka.log").read_text(), "Java refused it"
 
 
 @pytest.mark.kafka
