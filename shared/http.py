@@ -33,6 +33,7 @@ from shared.web.sentences import Language, language_of, translated
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_HEAD_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 11 * 1024 * 1024
 """What a request may hold, at most; a batch of events more than others, a file more than anything else."""
@@ -51,6 +52,7 @@ CODES: Mapping[int, str] = {
     415: "other_format",
     422: "invalid",
     429: "too_many_requests",
+    431: "too_large",
     500: "internal",
     503: "unavailable",
 }
@@ -253,7 +255,7 @@ class _RefusedRights:
 
 
 class _BoundedBodies:
-    """Refuses a body that is too large, before it is read or as soon as it is, and one that is not UTF-8.
+    """Refuses what is too large, a body before it is read or as soon as it is, and what is not in UTF-8.
 
     Starlette's own bound answers in plain text; ours is a problem, as every error is. It would also decode a
     form by whatever codec its sender names, and some of Python's take minutes for what fits in the bound.
@@ -267,6 +269,9 @@ class _BoundedBodies:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
+            await _LONG_HEAD.response(Request(scope))(scope, receive, send)
+            return
         kind, options = parse_options_header(headers.get("content-type"))
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
             await _OTHER_CHARSET.response(Request(scope))(scope, receive, send)
@@ -277,10 +282,14 @@ class _BoundedBodies:
             await _too_large(most).response(Request(scope))(scope, receive, send)
             return
         taken = 0
+        is_due = declared not in ("", "0") or "transfer-encoding" in headers
 
         async def bounded() -> Message:
-            nonlocal taken
+            nonlocal taken, is_due
             message = await receive()
+            if is_due and message["type"] == "http.disconnect":
+                raise HTTPException(400, _CUT_SHORT)
+            is_due = is_due and message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > most:
                 raise HTTPException(413, _TOO_LARGE.format(most // 1024))
@@ -297,6 +306,8 @@ def _most_bytes(kind: bytes) -> int:
 
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _OTHER_CHARSET = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
+_LONG_HEAD = Problem(431, HTTPStatus(431).phrase, f"Its headers have more than {MAX_HEAD_BYTES // 1024} KiB.")
+_CUT_SHORT = "The body did not come to its end."
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
 
 

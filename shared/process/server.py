@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from shared.process.clients import ImpatientProtocol
+
 
 class CannotListen(Exception):
     """The port cannot be used; the message says why and which setting names another."""
@@ -18,10 +20,13 @@ class Server(uvicorn.Server):
     ``proxies`` are those whose X-Forwarded-For says who the visitor is.
     """
 
-    def __init__(self, api: FastAPI, *, proxies: str) -> None:
+    def __init__(
+        self, api: FastAPI, *, proxies: str, protocol: type[ImpatientProtocol] = ImpatientProtocol
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 api,
+                http=protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

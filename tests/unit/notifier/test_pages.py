@@ -42,7 +42,7 @@ MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at":
 LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")
 WHO = Principal(name="Camille", role=Role.SUPPORT)
 LOG: dict[str, Any] = {"who": WHO, "form_key": "key", "log": "/courriels/suivi"}
-LOG_IN: dict[str, Any] = {"space": SPACE, "towards": "", "typed": "", "late": False}
+LOG_IN: dict[str, Any] = {"space": SPACE, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
     (

@@ -1,0 +1,120 @@
+"""HTTP as clients send it: whoever takes too long, or sends a head that is too long, is cut off.
+
+uvicorn waits for both without end, so that a few hundred clients who send half a request hold a process.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take, in seconds, and how many bytes the head of its request may have.
+
+    A body has ``body_seconds``, and a second more for each ``bytes_per_second`` that have come: a slow line
+    is no attack, one byte now and then is.
+    """
+
+    head_seconds: float = 10
+    body_seconds: float = 20
+    bytes_per_second: int = 16 * 1024
+    head_bytes: int = 32 * 1024
+
+
+PATIENCE = Patience()
+
+
+class ImpatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a time for each head and each body."""
+
+    patience = PATIENCE
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = False
+    _received = 0
+    _since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait(self.patience.head_seconds, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        if self._in_head and self._received > self.patience.head_bytes:
+            self._cut_off(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._timer is None and self.timeout_keep_alive_task is None and self._is_answered():
+            # Line ends before a head begin no message, and have ended uvicorn's own wait for one.
+            self._wait(self.patience.head_seconds, self._head_is_late)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._wait(self.patience.head_seconds, self._head_is_late)
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._received = False, 0
+        self._since = self.loop.time()
+        self._wait(self.patience.body_seconds, self._body_is_late)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        self._received = 0
+        super().on_message_complete()
+
+    def _wait(self, seconds: float, late: Callable[[], None]) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(seconds, late)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._cut_off(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _body_is_late(self) -> None:
+        """Cut the client off, unless the body comes well enough, or we are those who do not read it."""
+        allowed = self.patience.body_seconds + self._received / self.patience.bytes_per_second
+        left = self._since + allowed - self.loop.time()
+        if self.flow.read_paused:
+            left = self.patience.body_seconds
+        if left > 0:
+            self._wait(left, self._body_is_late)
+        else:
+            self._cut_off(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_answered(self) -> bool:
+        """Whether no request waits for its answer to end."""
+        cycle = self._cycle()
+        return cycle is None or cycle.response_complete
+
+    def _may_say_why(self) -> bool:
+        """Whether an answer now is that of the head, or the body, that is late."""
+        if self._in_head:
+            return self._is_answered()
+        cycle = self._cycle()
+        return cycle is not None and not cycle.response_started
+
+    def _cycle(self) -> RequestResponseCycle | None:
+        """Return the request in hand, or the last; None before the first, whatever uvicorn's types say."""
+        return self.cycle
+
+    def _cut_off(self, status: HTTPStatus) -> None:
+        """Close the connection; say why to who has had no answer yet."""
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        if self._may_say_why():
+            first = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+            self.transport.write(first + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()

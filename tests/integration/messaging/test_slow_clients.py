@@ -1,0 +1,114 @@
+"""Clients that send half a request, or one without an end, are cut off by the process itself."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+from shared.http import new_api
+from shared.process.clients import ImpatientProtocol, Patience
+from shared.process.server import Server
+from tests.support.guards import a_guard
+
+SOON = Patience(head_seconds=0.1, body_seconds=0.1, bytes_per_second=1_000_000, head_bytes=1000)
+
+
+class Hasty(ImpatientProtocol):
+    patience = SOON
+
+
+def an_api() -> FastAPI:
+    api = new_api("test", "Tests.", a_guard())
+
+    @api.post("/body")
+    async def body(request: Request) -> int:
+        return len(await request.body())
+
+    @api.post("/answered-before")
+    async def answered_before() -> PlainTextResponse:
+        return PlainTextResponse("no")
+
+    return api
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(an_api(), proxies="", protocol=Hasty)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def sent(port: int, *pieces: bytes) -> bytes:
+    """Send these and nothing more; return what came until the connection was closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+    try:
+        return await asyncio.wait_for(reader.read(), 5)
+    finally:
+        writer.close()
+
+
+HEAD = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ((b"",), b""),
+        ((b"\r\n\r\n",), b""),
+        ((b"GET /body HTTP/1.1\r\nhost:",), b"408"),
+        ((b"GET /body HTTP/1.1\r\n", b"x: y\r\n"), b"408"),
+        ((HEAD,), b"408"),
+        ((HEAD, b"12345"), b"408"),
+        ((HEAD.replace(b"content-length: 10", b"transfer-encoding: chunked"), b"5\r\n12"), b"408"),
+        ((HEAD, b"1234567890", b"GET /body HTTP/1.1\r\nhost:"), b"200"),
+        ((HEAD.replace(b"/body", b"/answered-before"), b"12345"), b"200"),
+        ((b"GET /body HTTP/1.1\r\nx: " + b"x" * 999, b"x" * 999, b"x" * 999), b"431"),
+    ],
+)
+async def test_who_sends_half_a_request_is_cut_off(
+    port: int, pieces: tuple[bytes, ...], status: bytes
+) -> None:
+    answer = await sent(port, *pieces)
+    assert answer[9:12] == status, answer
+
+
+async def test_line_ends_after_an_answer_do_not_keep_a_connection_open(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD + b"1234567890")
+    await reader.readuntil(b"10")
+    writer.write(b"\r\n")
+    async with asyncio.timeout(3):  # less than uvicorn's own wait
+        await reader.read()
+    writer.close()
+
+
+async def test_a_body_that_comes_slowly_and_steadily_is_taken(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD.replace(b"10", b"1200000"))
+    for _ in range(12):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+    assert b"1200000" in await asyncio.wait_for(reader.read(10_000), 5)
+    writer.close()
+
+
+async def test_half_a_body_leaves_no_error_in_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await sent(port, HEAD, b"12345"))[9:12] == b"408"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_many_slow_clients_keep_nobody_from_being_served(port: int) -> None:
+    slow = asyncio.gather(*(sent(port, HEAD, b"1") for _ in range(300)))
+    quick = await sent(port, HEAD.replace(b"host", b"connection: close\r\nhost"), b"1234567890")
+    assert quick[9:12] == b"200"
+    assert {answer[9:12] for answer in await slow} == {b"408"}
