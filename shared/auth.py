@@ -5,13 +5,14 @@ Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import Gauge
 from pydantic import (
     AwareDatetime,
@@ -171,6 +172,32 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
         return principal
 
     return authenticated
+
+
+class TokenFirst(APIRoute):
+    """A route that looks at the token before it reads the body: FastAPI reads and parses the body first.
+
+    ``APIRouter(route_class=TokenFirst)``, wherever an operation has both. The check is the dependency that
+    documents the token (:func:`shared.openapi.bearer`).
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+        checks = [
+            dependency.call
+            for dependency in self.dependant.dependencies
+            if dependency.call is not None
+            and any(isinstance(documented.call, HTTPBearer) for documented in dependency.dependencies)
+        ]
+        if self.body_field is None or not checks:
+            return handler
+
+        async def token_first(request: Request) -> Response:
+            for check in checks:
+                await check(request, None)
+            return await handler(request)
+
+        return token_first
 
 
 def bearer_token(request: Request) -> str | None:

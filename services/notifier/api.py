@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.notifier.service import mails as mails_service
 from services.notifier.tables import MailRow, MailState
-from shared.auth import Principal, Role, Tokens, requires
+from shared.auth import Principal, Role, TokenFirst, Tokens, requires
 from shared.database import Database
 from shared.events.vocabulary import AgentId, Instant, IssuerName
 from shared.guard import Guard
@@ -131,6 +131,7 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
         examples=_EXAMPLES,
     )
     api.state.tokens = tokens
+    api.router.route_class = TokenFirst
 
     async def found(search: MailSearch) -> MailPage:
         before = position(search.cursor, _KEY)

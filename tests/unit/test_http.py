@@ -125,3 +125,8 @@ def test_a_form_is_taken_from_our_own_pages_by_either_of_our_names(
 ) -> None:
     headers = Headers({"host": "catalogue:8001"} | sent)
     assert is_from_here(headers, "https://formations.example.fr/offre") is is_ours
+
+
+async def test_a_head_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/json", headers={"x": "x" * 40_000})
+    assert (answer.status_code, answer.headers["content-type"]) == (431, PROBLEM_JSON)

@@ -10,10 +10,11 @@ from services.catalogue.api.access import Database, IfMatch, Organiser
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.service import bespoke
 from services.catalogue.service.commands import BespokeAnswerRequest
+from shared.auth import TokenFirst
 from shared.events.vocabulary import Contact, Instant
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"])
+router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"], route_class=TokenFirst)
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 

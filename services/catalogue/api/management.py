@@ -27,9 +27,10 @@ from services.catalogue.service.commands import (
     SessionCopy,
     SessionDraft,
 )
+from shared.auth import TokenFirst
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", tags=["management"])
+router = APIRouter(prefix="/api/v1", tags=["management"], route_class=TokenFirst)
 
 _ENTRY_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 _KNOWN: dict[int | str, dict[str, Any]] = {

@@ -12,10 +12,11 @@ from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import State
 from services.enrolment.service import attendance, certificates, roster, sessions
 from shared import clock
+from shared.auth import TokenFirst
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"])
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
 _SEATED = [state for state in State if state.has_seat]
 _FAULTS = {
@@ -58,13 +59,17 @@ async def record_attendance(
     response_class=Response,
     responses=sheets.RESPONSES,
 )
-async def export_attendance(session_id: UUID, database: Database, organiser: Organiser) -> Response:
+async def export_attendance(
+    request: Request, session_id: UUID, database: Database, organiser: Organiser
+) -> Response:
     """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, _SEATED)
         session, entries = found(streamed, f"session {session_id}")
         seated = [entry async for entry in entries]
-    return sheets.attachment(sheets.attendance_form(seated, session), f"presences-{session_id}.csv")
+    return sheets.exported(
+        request, organiser, sheets.attendance_form(seated, session), f"presences-{session_id}.csv"
+    )
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.enrolment.api import sheets
@@ -22,10 +22,11 @@ from services.enrolment.rules.states import State
 from services.enrolment.service import enrolments, roster
 from services.enrolment.service.enrolments import HasEnded
 from shared import clock
+from shared.auth import TokenFirst
 from shared.http import Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"])
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
 _KEY = TypeAdapter(Key)
 _CHUNK = 1000
@@ -66,7 +67,9 @@ async def show_roster(
     response_class=Response,
     responses=sheets.RESPONSES,
 )
-async def export_roster(session_id: UUID, database: Database, organiser: Organiser) -> Response:
+async def export_roster(
+    request: Request, session_id: UUID, database: Database, organiser: Organiser
+) -> Response:
     """In French, for a spreadsheet program; a column for the attendance at each module."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser)
@@ -79,7 +82,7 @@ async def export_roster(session_id: UUID, database: Database, organiser: Organis
                 parts.append(sheets.roster_lines(chunk, session))
                 chunk.clear()
         parts.append(sheets.roster_lines(chunk, session))
-    return sheets.attachment(b"".join(parts), f"inscriptions-{session_id}.csv")
+    return sheets.exported(request, organiser, b"".join(parts), f"inscriptions-{session_id}.csv")
 
 
 @router.put("/enrolments/{enrolment_id}/priority", summary="Serve somebody who waits sooner or later")

@@ -14,13 +14,13 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
 from services.enrolment.service import roster, selection, sessions
 from shared import clock
-from shared.auth import Principal
+from shared.auth import Principal, TokenFirst
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 from shared.http import Problem
 from shared.web.spreadsheets import Fault
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"])
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
 
 @router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
@@ -52,13 +52,17 @@ async def select(
     response_class=Response,
     responses=sheets.RESPONSES,
 )
-async def export_candidates(session_id: UUID, database: Database, organiser: Organiser) -> Response:
+async def export_candidates(
+    request: Request, session_id: UUID, database: Database, organiser: Organiser
+) -> Response:
     """Write a rank or `non retenu` in each line, and send it back by PUT."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, [State.PENDING_SELECTION])
         session, entries = found(streamed, f"session {session_id}")
         candidates = [entry async for entry in entries]
-    return sheets.attachment(sheets.ranking_form(candidates, session), f"candidatures-{session_id}.csv")
+    return sheets.exported(
+        request, organiser, sheets.ranking_form(candidates, session), f"candidatures-{session_id}.csv"
+    )
 
 
 @router.put(

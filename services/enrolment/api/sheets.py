@@ -13,8 +13,11 @@ from services.enrolment.api.bodies import Record, module_title
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
+from shared.auth import Principal
 from shared.events.catalogue import SessionState
+from shared.guard import Guard
 from shared.http import Problem
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import labels, spreadsheets
 from shared.web.refusals import REFUSALS
 from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
@@ -59,8 +62,10 @@ CSV_BODY = {
 """``openapi_extra`` of an operation that takes a sheet."""
 
 
-def attachment(content: bytes, name: str) -> Response:
-    """Return a response that is saved as a file under ``name``."""
+def exported(request: Request, organiser: Principal, content: bytes, name: str) -> Response:
+    """Return a response that is saved as a file under ``name``, and tell the security log of it."""
+    guard: Guard = request.app.state.guard
+    guard.record(request, SecurityEvent.EXPORT, SecurityOutcome.OK, organiser.in_security_log)
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
 

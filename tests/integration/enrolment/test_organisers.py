@@ -1,5 +1,6 @@
 """What organisers see and do, by JSON and by sheets: their own delegation's sessions, all or nothing."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Row, text
 
+from shared import security_log
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent, Status
@@ -136,6 +138,19 @@ async def test_the_roster_as_a_sheet_is_in_french_and_runs_no_formula(front: Fro
     assert (published["Prénom"], published["Nom"]) == ("'=1+1", "'@SUM(A1)")
     assert published["Fonction"] == "agente ou agent"
     assert {"Séance 1 : Comprendre", "Séance 2 : Pratiquer"} <= set(published)
+
+
+@pytest.mark.parametrize("sheet", ["roster.csv", "selection.csv", "attendance.csv"])
+async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log(
+    front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, sheet: str
+) -> None:
+    session, _ = await a_full_session(front)
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    assert (await ask("GET", of(session, sheet), by=BRETAGNE)).status_code == 200
+    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert (line["event"], line["outcome"]) == ("export", "ok")
+    assert line["who"].startswith("organiser:")
+    assert line["where"] == f"/api/v1/sessions/{{session_id}}/{sheet}"
 
 
 # ------------------------------------------------------------------------------------------- whose
