@@ -9,7 +9,13 @@ from tests.browser.test_public_pages import PAGES
 pytestmark = pytest.mark.browser
 
 PUBLIC = ("home", "list", "local-event", "bespoke", "resources", "accessibility")
-MANAGED = ("/gestion", "/gestion/sessions/nouvelle", "/gestion/sessions/importer", "/gestion/demandes")
+MANAGED = (
+    "/gestion",
+    "/gestion/sessions/nouvelle",
+    "/gestion/sessions/importer",
+    "/gestion/demandes",
+    "/gestion/connexions",
+)
 
 FOCUSED = """() => {
   const at = document.activeElement, style = getComputedStyle(at), box = at.getBoundingClientRect();

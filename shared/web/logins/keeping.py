@@ -126,6 +126,16 @@ class KeptLogins:
             await store.forget(tx, login.digest)
         self._delete(response, self._cookie, self._space.same_site)
 
+    async def same_owner(self, login: LoginRow) -> list[LoginRow]:
+        """Return the log-ins of whoever has this one, itself too, newest first."""
+        async with self._database.quiet_transaction() as tx:
+            return await store.of_owner(tx, login.owner, clock.now())
+
+    async def end_of_same_owner(self, login: LoginRow, digest: str | None = None) -> None:
+        """End the log-in of this digest if it is of the same owner; without one, all of theirs."""
+        async with self._database.quiet_transaction() as tx:
+            await store.forget_of(tx, login.owner, digest)
+
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
     async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:

@@ -48,6 +48,9 @@ class Visit:
         )
 
 
+ALL = "toutes"
+"""What the button sends that ends all log-ins of its owner."""
+
 Handler = Callable[[Visit], Awaitable[Response]]
 
 
@@ -82,6 +85,7 @@ class Logins:
         routes = [
             Route(space.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
             Route(space.log_out, self.guarded(self.log_out), methods=["POST"]),
+            Route(space.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
         ]
         if self._provider is not None:
             pages = IssuerPages(
@@ -132,9 +136,33 @@ class Logins:
         """Ended here, and at the issuer too where it has a place for it."""
         response = await self._after_log_out(visit)
         await self._kept.end(visit.login, response)
+        self._record_log_out(visit)
+        return response
+
+    async def own_logins(self, visit: Visit) -> Response:
+        """The log-ins of who visits, each with a button that ends it, and one for all."""
+        if visit.request.method == "POST":
+            return await self._end_own(visit, visit.form.typed("fin"))
+        return visit.page(
+            "own-logins.html",
+            space=self._space,
+            logins=await self._kept.same_owner(visit.login),
+            this=visit.login.digest,
+            done="fait" in visit.request.query_params,
+        )
+
+    async def _end_own(self, visit: Visit, which: str) -> Response:
+        if which == ALL:
+            await self._kept.end_of_same_owner(visit.login)
+        if which in (ALL, visit.login.digest):
+            return await self.log_out(visit)
+        await self._kept.end_of_same_owner(visit.login, which)
+        self._record_log_out(visit)
+        return see_other(f"{self._space.own_logins}?fait=terminee")
+
+    def _record_log_out(self, visit: Visit) -> None:
         who = visit.who.in_security_log
         self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
-        return response
 
     async def _after_log_out(self, visit: Visit) -> Response:
         """Lead to the log-in, or to where the issuer ends its own.

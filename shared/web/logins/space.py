@@ -44,6 +44,11 @@ class Space:
         return f"{self.log_in}/retour"
 
     @property
+    def own_logins(self) -> str:
+        """The address of the list of one's log-ins."""
+        return f"{self.home}/connexions"
+
+    @property
     def log_out(self) -> str:
         """The address of the form that logs out."""
         return f"{self.home}/deconnexion"

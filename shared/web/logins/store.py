@@ -90,6 +90,18 @@ async def forget(tx: Transaction, digest: str) -> None:
     await tx.execute(delete(LoginRow).where(col(LoginRow.digest) == digest))
 
 
+async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]:
+    """Return the log-ins of somebody that have not ended, newest first."""
+    query = select(LoginRow).where(col(LoginRow.owner) == owner, col(LoginRow.expires_at) > now)
+    return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
+
+
+async def forget_of(tx: Transaction, owner: str, digest: str | None = None) -> None:
+    """End a log-in of somebody, or all."""
+    theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
+    await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
+
+
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
     """Return what a browser began under this state, once; None for another's, or what took too long."""
     return await tx.scalar(

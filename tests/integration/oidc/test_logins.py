@@ -340,3 +340,66 @@ async def test_the_security_log_tells_of_log_ins_and_log_outs_and_names_nobody(
     assert {line["where"] for line in lines} == {"/gestion/connexion/retour"}
     for line in lines:
         assert not any(named in str(line).lower() for named in ("zoe", "zoé", "durand", "@"))
+
+
+def listed(page: httpx.Response) -> list[tuple[str, str]]:
+    """The browser of each log-in in the list, and what ends it."""
+    assert page.status_code == 200, page.text
+    return re.findall(r'data-label="Navigateur">([^<]*)<.*?name="fin" value="([0-9a-f]{64})"', page.text)
+
+
+LOGINS = "/gestion/connexions"
+
+
+async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
+    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+) -> None:
+    await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
+    async with browser_on(catalogue) as phone, browser_on(catalogue) as desk, browser_on(catalogue) as eve:
+        phone.headers["user-agent"] = "Mozilla/5.0 (iPhone) Safari/604.1"
+        desk.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+        for tab, person in ((browser, zoe), (phone, zoe), (desk, zoe), (eve, "eve")):
+            await logged_in(tab, issuer, person)
+        page = await browser.get(LOGINS)
+        found = dict(listed(page))
+        assert list(found) == ["Firefox, Linux", "Safari, iPhone", "inconnu (cette connexion)"]
+        key = key_of(page)
+        ((_, of_eve),) = listed(await eve.get(LOGINS))
+        for digest in (of_eve, "", "x", "é"):
+            ended = await browser.post(LOGINS, data={"cle": key, "fin": digest})
+            assert ended.headers["location"] == f"{LOGINS}?fait=terminee"
+        assert (await eve.get("/gestion")).status_code == 200
+        await browser.post(LOGINS, data={"cle": key, "fin": found["Safari, iPhone"]})
+        assert [(await tab.get("/gestion")).status_code for tab in (phone, desk)] == [303, 200]
+        assert "La connexion est terminée" in (await browser.get(f"{LOGINS}?fait=terminee")).text
+        await browser.post(LOGINS, data={"cle": key, "fin": "toutes"})
+        assert [(await tab.get("/gestion")).status_code for tab in (browser, desk, eve)] == [303, 303, 200]
+
+
+async def test_ending_ones_own_log_in_is_logging_out(browser: Browser, issuer: Issuer, zoe: str) -> None:
+    await logged_in(browser, issuer, zoe)
+    page = await browser.get(LOGINS)
+    ((_, own),) = listed(page)
+    left = await browser.post(LOGINS, data={"cle": key_of(page), "fin": own})
+    assert onward(left).startswith(f"{issuer.address}/oauth2/end_session")
+    assert (await browser.get("/gestion")).status_code == 303
+
+
+async def test_a_list_of_log_ins_ends_nothing_without_its_key(
+    browser: Browser, issuer: Issuer, zoe: str
+) -> None:
+    await logged_in(browser, issuer, zoe)
+    assert (await browser.post(LOGINS, data={"fin": "toutes"})).status_code == 403
+    assert (await browser.get("/gestion")).status_code == 200
+
+
+async def test_who_has_a_token_sees_the_log_ins_with_that_token(browser: Browser, issuer: Issuer) -> None:
+    for _ in range(2):
+        browser.cookies.clear()
+        await browser.post("/gestion/connexion", data={"jeton": BRETAGNE})
+    page = await browser.get(LOGINS)
+    assert len(listed(page)) == 2
+    assert "un jeton" in page.text
+    assert (await browser.post(LOGINS, data={"cle": key_of(page), "fin": "toutes"})).headers[
+        "location"
+    ] == "/gestion/connexion"
