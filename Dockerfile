@@ -47,7 +47,7 @@ COPY --from=code /code/services/catalogue services/catalogue
 ENV CATALOGUE_PORT=8001
 EXPOSE 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"CATALOGUE_PORT\"]}/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"CATALOGUE_OPERATIONS_PORT\") or os.environ[\"CATALOGUE_PORT\"]}/health/live', timeout=4)"]
 CMD ["python", "-m", "services.catalogue", "serve"]
 
 FROM runtime AS enrolment
@@ -56,7 +56,7 @@ COPY --from=code /code/services/enrolment services/enrolment
 ENV ENROLMENT_PORT=8002
 EXPOSE 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"ENROLMENT_PORT\"]}/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"ENROLMENT_OPERATIONS_PORT\") or os.environ[\"ENROLMENT_PORT\"]}/health/live', timeout=4)"]
 CMD ["python", "-m", "services.enrolment", "serve"]
 
 FROM runtime AS notifier
@@ -65,7 +65,7 @@ COPY --from=code /code/services/notifier services/notifier
 ENV NOTIFIER_PORT=8003
 EXPOSE 8003
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"NOTIFIER_PORT\"]}/health/live', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"NOTIFIER_OPERATIONS_PORT\") or os.environ[\"NOTIFIER_PORT\"]}/health/live', timeout=4)"]
 CMD ["python", "-m", "services.notifier", "serve"]
 
 FROM runtime AS local

@@ -70,6 +70,7 @@ class ServiceProcess:
     port: int
     env: Mapping[str, str]
     log_file: Path
+    operations_port: int | None = None
     child: Child | None = None
     _started_at: float = 0.0
     _pause: float = field(default=_FIRST_PAUSE)
@@ -83,17 +84,28 @@ class ServiceProcess:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def operations_url(self) -> str:
+        """Where its health and metrics are: a port of their own, or its only one."""
+        return f"http://{LOOPBACK}:{self.operations_port or self.port}"
+
     def start(self) -> None:
         """Start it; it is ready when `ready` says so."""
         self.child = Child.start(
             self.name,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
             log_file=self.log_file,
-            env={**self.env, f"{self.service.upper()}_PORT": str(self.port)},
+            env=self._environment(),
             cwd=PROJECT,
         )
         self._started_at = time.monotonic()
         self._restart_at = None
+
+    def _environment(self) -> dict[str, str]:
+        ports = {"PORT": self.port, "OPERATIONS_PORT": self.operations_port}
+        numbers = {f"{self.service.upper()}_{name}": number for name, number in ports.items()}
+        given = {name: value for name, value in self.env.items() if name not in numbers}
+        return given | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def wait_until_ready(self, seconds: float) -> None:
         """Return once it can work. Raises `LocalStackError` when it ends first, or takes longer."""
@@ -101,7 +113,7 @@ class ServiceProcess:
 
     def ready(self) -> bool:
         """Say whether it answers that it can work."""
-        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.url)
+        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
 
     def revive(self) -> str | None:
         """Start it again if it has died and its pause is over; return what to say about it.

@@ -171,6 +171,11 @@ class Stack:
         return {
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
+            **{
+                f"{process.service}_operations_url": process.operations_url
+                for process in reversed(self.services)  # the first of each stays
+                if process.operations_port is not None
+            },
             "portal_url": self._portal.url if self._portal else None,
             "smtp": f"{host}:{port}",
             "mailbox_url": self.mailbox.url if self.mailbox else None,
@@ -260,7 +265,8 @@ class Stack:
             for number in range(1, self.options.scale.get(service, 1) + 1):
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
                 log = self._folder.log(service, number)
-                self.services.append(ServiceProcess(service, number, port, {}, log))
+                operations = self._operations_port(service, number)
+                self.services.append(ServiceProcess(service, number, port, {}, log, operations))
         if self.options.example_portal:
             self._portal = on_a_port(PORTAL_PORT, self._start_portal)
         for process in self.services:
@@ -275,6 +281,13 @@ class Stack:
                 process.port = free_port()
                 self._start_service(process)
                 process.wait_until_ready(READY_SECONDS)
+
+    def _operations_port(self, service: str, number: int) -> int | None:
+        """Return the port of health and metrics, where the environment gives the service one."""
+        given = self.options.environment.get(f"{service.upper()}_OPERATIONS_PORT")
+        if not given:
+            return None
+        return int(given) if number == 1 else free_port()
 
     def _start_portal(self, port: int) -> PortalServer:
         return PortalServer.start(

@@ -315,8 +315,13 @@ def _too_large(most: int) -> Problem:
     return Problem(413, HTTPStatus(413).phrase, _TOO_LARGE.format(most // 1024))
 
 
-def add_operations(api: FastAPI, probes: Probes, asyncapi: dict[str, Any]) -> None:
-    """``/health/live``, ``/health/ready``, ``/metrics`` and ``/asyncapi``, the same in every service."""
+def operations_api() -> FastAPI:
+    """The application of a port of its own, where health and metrics have one; it has nothing else."""
+    return FastAPI(openapi_url=None)
+
+
+def add_operations(api: FastAPI, probes: Probes) -> None:
+    """``/health/live``, ``/health/ready`` and ``/metrics``, the same in every service."""
 
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
     async def live() -> Response:
@@ -330,9 +335,13 @@ def add_operations(api: FastAPI, probes: Probes, asyncapi: dict[str, Any]) -> No
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+
+def add_asyncapi(api: FastAPI, document: dict[str, Any]) -> None:
+    """``/asyncapi``, where each service says which events it has."""
+
     @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
-    async def asyncapi_document() -> JSONResponse:
-        return JSONResponse(asyncapi)
+    async def asyncapi() -> JSONResponse:
+        return JSONResponse(document)
 
 
 def _health(reason: str | None) -> Response:

@@ -51,6 +51,11 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         raise NotImplementedError
 
     @property
+    def operations_port(self) -> int | None:
+        """This service's own ``<SERVICE>_OPERATIONS_PORT``; None: health and metrics are on its port."""
+        raise NotImplementedError
+
+    @property
     def rates(self) -> Rates:
         """The limits of every service."""
         return Rates(

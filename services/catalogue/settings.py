@@ -13,6 +13,9 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
 
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = 8001
+    catalogue_operations_port: int | None = Field(
+        default=None, description="Health and metrics have this port; unset: that of all."
+    )
     catalogue_bespoke_kept_days: int = Field(
         default=365,
         ge=1,
@@ -66,3 +69,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
     @property
     def port(self) -> int:
         return self.catalogue_port
+
+    @property
+    def operations_port(self) -> int | None:
+        return self.catalogue_operations_port

@@ -14,6 +14,9 @@ class Settings(ServiceSettings, LinkSettings):
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
     enrolment_port: int = 8002
+    enrolment_operations_port: int | None = Field(
+        default=None, description="Health and metrics have this port; unset: that of all."
+    )
     enrolment_pending_session_seconds: float = Field(
         default=300, gt=0, description="How long a request waits for the event of its session."
     )
@@ -62,3 +65,7 @@ class Settings(ServiceSettings, LinkSettings):
     @property
     def port(self) -> int:
         return self.enrolment_port
+
+    @property
+    def operations_port(self) -> int | None:
+        return self.enrolment_operations_port

@@ -59,6 +59,9 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
     notifier_port: int = 8003
+    notifier_operations_port: int | None = Field(
+        default=None, description="Health and metrics have this port; unset: that of all."
+    )
     smtp_host: str = Field(
         min_length=1, description="The relay; also the name that its certificate must have."
     )
@@ -118,6 +121,10 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
     @property
     def port(self) -> int:
         return self.notifier_port
+
+    @property
+    def operations_port(self) -> int | None:
+        return self.notifier_operations_port
 
     @property
     def smtp_server(self) -> SmtpServer:

@@ -21,7 +21,7 @@ from faststream import ContextRepo
 from shared import migrations
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
-from shared.http import Probes, add_operations
+from shared.http import Probes, add_asyncapi, add_operations, operations_api
 from shared.messaging import asyncapi, cluster, faststream, progress, watchdog
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
@@ -69,20 +69,27 @@ class Process:
     workers: Sequence[Worker] = ()
     on_read: OnRead | None = None
     on_published: Callable[[], None] = lambda: None
+    operations: FastAPI = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
+
+    def __post_init__(self) -> None:
+        """Serve health and metrics on the port of all, or on one of their own."""
+        self.operations = self.api if self.settings.operations_port is None else operations_api()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises :class:`CannotRun`, ``DatabaseUnreachable``."""
         tune_gc()
         try:
-            listener = listen(self.settings.http_host, self.settings.port, f"{self.name.upper()}_PORT")
+            listeners = self._listen()
         except CannotListen as error:
             raise CannotRun(str(error)) from error
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._stopping.set)
-        with contextlib.closing(listener):
+        with contextlib.ExitStack() as listening:
+            for listener in listeners:
+                listening.enter_context(contextlib.closing(listener))
             async with (
                 self._database(),
                 self._cluster(),
@@ -90,9 +97,17 @@ class Process:
                 self._consumers(),
                 self._jobs_and_workers(),
             ):
-                await self._http(listener)
+                await self._http(listeners)
         if self._fault is not None:
             raise CannotRun(self._fault)
+
+    def _listen(self) -> list[socket.socket]:
+        """The sockets of HTTP: the public one, and that of operations where it has a port of its own."""
+        host, operations = self.settings.http_host, self.settings.operations_port
+        listeners = [listen(host, self.settings.port, f"{self.name.upper()}_PORT")]
+        if operations is not None:
+            listeners.append(listen(host, operations, f"{self.name.upper()}_OPERATIONS_PORT"))
+        return listeners
 
     def consumer(self, topic: Topic) -> Consumer:
         """Return a consumer that takes a topic in without a broker, for a redrive or a rebuild."""
@@ -149,7 +164,8 @@ class Process:
             self.settings, self.router, self.database, self.context, self.admit
         )
         document = asyncapi.document(broker, self.router)
-        add_operations(self.api, Probes(live=lambda: self._fault, ready=self._ready), document)
+        add_operations(self.operations, Probes(live=lambda: self._fault, ready=self._ready))
+        add_asyncapi(self.api, document)
         security_txt.add_to(self.api, self.settings)
         with self._kafka_errors():
             await broker.start()
@@ -182,14 +198,20 @@ class Process:
             await asyncio.gather(*late, return_exceptions=True)
             await asyncio.gather(*working)
 
-    async def _http(self, listener: socket.socket) -> None:
-        server = Server(self.api, proxies=self.settings.forwarded_allow_ips)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        log.info("%s listens on http://%s:%s", self.name, *listener.getsockname()[:2])
+    async def _http(self, listeners: Sequence[socket.socket]) -> None:
+        applications = (self.api, self.operations)[: len(listeners)]
+        servers = [Server(api, proxies=self.settings.forwarded_allow_ips) for api in applications]
+        serving = [
+            asyncio.create_task(server.serve(sockets=[listener]))
+            for server, listener in zip(servers, listeners, strict=True)
+        ]
+        for listener in listeners:
+            log.info("%s listens on http://%s:%s", self.name, *listener.getsockname()[:2])
         await self._stopping.wait()
         log.info("%s stops", self.name)
-        server.should_exit = True
-        await serving
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving)
 
     # ------------------------------------------------------------------ what ends the process
 
