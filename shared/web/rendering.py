@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -33,6 +34,24 @@ CONFORMITY = "non conforme"
 """What each page must say of its accessibility, in the words of the law; the statement says why."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Compiled(BytecodeCache):
+    """The templates that this process has compiled: those of the layout once, not for each `Rendering`."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Bucket] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        known = self._buckets.get(bucket.key)
+        if known is not None and known.checksum == bucket.checksum:
+            bucket.code = known.code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._buckets[bucket.key] = bucket
+
+
+_compiled = _Compiled()
 
 
 class Rendering:
@@ -62,6 +81,7 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=_compiled,
         )
         self._environment.globals |= {
             "french": french,

@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -103,15 +104,27 @@ def letter(template: Template, field: str, text: str) -> EmailMessage:
     return parsed(a_renderer().render(mail, LetterContext(session, news=news)).content)
 
 
+Shape = tuple[list[str], list[tuple[str, tuple[str, ...]]], list[list[str]]]
+
+
+def shape(letter: EmailMessage) -> Shape:
+    """The names of a letter's headers, the elements of its page, the properties in its calendar."""
+    headers = [name for name, _ in letter.raw_items()]
+    return headers, Page(body(letter, "text/html")).elements, properties(letter)
+
+
+@cache
+def harmless(template: Template, field: str, text: str) -> Shape:
+    """What a letter must look like; most marks are harmless in the same way."""
+    return shape(letter(template, field, text))
+
+
 @marks
 @pytest.mark.parametrize("field", IN_LETTERS + IN_DETAILS)
 def test_no_letter_gets_a_header_an_element_or_a_participant_more(field: str, mark: str) -> None:
     for template in DETAILS:
-        found = letter(template, field, mark)
-        harmless = letter(template, field, re.sub(r"[^\r\n]+", "x", mark))
-        assert [name for name, _ in found.raw_items()] == [name for name, _ in harmless.raw_items()]
-        assert Page(body(found, "text/html")).elements == Page(body(harmless, "text/html")).elements
-        assert properties(found) == properties(harmless)
+        text = re.sub(r"[^\r\n]+", "x", mark)
+        assert shape(letter(template, field, mark)) == harmless(template, field, text)
 
 
 def properties(letter: EmailMessage) -> list[list[str]]:
