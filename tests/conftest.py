@@ -21,6 +21,7 @@ from shared.messaging import outbox, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import PortalsFile
+from shared.process import tune_gc
 from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import need_kafka
@@ -34,7 +35,8 @@ settings.load_profile("parcours")
 
 
 def pytest_configure() -> None:
-    """Have each worker choose its ports where no other does."""
+    """Have each worker choose its ports where no other does; collect no garbage until tests are found."""
+    gc.disable()
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     width = (ports.LAST - ports.FIRST) // count
@@ -43,9 +45,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave modules and tests, which stay to the end, out of every garbage collection from now on."""
+    """Leave modules and tests, which stay to the end, out of every garbage collection; see `tune_gc`."""
     gc.collect()
-    gc.freeze()
+    tune_gc()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
