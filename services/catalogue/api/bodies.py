@@ -17,6 +17,7 @@ from shared.events.vocabulary import (
     Format,
     Instant,
     Slug,
+    Url,
 )
 
 
@@ -40,6 +41,7 @@ class SessionBody(SessionState):
         default=None, description="communique, illustrative; null: an organiser made it."
     )
     choices: tuple[str, ...] = Field(default=(), description="Fields that the communiqué does not state.")
+    join_url: Url | None = Field(default=None, description="Null but for who organises the session.")
 
 
 class OfferBody(BaseModel):

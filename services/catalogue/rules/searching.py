@@ -1,10 +1,11 @@
 """Which sessions somebody looks for, and which they may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from services.catalogue.rules.sessions import ShownSession
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
 
 
@@ -14,6 +15,16 @@ class Viewer:
 
     everywhere: bool = False
     delegation: str | None = None
+
+    def organises(self, session: ShownSession) -> bool:
+        """Whether the session is theirs."""
+        return self.everywhere or self.delegation == session.organiser
+
+    def seen(self, session: ShownSession) -> ShownSession:
+        """The session as they see it: how to connect is between its organiser and who has a seat."""
+        if self.organises(session) or session.plan.join_url is None:
+            return session
+        return replace(session, plan=replace(session.plan, join_url=None))
 
 
 PUBLIC = Viewer()

@@ -46,7 +46,9 @@ _LISTING = select(
 
 async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession | None:
     """The session, if ``viewer`` may see it."""
-    found = await _listed(tx, _LISTING.where(col(SessionRow.session_id) == session_id, _visible_to(viewer)))
+    found = await _listed(
+        tx, _LISTING.where(col(SessionRow.session_id) == session_id, _visible_to(viewer)), viewer
+    )
     return found[0] if found else None
 
 
@@ -59,7 +61,7 @@ async def page(
     before: Position | None = None,
 ) -> list[ListedSession]:
     """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
-    found = await _listed(tx, page_query(search, after, limit, before=before))
+    found = await _listed(tx, page_query(search, after, limit, before=before), search.viewer)
     return found if before is None else found[::-1]
 
 
@@ -99,10 +101,10 @@ async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUI
     return [(row.session_id, row.changed_at) for row in await tx.execute(query)]
 
 
-async def _listed(tx: Transaction, query: Select[*tuple[Any, ...]]) -> list[ListedSession]:
+async def _listed(tx: Transaction, query: Select[*tuple[Any, ...]], viewer: Viewer) -> list[ListedSession]:
     return [
         ListedSession(
-            shown(row),
+            viewer.seen(shown(row)),
             _occupancy(row),
             row.changed_at,
             row.occupancy_changed_at,

@@ -94,7 +94,9 @@ class CalendarWriter:
         return details
 
     def _describe(self, session: Session, occasion: Occasion, *, cancelled: bool) -> Details:
-        place = session.venue or session.join_url
+        # A cancellation goes to people who have no seat, or not any more.
+        link = None if cancelled else session.join_url
+        place = session.venue or link or (labels.ONLINE if session.join_url else None)
         title = session.title if occasion.title is None else f"{session.title} : {occasion.title}"
         return Details(
             format=session.format,
@@ -103,7 +105,7 @@ class CalendarWriter:
             timezone=session.timezone,
             summary=mime.one_line(title),
             location=None if place is None else mime.one_line(place),
-            url=session.join_url,
+            url=link,
             cancelled=cancelled,
             busy=True,
             organiser=Person(labels.organisation(session.organiser), self._organiser_address),

@@ -88,6 +88,14 @@ def test_a_cancellation_names_what_the_invitation_named() -> None:
         assert all(event["SEQUENCE"] > invited[0]["SEQUENCE"] for event in cancelled)
 
 
+def test_a_cancellation_does_not_say_how_to_connect() -> None:
+    for session in (the_mooc(), a_session(venue=None, join_url="https://visio.example/7")):
+        part = CalendarWriter("formations@cnfpt.example").cancellation(session, ZOE)
+        assert str(session.join_url) in invite(session).body.decode()
+        assert str(session.join_url) not in part.body.decode()
+        assert all(str(event["LOCATION"]) == "En ligne" for event in events(part))
+
+
 def test_a_cancellation_takes_out_what_was_dropped_before_too() -> None:
     before = the_mooc()
     modules = [before.modules[0].model_dump(), before.modules[2].model_dump()]
