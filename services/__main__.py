@@ -1,4 +1,4 @@
-"""``parcours <service> <command>``, as ``python -m services.<service>``; ``parcours portals | tokens``."""
+"""``parcours SERVICE COMMAND``, as ``python -m services.SERVICE``; ``parcours portals | tokens | agent``."""
 
 import runpy
 import sys
@@ -6,6 +6,8 @@ import sys
 SERVICES = ("catalogue", "enrolment", "notifier")
 FILES = ("portals", "tokens")
 """Files that all services read, and that have commands of their own."""
+ACROSS = "agent"
+"""What an operator does about one agent in all services."""
 
 
 def main() -> None:
@@ -15,8 +17,10 @@ def main() -> None:
         module = f"services.{name}"
     elif name in FILES:
         module = f"shared.cli.{name}"
+    elif name == ACROSS:
+        module = f"services.{name}"
     else:
-        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES))}}} COMMAND …\n")
+        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES, ACROSS))}}} COMMAND …\n")
         raise SystemExit(2)
     del sys.argv[1]
     sys.argv[0] = f"parcours {name}"

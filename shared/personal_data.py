@@ -1,18 +1,22 @@
 """The register of personal data: what a service keeps of people, what for, for how long, and how it ends.
 
-Each service writes its own beside its tables. The retention job and the published documents are made from it,
-and a column that holds personal data without standing in it fails the tests.
+Each service writes its own beside its tables. Retention, erasure, what a person is given of their data, and
+the published documents are made from it; a column that holds personal data without standing in it fails the
+tests.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import TextClause, text
 from sqlmodel import SQLModel
 
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
 
 SLICE = 1_000
 """Rows that end in one transaction."""
@@ -52,6 +56,10 @@ class PersonalData:
 
     ``columns`` say what each holds, ``purpose`` what it is needed for, both in French. ``ends``: the rules by
     which it ends; ``until``: what ends it besides, in French, after « jusqu’à ce que ».
+
+    ``of_agent`` is the SQL condition for a row about an agent, by the parameters of :class:`Subject`; without
+    it no row is found by the agent. ``address`` is the SQL of an address of the
+    agent's in such a row. On erasure the row is deleted, or its columns ``emptied`` get these SQL values.
     """
 
     table: type[SQLModel]
@@ -60,6 +68,35 @@ class PersonalData:
     purpose: str
     ends: tuple[Retention, ...] = ()
     until: str = ""
+    of_agent: str = ""
+    address: str = ""
+    emptied: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The agent whose rows are looked for, as conditions of a register need it.
+
+    ``addresses`` are those that are known of the agent, in lower case, ``digests`` what stands for them where
+    addresses are not kept. Rows that came after ``until`` are not meant.
+    """
+
+    agent: AgentKey
+    until: datetime
+    addresses: frozenset[str] = frozenset()
+    digests: frozenset[bytes] = frozenset()
+
+    def parameters_of(self, condition: str) -> dict[str, Any]:
+        """Return the values of those parameters that SQL uses, of these."""
+        values = {
+            "issuer": self.agent.issuer,
+            "agent_id": self.agent.agent_id,
+            "in_json": f'"agent_id":{json.dumps(self.agent.agent_id)}',
+            "until": self.until,
+            "addresses": sorted(self.addresses),
+            "digests": sorted(self.digests),
+        }
+        return {name: value for name, value in values.items() if f":{name}" in condition}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +122,36 @@ async def end_rows(tx: Transaction, retention: Retention, days: int, now: dateti
     return (await tx.execute(statement(retention), parameters)).rowcount
 
 
+async def addresses_of(tx: Transaction, register: Register, subject: Subject) -> frozenset[str]:
+    """Return the addresses that a service knows of an agent, in lower case."""
+    found: set[str] = set()
+    for held in register.personal_data:
+        if held.address:
+            query = (
+                f"SELECT DISTINCT lower({held.address}) FROM {held.table.__tablename__} WHERE {held.of_agent}"  # noqa: S608 names and conditions of our own
+            )
+            found.update(await _values(tx, query, subject))
+    return frozenset(found)
+
+
+async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
+    """Return the rows of one table that are about an agent, whole: what a person may ask to see."""
+    name = held.table.__tablename__
+    return await _values(tx, f"SELECT to_jsonb({name}) FROM {name} WHERE {held.of_agent}", subject)  # noqa: S608 as above
+
+
+async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
+    """End the rows of one table that are about an agent. Returns how many."""
+    ending = _ending(str(held.table.__tablename__), held.emptied, f"WHERE {held.of_agent}")
+    return (await tx.execute(text(ending), subject.parameters_of(ending))).rowcount
+
+
 def statement(retention: Retention) -> TextClause:
     """Return the statement that ends ``:most`` rows at most; it counts those of the table itself."""
-    table = retention.table.__tablename__
-    over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 names and conditions of our own
-    lock = "LIMIT :most FOR UPDATE SKIP LOCKED"
-    if retention.emptied:
-        nulls = ", ".join(f"{name} = NULL" for name in retention.emptied)
-        return text(f"UPDATE {table} SET {nulls} WHERE ctid = ANY(ARRAY({over} {lock}))")  # noqa: S608 as above
-    ended = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({over} {lock}))"  # noqa: S608 as above
+    table = str(retention.table.__tablename__)
+    over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 as above
+    slice_ = f"WHERE ctid = ANY(ARRAY({over} LIMIT :most FOR UPDATE SKIP LOCKED))"
+    ended = _ending(table, dict.fromkeys(retention.emptied, "NULL"), slice_)
     if not retention.with_rows_of:
         return text(ended)
     others = [
@@ -103,3 +161,15 @@ def statement(retention: Retention) -> TextClause:
     ]
     steps = ", ".join([f"ended AS ({ended} RETURNING {retention.key})", *others])
     return text(f"WITH {steps} SELECT FROM ended")
+
+
+def _ending(table: str, emptied: Mapping[str, str], where: str) -> str:
+    """Return the SQL that deletes rows, or empties these columns of theirs."""
+    if not emptied:
+        return f"DELETE FROM {table} {where}"  # noqa: S608 as above
+    values = ", ".join(f"{name} = {value}" for name, value in emptied.items())
+    return f"UPDATE {table} SET {values} {where}"  # noqa: S608 as above
+
+
+async def _values(tx: Transaction, query: str, subject: Subject) -> list[Any]:
+    return list(await tx.scalars(text(query), subject.parameters_of(query)))

@@ -8,14 +8,19 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
+from shared.messaging import progress
+from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
+READS = (Topic.PORTAL_BESPOKE,)
+"""What is read before an agent is forgotten: a nomination that was rejected names agents."""
 
 
 def compose(settings: Settings) -> Process:
@@ -62,7 +67,14 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=web,
         jobs=jobs.all_jobs(database),
+        eraser=eraser(database, registry),
+        on_read=progress.keeping(database, READS),
     )
+
+
+def eraser(database: Database, registry: PortalsFile) -> Eraser:
+    """How this service forgets an agent."""
+    return Eraser(database=database, router=handlers.router, register=REGISTER, portals=registry, reads=READS)
 
 
 DEFINITION = Definition(

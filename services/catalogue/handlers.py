@@ -5,8 +5,9 @@ from services.catalogue.service import bespoke, occupancy
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.events.portal import BespokeTrainingRequested
+from shared.events.portal import AgentErasureRequested, BespokeTrainingRequested
 from shared.events.topics import Topic
+from shared.messaging import erasure
 from shared.messaging.projections import Compared, Latest, Projections
 from shared.messaging.router import Router, Tx
 
@@ -38,6 +39,12 @@ async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingReq
             for request in requests
         ],
     )
+
+
+@router.subscriber(Topic.PORTAL_AGENTS)
+async def on_agents(tx: Tx, received: list[Received[AgentErasureRequested]]) -> None:
+    """Keep whom to forget, for the job."""
+    await erasure.keep_requests(tx, received)
 
 
 @router.subscriber(Topic.ENROLMENT_OCCUPANCY)

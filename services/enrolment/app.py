@@ -1,11 +1,14 @@
 """Composition root of the enrolment service: settings to database, broker, HTTP and jobs."""
 
+from functools import partial
 from pathlib import Path
 
 from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
 from services.enrolment.personal_data import REGISTER
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import erasure
 from services.enrolment.service.answers import Watch
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
@@ -14,13 +17,16 @@ from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
-from shared.messaging import outbox
+from shared.messaging import outbox, progress
+from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
 
 REVISIONS = Path(__file__).parent / "migrations"
+READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
+"""Where requests about an agent come from: all are read before an agent is forgotten."""
 
 
 def compose(settings: Settings) -> Process:
@@ -47,9 +53,23 @@ def compose(settings: Settings) -> Process:
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(database, settings),
+        eraser=eraser(database, registry, settings.policy),
         workers=[watch.run],
         on_published=watch.look,
-        on_read=jobs.keeping_progress(database),
+        on_read=progress.keeping(database, READS),
+    )
+
+
+def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
+    """How this service forgets an agent."""
+    return Eraser(
+        database=database,
+        router=handlers.router,
+        register=REGISTER,
+        portals=registry,
+        reads=READS,
+        ready=partial(erasure.give_up, policy=policy),
+        keep=erasure.keep_numbers,
     )
 
 

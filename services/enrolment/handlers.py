@@ -20,6 +20,7 @@ from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import Topic
+from shared.messaging import erasure
 from shared.messaging.projections import Compared, Latest, Projections
 from shared.messaging.router import Rejections, Router, Tx
 
@@ -93,7 +94,10 @@ async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswe
     await outcomes.pass_on(tx, received)
 
 
-router.park(Topic.PORTAL_AGENTS, portal.AgentErasureRequested)
+@router.subscriber(Topic.PORTAL_AGENTS)
+async def on_agents(tx: Tx, received: list[Received[portal.AgentErasureRequested]]) -> None:
+    """Keep whom to forget, for the job."""
+    await erasure.keep_requests(tx, received)
 
 
 def projections(policy: Policy) -> Projections:

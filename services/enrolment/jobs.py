@@ -1,7 +1,6 @@
 """Jobs: what the clock triggers."""
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from prometheus_client import Counter
@@ -12,7 +11,8 @@ from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
-from shared.messaging.progress import OnRead
+from shared.events.vocabulary import EARLIEST
+from shared.messaging import progress
 from shared.process.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
 
     async def expire_what_is_due() -> float | None:
         async with database.quiet_transaction() as tx:
-            read_until = await sessions.read_until(tx)
-        return await expire(database, settings.policy, read_until)
+            read_until = await progress.read_until(tx, Topic.PORTAL_ENROLMENTS)
+        return await expire(database, settings.policy, read_until or EARLIEST)
 
     async def settle_pending() -> None:
         now = clock.now()
@@ -72,14 +72,3 @@ async def expire(database: Database, policy: Policy, read_until: datetime) -> fl
             FAILURES.inc()
             log.exception("What is due in the session %s cannot be done", session_id)
     return 0 if changed else None
-
-
-def keeping_progress(database: Database) -> OnRead:
-    """Return the function that keeps until when the requests of portals are read."""
-
-    async def keep(topic: Topic, read: Mapping[int, datetime]) -> None:
-        if topic is Topic.PORTAL_ENROLMENTS:
-            async with database.quiet_transaction() as tx:
-                await sessions.save_read_until(tx, read)
-
-    return keep

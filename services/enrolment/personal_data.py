@@ -1,10 +1,12 @@
 """What the enrolment service keeps of people: whose, what for, for how long, and how it ends."""
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from sqlmodel import SQLModel
 
 from services.enrolment.tables import (
+    ERASED,
     AcceptedEventRow,
     AttendanceRow,
     BadAddressRow,
@@ -69,22 +71,22 @@ OUTCOMES = Retention(
 
 _TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
 
+_OWN = "issuer = :issuer AND agent_id = :agent_id"
+_ENROLMENTS = f"SELECT enrolment_id FROM enrolment WHERE {_OWN} AND received_at <= :until"  # noqa: S608 our own
+_OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
+
 REGISTER = (
     messaging.REGISTER
     + limits.REGISTER
     + Register(
         [
             PersonalData(
-                table=EnrolmentRow,
+                table=AttendanceRow,
                 whose=Whose.AGENTS,
-                columns={
-                    **_AGENT,
-                    "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
-                    "state": "où en est l’inscription",
-                    "reason": "raison du refus",
-                },
-                purpose=_TO_DECIDE,
-                ends=(ENDED, ATTENDANCE),
+                columns={"attendance": "présence à chaque séance"},
+                purpose="Établir les attestations et rendre compte aux employeurs.",
+                ends=(ATTENDANCE,),
+                of_agent=_OF_ENROLMENT,
             ),
             PersonalData(
                 table=EnrolmentChangeRow,
@@ -96,6 +98,21 @@ REGISTER = (
                 },
                 purpose=_TO_DECIDE,
                 ends=(ENDED, ATTENDANCE),
+                of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=EnrolmentRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
+                    "state": "où en est l’inscription",
+                    "reason": "raison du refus",
+                },
+                purpose=_TO_DECIDE,
+                ends=(ENDED, ATTENDANCE),
+                of_agent=f"{_OWN} AND received_at <= :until",
+                address="agent->>'email'",
             ),
             PersonalData(
                 table=RequestRow,
@@ -108,13 +125,15 @@ REGISTER = (
                 },
                 purpose=_TO_DECIDE,
                 ends=(REQUESTS,),
-            ),
-            PersonalData(
-                table=AttendanceRow,
-                whose=Whose.AGENTS,
-                columns={"attendance": "présence à chaque séance"},
-                purpose="Établir les attestations et rendre compte aux employeurs.",
-                ends=(ATTENDANCE,),
+                of_agent=f"{_OWN} AND received_at <= :until AND decided_at IS NOT NULL",
+                # Its source and id stay: the same request has no effect if it comes again.
+                emptied={
+                    "kind": f"'{ERASED}'",
+                    "session_id": f"CAST('{UUID(int=0)}' AS uuid)",
+                    **dict.fromkeys(
+                        ("portal", "issuer", "agent_id", "outcome", "reason", "facts", "body"), "NULL"
+                    ),
+                },
             ),
             PersonalData(
                 table=BadAddressRow,
@@ -125,6 +144,7 @@ REGISTER = (
                 },
                 purpose="Prévenir les organisateurs qu’un agent ne reçoit pas ses courriels.",
                 ends=(BAD_ADDRESSES,),
+                of_agent=_OWN,
             ),
             PersonalData(
                 table=SessionChangeRow,

@@ -21,6 +21,9 @@ class EnrolmentTable(SQLModel, registry=new_registry()):
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 """The states of an enrolment that has not ended, as SQL writes a list."""
 
+ERASED = "erased"
+"""The kind of a request whose agent is forgotten: its source and id alone are kept."""
+
 
 class SessionRow(EnrolmentTable, table=True):
     """A session as the catalogue published it last, and its seats. Whoever changes them locks the row."""
@@ -134,7 +137,7 @@ class RequestRow(EnrolmentTable, table=True):
     number: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
     )
-    kind: str = Field(description="The name of a class of services.enrolment.rules.requests.")
+    kind: str = Field(description="The name of a class of services.enrolment.rules.requests, or erased.")
     session_id: UUID
     issuer: str | None = Field(description="Of the agent.")
     agent_id: str | None = Field(description="Null: the request names several.")
@@ -209,15 +212,6 @@ class BadAddressRow(EnrolmentTable, table=True):
     since: datetime = Field(sa_type=Timestamp)
 
 
-class PartitionProgressRow(EnrolmentTable, table=True):
-    """Until when each partition of the portals' requests is read, by whichever process reads it."""
-
-    __tablename__ = "partition_progress"
-
-    partition: int = Field(primary_key=True)
-    read_until: datetime = Field(sa_type=Timestamp)
-
-
 class PartitionNumberRow(EnrolmentTable, table=True):
     """A number of partitions that the topic of portals' requests has, or had."""
 
@@ -238,6 +232,17 @@ class AttendanceRow(EnrolmentTable, table=True):
     module: int = Field(primary_key=True, description="From 0.")
     attendance: str = Field(description="shared.events.enrolment.Attendance")
     recorded_at: datetime = Field(sa_type=Timestamp)
+
+
+class ErasedAttendanceRow(EnrolmentTable, table=True):
+    """At how many of those who were erased a module had this attendance: a number, and nobody's."""
+
+    __tablename__ = "erased_attendance"
+
+    session_id: UUID = Field(primary_key=True)
+    module: int = Field(primary_key=True, description="From 0.")
+    attendance: str = Field(primary_key=True, description="shared.events.enrolment.Attendance")
+    number: int
 
 
 class AcceptedEventRow(EnrolmentTable, table=True):

@@ -7,15 +7,20 @@ from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.letters.bounces import digest_of
 from services.notifier.personal_data import REGISTER
 from services.notifier.render import Renderer, Sender
+from services.notifier.service import erasures
 from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
+from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
 from shared.limits import Rate
+from shared.messaging import progress
+from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
@@ -71,6 +76,8 @@ def compose(settings: Settings) -> Process:
             ReturnMailbox(settings.imap_server) if settings.imap_server else None,
             settings.return_path,
         ),
+        eraser=eraser(database, registry),
+        on_read=progress.keeping(database, (Topic.ENROLMENT_DECISIONS,)),
         workers=[deliverer(settings, database).run],
     )
 
@@ -96,6 +103,19 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
         message_domain=sender.address.rpartition("@")[2],
         per_domain=settings.smtp_per_domain,
         domain_rate=settings.smtp_domain_rate,
+    )
+
+
+def eraser(database: Database, registry: PortalsFile) -> Eraser:
+    """How this service forgets an agent."""
+    return Eraser(
+        database=database,
+        router=handlers.router,
+        register=REGISTER,
+        portals=registry,
+        reads=(),
+        ready=erasures.until,
+        digest=digest_of,
     )
 
 

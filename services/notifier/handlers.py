@@ -1,6 +1,6 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
-from services.notifier.service import bespoke, enrolments, news, sessions, subscriptions
+from services.notifier.service import bespoke, enrolments, erasures, news, sessions, subscriptions
 from services.notifier.service import projections as catalogue
 from shared import clock
 from shared.database import Transaction
@@ -13,7 +13,9 @@ from shared.events.catalogue import (
 )
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
+from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
+from shared.messaging import erasure
 from shared.messaging.projections import Compared, Latest, Projections
 from shared.messaging.router import Router, Tx
 
@@ -44,11 +46,22 @@ async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -
     await bespoke.answer(tx, received)
 
 
-@router.subscriber(Topic.PORTAL_AGENTS, for_later=[portal.AgentErasureRequested], accepts=True)
-async def on_agents(tx: Tx, received: list[Received[portal.SubscriptionChanged]]) -> None:
-    """Keep what agents want news of, in the order in which they said so."""
-    for changed in received:
-        await subscriptions.change(tx, changed)
+AgentRequest = portal.SubscriptionChanged | portal.AgentErasureRequested
+
+
+@router.subscriber(Topic.PORTAL_AGENTS, accepts=True)
+async def on_agents(tx: Tx, received: list[Received[AgentRequest]]) -> None:
+    """Keep what agents want news of, in the order in which they said so, and whom to forget."""
+    for request in received:
+        if isinstance(request.event, portal.SubscriptionChanged):
+            await subscriptions.change(tx, request.event, request.issuer)
+    await erasure.keep_requests(tx, received)
+
+
+@router.subscriber(Topic.AGENTS_ERASED)
+async def on_erased(tx: Tx, received: list[Received[AgentErased]]) -> None:
+    """Keep which services have forgotten an agent: letters are erased after the enrolments."""
+    await erasures.record(tx, [record.event for record in received])
 
 
 async def _restore(tx: Transaction, latest: Latest) -> None:

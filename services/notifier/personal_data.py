@@ -67,12 +67,31 @@ _IDENTITY = {
     "family_name": "nom",
 }
 
+_OWN = "issuer = :issuer AND agent_id = :agent_id"
+_ADDRESS = "address"
+_BY_ADDRESS = "lower(address) = ANY(CAST(:addresses AS text[]))"
+_BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
+_MAILS = (
+    "((issuer = :issuer AND recipient = :agent_id) "
+    f"OR (issuer = '' AND {_BY_ADDRESS})) AND called_for_at <= :until"
+)
+"""Letters to the agent, and those to no agent at an address of theirs, such as that of a subscription."""
+_SUBSCRIBERS = f"(({_OWN}) OR (agent_id IS NULL AND {_BY_ADDRESS})) AND created_at <= :until"
+
 REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
     + limits.REGISTER
     + Register(
         [
+            PersonalData(
+                table=MailAuditRow,
+                whose=Whose.STAFF,
+                columns={"actor": "nom de l’exploitant"},
+                purpose="Savoir qui a décidé d’un courriel.",
+                ends=(MAILS,),
+                of_agent=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS})",  # noqa: S608 a condition of our own
+            ),
             PersonalData(
                 table=MailRow,
                 whose=Whose.AGENTS,
@@ -87,6 +106,8 @@ REGISTER = (
                 },
                 purpose="Écrire à chacun une seule fois, et pouvoir dire ce qui lui a été écrit.",
                 ends=(MAILS,),
+                of_agent=_MAILS,
+                address=_ADDRESS,
             ),
             PersonalData(
                 table=EnrolmentRow,
@@ -94,13 +115,8 @@ REGISTER = (
                 columns={**_IDENTITY, "standing": "où en est l’inscription"},
                 purpose="Envoyer convocations, rappels, changements et replays à ceux qui sont inscrits.",
                 ends=(ENDED, PAST),
-            ),
-            PersonalData(
-                table=SubscriberRow,
-                whose=Whose.SUBSCRIBERS,
-                columns=_IDENTITY,
-                purpose="Envoyer les actualités demandées.",
-                until="la personne se désabonne",
+                of_agent=f"{_OWN} AND since <= :until",
+                address=_ADDRESS,
             ),
             PersonalData(
                 table=SubscriptionRow,
@@ -108,6 +124,16 @@ REGISTER = (
                 columns={"interest": "thème, délégation ou communauté suivis"},
                 purpose="Envoyer les actualités demandées.",
                 until="la personne se désabonne",
+                of_agent=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_SUBSCRIBERS})",  # noqa: S608 as above
+            ),
+            PersonalData(
+                table=SubscriberRow,
+                whose=Whose.SUBSCRIBERS,
+                columns=_IDENTITY,
+                purpose="Envoyer les actualités demandées.",
+                until="la personne se désabonne",
+                of_agent=_SUBSCRIBERS,
+                address=_ADDRESS,
             ),
             PersonalData(
                 table=SubscriptionRequestRow,
@@ -115,6 +141,7 @@ REGISTER = (
                 columns={"address": "courriel", "interests": "ce que la personne veut suivre"},
                 purpose="Attendre que la personne confirme son abonnement.",
                 ends=(SUBSCRIPTION_REQUESTS,),
+                of_agent=f"{_BY_ADDRESS} AND requested_at <= :until",
             ),
             PersonalData(
                 table=BounceRow,
@@ -122,6 +149,7 @@ REGISTER = (
                 columns={"address": "empreinte du courriel", "report": "empreinte du rapport de retour"},
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(BOUNCES,),
+                of_agent=_BY_DIGEST,
             ),
             PersonalData(
                 table=SuppressionRow,
@@ -129,13 +157,7 @@ REGISTER = (
                 columns={"address": "empreinte du courriel"},
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(SUPPRESSIONS,),
-            ),
-            PersonalData(
-                table=MailAuditRow,
-                whose=Whose.STAFF,
-                columns={"actor": "nom de l’exploitant"},
-                purpose="Savoir qui a décidé d’un courriel.",
-                ends=(MAILS,),
+                of_agent=_BY_DIGEST,
             ),
         ],
         [

@@ -318,6 +318,16 @@ class DomainRateRow(_Base, table=True):
     free_at: datetime = Field(sa_type=Timestamp)
 
 
+class ErasureAnswerRow(_Base, table=True):
+    """What a service answered to an agent's request to be forgotten. Names nobody."""
+
+    __tablename__ = "erasure_answer"
+    request_id: UUID = Field(primary_key=True)
+    request_source: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    erased_at: datetime = Field(sa_type=Timestamp)
+
+
 class MailAuditRow(_Base, table=True):
     """What an operator decided about a mail."""
 

@@ -74,15 +74,7 @@ async def discard_all(
     async with database.transaction() as tx:
         ids = [letter.id for letter in letters]
         discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
-        rejections = [outcomes.of_discarded(letter) for letter in discarded if _answers(router, letter)]
-        await Outbox(router.service).publish(tx, [event for event in rejections if event is not None])
-
-
-def _answers(router: Router, letter: DeadLetter) -> bool:
-    return any(
-        subscription.topic == letter.record.topic and subscription.answers(letter.event_type)
-        for subscription in router.subscriptions.values()
-    )
+        await Outbox(router.service).publish(tx, outcomes.of_given_up(router, discarded))
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:

@@ -4,7 +4,7 @@ These classes are documents that other programs rely on. A v1 field is never rem
 one has a default; ``python -m services.contracts check`` says so when one is.
 """
 
-from shared.events import catalogue, enrolment, notifier, outcomes, portal
+from shared.events import catalogue, enrolment, erasure, notifier, outcomes, portal
 from shared.events.topics import Topic
 from shared.events.vocabulary import Event
 
@@ -14,6 +14,7 @@ EVENTS: tuple[type[Event], ...] = (
     *enrolment.EVENTS,
     *outcomes.EVENTS,
     *notifier.EVENTS,
+    *erasure.EVENTS,
 )
 """Every event, in the order of the flow."""
 

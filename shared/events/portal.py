@@ -14,6 +14,7 @@ from shared.events.vocabulary import (
     Event,
     Fact,
     Instant,
+    Issuer,
     Name,
     Paragraph,
     Siret,
@@ -153,6 +154,10 @@ class AgentErasureRequested(_AgentRequest):
     """An agent asks that what is known of them be erased (RGPD, article 17)."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentErasureRequested.v1"
+    issuer: Issuer = Field(
+        default="",
+        description="Who gave the agent_id. Of a portal's request, its own issuer, whatever it says.",
+    )
     requested_at: Instant
 
 

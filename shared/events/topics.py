@@ -20,6 +20,7 @@ class Topic(StrEnum):
     ENROLMENT_OCCUPANCY = "enrolment.occupancy"
     NOTIFIER_DELIVERIES = "notifier.deliveries"
     REQUESTS_OUTCOMES = "requests.outcomes"
+    AGENTS_ERASED = "agents.erased"
     PORTAL_ANSWERS = "portal.answers"
     """One topic for each portal, named by :func:`answers_topic`; none has this name alone."""
 
@@ -29,6 +30,8 @@ class Topic(StrEnum):
         match self:
             case Topic.REQUESTS_OUTCOMES:
                 return "catalogue", "notifier"
+            case Topic.AGENTS_ERASED:
+                return "catalogue", "enrolment", "notifier"
             case Topic.PORTAL_ANSWERS:
                 return ("enrolment",)
         return (self.value.partition(".")[0],)
@@ -101,7 +104,7 @@ TOPICS: dict[Topic, TopicSettings] = {
     Topic.PORTAL_AGENTS: TopicSettings(
         key="agent_id",
         partitions=6,
-        listeners=("enrolment", "notifier"),
+        listeners=("catalogue", "enrolment", "notifier"),
         rejected_by="notifier",
         broker_stamped=True,
     ),
@@ -118,5 +121,6 @@ TOPICS: dict[Topic, TopicSettings] = {
     ),
     Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
     Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=("enrolment",)),
+    Topic.AGENTS_ERASED: TopicSettings(key="request_id", partitions=6, listeners=("notifier",)),
     Topic.PORTAL_ANSWERS: TopicSettings(key="agent_id", partitions=6, listeners=()),
 }

@@ -65,6 +65,9 @@ _READ, _WRITE = (Operation.READ,), (Operation.WRITE,)
 _SERVICES = tuple(dict.fromkeys(listener for topic in TOPICS.values() for listener in topic.listeners))
 _REQUESTS = tuple(topic.value for topic in Topic if is_of_portals(topic))
 
+_PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
+"""Enrolment passes on what portals send by HTTP, the notifier what its support asks for an agent."""
+
 
 def users(portals: Iterable[Portal]) -> list[User]:
     """Return all users: who creates topics, the services, and the portals that send or hear by Kafka."""
@@ -92,8 +95,7 @@ def _of_service(service: str) -> Iterator[Right]:
     # Its own too: what it said last is read back when its database was lost.
     yield Right(_READ, AclResource.TOPIC, (*heard, *own))
     yield Right(_READ, AclResource.GROUP, tuple(f"{service}.{topic}" for topic in heard))
-    # Enrolment passes on what portals send by HTTP, and tells every portal what became of it.
-    yield Right(_WRITE, AclResource.TOPIC, (*own, *shared, *(_REQUESTS if service == "enrolment" else ())))
+    yield Right(_WRITE, AclResource.TOPIC, (*own, *shared, *_PASSED_ON.get(service, ())))
     if service in Topic.PORTAL_ANSWERS.publishers:
         yield Right(_WRITE, AclResource.TOPIC, (_ANY_ANSWERS,), prefixed=True)
     yield Right(_WRITE, AclResource.TRANSACTIONAL_ID, (f"{service}-relay-",), prefixed=True)

@@ -90,6 +90,8 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
             for event in (events if operation["action"] == "send" else router.subscriptions[topic].events)
         ]
         made["channels"][address] = _channel(topic, events)
+        if router.service in topic.publishers and topic in router.subscriptions:
+            made["operations"][f"{address}:send"] = _sends(topic, events)
     servers = made["servers"].values()
     made["servers"] = {f"kafka-{number}": server for number, server in enumerate(servers, 1)}
     made["components"] |= {"messages": messages, "schemas": schemas}
@@ -106,11 +108,9 @@ def portal_document(examples: Examples | None = None) -> dict[str, Any]:
         events = events_on(topic)
         messages |= _messages(events, schemas, examples or {})
         channels[topic] = _channel(topic, events)
-        operations[topic] = {
-            "action": "receive" if topic is Topic.PORTAL_ANSWERS else "send",
-            "channel": _reference("channels", topic),
-            "messages": [_reference("channels", topic, "messages", event.__name__) for event in events],
-        }
+        operations[topic] = _sends(topic, events)
+        if topic is Topic.PORTAL_ANSWERS:
+            operations[topic]["action"] = "receive"
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Parcours – a portal's side", "version": "1", "description": _OF_PORTALS},
@@ -135,6 +135,14 @@ def portal_document(examples: Examples | None = None) -> dict[str, Any]:
             "schemas": schemas,
             "securitySchemes": {"scram512": {"type": "scramSha512"}},
         },
+    }
+
+
+def _sends(topic: Topic, events: Sequence[type[Event]]) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": _reference("channels", topic),
+        "messages": [_reference("channels", topic, "messages", event.__name__) for event in events],
     }
 
 

@@ -3,23 +3,26 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import Row, func, insert, text, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
+from shared.messaging.mentions import mentions
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
+from shared.personal_data import Subject
 
 MAX_HEADERS, MAX_HEADER_BYTES = 200, 64 * 1024
 """Of a rejected record's headers, what is kept at most; of key and value :data:`MAX_BYTES` each."""
+_READ_AT_ONCE = 500
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
@@ -204,10 +207,62 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
     )
 
 
+async def about(
+    tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
+) -> list[DeadLetter]:
+    """Return the dead letters that name an agent, whatever became of them.
+
+    ``issuer_of`` gives the issuer of a portal's agents. All are read: what cannot be parsed has no index.
+    """
+    found: list[DeadLetter] = []
+    last = 0
+    while True:
+        rows = _COLUMNS.where(col(DeadLetterRow.id) > last).order_by(col(DeadLetterRow.id))
+        letters = [_dead_letter(row) for row in await tx.execute(rows.limit(_READ_AT_ONCE))]
+        for letter in letters:
+            issuer = None if letter.portal is None else issuer_of(letter.portal)
+            if mentions(letter.record, subject.agent, subject.addresses, issuer):
+                found.append(letter)
+        if len(letters) < _READ_AT_ONCE:
+            return found
+        last = letters[-1].id
+
+
+async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
+    """Leave of dead letters only where their records lie, and their digests: none comes back in a replay."""
+    if dead_letter_ids:
+        await tx.execute(_EMPTY, {"ids": list(dead_letter_ids)})
+        await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
+
+
+def readable(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter as the person may read it whom it is about."""
+    record = letter.record
+    return {
+        "topic": record.topic,
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "value": None if record.value is None else record.value.decode(errors="replace"),
+        "received_at": record.received_at.isoformat(),
+        "state": letter.state,
+        "error": letter.error,
+    }
+
+
 async def count_parked(tx: Transaction) -> int:
     """Return how many dead letters wait for a decision."""
     parked = select(func.count()).where(col(DeadLetterRow.state) == "parked")
     return (await tx.scalars(parked)).one()
+
+
+_COLUMNS = select(*DeadLetterRow.metadata.tables["dead_letter"].columns)
+_EMPTY = text(
+    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', error = 'erased', traceback = NULL, "
+    "problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
+    "WHERE id = ANY(CAST(:ids AS bigint[]))"
+)
+_EMPTY_AUDIT = text(
+    "UPDATE dead_letter_audit SET note = NULL WHERE dead_letter_id = ANY(CAST(:ids AS bigint[]))"
+)
 
 
 def _digest(record: Record) -> bytes:
@@ -234,7 +289,7 @@ def _storable(value: str | None) -> str | None:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
-def _dead_letter(row: DeadLetterRow) -> DeadLetter:
+def _dead_letter(row: DeadLetterRow | Row[Any]) -> DeadLetter:
     return DeadLetter(
         id=row.id,
         record=Record(

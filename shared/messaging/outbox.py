@@ -134,7 +134,8 @@ def _ways(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
 async def replay(tx: Transaction, since: datetime) -> int:
     """Have the relay publish again all events created at or after ``since``. Returns how many.
 
-    They keep their ids, so consumers drop those that they know, and their numbers in the portals' feeds.
+    They keep their ids, so consumers drop those that they know, and their numbers in the portals' feeds. What
+    was about an agent who was erased since is not published again: nothing of it is left.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
@@ -164,7 +165,7 @@ _INSERT = text(
 )
 _REPLAY = text(
     "UPDATE outbox SET sent_at = NULL "
-    "WHERE created_at >= :since AND sent_at IS NOT NULL AND held IS NULL AND topic IS NOT NULL"
+    "WHERE created_at >= :since AND sent_at IS NOT NULL AND held IS NULL AND topic IS NOT NULL AND key <> ''"
 )
 _UNSENT = text(
     "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM outbox "

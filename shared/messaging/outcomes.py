@@ -1,5 +1,7 @@
 """What the portal that sent a record is answered, where no decision answers it."""
 
+from collections.abc import Sequence
+
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
@@ -7,6 +9,7 @@ from shared.events.vocabulary import FieldProblem
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.admission import Rejected
+from shared.messaging.router import Router
 
 _GIVEN_UP = FieldProblem(
     pointer="", message="A fault of ours: the request had no effect, and the operators gave it up. Ask them."
@@ -42,6 +45,19 @@ def of_discarded(letter: DeadLetter) -> RequestRejected | None:
         offset=letter.record.offset,
         code=RejectionCode.INTERNAL,
         problems=(_GIVEN_UP,),
+    )
+
+
+def of_given_up(router: Router, letters: Sequence[DeadLetter]) -> list[RequestRejected]:
+    """Return what the senders of dead letters that are given up are answered by this service."""
+    answered = (of_discarded(letter) for letter in letters if _answers(router, letter))
+    return [answer for answer in answered if answer is not None]
+
+
+def _answers(router: Router, letter: DeadLetter) -> bool:
+    return any(
+        subscription.topic == letter.record.topic and subscription.answers(letter.event_type)
+        for subscription in router.subscriptions.values()
     )
 
 

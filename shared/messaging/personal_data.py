@@ -31,7 +31,17 @@ DEAD_LETTERS = Retention(
     key="id",
     with_rows_of={DeadLetterAuditRow: "dead_letter_id"},
 )
-"""What is parked waits for an operator's decision."""
+"""What is parked waits for an operator's decision. Which are about an agent is read in their records."""
+
+AGENT_IN_OUTBOX = (
+    "strpos(data, :in_json) > 0 AND jsonb_path_exists(CAST(data AS jsonb), "
+    "'$.** ? (@.agent_id == $agent_id && (!exists(@.issuer) || @.issuer == \"\" || @.issuer == $issuer))', "
+    "jsonb_build_object('agent_id', CAST(:agent_id AS text), 'issuer', CAST(:issuer AS text)))"
+)
+"""The SQL condition for an event about an agent, alone or with others.
+
+Where an event does not say who issued the identifier, every agent who has it is meant.
+"""
 
 REGISTER = Register(
     [
@@ -44,6 +54,15 @@ REGISTER = Register(
             },
             purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
             ends=(SENT, ANSWERS),
+            of_agent=AGENT_IN_OUTBOX,
+            # The row stays: a portal's feed has its number. What was held back will not be sent.
+            emptied={
+                "key": "''",
+                "data": "'{}'",
+                "traceparent": "NULL",
+                "held": "CASE WHEN sent_at IS NULL THEN 'discarded' ELSE held END",
+                "sent_at": "coalesce(sent_at, now())",
+            },
         ),
         PersonalData(
             table=DeadLetterRow,

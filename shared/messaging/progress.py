@@ -1,18 +1,23 @@
-"""Read progress: until when a topic is read. A deadline is judged once all that came before it is read."""
+"""Read progress: until when a topic is read.
+
+A deadline is judged, and an agent forgotten, once all that came before is read.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from sqlalchemy import text
 
 from shared import clock
-from shared.database import is_temporary
+from shared.database import Database, Transaction, insert_many, is_temporary
 from shared.events.topics import Topic
 from shared.messaging.consumer import Consumer
+from shared.messaging.tables import ReadProgressRow
 
 log = logging.getLogger(__name__)
 
@@ -91,3 +96,43 @@ class ReadProgress:
                 end = ends[partition]
                 self._goals[partition] = _Goal(now, end, batches if position >= end else None)
         return read
+
+
+def keeping(database: Database, topics: Collection[Topic]) -> OnRead:
+    """Return the function that keeps until when the partitions of these topics are read."""
+
+    async def keep(topic: Topic, read: Mapping[int, datetime]) -> None:
+        if topic in topics:
+            async with database.quiet_transaction() as tx:
+                await save(tx, topic, read)
+
+    return keep
+
+
+async def save(tx: Transaction, topic: Topic, read: Mapping[int, datetime]) -> None:
+    """Keep until when each of these partitions is read."""
+    rows = [
+        {"topic": topic.value, "partition": partition, "read_until": at}
+        for partition, at in sorted(read.items())
+    ]
+    await insert_many(
+        tx,
+        ReadProgressRow,
+        rows,
+        then="ON CONFLICT (topic, partition) DO UPDATE "
+        "SET read_until = greatest(read_progress.read_until, excluded.read_until)",
+    )
+
+
+async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
+    """Return until when every partition of a topic is read, or None before any was.
+
+    A partition that nobody has read for a day is ignored: the topic has fewer partitions than it had.
+    """
+    moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topic": topic.value})
+    return moment
+
+
+_READ_UNTIL = text(
+    "SELECT min(read_until) FROM read_progress WHERE topic = :topic AND read_until > now() - interval '1 day'"
+)

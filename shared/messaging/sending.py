@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, UnknownTopicOr
 from sqlalchemy import Row
 
 from shared.events import cloudevents
-from shared.events.topics import MAX_RECORD_BYTES
-from shared.messaging.portals.registry import INTAKE_KEY_ID, SOURCES
+from shared.events.topics import MAX_RECORD_BYTES, is_of_portals
+from shared.messaging.portals.registry import INTAKE_KEY_ID
 from shared.messaging.portals.signatures import SignedAttributes, sign
 from shared.messaging.producer import NEVER, TOO_LARGE, Headers, OutgoingRecord, Producer
 
@@ -146,7 +146,7 @@ def _headers(row: Row[Any], intake_key: bytes | None) -> Headers:
     )
     if row.misrouted:
         headers.append(("ce_misrouted", b"true"))
-    if intake_key is None or not row.source.startswith(SOURCES):
+    if intake_key is None or not is_of_portals(row.topic):
         return headers
     given = dict(headers)
     attributes = SignedAttributes(

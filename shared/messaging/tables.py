@@ -202,6 +202,30 @@ class DeadLetterAuditRow(MessagingTable, table=True):
     note: str | None = None
 
 
+class ErasureRow(MessagingTable, table=True):
+    """An agent's request to be forgotten. Once it is done it names nobody; that it was done stays."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (Index("ix_erasure_open", "received_at", postgresql_where=text("done_at IS NULL")),)
+
+    request_id: UUID = Field(primary_key=True)
+    request_source: str = Field(primary_key=True)
+    issuer: str | None = None
+    agent_id: str | None = None
+    received_at: datetime = Field(sa_type=Timestamp)
+    done_at: datetime | None = Field(default=None, sa_type=Timestamp)
+
+
+class ReadProgressRow(MessagingTable, table=True):
+    """Until when a partition of a topic is read, by whichever process reads it."""
+
+    __tablename__ = "read_progress"
+
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    read_until: datetime = Field(sa_type=Timestamp)
+
+
 def add_to(metadata: MetaData) -> None:
     """Put the mechanisms' tables among a service's own, so that its migrations make them."""
     for table in MessagingTable.metadata.tables.values():

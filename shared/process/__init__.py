@@ -22,9 +22,10 @@ from shared import migrations
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_asyncapi, add_operations, operations_api
-from shared.messaging import asyncapi, cluster, faststream, progress, watchdog
+from shared.messaging import asyncapi, cluster, erasure, faststream, progress, watchdog
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
+from shared.messaging.erasure import Eraser
 from shared.messaging.progress import OnRead
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
@@ -50,9 +51,9 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``register`` says what is deleted by time; ``admit`` reads the records of portals; ``context`` holds the
-    values of handlers' parameters; ``on_read`` is called with how far topics are read, ``on_published`` each
-    time that the relay marked events as sent.
+    ``register`` says what is deleted by time, ``eraser`` forgets agents; ``admit`` reads the records of
+    portals; ``context`` holds the values of handlers' parameters; ``on_read`` is called with how far topics
+    are read, ``on_published`` each time that the relay marked events as sent.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Process:
     revisions: Path
     api: FastAPI
     admit: Admit
+    eraser: Eraser
     context: ContextRepo = field(default_factory=ContextRepo)
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
@@ -185,7 +187,8 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
-        jobs = (*self.jobs, *housekeeping(self.database, self.register, self.settings))
+        erase = Job("erase", erasure.EVERY_SECONDS, self.eraser.run)
+        jobs = (*self.jobs, erase, *housekeeping(self.database, self.register, self.settings))
         repeating = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
         working = [self._start("a worker", worker(self._stopping)) for worker in self.workers]
         try:

@@ -88,15 +88,15 @@ def test_the_document_has_the_structure_of_asyncapi_3(service: str) -> None:
 @every_service
 def test_the_document_says_which_topics_the_service_sends_to_and_receives_from(service: str) -> None:
     document = stored(service)
-    actions = {
-        operation["channel"]["$ref"].removeprefix("#/channels/"): operation["action"]
+    actions = [
+        (operation["channel"]["$ref"].removeprefix("#/channels/"), operation["action"])
         for operation in document["operations"].values()
-    }
+    ]
 
     sends = {topic.value for topic in Topic if service in topic.publishers}
     receives = {topic.value for topic, settings in TOPICS.items() if service in settings.listeners}
-    assert {topic for topic, action in actions.items() if action == "send"} == sends
-    assert {topic for topic, action in actions.items() if action == "receive"} == receives
+    assert {topic for topic, action in actions if action == "send"} == sends
+    assert {topic for topic, action in actions if action == "receive"} == receives
     for topic in sends | receives:
         types = {resolve(document, message["$ref"])["name"] for message in _messages(document, topic)}
         assert types == {event.TYPE for event in events_on(Topic(topic))}

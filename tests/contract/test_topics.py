@@ -70,6 +70,7 @@ TABLE = {
     "requests.outcomes": Agreed(
         "request_id", 6, "delete", WEEK, "CreateTime", {"RequestRejected", "RequestAccepted"}
     ),
+    "agents.erased": Agreed("request_id", 6, "delete", WEEK, "CreateTime", {"AgentErased"}),
     "portal.answers": Agreed("agent_id", 6, "delete", WEEK, "CreateTime", {"SessionChangedForAgent"}),
 }  # fmt: skip
 
@@ -109,9 +110,8 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
 def test_a_topic_carries_the_agreed_types(name: str) -> None:
     types = {event.TYPE for event in EVENTS if name == event.TOPIC}
 
-    owner = {"requests.outcomes": "enrolment", "portal.answers": "enrolment"}.get(
-        name, name.partition(".")[0]
-    )
+    of_enrolment = "requests.outcomes", "portal.answers", "agents.erased"
+    owner = "enrolment" if name in of_enrolment else name.partition(".")[0]
     assert types == {f"fr.cnfpt.{owner}.{event}.v1" for event in TABLE[name].types}
 
 

@@ -294,6 +294,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_partition_number")),
     )
     op.create_table(
+        "erasure",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_erasure")),
+    )
+    op.create_index(
+        "ix_erasure_open",
+        "erasure",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("done_at IS NULL"),
+    )
+    op.create_table(
+        "read_progress",
+        sa.Column("topic", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_read_progress")),
+    )
+    op.create_table(
+        "erased_attendance",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("module", sa.Integer(), nullable=False),
+        sa.Column("attendance", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", "module", "attendance", name=op.f("pk_erased_attendance")),
+    )
+    op.create_table(
         "cluster",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("cluster_id", sa.String(), nullable=False),
@@ -325,12 +357,6 @@ def upgrade() -> None:
         sa.Column("transactional_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("transactional_id", name=op.f("pk_outbox_producer")),
-    )
-    op.create_table(
-        "partition_progress",
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("partition", name=op.f("pk_partition_progress")),
     )
     op.create_table(
         "request",
@@ -429,8 +455,11 @@ def downgrade() -> None:
         "ix_request_undecided", table_name="request", postgresql_where=sa.text("decided_at IS NULL")
     )
     op.drop_table("request")
-    op.drop_table("partition_progress")
     op.drop_table("cluster")
+    op.drop_table("erased_attendance")
+    op.drop_table("read_progress")
+    op.drop_index("ix_erasure_open", table_name="erasure", postgresql_where=sa.text("done_at IS NULL"))
+    op.drop_table("erasure")
     op.drop_table("outbox_producer")
     op.drop_table("request_count")
     op.drop_table("outbox_bucket")

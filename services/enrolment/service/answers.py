@@ -47,7 +47,8 @@ class Forgotten(LookupError):
 async def page(tx: Transaction, portal: str, after: int, limit: int) -> FeedPage:
     """Return the answers of a portal that follow a number; 0: from the oldest that is kept.
 
-    Raises :class:`NeverGiven`, and :class:`Forgotten`: numbers have no gaps, so that one shows what is lost.
+    Those about an agent who was erased since are left out; their numbers are passed over. Raises
+    :class:`NeverGiven`, and :class:`Forgotten`: numbers have no gaps, so that one shows what is lost.
     """
     last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
     found = await answers.page(tx, portal, after, limit)
@@ -56,7 +57,7 @@ async def page(tx: Transaction, portal: str, after: int, limit: int) -> FeedPage
         raise NeverGiven(before)
     if 0 < after < before:
         raise Forgotten(before)
-    return FeedPage(found, _number(found[-1]) if found else before)
+    return FeedPage([answer for answer in found if answer.key], _number(found[-1]) if found else before)
 
 
 def _number(answer: OutboxRow) -> int:

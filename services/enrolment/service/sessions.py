@@ -7,12 +7,11 @@ from uuid import UUID
 
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.policy import Policy
-from services.enrolment.store import outbox, progress, requests, rosters, sessions
+from services.enrolment.store import outbox, requests, rosters, sessions
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.events.vocabulary import EARLIEST
 
 _NOTHING: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
 
@@ -80,16 +79,6 @@ async def expire(
         roster.expire(until)
     await rosters.save(tx, loaded.values())
     return any(roster.changes for roster in loaded.values())
-
-
-async def read_until(tx: Transaction) -> datetime:
-    """Return until when all partitions of portals' requests are read; long ago when none was."""
-    return await progress.read_until(tx) or EARLIEST
-
-
-async def save_read_until(tx: Transaction, read_until: Mapping[int, datetime]) -> None:
-    """Keep until when each of these partitions of portals' requests is read."""
-    await progress.save(tx, read_until)
 
 
 async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState | None:

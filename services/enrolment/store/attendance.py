@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import col, select
 
-from services.enrolment.tables import AttendanceRow
+from services.enrolment.tables import AttendanceRow, ErasedAttendanceRow
 from shared.database import Transaction, insert_many
+from shared.events.vocabulary import AgentKey
 
 
 async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[AttendanceRow]:
@@ -44,3 +46,27 @@ async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: d
             then="ON CONFLICT (enrolment_id, module) DO UPDATE SET attendance = excluded.attendance, "
             "recorded_at = excluded.recorded_at",
         )
+
+
+async def count_erased(tx: Transaction, agent: AgentKey, until: datetime) -> None:
+    """Add the attendance of an agent who is forgotten to the numbers that are kept."""
+    await tx.execute(_COUNT_ERASED, {**agent._asdict(), "until": until})
+
+
+async def erased(tx: Transaction, session_id: UUID) -> Sequence[ErasedAttendanceRow]:
+    """Return the attendance at a session of those who are forgotten, in numbers."""
+    rows = select(ErasedAttendanceRow).where(col(ErasedAttendanceRow.session_id) == session_id)
+    in_order = rows.order_by(col(ErasedAttendanceRow.module), col(ErasedAttendanceRow.attendance))
+    return (await tx.scalars(in_order)).all()
+
+
+_COUNT_ERASED = text(
+    """
+    INSERT INTO erased_attendance (session_id, module, attendance, number)
+    SELECT session_id, module, attendance, count(*) FROM attendance JOIN enrolment USING (enrolment_id)
+     WHERE issuer = :issuer AND agent_id = :agent_id AND received_at <= :until
+     GROUP BY session_id, module, attendance
+     ORDER BY session_id, module, attendance
+        ON CONFLICT (session_id, module, attendance)
+           DO UPDATE SET number = erased_attendance.number + excluded.number"""
+)

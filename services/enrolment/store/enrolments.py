@@ -90,6 +90,12 @@ async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> I
     )
 
 
+async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
+    """Return the live enrolments that an agent requested by then, in the order of their sessions."""
+    parameters = {**agent._asdict(), "until": until, "live": LIVE}
+    return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
+
+
 async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
     """Return the agents with these identifiers who were ever in this session, whoever issued them."""
     rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
@@ -258,6 +264,10 @@ _OFFERS = text(
     "SELECT enrolment.* "
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
     "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
+)
+_LIVE_OF_AGENT = text(
+    "SELECT enrolment_id FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "
+    "AND received_at <= :until AND state = ANY(CAST(:live AS text[])) ORDER BY session_id"
 )
 _AGENTS_OF = text(
     "SELECT DISTINCT issuer, agent_id FROM enrolment "

@@ -19,7 +19,7 @@ from services.enrolment.rules.requests import (
     SeatRequest,
     Withdrawal,
 )
-from services.enrolment.tables import RequestRow
+from services.enrolment.tables import ERASED, RequestRow
 from shared.database import Transaction, insert_columns, insert_many, once
 
 
@@ -87,6 +87,11 @@ async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
     return [_KINDS[row.kind].validate_python(row.body) for row in rows]
 
 
+async def waits(tx: Transaction, moment: datetime) -> bool:
+    """Return whether any request that was received by then is undecided."""
+    return bool(await tx.scalar(_WAITS, {"moment": moment}))
+
+
 async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime) -> None:
     """Save what became of each request; one that waited for its session has a row already."""
     if not answers:
@@ -125,8 +130,11 @@ async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
 
 
 async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
-    """Return the requests with this ``ce_id``: several where several portals used it and none is given."""
-    found = select(RequestRow).where(col(RequestRow.request_id) == request_id)
+    """Return the requests with this ``ce_id``: several where several portals used it and none is given.
+
+    One whose agent is forgotten is not known any more.
+    """
+    found = select(RequestRow).where(col(RequestRow.request_id) == request_id, col(RequestRow.kind) != ERASED)
     if source is not None:
         found = found.where(col(RequestRow.source) == source)
     return (await tx.scalars(found.order_by(col(RequestRow.number)))).all()
@@ -162,6 +170,7 @@ _UNDECIDED = text(
     "SELECT session_id, kind, body FROM request "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"
 )
+_WAITS = text("SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL AND received_at <= :moment)")
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "
     "AND NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "

@@ -396,6 +396,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("portal", name=op.f("pk_portal_feed")),
     )
     op.create_table(
+        "erasure",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=True),
+        sa.Column("agent_id", sa.String(), nullable=True),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_erasure")),
+    )
+    op.create_index(
+        "ix_erasure_open",
+        "erasure",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("done_at IS NULL"),
+    )
+    op.create_table(
+        "read_progress",
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("read_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_read_progress")),
+    )
+    op.create_table(
+        "erasure_answer",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sa.String(), nullable=False),
+        sa.Column("service", sa.String(), nullable=False),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", "request_source", "service", name=op.f("pk_erasure_answer")),
+    )
+    op.create_table(
         "cluster",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("cluster_id", sa.String(), nullable=False),

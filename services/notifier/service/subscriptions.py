@@ -13,7 +13,6 @@ from services.notifier.store import news, queue, subscriptions
 from services.notifier.store.queue import Addressee
 from shared import limits
 from shared.database import Transaction
-from shared.events.cloudevents import Received
 from shared.events.portal import SubscriptionChanged
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
@@ -30,10 +29,12 @@ class Subscriber:
     interests: frozenset[str]
 
 
-async def change(tx: Transaction, received: Received[SubscriptionChanged]) -> None:
-    """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
-    changed = received.event
-    agent = AgentKey(received.issuer, changed.agent_id)
+async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> None:
+    """Do what a portal says that its agent wants. Ending without naming anything ends everything.
+
+    ``issuer`` is that of the portal's agents.
+    """
+    agent = AgentKey(issuer, changed.agent_id)
     named = [
         str(Interest(kind, value))
         for kind, value in (

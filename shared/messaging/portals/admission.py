@@ -34,7 +34,7 @@ from shared.events.portal import (
     TraineesNominated,
 )
 from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, FieldProblem
-from shared.messaging.portals.registry import INTAKE_KEY_ID, Portal, Portals, PortalsFile
+from shared.messaging.portals.registry import INTAKE_KEY_ID, OWN_SOURCES, Portal, Portals, PortalsFile
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -100,7 +100,8 @@ class _Rejection(Exception):
 def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Received[Event] | Rejected:
     """Read a record on a topic of portals, whatever it holds, without raising.
 
-    ``intake_key`` is the key that the services sign with for what came by HTTP.
+    ``intake_key`` is the key that the services sign with: for what came by HTTP, and for their own requests,
+    where alone the data says who issued an agent's id.
     """
     if _size(record) > _MAX_READ:
         return _unread(record, portals)
@@ -110,7 +111,7 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
         return _unreadable(record, error, portals.of_source(error.attributes.get("source", "")))
     portal = portals.of_source(envelope.source)
     try:
-        if portal is None:
+        if portal is None and not _says_to_be_ours(envelope):
             raise _because(RejectionCode.UNKNOWN_PORTAL, "ce_source is that of no portal: /portals/<name>.")
         _check_size(record)
         return _admit(_authenticated(record, envelope, portal, intake_key), envelope, portal)
@@ -193,10 +194,10 @@ class Admission:
         return admit(record, self._registry.portals, self._intake_key)
 
 
-def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event]:
-    """Read the data of a record that the portal sent. Raises :class:`_Rejection`."""
+def _admit(record: Record, envelope: Envelope, portal: Portal | None) -> Received[Event]:
+    """Read the data of a record that the portal sent; None: a service of ours. Raises :class:`_Rejection`."""
     try:
-        received = read_event(record, envelope, portal.sender)
+        received = read_event(record, envelope, None if portal is None else portal.sender)
     except Unreadable as error:
         raise _Rejection(
             RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
@@ -207,7 +208,7 @@ def _admit(record: Record, envelope: Envelope, portal: Portal) -> Received[Event
     problems = tuple(_mistakes(received.event, employers))
     if problems:
         raise _Rejection(RejectionCode.INVALID, *problems)
-    if portal.limits != NO_LIMITS:
+    if portal is not None and portal.limits != NO_LIMITS:
         foreign = tuple(_not_theirs(received.event, employers, portal))
         if foreign:
             raise _Rejection(RejectionCode.NOT_YOURS, *foreign)
@@ -234,9 +235,16 @@ def _check_size(record: Record) -> None:
 # ---------------------------------------------------------------------------------------- who sent it
 
 
-def _authenticated(record: Record, envelope: Envelope, portal: Portal, intake_key: bytes | None) -> Record:
-    """Return the record with its time of receipt, once it is clear that the portal sent it."""
-    if envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
+def _says_to_be_ours(envelope: Envelope) -> bool:
+    """Whether a service of ours says to have sent it; its signature shows whether that is so."""
+    return envelope.source.startswith(OWN_SOURCES) and envelope.headers.get("ce_keyid") == INTAKE_KEY_ID
+
+
+def _authenticated(
+    record: Record, envelope: Envelope, portal: Portal | None, intake_key: bytes | None
+) -> Record:
+    """Return the record with its time of receipt, once it is clear who sent it; no portal: a service."""
+    if portal is None or envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
         return replace(record, received_at=_accepted_at(record, envelope, intake_key))
     if portal.authentication == "signature":
         _check_portals_signature(record, envelope, portal)
@@ -251,7 +259,7 @@ def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal)
 
 
 def _accepted_at(record: Record, envelope: Envelope, intake_key: bytes | None) -> datetime:
-    """Return when a request came by HTTP: its ``ce_time``, by the services' own signature."""
+    """Return when a request came by HTTP, or a service made it: its signed ``ce_time``."""
     return _check_signature(record, envelope, intake_key)
 
 

@@ -48,6 +48,8 @@ OWN_ISSUER = "cnfpt"
 """The issuer of agents whom organisers enrol by hand. No portal speaks for them."""
 SOURCES = "/portals/"
 """How the ``ce_source`` of every portal begins; its name follows."""
+OWN_SOURCES = "/services/"
+"""How the ``ce_source`` of every service of ours begins."""
 TRIAL_PORTAL = "essai"
 """The portal of trial stacks, whose requests need no signature."""
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
@@ -216,6 +218,11 @@ class Portals:
     def of_source(self, source: str) -> Portal | None:
         """Return the portal whose events have this ``ce_source``."""
         return self._by_source.get(source)
+
+    def issuer_of(self, portal: str) -> str | None:
+        """Return the issuer of the agents of the portal with this name; None where there is none."""
+        found = self._by_source.get(SOURCES + portal)
+        return None if found is None else found.issuer
 
     def of_agent(self, agent: Agent) -> Iterator[Portal]:
         """Yield the portals that may speak for this agent."""

@@ -68,7 +68,11 @@ def test_a_service_reads_what_it_listens_to_with_its_own_groups_and_writes_what_
     rights = rights_of(f"parcours-{service}", a_portal())
     heard = {topic.value for topic, settings in TOPICS.items() if service in settings.listeners}
     own = {topic.value for topic in Topic if topic.value.startswith(f"{service}.")}
-    said_too = {*REQUESTS, "portal.answers."} if service == "enrolment" else {"requests.outcomes"}
+    said_too = {
+        "catalogue": {"requests.outcomes", "agents.erased"},
+        "enrolment": {*REQUESTS, "portal.answers.", "agents.erased"},
+        "notifier": {"requests.outcomes", "agents.erased", "portal.agents"},
+    }[service]
     assert rights == {
         *(("TOPIC", topic, False, "READ") for topic in heard | own),
         *(("GROUP", f"{service}.{topic}", False, "READ") for topic in heard),

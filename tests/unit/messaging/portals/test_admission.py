@@ -195,6 +195,23 @@ def test_the_time_of_a_signed_request_lies_within_seven_days_of_its_receipt(
     assert code_of(signed(time=sent_at.isoformat())) is code
 
 
+def test_a_service_signs_its_own_requests_and_they_alone_say_who_issued_an_agents_id() -> None:
+    data = {"agent_id": "A-1", "issuer": "cnfpt", "requested_at": "2026-01-01T00:00:00Z"}
+    erasure: dict[str, Any] = {"data": data, "event": AgentErasureRequested.TYPE, "topic": "portal.agents"}
+    ours: dict[str, Any] = {"key_id": "intake", "secret": INTAKE, "source": "/services/enrolment"}
+
+    by_us = admitted(signed(**erasure, **ours))
+    assert isinstance(by_us, Received)
+    assert (by_us.event.issuer, by_us.portal) == ("cnfpt", None)
+    by_http = admitted(signed(**erasure, **ours | {"source": "/portals/iel"}))
+    assert isinstance(by_http, Received)
+    assert by_http.event.issuer == by_http.issuer == "iel"
+
+    assert code_of(signed(**erasure, **ours | {"secret": SECRET})) is RejectionCode.NOT_AUTHENTICATED
+    assert code_of(signed(**erasure, **ours | {"key_id": "2026-11"})) is RejectionCode.UNKNOWN_PORTAL
+    assert code_of(signed(**erasure, **ours | {"source": "/other"})) is RejectionCode.UNKNOWN_PORTAL
+
+
 def test_what_came_by_http_is_signed_by_the_services_for_any_portal() -> None:
     for source in ("/portals/iel", "/portals/b"):
         by_http = signed(source=source, key_id="intake", secret=INTAKE, time="2026-01-01T00:00:00Z")

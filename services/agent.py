@@ -1,0 +1,126 @@
+"""``parcours agent export | erase | erasures``: what an operator does about one agent, in all services.
+
+A tool of operators, who have the settings of all three services: no service reads another's database.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from services.catalogue.app import DEFINITION as CATALOGUE
+from services.enrolment.app import DEFINITION as ENROLMENT
+from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.service import erasures as answers
+from services.notifier.service.erasures import ErasureState
+from shared import clock
+from shared.cli import Definition, in_process, run, stop
+from shared.events.vocabulary import AgentKey
+from shared.messaging import erasure
+from shared.personal_data import Register
+from shared.process import Process
+from shared.web import agent_export
+
+PARTS: Mapping[str, Definition] = {
+    "Inscriptions": ENROLMENT,
+    "Courriels": NOTIFIER,
+    "Catalogue": CATALOGUE,
+}
+"""The services, as the agent reads of them."""
+
+app = typer.Typer(
+    help="What is known of one agent, in all services. Needs the settings of all three.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Issuer = Annotated[str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")]
+AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
+
+
+@app.command("export", help="Print all that is kept of an agent, as JSON: article 15 of the RGPD.")
+def export(
+    issuer: Issuer,
+    agent_id: AgentId,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Write a page to read and to print, too.")
+    ] = None,
+) -> None:
+    """Print what the register of each service finds; end with 1 where nothing is kept."""
+    agent = AgentKey(issuer, agent_id)
+    kept = {definition.name: _kept_by(definition, agent) for definition in PARTS.values()}
+    document = {**agent._asdict(), "exported_at": clock.now().isoformat(), "services": kept}
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    if page is not None:
+        parts = [
+            agent_export.Part(title, in_process(definition, _register), kept[definition.name])
+            for title, definition in PARTS.items()
+        ]
+        page.write_text(agent_export.page(agent, parts, clock.now()))
+    if not any(kept.values()):
+        stop(f"Nothing is kept of {agent_id} of {issuer}.")
+
+
+def _kept_by(definition: Definition, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
+    async def find(process: Process) -> dict[str, list[dict[str, Any]]]:
+        async with process.database.quiet_transaction() as tx:
+            return await process.eraser.export(tx, agent)
+
+    return in_process(definition, find)
+
+
+async def _register(process: Process) -> Register:
+    return process.register
+
+
+@app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
+def erase(issuer: Issuer, agent_id: AgentId) -> None:
+    """Store the request in the outbox of the enrolment service, which publishes it."""
+    agent = AgentKey(issuer, agent_id)
+
+    async def ask(process: Process) -> UUID:
+        if process.settings.intake_key is None:
+            stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)
+        async with process.database.transaction() as tx:
+            return await erasure.request(tx, process.eraser.outbox, agent, clock.now())
+
+    request_id = in_process(ENROLMENT, ask)
+    typer.echo(
+        f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"
+    )
+
+
+@app.command("erasures", help="Which services have forgotten whom: requests and answers, naming nobody.")
+def erasures(
+    request_id: Annotated[UUID | None, typer.Argument(help="One request. Default: the last hundred.")] = None,
+) -> None:
+    """Print a line for each request; with one, end with 1 until all three services have answered."""
+
+    async def find(process: Process) -> list[ErasureState]:
+        async with process.database.quiet_transaction() as tx:
+            return await answers.states(tx, request_id)
+
+    found = in_process(NOTIFIER, find)
+    for state in found:
+        typer.echo(_line(state))
+    if request_id is not None and not (found and all(state.is_done for state in found)):
+        stop(
+            f"The request {request_id} is not done by all services."
+            if found
+            else "No such request came here."
+        )
+
+
+def _line(state: ErasureState) -> str:
+    done = [f"{service} {at:%Y-%m-%d %H:%M:%S}Z" for service, at in sorted(state.answers.items())]
+    waits = [f"{service} not yet" for service in sorted(state.missing)]
+    received = f"{state.received_at:%Y-%m-%d %H:%M:%S}Z"
+    return "\t".join([str(state.request_id), state.request_source, f"received {received}", *done, *waits])
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,81 @@
+"""An agent is forgotten: after the enrolments are, and the last letters about them have left."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.notifier.store import erasures
+from shared import clock
+from shared.database import Transaction
+from shared.events.erasure import AgentErased
+from shared.events.topics import Topic
+from shared.messaging import progress
+from shared.messaging.erasure import Erasure
+
+ENROLMENT = "enrolment"
+"""The service that has to forget an agent first: what it decides calls for letters."""
+SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
+"""Who answers each request."""
+LETTERS_WAIT = timedelta(hours=1)
+"""How long letters that are due may still leave, such as that of a seat given up [choice]."""
+
+
+async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:
+    """Keep what services answered."""
+    await erasures.save(tx, answers)
+
+
+async def until(tx: Transaction, erasure: Erasure) -> datetime | None:
+    """Return until when what came is to be erased: all that enrolment decided. None: not yet.
+
+    What it decided is read first, and letters that are due may leave, for an hour; none is on its way then.
+    """
+    answer = await erasures.answer_of(tx, erasure.request_id, erasure.request_source, ENROLMENT)
+    if answer is None:
+        return None
+    read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
+    if read is None or read < answer.erased_at:
+        return None
+    patient = clock.now() < answer.erased_at + LETTERS_WAIT
+    if await erasures.letters_leave(tx, erasure.agent, patient=patient):
+        return None
+    return answer.erased_at
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureState:
+    """A request to forget an agent, and when each service has done it. Names nobody."""
+
+    request_id: UUID
+    request_source: str
+    received_at: datetime
+    answers: Mapping[str, datetime]
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The services that have not answered."""
+        return SERVICES - self.answers.keys()
+
+    @property
+    def is_done(self) -> bool:
+        return not self.missing
+
+
+async def states(tx: Transaction, request_id: UUID | None = None) -> list[ErasureState]:
+    """Return how far requests are, the newest first: those of one id, or the last hundred."""
+    requests = await erasures.requests(tx, request_id)
+    answers = await erasures.answers(tx, [request.request_id for request in requests])
+    return [
+        ErasureState(
+            request.request_id,
+            request.request_source,
+            request.received_at,
+            {
+                answer.service: answer.erased_at
+                for answer in answers
+                if (answer.request_id, answer.request_source) == (request.request_id, request.request_source)
+            },
+        )
+        for request in requests
+    ]

@@ -1,0 +1,60 @@
+"""Which services have forgotten an agent, and what letters are still on their way to one."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.notifier.tables import ErasureAnswerRow
+from shared.database import Transaction, insert_many
+from shared.events.erasure import AgentErased
+from shared.events.vocabulary import AgentKey
+from shared.messaging.tables import ErasureRow
+
+
+async def save(tx: Transaction, answers: Sequence[AgentErased]) -> None:
+    """Keep what services answered."""
+    rows = [
+        {
+            "request_id": answer.request_id,
+            "request_source": answer.request_source,
+            "service": answer.service,
+            "erased_at": answer.erased_at,
+        }
+        for answer in answers
+    ]
+    if rows:
+        await insert_many(tx, ErasureAnswerRow, rows, then="ON CONFLICT DO NOTHING")
+
+
+async def answer_of(tx: Transaction, request_id: UUID, source: str, service: str) -> ErasureAnswerRow | None:
+    """Return what one service answered to a request, or None."""
+    return await tx.get(ErasureAnswerRow, (request_id, source, service))
+
+
+async def requests(tx: Transaction, request_id: UUID | None = None) -> Sequence[ErasureRow]:
+    """Return requests to forget an agent, the newest first: those of one id, or the last hundred."""
+    found = select(ErasureRow)
+    if request_id is not None:
+        found = found.where(col(ErasureRow.request_id) == request_id)
+    return (await tx.scalars(found.order_by(col(ErasureRow.received_at).desc()).limit(100))).all()
+
+
+async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[ErasureAnswerRow]:
+    """Return what services answered to requests with these ids."""
+    return (
+        await tx.scalars(select(ErasureAnswerRow).where(col(ErasureAnswerRow.request_id).in_(request_ids)))
+    ).all()
+
+
+async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> bool:
+    """Return whether a letter to the agent is on its way; ``patient``: or is due and waits for its turn."""
+    return bool(await tx.scalar(_LETTERS_LEAVE, {**agent._asdict(), "patient": patient}))
+
+
+_LETTERS_LEAVE = text(
+    "SELECT EXISTS (SELECT FROM mail WHERE issuer = :issuer AND recipient = :agent_id "
+    "AND (state IN ('claimed', 'data_started') "
+    "OR (CAST(:patient AS boolean) AND state IN ('pending', 'retry') AND due_at <= now())))"
+)

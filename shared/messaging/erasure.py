@@ -1,0 +1,199 @@
+"""Erasure: a service forgets an agent, by its register, in one transaction; only that it was done stays.
+
+A request is kept as soon as it is read, and a job does it: what is still on its way is read first, what the
+agent still has is given up, what the service has to say of them is published. Then all goes at once.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from shared import clock
+from shared.database import Database, Transaction, insert_many, is_temporary
+from shared.events import Event
+from shared.events.cloudevents import Received
+from shared.events.erasure import AgentErased
+from shared.events.portal import AgentErasureRequested
+from shared.events.topics import Topic
+from shared.events.vocabulary import AgentKey
+from shared.messaging import dead_letters, outcomes, progress
+from shared.messaging.outbox import Outbox
+from shared.messaging.personal_data import AGENT_IN_OUTBOX
+from shared.messaging.portals.registry import PortalsFile
+from shared.messaging.router import Router
+from shared.messaging.tables import DeadLetterRow, ErasureRow
+from shared.personal_data import Register, Subject, addresses_of, erase_rows, rows_of
+
+log = logging.getLogger(__name__)
+
+FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could not be forgotten.")
+
+EVERY_SECONDS = 2.0
+"""How often open requests are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A request to forget an agent that is not done yet."""
+
+    request_id: UUID
+    request_source: str
+    agent: AgentKey
+    received_at: datetime
+
+
+Ready = Callable[[Transaction, Erasure], Awaitable[datetime | None]]
+"""Does what comes before an erasure. Returns until when what came is to be erased; None: not yet."""
+
+
+async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
+    return erasure.received_at
+
+
+async def _nothing(_tx: Transaction, _subject: Subject) -> None:
+    """Keep nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eraser:
+    """How a service forgets an agent.
+
+    ``router`` is what it listens to; ``reads`` are the topics on which something about the agent may still
+    come, read first. ``ready`` is called next, ``keep`` last, before the rows end: it may keep a number.
+    ``digest`` makes what is kept for an address where addresses are not.
+    """
+
+    database: Database
+    router: Router
+    register: Register
+    portals: PortalsFile
+    reads: Sequence[Topic]
+    ready: Ready = _at_once
+    keep: Callable[[Transaction, Subject], Awaitable[None]] = _nothing
+    digest: Callable[[str], bytes] | None = None
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outbox", Outbox(self.router.service))
+
+    async def run(self) -> None:
+        """Take each open request one step on. One that fails does not stop the others."""
+        for request_id, source in await self._open():
+            try:
+                await self._step(request_id, source)
+            except Exception as error:
+                if is_temporary(error):
+                    raise
+                FAILURES.inc()
+                log.exception("The agent of the request %s cannot be forgotten", request_id)
+
+    async def subject(self, tx: Transaction, agent: AgentKey, until: datetime) -> Subject:
+        """Return an agent with all addresses that this service knows."""
+        subject = Subject(agent=agent, until=until)
+        addresses = await addresses_of(tx, self.register, subject)
+        digests = frozenset() if self.digest is None else frozenset(map(self.digest, addresses))
+        return replace(subject, addresses=addresses, digests=digests)
+
+    async def export(self, tx: Transaction, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
+        """Return all that this service keeps of an agent: the rows of each table."""
+        subject = await self.subject(tx, agent, clock.now())
+        found = {
+            str(held.table.__tablename__): await rows_of(tx, held, subject)
+            for held in self.register.personal_data
+            if held.of_agent
+        }
+        letters = await dead_letters.about(tx, subject, self._issuer_of)
+        found[DeadLetterRow.__tablename__] = [dead_letters.readable(letter) for letter in letters]
+        return {table: rows for table, rows in found.items() if rows}
+
+    async def _open(self) -> list[tuple[UUID, str]]:
+        async with self.database.quiet_transaction() as tx:
+            rows = select(ErasureRow.request_id, ErasureRow.request_source).where(
+                col(ErasureRow.done_at).is_(None)
+            )
+            return [(row[0], row[1]) for row in await tx.execute(rows.order_by(col(ErasureRow.received_at)))]
+
+    async def _step(self, request_id: UUID, source: str) -> None:
+        async with self.database.transaction() as tx:
+            row = await tx.get(ErasureRow, (request_id, source), with_for_update={"skip_locked": True})
+            if row is None or row.issuer is None or row.agent_id is None:
+                return  # another process has it, or was faster
+            erasure = Erasure(request_id, source, AgentKey(row.issuer, row.agent_id), row.received_at)
+            until = await self.ready(tx, erasure) if await self._is_read(tx, erasure.received_at) else None
+            if until is None:
+                return
+            subject = await self.subject(tx, erasure.agent, until)
+            if await tx.scalar(_UNSENT, subject.parameters_of(AGENT_IN_OUTBOX)):
+                return
+            await self._erase(tx, subject)
+            row.issuer = row.agent_id = None
+            row.done_at = clock.now()
+            await self._say_done(tx, erasure, row.done_at)
+        log.info("The agent of the request %s is forgotten", request_id)
+
+    async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
+        read = [await progress.read_until(tx, topic) for topic in self.reads]
+        return all(until is not None and until >= moment for until in read)
+
+    async def _erase(self, tx: Transaction, subject: Subject) -> None:
+        await self.keep(tx, subject)
+        for held in self.register.personal_data:
+            if held.of_agent:
+                await erase_rows(tx, held, subject)
+        letters = await dead_letters.about(tx, subject, self._issuer_of)
+        waiting = [letter for letter in letters if letter.state == "parked"]
+        await self.outbox.publish(tx, outcomes.of_given_up(self.router, waiting))
+        await dead_letters.empty(tx, [letter.id for letter in letters])
+
+    def _issuer_of(self, portal: str) -> str | None:
+        return self.portals.portals.issuer_of(portal)
+
+    async def _say_done(self, tx: Transaction, erasure: Erasure, now: datetime) -> None:
+        done = AgentErased(
+            request_id=erasure.request_id,
+            request_source=erasure.request_source,
+            service=self.router.service,
+            erased_at=now,
+        )
+        await self.outbox.publish(tx, [done])
+
+
+async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetime) -> UUID:
+    """Ask all services to forget an agent, as a service of ours. Returns the id of the request.
+
+    The relay signs it: without ``INTAKE_SIGNING_KEY`` nobody would believe it.
+    """
+    asked = AgentErasureRequested(issuer=agent.issuer, agent_id=agent.agent_id, requested_at=now)
+    [request_id] = await outbox.publish(tx, [asked])
+    return request_id
+
+
+async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) -> None:
+    """Keep the requests to forget agents among these, for the job."""
+    rows = [
+        {
+            "request_id": request.id,
+            "request_source": request.source,
+            "issuer": request.event.issuer or request.issuer,
+            "agent_id": request.event.agent_id,
+            "received_at": request.received_at,
+        }
+        for request in received
+        if isinstance(request.event, AgentErasureRequested)
+    ]
+    if rows:
+        await insert_many(tx, ErasureRow, rows, then="ON CONFLICT DO NOTHING")
+
+
+_UNSENT = text(
+    # Locked: what is being replayed is published first.
+    f"SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "  # noqa: S608 a condition of our own
+    f"(SELECT sent_at, held FROM outbox WHERE {AGENT_IN_OUTBOX} FOR UPDATE) AS of_agent"
+)

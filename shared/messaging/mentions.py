@@ -1,0 +1,64 @@
+"""Whether a record names an agent, whatever it holds: for records that no contract could be read from."""
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from shared.events.cloudevents import Record
+from shared.events.topics import TOPICS, Topic
+from shared.events.vocabulary import AgentKey
+
+
+def mentions(record: Record, agent: AgentKey, addresses: Collection[str], issuer: str | None) -> bool:
+    """Return whether a record names the agent, or one of their addresses (in lower case).
+
+    ``issuer`` is that of the portal that sent it: it issued the identifiers in it, whatever the record says.
+    None: the record says who did; where it does not, every agent who has the identifier is meant. What is no
+    JSON is searched for the identifier and the addresses as words.
+    """
+    raw = record.value or b""
+    is_theirs = issuer in (None, agent.issuer)
+    try:
+        found = list(_objects(json.loads(raw or b"null")))
+    except (ValueError, RecursionError):
+        return (is_theirs and _has_word(raw, agent.agent_id)) or _has_address(raw, addresses)
+    if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
+        return True
+    names_nobody = not any("agent_id" in named for named in found)
+    return is_theirs and names_nobody and _is_key_of(record, agent)
+
+
+def _is_agent(found: dict[str, Any], agent: AgentKey, issuer: str | None) -> bool:
+    named = issuer or found.get("issuer") or agent.issuer
+    return found.get("agent_id") == agent.agent_id and named == agent.issuer
+
+
+def _says(found: dict[str, Any], addresses: Collection[str]) -> bool:
+    return any(isinstance(value, str) and value.strip().lower() in addresses for value in found.values())
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON value, without going deeper in Python than one level."""
+    left = [value]
+    while left:
+        match left.pop():
+            case dict() as found:
+                yield found
+                left.extend(found.values())
+            case list() as items:
+                left.extend(items)
+
+
+def _is_key_of(record: Record, agent: AgentKey) -> bool:
+    known = record.topic in set(Topic) and TOPICS[Topic(record.topic)].key == "agent_id"
+    return known and record.key == agent.agent_id.encode()
+
+
+def _has_word(value: bytes, word: str) -> bool:
+    return re.search(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])", value) is not None
+
+
+def _has_address(value: bytes, addresses: Collection[str]) -> bool:
+    lowered = value.lower()
+    return any(address.encode() in lowered for address in addresses)

@@ -1,0 +1,47 @@
+"""What is kept of an agent, as a page that the agent can read and print (article 15 of the RGPD)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from shared.events.vocabulary import AgentKey
+from shared.personal_data import PersonalData, Register
+from shared.web import french
+from shared.web.rendering import TEMPLATES
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""What is kept, by table: each row by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one service keeps of the agent, and its register, which explains it."""
+
+    title: str
+    register: Register
+    rows: Rows
+
+    @property
+    def kept(self) -> list[tuple[PersonalData, Sequence[Mapping[str, Any]]]]:
+        """What is kept for each purpose, with its rows."""
+        return [
+            (held, rows)
+            for held in self.register.personal_data
+            if (rows := self.rows.get(str(held.table.__tablename__)))
+        ]
+
+
+def page(agent: AgentKey, parts: Sequence[Part], now: datetime) -> str:
+    """Return the page, in French."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("agent-export.html")
+    return template.render(agent=agent, parts=parts, day=french.day(now))

@@ -1,0 +1,54 @@
+"""The catalogue knows agents only from records that it rejected; it forgets them too."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue.app import READS, eraser
+from services.catalogue.handlers import router
+from services.catalogue.tables import metadata
+from shared import clock
+from shared.database import Database
+from shared.events.erasure import AgentErased
+from shared.events.portal import AgentErasureRequested, TraineesNominated
+from shared.events.vocabulary import Contact
+from shared.messaging import dead_letters, progress
+from shared.messaging.dead_letters import Parked
+from shared.messaging.portals.registry import PortalsFile
+from tests.support.builders import an_agent
+from tests.support.consuming import a_record, received, take
+from tests.support.searching import MARK, columns_with
+
+
+@pytest.fixture
+def database(catalogue_database: Database) -> Database:
+    return catalogue_database
+
+
+async def test_nothing_is_left_of_an_agent_once_all_nominations_are_read(
+    database: Database, portals: PortalsFile
+) -> None:
+    nomination = TraineesNominated(
+        siret="21350238800019",
+        session_id=uuid4(),
+        agents=(an_agent(MARK, given_name=MARK, issuer="iel"), an_agent("B-1", issuer="iel")),
+        nominated_by=Contact(name="Ada Durand", email="ada@exemple.fr"),
+    )
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(nomination), None, "no reason", MARK)])
+    requested = AgentErasureRequested(agent_id=MARK, requested_at=clock.now())
+    await take(router, database, [received(requested, issuer="iel")])
+    erasing = eraser(database, portals)
+    await erasing.run()
+    assert await columns_with(database, metadata) != set()
+
+    async with database.transaction() as tx:
+        for topic in READS:
+            await progress.save(tx, topic, {0: clock.now() + timedelta(seconds=1)})
+    await erasing.run()
+
+    assert await columns_with(database, metadata) == set()
+    async with database.quiet_transaction() as tx:
+        assert list(await tx.scalars(text("SELECT type FROM outbox"))) == [AgentErased.TYPE]

@@ -1,0 +1,297 @@
+"""An agent is forgotten: their seat is given on first, then nothing is left of them but numbers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Row, text
+
+from services.enrolment.app import READS, eraser
+from services.enrolment.handlers import router
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import answers, requests
+from services.enrolment.store import requests as store
+from services.enrolment.tables import metadata
+from shared import clock
+from shared.database import Database, Transaction
+from shared.events import Event
+from shared.events.catalogue import SessionState
+from shared.events.notifier import BounceKind, EmailBounced
+from shared.events.portal import (
+    AgentErasureRequested,
+    EnrolmentRequested,
+    GroupEnrolmentRequested,
+    WithdrawalRequested,
+)
+from shared.events.vocabulary import Agent, Contact
+from shared.messaging import dead_letters, outbox, progress
+from shared.messaging.dead_letters import Parked
+from shared.messaging.erasure import Eraser
+from shared.messaging.portals.registry import PortalsFile
+from shared.personal_data import Subject
+from tests.integration.enrolment.conftest import Front
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import a_record, received, take
+from tests.support.searching import MARK, columns_with
+
+Rows = Callable[..., Awaitable[list[Row[Any]]]]
+ERASED = "fr.cnfpt.enrolment.AgentErased.v1"
+
+
+@pytest.fixture
+def database(answering: Database) -> Database:
+    return answering
+
+
+@pytest.fixture
+def erasing(database: Database, portals: PortalsFile) -> Eraser:
+    return eraser(database, portals, Policy())
+
+
+def marked(issuer: str = "iel", mark: str = MARK) -> Agent:
+    return an_agent(f"{mark}-0", email=f"{mark}@exemple.fr", given_name=mark, family_name=mark, issuer=issuer)
+
+
+class Portal:
+    """Sends events of one agent's issuer; each may be sent again as it was."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.sent: list[tuple[Event, UUID]] = []
+
+    async def send(self, *events: Event) -> None:
+        self.sent += [(event, uuid4()) for event in events]
+        await self._take(self.sent[-len(events) :])
+
+    async def send_all_again(self) -> None:
+        for event in self.sent:
+            await self._take([event])
+
+    async def _take(self, events: list[tuple[Event, UUID]]) -> None:
+        deliveries = [received(event, event_id, issuer="iel") for event, event_id in events]
+        await take(router, self.database, deliveries, policy=Policy())
+
+
+@pytest.fixture
+def portal(database: Database) -> Portal:
+    return Portal(database)
+
+
+async def read_all(database: Database) -> None:
+    """Have all topics read until now, and all that is to be published published."""
+    async with database.transaction() as tx:
+        for topic in READS:
+            await progress.save(tx, topic, {0: clock.now() + timedelta(seconds=1)})
+        await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE sent_at IS NULL AND held IS NULL"))
+
+
+async def forget(database: Database, erasing: Eraser, portal: Portal, agent: Agent) -> None:
+    await portal.send(AgentErasureRequested(agent_id=agent.agent_id, requested_at=clock.now()))
+    for _ in range(4):
+        await read_all(database)
+        await erasing.run()
+
+
+async def live_through_everything(
+    database: Database, front: Front, portal: Portal, agent: Agent
+) -> tuple[SessionState, list[Parked]]:
+    """Leave the agent's mark wherever there is one. Returns the session, and what is parked."""
+    seats = open_now(capacity=1)
+    await front.publish(seats)
+    contact = Contact(name="Ada Durand", email="ada@exemple.fr")
+    await portal.send(
+        EnrolmentRequested(session_id=seats.session_id, agent=agent),
+        WithdrawalRequested(session_id=seats.session_id, agent_id=agent.agent_id, reason="Malade"),
+        EnrolmentRequested(session_id=seats.session_id, agent=agent),
+        GroupEnrolmentRequested(
+            session_id=seats.session_id, agents=(agent, an_agent("B-1", issuer="iel")), requested_by=contact
+        ),
+    )
+    bounced = EmailBounced(
+        mail_id=uuid4(),
+        agent_id=agent.agent_id,
+        issuer="iel",
+        template="enrolment-confirmed",
+        cause_id=uuid4(),
+        enrolment_id=uuid4(),
+        message_id="<1@parcours.example>",
+        kind=BounceKind.HARD,
+        bounced_at=clock.now(),
+    )
+    await take(router, database, [received(bounced)])
+    records = [a_record(event, event_id) for event, event_id in portal.sent]
+    letters = [Parked(record, None, f"no reason: {MARK}", MARK) for record in records]
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, letters)
+    return seats, letters
+
+
+async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    agent, next_in_line = marked(), an_agent("B-1", issuer="iel")
+    seats, _ = await live_through_everything(database, front, portal, agent)
+    assert await front.states(seats, next_in_line) == ["waitlisted"]
+    assert {table for table, _ in await columns_with(database, metadata)} == {
+        *("bad_address", "dead_letter", "enrolment", "enrolment_change", "outbox", "request")
+    }
+
+    await forget(database, erasing, portal, agent)
+
+    assert await columns_with(database, metadata) == set()
+    assert await front.states(seats, next_in_line) == ["enrolled"]
+    [done] = await rows("SELECT data FROM outbox WHERE type = :type", type=ERASED)
+    assert str(portal.sent[-1][1]) in done.data
+    [erasure] = await rows("SELECT * FROM erasure")
+    assert (erasure.issuer, erasure.agent_id) == (None, None)
+    assert erasure.done_at is not None
+
+
+async def test_a_replay_of_all_that_was_sent_brings_nothing_back(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    _, letters = await live_through_everything(database, front, portal, marked())
+    await forget(database, erasing, portal, marked())
+
+    await portal.send_all_again()
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, letters)
+        replayed = await outbox.replay(tx, clock.now() - timedelta(days=1))
+    await erasing.run()
+
+    assert await columns_with(database, metadata) == set()
+    assert replayed == len(await rows("SELECT 1 FROM outbox WHERE sent_at IS NULL"))
+    assert len(await rows("SELECT 1 FROM outbox WHERE type = :type", type=ERASED)) == 1
+
+
+async def test_an_agent_of_another_issuer_and_colleagues_stay(
+    database: Database, front: Front, portal: Portal, erasing: Eraser
+) -> None:
+    session = open_now()
+    other = marked("ouest").model_copy(update={"email": "autre@exemple.fr"})
+    await front.publish(session)
+    await front.enrol(session, marked(), other, an_agent("B-1", issuer="iel"))
+
+    await forget(database, erasing, portal, marked())
+
+    assert await front.states(session, other, an_agent("B-1", issuer="iel")) == ["enrolled", "enrolled"]
+
+
+async def test_what_was_asked_for_after_the_erasure_stays(
+    database: Database, front: Front, portal: Portal, erasing: Eraser
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    await portal.send(EnrolmentRequested(session_id=session.session_id, agent=marked()))
+    await read_all(database)
+    await erasing.run()
+    assert await front.states(session, marked()) == ["enrolled"]
+
+
+async def test_what_is_on_its_way_is_waited_for(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    async def is_done() -> bool:
+        await erasing.run()
+        return (await rows("SELECT done_at FROM erasure"))[0].done_at is not None
+
+    session = open_now()
+    await portal.send(EnrolmentRequested(session_id=session.session_id, agent=marked()))
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    assert not await is_done()  # the topics may hold more
+    await read_all(database)
+    assert not await is_done()  # a request waits for its session
+    await front.publish(session)
+    assert not await is_done()  # a seat is given up
+    assert await front.states(session, marked()) == ["withdrawn"]
+    assert not await is_done()  # that is to be published
+    await read_all(database)
+    assert await is_done()
+
+
+async def test_attendance_stays_as_a_number(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    now = clock.now()
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked())
+    began = {
+        "enrolment_closes_at": now - timedelta(days=2),
+        "starts_at": now - timedelta(days=1),
+        "version": 2,
+    }
+    await front.publish(session.model_copy(update=began))
+    [enrolment] = await rows("SELECT enrolment_id FROM enrolment")
+    async with database.transaction() as tx:
+        await tx.execute(
+            text("INSERT INTO attendance VALUES (:id, 0, 'attended', now()), (:id, 1, 'absent', now())"),
+            {"id": enrolment.enrolment_id},
+        )
+    await forget(database, erasing, portal, marked())
+    counted = await rows("SELECT session_id, module, attendance, number FROM erased_attendance")
+    assert sorted(tuple(row) for row in counted) == [
+        (session.session_id, 0, "attended", 1),
+        (session.session_id, 1, "absent", 1),
+    ]
+    assert await rows("SELECT 1 FROM attendance") == await rows("SELECT 1 FROM enrolment") == []
+
+
+async def test_the_feed_of_a_portal_passes_over_what_was_erased(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked(), an_agent("B-1", issuer="iel"))
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "WITH numbered AS (SELECT id, row_number() OVER (PARTITION BY portal ORDER BY id) AS number "
+                "FROM outbox WHERE portal IS NOT NULL) "
+                "UPDATE outbox SET cursor = number, sent_at = now() FROM numbered "
+                "WHERE numbered.id = outbox.id"
+            )
+        )
+        await tx.execute(text("INSERT INTO portal_feed SELECT portal, max(cursor) FROM outbox "
+                              "WHERE portal IS NOT NULL GROUP BY portal"))  # fmt: skip
+    await forget(database, erasing, portal, marked())
+    async with database.quiet_transaction() as tx:
+        page = await answers.page(tx, "iel", 0, 10)
+    assert [(answer.cursor, answer.key) for answer in page.answers] == [(2, "B-1")]
+    assert page.next == 2
+
+
+async def test_a_request_that_is_erased_is_known_and_said_of_no_more(
+    database: Database, front: Front, portal: Portal, erasing: Eraser
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await portal.send(EnrolmentRequested(session_id=session.session_id, agent=marked()))
+    [(_, request_id)] = portal.sent
+    await forget(database, erasing, portal, marked())
+    async with database.quiet_transaction() as tx:
+        assert await store.with_id(tx, request_id) == []
+        assert (await requests.status(tx, request_id, None)).request is None
+
+
+async def test_an_erasure_that_fails_does_not_stop_the_next(
+    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    agents = [an_agent(f"{MARK}-{number}", issuer="iel") for number in (1, 2)]
+    await front.enrol(session, *agents)
+
+    async def fail(_tx: Transaction, subject: Subject) -> None:
+        if subject.agent == agents[0].key:
+            raise ValueError("a fault of ours")
+
+    erasing = replace(eraser(database, portals, Policy()), keep=fail)
+    for agent in agents:
+        await forget(database, erasing, portal, agent)
+    left = await rows("SELECT agent_id FROM erasure WHERE done_at IS NULL")
+    assert [row.agent_id for row in left] == [agents[0].agent_id]

@@ -1,0 +1,149 @@
+"""An agent is forgotten by the notifier: after the enrolments, and after the last letters."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.notifier.app import eraser
+from services.notifier.service import erasures, subscriptions
+from services.notifier.tables import metadata
+from shared import clock
+from shared.database import Database
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.erasure import AgentErased
+from shared.events.portal import AgentErasureRequested, SubscriptionChanged
+from shared.events.topics import Topic
+from shared.messaging import progress
+from shared.messaging.erasure import Eraser
+from shared.messaging.portals.registry import PortalsFile
+from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.marked import ADDRESS, live_through_everything
+from tests.support.builders import an_agent
+from tests.support.guards import a_guard
+from tests.support.searching import MARK, columns_with
+from tests.unit.notifier.builders import a_decision, a_session
+
+REQUEST = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
+AGENT = f"{MARK}-1"
+SESSION = SessionScheduled.model_validate(a_session().model_dump())
+
+
+@pytest.fixture
+def erasing(database: Database, portals: PortalsFile) -> Eraser:
+    return eraser(database, portals)
+
+
+Forget = Callable[[], Awaitable[bool]]
+
+
+@pytest.fixture
+def forget(notifier: Notifier, erasing: Eraser) -> Forget:
+    """A function that runs the job once. Returns whether the agent is forgotten."""
+
+    async def run() -> bool:
+        await notifier.change(
+            "UPDATE outbox SET sent_at = now() WHERE sent_at IS NULL AND type NOT LIKE '%Erased%'"
+        )
+        await erasing.run()
+        return bool((await notifier.query("SELECT done_at FROM erasure"))[0].done_at)
+
+    return run
+
+
+async def request_erasure(notifier: Notifier) -> None:
+    await notifier.take(AgentErasureRequested(agent_id=AGENT, requested_at=clock.now()), ids=[REQUEST])
+
+
+async def enrolment_has_erased(notifier: Notifier) -> None:
+    """Enrolment has answered, and all that it decided is read."""
+    now = clock.now()
+    answer = AgentErased(request_id=REQUEST, request_source="/tests", service="enrolment", erased_at=now)
+    await notifier.take(answer)
+    async with notifier.database.transaction() as tx:
+        await progress.save(tx, Topic.ENROLMENT_DECISIONS, {0: now})
+
+
+async def test_nothing_is_left_of_an_agent(notifier: Notifier, forget: Forget) -> None:
+    await live_through_everything(notifier)
+    async with notifier.database.transaction() as tx:
+        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
+    await notifier.change("DELETE FROM mail WHERE address LIKE 'autre%'")
+    await notifier.change("DELETE FROM subscription_request WHERE address LIKE 'autre%'")
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    assert await notifier.query("SELECT 1 FROM suppression")
+    await notifier.deliver()
+
+    assert await forget()
+
+    assert await columns_with(notifier.database, metadata) == set()
+    for table in ("suppression", "bounce", "subscription", "subscriber", "mail_audit"):
+        assert await notifier.query(f"SELECT 1 FROM {table}") == []
+    [erasure] = await notifier.query("SELECT issuer, agent_id FROM erasure")
+    assert tuple(erasure) == (None, None)
+    async with notifier.database.quiet_transaction() as tx:
+        [state] = await erasures.states(tx, REQUEST)
+    assert state.missing == {"catalogue", "notifier"}  # its own answer is read from the topic too
+    assert [kind for kind, _ in await notifier.published() if "AgentErased" in kind] == [AgentErased.TYPE]
+
+
+async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(
+    notifier: Notifier, forget: Forget
+) -> None:
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel")))
+    await notifier.deliver()
+    await request_erasure(notifier)
+    assert not await forget()
+    await enrolment_has_erased(notifier)
+    await notifier.change("UPDATE read_progress SET read_until = read_until - interval '1 second'")
+    assert not await forget()
+    await enrolment_has_erased(notifier)
+    await notifier.change("UPDATE read_progress SET read_until = read_until + interval '1 second'")
+    assert await forget()
+
+
+async def test_the_letter_of_a_seat_given_up_may_leave_for_an_hour(
+    notifier: Notifier, forget: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = an_agent(AGENT, issuer="iel")
+    await notifier.hear(a_decision(EnrolmentWithdrawn, agent=agent, by="agent"))
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    assert not await forget()
+    later = clock.now() + erasures.LETTERS_WAIT
+    monkeypatch.setattr("shared.clock.now", lambda: later)
+    await notifier.change(
+        "UPDATE mail SET state = 'data_started', owner = gen_random_uuid(), lease_until = now()"
+    )
+    assert not await forget()  # one that is on its way is waited for
+    await notifier.change("UPDATE mail SET state = 'pending'")
+    assert await forget()
+    assert await notifier.rows() == []
+
+
+async def test_another_issuers_agent_and_what_comes_after_stay(notifier: Notifier, forget: Forget) -> None:
+    other = an_agent(AGENT, issuer="ouest", email="autre@exemple.fr")
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=other))
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel"), enrolment_id=uuid4()))
+    await request_erasure(notifier)
+    await notifier.deliver()
+    await enrolment_has_erased(notifier)
+    subscribed = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
+    await notifier.hear(subscribed)
+    assert await forget()
+    assert [row.issuer for row in await notifier.rows()] == ["ouest"]
+    assert [row.agent_id for row in await notifier.query("SELECT agent_id FROM subscriber")] == [AGENT]
+
+
+async def test_a_second_request_for_the_same_agent_ends_too(notifier: Notifier, forget: Forget) -> None:
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    assert await forget()
+    await request_erasure(notifier)
+    assert await notifier.query("SELECT count(*) FROM erasure") == [(1,)]
+    assert clock.now() - timedelta(hours=1) < (await notifier.query("SELECT done_at FROM erasure"))[0].done_at
