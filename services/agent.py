@@ -57,7 +57,7 @@ def export(
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     if page is not None:
         parts = [
-            agent_export.Part(title, in_process(definition, _register), kept[definition.name])
+            agent_export.ServicePart(title, in_process(definition, _register), kept[definition.name])
             for title, definition in PARTS.items()
         ]
         page.write_text(agent_export.page(agent, parts, clock.now()))

@@ -41,7 +41,7 @@ async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingReq
     )
 
 
-@router.subscriber(Topic.PORTAL_AGENTS)
+@router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
 async def on_agents(tx: Tx, received: list[Received[AgentErasureRequested]]) -> None:
     """Keep whom to forget, for the job."""
     await erasure.keep_requests(tx, received)

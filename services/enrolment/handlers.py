@@ -94,7 +94,7 @@ async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswe
     await outcomes.pass_on(tx, received)
 
 
-@router.subscriber(Topic.PORTAL_AGENTS)
+@router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
 async def on_agents(tx: Tx, received: list[Received[portal.AgentErasureRequested]]) -> None:
     """Keep whom to forget, for the job."""
     await erasure.keep_requests(tx, received)

@@ -60,6 +60,7 @@ def compose(settings: Settings) -> Process:
         renderer=Renderer(_sender(settings), _links_to_nowhere()),
         public_url=settings.public_url("notifier"),
         provider=provider_of(settings),
+        signs_requests=settings.intake_key is not None,
     )
     return Process(
         name="notifier",

@@ -41,6 +41,7 @@ class Subscription:
     own_inbox: bool = False
     awaited: bool = False
     accepts: bool = False
+    answered_elsewhere: bool = False
     keeps_rejected: bool = False
     service: str = ""
     consumers: int = 1
@@ -52,6 +53,8 @@ class Subscription:
 
     def answers(self, event_type: str | None) -> bool:
         """Whether this service tells a portal what becomes of such a record: it handles it, or keeps it."""
+        if self.answered_elsewhere:
+            return False
         handled = any(event_type == event.TYPE for event in EVENTS if issubclass(event, self.types))
         return self.is_of_portals and (self.keeps_rejected or handled)
 
@@ -80,6 +83,7 @@ class Router:
         own_inbox: bool = False,
         awaited: bool = False,
         accepts: bool = False,
+        answered_elsewhere: bool = False,
         consumers: int = 1,
     ) -> Callable[[H], H]:
         """Register ``on_…(tx: Tx, events: list[Received[A | B]])``: it takes the events A and B of ``topic``.
@@ -89,7 +93,8 @@ class Router:
         and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
         come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
         effect, so the broker is polled often. ``accepts``: no decision answers these requests; their portals
-        are told that they were taken in. ``consumers``: members of the group in each process, each with
+        are told that they were taken in. ``answered_elsewhere``: another service that takes them too tells
+        their portals what became of them. ``consumers``: members of the group in each process, each with
         partitions of its own: while one waits for the database, another works.
         """
 
@@ -97,16 +102,20 @@ class Router:
             types = _events_taken_by(handler)
             self._add(
                 Subscription(
-                    topic, handler, types, tuple(for_later), own_inbox, awaited, accepts, consumers=consumers
+                    topic,
+                    handler,
+                    types,
+                    tuple(for_later),
+                    own_inbox,
+                    awaited,
+                    accepts,
+                    answered_elsewhere,
+                    consumers=consumers,
                 )
             )
             return handler
 
         return register
-
-    def park(self, topic: Topic, *types: type[Event]) -> None:
-        """Listen to a topic only to keep its ``types`` for a later version, in the parking lot."""
-        self._add(Subscription(topic, _takes_nothing, (), types))
 
     def group_id(self, topic: Topic) -> str:
         """One group per service and topic: a rebalance of one does not stop the others."""
@@ -118,10 +127,6 @@ class Router:
         if subscription.topic in self.subscriptions:
             raise ValueError(f"{subscription.topic} has a handler already: one consumer group per topic")
         self.subscriptions[subscription.topic] = subscription
-
-
-async def _takes_nothing(_tx: Tx, received: list[Received[Event]]) -> None:
-    raise AssertionError(f"{len(received)} events for a topic without a handler")
 
 
 def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:

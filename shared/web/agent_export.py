@@ -17,7 +17,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ServicePart:
     """What one service keeps of the agent, and its register, which explains it."""
 
     title: str
@@ -34,7 +34,7 @@ class Part:
         ]
 
 
-def page(agent: AgentKey, parts: Sequence[Part], now: datetime) -> str:
+def page(agent: AgentKey, parts: Sequence[ServicePart], now: datetime) -> str:
     """Return the page, in French."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

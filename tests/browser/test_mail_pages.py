@@ -21,6 +21,7 @@ from shared.events.portal import SubscriptionChanged
 from shared.web.links import Purpose
 from tests.browser.conftest import new_tab, violations
 from tests.conftest import settings_of
+from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.integration.notifier.conftest import Notifier
 from tests.support.serving import serving
 from tests.support.smtp import ScriptedRelay
@@ -52,7 +53,8 @@ def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathF
     async def notifier(address: str) -> AsyncIterator[object]:
         given = settings_of("notifier", url, "localhost:1") | {"PUBLIC_BASE_URL": address}
         settings = Settings.model_validate(
-            {name.lower(): value for name, value in given.items()} | {"api_tokens_file": tokens_file}
+            {name.lower(): value for name, value in given.items()}
+            | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY}
         )
         process = compose(settings)
         await fill(Notifier(process.database, ScriptedRelay()))
@@ -145,5 +147,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_mail_log(tab: Page) -> None:
     tab.get_by_role("link", name="Votre inscription est confirmée").click()
     looks_right(tab, "Votre inscription est confirmée")
     tab.goto(LOG)
+    tab.get_by_role("link", name="Effacer une personne").click()
+    looks_right(tab, "Effacer une personne")
     tab.get_by_role("button", name="Se déconnecter (assistance)").click()
     expect(tab.get_by_label("Jeton d’accès")).to_be_visible()

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.render import Renderer
 from services.notifier.service import mails
@@ -26,6 +27,7 @@ from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
 LOG = "/courriels/suivi"
+ERASURE = f"{LOG}/effacement"
 PAGE = 50
 
 SPACE = Space(
@@ -55,11 +57,13 @@ def add_to(
     renderer: Renderer,
     public_url: str,
     provider: Provider | None = None,
+    signs_requests: bool = False,
 ) -> None:
     """Serve the pages beside the API.
 
     ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
-    finds this service; staff log in at ``provider``, if any.
+    finds this service; staff log in at ``provider``, if any. ``signs_requests``: the other services believe
+    what this one asks for an agent.
     """
     logins = Logins(
         SPACE,
@@ -73,6 +77,7 @@ def add_to(
     pages = _MailLogPages(database, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
+        (ERASURE, ErasurePage(database, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
     )
@@ -118,6 +123,7 @@ class _MailLogPages:
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,
             log=LOG,
+            erasure=ERASURE,
         )
 
     async def one_mail(self, visit: Visit) -> Response:

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier.store import erasures
+from services.notifier.store.events import outbox
 from shared import clock
 from shared.database import Transaction
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
-from shared.messaging import progress
+from shared.events.vocabulary import AgentKey
+from shared.messaging import erasure, progress
 from shared.messaging.erasure import Erasure
 
 ENROLMENT = "enrolment"
@@ -21,24 +23,29 @@ LETTERS_WAIT = timedelta(hours=1)
 """How long letters that are due may still leave, such as that of a seat given up [choice]."""
 
 
+async def request(tx: Transaction, agent: AgentKey, now: datetime) -> UUID:
+    """Ask all services, this one too, to forget an agent. Returns the id of the request."""
+    return await erasure.request(tx, outbox, agent, now)
+
+
 async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:
     """Keep what services answered."""
     await erasures.save(tx, answers)
 
 
-async def until(tx: Transaction, erasure: Erasure) -> datetime | None:
+async def until(tx: Transaction, asked: Erasure) -> datetime | None:
     """Return until when what came is to be erased: all that enrolment decided. None: not yet.
 
     What it decided is read first, and letters that are due may leave, for an hour; none is on its way then.
     """
-    answer = await erasures.answer_of(tx, erasure.request_id, erasure.request_source, ENROLMENT)
+    answer = await erasures.answer_of(tx, asked.request_id, asked.request_source, ENROLMENT)
     if answer is None:
         return None
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
     if read is None or read < answer.erased_at:
         return None
     patient = clock.now() < answer.erased_at + LETTERS_WAIT
-    if await erasures.letters_leave(tx, erasure.agent, patient=patient):
+    if await erasures.letters_leave(tx, asked.agent, patient=patient):
         return None
     return answer.erased_at
 

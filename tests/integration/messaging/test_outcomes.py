@@ -20,7 +20,8 @@ from shared.events.outcomes import RejectionCode, RequestAccepted, RequestReject
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
-from shared.messaging.portals.admission import Admission
+from shared.messaging.dead_letters import Parked
+from shared.messaging.portals.admission import Admission, admit
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Tx
 from tests.support.answers import rows
@@ -227,8 +228,11 @@ async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
     )
     record = a_record(erasure, REQUEST_ID, source="/portals/iel")
 
+    request = admit(record, portals.portals, intake_key=None)
+    assert isinstance(request, Received)
     for router, database in ((enrolment.router, answering), (notifier.router, notifier_database)):
-        await take(router, database, portals, record)
+        async with database.transaction() as tx:
+            await dead_letters.park(tx, [Parked.received(request, "a fault of ours")])
         await give_up(database, router)
 
     assert await rows(answering) == []

@@ -258,9 +258,10 @@ async def test_an_old_decision_redriven_later_mails_nothing(notifier: Notifier) 
     assert [row.template for row in await notifier.rows()] == ["withdrawn"]
 
 
-async def test_later_letters_are_kept_in_the_parking_lot() -> None:
+async def test_the_topics_that_it_listens_to() -> None:
     topics = handlers.router.subscriptions
     assert set(topics) == {
+        Topic.AGENTS_ERASED,
         Topic.CATALOGUE_SESSIONS,
         Topic.CATALOGUE_RESOURCES,
         Topic.CATALOGUE_BESPOKE,

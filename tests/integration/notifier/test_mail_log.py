@@ -16,10 +16,13 @@ from services.notifier.render import Renderer
 from services.notifier.service import mails
 from services.notifier.store import mails as stored_mails
 from services.notifier.tables import MailState
+from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.erasure import AgentErased
+from shared.events.portal import AgentErasureRequested
 from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
@@ -51,7 +54,7 @@ def tokens(tmp_path: Path) -> Tokens:
     return Tokens(file)
 
 
-def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
+def application(notifier: Notifier, tokens: Tokens, *, signs_requests: bool = True) -> FastAPI:
     guard = a_guard(notifier.database)
     app = api.build(notifier.database, tokens, guard)
     pages.mail_log.add_to(
@@ -62,6 +65,7 @@ def application(notifier: Notifier, tokens: Tokens) -> FastAPI:
         guard=guard,
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
         public_url="http://courriels.example",
+        signs_requests=signs_requests,
     )
     return app
 
@@ -308,3 +312,53 @@ async def test_the_api_and_the_command_send_again_too(
     done = run_cli("notifier", "mails", "resend", str(row.mail_id), "--by", "ops", environment=environment)
     assert done.returncode == 0, done.stderr
     assert len(await sent.rows()) == 3
+
+
+async def test_support_has_a_person_forgotten_whose_identifier_is_typed_twice(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    path = "/courriels/suivi/effacement"
+    assert "Jeton d’accès" in (await browser.get(path)).text
+    key = await log_in(browser)
+    typed = {"cle": key, "emetteur": "iel", "agent": "IEL-1", "encore": "IEL-1"}
+    for wrong in ({"encore": "IEL-2"}, {"emetteur": ""}, {"emetteur": "Iel"}, {"agent": "", "encore": ""}):
+        refused = await browser.post(path, data=typed | wrong)
+        assert refused.status_code == 422
+        assert 'aria-invalid="true"' in refused.text
+    assert await notifier.query("SELECT 1 FROM outbox") == []
+
+    done = await browser.post(path, data=typed)
+
+    assert done.status_code == 200
+    [event] = await notifier.query("SELECT topic, key, source, data FROM outbox")
+    assert (event.topic, event.key, event.source) == ("portal.agents", "IEL-1", "/services/notifier")
+    assert json.loads(event.data)["issuer"] == "iel"
+
+
+async def test_who_is_to_be_forgotten_and_which_services_have_done_it_stands_on_the_page_without_a_name(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await log_in(browser)
+    request = AgentErasureRequested(agent_id="IEL-0048151", requested_at=clock.now())
+    [request_id] = await notifier.take(request)
+    answer = AgentErased(
+        request_id=request_id, request_source="/tests", service="catalogue", erased_at=clock.now()
+    )
+    await notifier.take(answer)
+    page = (await browser.get("/courriels/suivi/effacement")).text
+    assert str(request_id) in page
+    assert page.count("pas encore") == 2
+    assert "IEL-0048151" not in page
+
+
+async def test_without_a_key_to_sign_with_nothing_can_be_requested(
+    notifier: Notifier, tokens: Tokens
+) -> None:
+    app = application(notifier, tokens, signs_requests=False)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://test", follow_redirects=True
+    ) as browser:
+        key = await log_in(browser)
+        typed = {"cle": key, "emetteur": "iel", "agent": "IEL-1", "encore": "IEL-1"}
+        assert "INTAKE_SIGNING_KEY" in (await browser.post("/courriels/suivi/effacement", data=typed)).text
+    assert await notifier.query("SELECT 1 FROM outbox") == []

@@ -148,10 +148,13 @@ def test_the_broker_creates_no_topic_and_waits_for_the_batch_in_hand(service: st
 
 def test_a_second_handler_for_a_topic_is_refused_since_it_would_share_the_group() -> None:
     router = Router("test")
-    router.park(Topic.PORTAL_ENROLMENTS)
 
+    async def on_requests(_tx: Tx, _received: list[Received[EnrolmentRequested]]) -> None:
+        return None
+
+    router.subscriber(Topic.PORTAL_ENROLMENTS)(on_requests)
     with pytest.raises(ValueError, match="one consumer group per topic"):
-        router.park(Topic.PORTAL_ENROLMENTS)
+        router.subscriber(Topic.PORTAL_ENROLMENTS)(on_requests)
 
 
 def test_a_handler_says_in_its_signature_which_events_it_takes() -> None:

@@ -1,0 +1,57 @@
+"""Support's page to forget an agent: the request, typed twice, and which services have done it."""
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from services.notifier.pages.fields import is_agent_id, is_issuer
+from services.notifier.service import erasures
+from shared import clock
+from shared.database import Database
+from shared.events.vocabulary import AgentKey
+from shared.web.logins import Visit
+from shared.web.responses import see_other
+
+
+@dataclass(frozen=True, slots=True)
+class ErasurePage:
+    """``path`` is its own, ``log`` that of the mail log.
+
+    ``is_believed``: requests are signed, so that all services believe them.
+    """
+
+    database: Database
+    path: str
+    log: str
+    is_believed: bool
+
+    async def show(self, visit: Visit) -> Response:
+        """The form, and the last hundred requests; on POST an agent is to be forgotten."""
+        typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "encore")}
+        sends = visit.request.method == "POST"
+        wrong = _wrong(typed) if sends else ()
+        if sends and not wrong and self.is_believed:
+            async with self.database.transaction() as tx:
+                await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
+            return see_other(self.path)
+        async with self.database.quiet_transaction() as tx:
+            states = await erasures.states(tx)
+        return visit.page(
+            "erasure.html",
+            status=422 if wrong else 200,
+            typed=typed,
+            wrong=wrong,
+            states=states,
+            services=sorted(erasures.SERVICES),
+            is_believed=self.is_believed,
+            log=self.log,
+        )
+
+
+def _wrong(typed: dict[str, str]) -> list[str]:
+    right = {
+        "agent": is_agent_id(typed["agent"]),
+        "emetteur": bool(typed["emetteur"]) and is_issuer(typed["emetteur"]),
+        "encore": typed["encore"] == typed["agent"],
+    }
+    return [name for name, is_right in right.items() if not is_right]

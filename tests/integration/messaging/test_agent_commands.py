@@ -1,0 +1,113 @@
+"""``parcours agent export | erase | erasures``, as an operator types them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from services.agent import app
+from services.enrolment.handlers import router as enrolment
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import sessions
+from services.notifier.handlers import router as notifier
+from shared import clock
+from shared.database import Database
+from shared.events.enrolment import AgentEnrolled
+from shared.events.erasure import AgentErased
+from shared.events.portal import AgentErasureRequested, EnrolmentRequested
+from tests.conftest import settings_of
+from tests.integration.enrolment.conftest import INTAKE_KEY
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import received, take
+from tests.unit.notifier.builders import a_decision
+
+Here = Callable[..., Awaitable[tuple[int, str]]]
+AGENT = an_agent("IEL-1", given_name="Zoé", family_name="Durand", issuer="iel")
+
+
+@pytest.fixture
+def agent(enrolment_url: str, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """The command line inside this process; returns its code, and all that it said."""
+    urls = {"enrolment": enrolment_url, "catalogue": catalogue_url, "notifier": notifier_url}
+    for service, url in urls.items():
+        for name, value in settings_of(service, url, "localhost:1").items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("INTAKE_SIGNING_KEY", INTAKE_KEY)
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        # In a thread: the command line runs an event loop of its own.
+        done = await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments))
+        return done.exit_code, done.output
+
+    return run
+
+
+async def enrol(database: Database) -> None:
+    session = open_now()
+    async with database.transaction() as tx:
+        await sessions.take_over(tx, {session.session_id: session}, Policy(), clock.now())
+    request = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
+    await take(enrolment, database, [received(request, issuer="iel")], policy=Policy())
+
+
+async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written_to_read(
+    agent: Here, enrolment_database: Database, notifier_database: Database, tmp_path: Path
+) -> None:
+    await enrol(enrolment_database)
+    await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
+    page = tmp_path / "page.html"
+
+    code, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
+
+    assert code == 0
+    kept = json.loads(printed)["services"]
+    assert kept["enrolment"].keys() == {"enrolment", "request", "outbox"}
+    assert kept["enrolment"]["enrolment"][0]["agent"]["family_name"] == "Durand"
+    assert kept["notifier"]["mail"][0]["address"] == AGENT.email
+    assert kept["catalogue"] == {}
+    html = page.read_text()
+    assert "<dt>prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)</dt>" in html
+    assert AGENT.email in html
+
+
+async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:
+    code, said = await agent("export", "ouest", "IEL-1")
+    assert code == 1
+    assert "Nothing is kept of IEL-1 of ouest." in said
+
+
+async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
+    agent: Here, enrolment_database: Database, notifier_database: Database
+) -> None:
+    code, said = await agent("erase", "cnfpt", "main-1")
+    assert code == 0
+    async with enrolment_database.quiet_transaction() as tx:
+        event = (await tx.execute(text("SELECT event_id, source, topic, data FROM outbox"))).one()
+    assert str(event.event_id) in said
+    assert (event.source, event.topic) == ("/services/enrolment", "portal.agents")
+    assert json.loads(event.data)["issuer"] == "cnfpt"
+
+    request = AgentErasureRequested.model_validate_json(event.data)
+    assert await agent("erasures", str(event.event_id)) == (1, "parcours: No such request came here.\n")
+    await take(notifier, notifier_database, [received(request, event.event_id)])
+    for number, service in enumerate(("catalogue", "enrolment", "notifier"), 1):
+        answer = AgentErased(
+            request_id=event.event_id, request_source="/tests", service=service, erased_at=clock.now()
+        )
+        await take(notifier, notifier_database, [received(answer)])
+        code, said = await agent("erasures", str(event.event_id))
+        assert (code, said.count("not yet")) == (int(number < 3), 3 - number)
+        assert "main-1" not in said
+
+
+async def test_without_a_key_to_sign_with_an_erasure_is_not_requested(
+    agent: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INTAKE_SIGNING_KEY")
+    code, said = await agent("erase", "iel", "IEL-1")
+    assert code == 2
+    assert "INTAKE_SIGNING_KEY is not set" in said
