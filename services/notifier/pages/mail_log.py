@@ -123,7 +123,6 @@ class _MailLogPages:
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,
             log=LOG,
-            erasure=ERASURE,
         )
 
     async def one_mail(self, visit: Visit) -> Response:

@@ -12,6 +12,7 @@ from services.notifier.pages import mail_log, rendering
 from services.notifier.pages.mail_log import SPACE
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
+from services.notifier.service.erasures import ErasureState
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared import clock
 from shared.auth import Principal, Role
@@ -69,6 +70,17 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "wrong": [],
             "mails": [MAIL, RETURNED],
             "before": "2025-03-10 1",
+        },
+    ),
+    (
+        "erasure.html",
+        LOG
+        | {
+            "typed": {"agent": EVIL, "emetteur": EVIL, "encore": ""},
+            "wrong": ["agent", "emetteur", "encore"],
+            "states": [ErasureState(UUID(int=1), EVIL, NOW, {"catalogue": NOW})],
+            "services": ["catalogue", "notifier"],
+            "is_believed": True,
         },
     ),
     (
