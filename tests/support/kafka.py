@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ Message = tuple[str | None, Headers, bytes | None]
 """A record to publish: key, headers, value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Published:
     """A record that one of our services published."""
 
@@ -34,8 +35,9 @@ class Published:
     def id(self) -> str:
         return self.headers["ce_id"]
 
-    @property
+    @cached_property
     def data(self) -> dict[str, Any]:
+        """Read once: a condition of `collect` looks at all that has come, again and again."""
         document: dict[str, Any] = json.loads(self.value)
         return document
 
