@@ -126,7 +126,7 @@ async def test_in_a_batch_one_bad_event_does_not_fail_the_others(ask: Ask, rows:
     items = answer.json()
     assert [set(item) for item in items] == [{"ce_id", "status", "problem"}] * 7
     assert [item["status"] for item in items] == [202, 422, 202, 202, 409, 400, 403]
-    assert [item["ce_id"] for item in items[:4]] == [event["id"] for event in documents[:4]]  # type: ignore[index]
+    assert [item["ce_id"] for item in items[:4]] == [event["id"] for event in (good, other, again, again)]
     assert items[0]["problem"] is items[5]["ce_id"] is None
     assert items[1]["problem"]["code"] == "invalid"
     assert {named["pointer"] for named in items[1]["problem"]["problems"]} == {

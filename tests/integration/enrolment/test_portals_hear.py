@@ -108,11 +108,11 @@ async def test_each_portal_hears_its_issuers_agents_and_its_own_rejections_in_on
         assert [number for number, *_ in events] == list(range(1, len(events) + 1))
     for portal in ("iel", "ouest"):
         of_this_run = {event_id for _, event_id, _, _ in heard[portal]}
-        records = await collect(
-            broker.bootstrap_servers,
-            answers_topic(portal),
-            lambda found, ids=of_this_run: ids <= {record.id for record in found},  # type: ignore[misc]
-        )
+
+        def all_came(found: list[Published], ids: set[str] = of_this_run) -> bool:
+            return ids <= {record.id for record in found}
+
+        records = await collect(broker.bootstrap_servers, answers_topic(portal), all_came)
         on_topic = by_key([record for record in records if record.id in of_this_run])
         in_feed: dict[str, list[str]] = {}
         for _, event_id, _, key in heard[portal]:

@@ -22,7 +22,7 @@ from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import Agent, FieldProblem
 from shared.messaging import dead_letters
-from shared.messaging.portals.admission import admit_by_token
+from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Ask, Front, problem
@@ -125,8 +125,9 @@ async def test_what_is_on_its_way_or_was_rejected_is_its_portals_too(
     record = Record(Topic.PORTAL_ENROLMENTS, 0, 0, None, b"{}", sent, clock.now())
     portal = Portal(portal=A, issuer=A, contact="a@b.fr")
     rejected = admit_by_token(record, portal)
+    assert isinstance(rejected, Rejected)
     async with database.transaction() as tx:
-        await dead_letters.keep_rejected(tx, [rejected])  # type: ignore[list-item]
+        await dead_letters.keep_rejected(tx, [rejected])
     assert (await outcome(in_production, ce_id))["state"] == "pending"
     assert (await outcome(in_production, rejected_id))["code"] == "invalid"
     for known in (ce_id, rejected_id):

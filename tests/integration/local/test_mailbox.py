@@ -68,7 +68,7 @@ async def test_two_thousand_mails_over_eight_connections_are_all_kept_once_and_l
         await asyncio.gather(*(connection(server, range(first, 2_000, 8)) for first in range(8)))
 
         files = server.mails()
-        numbers = {re.search(rb"Convocation (\d+)", file.read_bytes()).group(1) for file in files}  # type: ignore[union-attr]
+        numbers = {re.findall(rb"Convocation (\d+)", file.read_bytes())[0] for file in files}
         assert len(files) == len(numbers) == 2_000
         assert list(server.directory.glob(".*")) == [], "no half-written mail"
 

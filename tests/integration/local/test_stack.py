@@ -16,6 +16,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +293,7 @@ def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part:
     assert f"{part} " in running.printed()
     assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
     for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"], before["portal_url"]):
-        wait_until(lambda url=url: is_well(url), seconds=60, what=f"{url} answering again")  # type: ignore[misc]
+        wait_until(partial(is_well, url), seconds=60, what=f"{url} answering again")
 
 
 def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) -> None:

@@ -123,7 +123,7 @@ async def decoded(records: list[Record]) -> list[Delivery]:
         # FastStream's own: decodes every header, and so raises on bytes that are not UTF-8 and on null.
         for record in batch:
             {name: value.decode() for name, value in record.headers}
-        return KafkaMessage(raw_message=batch, body=[record.value for record in batch], consumer=None)  # type: ignore[arg-type]
+        return KafkaMessage(raw_message=batch, body=[record.value for record in batch], consumer=None)  # type: ignore[arg-type]  # nobody asks it
 
     message = await _parse(tuple(raw(record) for record in records), original)
     return [read(record) for record in await _decode(message, original)]
