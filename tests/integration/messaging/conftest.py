@@ -1,11 +1,13 @@
 """A database with the mechanisms' tables, and consumers that run inside the test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from faststream import ContextRepo
 
+from shared import clock
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
@@ -41,3 +43,17 @@ def consuming() -> Consuming:
             await broker.stop()
 
     return run
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many seconds were waited, each time; in order."""
+    waited: list[float] = []
+    pause = clock.pause
+
+    async def noted(until: asyncio.Event, seconds: float) -> None:
+        waited.append(seconds)
+        await pause(until, seconds)
+
+    monkeypatch.setattr(clock, "pause", noted)
+    return waited

@@ -1,129 +1,36 @@
 """Events in: what can be taken is taken, in order; what cannot is parked whole; an outage loses nothing."""
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.exceptions import NackMessage
-from sqlalchemy import make_url, text
 
 from local.postgres import PostgresServer
-from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
-from shared.events.cloudevents import Received, Record
+from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.topics import Topic
-from shared.messaging import dead_letters, watchdog
-from shared.messaging.consumer import FAILURES, STOPPED, Consumer, Delivery, read
-from shared.messaging.dead_letters import DeadLetter
-from shared.messaging.router import Router, Subscription, Tx
+from shared.messaging import watchdog
+from shared.messaging.consumer import FAILURES, STOPPED, Consumer
+from shared.messaging.router import Tx
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Consuming, Eventually
+from tests.integration.messaging.consumers import (
+    Handler,
+    Request,
+    Sent,
+    deliveries,
+    effects,
+    parked,
+    router_with,
+)
 from tests.support.builders import a_session, an_agent, as_json, enrolment_request, headers
-from tests.support.kafka import Headers, Portal
+from tests.support.kafka import Portal
 from tests.support.processes import run_cli
-
-Sent = tuple[str | None, Headers, bytes | None]
-
-
-Request = Received[EnrolmentRequested]
-
-
-def router_with(handler: Any) -> Router:
-    """That of a service of its own, which takes requests and keeps groups for later."""
-    router = Router(f"test-{uuid.uuid4()}")
-    router.subscriber(Topic.PORTAL_ENROLMENTS, for_later=[GroupEnrolmentRequested])(handler)
-    return router
-
-
-class Handler:
-    """Takes requests of one session, and keeps their agents in order; ``poison`` always fails."""
-
-    def __init__(self, *, poison: str | None = None) -> None:
-        self.session_id = uuid.uuid4()
-        self.poison = poison
-        self.calls = 0
-        self.committed: list[str] = []
-        self.router = router_with(self.take)
-
-    @property
-    def subscription(self) -> Subscription:
-        return self.router.subscriptions[Topic.PORTAL_ENROLMENTS]
-
-    async def take(self, tx: Tx, received: list[Request]) -> None:
-        mine = [request.event for request in received if request.event.session_id == self.session_id]
-        self.calls += 1
-        for event in mine:
-            if event.agent.agent_id == self.poison:
-                raise ZeroDivisionError(f"{event.agent.agent_id} divides by zero")
-        await tx.execute(
-            text("CREATE TABLE IF NOT EXISTS effect (id bigint generated always as identity, agent_id text)")
-        )
-        for event in mine:
-            await tx.execute(text("INSERT INTO effect (agent_id) VALUES (:id)"), {"id": event.agent.agent_id})
-
-    def request(self, agent_id: str, **changes: bytes | None) -> Sent:
-        """A record that asks for this agent; ``changes`` replace headers."""
-        document = enrolment_request(self.session_id, an_agent(agent_id))
-        record_headers = headers(EnrolmentRequested.TYPE)
-        return (
-            str(self.session_id),
-            [(name, changes.get(name, value)) for name, value in record_headers],
-            as_json(document),
-        )
-
-
-async def effects(database: Database) -> list[str]:
-    """The agents that had their effect, in its order."""
-    async with database.quiet_transaction() as tx:
-        if await tx.scalar(text("SELECT to_regclass('effect')")) is None:
-            return []
-        return list(await tx.scalars(text("SELECT agent_id FROM effect ORDER BY id")))
-
-
-async def parked(database: Database, key: uuid.UUID | None = None) -> list[DeadLetter]:
-    """Dead letters of one key: on a broker shared by the run, other tests' records are parked as well."""
-    async with database.quiet_transaction() as tx:
-        found = await dead_letters.find(tx, limit=100_000)
-    return [record for record in found if key is None or record.record.key == str(key).encode()]
-
-
-def deliveries(records: list[Sent], topic: str = "portal.enrolments") -> list[Delivery]:
-    """As the decoder gives them, from one partition."""
-    return [
-        read(
-            Record(
-                topic=topic,
-                partition=0,
-                offset=offset,
-                key=key.encode() if key else None,
-                value=value,
-                headers=tuple(record_headers),
-                received_at=clock.now(),
-            )
-        )
-        for offset, (key, record_headers, value) in enumerate(records)
-    ]
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many seconds were waited, each time; in order."""
-    waited: list[float] = []
-    pause = clock.pause
-
-    async def noted(until: asyncio.Event, seconds: float) -> None:
-        waited.append(seconds)
-        await pause(until, seconds)
-
-    monkeypatch.setattr(clock, "pause", noted)
-    return waited
-
 
 # ------------------------------------------------------------------------------ bad input on a real broker
 
@@ -383,120 +290,6 @@ async def test_what_cannot_be_read_or_is_rejected_stops_no_consumer(database: Da
     assert len(await parked(database)) == 201
 
 
-INFRASTRUCTURE = {
-    "missing table": "INSERT INTO nowhere VALUES (1)",
-    "session ended": "SELECT pg_terminate_backend(pg_backend_pid())",
-    "cancelled": "SELECT pg_cancel_backend(pg_backend_pid())",
-    "too slow": "SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)",
-    "deadlock": "DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$",
-    "disk full": "DO $$ BEGIN RAISE SQLSTATE '53100'; END $$",
-}
-DATA = {
-    "division": "SELECT 1/0",
-    "out of range": "SELECT CAST(9999999999 AS int)",
-    "check constraint": "DO $$ BEGIN RAISE SQLSTATE '23514'; END $$",
-}
-
-
-def failing(statement: str) -> Subscription:
-    """A handler that does this and nothing else."""
-
-    async def fail(tx: Tx, _received: list[Request]) -> None:
-        for part in [statement] if "$$" in statement else statement.split(";"):
-            await tx.execute(text(part))
-
-    return router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
-
-
-@pytest.mark.parametrize("statement", INFRASTRUCTURE.values(), ids=INFRASTRUCTURE)
-async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_nothing(
-    database: Database, statement: str
-) -> None:
-    batch = deliveries([Handler().request("agent-0")])
-
-    with pytest.raises(NackMessage):
-        await Consumer(failing(statement), database).take(batch)
-
-    assert await parked(database) == []
-
-
-@pytest.mark.parametrize(
-    "error", [asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError]
-)
-async def test_whatever_a_falling_connection_raises_brings_the_batch_again(
-    database: Database, error: type[Exception]
-) -> None:
-    """Raised by hand: when a connection falls is too short to hit while asyncpg looks its types up."""
-
-    async def fail(_tx: Tx, _received: list[Request]) -> None:
-        raise error("the connection fell")
-
-    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
-    with pytest.raises(NackMessage):
-        await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
-
-    assert await parked(database) == []
-
-
-@pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
-async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
-    await Consumer(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
-
-    assert len(await parked(database)) == 1
-
-
-@pytest.mark.parametrize(
-    "value", [10**20, "a\0b", "\ud800", object()], ids=["number", "NUL", "surrogate", "object"]
-)
-async def test_a_value_that_the_driver_refuses_parks_the_record(database: Database, value: Any) -> None:
-    """The driver calls it an interface error, as it does a lost connection."""
-
-    async def fail(tx: Tx, _received: list[Request]) -> None:
-        await tx.execute(
-            text(f"SELECT CAST(:value AS {'int' if value == 10**20 else 'text'})"), {"value": value}
-        )
-
-    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
-    await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
-
-    assert len(await parked(database)) == 1
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"password": "wrong"}, {"database": "nowhere"}, {"username": "nobody"}, {"port": 1}], ids=str
-)
-async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
-    enrolment_url: str, wrong: dict[str, Any]
-) -> None:
-    """A password that was changed, a database that was moved: nothing that a record is to blame for."""
-    changed = make_url(enrolment_url).set(**wrong)
-    elsewhere = Database(changed.render_as_string(hide_password=False), application_name="test")
-    handler = Handler()
-
-    with pytest.raises(NackMessage):
-        await Consumer(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
-
-    assert handler.calls == 0
-    await elsewhere.close()
-
-
-async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_hot(
-    database: Database, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
-) -> None:
-    async def broken(*_arguments: Any) -> None:
-        raise RuntimeError("nobody foresaw this")
-
-    monkeypatch.setattr(dead_letters, "park", broken)
-    handler = Handler(poison="agent-0")
-    consumer = Consumer(handler.subscription, database)
-
-    for _ in range(3):
-        with pytest.raises(NackMessage):
-            await consumer.take(deliveries([handler.request("agent-0")]))
-
-    assert [pause >= 0.1 * 2**times for times, pause in enumerate(pauses)] == [True] * 3
-
-
 async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database: Database) -> None:
     """Most of a compacted topic, for some services: read on an unreachable database, it must still pass."""
     nowhere = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
@@ -506,13 +299,3 @@ async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database:
     await Consumer(handler.subscription, nowhere).take(deliveries([unknown]))
 
     assert handler.calls == 0
-
-
-async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: Database) -> None:
-    consumer = Consumer(failing(INFRASTRUCTURE["missing table"]), database)
-    consumer._failures = 10  # the next pause is half a minute
-    consumer.stopping.set()
-
-    async with asyncio.timeout(5):
-        with pytest.raises(NackMessage):
-            await consumer.take(deliveries([Handler().request("agent-0")]))

@@ -1,0 +1,145 @@
+"""Why a batch fails decides what follows: of infrastructure, it comes again; of the data, it is parked."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from faststream.exceptions import NackMessage
+from sqlalchemy import make_url, text
+
+from shared.database import Database
+from shared.events.topics import Topic
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.messaging.router import Subscription, Tx
+from tests.integration.messaging.consumers import (
+    Handler,
+    Request,
+    deliveries,
+    parked,
+    router_with,
+)
+
+INFRASTRUCTURE = {
+    "missing table": "INSERT INTO nowhere VALUES (1)",
+    "session ended": "SELECT pg_terminate_backend(pg_backend_pid())",
+    "cancelled": "SELECT pg_cancel_backend(pg_backend_pid())",
+    "too slow": "SET LOCAL statement_timeout = 1; SELECT pg_sleep(5)",
+    "deadlock": "DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$",
+    "disk full": "DO $$ BEGIN RAISE SQLSTATE '53100'; END $$",
+}
+DATA = {
+    "division": "SELECT 1/0",
+    "out of range": "SELECT CAST(9999999999 AS int)",
+    "check constraint": "DO $$ BEGIN RAISE SQLSTATE '23514'; END $$",
+}
+
+
+def failing(statement: str) -> Subscription:
+    """A handler that does this and nothing else."""
+
+    async def fail(tx: Tx, _received: list[Request]) -> None:
+        for part in [statement] if "$$" in statement else statement.split(";"):
+            await tx.execute(text(part))
+
+    return router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
+
+
+@pytest.mark.parametrize("statement", INFRASTRUCTURE.values(), ids=INFRASTRUCTURE)
+async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_nothing(
+    database: Database, statement: str
+) -> None:
+    batch = deliveries([Handler().request("agent-0")])
+
+    with pytest.raises(NackMessage):
+        await Consumer(failing(statement), database).take(batch)
+
+    assert await parked(database) == []
+
+
+@pytest.mark.parametrize(
+    "error", [asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError]
+)
+async def test_whatever_a_falling_connection_raises_brings_the_batch_again(
+    database: Database, error: type[Exception]
+) -> None:
+    """Raised by hand: when a connection falls is too short to hit while asyncpg looks its types up."""
+
+    async def fail(_tx: Tx, _received: list[Request]) -> None:
+        raise error("the connection fell")
+
+    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
+    with pytest.raises(NackMessage):
+        await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
+
+    assert await parked(database) == []
+
+
+@pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
+async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
+    await Consumer(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
+
+    assert len(await parked(database)) == 1
+
+
+@pytest.mark.parametrize(
+    "value", [10**20, "a\0b", "\ud800", object()], ids=["number", "NUL", "surrogate", "object"]
+)
+async def test_a_value_that_the_driver_refuses_parks_the_record(database: Database, value: Any) -> None:
+    """The driver calls it an interface error, as it does a lost connection."""
+
+    async def fail(tx: Tx, _received: list[Request]) -> None:
+        await tx.execute(
+            text(f"SELECT CAST(:value AS {'int' if value == 10**20 else 'text'})"), {"value": value}
+        )
+
+    subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
+    await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
+
+    assert len(await parked(database)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"password": "wrong"}, {"database": "nowhere"}, {"username": "nobody"}, {"port": 1}], ids=str
+)
+async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
+    enrolment_url: str, wrong: dict[str, Any]
+) -> None:
+    """A password that was changed, a database that was moved: nothing that a record is to blame for."""
+    changed = make_url(enrolment_url).set(**wrong)
+    elsewhere = Database(changed.render_as_string(hide_password=False), application_name="test")
+    handler = Handler()
+
+    with pytest.raises(NackMessage):
+        await Consumer(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
+
+    assert handler.calls == 0
+    await elsewhere.close()
+
+
+async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_hot(
+    database: Database, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    async def broken(*_arguments: Any) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(dead_letters, "park", broken)
+    handler = Handler(poison="agent-0")
+    consumer = Consumer(handler.subscription, database)
+
+    for _ in range(3):
+        with pytest.raises(NackMessage):
+            await consumer.take(deliveries([handler.request("agent-0")]))
+
+    assert [pause >= 0.1 * 2**times for times, pause in enumerate(pauses)] == [True] * 3
+
+
+async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: Database) -> None:
+    consumer = Consumer(failing(INFRASTRUCTURE["missing table"]), database)
+    consumer._failures = 10  # the next pause is half a minute
+    consumer.stopping.set()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(NackMessage):
+            await consumer.take(deliveries([Handler().request("agent-0")]))
