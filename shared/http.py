@@ -369,12 +369,16 @@ def _on_limit_met(request: Request, error: Exception) -> Response:
     return Problem(429, "Too many requests", error.detail, headers=error.headers).response(request)
 
 
+MOST_ERRORS = 1_000
+"""Those of a request that a problem lists: who makes more mistakes is told of the first."""
+
+
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
         {"field": ".".join(str(part) for part in fault["loc"]), "message": sentence_of(fault)}
-        for fault in error.errors()
+        for fault in error.errors()[:MOST_ERRORS]
     ]
     return Problem(
         422, "The request is not valid", "See 'errors' for each field that is not.", errors=errors

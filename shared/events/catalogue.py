@@ -5,7 +5,7 @@ record of each key is enough to rebuild from.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import Field
@@ -33,6 +33,7 @@ from shared.events.vocabulary import (
     Url,
     Version,
     WaitingList,
+    at_most,
 )
 
 
@@ -47,9 +48,9 @@ class Module(Fact):
 class Audience(Fact):
     """Who may enrol. An empty list restricts nothing; the three lists are all to be met."""
 
-    functions: tuple[Function, ...] = Field(default=(), max_length=10)
-    sirets: tuple[Siret, ...] = Field(default=(), max_length=5_000)
-    delegations: tuple[Slug, ...] = Field(default=(), max_length=100)
+    functions: Annotated[tuple[Function, ...], at_most(10)] = Field(default=(), max_length=10)
+    sirets: Annotated[tuple[Siret, ...], at_most(5_000)] = Field(default=(), max_length=5_000)
+    delegations: Annotated[tuple[Slug, ...], at_most(100)] = Field(default=(), max_length=100)
 
 
 class ReservedSeats(Fact):
@@ -81,13 +82,13 @@ class SessionState(Event):
     starts_at: Instant
     ends_at: Instant = Field(description="Exclusive.")
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
-    modules: tuple[Module, ...] = Field(default=(), max_length=100)
+    modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
     capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seat.")
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = Field(default=48, ge=1, le=8_760, description="Hours an offered seat is held.")
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = Audience()
-    reserved_seats: tuple[ReservedSeats, ...] = Field(default=(), max_length=100)
+    reserved_seats: Annotated[tuple[ReservedSeats, ...], at_most(100)] = Field(default=(), max_length=100)
     quota_per_authority: Count | None = Field(
         default=None, ge=1, description="Most seats that agents of one SIRET may take. Null: no quota."
     )
@@ -143,7 +144,7 @@ class _Resource(Event):
     title: Line
     summary: Paragraph | None = None
     url: Url
-    themes: tuple[Slug, ...] = Field(default=(), max_length=100)
+    themes: Annotated[tuple[Slug, ...], at_most(100)] = Field(default=(), max_length=100)
     published_at: Instant
 
     @property

@@ -1,7 +1,7 @@
 """What became of each request, and how full each session is."""
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -22,6 +22,7 @@ from shared.events.vocabulary import (
     Timezone,
     Url,
     Version,
+    at_most,
 )
 
 
@@ -170,7 +171,7 @@ class SessionChangedForAgent(Event):
     starts_at: Instant
     ends_at: Instant = Field(description="Exclusive.")
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
-    modules: tuple[Module, ...] = Field(default=(), max_length=100)
+    modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
     venue: Line | None = None
     join_url: Url | None = Field(default=None, description="Null too while the agent has no seat.")
 

@@ -1,6 +1,6 @@
 """What portals ask. Published by portals outside this system; answered, never echoed."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -19,6 +19,7 @@ from shared.events.vocabulary import (
     Paragraph,
     Siret,
     Slug,
+    at_most,
 )
 
 MAX_GROUP = 500
@@ -55,7 +56,7 @@ class GroupEnrolmentRequested(_SessionRequest):
     """A training officer asks for several agents at once. One answer per agent."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.GroupEnrolmentRequested.v1"
-    agents: tuple[Agent, ...] = Field(
+    agents: Annotated[tuple[Agent, ...], at_most(MAX_GROUP)] = Field(
         min_length=1, max_length=MAX_GROUP, description="In order of preference."
     )
     requested_by: Contact
@@ -124,7 +125,7 @@ class TraineesNominated(_BespokeRequest):
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.TraineesNominated.v1"
     session_id: UUID
-    agents: tuple[Agent, ...] = Field(min_length=1, max_length=MAX_GROUP)
+    agents: Annotated[tuple[Agent, ...], at_most(MAX_GROUP)] = Field(min_length=1, max_length=MAX_GROUP)
     nominated_by: Contact
 
 

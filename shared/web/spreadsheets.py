@@ -22,6 +22,10 @@ Cell = str | int | None
 
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ";,\t"
+_LINES_OF_A_ROW = 10
+_LONGEST_HEADING = 200
+_LONGEST_HEADER = 64 * 1024
+"""Characters of the first line that are looked at."""
 _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
 """How a cell begins that a spreadsheet may run (OWASP, CSV injection), also behind blanks and apostrophes."""
 
@@ -117,6 +121,7 @@ def read(
     :class:`UnreadableSheet` when the file as a whole cannot be used.
     """
     text = _text(content, bounds)
+    _check_extent(text, bounds)
     first, delimiter = _header(text, columns)
     indexes = _indexes(first, columns, bounds)
     faults = _unknown(first, columns) if others_are_faults else []
@@ -126,9 +131,7 @@ def read(
         if line == 1 or not (isinstance(record, Fault) or any(record)):
             continue
         if len(rows) + len(faults) >= bounds.rows:
-            raise UnreadableSheet(
-                Fault(line, Code.TOO_MANY_ROWS, f"the file has more than {bounds.rows} rows; split it")
-            )
+            raise UnreadableSheet(_too_many_rows(line, bounds))
         if isinstance(record, Fault):
             faults.append(record)
         else:
@@ -162,6 +165,21 @@ def _text(content: bytes, bounds: Bounds) -> str:
     return text
 
 
+def _check_extent(text: str, bounds: Bounds) -> None:
+    """Refuse what takes long to read and is no sheet: more line ends, or more cells, than the bounds allow.
+
+    A row may have ten lines, as cells with line breaks have.
+    """
+    if max(text.count("\n"), text.count("\r")) > _LINES_OF_A_ROW * bounds.rows:
+        raise UnreadableSheet(_too_many_rows(1, bounds))
+    if any(text.count(delimiter) > bounds.rows * bounds.columns for delimiter in _DELIMITERS):
+        raise UnreadableSheet(Fault(1, Code.TOO_MANY_COLUMNS, "the file has too many cells; split it"))
+
+
+def _too_many_rows(line: int, bounds: Bounds) -> Fault:
+    return Fault(line, Code.TOO_MANY_ROWS, f"the file has more than {bounds.rows} rows; split it")
+
+
 def _windows_1252(content: bytes) -> str:
     try:
         return content.decode("cp1252")
@@ -179,7 +197,8 @@ def _line_of(text: str, index: int) -> int:
 def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
     """The first line by the delimiter that finds most of ``columns`` in it, and that delimiter."""
     known = {_bare(word) for column in columns for word in (column.name, column.title)}
-    candidates = [(_first_record(text, delimiter), delimiter) for delimiter in _DELIMITERS]
+    beginning = text[:_LONGEST_HEADER]
+    candidates = [(_first_record(beginning, delimiter), delimiter) for delimiter in _DELIMITERS]
     first, delimiter = max(
         candidates,
         key=lambda candidate: (sum(_bare(name) in known for name in candidate[0]), len(candidate[0])),
@@ -205,7 +224,7 @@ def _names(columns: Iterable[Column]) -> str:
 
 def _bare(heading: str) -> str:
     """A heading without case, accents and what stands between words."""
-    letters = unicodedata.normalize("NFKD", heading.casefold())
+    letters = unicodedata.normalize("NFKD", heading[:_LONGEST_HEADING].casefold())
     return "".join(letter for letter in letters if letter.isalnum())
 
 

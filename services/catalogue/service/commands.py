@@ -26,6 +26,7 @@ from shared.events.vocabulary import (
     Timezone,
     Url,
     WaitingList,
+    at_most,
 )
 
 Seats = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -66,8 +67,8 @@ def _not_null(value: object) -> object:
 class AudienceRequest(Audience, extra="forbid"):
     """Who may enrol. An empty list restricts nothing."""
 
-    sirets: tuple[Annotated[Siret, AfterValidator(_with_its_check_digit)], ...] = Field(
-        default=(), max_length=5_000
+    sirets: Annotated[tuple[Annotated[Siret, AfterValidator(_with_its_check_digit)], ...], at_most(5_000)] = (
+        Field(default=(), max_length=5_000)
     )
 
 
@@ -84,18 +85,20 @@ class SessionChange(_Request):
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     timezone: Timezone | None = None
-    modules: tuple[ModuleRequest, ...] | None = Field(default=None, max_length=100)
+    modules: Annotated[tuple[ModuleRequest, ...] | None, at_most(100)] = Field(default=None, max_length=100)
     capacity: Seats | None = None
     waiting_list: WaitingList | None = None
     offer_hold_hours: int | None = Field(default=None, ge=1, le=24 * 60)
     approval: ApprovalPolicy | None = None
     audience: AudienceRequest | None = None
-    reserved_seats: tuple[ReservedSeatsRequest, ...] | None = Field(default=None, max_length=100)
+    reserved_seats: Annotated[tuple[ReservedSeatsRequest, ...] | None, at_most(100)] = Field(
+        default=None, max_length=100
+    )
     quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
     venue: Line | None = None
     join_url: Url | None = None
     summary: Paragraph | None = None
-    experts: tuple[Name, ...] | None = Field(default=None, max_length=20)
+    experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
 
     @field_validator(
         "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
@@ -188,7 +191,7 @@ class _ResourceRequest(_Request):
     title: Line
     url: Url
     summary: Paragraph | None = None
-    themes: tuple[Slug, ...] = Field(default=(), max_length=20)
+    themes: Annotated[tuple[Slug, ...], at_most(20)] = Field(default=(), max_length=20)
     organiser: Delegation | None = Field(
         default=None, description="Only for those who act everywhere, and without a session."
     )

@@ -12,7 +12,7 @@ from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason
+from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason, at_most
 from shared.http import Problem
 
 MAX_CANDIDATES = 20_000
@@ -103,8 +103,10 @@ Candidate = AgentId | IssuedId
 class Ranking(_Body):
     """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
 
-    ranked: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
-    not_selected: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
+    ranked: Annotated[tuple[Candidate, ...], at_most(MAX_CANDIDATES), Field(max_length=MAX_CANDIDATES)] = ()
+    not_selected: Annotated[
+        tuple[Candidate, ...], at_most(MAX_CANDIDATES), Field(max_length=MAX_CANDIDATES)
+    ] = ()
 
 
 def named_agent(candidate: Candidate) -> NamedAgent:
@@ -156,7 +158,7 @@ class Record(_Body):
 class Records(_Body):
     """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
 
-    records: Annotated[tuple[Record, ...], Field(min_length=1, max_length=MAX_RECORDS)]
+    records: Annotated[tuple[Record, ...], at_most(MAX_RECORDS), Field(min_length=1, max_length=MAX_RECORDS)]
 
 
 class Recorded(BaseModel):

@@ -6,6 +6,7 @@ is the same file, byte for byte. Whether a certificate is due, and who may read 
 
 import asyncio
 import functools
+import itertools
 import json
 import re
 import unicodedata
@@ -28,6 +29,7 @@ _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
 """For keeping (PDF/A) and for accessibility (PDF/UA)."""
 _LONGEST_WORD = 24
 """Characters that fit on one line of the narrowest column; longer words may be broken after so many."""
+_MOST_PROBED = 150
 _MISSING = "\ufffd"
 """Shown for a character that the typeface lacks: PDF/UA forbids leaving it out silently."""
 
@@ -177,11 +179,22 @@ _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
 def _displayable(texts: Texts) -> Texts:
-    """Return the texts with only characters that the typeface has; others are decomposed or replaced."""
-    return {
-        key: _each(value, lambda text: "".join(_shown(character) for character in text))
-        for key, value in texts.items()
-    }
+    """Return the texts with only characters that the typeface has; others are decomposed or replaced.
+
+    Of a text with more than :data:`_MOST_PROBED` foreign characters the rest is replaced: each takes a
+    millisecond or two, and who made such a text wants that.
+    """
+    written = json.dumps(texts, ensure_ascii=False)
+    foreign = dict.fromkeys(character for character in written if not character.isascii())
+    probed = frozenset(itertools.islice(foreign, _MOST_PROBED))
+
+    def shown(text: str) -> str:
+        return "".join(
+            _shown(character) if character.isascii() or character in probed else _MISSING
+            for character in text
+        )
+
+    return {key: _each(value, shown) for key, value in texts.items()}
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out

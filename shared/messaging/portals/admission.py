@@ -39,6 +39,8 @@ from shared.messaging.portals.signatures import SignedAttributes, is_signature_o
 
 MAX_BYTES = 2 * 1024 * 1024
 """Of a record's value, uncompressed: a group of 500 with names of 100 characters fits."""
+MAX_VALUES = 250_000
+"""Of a record, as its commas count them: reading more takes a second, and a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
 """How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
 
@@ -228,8 +230,11 @@ def _size(record: Record) -> int:
 
 
 def _check_size(record: Record) -> None:
-    if len(record.value or b"") > MAX_BYTES:
+    value = record.value or b""
+    if len(value) > MAX_BYTES:
         raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
+    if value.count(b",") > MAX_VALUES:
+        raise _because(RejectionCode.INVALID, f"The data has more than {MAX_VALUES} values.")
 
 
 # ---------------------------------------------------------------------------------------- who sent it

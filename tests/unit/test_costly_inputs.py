@@ -1,0 +1,130 @@
+"""Inputs made to take long are done with within a second of computing."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from services.enrolment.api import sheets as enrolment_sheets
+from services.enrolment.render import certificates
+from services.enrolment.render.certificates import render
+from shared import clock
+from shared.events.cloudevents_http import record_of
+from shared.events.faults import sentence_of
+from shared.events.portal import GroupEnrolmentRequested
+from shared.messaging.portals.admission import Rejected, admit_by_token
+from shared.messaging.portals.registry import Portal
+from shared.web import forms, sentences, spreadsheets
+from shared.web.spreadsheets import UnreadableSheet
+from tests.unit.enrolment.test_certificates import a_certificate, module
+
+MOST = spreadsheets.BOUNDS.bytes - 100
+HEADING = b"rank;agent_id;family_name\n"
+COLUMNS = (enrolment_sheets.RANK, enrolment_sheets.AGENT)
+
+SHEETS = {
+    "semicolons": b";" * MOST,
+    "commas": b"," * MOST,
+    "empty lines": b"\n" * MOST,
+    "carriage returns": b"\r" * MOST,
+    "quotes": b'"' * MOST,
+    "one heading": b"a" * MOST,
+    "a heading that grows when it is compared": "ﷺ".encode() * (MOST // 3),
+    "empty lines below a heading": HEADING + b"\n" * MOST,
+    "lines of empty cells": HEADING + b";;\n" * (MOST // 3),
+    "half-quoted lines": HEADING + b'"\n' * (MOST // 2),
+    "lines that close a quote too soon": HEADING + b'"a"b\n' * (MOST // 5),
+    "a cell of many lines": HEADING + b'"' + b"\n" * MOST,
+    "one wide row": HEADING + b";" * MOST,
+    "wide rows": HEADING + (b"1;a;b" + b";" * 500 + b"\n") * (MOST // 506),
+    "apostrophes": HEADING + (b"'" * 490 + b"=;a;b\n") * (MOST // 496),
+    "as many rows as may be": HEADING + (b"1;a;" + b"b" * 500 + b"\n") * 19_999,
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time: what others do on the machine at the same time does not count."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("content", SHEETS.values(), ids=SHEETS)
+def test_no_sheet_takes_a_second(content: bytes) -> None:
+    def read() -> None:
+        with suppress(UnreadableSheet):
+            spreadsheets.read(content[:MOST], COLUMNS)
+
+    assert seconds(read) < 1
+
+
+def test_no_certificate_takes_a_second_whatever_its_names_are_made_of() -> None:
+    rare = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
+    certificate = a_certificate(
+        given_name=rare[:100],
+        family_name=rare[100:200],
+        employer=rare[200:500],
+        session_title=rare[500:800],
+        modules=tuple(module(rare[at : at + 300], 18) for at in range(800, 8_000, 300)),
+    )
+    certificates._shown.cache_clear()
+    assert seconds(lambda: render(certificate)) < 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"&" * forms.LARGEST_FORM, b"=&" * (forms.LARGEST_FORM // 2), b"%41" * (forms.LARGEST_FORM // 3)]
+)
+def test_no_form_takes_a_second(body: bytes) -> None:
+    def read() -> None:
+        with suppress(HTTPException):
+            forms.parsed(body)
+
+    assert seconds(read) < 1
+
+
+@pytest.mark.parametrize("header", ["en;q=0.5," * 3_000, "," * 30_000, "fr;" * 10_000, "-" * 30_000])
+def test_no_header_takes_a_second(header: str) -> None:
+    assert seconds(lambda: sentences.language_of(header)) < 1
+
+
+MANY = 2 * 1024 * 1024 - 100
+BODIES = {
+    "brackets": b"[" * MANY,
+    "objects in objects": b'{"a":' * (MANY // 5),
+    "one name many times": b"{" + b'"a":1,' * (MANY // 7) + b'"a":1}',
+    "one number": b'{"a":' + b"1" * (MANY - 10) + b"}",
+    "many numbers": b'{"agents":[' + b"1," * (MANY // 2 - 10) + b"1]}",
+    "many agents that are none": b'{"agents":[' + b"{}," * (MANY // 3 - 10) + b"{}]}",
+    "many texts for agents": b'{"agents":["' + b'","' * (MANY // 3 - 10) + b'"]}',
+    "many names": json.dumps({str(number): 1 for number in range(140_000)}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_no_event_takes_a_second(body: bytes) -> None:
+    portal = Portal(portal="iel", issuer="iel", contact="equipe@portail.example")
+    headers = {
+        b"ce-specversion": b"1.0",
+        b"ce-id": b"5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11",
+        b"ce-source": b"/portals/iel",
+        b"ce-type": b"fr.cnfpt.portal.GroupEnrolmentRequested.v1",
+        b"content-type": b"application/json",
+    }
+
+    def admit() -> None:
+        outcome = admit_by_token(record_of(list(headers.items()), body, clock.now()), portal)
+        assert isinstance(outcome, Rejected)
+
+    assert seconds(admit) < 1
+
+
+def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:
+    with pytest.raises(ValidationError) as caught:
+        GroupEnrolmentRequested.model_validate({"agents": [{}] * 501})
+    told = {fault["loc"]: sentence_of(fault) for fault in caught.value.errors()}
+    assert told[("agents",)] == "Tuple should have at most 500 items after validation, not 501"
+    assert not [where for where in told if len(where) > 1 and where[0] == "agents"]
