@@ -52,6 +52,9 @@ group.initial.rebalance.delay.ms=0
 # Compaction is seen within seconds, in a small heap.
 log.cleaner.backoff.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
+# So is what is older than its topic keeps it: Kafka would look every five minutes.
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
 num.network.threads=2
 num.io.threads=4
 # After a crash the controller waits for the old broker's session to end before it takes the new one.

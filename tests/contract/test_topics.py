@@ -1,9 +1,13 @@
 """The table of topics, as agreed; and what Apache Kafka says it has after ``topics create``."""
 
 import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -220,3 +224,34 @@ async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka:
     await topics.create(settings, portals=portals[:1])
     with pytest.raises(TopicsDiffer, match="fewer has 5 partitions, fewer than 6"):
         await topics.create(settings, portals=portals)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("is_quiet", [True, False], ids=["quiet", "busy"])
+async def test_what_is_eight_days_old_is_gone_from_a_topic_with_personal_data(
+    kafka: Broker, is_quiet: bool, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    """By the settings that ``topics create`` gives it; seven days and the day of a segment are kept."""
+    topic = f"retention-{uuid.uuid4()}"
+    config = TOPICS[Topic.ENROLMENT_DECISIONS].broker_config
+    now = int(time.time() * 1000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
+    partition = TopicPartition(topic, 0)
+
+    async def is_gone() -> bool:
+        return bool((await consumer.beginning_offsets([partition]))[partition] == 2)
+
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=config)])
+        await producer.start()
+        await consumer.start()
+        for days in [8.1, 8] if is_quiet else [8.1, 8, 6.5, 0]:
+            await producer.send_and_wait(topic, b"x", timestamp_ms=now - int(days * 24 * 3600 * 1000))
+        await eventually(is_gone, "the old records are gone")
+    finally:
+        await consumer.stop()
+        await producer.stop()
+        await admin.close()

@@ -1,5 +1,6 @@
 """An agent is forgotten: their seat is given on first, then nothing is left of them but numbers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -32,12 +33,15 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
+from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
+from tests.support.processes import Forked
 from tests.support.searching import MARK, columns_with
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
+Eventually = Callable[..., Awaitable[None]]
 ERASED = "fr.cnfpt.enrolment.AgentErased.v1"
 
 
@@ -295,3 +299,40 @@ async def test_an_erasure_that_fails_does_not_stop_the_next(
         await forget(database, erasing, portal, agent)
     left = await rows("SELECT agent_id FROM erasure WHERE done_at IS NULL")
     assert [row.agent_id for row in left] == [agents[0].agent_id]
+
+
+def erase_once(url: str) -> None:
+    """Run the job once, in a process of its own."""
+
+    async def run() -> None:
+        async with opened(url) as database:
+            await eraser(database, PortalsFile(None, trial=True), Policy()).run()
+
+    asyncio.run(run())
+
+
+async def test_a_process_that_is_killed_in_the_middle_leaves_the_whole_erasure_to_the_next(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, eventually: Eventually
+) -> None:
+    await live_through_everything(database, front, portal, marked())
+    await portal.send(AgentErasureRequested(agent_id=marked().agent_id, requested_at=clock.now()))
+    await read_all(database)
+    await erasing.run()  # the seat is given up
+    await read_all(database)
+    before = await columns_with(database, metadata)
+
+    async def waits() -> bool:
+        async with database.quiet_transaction() as tx:
+            return bool(await tx.scalar(text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")))
+
+    async with database.transaction() as tx:
+        await tx.execute(text("LOCK TABLE bad_address"))  # which ends last
+        victim = Forked(erase_once, database.url.render_as_string(hide_password=False))
+        try:
+            await eventually(waits, "it waits for the table")
+            victim.kill()
+        finally:
+            victim.clear_away()
+    assert await columns_with(database, metadata) == before
+    await erasing.run()
+    assert await columns_with(database, metadata) == set()

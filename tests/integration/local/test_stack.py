@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ import asyncpg
 import httpx
 import psutil
 import pytest
+from sqlalchemy import text
 
 from local import unprivileged
 from local.failures import LocalStackError
@@ -32,12 +33,22 @@ from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
 from local.services import STANDARD_PORTS
 from local.stack import Stack, StackOptions
+from services.catalogue import tables as catalogue
+from services.enrolment import tables as enrolment
+from services.notifier import tables as notifier
+from tests.conftest import opened
 from tests.support.builders import an_agent, enrolment_request
 from tests.support.lacking import need_kafka, program
 from tests.support.processes import inherited
+from tests.support.searching import columns_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+TABLES = {
+    "catalogue": catalogue.metadata,
+    "enrolment": enrolment.metadata,
+    "notifier": notifier.metadata,
+}
 FIELDS = {
     "kafka", "catalogue_url", "enrolment_url", "notifier_url", "portal_url", "smtp", "mailbox_url",
     "mailbox_dir", "catalogue_database_url", "enrolment_database_url", "notifier_database_url", "pids",
@@ -210,10 +221,12 @@ def kcat(running: Running, *arguments: str, value: bytes = b"") -> str:
     return done.stdout.decode()
 
 
-def produce(running: Running, key: str, value: dict[str, Any], *headers: str) -> None:
+def produce(
+    running: Running, key: str, value: dict[str, Any], *headers: str, topic: str = "portal.enrolments"
+) -> None:
     """One record; kcat takes a line for a record, so the JSON has none in it."""
     options = [option for header in headers for option in ("-H", header)]
-    kcat(running, "-P", "-t", "portal.enrolments", "-k", key, *options, value=json.dumps(value).encode())
+    kcat(running, "-P", "-t", topic, "-k", key, *options, value=json.dumps(value).encode())
 
 
 def decisions_about(running: Running, agent_id: str) -> list[dict[str, Any]]:
@@ -277,6 +290,94 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
     text = mail.get_body(("plain",))
     assert text is not None
     assert "Bonjour Zoé Durand," in text.get_content()
+
+
+def request(event: str, request_id: str | None = None) -> list[str]:
+    """The headers of a request of the trial's portal."""
+    return [
+        "ce_specversion=1.0",
+        f"ce_id={request_id or uuid.uuid4()}",
+        f"ce_type=fr.cnfpt.portal.{event}.v1",
+        "ce_source=/portals/essai",
+        "content-type=application/json",
+    ]
+
+
+async def tables_with(running: Running, mark: str) -> set[tuple[str, str, str]]:
+    """The services, tables and columns that hold it."""
+    found = set()
+    for service, metadata in TABLES.items():
+        async with opened(running.description()[f"{service}_database_url"]) as database:
+            columns = await columns_with(database, metadata, mark)
+            found |= {(service, table, column) for table, column in columns}
+    return found
+
+
+def files_with(running: Running, mark: str) -> list[str]:
+    """The files that hold it, but for the mailbox, which is the agent's own, and the servers' data."""
+    others = "mailbox", "postgres", "kafka"
+    files = [running.output, *(path for path in running.directory.rglob("*") if path.is_file())]
+    return [
+        str(path)
+        for path in files
+        if not set(others) & set(path.parts) and mark.encode() in path.read_bytes().lower()
+    ]
+
+
+@pytest.mark.kafka
+async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay_brings_nothing_back(
+    running: Running, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    need_kafka()
+    mark, mooc = f"zyxwvut-{uuid.uuid4().hex[:8]}", a_mooc(running)
+    names = mark, f"other-{mark[::-1]}"
+    agent, other = (an_agent(name, email=f"{name}@ville-exemple.fr") for name in names)
+    subscription = {"agent_id": mark, "email": agent.email, "theme": "enjeux-ia", "subscribed": True}
+    sent = (
+        (mooc, enrolment_request(mooc, agent), request("EnrolmentRequested"), "portal.enrolments"),
+        (mooc, enrolment_request("no-session", agent), request("EnrolmentRequested"), "portal.enrolments"),
+        (mark, subscription, request("SubscriptionChanged"), "portal.agents"),
+    )
+
+    def send(*records: tuple[str, dict[str, Any], list[str], str]) -> None:
+        for key, value, headers, topic in records:
+            produce(running, key, value, *headers, topic=topic)
+
+    async def is_everywhere() -> bool:
+        tables = {(service, table) for service, table, _ in await tables_with(running, mark)}
+        return tables >= {
+            *(("enrolment", table) for table in ("enrolment", "request", "outbox", "dead_letter")),
+            *(("notifier", table) for table in ("enrolment", "mail", "subscriber")),
+        }
+
+    async def is_mailed() -> bool:
+        return bool(mails_to(running, agent.email))
+
+    async def is_erased() -> bool:
+        async with (
+            opened(running.description()["notifier_database_url"]) as database,
+            database.quiet_transaction() as tx,
+        ):
+            return bool(await tx.scalar(text("SELECT count(*) = 3 FROM erasure_answer")))
+
+    async def other_is_mailed() -> bool:
+        return bool(mails_to(running, other.email))
+
+    send(*sent)
+    await eventually(is_everywhere, "the agent is known", 30)
+    await eventually(is_mailed, "the confirmation is mailed", 30)
+    erasure = {"agent_id": mark, "requested_at": "2026-11-25T08:30:00Z"}
+    send((mark, erasure, request("AgentErasureRequested"), "portal.agents"))
+    await eventually(is_erased, "all services have answered", 60)
+    assert await tables_with(running, mark) == set()
+
+    accepted = sent[0], sent[2]  # a rejected record that is sent again is a new one
+    send(
+        *accepted, (mooc, enrolment_request(mooc, other), request("EnrolmentRequested"), "portal.enrolments")
+    )
+    await eventually(other_is_mailed, "what came after the replay is mailed", 30)
+    assert await tables_with(running, mark) == set()
+    assert files_with(running, mark) == []
 
 
 @pytest.mark.parametrize("part", ["enrolment", "mailbox", "portal", "postgres"])
