@@ -16,7 +16,7 @@ from services.enrolment.tables import (
     RequestRow,
     SessionChangeRow,
 )
-from shared import limits
+from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 
@@ -75,9 +75,16 @@ _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ENROLMENTS = f"SELECT enrolment_id FROM enrolment WHERE {_OWN} AND received_at <= :until"  # noqa: S608 our own
 _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
 
+_IN_SESSION_READ = (
+    "EXISTS (SELECT FROM enrolment AS own WHERE own.session_id = read_log.session_id "
+    "AND own.issuer = :issuer AND own.agent_id = :agent_id AND own.received_at <= read_log.at)"
+)
+"""The agent was in the session whose roster was read."""
+
 REGISTER = (
     messaging.REGISTER
     + limits.REGISTER
+    + read_log.register(of_session=_IN_SESSION_READ)
     + Register(
         [
             PersonalData(

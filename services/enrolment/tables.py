@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from services.enrolment.rules.states import State
-from shared import limits
+from shared import limits, read_log
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as messaging
 
@@ -260,3 +260,4 @@ class AcceptedEventRow(EnrolmentTable, table=True):
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
 limits.add_to(metadata)
+read_log.add_to(metadata)

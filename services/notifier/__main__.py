@@ -19,6 +19,7 @@ from services.notifier.tables import MailRow, MailState
 from shared.cli import in_process, load, run, service_cli, stop
 from shared.database import is_temporary
 from shared.process import Process
+from shared.read_log import Reading
 
 app = service_cli(DEFINITION)
 mail_commands = typer.Typer(help="Mails, and what has become of them.", no_args_is_help=True)
@@ -49,7 +50,14 @@ def list_(
 
     async def find(process: Process) -> tuple[list[MailRow], dict[MailState, int]]:
         async with process.database.quiet_transaction() as tx:
-            found = await mails.find(tx, issuer=issuer, agent_id=agent, state=state, limit=limit)
+            found = await mails.find(
+                tx,
+                issuer=issuer,
+                agent_id=agent,
+                state=state,
+                limit=limit,
+                reading=Reading.by_command(getpass.getuser()),
+            )
             return found, await mails.counts(tx)
 
     records, counts = in_process(DEFINITION, find)
@@ -64,7 +72,7 @@ def show(mail_id: UUID) -> None:
 
     async def find(process: Process) -> MailDetails | None:
         async with process.database.quiet_transaction() as tx:
-            return await mails.show(tx, mail_id)
+            return await mails.show(tx, mail_id, Reading.by_command(getpass.getuser()))
 
     found = in_process(DEFINITION, find)
     if found is None:

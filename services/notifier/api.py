@@ -14,6 +14,7 @@ from shared.database import Database
 from shared.events.vocabulary import AgentId, Instant, IssuerName
 from shared.guard import Guard
 from shared.http import Problem, new_api
+from shared.read_log import PurposeHeader, Reading, reading_of
 from shared.web.paging import page_of, position
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
@@ -133,7 +134,7 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     api.state.tokens = tokens
     api.router.route_class = TokenFirst
 
-    async def found(search: MailSearch) -> MailPage:
+    async def found(search: MailSearch, reading: Reading) -> MailPage:
         before = position(search.cursor, _KEY)
         async with database.quiet_transaction() as tx:
             rows = await mails_service.find(
@@ -143,6 +144,7 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
                 state=search.state,
                 before=before,
                 limit=search.limit + 1,
+                reading=reading,
             )
         page = page_of(
             rows, search.limit, show=_item, key=lambda row: (str(row.created_at), str(row.mail_id))
@@ -151,13 +153,15 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
 
     @api.get("/api/v1/mails", tags=["mails"], summary="All mails, or those in a state")
     async def mails(
-        _staff: Staff,
+        staff: Staff,
+        *,
         agent_id: Annotated[
             str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
         ] = None,
         state: MailState | None = None,
         cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        purpose: PurposeHeader = None,
     ) -> MailPage:
         if agent_id is not None:
             raise Problem(
@@ -165,11 +169,11 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
                 "An agent's id has no place in a URL",
                 'Ask with POST /api/v1/mails/search and the body {"agent_id": "…"}: URLs stay in logs.',
             )
-        return await found(MailSearch(state=state, cursor=cursor, limit=limit))
+        return await found(MailSearch(state=state, cursor=cursor, limit=limit), reading_of(staff, purpose))
 
     @api.post("/api/v1/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
-    async def search(_staff: Staff, search: MailSearch) -> MailPage:
-        return await found(search)
+    async def search(staff: Staff, search: MailSearch, purpose: PurposeHeader = None) -> MailPage:
+        return await found(search, reading_of(staff, purpose))
 
     @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
     async def counts(_staff: Staff) -> MailCounts:
@@ -177,9 +181,10 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
             return MailCounts(states=await mails_service.counts(tx))
 
     @api.get("/api/v1/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
-    async def mail(_staff: Staff, mail_id: UUID) -> MailDetail:
+    async def mail(staff: Staff, mail_id: UUID, purpose: PurposeHeader = None) -> MailDetail:
+        reading = reading_of(staff, purpose)
         async with database.quiet_transaction() as tx:
-            shown = await mails_service.show(tx, mail_id)
+            shown = await mails_service.show(tx, mail_id, reading)
         if shown is None:
             raise _no_mail(mail_id)
         decisions = [MailDecision.model_validate(line, from_attributes=True) for line in shown.audit_log]
@@ -194,8 +199,8 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     async def resend(staff: Staff, mail_id: UUID) -> MailResent:
         async with database.transaction() as tx:
             again = await mails_service.resend(tx, mail_id, actor=staff.name)
-            shown = await mails_service.show(tx, mail_id)
-        if shown is None:
+            is_known = await mails_service.is_known(tx, mail_id)
+        if not is_known:
             raise _no_mail(mail_id)
         if again is None:
             raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")

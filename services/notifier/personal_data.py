@@ -12,7 +12,7 @@ from services.notifier.tables import (
     SubscriptionRow,
     SuppressionRow,
 )
-from shared import limits
+from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 from shared.web import logins
@@ -82,6 +82,7 @@ REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
     + limits.REGISTER
+    + read_log.register()
     + Register(
         [
             PersonalData(

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
 from shared.oidc.settings import OidcSettings
+from shared.read_log import ReadLogSettings
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
@@ -54,7 +55,7 @@ class ImapServer:
         return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings):
+class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
     """Where its database and its relay are, and in whose name it writes."""
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
-from shared import limits
+from shared import limits, read_log
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as mechanisms
 from shared.web import logins
@@ -342,3 +342,4 @@ class MailAuditRow(_Base, table=True):
 mechanisms.add_to(metadata)
 logins.add_to(metadata)
 limits.add_to(metadata)
+read_log.add_to(metadata)

@@ -141,6 +141,7 @@ def test_axe_finds_nothing_on_the_pages_of_the_mail_log(tab: Page) -> None:
     tab.get_by_role("button", name="Se connecter").click()
     expect(tab.get_by_role("search")).to_be_visible()
     looks_right(tab, "Suivi des courriels")
+    tab.get_by_label("Motif de la consultation").fill("demande 4711")
     tab.get_by_label("Identifiant de l’agent").fill("IEL-0048151")
     tab.get_by_role("button", name="Chercher").click()
     looks_right(tab, "Suivi des courriels")

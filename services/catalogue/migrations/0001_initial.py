@@ -256,6 +256,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(), nullable=True),
         sa.Column("delegation", sa.String(), nullable=True),
         sa.Column("id_token", sa.String(), nullable=True),
+        sa.Column("purpose", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_login")),
     )
     op.create_index(op.f("ix_login_expires_at"), "login", ["expires_at"], unique=False)

@@ -21,6 +21,7 @@ from shared.auth import Role, Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
+from shared.read_log import ReadKind, purpose_in
 from shared.web.logins import Handler, Logins, Space, Visit
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
@@ -36,7 +37,11 @@ SPACE = Space(
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
     title="Suivi des courriels",
     lead="Réservé à l’assistance.",
-    label={"agent": "Identifiant de l’agent", "emetteur": "Émetteur de l’identifiant"}.get,
+    label={
+        "agent": "Identifiant de l’agent",
+        "emetteur": "Émetteur de l’identifiant",
+        "motif": "Motif de la consultation",
+    }.get,
     same_site="strict",
 )
 
@@ -96,13 +101,19 @@ class _MailLogPages:
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, visit: Visit) -> Response:
-        """Mails of an agent, or those in a state, newest first."""
+        """Mails of an agent, or those in a state, newest first, for who has said what for."""
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
         state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
         is_right = {"agent": not agent or is_agent_id(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
+        asked = visit.request.method == "POST"
+        said = visit.form.get("motif", visit.login.purpose or "")
+        purpose = purpose_in(said)
+        if asked and purpose is None:
+            wrong.append("motif")
         found: list[MailRow] = []
-        if not wrong:
+        reading = visit.reading if purpose is None else await visit.read_for(purpose)
+        if reading is not None and not wrong:
             async with self.database.quiet_transaction() as tx:
                 found = await mails.find(
                     tx,
@@ -111,6 +122,7 @@ class _MailLogPages:
                     state=state,
                     before=before,
                     limit=PAGE + 1,
+                    reading=reading,
                 )
         last = found[PAGE - 1] if len(found) > PAGE else None
         return visit.page(
@@ -119,6 +131,8 @@ class _MailLogPages:
             agent=agent,
             issuer=issuer,
             state=state.value if state else "",
+            purpose=said,
+            has_purpose=reading is not None,
             wrong=wrong,
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,
@@ -132,8 +146,10 @@ class _MailLogPages:
             seen = visit.form.typed("vues")
             after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
             return await self._decide(mail_id, visit.form.typed("decision"), after, visit.who.name)
+        if visit.reading is None:
+            return see_other(LOG)
         async with self.database.quiet_transaction() as tx:
-            found = await mails.show(tx, mail_id)
+            found = await mails.show(tx, mail_id, visit.reading)
         if found is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         letter, context = found.letter, found.context
@@ -163,8 +179,10 @@ class _MailLogPages:
     async def letter(self, visit: Visit) -> Response:
         """The letter as HTML, as it would be written now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
+        if visit.reading is None:
+            return see_other(LOG)
         async with self.database.quiet_transaction() as tx:
-            found = await mails.show(tx, mail_id)
+            found = await mails.show(tx, mail_id, visit.reading, ReadKind.LETTER)
         if found is None or found.context is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         page = self.renderer.page(found.letter, found.context)

@@ -9,7 +9,10 @@ from services.notifier.store import claims, mails
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
 from services.notifier.tables import MailAuditRow, MailRow, MailState
+from shared import read_log
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+from shared.read_log import Reading, ReadKind
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
 """The states after which a letter may be sent once more."""
@@ -28,12 +31,24 @@ async def find(
     state: MailState | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
+    reading: Reading,
 ) -> list[MailRow]:
     """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
 
-    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
+    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents. Who
+    reads is recorded for each agent who is found, and for one who was looked for in vain.
     """
-    return await mails.find(tx, issuer=issuer, agent_id=agent_id, state=state, before=before, limit=limit)
+    found = await mails.find(tx, issuer=issuer, agent_id=agent_id, state=state, before=before, limit=limit)
+    agents = [_whose(row) for row in found]
+    if agent_id is not None and not found:
+        agents = [AgentKey(issuer or "", agent_id)]
+    if agents:
+        await read_log.record(tx, reading, ReadKind.MAILS, agents=agents)
+    return found
+
+
+def _whose(row: MailRow) -> AgentKey:
+    return AgentKey(row.issuer, row.recipient)
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:
@@ -54,15 +69,23 @@ class MailDetails:
     context: LetterContext | None
 
 
-async def show(tx: Transaction, mail_id: UUID) -> MailDetails | None:
-    """One mail, whole; None where there is none of this id."""
+async def show(
+    tx: Transaction, mail_id: UUID, reading: Reading, kind: ReadKind = ReadKind.MAIL
+) -> MailDetails | None:
+    """One mail, whole; None where there is none of this id. Who reads is recorded."""
     row = await mails.get(tx, mail_id)
     if row is None:
         return None
+    await read_log.record(tx, reading, kind, agents=[_whose(row)], session_id=row.session_id)
     letter = claims.mail_of(row, row.details)
     (context,) = await contexts(tx, [letter])
     waits = row.needs_session and context.session is None
     return MailDetails(row, await mails.audit_log(tx, mail_id), letter, None if waits else context)
+
+
+async def is_known(tx: Transaction, mail_id: UUID) -> bool:
+    """Whether there is a mail of this id."""
+    return await mails.get(tx, mail_id) is not None
 
 
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:

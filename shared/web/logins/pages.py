@@ -15,8 +15,10 @@ from shared.auth import Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
+from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import Form, read_form
+from shared.web.logins import store
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.space import Space
@@ -46,6 +48,19 @@ class Visit:
             form_key=self.login.form_key,
             **values,
         )
+
+    @property
+    def reading(self) -> Reading | None:
+        """Who visits, and what they said that they read people's data for; None: they have not."""
+        purpose = self.login.purpose
+        return None if purpose is None else Reading(self.who.name, self.who.role, purpose)
+
+    async def read_for(self, purpose: str) -> Reading:
+        """Keep what who visits reads people's data for, until they log out or say something else."""
+        if purpose != self.login.purpose:
+            async with self.database.quiet_transaction() as tx:
+                await store.state_purpose(tx, self.login.digest, purpose)
+        return Reading(self.who.name, self.who.role, purpose)
 
 
 ALL = "toutes"

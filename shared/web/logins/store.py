@@ -6,7 +6,7 @@ Of a secret that a browser has, only the digest is kept.
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import MetaData, delete
+from sqlalchemy import MetaData, delete, update
 from sqlmodel import Field, SQLModel, col, select
 
 from shared.database import Timestamp, Transaction, new_registry
@@ -44,6 +44,7 @@ class LoginRow(LoginTable, table=True):
     role: str | None = None
     delegation: str | None = None
     id_token: str | None = Field(default=None, repr=False)
+    purpose: str | None = Field(default=None, description="What its owner reads people's data for.")
 
 
 class LoginAttemptRow(LoginTable, table=True):
@@ -90,6 +91,11 @@ async def forget(tx: Transaction, digest: str) -> None:
     await tx.execute(delete(LoginRow).where(col(LoginRow.digest) == digest))
 
 
+async def state_purpose(tx: Transaction, digest: str, purpose: str) -> None:
+    """Keep what the owner of a log-in reads people's data for, from now on."""
+    await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(purpose=purpose))
+
+
 async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]:
     """Return the log-ins of somebody that have not ended, newest first."""
     query = select(LoginRow).where(col(LoginRow.owner) == owner, col(LoginRow.expires_at) > now)
@@ -130,6 +136,7 @@ REGISTER = Register(
                 "owner": "empreinte du jeton de la personne, ou de son identifiant de connexion",
                 "browser": "navigateur et système, tels que le navigateur les annonce",
                 "name": "son courriel ou son nom, tel que le fournisseur d’identité le donne",
+                "purpose": "motif de ce qui est consulté",
                 "id_token": "ce que le fournisseur d’identité certifie d’elle",
             },
             purpose="Reconnaître qui s’est connecté, huit heures au plus.",

@@ -35,6 +35,9 @@ from tests.unit.notifier.builders import SENDER, a_decision, a_session, an_agent
 NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhere.invalid"))
 
 
+PURPOSE = "demande 4711"
+
+
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
     file = tmp_path / "tokens.json"
@@ -89,11 +92,12 @@ async def sent(notifier: Notifier) -> Notifier:
 
 
 async def log_in(browser: httpx.AsyncClient) -> str:
-    """Log in; the key of forms."""
+    """Log in, and say what for; the key of forms."""
     response = await browser.post("/courriels/suivi/connexion", data={"jeton": "support"})
     assert response.status_code == 200
     found = re.search('name="cle" value="([^"]+)"', response.text)
     assert found is not None
+    await browser.post("/courriels/suivi", data={"cle": found[1], "motif": PURPOSE, "agent": "nobody"})
     return found[1]
 
 
@@ -302,7 +306,7 @@ async def test_the_api_and_the_command_send_again_too(
     sent: Notifier, browser: httpx.AsyncClient, notifier_url: str
 ) -> None:
     row = await sent.row()
-    headers = {"authorization": "Bearer support"}
+    headers = {"authorization": "Bearer support", "read-purpose": PURPOSE}
     response = await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)
     assert response.status_code == 201
     detail = (await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)).json()

@@ -46,7 +46,7 @@ async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.Asyn
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://test",
-        headers={"authorization": "Bearer support"},
+        headers={"authorization": "Bearer support", "read-purpose": "demande 4711"},
     ) as client:
         yield client
 
@@ -160,7 +160,7 @@ async def test_counts_name_every_state(history: Notifier, client: httpx.AsyncCli
 @pytest.mark.parametrize(("token", "status"), [("organiser", 403), ("nobody", 401)])
 async def test_mails_are_for_support_staff_alone(client: httpx.AsyncClient, token: str, status: int) -> None:
     for method, path in (("GET", ""), ("GET", "/counts"), ("POST", "/search")):
-        headers = {"authorization": f"Bearer {token}"}
+        headers = {"authorization": f"Bearer {token}", "read-purpose": "demande 4711"}
         response = await client.request(method, f"/api/v1/mails{path}", headers=headers, json={})
         assert response.status_code == status
 

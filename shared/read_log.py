@@ -1,0 +1,214 @@
+"""The log of reads: who of the staff has read what is kept of whom, when, and why.
+
+A line is written in the transaction that reads. It stays: the database takes no line away within
+:data:`KEPT_AT_LEAST` and changes none, but for what says whom it is about, when that person is forgotten.
+Reads by portals, of their own agents, are not here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import unquote
+from uuid import UUID
+
+from fastapi import Header
+from pydantic import Field as SettingField
+from pydantic_settings import BaseSettings
+from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, text
+from sqlmodel import Field, SQLModel
+
+from shared import clock
+from shared.auth import Principal, Role
+from shared.database import Timestamp, Transaction, insert_many, new_registry
+from shared.events.vocabulary import AgentKey
+from shared.http import Problem
+from shared.personal_data import PersonalData, Register, Retention, Whose
+
+KEPT_AT_LEAST = timedelta(days=180)
+"""CNIL, recommandation sur la journalisation (2021): six months to a year."""
+LONGEST_PURPOSE = 200
+
+
+class ReadKind(StrEnum):
+    """What was read."""
+
+    MAILS = "mails"
+    MAIL = "mail"
+    LETTER = "letter"
+    ROSTER = "roster"
+    SHEET = "sheet"
+    CERTIFICATE = "certificate"
+    REQUEST = "request"
+    ENROLMENTS = "enrolments"
+    EXPLANATION = "explanation"
+
+
+# ------------------------------------------------------------------------------------------ what is stored
+
+
+class ReadLogTable(SQLModel, registry=new_registry()):
+    """The registry of the table below."""
+
+
+class ReadLogRow(ReadLogTable, table=True):
+    """A read: of an agent's data, or of all who are in a session."""
+
+    __tablename__ = "read_log"
+    __table_args__ = (
+        Index("ix_read_log_agent", "agent_id", "issuer", postgresql_where=text("agent_id IS NOT NULL")),
+        Index("ix_read_log_session", "session_id", postgresql_where=text("agent_id IS NULL")),
+        Index("ix_read_log_at", "at", postgresql_using="brin"),
+    )
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    at: datetime = Field(sa_type=Timestamp)
+    actor: str
+    role: str | None = Field(description="Null: a command.")
+    kind: str = Field(description="A ReadKind.")
+    issuer: str | None
+    agent_id: str | None
+    session_id: UUID | None
+    purpose: str | None = Field(description="Null once the agent is forgotten: people write what they like.")
+
+
+def add_to(metadata: MetaData) -> None:
+    """Put the table among a service's own, so that its migrations make it."""
+    for table in ReadLogTable.metadata.tables.values():
+        table.to_metadata(metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Who reads, and what for. ``role`` is None for who runs a command."""
+
+    actor: str
+    role: Role | None
+    purpose: str
+
+    @classmethod
+    def by_command(cls, actor: str) -> "Reading":
+        """Return that of an operator at the command line."""
+        return cls(actor, None, "ligne de commande")
+
+
+async def record(
+    tx: Transaction,
+    reading: Reading,
+    kind: ReadKind,
+    *,
+    agents: Iterable[AgentKey] = (),
+    session_id: UUID | None = None,
+) -> None:
+    """Write a line for each of these agents; without any, one about the session, or about nobody."""
+    about: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
+    line = {
+        "at": clock.now(),
+        "actor": reading.actor,
+        "role": reading.role,
+        "kind": kind.value,
+        "session_id": session_id,
+        "purpose": reading.purpose,
+    }
+    rows = [
+        line | {"issuer": agent and agent.issuer, "agent_id": agent and agent.agent_id} for agent in about
+    ]
+    await insert_many(tx, ReadLogRow, rows)
+
+
+# --------------------------------------------------------------------------------------- why, by HTTP
+
+NEEDED = Problem(
+    400,
+    "A purpose is needed",
+    "Say what you read this for, such as the number of a ticket, in the header 'Read-Purpose': 3 to 200 "
+    "characters, percent-encoded where they are not ASCII.",
+    code="purpose_needed",
+)
+
+PurposeHeader = Annotated[
+    str | None,
+    Header(
+        alias="Read-Purpose",
+        description="What the data of people is read for, such as the number of a ticket; kept with who read "
+        "it. Support must say it. Percent-encoded where it is not ASCII.",
+    ),
+]
+
+
+def purpose_in(written: str) -> str | None:
+    """Return what somebody wrote as their purpose; None where it says nothing that could be kept."""
+    purpose = " ".join(written.split())
+    return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
+
+
+def reading_of(who: Principal, purpose: str | None) -> Reading:
+    """Return who reads, and what for, where it is said or goes without saying. Raises a 400 problem.
+
+    Organisers read their own sessions, and admins administer; who supports has a reason each time.
+    """
+    said = None if purpose is None else purpose_in(unquote(purpose))
+    if said is None and (purpose is not None or who.role is Role.SUPPORT):
+        raise NEEDED
+    return Reading(who.name, who.role, said or _USUAL[who.role])
+
+
+_USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administration"}
+
+
+# ------------------------------------------------------------------------------------------- for how long
+
+
+class ReadLogSettings(BaseSettings):
+    """For how long reads are kept. Part of a service's settings."""
+
+    read_log_kept_days: int = SettingField(
+        default=365,
+        ge=KEPT_AT_LEAST.days + 3,  # the clocks of services and databases differ
+        description="Days that it is known who of the staff has read what is kept of whom.",
+    )
+
+
+_OVER = Retention(table=ReadLogRow, days="read_log_kept_days", since="la consultation", over="at < :before")
+_PURPOSE = "Savoir qui a consulté les données d’une personne, et pourquoi."
+_OF_AGENT = "issuer = :issuer AND agent_id = :agent_id"
+
+
+def register(*, of_session: str = "false") -> Register:
+    """Return what the log of reads keeps of people.
+
+    ``of_session`` is the SQL condition for a read of all who were in a session, an agent among them: the
+    agent is told of it, and it stays when the agent is forgotten.
+    """
+    return Register(
+        [
+            PersonalData(
+                table=ReadLogRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent dont les données ont été consultées",
+                    "purpose": "motif de la consultation",
+                },
+                purpose=_PURPOSE,
+                ends=(_OVER,),
+                of_agent=f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until",
+                emptied={
+                    "issuer": "NULL",
+                    "agent_id": "NULL",
+                    "purpose": "CASE WHEN agent_id IS NULL THEN purpose END",
+                },
+            ),
+            PersonalData(
+                table=ReadLogRow,
+                whose=Whose.STAFF,
+                columns={"actor": "nom du jeton, ou courriel, de qui a consulté"},
+                purpose=_PURPOSE,
+                ends=(_OVER,),
+            ),
+        ],
+        [_OVER],
+    )

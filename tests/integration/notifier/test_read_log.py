@@ -1,0 +1,198 @@
+"""Support reads of people for a purpose, and who read what of whom stays known."""
+
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from local.failures import LocalStackError
+from local.postgres import PostgresServer
+from services.notifier.app import eraser
+from services.notifier.personal_data import REGISTER
+from services.notifier.service import mails
+from services.notifier.tables import MailRow
+from shared import clock, read_log
+from shared.events.enrolment import AgentEnrolled
+from shared.events.vocabulary import AgentKey
+from shared.messaging.portals.registry import PortalsFile
+from shared.personal_data import Subject
+from shared.process.jobs import end_old_rows
+from shared.read_log import Reading, ReadKind
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.test_mail_log import PURPOSE, browser, log_in, sent, tokens
+from tests.integration.notifier.test_personal_data import SETTINGS
+from tests.support.builders import an_agent
+from tests.support.processes import run_cli
+from tests.unit.notifier.builders import a_decision
+
+__all__ = ["browser", "sent", "tokens"]
+
+LOG = "/courriels/suivi"
+ZOE = AgentKey("iel", "IEL-0048151")
+SUPPORT = {"authorization": "Bearer support"}
+
+
+async def reads(notifier: Notifier) -> list[tuple[str, str, str | None, str | None, str | None]]:
+    """Who read what of whom, and why, in order; the search for nobody by which one logs in left out."""
+    lines = await notifier.query(
+        "SELECT actor, kind, issuer, agent_id, purpose FROM read_log WHERE agent_id <> 'nobody' ORDER BY id"
+    )
+    return [tuple(line) for line in lines]
+
+
+async def test_the_mail_log_shows_nobody_until_its_reader_has_said_why(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    page = await browser.post(f"{LOG}/connexion", data={"jeton": "support"})
+    row = await sent.row()
+    assert "IEL-0048151" not in page.text.replace("par exemple IEL-0048151", "")
+    for path in (f"/{row.mail_id}", f"/{row.mail_id}/lettre"):
+        led = await browser.get(f"{LOG}{path}")
+        assert led.url.path == LOG
+        assert "zoe.durand" not in led.text
+    key = page.text.partition('name="cle" value="')[2].partition('"')[0]
+    for motive in ("", "  ", "x", "y" * 201, "ab\u202ecd"):
+        refused = await browser.post(LOG, data={"cle": key, "agent": ZOE.agent_id, "motif": motive})
+        assert refused.status_code == 422
+        assert "Indiquez pourquoi" in refused.text
+        assert "Votre inscription est confirmée" not in refused.text
+    assert await reads(sent) == []
+    found = await browser.post(LOG, data={"cle": key, "agent": ZOE.agent_id, "motif": " demande  12 "})
+    assert "Votre inscription est confirmée" in found.text
+    assert await reads(sent) == [("support-name", "mails", *ZOE, "demande 12")]
+
+
+async def test_each_page_about_somebody_is_a_line_with_its_reader_and_purpose(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    other = an_agent(agent_id="1002", issuer="ouest")
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
+    await log_in(browser)
+    (row,) = await sent.rows(where="issuer = 'iel'")
+    assert "IEL-0048151, iel" in (await browser.get(LOG)).text
+    await browser.get(f"{LOG}/{row.mail_id}")
+    await browser.get(f"{LOG}/{row.mail_id}/lettre")
+    lines = await reads(sent)
+    assert sorted(lines[:2]) == [
+        ("support-name", "mails", *ZOE, PURPOSE),
+        ("support-name", "mails", "ouest", "1002", PURPOSE),
+    ]
+    assert lines[2:] == [("support-name", kind, *ZOE, PURPOSE) for kind in ("mail", "letter")]
+    sessions = await sent.query("SELECT session_id FROM read_log WHERE kind = 'mail'")
+    assert sessions == [(row.session_id,)]
+
+
+async def test_the_api_reads_for_a_purpose_too(sent: Notifier, browser: httpx.AsyncClient) -> None:
+    row = await sent.row()
+    search = {"agent_id": ZOE.agent_id}
+    for said in ({}, {"read-purpose": " "}, {"read-purpose": "x" * 201}, {"read-purpose": "a%0Ab%07"}):
+        for answer in (
+            await browser.get("/api/v1/mails", headers=SUPPORT | said),
+            await browser.get(f"/api/v1/mails/{row.mail_id}", headers=SUPPORT | said),
+            await browser.post("/api/v1/mails/search", json=search, headers=SUPPORT | said),
+        ):
+            assert answer.status_code == 400, said
+            assert answer.json()["code"] == "purpose_needed"
+    assert await reads(sent) == []
+    headers = SUPPORT | {"read-purpose": quote("appel n° 7")}
+    await browser.post("/api/v1/mails/search", json=search, headers=headers)
+    await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)
+    assert await reads(sent) == [("support-name", kind, *ZOE, "appel n° 7") for kind in ("mails", "mail")]
+
+
+async def test_a_command_is_a_reader_as_well(sent: Notifier, notifier_url: str) -> None:
+    row = await sent.row()
+    environment = settings_of("notifier", notifier_url, "localhost:1") | {"LOGNAME": "exploitante"}
+    assert run_cli("notifier", "mails", "show", str(row.mail_id), environment=environment).returncode == 0
+    assert await reads(sent) == [("exploitante", "mail", *ZOE, "ligne de commande")]
+
+
+async def test_a_read_that_cannot_be_recorded_does_not_happen(
+    sent: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_arguments: object, **_named: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(read_log, "record", fails)
+    found: list[MailRow] = []
+    with pytest.raises(ConnectionError):
+        async with sent.database.quiet_transaction() as tx:
+            found = await mails.find(tx, agent_id=ZOE.agent_id, reading=Reading.by_command("x"))
+    assert found == []
+
+
+async def recorded(notifier: Notifier, *, days_ago: float = 0) -> None:
+    async with notifier.database.quiet_transaction() as tx:
+        await read_log.record(
+            tx, Reading("ali", None, "demande de Zoé"), ReadKind.MAIL, agents=[ZOE], session_id=uuid4()
+        )
+    if days_ago:
+        at = clock.now() - timedelta(days=days_ago)
+        await notifier.change("ALTER TABLE read_log DISABLE TRIGGER keep_read_log")
+        await notifier.change(f"UPDATE read_log SET at = '{at.isoformat()}'")
+        await notifier.change("ALTER TABLE read_log ENABLE TRIGGER keep_read_log")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM read_log",
+        "UPDATE read_log SET actor = 'nobody'",
+        "UPDATE read_log SET at = at - interval '1 year'",
+        "UPDATE read_log SET agent_id = 'another'",
+        "UPDATE read_log SET purpose = NULL",
+        "UPDATE read_log SET issuer = NULL, agent_id = NULL, purpose = NULL, kind = 'roster'",
+        "MERGE INTO read_log USING read_log AS same ON same.id = read_log.id WHEN MATCHED THEN DELETE",
+    ],
+)
+async def test_a_line_is_neither_changed_nor_taken_away(notifier: Notifier, statement: str) -> None:
+    await recorded(notifier)
+    before = await notifier.query("SELECT * FROM read_log")
+    with pytest.raises(DBAPIError, match="append-only"):
+        await notifier.change(statement)
+    assert await notifier.query("SELECT * FROM read_log") == before
+
+
+async def test_a_role_that_only_runs_the_service_cannot_get_round_it(
+    notifier: Notifier, postgres: PostgresServer, notifier_url: str
+) -> None:
+    await recorded(notifier)
+    role, database = f"run_{uuid4().hex}", urlsplit(notifier_url).path.lstrip("/")
+    rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    postgres.execute(f"CREATE ROLE {role}; {rights};", database)
+    for statement in (
+        "TRUNCATE read_log",
+        "ALTER TABLE read_log DISABLE TRIGGER keep_read_log",
+        "DROP TRIGGER keep_read_log ON read_log",
+        "SET session_replication_role = replica",
+        "DELETE FROM read_log",
+    ):
+        with pytest.raises(LocalStackError, match=r"permission denied|must be owner|append-only"):
+            postgres.execute(f"SET ROLE {role}; {statement};", database)
+    assert len(await notifier.query("SELECT 1 FROM read_log")) == 1
+    postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role};", database)
+
+
+@pytest.mark.parametrize(("days_ago", "left"), [(364, 1), (366, 0)])
+async def test_lines_end_after_a_year(notifier: Notifier, days_ago: int, left: int) -> None:
+    await recorded(notifier, days_ago=days_ago)
+    await end_old_rows(notifier.database, REGISTER, SETTINGS)
+    assert len(await notifier.query("SELECT 1 FROM read_log")) == left
+
+
+async def test_an_agent_is_told_who_read_and_forgotten_without_the_line(
+    notifier: Notifier, portals: PortalsFile
+) -> None:
+    await recorded(notifier)
+    erasing = eraser(notifier.database, portals)
+    async with notifier.database.quiet_transaction() as tx:
+        assert "read_log" not in await erasing.export(tx, AgentKey("ouest", ZOE.agent_id))
+        (line,) = (await erasing.export(tx, ZOE))["read_log"]
+        assert (line["actor"], line["kind"], line["purpose"]) == ("ali", "mail", "demande de Zoé")
+        await erasing._erase(tx, Subject(agent=ZOE, until=clock.now()))
+    left = await notifier.query("SELECT actor, kind, issuer, agent_id, purpose FROM read_log")
+    assert left == [("ali", "mail", None, None, None)]
