@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from python_multipart.multipart import parse_options_header
@@ -27,6 +26,7 @@ from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
 from shared.openapi import PROBLEM_JSON
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web import api_docs
 from shared.web.revalidation import Revalidated
 from shared.web.sentences import Language, language_of, translated
 
@@ -165,15 +165,16 @@ def new_api(
     schemas: Mapping[str, dict[str, Any]] | None = None,
     examples: Mapping[str, Any] | None = None,
 ) -> FastAPI:
-    """The application of a service, documented at ``/docs`` without assets from elsewhere.
+    """The application of a service, documented at ``/docs``.
 
     ``guard`` counts what its clients do, and tells the security log. ``schemas`` are those that its
     documentation names itself, by their names among its components; ``examples`` are of schemas, by theirs.
     """
-    api = FastAPIOffline(
+    api = FastAPI(
         title=f"Parcours – {service}",
         description=description,
         version="1",
+        docs_url=None,
         redoc_url=None,
         responses=PROBLEMS,
     )
@@ -194,6 +195,7 @@ def new_api(
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
     openapi.document(api, schemas or {}, examples or {}, CODES)
+    api_docs.add_to(api)
     return api
 
 

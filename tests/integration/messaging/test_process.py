@@ -221,10 +221,10 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     status, content_type, page = await get(f"{service.url}/docs")
     assert status == 200
     assert content_type.startswith("text/html")
-    for asset in re.findall(r"""(?:src|href)=["']([^"']+)["']""", page):
+    assert "<script" not in page
+    for asset in set(re.findall(r"""(?:src|href)=["']([^"'#][^"']*)["']""", page)):
         assert asset.startswith("/"), f"{asset} comes from elsewhere"
         assert (await get(service.url + asset))[0] == 200, asset
-    assert "://" not in page.replace("http://www.w3.org", "")
     status, content_type, _ = await get(f"{service.url}/nowhere")
     assert (status, content_type) == (404, "application/problem+json")
 
