@@ -12,24 +12,29 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+from xml.etree import ElementTree as ET
 
 import pytest
 from icalendar import Calendar
 
+from services.catalogue.pages.site import Site, rendering_of
 from services.enrolment.api import sheets
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.notifier.letters import LetterContext, Template
+from shared.auth import Tokens
 from shared.events.catalogue import Module
 from shared.observability import configure_logging
 from shared.web import calendars
 from shared.web.calendars import CalendarEvent, Details, Person
 from tests.support.builders import a_session as a_state
 from tests.support.builders import an_agent
+from tests.support.guards import NOWHERE, a_guard
 from tests.unit.notifier.builders import a_mail, a_renderer, a_session, some_news
 from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, Page, body, parsed
 
@@ -149,6 +154,40 @@ def test_no_calendar_gets_an_event_a_property_or_a_participant_more(field: str, 
         return [re.split("[:;]", line)[0] for line in written.replace("\r\n ", "").split("\r\n")]
 
     assert lines(mark) == lines("x")
+
+
+FEEDS = rendering_of(
+    Site(database=NOWHERE, tokens=Tokens(), guard=a_guard(), address="https://parcours.example")
+)
+IN_FEEDS = ["title", "summary", "url", "organiser", "themes"]
+
+
+@marks
+@pytest.mark.parametrize("field", IN_FEEDS)
+def test_no_feed_gets_an_element_or_an_attribute_more(field: str, mark: str) -> None:
+    def elements(text: str) -> list[tuple[str, list[str]]]:
+        values: dict[str, Any] = {
+            "title": "t",
+            "summary": "s",
+            "url": "https://x.example",
+            "organiser": "corse",
+        }
+        values |= {"resource_id": ID, "published_at": WHEN, "changed_at": WHEN, "themes": ("enjeux-ia",)}
+        values[field] = (text,) if field == "themes" else text
+        feed = FEEDS.text("replays.atom", replays=[SimpleNamespace(**values)], updated=WHEN)
+        return [(element.tag, sorted(element.attrib)) for element in ET.fromstring(feed).iter()]
+
+    assert elements(mark) == elements("x")
+
+
+@marks
+def test_no_site_map_gets_an_address_more(mark: str) -> None:
+    def addresses(text: str) -> int:
+        offers = [SimpleNamespace(offer_id=text, changed_at=WHEN)]
+        written = FEEDS.text("sitemap.xml", offers=offers, sessions=[(ID, WHEN)])
+        return len(list(ET.fromstring(written).iter()))
+
+    assert addresses(mark) == addresses("x")
 
 
 @marks
