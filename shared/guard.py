@@ -65,6 +65,7 @@ class Guard:
         self._database = database
         self._key = key
         self._shares: dict[bytes, _Share] = {}
+        self._look_again_at = _MOST_SHARES
 
     def digest(self, what: str, text: str) -> bytes:
         """Return what is kept of a text that must be known again and not read; ``what`` is its use."""
@@ -94,7 +95,7 @@ class Guard:
         """
         number = min(number, rate.most)
         counted = self.digest(what, whose)
-        share = self._share(counted)
+        share = self._share(counted, rate)
         if share.left < number and not share.full:
             await self._ask(share, counted, rate, number)
         if share.left < number:
@@ -102,13 +103,14 @@ class Guard:
             raise LimitMet(max(1, math.ceil(share.ends - time.monotonic())))
         share.left -= number
 
-    def _share(self, counted: bytes) -> _Share:
+    def _share(self, counted: bytes, rate: Rate) -> _Share:
         now = time.monotonic()
         share = self._shares.get(counted)
         if share is None or share.ends <= now:
-            if len(self._shares) >= _MOST_SHARES:
+            if len(self._shares) >= self._look_again_at:
                 self._shares = {key: kept for key, kept in self._shares.items() if kept.ends > now}
-            share = self._shares[counted] = _Share(ends=math.inf)
+                self._look_again_at = max(_MOST_SHARES, 2 * len(self._shares))
+            share = self._shares[counted] = _Share(ends=now + rate.seconds)
         return share
 
     async def _ask(self, share: _Share, counted: bytes, rate: Rate, number: int) -> None:

@@ -15,14 +15,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 class Patience:
     """How long a client may take, in seconds, and how many bytes the head of its request may have.
 
-    A body has ``body_seconds``, and a second more for each ``bytes_per_second`` that have come: a slow line
-    is no attack, one byte now and then is.
+    An answer of which nothing is taken for ``answer_seconds`` is given up. A body has ``body_seconds``, and a
+    second more for each ``bytes_per_second`` that have come: a slow line is no attack, one byte now and then
+    is.
     """
 
     head_seconds: float = 10
     body_seconds: float = 20
     bytes_per_second: int = 16 * 1024
     head_bytes: int = 32 * 1024
+    answer_seconds: float = 60
 
 
 PATIENCE = Patience()
@@ -33,6 +35,7 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     patience = PATIENCE
     _timer: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
     _in_head = False
     _received = 0
     _since = 0.0
@@ -43,7 +46,18 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(self.patience.answer_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)

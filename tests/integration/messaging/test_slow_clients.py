@@ -11,9 +11,15 @@ from fastapi.responses import PlainTextResponse
 from shared.http import new_api
 from shared.process.clients import ImpatientProtocol, Patience
 from shared.process.server import Server
+from tests.integration.messaging.conftest import Eventually
 from tests.support.guards import a_guard
 
-SOON = Patience(head_seconds=0.1, body_seconds=0.1, bytes_per_second=1_000_000, head_bytes=1000)
+SOON = Patience(
+    head_seconds=0.1, body_seconds=0.1, bytes_per_second=1_000_000, head_bytes=1000, answer_seconds=0.1
+)
+
+
+LARGE = 20_000_000
 
 
 class Hasty(ImpatientProtocol):
@@ -31,17 +37,27 @@ def an_api() -> FastAPI:
     async def answered_before() -> PlainTextResponse:
         return PlainTextResponse("no")
 
+    @api.get("/large")
+    async def large() -> PlainTextResponse:
+        return PlainTextResponse("x" * LARGE)
+
     return api
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+async def served() -> AsyncIterator[tuple[Server, int]]:
+    """A server and its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(an_api(), proxies="", protocol=Hasty)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield listener.getsockname()[1]
+    yield server, listener.getsockname()[1]
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+def port(served: tuple[Server, int]) -> int:
+    return served[1]
 
 
 async def sent(port: int, *pieces: bytes) -> bytes:
@@ -99,6 +115,21 @@ async def test_a_body_that_comes_slowly_and_steadily_is_taken(port: int) -> None
         await writer.drain()
         await asyncio.sleep(0.02)
     assert b"1200000" in await asyncio.wait_for(reader.read(10_000), 5)
+    writer.close()
+
+
+async def test_who_does_not_take_an_answer_away_is_cut_off(
+    served: tuple[Server, int], eventually: Eventually
+) -> None:
+    server, port = served
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+    writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+
+    async def cut_off() -> bool:
+        return not server.server_state.connections
+
+    assert await reader.readexactly(12) == b"HTTP/1.1 200"
+    await eventually(cut_off, "the connection is closed, though its client has not gone")
     writer.close()
 
 
