@@ -79,6 +79,7 @@ class Guard:
         self, visit: HTTPConnection, event: SecurityEvent, outcome: SecurityOutcome, who: str = ""
     ) -> None:
         """Write a line of the security log about this request; ``who`` is a role, token or portal."""
+        visit.state.is_recorded = True
         security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
 
     async def refuse(self, visit: HTTPConnection, event: SecurityEvent, who: str = "") -> None:

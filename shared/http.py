@@ -249,8 +249,10 @@ class _RefusedRights:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
-                who = scope.get("state", {}).get("who", "")
-                self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
+                state = scope.get("state", {})
+                if not state.get("is_recorded"):  # of a wrong log-in there is a line already
+                    who = state.get("who", "")
+                    self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
             await send(message)
 
         await self._app(scope, receive, watched if scope["type"] == "http" else send)

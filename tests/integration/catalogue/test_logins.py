@@ -1,6 +1,7 @@
 """Who gets into the pages of a delegation, and whose forms are taken."""
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue import api, pages
-from shared import clock
+from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
 from shared.process.jobs import end_old_rows
@@ -123,6 +124,24 @@ async def test_no_other_token_opens_them(visitor: Browser) -> None:
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
         assert "Ce jeton n’ouvre pas cet espace" in answer.text
+
+
+async def test_log_ins_and_log_outs_and_forms_of_others_stand_once_each_in_the_security_log(
+    visitor: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    await log_in(visitor, "nobody")
+    await log_in(visitor)
+    await visitor.post("/gestion/sessions/nouvelle", data={"cle": "another's"})
+    await send(visitor, "/gestion", "/gestion/deconnexion")
+    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert [(line["event"], line["outcome"], line["where"]) for line in lines] == [
+        ("log_in", "refused", "/gestion/connexion"),
+        ("log_in", "ok", "/gestion/connexion"),
+        ("right", "refused", "/gestion/sessions/nouvelle"),
+        ("log_out", "ok", "/gestion/deconnexion"),
+    ]
+    assert [line["who"].partition(":")[0] for line in lines] == ["", "organiser", "organiser", "organiser"]
 
 
 async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser: Browser) -> None:
