@@ -7,6 +7,7 @@ from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
 from services.enrolment.personal_data import REGISTER
+from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import erasure
 from services.enrolment.service.answers import Watch
@@ -36,11 +37,23 @@ def compose(settings: Settings) -> Process:
     watch = Watch(database)
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     guard = Guard(database, settings.digest_key, settings.rates)
-    http = api.build(database, tokens, guard, registry=registry, watch=watch, settings=settings)
-    placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
-    pages.add_to(
-        http, database, guard, settings.links, settings.policy, catalogue=settings.public_url("catalogue")
+    signature = Signature(
+        settings.certificate_signatory, f"{settings.public_url('enrolment')}{pages.verification.PATH}"
     )
+    http = api.build(
+        database, tokens, guard, registry=registry, watch=watch, settings=settings, signature=signature
+    )
+    placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
+    pages.links.add_to(
+        http,
+        database,
+        guard,
+        settings.links,
+        policy=settings.policy,
+        signature=signature,
+        catalogue=settings.public_url("catalogue"),
+    )
+    pages.verification.add_to(http, database, guard, catalogue=settings.public_url("catalogue"))
     return Process(
         name="enrolment",
         settings=settings,

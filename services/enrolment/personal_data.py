@@ -10,6 +10,7 @@ from services.enrolment.tables import (
     AcceptedEventRow,
     AttendanceRow,
     BadAddressRow,
+    CertificateRow,
     EnrolmentChangeRow,
     EnrolmentRow,
     RequestOutcomeRow,
@@ -23,6 +24,7 @@ from shared.personal_data import PersonalData, Register, Retention, Whose
 _WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
     EnrolmentChangeRow: "enrolment_id",
     AttendanceRow: "enrolment_id",
+    CertificateRow: "enrolment_id",
 }
 _AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 
@@ -92,6 +94,14 @@ REGISTER = (
                 whose=Whose.AGENTS,
                 columns={"attendance": "présence à chaque séance"},
                 purpose="Établir les attestations et rendre compte aux employeurs.",
+                ends=(ATTENDANCE,),
+                of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=CertificateRow,
+                whose=Whose.AGENTS,
+                columns={"code": "code de vérification de l’attestation"},
+                purpose="Vérifier une attestation que quelqu’un présente.",
                 ends=(ATTENDANCE,),
                 of_agent=_OF_ENROLMENT,
             ),

@@ -43,6 +43,11 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings):
         ge=1,
         description="Days after the end of a session that its enrolments and attendance are kept.",
     )
+    certificate_signatory: str = Field(
+        default="",
+        max_length=200,
+        description="Who signs certificates, with the function; empty: the delegation that organises.",
+    )
     enrolment_intake_rate: str = Field(
         default="30000/minute",
         description="How many events each portal may send by HTTP, to all processes together.",

@@ -234,6 +234,15 @@ class AttendanceRow(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
+class CertificateRow(EnrolmentTable, table=True):
+    """The code by which a certificate is verified, given when it is read first; kept when it is withdrawn."""
+
+    __tablename__ = "certificate"
+
+    enrolment_id: UUID = Field(primary_key=True)
+    code: str = Field(unique=True)
+
+
 class ErasedAttendanceRow(EnrolmentTable, table=True):
     """At how many of those who were erased a module had this attendance: a number, and nobody's."""
 

@@ -1,12 +1,14 @@
 """The pages that letters lead to, in a real Chromium: nothing for axe to report, in light and in dark."""
 
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser
 
-from services.enrolment.pages import TEMPLATES, Message
+from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.rules.states import State
+from services.enrolment.service.certificates import Verified
 from shared.events.vocabulary import Reason
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
@@ -23,6 +25,14 @@ PAGES: dict[str, dict[str, Any]] = {
         "unanswered": True,
     },
     "withdrawal.html": {"session": SESSION, "state": State.WAITLISTED},
+    "verify.html": {"typed": "x", "wrong": True},
+    "verified.html": {
+        "code": "7KMPT-2XWZ9",
+        "found": Verified(True, SESSION, timedelta(hours=6), "Zoé Durand"),
+        "session": SESSION,
+        "typed": "Zoé Durand",
+        "ask": "/attestations",
+    },
 }
 
 

@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 
 from services.enrolment.api import sheets as enrolment_sheets
 from services.enrolment.render import certificates
-from services.enrolment.render.certificates import render
 from shared import clock
 from shared.events.cloudevents_http import record_of
 from shared.events.faults import sentence_of
@@ -20,7 +19,7 @@ from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.web import forms, sentences, spreadsheets
 from shared.web.spreadsheets import UnreadableSheet
-from tests.unit.enrolment.test_certificates import a_certificate, module
+from tests.unit.enrolment.test_certificates import a_certificate, module, render
 
 MOST = spreadsheets.BOUNDS.bytes - 100
 HEADING = b"rank;agent_id;family_name\n"

@@ -14,6 +14,7 @@ from services.enrolment.api import (
     selection,
 )
 from services.enrolment.api.examples import EXAMPLES
+from services.enrolment.render.certificates import Signature
 from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
@@ -32,6 +33,7 @@ def build(
     registry: PortalsFile,
     watch: Watch,
     settings: Settings,
+    signature: Signature,
 ) -> FastAPI:
     """Return the API of the service, which uses this database, this registry of portals and this watch."""
     api = new_api(
@@ -49,6 +51,7 @@ def build(
     api.state.signs_intake = settings.intake_key is not None
     api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
+    api.state.signature = signature
     api.state.intake_rate = Rate.parse(settings.enrolment_intake_rate)
     for part in (events, requests, enrolments, answers, roster, selection, attendance, contracts):
         api.include_router(part.router)

@@ -110,7 +110,9 @@ async def record_attendance_by_sheet(
     response_class=Response,
     responses={200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-async def show_certificate(enrolment_id: UUID, database: Database, organiser: Organiser) -> Response:
+async def show_certificate(
+    enrolment_id: UUID, database: Database, organiser: Organiser, request: Request
+) -> Response:
     """The same that the agent opens by the link of their letter."""
     async with database.quiet_transaction() as tx:
         own, certificate = await certificates.certificate_for_organiser(tx, enrolment_id, organiser)
@@ -125,4 +127,6 @@ async def show_certificate(enrolment_id: UUID, database: Database, organiser: Or
         "Content-Disposition": f'attachment; filename="{certificate.file_name}"',
         "Cache-Control": "no-store",
     }
-    return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
+    return Response(
+        await pdf_of(certificate, request.app.state.signature), media_type="application/pdf", headers=headers
+    )

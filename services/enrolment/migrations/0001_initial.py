@@ -338,6 +338,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_read_progress")),
     )
     op.create_table(
+        "certificate",
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_certificate")),
+        sa.UniqueConstraint("code", name=op.f("uq_certificate_code")),
+    )
+    op.create_table(
         "erased_attendance",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("module", sa.Integer(), nullable=False),
@@ -512,6 +519,7 @@ def downgrade() -> None:
     op.drop_table("request")
     op.drop_table("cluster")
     op.drop_table("erased_attendance")
+    op.drop_table("certificate")
     op.drop_table("read_progress")
     op.drop_index("ix_erasure_open", table_name="erasure", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_table("erasure")

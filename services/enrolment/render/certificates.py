@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import typst
 
+from services.enrolment.rules.certificates import written
 from services.enrolment.rules.enrolments import Enrolment
 from shared.events.catalogue import SessionState
 from shared.web import french, labels
@@ -65,6 +66,15 @@ class Certificate:
     modules: tuple[AttendedModule, ...]
     organiser: str
     issued_at: datetime
+    code: str
+
+    @property
+    def hours(self) -> timedelta | None:
+        """What was attended: the modules, or a session within one day; None: it is not known."""
+        if self.modules:
+            return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
+        length = self.ends_at - self.starts_at
+        return length if length < timedelta(days=1) else None
 
     @property
     def file_name(self) -> str:
@@ -72,8 +82,16 @@ class Certificate:
         return f"attestation-{self.reference}.pdf"
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signs certificates, and where they are verified; without a ``signatory`` the organiser signs."""
+
+    signatory: str
+    verified_at: str
+
+
 def certificate_of(
-    enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime
+    enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime, code: str
 ) -> Certificate:
     """Return the certificate of an agent who attended the modules ``attended``, counted from 0."""
     agent = enrolment.agent
@@ -94,43 +112,47 @@ def certificate_of(
         ),
         organiser=session.organiser,
         issued_at=recorded_at,
+        code=code,
     )
 
 
-async def pdf_of(certificate: Certificate) -> bytes:
+async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
     """Return the PDF, made in a thread: it takes some milliseconds of computing."""
-    return await asyncio.to_thread(render, certificate)
+    return await asyncio.to_thread(render, certificate, signature)
 
 
-def render(certificate: Certificate) -> bytes:
+def render(certificate: Certificate, signature: Signature) -> bytes:
     """Return the PDF. Characters that the typeface lacks are shown as :data:`_MISSING`."""
-    texts = texts_of(certificate)
+    texts = texts_of(certificate, signature)
     try:
         return _compile(texts, certificate.issued_at)
     except typst.TypstError:
         return _compile(_displayable(texts), certificate.issued_at)
 
 
-def texts_of(certificate: Certificate) -> Texts:
+def texts_of(certificate: Certificate, signature: Signature) -> Texts:
     """Return what the certificate says of this agent and session; the sentences are in the template."""
     zone = certificate.timezone
     modules = [
         [_breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
         for module in certificate.modules
     ]
-    total = sum((module.ends_at - module.starts_at for module in certificate.modules), timedelta())
+    organiser = french.capitalised(labels.organiser(certificate.organiser))
     return {
         "title": certificate.session_title,
-        "organiser": french.capitalised(labels.organiser(certificate.organiser)),
+        "organiser": organiser,
         "name": _breakable(f"{certificate.given_name} {certificate.family_name}"),
         "employer": _breakable(certificate.employer),
         "session": _breakable(certificate.session_title),
         "when": french.period(certificate.starts_at, certificate.ends_at, zone),
         "venue": _breakable(certificate.venue) if certificate.venue else None,
         "modules": modules,
-        "total": french.hours(total) if certificate.modules else None,
+        "total": None if certificate.hours is None else french.hours(certificate.hours),
         "issued_on": french.day(certificate.issued_at.astimezone(ZoneInfo(zone))),
         "reference": certificate.reference,
+        "code": written(certificate.code),
+        "verified_at": _breakable(signature.verified_at),
+        "signatory": _breakable(signature.signatory or organiser),
     }
 
 

@@ -1,14 +1,19 @@
-"""Certificates of attendance, for who attended and for organisers."""
+"""Certificates of attendance: for who attended and for organisers, and verified by whoever holds one."""
 
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from services.enrolment.render.certificates import Certificate, certificate_of
+from services.enrolment.rules.certificates import code_of, is_name_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.states import State
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import attendance, enrolments
+from services.enrolment.store import attendance, certificates, enrolments
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 
 Found = tuple[EnrolmentInSession | None, Certificate | None]
@@ -16,7 +21,7 @@ Found = tuple[EnrolmentInSession | None, Certificate | None]
 
 
 async def certificate(tx: Transaction, enrolment_id: UUID) -> Found:
-    """Return an enrolment and its certificate, as they stand now."""
+    """Return an enrolment and its certificate, as they stand now. One that is read first gets its code."""
     return await _found(tx, await enrolments.find(tx, enrolment_id))
 
 
@@ -25,12 +30,43 @@ async def certificate_for_organiser(tx: Transaction, enrolment_id: UUID, organis
     return await _found(tx, await find_own(tx, enrolment_id, organiser))
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a code stands for: a certificate that is valid, or was withdrawn when attendance was corrected.
+
+    ``hours`` are those attended, None where they are not known. ``name`` is the agent's, where it was typed.
+    """
+
+    is_valid: bool
+    session: SessionState
+    hours: timedelta | None = None
+    name: str | None = None
+
+
+async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
+    """Return what a code stands for; None: no certificate that is kept. A ``name`` that matches is said."""
+    enrolment_id = await certificates.enrolment_of(tx, code)
+    found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
+    if found is None:
+        return None
+    _, valid = await _found(tx, found)
+    if valid is None:
+        return Verified(False, found.session)
+    agent = found.enrolment.agent
+    matches = name is not None and is_name_of(agent, name)
+    return Verified(
+        True, found.session, valid.hours, f"{agent.given_name} {agent.family_name}" if matches else None
+    )
+
+
 async def _found(tx: Transaction, found: EnrolmentInSession | None) -> Found:
     if found is None or found.enrolment.state is not State.CERTIFIED:
         return found, None
-    recorded = await attendance.of_enrolment(tx, found.enrolment.enrolment_id)
+    enrolment_id = found.enrolment.enrolment_id
+    recorded = await attendance.of_enrolment(tx, enrolment_id)
     if not recorded:
         return found, None
     attended = [row.module for row in recorded if row.attendance == Attendance.ATTENDED]
     recorded_at = max(row.recorded_at for row in recorded)
-    return found, certificate_of(found.enrolment, found.session, attended, recorded_at)
+    code = await certificates.code_of(tx, enrolment_id, code_of(secrets.randbits(128)))
+    return found, certificate_of(found.enrolment, found.session, attended, recorded_at, code)

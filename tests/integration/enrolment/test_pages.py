@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -299,6 +300,65 @@ async def test_there_is_no_certificate_for_who_was_absent(front: Front, ask: Ask
     page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
     await record(front, database, session, agent, "absent")
     page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
+
+
+async def certified(front: Front, ask: Ask, database: Database) -> tuple[SessionState, Agent, str]:
+    """A session, an agent with a certificate, and the path at which it is verified."""
+    session, agent, _ = await enrolled(front, modules=MODULES, join_url="https://visio.example/secret")
+    link = await record(front, database, session, agent, "attended", "absent", "attended")
+    pdf = pypdf.PdfReader(io.BytesIO((await ask("GET", link)).content))
+    text = " ".join("".join(page.extract_text() for page in pdf.pages).split())
+    found = re.search("Code de vérification : (\\w{5}-\\w{5}), à saisir sur (\\S+)", text)
+    assert found is not None, text
+    assert found[2] == "https://parcours.example/attestations"
+    return session, agent, f"/attestations/{found[1]}"
+
+
+async def test_whoever_holds_a_certificate_sees_that_it_is_valid_and_no_name(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, agent, verified = await certified(front, ask, database)
+    text = page(await ask("GET", verified.lower()), 200, "Cette attestation est valable")
+    assert "Durée suivie : 5 h." in text.replace("\u00a0", " ")
+    for hidden in (agent.family_name, agent.email, agent.agent_id, "visio.example", str(session.session_id)):
+        assert hidden not in text
+    assert (await ask("POST", "/attestations", data={"code": verified[14:]})).headers["location"] == verified
+
+
+async def test_a_name_is_said_only_where_it_is_typed_and_right(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    _, agent, verified = await certified(front, ask, database)
+    name = f"{agent.given_name} {agent.family_name}"
+    right = await ask("POST", verified, data={"nom": name.upper()})
+    assert f"Elle a été délivrée à {name}." in right.text
+    for wrong in ("Ada Martin", agent.family_name, "x" * 10_000):
+        other = await ask("POST", verified, data={"nom": wrong})
+        assert agent.family_name not in other.text
+        assert "pas été délivrée à une personne de ce nom" in other.text
+
+
+async def test_a_certificate_is_withdrawn_when_attendance_is_corrected(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, agent, verified = await certified(front, ask, database)
+    await record(front, database, session, agent, "absent", "absent", "absent")
+    text = page(
+        await ask("POST", verified, data={"nom": "Zoé Durand"}), 200, "Cette attestation a été retirée"
+    )
+    assert agent.family_name not in text
+    await record(front, database, session, agent, "attended", "absent", "absent")
+    page(await ask("GET", verified), 200, "Cette attestation est valable")
+
+
+async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(ask: Ask, asking: Any) -> None:
+    page(await ask("GET", "/attestations"), 200, "Vérifier une attestation")
+    page(await ask("POST", "/attestations", data={"code": "abc"}), 422, "Vérifier une attestation")
+    for code in ("7KMPT-2XWZ9", "0", "é" * 10, "x" * 5_000):
+        page(await ask("GET", f"/attestations/{code}"), 404, "Aucune attestation n’a ce code")
+    few = asking(link_signing_key=KEY, refused_rate="3/minute")
+    answers = [(await few("GET", "/attestations/7KMPT-2XWZ8")).status_code for _ in range(6)]
+    assert answers[-1] == 429
 
 
 async def test_a_certificate_is_opened_and_nothing_else(front: Front, ask: Ask) -> None:

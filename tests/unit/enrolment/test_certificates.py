@@ -3,7 +3,7 @@
 import io
 import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject
 
 from services.enrolment.render import certificates
-from services.enrolment.render.certificates import AttendedModule, Certificate, render
+from services.enrolment.render.certificates import AttendedModule, Certificate, Signature
+from services.enrolment.rules.certificates import code_of, is_name_of, read_code, written
+from tests.support.builders import an_agent
 
 
 def module(title: str, day: int) -> AttendedModule:
@@ -37,8 +39,16 @@ def a_certificate(**changes: Any) -> Certificate:
         "modules": (module("Comprendre", 18), module("Pratiquer", 25)),
         "organiser": "bretagne",
         "issued_at": datetime(2025, 4, 14, 8, 0, 0, 123456, tzinfo=UTC),
+        "code": "7KMPT2XWZ9",
     }
     return Certificate(**(values | changes))
+
+
+SIGNATURE = Signature("", "https://parcours.example/attestations")
+
+
+def render(certificate: Certificate, signature: Signature = SIGNATURE) -> bytes:
+    return certificates.render(certificate, signature)
 
 
 def opened(pdf: bytes) -> pypdf.PdfReader:
@@ -139,7 +149,9 @@ def test_a_long_word_stays_on_the_page() -> None:
         ends: list[float] = []
         page.extract_text(visitor_text=lambda _text, cm, tm, *_: ends.append(cm[4] + tm[4]))  # noqa: B023 called at once
         assert max(ends) < right_edge
-    assert certificates.texts_of(a_certificate(family_name="W" * 300))["name"].count("\u200b") == 12
+    assert (
+        certificates.texts_of(a_certificate(family_name="W" * 300), SIGNATURE)["name"].count("\u200b") == 12
+    )
 
 
 @pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000", "\x07"])
@@ -158,6 +170,49 @@ def test_whatever_a_name_is_made_of_there_is_a_certificate(given_name: str, titl
 
 
 async def test_it_is_made_beside_the_event_loop() -> None:
-    with patch.object(certificates, "render", lambda _: threading.current_thread().name):
-        made_in: object = await certificates.pdf_of(a_certificate())
+    with patch.object(certificates, "render", lambda _, __: threading.current_thread().name):
+        made_in: object = await certificates.pdf_of(a_certificate(), SIGNATURE)
     assert made_in != threading.current_thread().name
+
+
+def test_the_certificate_says_who_signs_and_where_its_code_is_verified() -> None:
+    text = text_of(render(a_certificate()))
+    assert "Code de vérification : 7KMPT-2XWZ9, à saisir sur https://parcours.example/attestations" in text
+    assert "territoriale : La délégation Bretagne du CNFPT" in text
+    signed = text_of(render(a_certificate(), Signature("Ada Durand, directrice", "https://x.example")))
+    assert "Ada Durand, directrice" in signed
+
+
+def test_a_session_of_a_day_without_seances_has_its_length_and_a_longer_one_none() -> None:
+    begins = datetime(2025, 4, 3, 7, 30, tzinfo=UTC)
+    day = a_certificate(modules=(), starts_at=begins, ends_at=begins + timedelta(hours=6))
+    assert "Durée totale suivie : 6 h." in text_of(render(day))
+    assert "Durée" not in text_of(render(a_certificate(modules=())))
+
+
+@pytest.mark.parametrize("typed", ["7KMPT-2XWZ9", "7kmpt2xwz9", " 7KMPT 2XWZ9 "])
+def test_a_code_is_read_however_it_is_typed(typed: str) -> None:
+    assert read_code(typed) == "7KMPT2XWZ9"
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "7KMPT-2XWZ", "7KMPT-2XWZ99", "0KMPT-2XWZ9", "ÉKMPT-2XWZ9", "x" * 10_000]
+)
+def test_what_is_no_code_is_none(typed: str) -> None:
+    assert read_code(typed) is None
+
+
+def test_a_new_code_is_one() -> None:
+    codes = {code_of(number * 31**9 // 100) for number in range(100)}
+    assert len(codes) == 100
+    assert all(read_code(written(code)) == code for code in codes)
+
+
+@pytest.mark.parametrize("typed", ["Zoé Le Goff-Durand", "LE GOFF DURAND  zoe", "zoë le goff durand"])
+def test_a_name_matches_without_accents_hyphens_or_order(typed: str) -> None:
+    assert is_name_of(an_agent(given_name="Zoé", family_name="Le Goff-Durand"), typed)
+
+
+@pytest.mark.parametrize("typed", ["Zoé", "Durand", "Zoé Durand", "", "Zoé Le Goff Durand Martin"])
+def test_a_part_of_a_name_does_not_match(typed: str) -> None:
+    assert not is_name_of(an_agent(given_name="Zoé", family_name="Le Goff-Durand"), typed)

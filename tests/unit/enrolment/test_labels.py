@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from services.enrolment.api import cells
-from services.enrolment.pages import TEMPLATES, Message
+from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import RequestKey

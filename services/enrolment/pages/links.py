@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.enrolment.render.certificates import pdf_of
+from services.enrolment.render.certificates import Signature, pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import LinkState
 from services.enrolment.rules.policy import Policy
@@ -31,7 +31,7 @@ from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Message(StrEnum):
@@ -59,8 +59,9 @@ def add_to(
     database: Database,
     guard: Guard,
     links: Links | None,
-    policy: Policy,
     *,
+    policy: Policy,
+    signature: Signature,
     catalogue: str,
 ) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
@@ -68,7 +69,7 @@ def add_to(
     ``catalogue`` is the address at which the public finds the sessions.
     """
     rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
-    pages = _Pages(database, guard, links, policy, rendering)
+    pages = _Pages(database, guard, links, policy, signature, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
@@ -96,6 +97,7 @@ class _Pages:
     guard: Guard
     links: Links | None
     policy: Policy
+    signature: Signature
     rendering: Rendering
 
     async def offer(self, request: Request) -> Response:
@@ -144,7 +146,9 @@ class _Pages:
         if certificate is None:
             return self._notice(Message.UNKNOWN if found is None else Message.NOT_CERTIFIED, found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
-        return Response(await pdf_of(certificate), media_type="application/pdf", headers=headers)
+        return Response(
+            await pdf_of(certificate, self.signature), media_type="application/pdf", headers=headers
+        )
 
     async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)

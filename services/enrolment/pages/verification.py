@@ -1,0 +1,72 @@
+"""Whether a certificate is valid: the page for whoever holds one, by its code.
+
+It names nobody, unless the right name is typed; a code that is not ours counts as a wrong link.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.rules.certificates import read_code, written
+from services.enrolment.service import certificates
+from shared.database import Database
+from shared.guard import Guard
+from shared.security_log import SecurityEvent
+from shared.web.forms import read_form
+from shared.web.rendering import Rendering
+from shared.web.responses import BY_LINK, see_other
+
+PATH = "/attestations"
+LONGEST_NAME = 601
+"""Two names and a space: more is nobody's."""
+
+
+class VerificationMessage(StrEnum):
+    """A page without a question; what it says is in ``templates/notices.html``."""
+
+    NO_CERTIFICATE = "no_certificate"
+
+
+def add_to(api: FastAPI, database: Database, guard: Guard, *, catalogue: str) -> None:
+    """Serve the pages beside the API. ``catalogue`` is the address at which the public finds the sessions."""
+    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
+    pages = _VerificationPages(database, guard, rendering)
+    for path, endpoint in ((PATH, pages.ask), (f"{PATH}/{{code}}", pages.show)):
+        api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _VerificationPages:
+    database: Database
+    guard: Guard
+    rendering: Rendering
+
+    async def ask(self, request: Request) -> Response:
+        """Ask for the code; a POST leads to its page."""
+        typed = (await read_form(request, most=5)).typed("code") if request.method == "POST" else ""
+        code = read_code(typed)
+        if code is not None:
+            return see_other(f"{PATH}/{written(code)}")
+        wrong = request.method == "POST"
+        return self.rendering.page("verify.html", status=422 if wrong else 200, typed=typed, wrong=wrong)
+
+    async def show(self, request: Request) -> Response:
+        """Say what the code stands for; a POST brings a name, and says whether it is the agent's."""
+        name = (await read_form(request, most=5)).typed("nom") if request.method == "POST" else ""
+        code = read_code(request.path_params["code"])
+        await self.guard.take(request, "certificate", self.guard.rates.link, code or "")
+        found = None
+        if code is not None:
+            async with self.database.quiet_transaction() as tx:
+                found = await certificates.verify(tx, code, name if 0 < len(name) <= LONGEST_NAME else None)
+        if code is None or found is None:
+            await self.guard.refuse(request, SecurityEvent.LINK)
+            return self.rendering.notice(VerificationMessage.NO_CERTIFICATE, ask=PATH)
+        return self.rendering.page(
+            "verified.html", code=written(code), found=found, session=found.session, typed=name, ask=PATH
+        )

@@ -1,0 +1,28 @@
+"""The codes by which certificates are verified."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.enrolment.tables import CertificateRow
+from shared.database import Transaction
+
+
+async def code_of(tx: Transaction, enrolment_id: UUID, new: str) -> str:
+    """Return the code of an enrolment's certificate; ``new`` where it has none yet."""
+    code: str = await tx.scalar(_CODE_OF, {"id": enrolment_id, "code": new})
+    return code
+
+
+async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
+    """Return the enrolment whose certificate has this code, or None."""
+    found = select(CertificateRow.enrolment_id).where(col(CertificateRow.code) == code)
+    return await tx.scalar(found)
+
+
+# The update changes nothing: it makes the row come back.
+_CODE_OF = text(
+    "INSERT INTO certificate (enrolment_id, code) VALUES (:id, :code) "
+    "ON CONFLICT (enrolment_id) DO UPDATE SET code = certificate.code RETURNING code"
+)
