@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +27,7 @@ from shared.guard import Guard, LimitMet
 from shared.openapi import PROBLEM_JSON
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import api_docs
+from shared.web.responses import NO_PAGE
 from shared.web.revalidation import Revalidated
 from shared.web.sentences import Language, language_of, translated
 
@@ -105,6 +106,7 @@ class Problem(Exception):
         headers = {
             "Content-Language": request_language(request),
             "Vary": "Accept-Language",
+            **NO_PAGE,  # here too: who answers an error of ours stands outside of what adds them
             **(self.headers or {}),
         }
         return JSONResponse(self.document(request), self.status, headers=headers, media_type=PROBLEM_JSON)
@@ -194,6 +196,7 @@ def new_api(
     )
     api.add_middleware(_BoundedBodies)
     api.add_middleware(_HeadIsGet)
+    api.add_middleware(_NoPageUnlessItSays)
     openapi.document(api, schemas or {}, examples or {}, CODES)
     api_docs.add_to(api)
     return api
@@ -237,6 +240,23 @@ class _HeadIsGet:
             await send(message)
 
         await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
+class _NoPageUnlessItSays:
+    """Has browsers take each answer for what it says to be; pages, which say so themselves, aside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in NO_PAGE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 class _RefusedRights:
@@ -321,7 +341,9 @@ def _too_large(most: int) -> Problem:
 
 def operations_api() -> FastAPI:
     """The application of a port of its own, where health and metrics have one; it has nothing else."""
-    return FastAPI(openapi_url=None)
+    api = FastAPI(openapi_url=None)
+    api.add_middleware(_NoPageUnlessItSays)
+    return api
 
 
 def add_operations(api: FastAPI, probes: Probes) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Message
 from shared import http
 from shared.http import is_from_here, new_api
 from shared.openapi import PROBLEM_JSON
+from shared.web.responses import POLICY
 from tests.support.guards import a_guard
 
 
@@ -32,6 +33,10 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
     @api.post("/file")
     async def take_file(request: Request) -> int:
         return len(await request.body())
+
+    @api.get("/fails")
+    async def fail() -> None:
+        raise RuntimeError
 
     transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -130,3 +135,17 @@ def test_a_form_is_taken_from_our_own_pages_by_either_of_our_names(
 async def test_a_head_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/json", headers={"x": "x" * 40_000})
     assert (answer.status_code, answer.headers["content-type"]) == (431, PROBLEM_JSON)
+
+
+@pytest.mark.parametrize("path", ["/json", "/fails", "/openapi.json", "/nowhere"])
+async def test_no_browser_takes_an_answer_for_a_page_or_shows_it_in_one(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_a_page_keeps_the_policy_of_pages(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/docs")).headers["content-security-policy"] == POLICY
