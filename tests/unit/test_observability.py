@@ -1,10 +1,14 @@
 """Logs that say enough, and not the same for ever."""
 
+import json
 import logging
+import re
+import time
+from collections.abc import Iterator
 
 import pytest
 
-from shared.observability import NotAgain
+from shared.observability import NotAgain, configure_logging
 
 
 def a_line(logger: str, message: str) -> logging.LogRecord:
@@ -25,3 +29,27 @@ def test_a_line_of_aiokafka_is_not_written_again_within_seconds(monkeypatch: pyt
 def test_our_own_lines_are_all_written() -> None:
     lines = NotAgain()
     assert all(lines.filter(a_line("shared.process", "stops")) for _ in range(3))
+
+
+@pytest.fixture
+def in_paris(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's own time is not UTC, and its logging is as before afterwards."""
+    before = logging.root.handlers[:], logging.root.level
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+    logging.root.handlers[:], logging.root.level = before
+
+
+@pytest.mark.usefixtures("in_paris")
+def test_a_line_says_its_time_in_utc_wherever_the_machine_is(capsys: pytest.CaptureFixture[str]) -> None:
+    line = a_line("outside", "ends")
+    line.created = 1_764_145_800.25
+    for form in ("json", "console"):
+        configure_logging(form, "INFO", "notifier")
+        logging.getLogger("outside").handle(line)
+    as_json, as_text = capsys.readouterr().err.splitlines()
+    assert json.loads(as_json)["time"] == "2025-11-26T08:30:00.250+00:00"
+    assert re.match(r"2025-11-26T08:30:00\.250\+00:00 ERROR ", as_text)
