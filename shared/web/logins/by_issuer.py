@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from shared import clock
 from shared.guard import Guard
+from shared.http import is_from_here
 from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway
 from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
@@ -53,6 +54,7 @@ class IssuerPages:
         self._space = space
         self._kept = kept
         self._provider = provider
+        self._address = address
         self._return_to = f"{address}{space.come_back}"
         self._rendering = rendering
 
@@ -64,7 +66,12 @@ class IssuerPages:
         ]
 
     async def begin(self, request: Request) -> Response:
-        """Lead to the issuer. ``vers`` is the page to open afterwards, ``autre`` asks who it is again."""
+        """Lead to the issuer. ``vers`` is the page to open afterwards, ``autre`` asks who it is again.
+
+        From another site to the log-in page instead: nobody is logged in without a click of their own.
+        """
+        if not is_from_here(request.headers, self._address):
+            return see_other(self._space.log_in)
         await self._guard.take(request, "log_in", self._guard.rates.log_in, network_of(request))
         state = secrets.token_urlsafe(32)
         attempt = LoginAttemptRow(

@@ -225,6 +225,12 @@ async def test_a_log_in_leads_to_no_other_site(browser: Browser, issuer: Issuer,
         assert await logged_in(browser, issuer, zoe, begin) == "/gestion"
 
 
+async def test_another_site_logs_nobody_in(browser: Browser) -> None:
+    way = await browser.get("/gestion/connexion/compte", headers={"Sec-Fetch-Site": "cross-site"})
+    assert way.headers["location"] == "/gestion/connexion"
+    assert not browser.cookies
+
+
 async def test_an_issuer_that_is_away_stops_neither_the_pages_nor_tokens(
     browser: Browser, issuer: Issuer, zoe: str
 ) -> None:
