@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from shared import clock
+from shared import clock, security_log
 from shared.database import Database, Transaction, insert_many, is_temporary
 from shared.events import Event
 from shared.events.cloudevents import Received
@@ -30,6 +30,7 @@ from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router
 from shared.messaging.tables import DeadLetterRow, ErasureRow
 from shared.personal_data import Register, Subject, addresses_of, erase_rows, rows_of
+from shared.security_log import SecurityEvent, SecurityOutcome
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Eraser:
                 if is_temporary(error):
                     raise
                 FAILURES.inc()
+                self._record(SecurityOutcome.FAILED)
                 log.exception("The agent of the request %s cannot be forgotten", request_id)
 
     async def subject(self, tx: Transaction, agent: AgentKey, until: datetime) -> Subject:
@@ -137,6 +139,10 @@ class Eraser:
             row.done_at = clock.now()
             await self._say_done(tx, erasure, row.done_at)
         log.info("The agent of the request %s is forgotten", request_id)
+        self._record(SecurityOutcome.OK)
+
+    def _record(self, outcome: SecurityOutcome) -> None:
+        security_log.record(SecurityEvent.ERASURE, outcome, where=Topic.AGENTS_ERASED)
 
     async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
         read = [await progress.read_until(tx, topic) for topic in self.reads]

@@ -1,5 +1,6 @@
 """An agent is forgotten by the notifier: after the enrolments, and after the last letters."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ import pytest
 from services.notifier.app import eraser
 from services.notifier.service import erasures, subscriptions
 from services.notifier.tables import metadata
-from shared import clock
+from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
@@ -66,7 +67,10 @@ async def enrolment_has_erased(notifier: Notifier) -> None:
         await progress.save(tx, Topic.ENROLMENT_DECISIONS, {0: now})
 
 
-async def test_nothing_is_left_of_an_agent(notifier: Notifier, forget: Forget) -> None:
+async def test_nothing_is_left_of_an_agent(
+    notifier: Notifier, forget: Forget, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await live_through_everything(notifier)
     async with notifier.database.transaction() as tx:
         await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
@@ -78,6 +82,8 @@ async def test_nothing_is_left_of_an_agent(notifier: Notifier, forget: Forget) -
     await notifier.deliver()
 
     assert await forget()
+    lines = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
+    assert lines == ["erasure ok where=agents.erased times=1"]
 
     assert await columns_with(notifier.database, metadata) == set()
     for table in ("suppression", "bounce", "subscription", "subscriber", "mail_audit"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from services.notifier.render import Renderer
 from services.notifier.service import mails
 from services.notifier.store import mails as stored_mails
 from services.notifier.tables import MailState
-from shared import clock
+from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
@@ -319,7 +320,7 @@ async def test_the_api_and_the_command_send_again_too(
 
 
 async def test_support_has_a_person_forgotten_whose_identifier_is_typed_twice(
-    notifier: Notifier, browser: httpx.AsyncClient
+    notifier: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = "/courriels/suivi/effacement"
     assert "Jeton d’accès" in (await browser.get(path)).text
@@ -331,9 +332,12 @@ async def test_support_has_a_person_forgotten_whose_identifier_is_typed_twice(
         assert 'aria-invalid="true"' in refused.text
     assert await notifier.query("SELECT 1 FROM outbox") == []
 
-    done = await browser.post(path, data=typed)
+    with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
+        done = await browser.post(path, data=typed)
 
     assert done.status_code == 200
+    [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
+    assert re.fullmatch(rf"erasure ok who=support:[0-9a-f]{{12}} where={path} times=1", line)
     [event] = await notifier.query("SELECT topic, key, source, data FROM outbox")
     assert (event.topic, event.key, event.source) == ("portal.agents", "IEL-1", "/services/notifier")
     assert json.loads(event.data)["issuer"] == "iel"
