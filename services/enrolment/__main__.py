@@ -1,5 +1,6 @@
 """``python -m services.enrolment serve | migrate | explain … | dead-letters … | outbox …``."""
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from services.enrolment.app import DEFINITION
 from services.enrolment.service.explain import explain
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import Process
+from shared.read_log import Reading
 
 app = service_cli(DEFINITION)
 
@@ -20,7 +22,7 @@ def explain_(
 
     async def find(process: Process) -> list[str] | None:
         async with process.database.quiet_transaction() as tx:
-            return await explain(tx, about)
+            return await explain(tx, about, Reading.by_command(getpass.getuser()))
 
     lines = in_process(DEFINITION, find)
     if lines is None:

@@ -22,6 +22,7 @@ from shared.database import Database as SharedDatabase
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
 from shared.openapi import bearer
+from shared.read_log import PurposeHeader, Reading, reading_of
 
 _OfPortal = Annotated[
     HTTPAuthorizationCredentials | None,
@@ -78,9 +79,13 @@ async def _sender(request: Request, _documented: _OfPortal) -> Portal:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads what became of agents: a portal, of its own; or somebody who may read all (no portal)."""
+    """Who reads what became of agents: a portal, of its own; or somebody who may read all (no portal).
+
+    ``reading`` is what is recorded of a read by staff; None for portals, and in trials for who has no token.
+    """
 
     portal: Portal | None
+    reading: Reading | None = None
 
     @property
     def source(self) -> str | None:
@@ -88,15 +93,17 @@ class Reader:
         return None if self.portal is None else self.portal.source
 
 
-async def _reader(request: Request, _documented: _OfPortal) -> Reader:
+async def _reader(request: Request, _documented: _OfPortal, purpose: PurposeHeader = None) -> Reader:
     owner = await _portal_or_admin(request)
-    return Reader(owner if isinstance(owner, Portal) else None)
+    return Reader(owner) if isinstance(owner, Portal) else Reader(None, reading_of(owner, purpose))
 
 
-async def _anybody_in_a_trial(request: Request, documented: _OfPortal) -> Reader:
+async def _anybody_in_a_trial(
+    request: Request, documented: _OfPortal, purpose: PurposeHeader = None
+) -> Reader:
     if request.app.state.trial and "authorization" not in request.headers:
         return Reader(None)
-    return await _reader(request, documented)
+    return await _reader(request, documented, purpose)
 
 
 Database = Annotated[SharedDatabase, Depends(_database)]
@@ -106,6 +113,14 @@ Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
 """A trial needs no token."""
+
+
+def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:
+    return reading_of(organiser, purpose)
+
+
+OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
+"""What is recorded of an organiser's read of people."""
 
 
 def not_found(name: str) -> Problem:

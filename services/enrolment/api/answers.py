@@ -16,6 +16,7 @@ from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name
 from shared.messaging.tables import OutboxRow
 from shared.openapi import problem_response
+from shared.read_log import Reading
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 
@@ -52,10 +53,11 @@ class FeedQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The name of the portal whose feed is read, and which part of it."""
+    """The name of the portal whose feed is read, which part of it, and who of the staff reads, if any."""
 
     portal: str
     query: FeedQuery
+    reading: Reading | None
 
 
 def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyReader) -> Feed:
@@ -71,7 +73,7 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
         raise Problem(
             403, "Not by HTTP", f"The portal {portal.portal} has no 'http' among its answers in PORTALS_FILE."
         )
-    return Feed(portal.portal, query)
+    return Feed(portal.portal, query, reader.reading)
 
 
 @router.get(
@@ -98,7 +100,7 @@ async def read_answers(
         return Answers(items=[], next=query.after)
     try:
         async with database.quiet_transaction() as tx:
-            page = await answers.page(tx, feed.portal, query.after, query.limit)
+            page = await answers.page(tx, feed.portal, query.after, query.limit, feed.reading)
     except NeverGiven as error:
         raise Problem(
             422,

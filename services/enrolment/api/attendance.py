@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, PolicyInForce, found
+from services.enrolment.api.access import Database, Organiser, OrganiserReading, PolicyInForce, found
 from services.enrolment.api.bodies import AMBIGUOUS, Recorded, Records
 from services.enrolment.render.certificates import pdf_of
 from services.enrolment.rules.organising import OrganisingFault
@@ -60,11 +60,11 @@ async def record_attendance(
     responses=sheets.RESPONSES,
 )
 async def export_attendance(
-    request: Request, session_id: UUID, database: Database, organiser: Organiser
+    request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
     async with database.quiet_transaction() as tx:
-        streamed = await roster.stream(tx, session_id, organiser, _SEATED)
+        streamed = await roster.stream(tx, session_id, organiser, reading, _SEATED)
         session, entries = found(streamed, f"session {session_id}")
         seated = [entry async for entry in entries]
     return sheets.exported(
@@ -111,11 +111,15 @@ async def record_attendance_by_sheet(
     responses={200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def show_certificate(
-    enrolment_id: UUID, database: Database, organiser: Organiser, request: Request
+    enrolment_id: UUID,
+    database: Database,
+    organiser: Organiser,
+    reading: OrganiserReading,
+    request: Request,
 ) -> Response:
     """The same that the agent opens by the link of their letter."""
     async with database.quiet_transaction() as tx:
-        own, certificate = await certificates.certificate_for_organiser(tx, enrolment_id, organiser)
+        own, certificate = await certificates.certificate_for_organiser(tx, enrolment_id, organiser, reading)
     own = found(own, f"enrolment {enrolment_id}")
     if certificate is None:
         raise Problem(

@@ -58,7 +58,12 @@ async def list_enrolments(
     after = position(query.cursor, _KEY)
     async with database.quiet_transaction() as tx:
         rows = await enrolments.of_agent(
-            tx, query.agent_id, reader.portal, after=after, limit=query.limit + 1
+            tx,
+            query.agent_id,
+            reader.portal,
+            reading=reader.reading,
+            after=after,
+            limit=query.limit + 1,
         )
     return page_of(
         rows,

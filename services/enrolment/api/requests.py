@@ -144,7 +144,7 @@ async def request_outcome(
     response.headers["Vary"] = "Accept-Language"
     try:
         async with database.quiet_transaction() as tx:
-            status = await requests.status(tx, ce_id, reader.source)
+            status = await requests.status(tx, ce_id, reader.source, reader.reading)
     except SeveralRequests:
         raise Problem(
             409,

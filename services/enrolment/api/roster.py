@@ -7,7 +7,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
+from services.enrolment.api.access import (
+    Database,
+    Organiser,
+    OrganiserReading,
+    PolicyInForce,
+    found,
+    not_found,
+)
 from services.enrolment.api.bodies import (
     PriorityChange,
     RosterEntry,
@@ -44,13 +51,23 @@ class RosterQuery(BaseModel):
 
 @router.get("/sessions/{session_id}/roster", summary="Who is enrolled, waiting, refused and why")
 async def show_roster(
-    session_id: UUID, query: Annotated[RosterQuery, Query()], database: Database, organiser: Organiser
+    session_id: UUID,
+    query: Annotated[RosterQuery, Query()],
+    database: Database,
+    organiser: Organiser,
+    reading: OrganiserReading,
 ) -> Page[RosterEntry]:
     """Who has a seat, then who is offered one, who waits (in order), is pending, refused, gone."""
     after = position(query.cursor, _KEY)
     async with database.quiet_transaction() as tx:
         page = await roster.page(
-            tx, session_id, organiser, after=after, limit=query.limit + 1, states=query.state
+            tx,
+            session_id,
+            organiser,
+            reading=reading,
+            after=after,
+            limit=query.limit + 1,
+            states=query.state,
         )
     session, lines = found(page, f"session {session_id}")
     return page_of(
@@ -68,11 +85,11 @@ async def show_roster(
     responses=sheets.RESPONSES,
 )
 async def export_roster(
-    request: Request, session_id: UUID, database: Database, organiser: Organiser
+    request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """In French, for a spreadsheet program; a column for the attendance at each module."""
     async with database.quiet_transaction() as tx:
-        streamed = await roster.stream(tx, session_id, organiser)
+        streamed = await roster.stream(tx, session_id, organiser, reading)
         session, lines = found(streamed, f"session {session_id}")
         parts = [sheets.roster_heading(session)]
         chunk: list[RosterLine] = []

@@ -6,7 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
+from services.enrolment.api.access import (
+    Database,
+    Organiser,
+    OrganiserReading,
+    PolicyInForce,
+    found,
+    not_found,
+)
 from services.enrolment.api.bodies import AMBIGUOUS, Ranking, Selected, named_agent, not_possible
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
@@ -53,11 +60,11 @@ async def select(
     responses=sheets.RESPONSES,
 )
 async def export_candidates(
-    request: Request, session_id: UUID, database: Database, organiser: Organiser
+    request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """Write a rank or `non retenu` in each line, and send it back by PUT."""
     async with database.quiet_transaction() as tx:
-        streamed = await roster.stream(tx, session_id, organiser, [State.PENDING_SELECTION])
+        streamed = await roster.stream(tx, session_id, organiser, reading, [State.PENDING_SELECTION])
         session, entries = found(streamed, f"session {session_id}")
         candidates = [entry async for entry in entries]
     return sheets.exported(

@@ -1,14 +1,17 @@
 """The feeds of portals: what each hears over HTTP, in the order of its numbers, and who waits for more."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.enrolment.store import answers
-from shared import clock
+from shared import clock, read_log
 from shared.database import Database, Transaction, is_temporary
+from shared.events.vocabulary import AgentKey
 from shared.messaging.tables import OutboxRow
+from shared.read_log import Reading, ReadKind
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +47,13 @@ class Forgotten(LookupError):
         self.kept_after = kept_after
 
 
-async def page(tx: Transaction, portal: str, after: int, limit: int) -> FeedPage:
+async def page(
+    tx: Transaction, portal: str, after: int, limit: int, reading: Reading | None = None
+) -> FeedPage:
     """Return the answers of a portal that follow a number; 0: from the oldest that is kept.
 
-    Those about an agent who was erased since are left out; their numbers are passed over. Raises
+    Those about an agent who was erased since are left out; their numbers are passed over. Who of the staff
+    reads is recorded. Raises
     :class:`NeverGiven`, and :class:`Forgotten`: numbers have no gaps, so that one shows what is lost.
     """
     last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
@@ -57,7 +63,16 @@ async def page(tx: Transaction, portal: str, after: int, limit: int) -> FeedPage
         raise NeverGiven(before)
     if 0 < after < before:
         raise Forgotten(before)
-    return FeedPage([answer for answer in found if answer.key], _number(found[-1]) if found else before)
+    known = [answer for answer in found if answer.key]
+    if reading is not None and (agents := _agents_in(known)):
+        await read_log.record(tx, reading, ReadKind.ANSWERS, agents=agents)
+    return FeedPage(known, _number(found[-1]) if found else before)
+
+
+def _agents_in(found: Sequence[OutboxRow]) -> list[AgentKey]:
+    """Return the agents whom these answers are about; a rejection is about none."""
+    said = [json.loads(answer.data).get("agent") for answer in found]
+    return [AgentKey(agent["issuer"], agent["agent_id"]) for agent in said if agent is not None]
 
 
 def _number(answer: OutboxRow) -> int:

@@ -11,10 +11,12 @@ from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.states import State
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.store import attendance, certificates, enrolments
+from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
+from shared.read_log import Reading, ReadKind
 
 Found = tuple[EnrolmentInSession | None, Certificate | None]
 """An enrolment, if there is one, and its certificate, if one is due."""
@@ -25,9 +27,15 @@ async def certificate(tx: Transaction, enrolment_id: UUID) -> Found:
     return await _found(tx, await enrolments.find(tx, enrolment_id))
 
 
-async def certificate_for_organiser(tx: Transaction, enrolment_id: UUID, organiser: Principal) -> Found:
-    """Return the same if the session is the organiser's, else nothing."""
-    return await _found(tx, await find_own(tx, enrolment_id, organiser))
+async def certificate_for_organiser(
+    tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
+) -> Found:
+    """Return the same if the session is the organiser's, else nothing. Who reads is recorded."""
+    own = await find_own(tx, enrolment_id, organiser)
+    if own is not None:
+        agent, session_id = own.enrolment.agent.key, own.enrolment.session_id
+        await read_log.record(tx, reading, ReadKind.CERTIFICATE, agents=[agent], session_id=session_id)
+    return await _found(tx, own)
 
 
 @dataclass(frozen=True, slots=True)

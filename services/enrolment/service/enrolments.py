@@ -14,10 +14,13 @@ from services.enrolment.rules.states import State
 from services.enrolment.service import requests
 from services.enrolment.store import changes, enrolments, roster_lines, rosters
 from services.enrolment.store.rosters import LoadPlan
+from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import AgentKey
 from shared.messaging.portals.registry import Portal
+from shared.read_log import Reading, ReadKind
 
 
 async def find_own(
@@ -29,13 +32,23 @@ async def find_own(
 
 
 async def of_agent(
-    tx: Transaction, agent_id: str, portal: Portal | None, *, after: tuple[datetime, UUID] | None, limit: int
+    tx: Transaction,
+    agent_id: str,
+    portal: Portal | None,
+    *,
+    reading: Reading | None = None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
     """Return enrolments of the agents with this identifier, the newest first: of a portal's own, or of all.
 
-    Each with its place in line while it waits, and when it changed last.
+    Each with its place in line while it waits, and when it changed last. Who of the staff reads is recorded.
     """
-    return await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
+    found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
+    if reading is not None:
+        about = [enrolment.agent.key for enrolment, _, _ in found] or [AgentKey("", agent_id)]
+        await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=about)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,26 @@ from typing import Any
 from uuid import UUID
 
 from services.enrolment.rules.states import Cause
+from services.enrolment.service.requests import record_read
 from services.enrolment.store import changes, history, requests, sessions
 from services.enrolment.store.history import EnrolmentHistory
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow, SessionRow
+from shared import read_log
 from shared.database import Transaction
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import AgentKey, Reason
+from shared.read_log import Reading, ReadKind
 from shared.web.refusals import REFUSALS
 
 _LAST_CHANGES = 50
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
-async def explain(tx: Transaction, identifier: str) -> list[str] | None:
+async def explain(tx: Transaction, identifier: str, reading: Reading) -> list[str] | None:
     """Return the lines that explain the request, session or agent with this id; None: there is none.
 
-    What several have for their id explains them all: a request of two portals, an agent of two issuers.
+    What several have for their id explains them all: a request of two portals, an agent of two issuers. Who
+    reads is recorded.
     """
     try:
         known_id = UUID(identifier)
@@ -32,8 +36,11 @@ async def explain(tx: Transaction, identifier: str) -> list[str] | None:
         known_id = None
     if known_id is not None:
         if of_portals := await requests.with_id(tx, known_id):
+            for request in of_portals:
+                await record_read(tx, request, reading, ReadKind.EXPLANATION)
             return [line for request in of_portals for line in await _whole_request(tx, request)]
         if (session := await sessions.find_row(tx, known_id)) is not None:
+            await read_log.record(tx, reading, ReadKind.EXPLANATION, session_id=known_id)
             answers = await requests.count_by_outcome(tx, known_id)
             last = await changes.last_of_session(tx, known_id, _LAST_CHANGES)
             return [*_session(session), *_answers(answers), *_changes(last)]
@@ -42,6 +49,8 @@ async def explain(tx: Transaction, identifier: str) -> list[str] | None:
     if not histories and not by_name:
         return None
     issuers = {past.enrolment.issuer for past in histories} | {request.issuer or "" for request in by_name}
+    about = [AgentKey(issuer, identifier) for issuer in sorted(issuers)]
+    await read_log.record(tx, reading, ReadKind.EXPLANATION, agents=about)
     return [
         line
         for issuer in sorted(issuers)

@@ -18,10 +18,12 @@ from services.enrolment.store import accepted_events, changes, enrolments, reque
 from services.enrolment.store import requests as store
 from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow
+from shared import read_log
 from shared.database import Transaction
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import AgentKey, Reason
 from shared.messaging import dead_letters
 from shared.messaging.tables import DeadLetterRow
+from shared.read_log import Reading, ReadKind
 
 
 async def answer(
@@ -111,13 +113,17 @@ class SeveralRequests(LookupError):
     """Several portals used one ``ce_id``, each for a request of its own."""
 
 
-async def status(tx: Transaction, request_id: UUID, source: str | None) -> RequestStatus:
+async def status(
+    tx: Transaction, request_id: UUID, source: str | None, reading: Reading | None = None
+) -> RequestStatus:
     """Return what is known of the request with this ``ce_id``, of this ``ce_source`` or (None) of any.
 
-    Raises :class:`SeveralRequests`.
+    Who of the staff reads is recorded. Raises :class:`SeveralRequests`.
     """
     match await store.with_id(tx, request_id, source):
         case [request]:
+            if reading is not None:
+                await record_read(tx, request, reading, ReadKind.REQUEST)
             return await _status_of(tx, request)
         case [_, *_]:
             raise SeveralRequests(request_id)
@@ -130,6 +136,13 @@ async def status(tx: Transaction, request_id: UUID, source: str | None) -> Reque
         accepted_at=await accepted_events.accepted_at(tx, request_id, source),
         dead_letter=await dead_letters.of_event(tx, request_id, source),
     )
+
+
+async def record_read(tx: Transaction, request: RequestRow, reading: Reading, kind: ReadKind) -> None:
+    """Record that somebody has read of a request: of its agent, or of its session where it names several."""
+    known = request.agent_id is not None
+    about = [AgentKey(request.issuer or "", request.agent_id or "")] if known else []
+    await read_log.record(tx, reading, kind, agents=about, session_id=request.session_id)
 
 
 async def _status_of(tx: Transaction, request: RequestRow) -> RequestStatus:

@@ -7,9 +7,11 @@ from services.enrolment.rules.roster_lines import Key, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
 from services.enrolment.store import roster_lines
+from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.read_log import Reading, ReadKind
 
 
 async def page(
@@ -17,22 +19,31 @@ async def page(
     session_id: UUID,
     organiser: Principal,
     *,
+    reading: Reading,
     after: Key | None,
     limit: int,
     states: Collection[State],
 ) -> tuple[SessionState, list[RosterLine]] | None:
-    """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's."""
+    """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's.
+
+    Who reads is recorded.
+    """
     session = await sessions.find_own(tx, session_id, organiser)
     if session is None:
         return None
+    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return session, await roster_lines.page(tx, session_id, after, limit, states=states)
 
 
 async def stream(
-    tx: Transaction, session_id: UUID, organiser: Principal, states: Collection[State] = ()
+    tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State] = ()
 ) -> tuple[SessionState, AsyncIterator[RosterLine]] | None:
-    """Return the session and its whole roster, in these states or in all; None: it is not the organiser's."""
+    """Return the session and its whole roster, in these states or in all; None: it is not the organiser's.
+
+    Who reads is recorded.
+    """
     session = await sessions.find_own(tx, session_id, organiser)
     if session is None:
         return None
+    await read_log.record(tx, reading, ReadKind.SHEET, session_id=session_id)
     return session, roster_lines.stream(tx, session_id, states=states)

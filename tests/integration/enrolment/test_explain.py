@@ -6,14 +6,17 @@ from sqlalchemy import text
 from services.enrolment.rules.requests import OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service.explain import explain
 from shared.database import Transaction
+from shared.read_log import Reading
 from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, Session
+
+READING = Reading.by_command("exploitante")
 
 
 def explained(session: Session, identifier: object) -> str:
     async def lines_of() -> list[str] | None:
         async with session.world.database.quiet_transaction() as tx:
-            return await explain(tx, str(identifier))
+            return await explain(tx, str(identifier), READING)
 
     lines: list[str] | None = session.world.runner.run(lines_of())
     assert lines is not None
@@ -104,7 +107,7 @@ def test_an_explanation_reads_no_table_but_that_of_requests_from_end_to_end(
             await tx.execute(text("SET LOCAL enable_seqscan = off"))
             before = await _scans(tx)
             for identifier in (request.request_id, agent.agent_id, request.session_id):
-                assert await explain(tx, str(identifier))
+                assert await explain(tx, str(identifier), READING)
             after = await _scans(tx)
         return [table for table in after if after[table] > before[table]]
 

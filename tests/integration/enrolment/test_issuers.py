@@ -25,6 +25,7 @@ from shared.events.vocabulary import Agent
 from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
+from shared.read_log import Reading
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.integration.enrolment.test_organisers import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
@@ -181,8 +182,8 @@ async def test_an_operator_reads_of_both(database: Database, front: Front, porta
     for name in ("iel", "sirh"):
         await portal(name, asking(session, an_agent("1001")), ce_id)
     async with database.quiet_transaction() as tx:
-        of_agent = "\n".join(await explain(tx, "1001") or ())
-        of_request = "\n".join(await explain(tx, str(ce_id)) or ())
+        of_agent = "\n".join(await explain(tx, "1001", Reading.by_command("x")) or ())
+        of_request = "\n".join(await explain(tx, str(ce_id), Reading.by_command("x")) or ())
     for name in ("iel", "sirh"):
         assert f"agent 1001 of {name}" in of_agent
         assert f"of 1001 of {name} in" in of_request

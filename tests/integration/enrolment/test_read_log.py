@@ -1,0 +1,183 @@
+"""Who of the staff has read what of whom stays known, and the agent is told; portals leave no line."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Row, text
+from sqlalchemy.exc import DBAPIError
+
+from services.enrolment.app import eraser
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import GroupRequest, SeatRequest
+from services.enrolment.service import answers
+from services.enrolment.service.explain import explain
+from shared import clock
+from shared.auth import Role
+from shared.database import Database
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.messaging.erasure import Eraser
+from shared.messaging.portals.registry import PortalsFile
+from shared.personal_data import Subject
+from shared.read_log import Reading
+from tests.integration.enrolment.conftest import Ask, Front
+from tests.support.builders import an_agent, open_now
+
+Rows = Callable[..., Awaitable[list[Row[Any]]]]
+Reads = Callable[[], Awaitable[list[tuple[Any, ...]]]]
+Filled = tuple[SessionState, Agent]
+
+BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail-bretagne"
+NUMBER_ANSWERS = (
+    "UPDATE outbox SET cursor = numbered.number, sent_at = now() FROM (SELECT id, row_number() OVER "
+    "(PARTITION BY portal ORDER BY id) AS number FROM outbox WHERE portal IS NOT NULL) AS numbered "
+    "WHERE numbered.id = outbox.id"
+)
+OPEN_FEEDS = (
+    "INSERT INTO portal_feed SELECT portal, max(cursor) FROM outbox WHERE portal IS NOT NULL GROUP BY 1"
+)
+ORGANISING, ADMINISTRATION = "organisation de la session", "administration"
+
+
+@pytest.fixture
+async def filled(front: Front) -> Filled:
+    """A session of Bretagne, and who is enrolled in it."""
+    session, agent = open_now(capacity=2), an_agent("A-1", issuer=PORTAL)
+    await front.publish(session)
+    await front.enrol(session, agent)
+    return session, agent
+
+
+@pytest.fixture
+def reads(rows: Rows) -> Reads:
+    async def reads() -> list[tuple[Any, ...]]:
+        columns = "actor, role, kind, issuer, agent_id, session_id, purpose"
+        return [tuple(row) for row in await rows(f"SELECT {columns} FROM read_log ORDER BY id")]
+
+    return reads
+
+
+@pytest.fixture
+def erasing(database: Database, portals: PortalsFile) -> Eraser:
+    return eraser(database, portals, Policy())
+
+
+async def test_each_read_of_a_session_is_a_line(filled: Filled, ask: Ask, reads: Reads) -> None:
+    session, _ = filled
+    home = f"/api/v1/sessions/{session.session_id}"
+    for path in ("roster", "roster.csv", "selection.csv", "attendance.csv"):
+        assert (await ask("GET", f"{home}/{path}", by=BRETAGNE)).status_code == 200
+        assert (await ask("GET", f"{home}/{path}", by=CORSE)).status_code == 404
+    said = {"read-purpose": "contr%C3%B4le des pr%C3%A9sences"}
+    assert (await ask("GET", f"{home}/roster", by=ADMIN, headers=said)).status_code == 200
+    of_session = (None, None, session.session_id)
+    assert await reads() == [
+        (BRETAGNE, "organiser", "roster", *of_session, ORGANISING),
+        *[(BRETAGNE, "organiser", "sheet", *of_session, ORGANISING)] * 3,
+        (ADMIN, "admin", "roster", *of_session, "contrôle des présences"),
+    ]
+
+
+async def test_a_purpose_that_says_nothing_is_refused(filled: Filled, ask: Ask, reads: Reads) -> None:
+    session, _ = filled
+    for said in ("", "x", "a%00bcd", "%E2%80%AEabc"):
+        answer = await ask(
+            "GET",
+            f"/api/v1/sessions/{session.session_id}/roster",
+            by=BRETAGNE,
+            headers={"read-purpose": said},
+        )
+        assert answer.status_code == 400, said
+        assert answer.json()["code"] == "purpose_needed"
+    assert await reads() == []
+
+
+async def test_each_read_of_an_agent_by_staff_is_a_line_and_none_by_portals(
+    filled: Filled, front: Front, ask: Ask, reads: Reads
+) -> None:
+    session, agent = filled
+    request = SeatRequest(
+        uuid4(), clock.now(), session.session_id, an_agent("A-2", issuer=PORTAL), approved=False,
+        source=f"/portals/{PORTAL}", portal=PORTAL,
+    )  # fmt: skip
+    await front.answer(request)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    for path in ("/enrolments?agent_id=A-1", f"/requests/{request.request_id}"):
+        assert (await ask("GET", f"/api/v1{path}", by=PORTAL)).status_code == 200
+    assert await reads() == []
+    for path in ("/enrolments?agent_id=A-1", "/enrolments?agent_id=A-9", f"/requests/{request.request_id}"):
+        assert (await ask("GET", f"/api/v1{path}", by=ADMIN)).status_code == 200
+    certificate = await ask("GET", f"/api/v1/enrolments/{enrolment_id}/certificate.pdf", by=BRETAGNE)
+    assert certificate.status_code == 409
+    assert await reads() == [
+        (ADMIN, "admin", "enrolments", PORTAL, "A-1", None, ADMINISTRATION),
+        (ADMIN, "admin", "enrolments", "", "A-9", None, ADMINISTRATION),
+        (ADMIN, "admin", "request", PORTAL, "A-2", session.session_id, ADMINISTRATION),
+        (BRETAGNE, "organiser", "certificate", PORTAL, "A-1", session.session_id, ORGANISING),
+    ]
+
+
+async def test_whoever_of_the_staff_reads_a_portals_answers_leaves_a_line_for_each_agent(
+    answering: Database, reads: Reads
+) -> None:
+    front, session = Front(answering), open_now()
+    await front.publish(session)
+    await front.enrol(session, an_agent("A-1", issuer="iel"), an_agent("A-2", issuer="iel"))
+    async with answering.quiet_transaction() as tx:
+        for statement in (NUMBER_ANSWERS, OPEN_FEEDS):
+            await tx.execute(text(statement))
+        assert len((await answers.page(tx, "iel", 0, 10)).answers) == 2
+        await answers.page(tx, "iel", 0, 10, Reading("siege", Role.ADMIN, ADMINISTRATION))
+    assert [line[2:5] for line in await reads()] == [("answers", "iel", "A-1"), ("answers", "iel", "A-2")]
+
+
+async def test_an_explanation_is_a_read_too(
+    filled: Filled, front: Front, database: Database, reads: Reads
+) -> None:
+    session, agent = filled
+    group = GroupRequest(
+        uuid4(), clock.now(), session.session_id, (an_agent("G-1"), an_agent("G-2")), all_or_nothing=False
+    )
+    await front.answer(group)
+    for identifier in (agent.agent_id, session.session_id, group.request_id, "nobody"):
+        async with database.quiet_transaction() as tx:
+            await explain(tx, str(identifier), Reading.by_command("exploitante"))
+    lines = [(line[0], *line[2:6]) for line in await reads()]
+    assert lines == [
+        ("exploitante", "explanation", PORTAL, "A-1", None),
+        ("exploitante", "explanation", None, None, session.session_id),
+        ("exploitante", "explanation", None, None, session.session_id),
+    ]
+
+
+async def test_an_agent_is_told_who_read_of_them_and_of_the_sessions_they_were_in(
+    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: Rows
+) -> None:
+    session, agent = filled
+    await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
+    await ask("GET", "/api/v1/enrolments?agent_id=A-1", by=ADMIN, headers={"read-purpose": "dossier de Zoe"})
+    later, other = an_agent("A-2", issuer=PORTAL), open_now()
+    await front.enrol(session, later)  # when the roster had been read
+    await front.publish(other)
+    await ask("GET", f"/api/v1/sessions/{other.session_id}/roster", by=BRETAGNE)
+    async with erasing.database.quiet_transaction() as tx:
+        lines = (await erasing.export(tx, agent.key))["read_log"]
+        assert "read_log" not in await erasing.export(tx, later.key)
+        assert [(line["actor"], line["kind"]) for line in lines] == [
+            (BRETAGNE, "roster"), (ADMIN, "enrolments"),
+        ]  # fmt: skip
+        await erasing._erase(tx, Subject(agent=agent.key, until=clock.now()))
+    assert [tuple(row) for row in await rows("SELECT agent_id, purpose FROM read_log ORDER BY id")] == [
+        (None, ORGANISING), (None, None), (None, ORGANISING),
+    ]  # fmt: skip
+
+
+async def test_a_line_is_neither_changed_nor_taken_away(filled: Filled, ask: Ask, database: Database) -> None:
+    session, _ = filled
+    await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
+    for statement in ("DELETE FROM read_log", "UPDATE read_log SET actor = 'nobody'"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with database.quiet_transaction() as tx:
+                await tx.execute(text(statement))
