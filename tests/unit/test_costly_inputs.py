@@ -1,17 +1,22 @@
 """Inputs made to take long are done with within a second of computing."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from services.catalogue import api as catalogue
 from services.enrolment.api import sheets as enrolment_sheets
 from services.enrolment.render import certificates
 from shared import clock
+from shared.auth import Tokens
 from shared.events.cloudevents_http import record_of
 from shared.events.faults import sentence_of
 from shared.events.portal import GroupEnrolmentRequested
@@ -19,6 +24,7 @@ from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.web import forms, sentences, spreadsheets
 from shared.web.spreadsheets import UnreadableSheet
+from tests.support.guards import NOWHERE, a_guard
 from tests.unit.enrolment.test_certificates import a_certificate, module, render
 
 MOST = spreadsheets.BOUNDS.bytes - 100
@@ -127,3 +133,27 @@ def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None
     told = {fault["loc"]: sentence_of(fault) for fault in caught.value.errors()}
     assert told[("agents",)] == "Tuple should have at most 500 items after validation, not 501"
     assert not [where for where in told if len(where) > 1 and where[0] == "agents"]
+
+
+NAMES = b"{" + b",".join(b'"%d":1' % number for number in range(180_000)) + b"}"
+CHANGES = "/api/v1/sessions/6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [NAMES, b'{"audience": {"sirets": [' + b'"x",' * 400_000 + b'"x"]}}', b"[" * MANY],
+    ids=["names", "a long list", "brackets"],
+)
+async def test_no_body_of_staff_takes_a_second(body: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    digest = hashlib.sha256(b"siege").hexdigest()
+    file.write_text(json.dumps([{"name": "siege", "role": "admin", "sha256": digest}]))
+    transport = httpx.ASGITransport(app=catalogue.build(NOWHERE, Tokens(file), a_guard()))
+    headers = {"authorization": "Bearer siege", "content-type": "application/json", "accept-language": "fr"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+        begun = time.process_time()
+        answer = await client.patch(CHANGES, content=body)
+        taken = time.process_time() - begun
+    assert answer.status_code in (400, 422)
+    assert len(answer.content) < 1_000_000
+    assert taken < 1
