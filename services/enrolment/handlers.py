@@ -8,7 +8,7 @@ from faststream import Context
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, request_of
-from services.enrolment.service import addresses, outcomes, requests, sessions
+from services.enrolment.service import addresses, corrections, outcomes, requests, sessions
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
 from services.enrolment.service.order import Placement
@@ -95,8 +95,13 @@ async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswe
 
 
 @router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
-async def on_agents(tx: Tx, received: list[Received[portal.AgentErasureRequested]]) -> None:
-    """Keep whom to forget, for the job."""
+async def on_agents(
+    tx: Tx, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
+) -> None:
+    """Correct agents' addresses and names, and keep whom to forget, for the job."""
+    for request in received:
+        if isinstance(request.event, portal.AgentCorrected):
+            await corrections.correct(tx, request.event, request)
     await erasure.keep_requests(tx, received)
 
 

@@ -11,6 +11,7 @@ from services.enrolment.tables import (
     AttendanceRow,
     BadAddressRow,
     CertificateRow,
+    CorrectionRow,
     EnrolmentChangeRow,
     EnrolmentRow,
     RequestOutcomeRow,
@@ -50,6 +51,12 @@ REQUESTS = Retention(
     days="enrolment_ended_kept_days",
     since="la réponse à la demande",
     over="decided_at < :before",
+)
+CORRECTIONS = Retention(
+    table=CorrectionRow,
+    days="enrolment_ended_kept_days",
+    since="la correction",
+    over="received_at < :before",
 )
 BAD_ADDRESSES = Retention(
     table=BadAddressRow,
@@ -153,6 +160,19 @@ REGISTER = (
                 },
             ),
             PersonalData(
+                table=CorrectionRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "before": "ce qui a été corrigé : courriel, prénom, nom",
+                    "after": "ce qui le remplace",
+                },
+                purpose="Pouvoir dire ce qui a été corrigé, quand et à la demande de qui.",
+                ends=(CORRECTIONS,),
+                of_agent=f"{_OWN} AND received_at <= :until",
+                address="after->>'email'",
+            ),
+            PersonalData(
                 table=BadAddressRow,
                 whose=Whose.AGENTS,
                 columns={
@@ -174,6 +194,6 @@ REGISTER = (
                 until="chacun soit prévenu (quelques minutes)",
             ),
         ],
-        [ENDED, ATTENDANCE, REQUESTS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
+        [ENDED, ATTENDANCE, REQUESTS, CORRECTIONS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
     )
 )

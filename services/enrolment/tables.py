@@ -202,6 +202,20 @@ class SessionChangeRow(EnrolmentTable, table=True):
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
 
 
+class CorrectionRow(EnrolmentTable, table=True):
+    """A correction of an agent's address or names: by which request, and what it changed."""
+
+    __tablename__ = "correction"
+
+    request_id: UUID = Field(primary_key=True)
+    request_source: str = Field(primary_key=True)
+    issuer: str
+    agent_id: str
+    received_at: datetime = Field(sa_type=Timestamp)
+    before: list[dict[str, Any]] = Field(sa_type=JSONB, description="What enrolments had, each once.")
+    after: dict[str, Any] = Field(sa_type=JSONB, description="What was corrected.")
+
+
 class BadAddressRow(EnrolmentTable, table=True):
     """An agent whose mails come back; never the address itself."""
 

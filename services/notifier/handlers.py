@@ -1,6 +1,13 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
-from services.notifier.service import bespoke, enrolments, erasures, news, sessions, subscriptions
+from services.notifier.service import (
+    bespoke,
+    enrolments,
+    erasures,
+    news,
+    sessions,
+    subscriptions,
+)
 from services.notifier.service import projections as catalogue
 from shared import clock
 from shared.database import Transaction
@@ -12,7 +19,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.cloudevents import Received
-from shared.events.enrolment import Decision
+from shared.events.enrolment import AgentDetailsCorrected, Decision
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
@@ -29,9 +36,9 @@ async def on_sessions(tx: Tx, received: list[Received[SessionState]]) -> None:
 
 
 @router.subscriber(Topic.ENROLMENT_DECISIONS, awaited=True)
-async def on_decisions(tx: Tx, received: list[Received[Decision]]) -> None:
-    """Queue the letters that decisions call for, now and later."""
-    await enrolments.update(tx, received, clock.now())
+async def on_decisions(tx: Tx, received: list[Received[Decision | AgentDetailsCorrected]]) -> None:
+    """Queue the letters that decisions call for, now and later; correct what they say of agents."""
+    await enrolments.take_over(tx, received, clock.now())
 
 
 @router.subscriber(Topic.CATALOGUE_RESOURCES)
@@ -46,15 +53,17 @@ async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -
     await bespoke.answer(tx, received)
 
 
-AgentRequest = portal.SubscriptionChanged | portal.AgentErasureRequested
+AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.AgentErasureRequested
 
 
 @router.subscriber(Topic.PORTAL_AGENTS, accepts=True)
 async def on_agents(tx: Tx, received: list[Received[AgentRequest]]) -> None:
-    """Keep what agents want news of, in the order in which they said so, and whom to forget."""
+    """Keep what agents want news of, and where, in the order in which they said so; and whom to forget."""
     for request in received:
         if isinstance(request.event, portal.SubscriptionChanged):
             await subscriptions.change(tx, request.event, request.issuer)
+        elif isinstance(request.event, portal.AgentCorrected):
+            await subscriptions.correct(tx, request.event, request.issuer)
     await erasure.keep_requests(tx, received)
 
 

@@ -11,11 +11,15 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import (
     MAX_VERSION,
     Agent,
+    AgentId,
     AtLeastOne,
     Count,
+    Email,
     Event,
     Instant,
+    Issuer,
     Line,
+    Name,
     Paragraph,
     Reason,
     RequestSource,
@@ -147,6 +151,26 @@ class AttendanceRecorded(Decision):
     certified: bool = False
 
 
+class AgentDetailsCorrected(Event):
+    """An agent's address or names were corrected. Decisions before it have the old ones, those after the new.
+
+    Between services: portals made the correction.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
+    agent_id: AgentId
+    issuer: Issuer
+    email: Email | None = Field(default=None, description="Null: unchanged; so are the names.")
+    given_name: Name | None = None
+    family_name: Name | None = None
+    corrected_at: Instant = Field(description="When the correction was received.")
+
+    @property
+    def key(self) -> str:
+        return self.agent_id
+
+
 class SessionPart(StrEnum):
     """What of a session those who are in it must hear when it changes."""
 
@@ -207,4 +231,9 @@ DECISIONS: tuple[type[Decision], ...] = (
     EnrolmentWithdrawn,
     AttendanceRecorded,
 )
-EVENTS: tuple[type[Event], ...] = (*DECISIONS, SessionChangedForAgent, SessionOccupancyChanged)
+EVENTS: tuple[type[Event], ...] = (
+    *DECISIONS,
+    AgentDetailsCorrected,
+    SessionChangedForAgent,
+    SessionOccupancyChanged,
+)

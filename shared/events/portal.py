@@ -151,6 +151,15 @@ class SubscriptionChanged(_AgentRequest):
     subscribed: bool
 
 
+class AgentCorrected(_AgentRequest):
+    """An agent's address or names were wrong, or have changed. Null: unchanged."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentCorrected.v1"
+    email: Email | None = None
+    given_name: Name | None = None
+    family_name: Name | None = None
+
+
 class AgentErasureRequested(_AgentRequest):
     """An agent asks that what is known of them be erased (RGPD, article 17)."""
 
@@ -171,5 +180,6 @@ EVENTS: tuple[type[Event], ...] = (
     BespokeTrainingRequested,
     TraineesNominated,
     SubscriptionChanged,
+    AgentCorrected,
     AgentErasureRequested,
 )

@@ -338,6 +338,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_read_progress")),
     )
     op.create_table(
+        "correction",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("before", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_correction")),
+    )
+    op.create_table(
         "certificate",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -520,6 +531,7 @@ def downgrade() -> None:
     op.drop_table("cluster")
     op.drop_table("erased_attendance")
     op.drop_table("certificate")
+    op.drop_table("correction")
     op.drop_table("read_progress")
     op.drop_index("ix_erasure_open", table_name="erasure", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_table("erasure")

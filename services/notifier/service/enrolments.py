@@ -3,18 +3,42 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeGuard
 from uuid import UUID
 
 from services.notifier import letters
 from services.notifier.letters import ScheduledLetter
+from services.notifier.service import corrections
 from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
 from shared.database import Transaction
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentEnrolled, Decision
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Decision
+
+Told = Decision | AgentDetailsCorrected
+"""What enrolment tells of an agent, in order."""
+
+
+async def take_over(tx: Transaction, received: Sequence[Received[Told]], now: datetime) -> None:
+    """Take over decisions, and corrections of what they say of agents, in this order."""
+    decisions: list[Received[Decision]] = []
+    for told in received:
+        if _is_decision(told):
+            decisions.append(told)
+        elif isinstance(told.event, AgentDetailsCorrected):
+            await update(tx, decisions, now)
+            decisions = []
+            await corrections.apply(tx, told.event)
+    await update(tx, decisions, now)
+
+
+def _is_decision(told: Received[Told]) -> TypeGuard[Received[Decision]]:
+    return isinstance(told.event, Decision)
 
 
 async def update(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:
     """Queue the letters that decisions call for, and keep where everyone stands."""
+    if not received:
+        return
     enrolled = [decision.event for decision in received if isinstance(decision.event, AgentEnrolled)]
     await sessions.lock(tx, {event.session_id for event in enrolled}, exclusive=False)
     before = await enrolments.lock(tx, {decision.event.enrolment_id for decision in received})

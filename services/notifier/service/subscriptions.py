@@ -13,7 +13,7 @@ from services.notifier.store import news, queue, subscriptions
 from services.notifier.store.queue import Addressee
 from shared import limits
 from shared.database import Transaction
-from shared.events.portal import SubscriptionChanged
+from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
@@ -55,6 +55,12 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
     if found is not None:
         await subscriptions.remove(tx, found, named or None)
         await _forget_if_nothing_is_left(tx, found)
+
+
+async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> None:
+    """Keep a subscriber's new address or names; nothing where the agent follows nothing."""
+    await subscriptions.lock(tx)
+    await subscriptions.correct(tx, AgentKey(issuer, corrected.agent_id), corrected)
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:

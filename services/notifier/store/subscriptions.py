@@ -14,6 +14,7 @@ from services.notifier.tables import (
     SubscriptionRow,
 )
 from shared.database import Transaction
+from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 
 
@@ -48,6 +49,17 @@ async def save(
             "family_name": family_name,
         },
     )
+
+
+async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
+    """Correct a subscriber's address and names; null: unchanged."""
+    parameters = {
+        **agent._asdict(),
+        "address": corrected.email,
+        "given_name": corrected.given_name,
+        "family_name": corrected.family_name,
+    }
+    await tx.execute(_CORRECT, parameters)
 
 
 def _columns(agent: AgentKey | None) -> dict[str, str | None]:
@@ -187,4 +199,9 @@ _DROP_NEWS = text(
     "AND (issuer, recipient) = (SELECT coalesce(issuer, ''), "
     "coalesce(agent_id, 'abonnement-' || subscriber_id) FROM subscriber "
     "WHERE subscriber_id = CAST(:subscriber_id AS uuid))"
+)
+_CORRECT = text(
+    "UPDATE subscriber SET address = coalesce(:address, address), "
+    "given_name = coalesce(:given_name, given_name), family_name = coalesce(:family_name, family_name) "
+    "WHERE issuer = :issuer AND agent_id = :agent_id"
 )

@@ -26,6 +26,7 @@ from shared.events.cloudevents import (
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     EVENTS,
+    AgentCorrected,
     AgentErasureRequested,
     BespokeTrainingRequested,
     EnrolmentRequested,
@@ -348,7 +349,7 @@ def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator
         portal.delegations is not None and event.delegation not in portal.delegations
     ):
         yield FieldProblem(pointer="/delegation", message=_NOT_THEIRS)
-    if isinstance(event, SubscriptionChanged | AgentErasureRequested):
+    if isinstance(event, SubscriptionChanged | AgentCorrected | AgentErasureRequested):
         # They name no employer, so nobody can tell whether the agent is one of them.
         yield FieldProblem(pointer="/agent_id", message=_NOT_THEIRS)
 

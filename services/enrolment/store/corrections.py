@@ -1,0 +1,69 @@
+"""Corrections of agents' addresses and names, and their history."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, insert, text
+from sqlmodel import col
+
+from services.enrolment.tables import BadAddressRow, CorrectionRow
+from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+
+
+async def sessions_of(tx: Transaction, agent: AgentKey) -> list[UUID]:
+    """Return the sessions in which an agent ever was."""
+    return list(await tx.scalars(_SESSIONS_OF, agent._asdict()))
+
+
+async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
+    """Correct all enrolments of an agent. Returns what those had that were wrong, each once."""
+    parameters = {**agent._asdict(), "names": list(after), "values": list(after.values())}
+    return list(await tx.scalars(_APPLY, parameters))
+
+
+async def keep(
+    tx: Transaction,
+    agent: AgentKey,
+    request: tuple[str, UUID],
+    received_at: datetime,
+    *,
+    before: list[dict[str, str]],
+    after: Mapping[str, str],
+) -> None:
+    """Keep what a request corrected, and try the agent's address again."""
+    source, request_id = request
+    row = {
+        "request_id": request_id,
+        "request_source": source,
+        **agent._asdict(),
+        "received_at": received_at,
+        "before": before,
+        "after": dict(after),
+    }
+    await tx.execute(insert(CorrectionRow).values(row))
+    await tx.execute(
+        delete(BadAddressRow).where(
+            col(BadAddressRow.issuer) == agent.issuer, col(BadAddressRow.agent_id) == agent.agent_id
+        )
+    )
+
+
+_SESSIONS_OF = text(
+    "SELECT DISTINCT session_id FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id"
+)
+_APPLY = text(
+    """
+    WITH correction AS (
+         SELECT jsonb_object_agg(name, value) AS after
+           FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS corrected (name, value)),
+         before AS (
+         SELECT enrolment_id, agent FROM enrolment, correction
+          WHERE issuer = :issuer AND agent_id = :agent_id AND NOT agent @> after),
+         applied AS (
+         UPDATE enrolment SET agent = enrolment.agent || after FROM before, correction
+          WHERE enrolment.enrolment_id = before.enrolment_id)
+    SELECT DISTINCT (SELECT jsonb_object_agg(name, agent -> name) FROM unnest(CAST(:names AS text[])) AS name)
+      FROM before"""
+)

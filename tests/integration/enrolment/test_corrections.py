@@ -1,0 +1,107 @@
+"""A portal corrects an agent's address or names: every enrolment says it, with a history."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Row
+
+from services.enrolment.handlers import router
+from services.enrolment.rules.policy import Policy
+from shared.database import Database
+from shared.events.portal import AgentCorrected
+from tests.integration.enrolment.conftest import Front
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import received, take
+
+Rows = Callable[..., Awaitable[list[Row[Any]]]]
+AGENT = an_agent("IEL-1", email="faute@exemple.fr", issuer="iel")
+CORRECTED = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
+
+
+@pytest.fixture
+def database(answering: Database) -> Database:
+    return answering
+
+
+async def correct(database: Database, issuer: str = "iel", **changes: Any) -> None:
+    event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
+    await take(router, database, [received(event, issuer=issuer)], policy=Policy())
+
+
+async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    sessions = open_now(), open_now()
+    other = an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
+    await front.publish(*sessions)
+    for session in sessions:
+        await front.enrol(session, AGENT)
+    await front.enrol(sessions[0], other)
+
+    await correct(database, email="zoe@exemple.fr", family_name="Durand-Martin")
+
+    for session in sessions:
+        agent = (await front.of(session, AGENT)).agent
+        assert (agent["email"], agent["given_name"], agent["family_name"]) == (
+            "zoe@exemple.fr",
+            "Zoé",
+            "Durand-Martin",
+        )
+    assert (await front.of(sessions[0], other)).agent["email"] == "autre@exemple.fr"
+    [kept] = await rows("SELECT * FROM correction")
+    assert kept.before == [{"email": "faute@exemple.fr", "family_name": "Durand"}]
+    assert kept.after == {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
+    assert kept.request_source == "/tests"
+
+
+async def test_it_is_published_once_after_the_decisions_of_before(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database, email="zoe@exemple.fr")
+    await correct(database, email="zoe@exemple.fr")  # says nothing new
+    await front.withdraw(session, AGENT)
+    published = await rows("SELECT type, data FROM outbox WHERE topic = 'enrolment.decisions' ORDER BY id")
+    assert [row.type.split(".")[3] for row in published] == [
+        "AgentEnrolled",
+        "AgentDetailsCorrected",
+        "EnrolmentWithdrawn",
+    ]
+    emails = [
+        data.get("email") or data["agent"]["email"] for data in (json.loads(row.data) for row in published)
+    ]
+    assert emails == ["faute@exemple.fr", "zoe@exemple.fr", "zoe@exemple.fr"]
+
+
+async def test_a_bad_address_is_tried_again(database: Database, front: Front, rows: Rows) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await rows("INSERT INTO bad_address VALUES ('iel', 'IEL-1', now()) RETURNING 1")
+    await correct(database, email="zoe@exemple.fr")
+    assert await rows("SELECT 1 FROM bad_address") == []
+
+
+@pytest.mark.parametrize("issuer", ["iel", "ouest"])
+async def test_of_somebody_who_is_in_no_session_nothing_is_kept(
+    database: Database, front: Front, rows: Rows, issuer: str
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, an_agent(f"other-{uuid4()}", issuer="iel"))
+    await correct(database, issuer, email="zoe@exemple.fr")
+    assert await rows("SELECT 1 FROM correction") == []
+    assert await rows("SELECT 1 FROM outbox WHERE type = :type", type=CORRECTED) == []
+
+
+async def test_a_correction_of_nothing_changes_nothing(database: Database, front: Front, rows: Rows) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database)
+    assert await rows("SELECT 1 FROM correction") == []
