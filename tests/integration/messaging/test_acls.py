@@ -98,8 +98,10 @@ async def consuming(
 
 
 async def read(broker: SecuredKafka, user: str, topic: str, group: str) -> None:
-    async with consuming(broker, user, topic, group) as consumer:
-        await consumer.getmany(timeout_ms=200)
+    """Read until the broker refuses it: the client hears that of a later answer of the broker."""
+    async with asyncio.timeout(20), consuming(broker, user, topic, group) as consumer:
+        while True:
+            await consumer.getmany(timeout_ms=200)
 
 
 async def write(broker: SecuredKafka, user: str, topic: str, *records: Message, **options: Any) -> None:
