@@ -180,6 +180,8 @@ async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: 
     assert "zoe.durand" not in listed.stdout
     shown = run_cli("notifier", "mails", "show", str(row.mail_id), environment=environment)
     assert "zoe.durand@ville-exemple.fr" in shown.stdout
+    reads = await history.query("SELECT kind, agent_id, purpose FROM read_log ORDER BY id")
+    assert reads == [(kind, row.recipient, "ligne de commande") for kind in ("mails", "mail")]
     done = run_cli(
         "notifier", "mails", "resolve", str(row.mail_id), "--resend", "--by", "ops", environment=environment
     )

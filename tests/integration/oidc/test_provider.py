@@ -93,6 +93,7 @@ WRONG = {
     "nonce": replaced(nonce="another"),
     "no nonce": replaced(nonce=None),
     "audience": replaced(aud="another"),
+    "audience, though we asked": replaced(aud="another", azp="parcours"),
     "two audiences": replaced(aud=["parcours", "another"]),
     "for another party": replaced(azp="another"),
     "issuer": replaced(iss="https://another.example"),
