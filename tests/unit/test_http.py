@@ -149,3 +149,9 @@ async def test_no_browser_takes_an_answer_for_a_page_or_shows_it_in_one(
 
 async def test_a_page_keeps_the_policy_of_pages(client: httpx.AsyncClient) -> None:
     assert (await client.get("/docs")).headers["content-security-policy"] == POLICY
+
+
+async def test_trace_is_not_answered(client: httpx.AsyncClient) -> None:
+    answer = await client.request("TRACE", "/json", headers={"X-Secret": "4711"})
+    assert answer.status_code == 405
+    assert "4711" not in answer.text

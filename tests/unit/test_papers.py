@@ -1,10 +1,12 @@
 """The papers of a public body's software say the same thing, and the licence is the official text."""
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -26,3 +28,66 @@ def test_the_description_for_catalogues_has_the_version_and_licence_of_the_proje
     public = yaml.safe_load((ROOT / "publiccode.yml").read_text())
     assert public["legal"]["license"] == project()["license"] == "EUPL-1.2"
     assert public["softwareVersion"] == project()["version"]
+
+
+SECURITY = [ROOT / "docs" / name for name in ("security.md", "security-asvs.md")]
+# Of each section of ASVS 5.0.0, how many requirements are of levels 1 and 2: they are the first.
+ASVS = {
+    1: {1: 2, 2: 9, 3: 11, 4: 3, 5: 2},
+    2: {1: 3, 2: 3, 3: 4, 4: 1},
+    3: {2: 2, 3: 4, 4: 6, 5: 5, 7: 2},
+    4: {1: 3, 2: 1, 3: 2, 4: 4},
+    5: {1: 1, 2: 3, 3: 2, 4: 3},
+    6: {1: 3, 2: 12, 3: 4, 4: 4, 5: 5, 6: 3, 8: 4},
+    7: {1: 3, 2: 4, 3: 2, 4: 5, 5: 2, 6: 2},
+    8: {1: 2, 2: 3, 3: 1, 4: 1},
+    9: {1: 3, 2: 4},
+    10: {1: 2, 2: 2, 3: 4, 4: 11, 5: 5, 6: 2, 7: 3},
+    11: {1: 2, 2: 3, 3: 3, 4: 4, 5: 1, 6: 1},
+    12: {1: 3, 2: 2, 3: 4},
+    13: {1: 1, 2: 5, 3: 2, 4: 5},
+    14: {1: 2, 2: 4, 3: 3},
+    15: {1: 3, 2: 3, 3: 7},
+    16: {1: 1, 2: 5, 3: 4, 4: 3, 5: 3},
+    17: {1: 1, 2: 4, 3: 2},
+}
+
+
+def verdicts() -> list[tuple[str, str]]:
+    """Each requirement that the table answers, and its verdict; `6.2.1–6.2.12` are twelve."""
+    found = []
+    row = re.compile(r"^\| (\d[\d., –]*) \| [^|]+ \| ([^|]+) \|", re.MULTILINE)
+    for numbers, verdict in row.findall(SECURITY[1].read_text()):
+        for part in numbers.split(", "):
+            first, _, last = part.partition("–")
+            section, _, number = first.rpartition(".")
+            end = int((last or first).rpartition(".")[2])
+            found += [(f"{section}.{n}", verdict.strip("*")) for n in range(int(number), end + 1)]
+    return found
+
+
+def test_every_requirement_of_asvs_has_one_answer_and_they_are_counted_right() -> None:
+    wanted = [
+        f"{chapter}.{section}.{n + 1}"
+        for chapter, sections in ASVS.items()
+        for section, number in sections.items()
+        for n in range(number)
+    ]
+    assert sorted(number for number, _ in verdicts()) == sorted(wanted)
+    total = re.compile(r"^\| (met|n/a|yours|not met) \| (\d+) \|", re.MULTILINE)
+    counted = dict(total.findall(SECURITY[1].read_text()))
+    answers = [verdict for _, verdict in verdicts()]
+    assert counted == {verdict: str(answers.count(verdict)) for verdict in set(answers)}
+
+
+@pytest.mark.parametrize("paper", SECURITY, ids=lambda paper: paper.name)
+def test_what_the_papers_on_security_name_as_evidence_exists(paper: Path) -> None:
+    named = set(re.findall(r"`([^`]+)`", paper.read_text()))
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in named if re.fullmatch(r"test_\w+", name) and f"def {name}(" not in tests] == []
+    for name in named:
+        path, _, function = name.partition(": ")
+        if re.match(r"(shared|services|tests|docs|deploy)/\S+$|Dockerfile$", path):
+            assert (ROOT / path).exists(), name
+            last = function.rpartition(".")[2]
+            assert not function or re.search(rf"\b{last}\b", (ROOT / path).read_text()), name

@@ -143,3 +143,19 @@ async def test_many_slow_clients_keep_nobody_from_being_served(port: int) -> Non
     quick = await sent(port, HEAD.replace(b"host", b"connection: close\r\nhost"), b"1234567890")
     assert quick[9:12] == b"200"
     assert {answer[9:12] for answer in await slow} == {b"408"}
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        b"content-length: 4\r\ntransfer-encoding: chunked",
+        b"content-length: 4\r\ncontent-length: 5",
+        b"transfer-encoding: xchunked",
+        b"transfer-encoding: chunked, identity",
+    ],
+)
+async def test_a_request_whose_end_can_be_read_in_two_ways_is_refused(port: int, lengths: bytes) -> None:
+    hidden = b"0\r\n\r\nGET /large HTTP/1.1\r\nhost: x\r\n\r\n"
+    answer = await sent(port, b"POST /body HTTP/1.1\r\nhost: x\r\n" + lengths + b"\r\n\r\n" + hidden)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
