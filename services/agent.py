@@ -4,7 +4,6 @@ A tool of operators, who have the settings of all three services: no service rea
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,14 +21,9 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure
 from shared.personal_data import Register
 from shared.process import Process
-from shared.web import agent_export
+from shared.web import agent_export, labels
 
-PARTS: Mapping[str, Definition] = {
-    "Inscriptions": ENROLMENT,
-    "Courriels": NOTIFIER,
-    "Catalogue": CATALOGUE,
-}
-"""The services, as the agent reads of them."""
+SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
 
 app = typer.Typer(
     help="What is known of one agent, in all services. Needs the settings of all three.",
@@ -52,13 +46,15 @@ def export(
 ) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
     agent = AgentKey(issuer, agent_id)
-    kept = {definition.name: _kept_by(definition, agent) for definition in PARTS.values()}
+    kept = {definition.name: _kept_by(definition, agent) for definition in SERVICES}
     document = {**agent._asdict(), "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     if page is not None:
         parts = [
-            agent_export.ServicePart(title, in_process(definition, _register), kept[definition.name])
-            for title, definition in PARTS.items()
+            agent_export.ServicePart(
+                labels.SERVICES[definition.name], in_process(definition, _register), kept[definition.name]
+            )
+            for definition in SERVICES
         ]
         page.write_text(agent_export.page(agent, parts, clock.now()))
     if not any(kept.values()):

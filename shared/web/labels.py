@@ -105,6 +105,13 @@ MAIL_DECISIONS: Mapping[str, str] = {
     "resent": "remis en file d’envoi",
 }
 """What an operator decided, by how its line in the audit log begins."""
+SERVICES: Mapping[str, str] = {
+    "catalogue": "Catalogue",
+    "enrolment": "Inscriptions",
+    "notifier": "Courriels",
+}
+"""The parts of the software, as who reads of their data reads of them."""
+
 RESOURCES_PLURAL: Mapping[str, str] = {
     "replay": "Replays",
     "dossier": "Dossiers documentaires",

@@ -70,6 +70,8 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "wrong": [],
             "mails": [MAIL, RETURNED],
             "before": "2025-03-10 1",
+            "purpose": EVIL,
+            "has_purpose": True,
         },
     ),
     (
@@ -158,6 +160,8 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
             "wrong": ["agent", "emetteur"],
             "mails": [],
             "before": None,
+            "purpose": "",
+            "has_purpose": False,
         },
         "log-in.html": LOG_IN | {"wrong": True},
     }[template]
