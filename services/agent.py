@@ -3,6 +3,7 @@
 A tool of operators, who have the settings of all three services: no service reads another's database.
 """
 
+import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +16,13 @@ from services.enrolment.app import DEFINITION as ENROLMENT
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
-from shared import clock
+from shared import clock, read_log
 from shared.cli import Definition, in_process, run, stop
 from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure
 from shared.personal_data import Register
 from shared.process import Process
+from shared.read_log import Reading, ReadKind, ReadLogRow
 from shared.web import agent_export, labels
 
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
@@ -62,9 +64,15 @@ def export(
 
 
 def _kept_by(definition: Definition, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
+    keeps_reads = ReadLogRow.__tablename__ in definition.metadata.tables
+
     async def find(process: Process) -> dict[str, list[dict[str, Any]]]:
         async with process.database.quiet_transaction() as tx:
-            return await process.eraser.export(tx, agent)
+            kept = await process.eraser.export(tx, agent)
+            if kept and keeps_reads:
+                reading = Reading.by_command(getpass.getuser())
+                await read_log.record(tx, reading, ReadKind.EXPORT, agents=[agent])
+            return kept
 
     return in_process(definition, find)
 

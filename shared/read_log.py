@@ -43,6 +43,7 @@ class ReadKind(StrEnum):
     REQUEST = "request"
     ENROLMENTS = "enrolments"
     EXPLANATION = "explanation"
+    EXPORT = "export"
     ANSWERS = "answers"
 
 

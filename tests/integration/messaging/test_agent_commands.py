@@ -1,6 +1,7 @@
 """``parcours agent export | erase | erasures``, as an operator types them."""
 
 import asyncio
+import getpass
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -72,6 +73,18 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     html = page.read_text()
     assert "<dt>prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)</dt>" in html
     assert AGENT.email in html
+
+
+async def test_an_export_is_a_read_that_the_next_one_tells_of(
+    agent: Here, enrolment_database: Database
+) -> None:
+    await enrol(enrolment_database)
+    await agent("export", "iel", "IEL-1")
+    _, printed = await agent("export", "iel", "IEL-1")
+    services = json.loads(printed)["services"]
+    [line] = services["enrolment"]["read_log"]
+    assert (line["kind"], line["actor"]) == ("export", getpass.getuser())
+    assert services["notifier"] == {}
 
 
 async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:
