@@ -6,6 +6,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -14,6 +15,7 @@ from shared.guard import Rates
 from shared.limits import Rate
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
+from shared.oidc.settings import LOOPBACK
 from shared.published_secrets import is_published
 from shared.web.security_txt import SecuritySettings
 
@@ -63,6 +65,18 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
             log_in=Rate.parse(self.log_in_rate),
             link=Rate.parse(self.link_rate),
         )
+
+    @property
+    def unprotected(self) -> list[str]:
+        """What others on the network may read, or answer: each with the setting that would mend it."""
+        found = []
+        brokers = {urlsplit(f"//{server}").hostname for server in self.servers}
+        if self.kafka_security_protocol == "PLAINTEXT" and not brokers <= set(LOOPBACK):
+            found.append("Kafka, by KAFKA_SECURITY_PROTOCOL=PLAINTEXT")
+        url = async_url(self.database_url)
+        if url.host not in (None, *LOOPBACK) and url.query.get("ssl") not in ("verify-ca", "verify-full"):
+            found.append("the database, whose URL has no ?sslmode=verify-full")
+        return found
 
     @cached_property
     def digest_key(self) -> bytes:

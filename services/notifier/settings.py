@@ -8,12 +8,10 @@ from typing import Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
-from shared.oidc.settings import OidcSettings
+from shared.oidc.settings import LOOPBACK, OidcSettings
 from shared.read_log import ReadLogSettings
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Tls(StrEnum):
@@ -126,6 +124,19 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
     @property
     def operations_port(self) -> int | None:
         return self.notifier_operations_port
+
+    @property
+    def unprotected(self) -> list[str]:
+        ways = (
+            (self.smtp_host, self.smtp_tls, "SMTP_TLS"),
+            (self.bounce_imap_host, self.bounce_imap_tls, "BOUNCE_IMAP_TLS"),
+        )
+        mail = [
+            f"mails, by {name}=none"
+            for host, tls, name in ways
+            if host and tls is Tls.NONE and host not in LOOPBACK
+        ]
+        return super().unprotected + mail
 
     @property
     def smtp_server(self) -> SmtpServer:

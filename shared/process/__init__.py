@@ -82,6 +82,7 @@ class Process:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises :class:`CannotRun`, ``DatabaseUnreachable``."""
         tune_gc()
+        self._say_what_is_unprotected()
         try:
             listeners = self._listen()
         except CannotListen as error:
@@ -102,6 +103,13 @@ class Process:
                 await self._http(listeners)
         if self._fault is not None:
             raise CannotRun(self._fault)
+
+    def _say_what_is_unprotected(self) -> None:
+        if self.settings.unprotected and not self.settings.parcours_trial:
+            log.warning(
+                "Others on the network may read, or answer, what is sent to: %s",
+                "; ".join(self.settings.unprotected),
+            )
 
     def _listen(self) -> list[socket.socket]:
         """The sockets of HTTP: the public one, and that of operations where it has a port of its own."""

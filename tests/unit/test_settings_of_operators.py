@@ -1,6 +1,7 @@
 """Every setting reaches a container and is explained to operators; what is set there exists."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -41,3 +42,32 @@ def test_the_operators_guide_explains_every_setting(name: str, settings: type[Ba
 
 def _names(settings: type[BaseSettings]) -> set[str]:
     return {field.upper() for field in settings.model_fields}
+
+
+SAFE = {
+    "kafka_bootstrap_servers": "kafka-1:9093,kafka-2:9093",
+    "kafka_security_protocol": "SASL_SSL",
+    "notifier_database_url": "postgresql://notifier@db/notifier?sslmode=verify-full",
+    "smtp_host": "relais",
+    "smtp_tls": "starttls",
+    "smtp_sender": "a@b.example",
+}
+
+
+@pytest.mark.parametrize(
+    ("set_so", "named"),
+    [
+        ({}, []),
+        ({"kafka_security_protocol": "PLAINTEXT"}, ["KAFKA_SECURITY_PROTOCOL"]),
+        ({"kafka_security_protocol": "PLAINTEXT", "kafka_bootstrap_servers": "[::1]:9092,localhost"}, []),
+        ({"notifier_database_url": "postgresql://notifier@db/notifier?sslmode=require"}, ["sslmode"]),
+        ({"notifier_database_url": "postgresql://notifier@127.0.0.1/notifier"}, []),
+        ({"notifier_database_url": "postgresql:///notifier"}, []),
+        ({"smtp_tls": "none"}, ["SMTP_TLS"]),
+        ({"smtp_tls": "none", "smtp_host": "localhost"}, []),
+    ],
+)
+def test_what_others_on_the_network_may_read_is_named(set_so: dict[str, Any], named: list[str]) -> None:
+    unprotected = Notifier(**(SAFE | set_so)).unprotected
+    assert len(unprotected) == len(named)
+    assert all(name in line for name, line in zip(named, unprotected, strict=True))

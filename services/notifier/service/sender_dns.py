@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parseaddr
 
-from services.notifier.settings import LOOPBACK, Settings, Tls
+from services.notifier.settings import Settings, Tls
+from shared.oidc.settings import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)

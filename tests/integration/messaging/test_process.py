@@ -111,6 +111,15 @@ def serve(enrolment_url: str) -> Callable[..., subprocess.CompletedProcess[str]]
     return run
 
 
+@pytest.mark.parametrize(("trial", "is_said"), [("0", True), ("1", False)])
+def test_a_service_says_at_its_start_what_others_on_the_network_may_read(
+    serve: Callable[..., subprocess.CompletedProcess[str]], trial: str, is_said: bool
+) -> None:
+    ended = serve(ENROLMENT_DATABASE_URL="postgresql://x@127.0.0.2:1/x", PARCOURS_TRIAL=trial)
+    assert ended.returncode == 1
+    assert ("may read, or answer, what is sent to: the database" in ended.stderr) == is_said
+
+
 def test_a_missing_setting_ends_the_process_itself_with_one_line() -> None:
     done = run_cli("enrolment", "serve", environment={"KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
 
