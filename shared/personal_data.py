@@ -58,8 +58,8 @@ class PersonalData:
     which it ends; ``until``: what ends it besides, in French, after « jusqu’à ce que ».
 
     ``of_agent`` is the SQL condition for a row about an agent, by the parameters of :class:`Subject`; without
-    it no row is found by the agent. ``address`` is the SQL of an address of the
-    agent's in such a row. On erasure the row is deleted, or its columns ``emptied`` get these SQL values.
+    it no row is found by the agent. ``address`` is the SQL of the agent's addresses in such a row; null says
+    none. On erasure the row is deleted, or its columns ``emptied`` get these SQL values.
     """
 
     table: type[SQLModel]
@@ -124,20 +124,22 @@ async def end_rows(tx: Transaction, retention: Retention, days: int, now: dateti
 
 async def addresses_of(tx: Transaction, register: Register, subject: Subject) -> frozenset[str]:
     """Return the addresses that a service knows of an agent, in lower case."""
-    found: set[str] = set()
+    found: set[str | None] = set()
     for held in register.personal_data:
         if held.address:
             query = (
                 f"SELECT DISTINCT lower({held.address}) FROM {held.table.__tablename__} WHERE {held.of_agent}"  # noqa: S608 names and conditions of our own
             )
             found.update(await _values(tx, query, subject))
-    return frozenset(found)
+    return frozenset(address for address in found if address is not None)
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
     """Return the rows of one table that are about an agent, whole: what a person may ask to see."""
     name = held.table.__tablename__
-    return await _values(tx, f"SELECT to_jsonb({name}) FROM {name} WHERE {held.of_agent}", subject)  # noqa: S608 as above
+    # The row, and not a column of the table's own name.
+    query = f"SELECT to_jsonb({name}.*) FROM {name} WHERE {held.of_agent}"  # noqa: S608 as above
+    return await _values(tx, query, subject)
 
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:

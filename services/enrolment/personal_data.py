@@ -170,7 +170,7 @@ REGISTER = (
                 purpose="Pouvoir dire ce qui a été corrigé, quand et à la demande de qui.",
                 ends=(CORRECTIONS,),
                 of_agent=f"{_OWN} AND received_at <= :until",
-                address="after->>'email'",
+                address="jsonb_path_query(jsonb_build_array(before, after), 'strict $.**.email') #>> '{}'",
             ),
             PersonalData(
                 table=BadAddressRow,

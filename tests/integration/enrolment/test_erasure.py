@@ -22,6 +22,7 @@ from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.notifier import BounceKind, EmailBounced
 from shared.events.portal import (
+    AgentCorrected,
     AgentErasureRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
@@ -236,6 +237,8 @@ async def test_attendance_stays_as_a_number(
             text("INSERT INTO attendance VALUES (:id, 0, 'attended', now()), (:id, 1, 'absent', now())"),
             {"id": enrolment.enrolment_id},
         )
+        attendance = (await erasing.export(tx, marked().key))["attendance"]
+    assert [(row["module"], row["attendance"]) for row in attendance] == [(0, "attended"), (1, "absent")]
     await forget(database, erasing, portal, marked())
     counted = await rows("SELECT session_id, module, attendance, number FROM erased_attendance")
     assert sorted(tuple(row) for row in counted) == [
@@ -243,6 +246,23 @@ async def test_attendance_stays_as_a_number(
         (session.session_id, 1, "absent", 1),
     ]
     assert await rows("SELECT 1 FROM attendance") == await rows("SELECT 1 FROM enrolment") == []
+
+
+@pytest.mark.parametrize("email", [None, "zoe@exemple.fr"])
+async def test_an_agent_who_was_corrected_is_forgotten_with_the_former_address(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, email: str | None
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked())
+    await portal.send(AgentCorrected(agent_id=f"{MARK}-0", email=email, family_name="Durand"))
+    record = replace(a_record(portal.sent[-1][0], uuid4()), value=f"no JSON: {MARK}@exemple.fr".encode())
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(record, None, "no reason")])
+
+    await forget(database, erasing, portal, marked())
+
+    assert await columns_with(database, metadata) == set()
 
 
 async def test_the_feed_of_a_portal_passes_over_what_was_erased(
