@@ -99,9 +99,7 @@ async def on_agents(
     tx: Tx, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
 ) -> None:
     """Correct agents' addresses and names, and keep whom to forget, for the job."""
-    for request in received:
-        if isinstance(request.event, portal.AgentCorrected):
-            await corrections.correct(tx, request.event, request)
+    await corrections.correct(tx, received)
     await erasure.keep_requests(tx, received)
 
 

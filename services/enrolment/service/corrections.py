@@ -1,4 +1,6 @@
-"""An agent's address or names are corrected: in every enrolment, with a history, before the next decision."""
+"""Agents' addresses and names are corrected: in every enrolment, with a history, before the next decision."""
+
+from collections.abc import Sequence
 
 from services.enrolment.store import corrections, sessions
 from services.enrolment.store.outbox import OUTBOX
@@ -11,20 +13,31 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging.outbox import OutboxEvent
 
 
-async def correct(tx: Transaction, corrected: AgentCorrected, received: Received[Event]) -> None:
-    """Correct what enrolments of the agent say, and publish it; nothing where all say it already.
+async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
+    """Correct what enrolments say of agents, as those of these events ask that are corrections, in order.
 
-    ``received`` is the event as it came. The sessions are locked, so that no decision with the old address is
-    published after the correction.
+    The sessions are locked, so that no decision with an old address is published after its correction: those
+    of all agents at once, in the order in which decisions lock them.
     """
-    agent = AgentKey(received.issuer, corrected.agent_id)
-    after = corrected.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)
-    if not after:
-        return
-    await sessions.lock(tx, await corrections.sessions_of(tx, agent))
+    wanted = [
+        (AgentKey(request.issuer, request.event.agent_id), after, request)
+        for request in received
+        if isinstance(request.event, AgentCorrected) and (after := _changes(request.event))
+    ]
+    await sessions.lock(tx, await corrections.sessions_of(tx, {agent for agent, _, _ in wanted}))
+    for agent, after, request in wanted:
+        await _correct(tx, agent, after, request)
+
+
+def _changes(corrected: AgentCorrected) -> dict[str, str]:
+    return corrected.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)
+
+
+async def _correct(tx: Transaction, agent: AgentKey, after: dict[str, str], request: Received[Event]) -> None:
+    """Correct all enrolments of an agent, and publish it; nothing where all say it already."""
     before = await corrections.apply(tx, agent, after)
     if not before:
         return
-    await corrections.keep(tx, agent, received.identity, received.received_at, before=before, after=after)
-    event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=received.received_at)
-    await OUTBOX.publish(tx, [OutboxEvent(event, received.traceparent)])
+    await corrections.keep(tx, agent, request.identity, request.received_at, before=before, after=after)
+    event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=request.received_at)
+    await OUTBOX.publish(tx, [OutboxEvent(event, request.traceparent)])

@@ -1,6 +1,6 @@
 """Corrections of agents' addresses and names, and their history."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -12,9 +12,15 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 
 
-async def sessions_of(tx: Transaction, agent: AgentKey) -> list[UUID]:
-    """Return the sessions in which an agent ever was."""
-    return list(await tx.scalars(_SESSIONS_OF, agent._asdict()))
+async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUID]:
+    """Return the sessions in which any of these agents ever was."""
+    if not agents:
+        return []
+    columns = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    return list(await tx.scalars(_SESSIONS_OF, columns))
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
@@ -51,7 +57,9 @@ async def keep(
 
 
 _SESSIONS_OF = text(
-    "SELECT DISTINCT session_id FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id"
+    "SELECT DISTINCT session_id "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS corrected (issuer, agent_id) "
+    "JOIN enrolment USING (issuer, agent_id)"
 )
 _APPLY = text(
     """

@@ -1,12 +1,13 @@
 """A portal corrects an agent's address or names: every enrolment says it, with a history."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Row
+from sqlalchemy import Row, text
 
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
@@ -17,6 +18,7 @@ from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
+Eventually = Callable[..., Awaitable[None]]
 AGENT = an_agent("IEL-1", email="faute@exemple.fr", issuer="iel")
 CORRECTED = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
 
@@ -105,3 +107,33 @@ async def test_a_correction_of_nothing_changes_nothing(database: Database, front
     await front.enrol(session, AGENT)
     await correct(database)
     assert await rows("SELECT 1 FROM correction") == []
+
+
+async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_decisions(
+    database: Database, front: Front, eventually: Eventually
+) -> None:
+    first, second = sorted((open_now(), open_now()), key=lambda session: session.session_id)
+    await front.publish(first, second)
+    await front.enrol(first, an_agent("IEL-1", issuer="iel"))
+    await front.enrol(second, an_agent("IEL-2", issuer="iel"))
+    corrections = [
+        received(AgentCorrected(agent_id=agent_id, family_name="Martin"), issuer="iel")
+        for agent_id in ("IEL-2", "IEL-1")
+    ]
+    lock = text("SELECT FROM session WHERE session_id = :id FOR UPDATE NOWAIT")
+
+    async def waits() -> bool:
+        async with database.quiet_transaction() as other:
+            return bool(await other.scalar(_WAITS))
+
+    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
+        await tx.execute(lock, {"id": first.session_id})
+        tasks.create_task(take(router, database, corrections, policy=Policy()))
+        await eventually(waits, "the batch waits for the first session")
+        await tx.execute(lock, {"id": second.session_id})
+
+
+_WAITS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+)
