@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -50,7 +50,7 @@ class _Share:
     ends: float
     left: int = 0
     full: bool = False
-    told: bool = False
+    is_recorded: bool = False
 
 
 class Guard:
@@ -87,6 +87,16 @@ class Guard:
         await self.take(visit, "refused", self.rates.refused, network_of(visit))
         self.record(visit, event, SecurityOutcome.REFUSED, who)
 
+    def check(self, visit: HTTPConnection) -> None:
+        """Raise :class:`LimitMet` where the network has sent too many wrong ones, and count nothing.
+
+        For what is short enough to be found by trying: a right one is refused then too, or who tries would
+        still see which one is right. A process knows that the limit is met once it has refused one itself.
+        """
+        share = self._share(self.digest("refused", network_of(visit)), self.rates.refused)
+        if share.full:
+            self._refuse_more(visit, share, "refused")
+
     async def take(
         self, visit: HTTPConnection, what: str, rate: Rate, whose: str, *, number: int = 1
     ) -> None:
@@ -100,8 +110,7 @@ class Guard:
         if share.left < number and not share.full:
             await self._ask(share, counted, rate, number)
         if share.left < number:
-            self._tell(visit, share, what)
-            raise LimitMet(max(1, math.ceil(share.ends - time.monotonic())))
+            self._refuse_more(visit, share, what)
         share.left -= number
 
     def _share(self, counted: bytes, rate: Rate) -> _Share:
@@ -124,13 +133,14 @@ class Guard:
                 return
         share.full = number == 1
 
-    def _tell(self, visit: HTTPConnection, share: _Share, what: str) -> None:
-        """A line when a limit is met, not for each request after it: those are counted."""
-        if share.told:
+    def _refuse_more(self, visit: HTTPConnection, share: _Share, what: str) -> NoReturn:
+        """Write a line when a limit is met, not for each request after it: those are counted."""
+        if share.is_recorded:
             security_log.COUNTED.labels(SecurityEvent.LIMIT, SecurityOutcome.REFUSED).inc()
         else:
             self.record(visit, SecurityEvent.LIMIT, SecurityOutcome.REFUSED, f"limit:{what}")
-        share.told = True
+        share.is_recorded = True
+        raise LimitMet(max(1, math.ceil(share.ends - time.monotonic())))
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:

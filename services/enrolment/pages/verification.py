@@ -59,7 +59,7 @@ class _VerificationPages:
         """Say what the code stands for; a POST brings a name, and says whether it is the agent's."""
         name = (await read_form(request, most=5)).typed("nom") if request.method == "POST" else ""
         code = read_code(request.path_params["code"])
-        await self.guard.take(request, "certificate", self.guard.rates.link, code or "")
+        self.guard.check(request)
         found = None
         if code is not None:
             async with self.database.quiet_transaction() as tx:
@@ -67,6 +67,7 @@ class _VerificationPages:
         if code is None or found is None:
             await self.guard.refuse(request, SecurityEvent.LINK)
             return self.rendering.notice(VerificationMessage.NO_CERTIFICATE, ask=PATH)
+        await self.guard.take(request, "certificate", self.guard.rates.link, code)
         return self.rendering.page(
             "verified.html", code=written(code), found=found, session=found.session, typed=name, ask=PATH
         )

@@ -361,6 +361,18 @@ async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(a
     assert answers[-1] == 429
 
 
+async def test_who_tried_too_many_codes_is_not_told_which_one_is_right(
+    front: Front, ask: Ask, database: Database, asking: Any
+) -> None:
+    _, _, verified = await certified(front, ask, database)
+    few = asking(link_signing_key=KEY, refused_rate="3/minute", link_rate="1/minute")
+    # What is no code has no count of its own: nobody's mistakes are those of others.
+    answers = [(await few("GET", f"/attestations/{code}")).status_code for code in ("0", "0", "1", "1", "1")]
+    assert answers == [404, 404, 404, 429, 429]
+    assert (await few("GET", verified)).status_code == 429
+    assert (await ask("GET", verified)).status_code == 200
+
+
 async def test_a_certificate_is_opened_and_nothing_else(front: Front, ask: Ask) -> None:
     assert (await ask("POST", path(Purpose.CERTIFICATE, uuid4()))).status_code == 405
 
