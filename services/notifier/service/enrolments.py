@@ -14,25 +14,25 @@ from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Decision
 
-Told = Decision | AgentDetailsCorrected
-"""What enrolment tells of an agent, in order."""
+EventOfAgent = Decision | AgentDetailsCorrected
+"""What enrolment publishes about an agent, in order."""
 
 
-async def take_over(tx: Transaction, received: Sequence[Received[Told]], now: datetime) -> None:
+async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]], now: datetime) -> None:
     """Take over decisions, and corrections of what they say of agents, in this order."""
     decisions: list[Received[Decision]] = []
-    for told in received:
-        if _is_decision(told):
-            decisions.append(told)
-        elif isinstance(told.event, AgentDetailsCorrected):
+    for record in received:
+        if _is_decision(record):
+            decisions.append(record)
+        elif isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []
-            await corrections.apply(tx, told.event)
+            await corrections.apply(tx, record.event)
     await update(tx, decisions, now)
 
 
-def _is_decision(told: Received[Told]) -> TypeGuard[Received[Decision]]:
-    return isinstance(told.event, Decision)
+def _is_decision(record: Received[EventOfAgent]) -> TypeGuard[Received[Decision]]:
+    return isinstance(record.event, Decision)
 
 
 async def update(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:

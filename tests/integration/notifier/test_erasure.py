@@ -9,6 +9,7 @@ import pytest
 
 from services.notifier.app import eraser
 from services.notifier.service import erasures, subscriptions
+from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
 from shared import clock, security_log
 from shared.database import Database
@@ -17,6 +18,7 @@ from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested, SubscriptionChanged
 from shared.events.topics import Topic
+from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
@@ -129,6 +131,15 @@ async def test_the_letter_of_a_seat_given_up_may_leave_for_an_hour(
     await notifier.change("UPDATE mail SET state = 'pending'")
     assert await forget()
     assert await notifier.rows() == []
+
+
+async def test_no_letter_begins_to_leave_while_its_agent_is_forgotten(notifier: Notifier) -> None:
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel")))
+    async with notifier.database.transaction() as tx:
+        assert not await letters_leave(tx, AgentKey("iel", AGENT), patient=False)
+        assert await notifier.deliver() == 0
+    assert await notifier.deliver() == 1
 
 
 async def test_another_issuers_agent_and_what_comes_after_stay(notifier: Notifier, forget: Forget) -> None:
