@@ -22,7 +22,8 @@ from shared.personal_data import Subject
 
 MAX_HEADERS, MAX_HEADER_BYTES = 200, 64 * 1024
 """Of a rejected record's headers, what is kept at most; of key and value :data:`MAX_BYTES` each."""
-_READ_AT_ONCE = 500
+_READ_AT_ONCE = 20
+"""Each may have some megabytes, and reading one in Python holds everything else up."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 

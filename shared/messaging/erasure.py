@@ -135,9 +135,7 @@ class Eraser:
             if await tx.scalar(_UNSENT, subject.parameters_of(AGENT_IN_OUTBOX)):
                 return
             await self._erase(tx, subject)
-            row.issuer = row.agent_id = None
-            row.done_at = clock.now()
-            await self._say_done(tx, erasure, row.done_at)
+            await self._say_done(tx, erasure, clock.now())
         log.info("The agent of the request %s is forgotten", request_id)
         self._record(SecurityOutcome.OK)
 
@@ -162,6 +160,7 @@ class Eraser:
         return self.portals.portals.issuer_of(portal)
 
     async def _say_done(self, tx: Transaction, erasure: Erasure, now: datetime) -> None:
+        await tx.execute(_DONE, {"id": erasure.request_id, "source": erasure.request_source, "now": now})
         done = AgentErased(
             request_id=erasure.request_id,
             request_source=erasure.request_source,
@@ -176,8 +175,8 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
 
     The relay signs it: without ``INTAKE_SIGNING_KEY`` nobody would believe it.
     """
-    asked = AgentErasureRequested(issuer=agent.issuer, agent_id=agent.agent_id, requested_at=now)
-    [request_id] = await outbox.publish(tx, [asked])
+    event = AgentErasureRequested(issuer=agent.issuer, agent_id=agent.agent_id, requested_at=now)
+    [request_id] = await outbox.publish(tx, [event])
     return request_id
 
 
@@ -199,7 +198,11 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
 
 
 _UNSENT = text(
-    # Locked: what is being replayed is published first.
+    # Locked, in the order in which the relay marks them: what is being replayed is published first.
     f"SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "  # noqa: S608 a condition of our own
-    f"(SELECT sent_at, held FROM outbox WHERE {AGENT_IN_OUTBOX} FOR UPDATE) AS of_agent"
+    f"(SELECT sent_at, held FROM outbox WHERE {AGENT_IN_OUTBOX} ORDER BY id FOR UPDATE) AS of_agent"
+)
+_DONE = text(
+    "UPDATE erasure SET issuer = NULL, agent_id = NULL, done_at = :now "
+    "WHERE request_id = :id AND request_source = :source"
 )

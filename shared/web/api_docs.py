@@ -171,13 +171,13 @@ def _type(schema: Document) -> Markup:
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return Markup("one of ") + Markup(", ").join(Markup("<code>{}</code>").format(v) for v in values)
-    words = escape(schema.get("type", "anything"))
+    text = escape(schema.get("type", "anything"))
     if "items" in schema:
-        words += Markup(" of ") + _type(schema["items"])
+        text += Markup(" of ") + _type(schema["items"])
     if "format" in schema:
-        words += Markup(" ({})").format(schema["format"])
-    bounds = [said.format(schema[name]) for name, said in _BOUNDS.items() if name in schema]
-    return words + Markup("").join(Markup(", {}").format(bound) for bound in bounds)
+        text += Markup(" ({})").format(schema["format"])
+    bounds = [bound.format(schema[name]) for name, bound in _BOUNDS.items() if name in schema]
+    return text + Markup("").join(Markup(", {}").format(bound) for bound in bounds)
 
 
 def _with_code(text: str) -> Markup:
