@@ -1,7 +1,7 @@
 """What the mechanisms of every service keep of people, and for how long."""
 
 from shared.messaging import dead_letters, inbox, outbox
-from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, InboxRow, OutboxRow
+from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, ErasureRow, InboxRow, OutboxRow
 from shared.personal_data import PersonalData, Register, Retention, Whose
 
 INBOX = Retention(
@@ -84,6 +84,17 @@ REGISTER = Register(
             columns={"actor": "nom de l’exploitant", "note": "sa raison"},
             purpose="Savoir qui a décidé d’une demande mise de côté.",
             ends=(DEAD_LETTERS,),
+        ),
+        # Without a condition: the job that forgets an agent empties the row of its own request.
+        PersonalData(
+            table=ErasureRow,
+            whose=Whose.AGENTS,
+            columns={
+                "issuer": "qui a donné l’identifiant de l’agent",
+                "agent_id": "identifiant de l’agent qui a demandé l’effacement",
+            },
+            purpose="Effacer partout ce qui est connu de la personne, et pouvoir dire que c’est fait.",
+            until="tout soit effacé (une heure au plus)",
         ),
     ],
     [INBOX, SENT, ANSWERS, DEAD_LETTERS],

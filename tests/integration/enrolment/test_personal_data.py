@@ -17,6 +17,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.notifier import BounceKind, EmailBounced
 from shared.events.portal import (
+    AgentCorrected,
+    AgentErasureRequested,
     ApprovalDecided,
     EnrolmentRequested,
     GroupEnrolmentRequested,
@@ -92,15 +94,23 @@ async def test_whatever_is_kept_of_an_agent_stands_in_the_register(database: Dat
     await front.publish(seats.model_copy(update={"version": 2, "venue": "Brest, 1 quai du Test"}))
     async with database.transaction() as tx:
         assert await session_changes.next_slice(tx, most=1)
+    agent_id = the_agent(1).agent_id
+    of_agent = (
+        AgentCorrected(agent_id=agent_id, family_name=f"{MARK}-Martin"),
+        AgentErasureRequested(agent_id=agent_id, requested_at=clock.now()),
+    )
+    await take(router, database, [received(request, issuer="iel") for request in of_agent], policy=Policy())
 
     found = await columns_with(database, metadata)
 
     assert found - registered(REGISTER) == set()
     assert {table for table, _ in found} == {
         "bad_address",
+        "correction",
         "dead_letter",
         "enrolment",
         "enrolment_change",
+        "erasure",
         "outbox",
         "request",
         "session_change",
