@@ -14,6 +14,7 @@ import typer
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.enrolment.app import DEFINITION as ENROLMENT
 from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log
@@ -47,7 +48,7 @@ def export(
     ] = None,
 ) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
-    agent = AgentKey(issuer, agent_id)
+    agent = _agent(issuer, agent_id)
     kept = {definition.name: _kept_by(definition, agent) for definition in SERVICES}
     document = {**agent._asdict(), "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
@@ -61,6 +62,18 @@ def export(
         page.write_text(agent_export.page(agent, parts, clock.now()))
     if not any(kept.values()):
         stop(f"Nothing is kept of {agent_id} of {issuer}.")
+
+
+def _agent(issuer: str, agent_id: str) -> AgentKey:
+    """Return the agent; end with 2 where nobody can be called so."""
+    if not issuer or not is_issuer(issuer):
+        stop(f"{issuer!r} cannot be an issuer: small letters, digits and hyphens, 60 at most.", 2)
+    if not is_agent_id(agent_id):
+        stop(
+            f"{agent_id!r} cannot be an identifier: printable ASCII without spaces, 100 characters at most.",
+            2,
+        )
+    return AgentKey(issuer, agent_id)
 
 
 def _kept_by(definition: Definition, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
@@ -84,7 +97,7 @@ async def _register(process: Process) -> Register:
 @app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
 def erase(issuer: Issuer, agent_id: AgentId) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
-    agent = AgentKey(issuer, agent_id)
+    agent = _agent(issuer, agent_id)
 
     async def ask(process: Process) -> UUID:
         if process.settings.intake_key is None:

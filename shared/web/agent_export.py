@@ -17,6 +17,15 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTable:
+    """What one table keeps of the agent: what for, what each column holds, and its rows."""
+
+    purpose: str
+    columns: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePart:
     """What one service keeps of the agent, and its register, which explains it."""
 
@@ -25,12 +34,18 @@ class ServicePart:
     rows: Rows
 
     @property
-    def kept(self) -> list[tuple[PersonalData, Sequence[Mapping[str, Any]]]]:
-        """What is kept for each purpose, with its rows."""
+    def kept(self) -> list[KeptTable]:
+        """What is kept, table by table; the register may have several entries for one."""
+        entries: dict[str, list[PersonalData]] = {table: [] for table in self.rows}
+        for held in self.register.personal_data:
+            entries.get(str(held.table.__tablename__), []).append(held)
         return [
-            (held, rows)
-            for held in self.register.personal_data
-            if (rows := self.rows.get(str(held.table.__tablename__)))
+            KeptTable(
+                purpose=of_table[0].purpose,
+                columns={name: what for held in of_table for name, what in held.columns.items()},
+                rows=self.rows[table],
+            )
+            for table, of_table in entries.items()
         ]
 
 

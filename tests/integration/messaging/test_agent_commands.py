@@ -76,15 +76,18 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
 
 
 async def test_an_export_is_a_read_that_the_next_one_tells_of(
-    agent: Here, enrolment_database: Database
+    agent: Here, enrolment_database: Database, tmp_path: Path
 ) -> None:
     await enrol(enrolment_database)
     await agent("export", "iel", "IEL-1")
-    _, printed = await agent("export", "iel", "IEL-1")
+    page = tmp_path / "page.html"
+    _, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
     services = json.loads(printed)["services"]
     [line] = services["enrolment"]["read_log"]
     assert (line["kind"], line["actor"]) == ("export", getpass.getuser())
     assert services["notifier"] == {}
+    # The register has two entries for this table: of agents, and of staff.
+    assert page.read_text().count("<h3>Savoir qui a consulté les données") == 1
 
 
 async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:
@@ -124,3 +127,14 @@ async def test_without_a_key_to_sign_with_an_erasure_is_not_requested(
     code, said = await agent("erase", "iel", "IEL-1")
     assert code == 2
     assert "INTAKE_SIGNING_KEY is not set" in said
+
+
+@pytest.mark.parametrize("command", ["export", "erase"])
+@pytest.mark.parametrize("who", [("iel", "IEL 1"), ("iel", "é"), ("IEL!", "IEL-1"), ("", "IEL-1")])
+async def test_a_mistake_in_a_name_is_said_in_one_line(
+    agent: Here, command: str, who: tuple[str, str]
+) -> None:
+    code, said = await agent(command, *who)
+    assert code == 2
+    assert "cannot be an i" in said
+    assert said.count("\n") == 1
