@@ -9,6 +9,7 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from sqlalchemy.engine import URL
 
 from shared.database import async_url
 from shared.guard import Rates
@@ -73,10 +74,17 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         brokers = {urlsplit(f"//{server}").hostname for server in self.servers}
         if self.kafka_security_protocol == "PLAINTEXT" and not brokers <= set(LOOPBACK):
             found.append("Kafka, by KAFKA_SECURITY_PROTOCOL=PLAINTEXT")
-        url = async_url(self.database_url)
-        if url.host not in (None, *LOOPBACK) and url.query.get("ssl") not in ("verify-ca", "verify-full"):
+        if not self._database_is_here and self._url.query.get("ssl") not in ("verify-ca", "verify-full"):
             found.append("the database, whose URL has no ?sslmode=verify-full")
         return found
+
+    @property
+    def _url(self) -> URL:
+        return async_url(self.database_url)
+
+    @property
+    def _database_is_here(self) -> bool:
+        return self._url.host in (None, *LOOPBACK)
 
     @cached_property
     def digest_key(self) -> bytes:
@@ -108,10 +116,10 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     def _has_its_own_secrets(self) -> Self:  # noqa: N804 called on what was built
         if self.parcours_trial:
             return self
-        intake = self.intake_signing_key
         keys = {
-            "INTAKE_SIGNING_KEY": [] if intake is None else [intake.get_secret_value()],
+            "INTAKE_SIGNING_KEY": self.intake_secrets,
             "LINK_SIGNING_KEY": getattr(self, "link_keys", []),
+            "The password of the database": [] if self._database_is_here else [str(self._url.password)],
         }
         for name, given in keys.items():
             if any(map(is_published, given)):

@@ -61,7 +61,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         router=handlers.router,
-        admit=Admission(registry, settings.intake_key),
+        admit=Admission(registry, settings.intake_keys),
         projections=handlers.projections,
         register=REGISTER,
         revisions=REVISIONS,

@@ -59,7 +59,7 @@ def compose(settings: Settings) -> Process:
         settings=settings,
         database=database,
         router=handlers.router,
-        admit=Admission(registry, settings.intake_key),
+        admit=Admission(registry, settings.intake_keys),
         context=ContextRepo({"policy": settings.policy, "placement": placement}),
         projections=handlers.projections(settings.policy),
         register=REGISTER,

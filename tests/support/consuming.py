@@ -53,7 +53,7 @@ def received(
     )
 
 
-admit = Admission(PortalsFile(None, trial=True), intake_key=None)
+admit = Admission(PortalsFile(None, trial=True), intake_keys=[])
 """Reads portals' records as a service on trial does, which knows the portal of the trial alone."""
 
 

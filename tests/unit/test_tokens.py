@@ -17,6 +17,7 @@ from shared import clock
 from shared.auth import Role, Tokens, UnreadableTokens, read_tokens
 from shared.cli.tokens import app
 from shared.messaging.portals import registry
+from shared.messaging.portals.signatures import key_of, new_secret
 from shared.published_secrets import is_published, is_published_digest
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +106,19 @@ def test_a_service_does_not_start_with_a_key_of_the_compose_file(
         Settings()
 
 
+def test_a_service_does_not_start_with_a_password_of_the_compose_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["enrolment"]
+    url = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", service["environment"]["ENROLMENT_DATABASE_URL"])
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
+    monkeypatch.setenv("ENROLMENT_DATABASE_URL", url)
+    with pytest.raises(ValidationError, match="The password of the database stands in this project"):
+        Settings()
+    monkeypatch.setenv("ENROLMENT_DATABASE_URL", url.replace("@postgres:", "@localhost:"))
+    Settings()
+
+
 def test_a_secret_of_ones_own_is_none_of_the_published() -> None:
     assert not is_published("whsec_" + "A" * 44)
     assert not is_published_digest("0" * 64)
@@ -130,3 +144,13 @@ def test_a_token_that_the_file_could_not_have_is_not_made(path: Path) -> None:
     refused = run("new", "Marie", "--role", "organiser", "--delegation", "bretange")
     assert refused.exit_code == 2
     assert "no delegation 'bretange'" in refused.output
+
+
+def test_of_several_keys_the_last_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    former, present = new_secret(), new_secret()
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
+    monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@host/name")
+    monkeypatch.setenv("INTAKE_SIGNING_KEY", f"{former}, {present}")
+    settings = Settings()
+    assert settings.intake_keys == [key_of(former), key_of(present)]
+    assert settings.intake_key == key_of(present)

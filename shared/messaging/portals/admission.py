@@ -100,10 +100,10 @@ class _Rejection(Exception):
         self.problems = problems
 
 
-def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Received[Event] | Rejected:
+def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Received[Event] | Rejected:
     """Read a record on a topic of portals, whatever it holds, without raising.
 
-    ``intake_key`` is the key that the services sign with: for what came by HTTP, and for their own requests,
+    ``intake_keys`` are those that the services sign with: for what came by HTTP, and for their own requests,
     where alone the data says who issued an agent's id.
     """
     if _size(record) > _MAX_READ:
@@ -117,7 +117,7 @@ def admit(record: Record, portals: Portals, intake_key: bytes | None) -> Receive
         if portal is None and not _says_to_be_ours(envelope):
             raise _because(RejectionCode.UNKNOWN_PORTAL, "ce_source is that of no portal: /portals/<name>.")
         _check_size(record)
-        return _admit(_authenticated(record, envelope, portal, intake_key), envelope, portal)
+        return _admit(_authenticated(record, envelope, portal, intake_keys), envelope, portal)
     except _Rejection as rejection:
         return _rejected(record, envelope, rejection, portal)
 
@@ -189,12 +189,12 @@ def _rejected(record: Record, envelope: Envelope, why: _Rejection, portal: Porta
 class Admission:
     """Reads the records of portals by the registry that is in force."""
 
-    def __init__(self, registry: PortalsFile, intake_key: bytes | None) -> None:
+    def __init__(self, registry: PortalsFile, intake_keys: Sequence[bytes]) -> None:
         self._registry = registry
-        self._intake_key = intake_key
+        self._intake_keys = intake_keys
 
     def __call__(self, record: Record) -> Received[Event] | Rejected:
-        return admit(record, self._registry.portals, self._intake_key)
+        return admit(record, self._registry.portals, self._intake_keys)
 
 
 def _admit(record: Record, envelope: Envelope, portal: Portal | None) -> Received[Event]:
@@ -247,11 +247,11 @@ def _says_to_be_ours(envelope: Envelope) -> bool:
 
 
 def _authenticated(
-    record: Record, envelope: Envelope, portal: Portal | None, intake_key: bytes | None
+    record: Record, envelope: Envelope, portal: Portal | None, intake_keys: Sequence[bytes]
 ) -> Record:
     """Return the record with its time of receipt, once it is clear who sent it; no portal: a service."""
     if portal is None or envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
-        return replace(record, received_at=_accepted_at(record, envelope, intake_key))
+        return replace(record, received_at=_accepted_at(record, envelope, intake_keys))
     if portal.authentication == "signature":
         _check_portals_signature(record, envelope, portal)
     return record
@@ -259,18 +259,18 @@ def _authenticated(
 
 def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal) -> None:
     key = portal.key_of_id(envelope.headers.get("ce_keyid") or "", record.received_at)
-    sent_at = _check_signature(record, envelope, None if key is None else key.key)
+    sent_at = _check_signature(record, envelope, [] if key is None else [key.key])
     if abs(record.received_at - sent_at) > WINDOW:
         raise _because(RejectionCode.NOT_AUTHENTICATED, f"ce_time is more than {WINDOW.days} days away.")
 
 
-def _accepted_at(record: Record, envelope: Envelope, intake_key: bytes | None) -> datetime:
+def _accepted_at(record: Record, envelope: Envelope, intake_keys: Sequence[bytes]) -> datetime:
     """Return when a request came by HTTP, or a service made it: its signed ``ce_time``."""
-    return _check_signature(record, envelope, intake_key)
+    return _check_signature(record, envelope, intake_keys)
 
 
-def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> datetime:
-    """Check the signature by this key. Returns the ``ce_time``, which is signed too."""
+def _check_signature(record: Record, envelope: Envelope, keys: Sequence[bytes]) -> datetime:
+    """Check the signature by these keys. Returns the ``ce_time``, which is signed too."""
     _check_headers(record)
     attributes = envelope.attributes
     signed = SignedAttributes(
@@ -283,7 +283,7 @@ def _check_signature(record: Record, envelope: Envelope, key: bytes | None) -> d
         raise _because(
             RejectionCode.NOT_AUTHENTICATED, "The headers ce_keyid and ce_signature are needed, once each."
         )
-    if key is None or not is_signature_of(signature, key, key_id, signed, record.value or b""):
+    if not any(is_signature_of(signature, key, key_id, signed, record.value or b"") for key in keys):
         raise _because(
             RejectionCode.NOT_AUTHENTICATED,
             "No valid key of the portal made this signature for this id, source, type, time and value.",

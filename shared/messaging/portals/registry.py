@@ -69,19 +69,36 @@ class PortalSettings(BaseSettings):
     portals_file: Path | None = Field(default=None, description="JSON list of the portals; read again.")
     parcours_trial: bool = Field(default=False, description="1: a trial, where what is unsafe is allowed.")
     intake_signing_key: SecretStr | None = Field(
-        default=None, description="whsec_…: signs what portals send by HTTP; the same for all services."
+        default=None,
+        description="whsec_…: signs what portals send by HTTP; the same for all services. Of several, "
+        "comma-separated, the last signs and all are accepted.",
     )
 
     @field_validator("intake_signing_key")
     @classmethod
     def _signs(cls, secret: SecretStr | None) -> SecretStr | None:
-        return None if secret is None else _checked(secret)
+        for written in _several(secret):
+            key_of(written)
+        return secret
+
+    @property
+    def intake_secrets(self) -> list[str]:
+        """What ``INTAKE_SIGNING_KEY`` has, as it is written."""
+        return _several(self.intake_signing_key)
+
+    @property
+    def intake_keys(self) -> list[bytes]:
+        """The bytes of each: what came by HTTP was signed by one of them."""
+        return [key_of(written) for written in self.intake_secrets]
 
     @property
     def intake_key(self) -> bytes | None:
         """The bytes to sign with what came by HTTP."""
-        secret = self.intake_signing_key
-        return None if secret is None else key_of(secret.get_secret_value())
+        return next(reversed(self.intake_keys), None)
+
+
+def _several(secret: SecretStr | None) -> list[str]:
+    return [] if secret is None else [written.strip() for written in secret.get_secret_value().split(",")]
 
 
 class UnreadablePortals(Exception):

@@ -49,7 +49,7 @@ def portal(database: Database, tmp_path: Path) -> Send:
         unsigned | {"portal": "nantes", "issuer": "iel", "sirets": [NANTES]},
     ]
     path.write_text(json.dumps(entries))
-    admit = Admission(PortalsFile(path, trial=True), intake_key=None)
+    admit = Admission(PortalsFile(path, trial=True), intake_keys=[])
     consumer = Consumer(
         router.subscriptions[Topic.PORTAL_ENROLMENTS],
         database,

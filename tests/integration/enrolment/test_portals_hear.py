@@ -37,7 +37,7 @@ Send = Callable[..., Awaitable[uuid.UUID]]
 def send(answering: Database, portals: PortalsFile) -> Send:
     """``await send(event, by="iel")``: its record is taken in; ``data`` replaces the record's value."""
     context = ContextRepo({"policy": Policy(), "placement": a_placement()})
-    admission = Admission(portals, intake_key=None)
+    admission = Admission(portals, intake_keys=[])
     offsets = iter(range(1_000))
 
     async def send(event: Event, by: str | None = None, data: bytes | None = None) -> uuid.UUID:

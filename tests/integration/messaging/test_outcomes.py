@@ -77,7 +77,7 @@ def bespoke_request() -> portal.BespokeTrainingRequested:
 async def take(router: Router, database: Database, portals: PortalsFile, *records: Record) -> None:
     """Take records in, in one batch."""
     (topic,) = {record.topic for record in records}
-    admission = Admission(portals, intake_key=None)
+    admission = Admission(portals, intake_keys=[])
     consumer = Consumer(router.subscriptions[Topic(topic)], database, ContextRepo(), admission)
     await consumer.take([consumer.read(record) for record in records])
 
@@ -228,7 +228,7 @@ async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
     )
     record = a_record(erasure, REQUEST_ID, source="/portals/iel")
 
-    request = admit(record, portals.portals, intake_key=None)
+    request = admit(record, portals.portals, intake_keys=[])
     assert isinstance(request, Received)
     for router, database in ((enrolment.router, answering), (notifier.router, notifier_database)):
         async with database.transaction() as tx:

@@ -44,7 +44,7 @@ def a_request(
 
 def as_read(topic: str, value: bytes | None, headers: Headers) -> Received[Any] | Rejected:
     record = Record(topic, 0, 0, None, value, tuple(headers), datetime.now(UTC))
-    return admit(record, registry.Portals([PORTAL]), None)
+    return admit(record, registry.Portals([PORTAL]), [])
 
 
 @pytest.mark.parametrize("mode", ContentMode)

@@ -45,7 +45,7 @@ ALL_REQUESTS: Sequence[Request] = (
 def admitted(sent: Envelope) -> Received[Event] | Rejected:
     headers = tuple((name, value.encode()) for name, value in sent.headers)
     record = Record(sent.topic, 0, 0, None, sent.value, headers, datetime.now(UTC))
-    return admit(record, registry.Portals([PORTAL]), None)
+    return admit(record, registry.Portals([PORTAL]), [])
 
 
 def test_the_example_of_the_contract_has_the_signature_that_the_contract_says() -> None:

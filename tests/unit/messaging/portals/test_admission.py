@@ -28,12 +28,13 @@ from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
 
 NOW = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
-SECRET, OLD_SECRET, INTAKE = (
+SECRET, OLD_SECRET, INTAKE, FORMER_INTAKE = (
     f"whsec_{text}"
     for text in (
         "cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM=",
         "b2xkLXNlY3JldC1vZi10aGUtcG9ydGFsLTMyLWJ5dGU=",
         "aW50YWtlLXNlY3JldC1vZi10aGUtc2VydmljZXMtMzI=",
+        "Zm9ybWVyLXNlY3JldC1vZi1zZXJ2aWNlcy0zMi1ieXQ=",
     )
 )
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
@@ -96,7 +97,8 @@ def signed(
 
 
 def admitted(record: Record, *portals: Portal) -> Received[Any] | Rejected:
-    return admit(record, Portals(portals or [a_portal(), a_portal("b", keys=[])]), key_of(INTAKE))
+    keys = [key_of(FORMER_INTAKE), key_of(INTAKE)]
+    return admit(record, Portals(portals or [a_portal(), a_portal("b", keys=[])]), keys)
 
 
 def code_of(record: Record, *portals: Portal) -> RejectionCode | None:
@@ -216,6 +218,8 @@ def test_what_came_by_http_is_signed_by_the_services_for_any_portal() -> None:
     for source in ("/portals/iel", "/portals/b"):
         by_http = signed(source=source, key_id="intake", secret=INTAKE, time="2026-01-01T00:00:00Z")
         assert code_of(by_http) is None
+    before_it_was_changed = signed(key_id="intake", secret=FORMER_INTAKE)
+    assert code_of(before_it_was_changed) is None
     assert code_of(signed(key_id="intake")) is RejectionCode.NOT_AUTHENTICATED
     assert (
         code_of(signed(key_id="intake", source="/portals/c", secret=INTAKE)) is RejectionCode.UNKNOWN_PORTAL
