@@ -22,6 +22,7 @@ from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
 from shared.web.links import Links, LinkSettings, Purpose
 from tests.integration.enrolment.conftest import Ask, Front
+from tests.integration.enrolment.test_issuers import Rows
 from tests.support.builders import an_agent, open_now
 
 KEY = "a key of thirty-two characters for tests only"
@@ -351,14 +352,18 @@ async def test_a_certificate_is_withdrawn_when_attendance_is_corrected(
     page(await ask("GET", verified), 200, "Cette attestation est valable")
 
 
-async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(ask: Ask, asking: Any) -> None:
+async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(
+    ask: Ask, asking: Any, rows: Rows
+) -> None:
     page(await ask("GET", "/attestations"), 200, "Vérifier une attestation")
     page(await ask("POST", "/attestations", data={"code": "abc"}), 422, "Vérifier une attestation")
     for code in ("7KMPT-2XWZ9", "0", "é" * 10, "x" * 5_000):
         page(await ask("GET", f"/attestations/{code}"), 404, "Aucune attestation n’a ce code")
     few = asking(link_signing_key=KEY, refused_rate="3/minute")
-    answers = [(await few("GET", "/attestations/7KMPT-2XWZ8")).status_code for _ in range(6)]
+    before = len(await rows("SELECT 1 FROM request_count"))
+    answers = [(await few("GET", f"/attestations/7KMPT-2XWZ{last}")).status_code for last in "456789"]
     assert answers[-1] == 429
+    assert len(await rows("SELECT 1 FROM request_count")) == before, "none for each code"
 
 
 async def test_who_tried_too_many_codes_is_not_told_which_one_is_right(
