@@ -338,9 +338,14 @@ LONGEST_NAME = 200
 
 
 def _name(claims: Claims, subject: str) -> str:
-    """Return what people know somebody by, as others read it in a list of who did what."""
+    """Return what people know somebody by, as others read it in a list of who did what.
+
+    Of an address that the issuer did not verify, and of a name, it says whose they are: people write there
+    what they like.
+    """
     for claim in ("email", "preferred_username", "name"):
         said = claims.get(claim)
         if isinstance(said, str) and said.isprintable() and 0 < len(said) <= LONGEST_NAME:
-            return said
+            is_chosen = claim == "name" or (claim == "email" and claims.get("email_verified") is False)
+            return f"{said} ({subject[:LONGEST_NAME]})" if is_chosen else said
     return subject[:LONGEST_NAME]
