@@ -55,5 +55,5 @@ class Space:
 
     def leads_to(self, address: str) -> str:
         """The address, if it is of a page of this space and never of another host; else the first page."""
-        own = re.fullmatch(rf"{self.home}(/[a-z0-9.-]+)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
+        own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own else self.home

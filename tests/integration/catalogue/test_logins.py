@@ -61,7 +61,7 @@ async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
     assert answer.headers["location"] == path
     for elsewhere in (
         "https://ailleurs.example/", "//ailleurs.example", "/gestion//ailleurs.example",
-        "/gestion@ailleurs.example",
+        "/gestion@ailleurs.example", "/gestion/../sessions",
         "/gestion/\\ailleurs", "/gestion\r\nx: y", "/gestion.ailleurs.example", "/sessions", "",
     ):  # fmt: skip
         answer = await visit.post("/gestion/connexion", data={"jeton": BRETAGNE, "vers": elsewhere})
