@@ -30,6 +30,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 timeout_graceful_shutdown=5,
                 forwarded_allow_ips=proxies,
             )

@@ -97,6 +97,12 @@ async def test_who_sends_half_a_request_is_cut_off(
     assert answer[9:12] == status, answer
 
 
+async def test_no_answer_says_which_program_serves(port: int) -> None:
+    answer = await sent(port, HEAD.replace(b"host: x", b"host: x\r\nconnection: close"), b"1234567890")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"uvicorn" not in answer
+
+
 async def test_line_ends_after_an_answer_do_not_keep_a_connection_open(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HEAD + b"1234567890")
