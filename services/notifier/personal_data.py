@@ -71,12 +71,18 @@ _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ADDRESS = "address"
 _BY_ADDRESS = "lower(address) = ANY(CAST(:addresses AS text[]))"
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
+_ENROLMENTS = f"{_OWN} AND since <= :until"
+_SUBSCRIBERS = f"(({_OWN}) OR (agent_id IS NULL AND {_BY_ADDRESS})) AND created_at <= :until"
+_ENDS_TOO = (
+    f"enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}) "  # noqa: S608 a condition of our own
+    f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
+)
+"""What a letter is about ends with it, whenever it was called for, such as by a replay meanwhile."""
 _MAILS = (
     "((issuer = :issuer AND recipient = :agent_id) "
-    f"OR (issuer = '' AND {_BY_ADDRESS})) AND called_for_at <= :until"
+    f"OR (issuer = '' AND {_BY_ADDRESS})) AND (called_for_at <= :until OR {_ENDS_TOO})"
 )
 """Letters to the agent, and those to no agent at an address of theirs, such as that of a subscription."""
-_SUBSCRIBERS = f"(({_OWN}) OR (agent_id IS NULL AND {_BY_ADDRESS})) AND created_at <= :until"
 
 REGISTER = (
     messaging.REGISTER
@@ -116,7 +122,7 @@ REGISTER = (
                 columns={**_IDENTITY, "standing": "où en est l’inscription"},
                 purpose="Envoyer convocations, rappels, changements et replays à ceux qui sont inscrits.",
                 ends=(ENDED, PAST),
-                of_agent=f"{_OWN} AND since <= :until",
+                of_agent=_ENROLMENTS,
                 address=_ADDRESS,
             ),
             PersonalData(

@@ -24,6 +24,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import ADDRESS, live_through_everything
+from tests.integration.notifier.test_handlers import a_replay
 from tests.support.builders import an_agent
 from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
@@ -129,6 +130,23 @@ async def test_the_letter_of_a_seat_given_up_may_leave_for_an_hour(
     )
     assert not await forget()  # one that is on its way is waited for
     await notifier.change("UPDATE mail SET state = 'pending'")
+    assert await forget()
+    assert await notifier.rows() == []
+
+
+async def test_letters_that_a_replay_calls_for_meanwhile_end_too(notifier: Notifier, forget: Forget) -> None:
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel")))
+    wanted = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, delegation="bretagne", subscribed=True)
+    await notifier.hear(wanted)
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    await notifier.hear(
+        a_replay(session_id=SESSION.session_id), a_replay(session_id=uuid4(), published_at=clock.now())
+    )
+    await notifier.deliver()
+    late = await notifier.rows(where="called_for_at > (SELECT erased_at FROM erasure_answer)")
+    assert {row.template for row in late} == {"replay-available", "news"}
     assert await forget()
     assert await notifier.rows() == []
 
