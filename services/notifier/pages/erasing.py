@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.service import erasures
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import AgentKey
+from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import Visit
 from shared.web.responses import see_other
@@ -22,6 +23,7 @@ class ErasurePage:
     """
 
     database: Database
+    guard: Guard
     path: str
     log: str
     is_believed: bool
@@ -34,9 +36,8 @@ class ErasurePage:
         if sends and not wrong and self.is_believed:
             async with self.database.transaction() as tx:
                 await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
-            security_log.record(
-                SecurityEvent.ERASURE, SecurityOutcome.OK, who=visit.who.in_security_log, where=self.path
-            )
+            who = visit.who.in_security_log
+            self.guard.record(visit.request, SecurityEvent.ERASURE, SecurityOutcome.OK, who)
             return see_other(self.path)
         async with self.database.quiet_transaction() as tx:
             states = await erasures.states(tx)

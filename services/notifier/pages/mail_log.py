@@ -82,7 +82,7 @@ def add_to(
     pages = _MailLogPages(database, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
-        (ERASURE, ErasurePage(database, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
+        (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
     )

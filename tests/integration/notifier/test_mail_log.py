@@ -337,7 +337,9 @@ async def test_support_has_a_person_forgotten_whose_identifier_is_typed_twice(
 
     assert done.status_code == 200
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
-    assert re.fullmatch(rf"erasure ok who=support:[0-9a-f]{{12}} where={path} times=1", line)
+    assert re.fullmatch(
+        rf"erasure ok who=support:[0-9a-f]{{12}} where={path} address=[0-9a-f]{{16}} times=1", line
+    )
     [event] = await notifier.query("SELECT topic, key, source, data FROM outbox")
     assert (event.topic, event.key, event.source) == ("portal.agents", "IEL-1", "/services/notifier")
     assert json.loads(event.data)["issuer"] == "iel"
