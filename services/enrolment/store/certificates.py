@@ -11,7 +11,12 @@ from shared.database import Transaction
 
 async def code_of(tx: Transaction, enrolment_id: UUID, new: str) -> str:
     """Return the code of an enrolment's certificate; ``new`` where it has none yet."""
-    code: str = await tx.scalar(_CODE_OF, {"id": enrolment_id, "code": new})
+    known = await tx.scalar(
+        select(CertificateRow.code).where(col(CertificateRow.enrolment_id) == enrolment_id)
+    )
+    if known is not None:
+        return known
+    code: str = await tx.scalar(_NEW_CODE, {"id": enrolment_id, "code": new})
     return code
 
 
@@ -21,8 +26,8 @@ async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
     return await tx.scalar(found)
 
 
-# The update changes nothing: it makes the row come back.
-_CODE_OF = text(
+# The update changes nothing: it makes the code come back that somebody else has given meanwhile.
+_NEW_CODE = text(
     "INSERT INTO certificate (enrolment_id, code) VALUES (:id, :code) "
     "ON CONFLICT (enrolment_id) DO UPDATE SET code = certificate.code RETURNING code"
 )
