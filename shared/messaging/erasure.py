@@ -85,16 +85,23 @@ class Eraser:
         object.__setattr__(self, "outbox", Outbox(self.router.service))
 
     async def run(self) -> None:
-        """Take each open request one step on. One that fails does not stop the others."""
+        """Take each open request one step on. One that fails does not stop the others.
+
+        Raises at the end what may succeed later, such as a database that took too long: the job is run again.
+        """
+        temporary: Exception | None = None
         for request_id, source in await self._open():
             try:
                 await self._step(request_id, source)
             except Exception as error:
                 if is_temporary(error):
-                    raise
+                    temporary = error
+                    continue
                 FAILURES.inc()
                 self._record(SecurityOutcome.FAILED)
                 log.exception("The agent of the request %s cannot be forgotten", request_id)
+        if temporary is not None:
+            raise temporary
 
     async def subject(self, tx: Transaction, agent: AgentKey, until: datetime) -> Subject:
         """Return an agent with all addresses that this service knows."""

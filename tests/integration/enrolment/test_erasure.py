@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -302,8 +303,9 @@ async def test_a_request_that_is_erased_is_known_and_said_of_no_more(
         assert (await requests.status(tx, request_id, None)).request is None
 
 
+@pytest.mark.parametrize("fault", [ValueError("a fault of ours"), TimeoutError("it took too long")])
 async def test_an_erasure_that_fails_does_not_stop_the_next(
-    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows
+    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows, fault: Exception
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -312,11 +314,15 @@ async def test_an_erasure_that_fails_does_not_stop_the_next(
 
     async def fail(_tx: Transaction, subject: Subject) -> None:
         if subject.agent == agents[0].key:
-            raise ValueError("a fault of ours")
+            raise fault
 
     erasing = replace(eraser(database, portals, Policy()), keep=fail)
     for agent in agents:
-        await forget(database, erasing, portal, agent)
+        await portal.send(AgentErasureRequested(agent_id=agent.agent_id, requested_at=clock.now()))
+    for _ in range(4):
+        await read_all(database)
+        with suppress(TimeoutError):  # the job is run again
+            await erasing.run()
     left = await rows("SELECT agent_id FROM erasure WHERE done_at IS NULL")
     assert [row.agent_id for row in left] == [agents[0].agent_id]
 
