@@ -305,7 +305,7 @@ async def test_a_request_that_is_erased_is_known_and_said_of_no_more(
 
 @pytest.mark.parametrize("fault", [ValueError("a fault of ours"), TimeoutError("it took too long")])
 async def test_an_erasure_that_fails_does_not_stop_the_next(
-    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows, fault: Exception
+    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows, *, fault: Exception
 ) -> None:
     session = open_now()
     await front.publish(session)
