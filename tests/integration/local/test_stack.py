@@ -36,6 +36,7 @@ from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
 from services.enrolment import tables as enrolment
 from services.notifier import tables as notifier
+from shared.events.topics import TOPICS, Topic
 from tests.conftest import opened
 from tests.support.builders import an_agent, enrolment_request
 from tests.support.lacking import need_kafka, program
@@ -49,6 +50,10 @@ TABLES = {
     "enrolment": enrolment.metadata,
     "notifier": notifier.metadata,
 }
+TOPICS_WITHOUT_PEOPLE = [
+    topic.value for topic, settings in TOPICS.items() if settings.compacted or topic is Topic.AGENTS_ERASED
+]
+"""What they keep is kept for ever, or is the proof that an agent was forgotten."""
 FIELDS = {
     "kafka", "catalogue_url", "enrolment_url", "notifier_url", "portal_url", "smtp", "mailbox_url",
     "mailbox_dir", "catalogue_database_url", "enrolment_database_url", "notifier_database_url", "pids",
@@ -378,6 +383,8 @@ async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay
     await eventually(other_is_mailed, "what came after the replay is mailed", 30)
     assert await tables_with(running, mark) == set()
     assert files_with(running, mark) == []
+    for topic in TOPICS_WITHOUT_PEOPLE:
+        assert mark not in kcat(running, "-C", "-t", topic, "-e", "-q", "-f", r"%k %h %s\n")
 
 
 @pytest.mark.parametrize("part", ["enrolment", "mailbox", "portal", "postgres"])
