@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 from sqlalchemy import MetaData
 
 from shared.process import Process
@@ -47,6 +47,8 @@ def load(settings: Callable[[], S]) -> S:
             where = f"the setting {name} {_in_the_sentence(what)}" if name else what
             sys.stderr.write(f"parcours: {where}. Set it in the environment.\n")
         raise SystemExit(2) from None
+    except SettingsError as error:
+        stop(str(error), 2)
 
 
 def _in_the_sentence(what: str) -> str:

@@ -122,7 +122,7 @@ class Provider:
     def __init__(self, issuer: str, settings: OidcSettings) -> None:
         self.issuer = issuer
         self._client_id = settings.oidc_client_id
-        self._secret = settings.oidc_secret
+        self._secret = settings.oidc_client_secret
         self._scope = settings.oidc_scope
         self._rules: tuple[RoleRule, ...] = tuple(settings.oidc_roles)
         self._tls: ssl.SSLContext | None = None

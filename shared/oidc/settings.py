@@ -3,11 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from shared.auth import Role
@@ -90,21 +89,12 @@ class OidcSettings(BaseSettings):
     )
     oidc_client_id: str = Field(default="", description="Our name at the issuer.")
     oidc_client_secret: str = Field(default="", repr=False, description="Our secret at the issuer.")
-    oidc_client_secret_file: FilePath | None = Field(
-        default=None, description="A file that has this secret, instead."
-    )
     oidc_scope: str = Field(default="openid profile email", description="What the issuer is asked to say.")
     oidc_roles: list[RoleRule] = Field(
         default=[], description="Which claims give which role, in JSON; the first that fits counts."
     )
 
-    @property
-    def oidc_secret(self) -> str:
-        """The secret, from wherever it is given."""
-        file: Path | None = self.oidc_client_secret_file
-        return self.oidc_client_secret if file is None else file.read_text().strip()
-
-    @field_validator("oidc_issuer", "oidc_client_secret_file", mode="before")
+    @field_validator("oidc_issuer", mode="before")
     @classmethod
     def _nothing_is_none(cls, value: object) -> object:
         return value or None
@@ -122,7 +112,7 @@ class OidcSettings(BaseSettings):
             return self
         needed = {
             "OIDC_CLIENT_ID": self.oidc_client_id,
-            "OIDC_CLIENT_SECRET (or OIDC_CLIENT_SECRET_FILE)": self.oidc_secret,
+            "OIDC_CLIENT_SECRET": self.oidc_client_secret,
             "OIDC_ROLES": self.oidc_roles,
         }
         if missing := [name for name, value in needed.items() if not value]:

@@ -1,7 +1,6 @@
 """Which claims give which role: what is not clear in the settings is refused when the service starts."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,22 +90,18 @@ def test_an_issuer_that_could_not_be_used_is_refused_at_the_start(changes: dict[
         OidcSettings.model_validate(WHOLE | changes)
 
 
-def test_the_environment_has_it_and_the_secret_may_stand_in_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "secret"
-    file.write_text("from the file\n")
+def test_the_environment_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "OIDC_ISSUER": ISSUER,
         "OIDC_CLIENT_ID": "parcours",
-        "OIDC_CLIENT_SECRET_FILE": str(file),
+        "OIDC_CLIENT_SECRET": "a secret",
         "OIDC_ROLES": json.dumps([RULE]),
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = OidcSettings()
-    assert settings.oidc_secret == "from the file"
-    assert "from the file" not in repr(settings)
+    assert settings.oidc_client_secret == "a secret"
+    assert "a secret" not in repr(settings)
     assert settings.oidc_roles[0].role is Role.ADMIN
 
 

@@ -1,0 +1,37 @@
+"""Settings from files: ``<NAME>_FILE`` names the file that has the setting ``<NAME>``, for secrets above all.
+
+Container platforms mount secrets as files; what is in the environment is seen by more.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource, SettingsError
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads each setting whose ``<NAME>_FILE`` is set, but for settings that are such paths themselves."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return the text of the setting's file without the line's end, or None where it has none."""
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if not path or f"{field_name}_file" in self.settings_cls.model_fields:
+            return None, field_name, False
+        try:
+            text = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8"
+            raise SettingsError(f"the file that {variable} names cannot be read: {why}") from error
+        return text, field_name, self.field_is_complex(field)
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings that files have."""
+        values = {}
+        for name, field in self.settings_cls.model_fields.items():
+            text, _, is_complex = self.get_field_value(field, name)
+            if text is not None:
+                values[name] = self.prepare_field_value(name, field, text, is_complex)
+        return values
