@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,8 +24,8 @@ from shared.events.cloudevents_http import BATCH
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
+from shared.middleware import HeadIsGet, NoPageUnlessItSays, RefusedRights
 from shared.openapi import PROBLEM_JSON
-from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import api_docs
 from shared.web.responses import NO_PAGE
 from shared.web.revalidation import Revalidated
@@ -189,14 +189,14 @@ def new_api(
     for failure in FAILURES:
         api.add_exception_handler(failure, _on_failure)
     api.add_exception_handler(Exception, _on_error)
-    api.add_middleware(_RefusedRights, guard=guard)
+    api.add_middleware(RefusedRights, guard=guard)
     api.add_middleware(Revalidated)  # inside of what compresses, so that a tag is that of what was said
     api.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NOT_COMPRESSED
     )
     api.add_middleware(_BoundedBodies)
-    api.add_middleware(_HeadIsGet)
-    api.add_middleware(_NoPageUnlessItSays)
+    api.add_middleware(HeadIsGet)
+    api.add_middleware(NoPageUnlessItSays)
     openapi.document(api, schemas or {}, examples or {}, CODES)
     api_docs.add_to(api)
     return api
@@ -221,61 +221,6 @@ def is_from_here(headers: Headers, address: str) -> bool:
 
 NOT_COMPRESSED = ("text/*", "image/*", "application/pdf")
 """Pages hold keys of forms and links that are secrets: what is compressed beside them would tell them."""
-
-
-class _HeadIsGet:
-    """Answers HEAD as GET, without the body: whoever routes by method need not think of it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
-
-        async def without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app({**scope, "method": "GET"}, receive, without_body)
-
-
-class _NoPageUnlessItSays:
-    """Has browsers take each answer for what it says to be; pages, which say so themselves, aside."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in NO_PAGE.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, guarded)
-
-
-class _RefusedRights:
-    """Tells the security log of each 403, whether of the API or of a page."""
-
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self._app = app
-        self._guard = guard
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
-                state = scope.get("state", {})
-                if not state.get("is_recorded"):  # of a wrong log-in there is a line already
-                    who = state.get("who", "")
-                    self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
-            await send(message)
-
-        await self._app(scope, receive, watched if scope["type"] == "http" else send)
 
 
 class _BoundedBodies:
@@ -342,7 +287,7 @@ def _too_large(most: int) -> Problem:
 def operations_api() -> FastAPI:
     """The application of a port of its own, where health and metrics have one; it has nothing else."""
     api = FastAPI(openapi_url=None)
-    api.add_middleware(_NoPageUnlessItSays)
+    api.add_middleware(NoPageUnlessItSays)
     return api
 
 

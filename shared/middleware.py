@@ -1,0 +1,66 @@
+"""What stands around an application and needs to know nothing of what a request is about."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.guard import Guard
+from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.responses import NO_PAGE
+
+
+class HeadIsGet:
+    """Answers HEAD as GET, without the body: whoever routes by method need not think of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
+class NoPageUnlessItSays:
+    """Has browsers take each answer for what it says to be; pages, which say so themselves, aside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in NO_PAGE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+class RefusedRights:
+    """Tells the security log of each 403, whether of the API or of a page."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
+                state = scope.get("state", {})
+                if not state.get("is_recorded"):  # of a wrong log-in there is a line already
+                    who = state.get("who", "")
+                    self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
+            await send(message)
+
+        await self._app(scope, receive, watched if scope["type"] == "http" else send)
