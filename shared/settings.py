@@ -110,6 +110,15 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         links = "".join(getattr(self, "link_keys", [])[-1:]).encode()
         return hmac.digest(intake or links or secrets.token_bytes(32), b"digests", hashlib.sha256)
 
+    @property
+    def address_key(self) -> bytes:
+        """What digests of addresses are made with; of no secret where the installation has none.
+
+        Another secret makes others: an address that mails came back from is tried again then.
+        """
+        links = "".join(getattr(self, "link_keys", [])[:1]).encode()
+        return hmac.digest(links or self.intake_key or b"", b"addresses", hashlib.sha256)
+
     @field_validator("*", mode="after")
     @classmethod
     def _rates(cls, value: object, info: ValidationInfo) -> object:

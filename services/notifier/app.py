@@ -1,6 +1,7 @@
 """Composition root of the notifier: settings to database, broker, relay, HTTP, jobs and queue."""
 
 import secrets
+from functools import partial
 from pathlib import Path
 
 from services.notifier import api, handlers, jobs, pages, tables
@@ -12,6 +13,7 @@ from services.notifier.personal_data import REGISTER
 from services.notifier.render import Renderer, Sender
 from services.notifier.service import erasures
 from services.notifier.settings import Settings
+from services.notifier.store.bounces import ADDRESS_KEY
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
@@ -34,7 +36,9 @@ REVISIONS = Path(__file__).parent / "migrations"
 def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
-    database = Database(settings.database_url, application_name="notifier")
+    database = Database(
+        settings.database_url, application_name="notifier", info={ADDRESS_KEY: settings.address_key}
+    )
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     guard = Guard(database, settings.digest_key, settings.rates)
     http = api.build(database, tokens, guard)
@@ -77,7 +81,7 @@ def compose(settings: Settings) -> Process:
             ReturnMailbox(settings.imap_server) if settings.imap_server else None,
             settings.return_path,
         ),
-        eraser=eraser(database, registry),
+        eraser=eraser(database, registry, settings.address_key),
         on_read=progress.keeping(database, (Topic.ENROLMENT_DECISIONS,)),
         workers=[deliverer(settings, database).run],
     )
@@ -107,7 +111,7 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
     )
 
 
-def eraser(database: Database, registry: PortalsFile) -> Eraser:
+def eraser(database: Database, registry: PortalsFile, address_key: bytes) -> Eraser:
     """How this service forgets an agent."""
     return Eraser(
         database=database,
@@ -116,7 +120,7 @@ def eraser(database: Database, registry: PortalsFile) -> Eraser:
         portals=registry,
         reads=(),
         ready=erasures.until,
-        digest=digest_of,
+        digest=partial(digest_of, key=address_key),
     )
 
 

@@ -170,6 +170,9 @@ def _header(fields: Message, name: str) -> str:
     return str(fields.get(name, ""))
 
 
-def digest_of(address: str) -> bytes:
-    """What is kept of an address that mails come back from: enough to know it again, not to write to it."""
-    return hashlib.sha256(address.strip().lower().encode(errors="replace")).digest()
+def digest_of(address: str, key: bytes) -> bytes:
+    """What is kept of an address that mails come back from: enough to know it again, not to write to it.
+
+    ``key`` is a secret of the installation: who has the digests alone cannot try addresses.
+    """
+    return hmac.digest(key, address.strip().lower().encode(errors="replace"), "sha256")

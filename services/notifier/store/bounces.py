@@ -9,7 +9,8 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from services.notifier.letters.bounces import Bounce, Suppression, digest_of
+from services.notifier.letters.bounces import Bounce, Suppression
+from services.notifier.letters.bounces import digest_of as keyed_digest
 from services.notifier.store.events import PUBLISHED, PublishedMail, bounced
 from services.notifier.tables import BounceRow, MailRow, SuppressionRow
 from shared.database import Transaction
@@ -18,6 +19,16 @@ from shared.events.notifier import BounceKind, EmailBounced
 SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
 """An address is suppressed after so many returns within this time, whatever their reason [choice]."""
+
+
+ADDRESS_KEY = "address_key"
+"""The key, in the ``info`` of a database, of the secret that digests of addresses are made with."""
+
+
+def digest_of(tx: Transaction, address: str) -> bytes:
+    """What this installation keeps of an address."""
+    key: bytes = tx.info.get(ADDRESS_KEY, b"")
+    return keyed_digest(address, key)
 
 
 async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
@@ -31,7 +42,11 @@ async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes)
 
     Returns the event to publish; None for a report that is stored already.
     """
-    report = {"report": hashlib.sha256(raw).digest(), "address": digest_of(mail.address), "kind": bounce.kind}
+    report = {
+        "report": hashlib.sha256(raw).digest(),
+        "address": digest_of(tx, mail.address),
+        "kind": bounce.kind,
+    }
     bounced_at = await tx.scalar(
         insert(BounceRow).values(report).on_conflict_do_nothing().returning(col(BounceRow.bounced_at))
     )
@@ -61,7 +76,7 @@ async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes)
 async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
     """Suppress these addresses, each because of a mail."""
     if bad:
-        digests = [digest_of(address) for address in bad]
+        digests = [digest_of(tx, address) for address in bad]
         await tx.execute(
             _SUPPRESS_BAD, {"addresses": digests, "mails": list(bad.values()), "kind": BounceKind.HARD.value}
         )
@@ -77,7 +92,7 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 async def lift(tx: Transaction, address: str) -> bool:
     """Write to an address again, as if nothing had come back from it. Whether it was on the list."""
-    digest = digest_of(address)
+    digest = digest_of(tx, address)
     await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
     lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))
     return lifted.rowcount > 0

@@ -18,8 +18,8 @@ from services.notifier.letters import (
     items_of,
     suggests_others,
 )
-from services.notifier.letters.bounces import digest_of
 from services.notifier.store import news, sessions, subscriptions
+from services.notifier.store.bounces import digest_of
 from shared import clock
 from shared.database import Transaction
 
@@ -31,7 +31,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
         _READERS,
         {
             "enrolments": [mail.enrolment_id for mail in mails],
-            "addresses": [digest_of(mail.address) for mail in mails],
+            "addresses": [digest_of(tx, mail.address) for mail in mails],
         },
     )
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}

@@ -56,7 +56,7 @@ async def test_what_has_left_and_another_issuers_agent_stay_as_they_were(notifie
 async def test_an_address_that_mails_came_back_from_is_tried_again(notifier: Notifier) -> None:
     await notifier.change(
         "INSERT INTO suppression (address, kind, mail_id) VALUES (:address, 'hard', gen_random_uuid())",
-        address=digest_of(RIGHT),
+        address=digest_of(RIGHT, b""),
     )
     await notifier.hear(corrected())
     assert await notifier.query("SELECT 1 FROM suppression") == []

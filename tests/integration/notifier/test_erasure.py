@@ -37,7 +37,7 @@ SESSION = SessionScheduled.model_validate(a_session().model_dump())
 
 @pytest.fixture
 def erasing(database: Database, portals: PortalsFile) -> Eraser:
-    return eraser(database, portals)
+    return eraser(database, portals, b"")
 
 
 Forget = Callable[[], Awaitable[bool]]

@@ -199,7 +199,7 @@ async def test_an_agent_is_told_who_read_and_forgotten_without_the_line(
     notifier: Notifier, portals: PortalsFile
 ) -> None:
     await recorded(notifier)
-    erasing = eraser(notifier.database, portals)
+    erasing = eraser(notifier.database, portals, b"")
     async with notifier.database.quiet_transaction() as tx:
         assert "read_log" not in await erasing.export(tx, AgentKey("ouest", ZOE.agent_id))
         (line,) = (await erasing.export(tx, ZOE))["read_log"]

@@ -144,7 +144,8 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
         async with notifier.database.quiet_transaction() as tx:
             return bool(await tx.scalar(WAITING))
 
-    first, *others = sorted((claimed_mail.mail.address for claimed_mail in claimed), key=digest_of)
+    addresses = (claimed_mail.mail.address for claimed_mail in claimed)
+    first, *others = sorted(addresses, key=lambda address: digest_of(address, b""))
     async with notifier.database.quiet_transaction() as other:
         await bounces.suppress_bad(other, {first: uuid4()})
         settling = asyncio.create_task(settle())
