@@ -145,10 +145,8 @@ class Guard:
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
     """Return the path of a request without what it is about: ``/api/v1/requests/{ce_id}``."""
-    path = str(scope["path"])
     route = scope.get("route")
     if route is not None:
         return str(route.path)
-    for name, value in scope.get("path_params", {}).items():
-        path = path.replace(str(value), f"{{{name}}}")
-    return path
+    names = {str(value).lower(): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(segment.lower(), segment) for segment in str(scope["path"]).split("/"))

@@ -118,6 +118,15 @@ async def test_the_security_log_names_no_person_and_no_secret(
             assert secret not in said
 
 
+@pytest.mark.parametrize("code", ["s", "t", "attestation", "É"])
+async def test_a_route_is_said_whatever_stands_in_its_place(
+    two_processes: list[httpx.AsyncClient], written: Written, code: str
+) -> None:
+    await two_processes[0].get(f"/attestations/{code}")
+    [line] = written()
+    assert (line["event"], line["where"]) == ("link", "/attestations/{code}")
+
+
 @pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.CERTIFICATE, Purpose.OFFER])
 async def test_links_that_we_did_not_sign_and_links_opened_without_end_meet_a_limit(
     application: ToApplication, purpose: Purpose
