@@ -120,10 +120,13 @@ class KeptLogins:
         if (who := self._principal(row)) is not None:
             self._guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, who.in_security_log)
 
-    async def end(self, login: LoginRow, response: Response) -> None:
-        """End a log-in here, and not only in the browser."""
+    async def end(self, login: LoginRow) -> None:
+        """End a log-in here, whatever its browser still sends."""
         async with self._database.quiet_transaction() as tx:
             await store.forget(tx, login.digest)
+
+    def take_cookie_back(self, response: Response) -> None:
+        """Have the browser forget its log-in with this response."""
         self._delete(response, self._cookie, self._space.same_site)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:

@@ -148,10 +148,11 @@ class Logins:
         return response
 
     async def log_out(self, visit: Visit) -> Response:
-        """Ended here, and at the issuer too where it has a place for it."""
-        response = await self._after_log_out(visit)
-        await self._kept.end(visit.login, response)
+        """Ended here first, and at the issuer too where it has a place for it: it may be slow, or away."""
+        await self._kept.end(visit.login)
         self._record_log_out(visit)
+        response = await self._after_log_out(visit)
+        self._kept.take_cookie_back(response)
         return response
 
     async def own_logins(self, visit: Visit) -> Response:

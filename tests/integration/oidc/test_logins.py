@@ -289,6 +289,22 @@ async def test_leaving_ends_the_log_in_here_and_leads_to_where_the_issuer_ends_i
         assert (await another.get("/gestion")).status_code == 303
 
 
+async def test_a_log_in_has_ended_here_before_the_issuer_is_asked(
+    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await logged_in(browser, issuer, zoe)
+    form = key_of(await browser.get("/gestion"))
+    left: list[int] = []
+
+    async def asked(*_what: Any, **_more: Any) -> None:
+        async with catalogue_database.quiet_transaction() as tx:
+            left.append(await tx.scalar(text("SELECT count(*) FROM login")) or 0)
+
+    monkeypatch.setattr(Provider, "log_out_address", asked)
+    await browser.post("/gestion/deconnexion", data={"cle": form})
+    assert left == [0]
+
+
 async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
     browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, tokens: Tokens
 ) -> None:
