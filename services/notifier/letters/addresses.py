@@ -1,5 +1,7 @@
 """When two texts are one address, and when two addresses are one mailbox. Pure."""
 
+import contextlib
+
 import idna
 
 _WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
@@ -12,10 +14,11 @@ def canonical(address: str) -> str:
     Two local parts may differ in their case alone (RFC 5321), but no mail host makes two mailboxes of that.
     """
     local, _, domain = address.strip().lower().rpartition("@")
-    try:
-        return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
-    except idna.IDNAError:
-        return f"{local}@{domain}"
+    if not domain.isascii():
+        # A full stop of another script may end it, as one of ours may in the DNS.
+        with contextlib.suppress(idna.IDNAError):
+            domain = idna.encode(domain, uts46=True).decode().rstrip(".")
+    return f"{local}@{domain}"
 
 
 def folded(address: str) -> str:

@@ -154,6 +154,7 @@ def test_the_recipient_that_failed_is_read_from_the_report(field: str, recipient
         ("zoe@stra\u00dfe.de", "zoe@xn--strae-oqa.de"),
         ("zoe@STRA\u00dfE.de", "zoe@xn--strae-oqa.de"),
         ("zoe@xn--strae-oqa.de", "zoe@xn--strae-oqa.de"),
+        ("zoe@ville.example\u3002", "zoe@ville.example"),
         ("zoe@\u2028.fr", "zoe@\u2028.fr"),
         ("", "@"),
     ],
