@@ -14,6 +14,9 @@ BESPOKE = Retention(
     emptied=("requester_name", "requester_email", "message", "advisor_name", "advisor_email", "answer"),
 )
 """The request itself stays, for the figures; it names nobody then."""
+AUDIT = Retention(
+    table=AuditLogRow, days="catalogue_audit_kept_days", since="le changement", over="at < :before"
+)
 
 REGISTER = (
     messaging.REGISTER
@@ -55,9 +58,9 @@ REGISTER = (
                     "changes": "ce qui a changé, dont les noms des intervenants",
                 },
                 purpose="Savoir qui a changé une session.",
-                until="le journal soit archivé",
+                ends=(AUDIT,),
             ),
         ],
-        [BESPOKE],
+        [BESPOKE, AUDIT],
     )
 )

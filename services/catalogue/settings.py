@@ -21,6 +21,11 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings):
         ge=1,
         description="Days after its last answer, or its receipt, that a bespoke request names who asked.",
     )
+    catalogue_audit_kept_days: int = Field(
+        default=5 * 365 + 1,
+        ge=183,  # the database keeps half a year; clocks differ
+        description="Days that it is known who changed a session, a resource or a bespoke request.",
+    )
     portal_url: str | None = Field(
         default=None,
         description="Where “S’inscrire” leads; {session_id} in it is replaced by the session's.",

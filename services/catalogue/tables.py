@@ -221,7 +221,10 @@ class BespokeRequestRow(_Row, table=True):
 
 
 class AuditLogRow(_Row, table=True):
-    """Who changed what, when. Kept for ever; names a token or a command, never an agent."""
+    """Who changed what, when; names a person of the staff or a command, never an agent.
+
+    The database changes no line, and takes none away within half a year.
+    """
 
     __tablename__ = "audit_log"
 

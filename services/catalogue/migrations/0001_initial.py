@@ -100,6 +100,16 @@ BEGIN
     RETURN NEW;
 END $$
 """
+# Whoever may write to the table can neither hide a change nor rewrite it: a line goes after half a year.
+_KEEP_AUDIT_LOG = """
+CREATE FUNCTION keep_audit_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.at < clock_timestamp() - interval '180 days' THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'audit_log is append-only';
+END $$
+"""
 _FUNCTIONS = (
     _FRENCH_WORDS,
     _SEARCH_VECTOR,
@@ -111,10 +121,12 @@ _FUNCTIONS = (
     _INDEX_SESSIONS_OF_OFFER,
     _INDEX_THEMED,
     _TOUCH,
+    _KEEP_AUDIT_LOG,
 )
 # A theme that is renamed changes the search vector of a resource, and nothing that its readers see: triggers
 # fire in the order of their names, so "touch" compares before "update_search_vector" has written.
 _TRIGGERS = (
+    "keep_audit_log BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION keep_audit_log()",
     "touch BEFORE INSERT OR UPDATE ON offer FOR EACH ROW EXECUTE FUNCTION touch()",
     "touch BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXECUTE FUNCTION touch()",
     "touch BEFORE INSERT OR UPDATE ON occupancy FOR EACH ROW EXECUTE FUNCTION touch()",

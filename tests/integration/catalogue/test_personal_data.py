@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from services.catalogue.handlers import router
 from services.catalogue.personal_data import REGISTER
@@ -77,3 +78,22 @@ async def test_nothing_is_left_of_an_officer_when_every_rule_has_ended_it(
 
     # Who is announced as an expert is named until the organiser says otherwise.
     assert {table for table, _ in await columns_with(database, metadata)} == {"audit_log", "session"}
+
+
+async def test_the_audit_log_is_append_only_for_half_a_year_and_ends_after_its_days(
+    a_bespoke_offer: str, ask: Ask, database: Database
+) -> None:
+    await drafted(ask, a_bespoke_offer)
+    for change in ("UPDATE audit_log SET actor = 'nobody'", "DELETE FROM audit_log"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with database.transaction() as tx:
+                await tx.execute(text(change))
+    async with database.transaction() as tx:
+        await tx.execute(text("INSERT INTO audit_log (at, actor, action, subject, version, changes) "
+                              "SELECT at - interval '181 days', 'old', action, subject, version, changes "
+                              "FROM audit_log"))  # fmt: skip
+    settings = SETTINGS.model_copy(update={"catalogue_audit_kept_days": 181})
+    await end_old_rows(database, REGISTER, settings)
+    async with database.quiet_transaction() as tx:
+        assert "old" not in set(await tx.scalars(text("SELECT actor FROM audit_log")))
+        assert await tx.scalar(text("SELECT count(*) FROM audit_log"))
