@@ -1,6 +1,7 @@
 """Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
 
 import base64
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,8 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.messaging.mentions import mentions
+from shared.events.vocabulary import AgentKey
+from shared.messaging.mentions import mentions, without_others
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 from shared.personal_data import Subject
@@ -236,13 +238,17 @@ async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
-def readable(letter: DeadLetter) -> dict[str, Any]:
-    """Return a dead letter as the person may read it whom it is about."""
+def readable(letter: DeadLetter, agent: AgentKey, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
+    """Return a dead letter as the agent may read it whom it is about: colleagues are left out of its JSON."""
     record = letter.record
+    value = None if record.value is None else record.value.decode(errors="replace")
+    with contextlib.suppress(ValueError, RecursionError):  # what is no JSON has no parts
+        issuer = None if letter.portal is None else issuer_of(letter.portal)
+        value = json.dumps(without_others(json.loads(value or "null"), agent, issuer), ensure_ascii=False)
     return {
         "topic": record.topic,
         "key": None if record.key is None else record.key.decode(errors="replace"),
-        "value": None if record.value is None else record.value.decode(errors="replace"),
+        "value": value,
         "received_at": record.received_at.isoformat(),
         "state": letter.state,
         "error": letter.error,

@@ -119,7 +119,9 @@ class Eraser:
             if held.of_agent
         }
         letters = await dead_letters.about(tx, subject, self._issuer_of)
-        found[DeadLetterRow.__tablename__] = [dead_letters.readable(letter) for letter in letters]
+        found[DeadLetterRow.__tablename__] = [
+            dead_letters.readable(letter, agent, self._issuer_of) for letter in letters
+        ]
         return {table: rows for table, rows in found.items() if rows}
 
     async def _open(self) -> list[tuple[UUID, str]]:

@@ -14,15 +14,17 @@ def mentions(record: Record, agent: AgentKey, addresses: Collection[str], issuer
     """Return whether a record names the agent, or one of their addresses (in lower case).
 
     ``issuer`` is that of the portal that sent it: it issued the identifiers in it, whatever the record says.
-    None: the record says who did; where it does not, every agent who has the identifier is meant. What is no
-    JSON is searched for the identifier and the addresses as words.
+    None: the record says who did; where it does not, every agent who has the identifier is meant. Several
+    agents may share an address: what names another agent is theirs. What is no JSON is searched, key and
+    headers too, for the identifier and the addresses as words.
     """
     raw = record.value or b""
     is_theirs = issuer in (None, agent.issuer)
     try:
         found = list(_objects(json.loads(raw or b"null")))
     except (ValueError, RecursionError):
-        return (is_theirs and _has_word(raw, agent.agent_id)) or _has_address(raw, addresses)
+        words = b"\n".join([raw, record.key or b"", *(value or b"" for _, value in record.headers)])
+        return (is_theirs and _has_word(words, agent.agent_id)) or _has_address(words, addresses)
     if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
         return True
     names_nobody = not any("agent_id" in named for named in found)
@@ -34,8 +36,23 @@ def _is_agent(found: dict[str, Any], agent: AgentKey, issuer: str | None) -> boo
     return found.get("agent_id") == agent.agent_id and named == agent.issuer
 
 
+def without_others(value: Any, agent: AgentKey, issuer: str | None) -> Any:
+    """Return what a record says without what it says of other agents, for the agent to read."""
+    match value:
+        case dict() if "agent_id" in value and not _is_agent(value, agent, issuer):
+            return {}
+        case dict():
+            return {name: without_others(held, agent, issuer) for name, held in value.items()}
+        case list():
+            return [without_others(item, agent, issuer) for item in value]
+        case _:
+            return value
+
+
 def _says(found: dict[str, Any], addresses: Collection[str]) -> bool:
-    return any(isinstance(value, str) and value.strip().lower() in addresses for value in found.values())
+    return "agent_id" not in found and any(
+        isinstance(value, str) and value.strip().lower() in addresses for value in found.values()
+    )
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 from shared import clock
 from shared.events.cloudevents import Record
 from shared.events.vocabulary import AgentKey
-from shared.messaging.mentions import mentions
+from shared.messaging.mentions import mentions, without_others
 
 AGENT = AgentKey("iel", "A-1")
 ADDRESSES = frozenset({"zoe@exemple.fr"})
@@ -33,6 +33,7 @@ def record(value: Any, topic: str = "portal.enrolments", key: bytes | None = b"A
         (b'{"agent_id": "A-1", broken', None),
         (b"mail ZOE@exemple.fr of nobody's", "ouest"),
         (b"[" * 100_000 + b'"A-1"', "iel"),
+        (b"no JSON", "iel"),  # its key says who
     ],
 )
 def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
@@ -47,7 +48,7 @@ def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
         ({"agent_id": "A-12"}, "iel"),
         ({"reason": "A-1"}, "iel"),
         ({"email": "autre.zoe@exemple.fr"}, "iel"),
-        (b'{"agent_id": "A-12", broken', "iel"),
+        ({"agent_id": "B-1", "email": "zoe@exemple.fr"}, "iel"),  # one mailbox for both
         (b'{"agent_id": "A-1", broken', "ouest"),
         ([], "iel"),
         (None, "iel"),
@@ -61,3 +62,17 @@ def test_a_key_names_the_agent_where_agents_are_keys_and_the_value_names_nobody(
     assert mentions(record(None, "portal.agents"), AGENT, ADDRESSES, "iel")
     assert not mentions(record(None, "portal.agents"), AGENT, ADDRESSES, "ouest")
     assert not mentions(record({"agent_id": "B"}, "portal.agents"), AGENT, ADDRESSES, "iel")
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_theirs"), [((("x-agent", b"id A-1"),), True), ((("x", b"A-12"),), False)]
+)
+def test_headers_of_what_is_no_json_are_searched(headers: tuple[tuple[str, bytes]], is_theirs: bool) -> None:
+    letter = Record("portal.enrolments", 0, 0, b"A-12", b"no JSON", headers, clock.now())
+    assert mentions(letter, AGENT, ADDRESSES, "iel") == is_theirs
+
+
+def test_an_agent_reads_of_a_group_without_the_colleagues() -> None:
+    own = {"agent_id": "A-1", "employer": {"siret": "1"}}
+    group = {"session_id": "s", "agents": [own, {"agent_id": "B-1", "given_name": "Ada"}]}
+    assert without_others(group, AGENT, "iel") == {"session_id": "s", "agents": [own, {}]}
