@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from zoneinfo import ZoneInfo
 
+from local import credentials
 from local.credentials import write_privately
 from local.failures import LocalStackError
 from local.kafka import missing_tools
@@ -107,6 +108,8 @@ def settings(directory: Path) -> dict[str, str]:
         "SMTP_HOST": host,
         "SMTP_PORT": port,
         "SMTP_SENDER": SENDER,
+        "LINK_SIGNING_KEY": credentials.link_signing_key(directory),
+        "INTAKE_SIGNING_KEY": credentials.intake_signing_key(directory),
     }
 
 

@@ -103,7 +103,11 @@ def test_the_commands_of_the_services_find_the_stack_that_runs(tmp_path: Path) -
         f"{service}_database_url": f"postgresql://{service}@127.0.0.1:5432/x" for service in SERVICES
     }
     (tmp_path / "stack.json").write_text(json.dumps(stack))
+    keys = {"LINK_SIGNING_KEY": "a-key", "INTAKE_SIGNING_KEY": "whsec_a"}
+    (tmp_path / "link-signing-key").write_text("a-key")
+    (tmp_path / "intake-signing-key").write_text("whsec_a")
     found = settings(tmp_path)
+    assert found.items() >= keys.items()  # without them nobody is forgotten
     assert found["KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:9092"
     assert found["ENROLMENT_DATABASE_URL"] == "postgresql://enrolment@127.0.0.1:5432/x"
     assert (found["SMTP_HOST"], found["SMTP_PORT"]) == ("127.0.0.1", "1025")
