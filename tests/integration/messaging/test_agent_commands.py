@@ -72,7 +72,10 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     assert kept["catalogue"] == {}
     html = page.read_text()
     assert "<dt>prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)</dt>" in html
-    assert AGENT.email in html
+    assert f"courriel\N{NO-BREAK SPACE}: {AGENT.email}" in html
+    assert "SIRET\N{NO-BREAK SPACE}: 21350238800019" in html
+    assert "<dt>reçu le</dt>" in html
+    assert "heure de Paris" in html
 
 
 async def test_an_export_is_a_read_that_the_next_one_tells_of(
