@@ -104,7 +104,7 @@ def test_kafka_starts_with_the_archive_of_its_classes(apache_kafka: KafkaBroker)
 @pytest.mark.kafka
 async def test_kafka_keeps_records_over_a_stop_and_a_kill(apache_kafka: KafkaBroker) -> None:
     address = apache_kafka.bootstrap_servers
-    await create_topic(address, "seats")
+    await create_topic(address, "seats", retention_ms="-1")  # records of 1970, see produce()
     await produce(address, "seats", b"before the stop", idempotent=True)
     pid = apache_kafka.pid
     apache_kafka.stop()
