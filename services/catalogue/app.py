@@ -11,7 +11,6 @@ from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
-from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
@@ -68,7 +67,8 @@ def compose(settings: Settings) -> Process:
         api=web,
         jobs=jobs.all_jobs(database),
         eraser=eraser(database, registry),
-        on_read=progress.keeping(database, READS),
+        follows=READS,
+        follow_seconds=5,
     )
 
 

@@ -18,7 +18,7 @@ from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
-from shared.messaging import outbox, progress
+from shared.messaging import outbox
 from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
@@ -69,7 +69,7 @@ def compose(settings: Settings) -> Process:
         eraser=eraser(database, registry, settings.policy),
         workers=[watch.run],
         on_published=watch.look,
-        on_read=progress.keeping(database, READS),
+        follows=READS,
     )
 
 

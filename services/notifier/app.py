@@ -21,7 +21,6 @@ from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
 from shared.limits import Rate
-from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
@@ -82,7 +81,8 @@ def compose(settings: Settings) -> Process:
             settings.return_path,
         ),
         eraser=eraser(database, registry, settings.address_key),
-        on_read=progress.keeping(database, (Topic.ENROLMENT_DECISIONS,)),
+        follows=(Topic.ENROLMENT_DECISIONS,),
+        follow_seconds=5,
         workers=[deliverer(settings, database).run],
     )
 

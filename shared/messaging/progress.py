@@ -5,7 +5,7 @@ A deadline is judged, and an agent forgotten, once all that came before is read.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,13 +25,15 @@ OnRead = Callable[[Topic, Mapping[int, datetime]], Awaitable[None]]
 """Called with a topic and a moment for each partition: all that had come by then has had its effect."""
 
 
-async def follow(consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event) -> None:
-    """Report to ``on_read``, each second, until when each partition of these consumers is read."""
+async def follow(
+    consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event, *, every: float
+) -> None:
+    """Report to ``on_read``, each so many seconds, until when each partition of these consumers is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
         # Side by side: a broker answers no other request of a consumer while it has nothing for its fetch.
         await asyncio.gather(*(_report(on_read, consumer, progress) for consumer, progress in followed))
-        await clock.pause(stopping, 1.0)
+        await clock.pause(stopping, every)
 
 
 async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress") -> None:
@@ -98,13 +100,12 @@ class ReadProgress:
         return read
 
 
-def keeping(database: Database, topics: Collection[Topic]) -> OnRead:
-    """Return the function that keeps until when the partitions of these topics are read."""
+def keeping(database: Database) -> OnRead:
+    """Return the function that keeps until when partitions are read."""
 
     async def keep(topic: Topic, read: Mapping[int, datetime]) -> None:
-        if topic in topics:
-            async with database.quiet_transaction() as tx:
-                await save(tx, topic, read)
+        async with database.quiet_transaction() as tx:
+            await save(tx, topic, read)
 
     return keep
 

@@ -10,7 +10,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from shared.messaging import asyncapi, cluster, erasure, faststream, progress, w
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
 from shared.messaging.erasure import Eraser
-from shared.messaging.progress import OnRead
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
@@ -52,8 +51,9 @@ class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
     ``register`` says what is deleted by time, ``eraser`` forgets agents; ``admit`` reads the records of
-    portals; ``context`` holds the values of handlers' parameters; ``on_read`` is called with how far topics
-    are read, ``on_published`` each time that the relay marked events as sent.
+    portals; ``context`` holds the values of handlers' parameters. Until when the topics that it ``follows``
+    are read is kept, each ``follow_seconds``; ``on_published`` is called each time that the relay marked
+    events as sent.
     """
 
     name: str
@@ -69,7 +69,8 @@ class Process:
     context: ContextRepo = field(default_factory=ContextRepo)
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
-    on_read: OnRead | None = None
+    follows: Collection[Topic] = ()
+    follow_seconds: float = 1.0
     on_published: Callable[[], None] = lambda: None
     operations: FastAPI = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -180,8 +181,10 @@ class Process:
         with self._kafka_errors():
             await broker.start()
         watching = [self._start("the watchdog", self._watch(consumers))]
-        if self.on_read is not None:
-            follow = progress.follow(consumers, self.on_read, self._stopping)
+        followed = [consumer for consumer in consumers if consumer.subscription.topic in self.follows]
+        if followed:
+            keep = progress.keeping(self.database)
+            follow = progress.follow(followed, keep, self._stopping, every=self.follow_seconds)
             watching.append(self._start("the read progress", follow))
         try:
             yield
