@@ -86,9 +86,8 @@ def _row(held: PersonalData) -> str:
 
 def _duration(held: PersonalData) -> str:
     ends = [f"{_days(retention)} après {retention.since}" for retention in held.ends]
-    if held.until:
-        ends.append(f"jusqu’à ce que {held.until}")
-    return " ; ".join(ends)
+    until = f"jusqu’à ce que {held.until}" if held.until else ""
+    return ", puis ".join(filter(None, (until, " ; ".join(ends))))
 
 
 def _days(retention: Retention) -> str:

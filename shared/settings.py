@@ -53,6 +53,9 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         default="600/hour", description="How often one token, or one network at the issuer, logs in."
     )
     link_rate: str = Field(default="60/10 minutes", description="How often one link of a letter opens.")
+    dead_letters_kept_days: int = Field(
+        default=90, ge=31, description="Days that a record waits for an operator; then it is given up."
+    )
     stalled_seconds: float = Field(
         default=120, gt=0, description="A consumer that has records but makes no progress ends the process."
     )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, text, update
+from sqlalchemy import Row, TextClause, func, insert, text, update
 from sqlmodel import col, select
 
 from shared.database import Transaction, insert_many
@@ -255,10 +255,24 @@ def readable(letter: DeadLetter, agent: AgentKey, issuer_of: Callable[[str], str
     }
 
 
-async def count_parked(tx: Transaction) -> int:
-    """Return how many dead letters wait for a decision."""
+async def lock_some(tx: Transaction, condition: TextClause) -> list[DeadLetter]:
+    """Return some dead letters for which a condition in SQL holds, locked, but for those that others hold."""
+    rows = select(DeadLetterRow).where(condition).order_by(col(DeadLetterRow.id)).limit(_READ_AT_ONCE)
+    return [_dead_letter(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
+
+
+async def count_parked(tx: Transaction, before: datetime | None = None) -> int:
+    """Return how many dead letters wait for a decision; with a moment: since before that."""
     parked = select(func.count()).where(col(DeadLetterRow.state) == "parked")
+    if before is not None:
+        parked = parked.where(col(DeadLetterRow.parked_at) < before)
     return (await tx.scalars(parked)).one()
+
+
+async def oldest_parked(tx: Transaction) -> datetime | None:
+    """Return since when a dead letter has waited for a decision, or None if none waits."""
+    parked = select(func.min(DeadLetterRow.parked_at)).where(col(DeadLetterRow.state) == "parked")
+    return await tx.scalar(parked)
 
 
 _COLUMNS = select(*DeadLetterRow.metadata.tables["dead_letter"].columns)

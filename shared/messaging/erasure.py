@@ -23,7 +23,8 @@ from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
-from shared.messaging import dead_letters, outcomes, progress
+from shared.messaging import dead_letters, progress
+from shared.messaging.giving_up import give_up
 from shared.messaging.outbox import Outbox
 from shared.messaging.personal_data import AGENT_IN_OUTBOX
 from shared.messaging.portals.registry import PortalsFile
@@ -161,9 +162,7 @@ class Eraser:
             if held.of_agent:
                 await erase_rows(tx, held, subject)
         letters = await dead_letters.about(tx, subject, self._issuer_of)
-        waiting = [letter for letter in letters if letter.state == "parked"]
-        await self.outbox.publish(tx, outcomes.of_given_up(self.router, waiting))
-        await dead_letters.empty(tx, [letter.id for letter in letters])
+        await give_up(tx, self.router, letters)
 
     def _issuer_of(self, portal: str) -> str | None:
         return self.portals.portals.issuer_of(portal)

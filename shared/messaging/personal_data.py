@@ -13,13 +13,13 @@ INBOX = Retention(
 SENT = Retention(
     table=OutboxRow,
     days=outbox.KEPT.days,
-    since="la publication de l’événement",
+    since="l’événement",
     over="sent_at IS NOT NULL AND portal IS NULL AND created_at < :before",
 )
 ANSWERS = Retention(
     table=OutboxRow,
     days=outbox.ANSWERS_KEPT.days,
-    since="la réponse au portail",
+    since="la réponse à un portail",
     over="sent_at IS NOT NULL AND portal IS NOT NULL AND created_at < :before",
 )
 DEAD_LETTERS = Retention(
@@ -31,7 +31,14 @@ DEAD_LETTERS = Retention(
     key="id",
     with_rows_of={DeadLetterAuditRow: "dead_letter_id"},
 )
-"""What is parked waits for an operator's decision. Which are about an agent is read in their records."""
+"""Which are about an agent is read in their records."""
+UNDECIDED = Retention(
+    table=DeadLetterRow,
+    days="dead_letters_kept_days",
+    since="la mise de côté d’une demande qui n’a pu être traitée, si personne n’en décide",
+    over="state = 'parked' AND parked_at < :before",
+)
+"""What is parked waits so long for an operator's decision. A job of its own ends it, and tells its portal."""
 
 AGENT_IN_OUTBOX = (
     "strpos(data, :in_json) > 0 AND jsonb_path_exists(CAST(data AS jsonb), "
@@ -54,6 +61,7 @@ REGISTER = Register(
             },
             purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
             ends=(SENT, ANSWERS),
+            until="l’événement soit publié, ou qu’un exploitant y renonce",
             of_agent=AGENT_IN_OUTBOX,
             # The row stays: a portal's feed has its number. What was held back will not be sent.
             emptied={
@@ -76,7 +84,7 @@ REGISTER = Register(
                 "problems": "champs en cause",
             },
             purpose="Ne perdre aucune demande qui n’a pu être traitée, et prouver les rejets.",
-            ends=(DEAD_LETTERS,),
+            ends=(DEAD_LETTERS, UNDECIDED),
         ),
         PersonalData(
             table=DeadLetterAuditRow,
@@ -94,7 +102,8 @@ REGISTER = Register(
                 "agent_id": "identifiant de l’agent qui a demandé l’effacement",
             },
             purpose="Effacer partout ce qui est connu de la personne, et pouvoir dire que c’est fait.",
-            until="tout soit effacé (une heure au plus)",
+            until="tout soit effacé : quelques secondes d’ordinaire, jusqu’à une heure de plus si un dernier "
+            "courriel ne peut partir aussitôt, davantage si une panne retarde l’effacement",
         ),
     ],
     [INBOX, SENT, ANSWERS, DEAD_LETTERS],

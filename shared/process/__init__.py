@@ -199,7 +199,7 @@ class Process:
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
         erase = Job("erase", erasure.EVERY_SECONDS, self.eraser.run)
-        jobs = (*self.jobs, erase, *housekeeping(self.database, self.register, self.settings))
+        jobs = (*self.jobs, erase, *housekeeping(self.database, self.router, self.register, self.settings))
         repeating = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
         working = [self._start("a worker", worker(self._stopping)) for worker in self.workers]
         try:

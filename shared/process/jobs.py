@@ -10,12 +10,18 @@ from prometheus_client import Counter, Gauge
 from shared import clock
 from shared.database import Database, is_temporary
 from shared.messaging import dead_letters, held, outbox
+from shared.messaging.giving_up import end_undecided
+from shared.messaging.router import Router
 from shared.personal_data import SLICE, Register, days_of, end_rows
+from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
 DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
+DEAD_LETTERS_AGE = Gauge(
+    "parcours_dead_letters_oldest_seconds", "For how long a record has waited for an operator."
+)
 UNSENT = Gauge("parcours_outbox_unsent", "Events that wait to be published.")
 REFUSED = Gauge("parcours_outbox_refused", "Events that the broker refused, which wait for an operator.")
 WAITING = Gauge("parcours_outbox_waiting", "Events that wait for a topic, or behind a refused one.")
@@ -46,23 +52,30 @@ async def repeat(job: Job, stopping: asyncio.Event) -> None:
         await clock.pause(stopping, job.every if wanted is None else min(wanted, job.every))
 
 
-def housekeeping(database: Database, register: Register, settings: object) -> tuple[Job, ...]:
-    """The jobs of every service: delete what is old, by its register, and measure what waits."""
+def housekeeping(
+    database: Database, router: Router, register: Register, settings: ServiceSettings
+) -> tuple[Job, ...]:
+    """The jobs of every service: end what is old, by its register, and measure what waits."""
 
     async def purge() -> float | None:
         return await end_old_rows(database, register, settings)
+
+    async def give_up() -> float | None:
+        return await end_undecided(database, router, settings.dead_letters_kept_days)
 
     async def measure() -> None:
         async with database.quiet_transaction() as tx:
             unsent, age = await outbox.unsent(tx)
             refused, waiting = await held.count(tx)
             DEAD_LETTERS.set(await dead_letters.count_parked(tx))
+            oldest = await dead_letters.oldest_parked(tx)
+        DEAD_LETTERS_AGE.set(0 if oldest is None else (clock.now() - oldest).total_seconds())
         UNSENT.set(unsent)
         REFUSED.set(refused)
         WAITING.set(waiting)
         UNSENT_AGE.set(age)
 
-    return Job("purge", 3600, purge), Job("measure", 10, measure)
+    return Job("purge", 3600, purge), Job("give-up", 3600, give_up), Job("measure", 10, measure)
 
 
 async def end_old_rows(database: Database, register: Register, settings: object) -> float | None:

@@ -16,6 +16,7 @@ from shared.events.portal import BespokeTrainingRequested
 from shared.events.vocabulary import Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.catalogue.conftest import BRETAGNE, Ask, drafted, time_is
 from tests.support.consuming import a_record, received, take
@@ -71,9 +72,9 @@ async def test_nothing_is_left_of_an_officer_when_every_rule_has_ended_it(
     await live_through_everything(database, ask, a_bespoke_offer)
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE outbox SET sent_at = now()"))
-        await tx.execute(text("UPDATE dead_letter SET state = 'discarded'"))
     later = clock.now() + timedelta(days=SETTINGS.catalogue_bespoke_kept_days + 1)
     async with time_is(monkeypatch, later):
+        assert await end_undecided(database, router, SETTINGS.dead_letters_kept_days) is not None
         await end_old_rows(database, REGISTER, SETTINGS)
 
     # Who is announced as an expert is named until the organiser says otherwise.

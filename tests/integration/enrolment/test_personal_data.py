@@ -27,6 +27,7 @@ from shared.events.portal import (
 from shared.events.vocabulary import Agent, Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now
@@ -124,13 +125,13 @@ async def test_nothing_is_left_of_an_agent_when_every_rule_has_ended_it(
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE outbox SET sent_at = now()"))
         await tx.execute(text("UPDATE request SET decided_at = coalesce(decided_at, now())"))
-        await tx.execute(text("UPDATE dead_letter SET state = 'discarded'"))
     before = await columns_with(database, metadata)
     await end_old_rows(database, REGISTER, SETTINGS)
     assert await columns_with(database, metadata) == before
 
     later = clock.now() + timedelta(days=SETTINGS.enrolment_attendance_kept_days + 60)
     monkeypatch.setattr("shared.clock.now", lambda: later)
+    assert await end_undecided(database, router, SETTINGS.dead_letters_kept_days) is not None
     await end_old_rows(database, REGISTER, SETTINGS)
 
     assert await columns_with(database, metadata) == set()

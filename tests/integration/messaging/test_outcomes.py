@@ -3,15 +3,17 @@
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from faststream import ContextRepo
+from sqlalchemy import text
 
 from services.catalogue import handlers as catalogue
 from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
-from shared import security_log
+from shared import clock, security_log
 from shared.cli.dead_letters import discard_all
 from shared.database import Database
 from shared.events import portal
@@ -21,6 +23,7 @@ from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
+from shared.messaging.giving_up import end_undecided
 from shared.messaging.portals.admission import Admission, admit
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Tx
@@ -218,6 +221,39 @@ async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_b
     [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.portal) == (REQUEST_ID, "iel")
     assert (rejection.code, rejection.offset) == (RejectionCode.INTERNAL, 5)
+
+
+async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sender_is_told_once(
+    answering: Database,
+    portals: PortalsFile,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router, parked_at = requests_of(fails), clock.now()
+    await take(router, answering, portals, a_request(offset=5))
+
+    async def said_after(days: float) -> list[str]:
+        monkeypatch.setattr("shared.clock.now", lambda: parked_at + timedelta(days=days, minutes=1))
+        caplog.clear()
+        while await end_undecided(answering, router, days=90) is not None:
+            pass
+        return [record.getMessage() for record in caplog.records]
+
+    assert await said_after(59) == []
+    assert await said_after(60) == [
+        "1 dead letters are given up in 30 days or less: decide about them (dead-letters list)"
+    ]
+    assert await rows(answering) == []
+    assert await said_after(90) == ["1 dead letters are given up: nobody decided within 90 days"]
+    assert await said_after(91) == []
+
+    [rejection] = await notified(answering)
+    assert (rejection.request_id, rejection.code) == (REQUEST_ID, RejectionCode.INTERNAL)
+    async with answering.quiet_transaction() as tx:
+        [letter] = await dead_letters.find(tx, limit=10)
+        audit = (await tx.execute(text("SELECT actor, action, note FROM dead_letter_audit"))).all()
+    assert (letter.state, letter.record.offset, letter.record.value) == ("discarded", 5, None)
+    assert [tuple(line) for line in audit] == [("parcours", "discarded", "nobody decided within 90 days")]
 
 
 async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from services.notifier.handlers import router
 from services.notifier.personal_data import REGISTER
 from services.notifier.settings import Settings
 from services.notifier.tables import metadata
 from shared import clock
+from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import live_through_everything
@@ -43,7 +45,6 @@ async def test_nothing_is_left_when_every_rule_has_ended_it_but_what_who_subscri
 ) -> None:
     await live_through_everything(notifier)
     await notifier.change("UPDATE outbox SET sent_at = now()")
-    await notifier.change("UPDATE dead_letter SET state = 'discarded'")
     await notifier.change("UPDATE mail SET state = 'sent', settled_at = now() WHERE settled_at IS NULL")
     before = await columns_with(notifier.database, metadata)
     assert await suppressed(notifier) == 1
@@ -54,6 +55,7 @@ async def test_nothing_is_left_when_every_rule_has_ended_it_but_what_who_subscri
 
     later = clock.now() + timedelta(days=SETTINGS.notifier_addresses_kept_days + 400)
     monkeypatch.setattr("shared.clock.now", lambda: later)
+    assert await end_undecided(notifier.database, router, SETTINGS.dead_letters_kept_days) is not None
     await end_old_rows(notifier.database, REGISTER, SETTINGS)
 
     assert {table for table, _ in await columns_with(notifier.database, metadata)} == {"subscriber"}

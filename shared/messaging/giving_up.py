@@ -1,0 +1,61 @@
+"""Dead letters about which nobody decides: they are given up in the end, and their portals are told.
+
+Operators are warned for weeks before. What is left then is where the records lay, and their digests.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from prometheus_client import Counter
+from sqlalchemy import text
+
+from shared import clock
+from shared.database import Database, Transaction
+from shared.messaging import dead_letters, outcomes
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.outbox import Outbox
+from shared.messaging.personal_data import UNDECIDED
+from shared.messaging.router import Router
+
+log = logging.getLogger(__name__)
+
+GIVEN_UP = Counter("parcours_dead_letters_given_up_total", "Dead letters about which nobody decided.")
+
+WARNED = timedelta(days=30)
+"""For how long before the end operators are warned [choice]."""
+ACTOR = "parcours"
+"""Who decided, in the audit log, where nobody did."""
+
+
+async def give_up(tx: Transaction, router: Router, letters: Sequence[DeadLetter]) -> None:
+    """Empty dead letters; the portals that wait for an answer to one are told."""
+    parked = [letter for letter in letters if letter.state == "parked"]
+    await Outbox(router.service).publish(tx, outcomes.of_given_up(router, parked))
+    await dead_letters.empty(tx, [letter.id for letter in letters])
+
+
+async def end_undecided(database: Database, router: Router, days: int) -> float | None:
+    """Give up a slice of what has been parked for so many days. Returns 0 where more is left.
+
+    Warns of what will be given up soon.
+    """
+    end = clock.now() - timedelta(days=days)
+    async with database.transaction() as tx:
+        letters = await dead_letters.lock_some(tx, text(UNDECIDED.over).bindparams(before=end))
+        await give_up(tx, router, letters)
+        for letter in letters:
+            note = f"nobody decided within {days} days"
+            await dead_letters.audit(tx, letter.id, action="discarded", actor=ACTOR, note=note)
+        soon = await dead_letters.count_parked(tx, before=end + WARNED)
+    if letters:
+        GIVEN_UP.inc(len(letters))
+        log.warning("%d dead letters are given up: nobody decided within %d days", len(letters), days)
+        return 0
+    if soon:
+        log.warning(
+            "%d dead letters are given up in %d days or less: decide about them (dead-letters list)",
+            soon,
+            WARNED.days,
+        )
+    return None
