@@ -23,7 +23,7 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure
 from shared.personal_data import Register
 from shared.process import Process
-from shared.read_log import Reading, ReadKind, ReadLogRow
+from shared.read_log import Reading, ReadKind
 from shared.web import agent_export, labels
 
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
@@ -77,12 +77,10 @@ def _agent(issuer: str, agent_id: str) -> AgentKey:
 
 
 def _kept_by(definition: Definition, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
-    keeps_reads = ReadLogRow.__tablename__ in definition.metadata.tables
-
     async def find(process: Process) -> dict[str, list[dict[str, Any]]]:
         async with process.database.quiet_transaction() as tx:
             kept = await process.eraser.export(tx, agent)
-            if kept and keeps_reads:
+            if kept:
                 reading = Reading.by_command(getpass.getuser())
                 await read_log.record(tx, reading, ReadKind.EXPORT, agents=[agent])
             return kept

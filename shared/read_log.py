@@ -45,6 +45,9 @@ class ReadKind(StrEnum):
     EXPLANATION = "explanation"
     EXPORT = "export"
     ANSWERS = "answers"
+    BESPOKE = "bespoke"
+    DEAD_LETTER = "dead_letter"
+    EVENT = "event"
 
 
 # ------------------------------------------------------------------------------------------ what is stored
@@ -74,6 +77,9 @@ class ReadLogRow(ReadLogTable, table=True):
     issuer: str | None
     agent_id: str | None
     session_id: UUID | None
+    about: str | None = Field(
+        description="The id of a bespoke request, the number of a dead letter or of an event of the outbox."
+    )
     purpose: str | None = Field(description="Null once the agent is forgotten: people write what they like.")
 
 
@@ -104,9 +110,14 @@ async def record(
     *,
     agents: Iterable[AgentKey] = (),
     session_id: UUID | None = None,
+    about: Iterable[UUID | int] = (),
 ) -> None:
-    """Write a line for each of these agents; without any, one about the session, or about nobody."""
-    about: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
+    """Write a line for each of these agents; without any, one about the session, or about nobody.
+
+    ``about`` are the ids of what was read, where it has one; each has its lines.
+    """
+    whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
+    which: list[str | None] = [str(read) for read in about] or [None]
     line = {
         "at": clock.now(),
         "actor": reading.actor,
@@ -116,7 +127,9 @@ async def record(
         "purpose": reading.purpose,
     }
     rows = [
-        line | {"issuer": agent and agent.issuer, "agent_id": agent and agent.agent_id} for agent in about
+        line | {"issuer": agent and agent.issuer, "agent_id": agent and agent.agent_id, "about": read}
+        for agent in whose
+        for read in which
     ]
     await insert_many(tx, ReadLogRow, rows)
 
@@ -176,7 +189,8 @@ class ReadLogSettings(BaseSettings):
 
 _OVER = Retention(table=ReadLogRow, days="read_log_kept_days", since="la consultation", over="at < :before")
 _PURPOSE = "Savoir qui a consulté les données d’une personne, et pourquoi."
-_OF_AGENT = "issuer = :issuer AND agent_id = :agent_id"
+_OF_AGENT = "issuer IN (:issuer, '') AND agent_id = :agent_id"
+"""A record of the outbox need not say who issued the identifier."""
 
 
 def register(*, of_session: str = "false") -> Register:

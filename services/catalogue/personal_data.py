@@ -1,7 +1,7 @@
 """What the catalogue keeps of people: whose, what for, for how long, and how it ends."""
 
 from services.catalogue.tables import AuditLogRow, BespokeRequestRow, SessionRow
-from shared import limits
+from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData, Register, Retention, Whose
 from shared.web import logins
@@ -22,6 +22,7 @@ REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
     + limits.REGISTER
+    + read_log.register()
     + Register(
         [
             PersonalData(

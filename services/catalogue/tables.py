@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
 
-from shared import limits
+from shared import limits, read_log
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as mechanisms
 from shared.web import logins
@@ -240,6 +240,7 @@ class AuditLogRow(_Row, table=True):
 mechanisms.add_to(_registry.metadata)
 logins.add_to(_registry.metadata)
 limits.add_to(_registry.metadata)
+read_log.add_to(_registry.metadata)
 
 metadata = _registry.metadata
 """All tables of this database, for its migrations."""

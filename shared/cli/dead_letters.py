@@ -5,15 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, chosen, find
+from shared import read_log
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, Reader, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.messaging import dead_letters, outcomes
 from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.mentions import agents_in
 from shared.messaging.outbox import Outbox
 from shared.messaging.router import Router
 from shared.process import Process
+from shared.read_log import Reading, ReadKind
 
 _State = Literal["parked", "redriven", "discarded", "rejected"]
 
@@ -34,12 +37,11 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} {state}")
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
-    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
-        letters = find(definition, dead_letters.find, ids=[dead_letter_id])
-        if not letters:
+    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: Reader) -> None:
+        letter = in_process(definition, lambda process: _read(process, dead_letter_id, by))
+        if letter is None:
             stop(f"There is no dead letter {dead_letter_id}.")
-        for letter in letters:
-            typer.echo(_page(letter))
+        typer.echo(_page(letter))
 
     @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
     def redrive(by: Actor, ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
@@ -65,6 +67,19 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} discarded")
 
     return app
+
+
+async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | None:
+    """Return a dead letter, whole; that it was read is kept, with whom it names."""
+    async with process.database.quiet_transaction() as tx:
+        for letter in await dead_letters.find(tx, ids=[dead_letter_id], limit=1):
+            issuer = None if letter.portal is None else process.eraser.issuer_of(letter.portal)
+            agents = agents_in(letter.record.value, issuer)
+            await read_log.record(
+                tx, Reading.by_command(by), ReadKind.DEAD_LETTER, agents=agents, about=[letter.id]
+            )
+            return letter
+    return None
 
 
 async def discard_all(

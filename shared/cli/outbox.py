@@ -6,13 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from shared import read_log
 from shared.cli.dead_letters import on_one_line
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, chosen, find
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, Reader, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Transaction
 from shared.messaging import cluster, held, outbox
 from shared.messaging.held import HeldEvent
+from shared.messaging.mentions import agents_in
 from shared.process import Process
+from shared.read_log import Reading, ReadKind
 
 _State = Literal["refused", "waiting", "discarded"]
 
@@ -73,12 +76,11 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
         typer.echo(f"{len(events)} {state}")
 
     @app.command("show", help="One event that is held back, whole: it may hold personal data.")
-    def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)]) -> None:
-        events = find(definition, held.find, ids=[event_id])
-        if not events:
+    def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: Reader) -> None:
+        event = in_process(definition, lambda process: _read(process, event_id, by))
+        if event is None:
             stop(f"No event {event_id} is held back.")
-        for event in events:
-            typer.echo(_page(event))
+        typer.echo(_page(event))
 
     @app.command("redrive", help="Send again what was refused, and then what waits behind it.")
     def redrive(ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
@@ -101,6 +103,16 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
             return await held.discard(tx, event_id, actor=by, reason=reason)
 
         typer.echo(f"{_settle_all(definition, events, discard_one)} discarded")
+
+
+async def _read(process: Process, event_id: int, by: str) -> HeldEvent | None:
+    """Return an event, whole; that it was read is kept, with whom it names."""
+    async with process.database.quiet_transaction() as tx:
+        for event in await held.find(tx, ids=[event_id], limit=1):
+            agents = agents_in(event.data, None)
+            await read_log.record(tx, Reading.by_command(by), ReadKind.EVENT, agents=agents, about=[event.id])
+            return event
+    return None
 
 
 def _settle_all(

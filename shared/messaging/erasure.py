@@ -119,9 +119,9 @@ class Eraser:
             for held in self.register.personal_data
             if held.of_agent
         }
-        letters = await dead_letters.about(tx, subject, self._issuer_of)
+        letters = await dead_letters.about(tx, subject, self.issuer_of)
         found[DeadLetterRow.__tablename__] = [
-            dead_letters.readable(letter, agent, self._issuer_of) for letter in letters
+            dead_letters.readable(letter, agent, self.issuer_of) for letter in letters
         ]
         return {table: rows for table, rows in found.items() if rows}
 
@@ -161,10 +161,11 @@ class Eraser:
         for held in self.register.personal_data:
             if held.of_agent:
                 await erase_rows(tx, held, subject)
-        letters = await dead_letters.about(tx, subject, self._issuer_of)
+        letters = await dead_letters.about(tx, subject, self.issuer_of)
         await give_up(tx, self.router, letters)
 
-    def _issuer_of(self, portal: str) -> str | None:
+    def issuer_of(self, portal: str) -> str | None:
+        """Return the issuer of a portal's agents; None: no portal we know."""
         return self.portals.portals.issuer_of(portal)
 
     async def _say_done(self, tx: Transaction, erasure: Erasure, now: datetime) -> None:

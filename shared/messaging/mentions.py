@@ -49,6 +49,23 @@ def without_others(value: Any, agent: AgentKey, issuer: str | None) -> Any:
             return value
 
 
+def agents_in(raw: bytes | str | None, issuer: str | None) -> list[AgentKey]:
+    """Return the agents that a record names; the issuer is empty where nobody says who that is.
+
+    ``issuer`` is that of the portal that sent it, as for :func:`mentions`.
+    """
+    try:
+        found = list(_objects(json.loads(raw or b"null")))
+    except (ValueError, RecursionError):
+        return []
+    named = [
+        AgentKey(str(issuer or each.get("issuer") or ""), each["agent_id"])
+        for each in found
+        if isinstance(each.get("agent_id"), str)
+    ]
+    return list(dict.fromkeys(named))
+
+
 def _says(found: dict[str, Any], addresses: Collection[str]) -> bool:
     return "agent_id" not in found and any(
         isinstance(value, str) and value.strip().lower() in addresses for value in found.values()

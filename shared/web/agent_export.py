@@ -96,6 +96,7 @@ def _text_of_json(text: str) -> str:
 
 _IS_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)").fullmatch
 _COLUMNS: Mapping[str, str] = {
+    "about": "numéro de ce qui a été consulté",
     "at": "date",
     "created_at": "enregistré le",
     "decided_at": "décidé le",

@@ -11,6 +11,7 @@ from services.catalogue.service.access import viewer_of
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
 from shared.openapi import bearer
+from shared.read_log import PurposeHeader, Reading, reading_of
 
 _STAFF = "API_TOKENS_FILE: organiser or admin"
 _known = requires(*Role)
@@ -57,4 +58,11 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you 
 """In the ``responses=`` of what takes ``If-None-Match``."""
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER, documented=_STAFF))]
+
+
+def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:
+    return reading_of(organiser, purpose)
+
+
+OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

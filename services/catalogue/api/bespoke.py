@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.catalogue.api.access import Database, IfMatch, Organiser
+from services.catalogue.api.access import Database, IfMatch, Organiser, OrganiserReading
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.service import bespoke
 from services.catalogue.service.commands import BespokeAnswerRequest
@@ -56,12 +56,17 @@ class BespokeQuery(BaseModel):
 
 @router.get("", summary="The requests of authorities, the newest first")
 async def list_requests(
-    query: Annotated[BespokeQuery, Query()], database: Database, organiser: Organiser
+    query: Annotated[BespokeQuery, Query()],
+    database: Database,
+    organiser: Organiser,
+    reading: OrganiserReading,
 ) -> Page[BespokeBody]:
     """Those of the token's delegation; all, for those who act everywhere."""
     after = position(query.cursor, _KEY)
     async with database.quiet_transaction() as tx:
-        requests = await bespoke.page(tx, organiser, after, query.limit + 1, state=query.state)
+        requests = await bespoke.page(
+            tx, organiser, after, query.limit + 1, reading=reading, state=query.state
+        )
     return page_of(
         requests,
         query.limit,
@@ -72,11 +77,11 @@ async def list_requests(
 
 @router.get("/{bespoke_id}", summary="One request")
 async def show_request(
-    bespoke_id: UUID, database: Database, organiser: Organiser, response: Response
+    bespoke_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading, response: Response
 ) -> BespokeBody:
     """What was asked, by whom, and what was answered."""
     async with database.quiet_transaction() as tx:
-        request = await bespoke.show(tx, organiser, bespoke_id)
+        request = await bespoke.show(tx, organiser, bespoke_id, reading)
     return _answer(request, response)
 
 
@@ -87,12 +92,13 @@ async def answer_request(
     *,
     database: Database,
     organiser: Organiser,
+    reading: OrganiserReading,
     if_match: IfMatch,
     response: Response,
 ) -> BespokeBody:
     """The authority is told. An agreement publishes the private session that its agents are nominated for."""
     async with database.transaction() as tx:
-        request = await bespoke.answer(tx, organiser, bespoke_id, answer, tags=if_match)
+        request = await bespoke.answer(tx, organiser, bespoke_id, answer, reading, tags=if_match)
     return _answer(request, response)
 
 

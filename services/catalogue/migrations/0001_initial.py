@@ -147,6 +147,26 @@ _TRIGGERS = (
     FOR EACH ROW WHEN (OLD.title IS DISTINCT FROM NEW.title) EXECUTE FUNCTION index_themed()""",
 )
 
+# Whoever may write to the table can neither hide a read nor change it: a line goes once it is half a year
+# old, and loses whom it is about, and why, when that person is forgotten.
+_KEEP_READ_LOG = """
+CREATE FUNCTION keep_read_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.at < clock_timestamp() - interval '180 days' THEN
+            RETURN OLD;
+        END IF;
+    ELSIF NEW IS NOT DISTINCT FROM OLD
+        OR (NEW.issuer IS NULL AND NEW.agent_id IS NULL AND NEW.purpose IS NULL
+            AND (NEW.id, NEW.at, NEW.actor, NEW.role, NEW.kind, NEW.session_id, NEW.about)
+            IS NOT DISTINCT FROM
+            (OLD.id, OLD.at, OLD.actor, OLD.role, OLD.kind, OLD.session_id, OLD.about)) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'read_log is append-only';
+END $$
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -604,6 +624,40 @@ def upgrade() -> None:
         "bespoke_request",
         [sa.literal_column("received_at DESC"), "bespoke_id"],
         unique=False,
+    )
+    op.create_table(
+        "read_log",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=True),
+        sa.Column("agent_id", sa.String(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("about", sa.String(), nullable=True),
+        sa.Column("purpose", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_read_log")),
+    )
+    op.create_index(
+        "ix_read_log_agent",
+        "read_log",
+        ["agent_id", "issuer"],
+        unique=False,
+        postgresql_where=sa.text("agent_id IS NOT NULL"),
+    )
+    op.create_index("ix_read_log_at", "read_log", ["at"], unique=False, postgresql_using="brin")
+    op.create_index(
+        "ix_read_log_session",
+        "read_log",
+        ["session_id"],
+        unique=False,
+        postgresql_where=sa.text("agent_id IS NULL"),
+    )
+    op.execute(_KEEP_READ_LOG)
+    op.execute(
+        "CREATE TRIGGER keep_read_log BEFORE UPDATE OR DELETE ON read_log "
+        "FOR EACH ROW EXECUTE FUNCTION keep_read_log()"
     )
     for function in _FUNCTIONS:
         op.execute(function)

@@ -13,10 +13,11 @@ from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSes
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.store import bespoke, offers, sessions
 from services.catalogue.store.audit_log import Action
-from shared import clock
+from shared import clock, read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Format
+from shared.read_log import Reading, ReadKind
 
 
 def tag_of(request: BespokeRequest) -> str:
@@ -34,13 +35,12 @@ async def answer(
     who: Principal,
     bespoke_id: UUID,
     answer: BespokeAnswerRequest,
+    reading: Reading,
     *,
     tags: frozenset[str] | None,
 ) -> BespokeRequest:
     """Answer an authority; with an agreement, its private session is published in the same transaction."""
-    before = await bespoke.by_id(tx, bespoke_id, viewer_of(who), lock=True)
-    if before is None:
-        raise Missing(f"bespoke request {bespoke_id}")
+    before = await show(tx, who, bespoke_id, reading, lock=True)
     require_tag(tags, tag_of(before), "bespoke request")
     session = None if answer.session is None else await _session(tx, before, answer.session)
     answered = unless_refused(
@@ -59,19 +59,36 @@ async def answer(
     return answered.request
 
 
-async def show(tx: Transaction, who: Principal, bespoke_id: UUID) -> BespokeRequest:
-    """The request, if it is for them. Raises :class:`Missing`."""
-    request = await bespoke.by_id(tx, bespoke_id, viewer_of(who))
+async def show(
+    tx: Transaction, who: Principal, bespoke_id: UUID, reading: Reading, *, lock: bool = False
+) -> BespokeRequest:
+    """The request, if it is for them; locked, if so wanted. Raises :class:`Missing`."""
+    request = await bespoke.by_id(tx, bespoke_id, viewer_of(who), lock=lock)
     if request is None:
         raise Missing(f"bespoke request {bespoke_id}")
+    await read_log.record(tx, reading, ReadKind.BESPOKE, about=[bespoke_id])
     return request
 
 
 async def page(
-    tx: Transaction, who: Principal, after: Position | None, limit: int, *, state: BespokeState | None = None
+    tx: Transaction,
+    who: Principal,
+    after: Position | None,
+    limit: int,
+    *,
+    reading: Reading | None,
+    state: BespokeState | None = None,
 ) -> list[BespokeRequest]:
-    """At most ``limit`` requests for them, the newest first, that come after ``after``."""
-    return await bespoke.page(tx, viewer_of(who), after, limit, state=state)
+    """At most ``limit`` requests for them, the newest first, that come after ``after``.
+
+    ``reading`` is None where none of their persons is shown. All count as read, the last one too, by which
+    callers know that there are more.
+    """
+    requests = await bespoke.page(tx, viewer_of(who), after, limit, state=state)
+    if reading and requests:
+        read = [request.bespoke_id for request in requests]
+        await read_log.record(tx, reading, ReadKind.BESPOKE, about=read)
+    return requests
 
 
 async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSession) -> Session:

@@ -23,8 +23,9 @@ BEGIN
         END IF;
     ELSIF NEW IS NOT DISTINCT FROM OLD
         OR (NEW.issuer IS NULL AND NEW.agent_id IS NULL AND NEW.purpose IS NULL
-            AND (NEW.id, NEW.at, NEW.actor, NEW.role, NEW.kind, NEW.session_id)
-            IS NOT DISTINCT FROM (OLD.id, OLD.at, OLD.actor, OLD.role, OLD.kind, OLD.session_id)) THEN
+            AND (NEW.id, NEW.at, NEW.actor, NEW.role, NEW.kind, NEW.session_id, NEW.about)
+            IS NOT DISTINCT FROM
+            (OLD.id, OLD.at, OLD.actor, OLD.role, OLD.kind, OLD.session_id, OLD.about)) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'read_log is append-only';
@@ -578,6 +579,7 @@ def upgrade() -> None:
         sa.Column("issuer", sa.String(), nullable=True),
         sa.Column("agent_id", sa.String(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("about", sa.String(), nullable=True),
         sa.Column("purpose", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_read_log")),
     )

@@ -216,7 +216,9 @@ async def test_who_asked_is_forgotten_a_year_after_the_last_answer_or_the_receip
     settled, still_open, unread = [await hear(database, a_bespoke_request()) for _ in range(3)]
     await reply(ask, settled, "declined")
     await reply(ask, still_open, "proposed")
-    settings = SimpleNamespace(catalogue_bespoke_kept_days=365, catalogue_audit_kept_days=1826)
+    settings = SimpleNamespace(
+        catalogue_bespoke_kept_days=365, catalogue_audit_kept_days=1826, read_log_kept_days=1826
+    )
 
     async def requester(request_id: UUID) -> Any:
         shown = (await ask("GET", f"/bespoke-requests/{request_id}", by=BRETAGNE)).json()

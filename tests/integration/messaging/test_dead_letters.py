@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import getpass
 import subprocess
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -262,6 +263,10 @@ async def test_show_tells_all_of_one_and_a_wrong_id_is_said(database: Database, 
     ):
         assert part in shown.stdout, part
     assert "\x1b" not in shown.stdout
+
+    assert await rows(database, "SELECT actor, kind, about FROM read_log") == [
+        (getpass.getuser(), "dead_letter", "1")
+    ]
 
     wrong = await operator_here("show", "99")
     assert wrong.exit_code == 1

@@ -144,7 +144,10 @@ async def test_an_operator_sees_it_tries_it_again_and_gives_it_up(
         assert line.startswith("1\t")
         assert "4194304 are allowed in all" in line
         assert total == "1 refused"
-        assert f"key       {ours}" in await command("show", "1")
+        assert f"key       {ours}" in await command("show", "1", "--by", "zoe")
+        async with database.quiet_transaction() as tx:
+            read = await tx.execute(text("SELECT actor, kind, about, purpose FROM read_log"))
+            assert [tuple(line) for line in read] == [("zoe", "event", "1", "ligne de commande")]
 
         assert await command("redrive", "--all") == "1 will be sent again by the running service\n"
         await publish_all(a_relay, database)

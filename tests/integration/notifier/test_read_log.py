@@ -140,6 +140,7 @@ async def recorded(notifier: Notifier, *, days_ago: float = 0) -> None:
         "UPDATE read_log SET purpose = NULL",
         "UPDATE read_log SET issuer = NULL, agent_id = NULL, purpose = 'another'",
         "UPDATE read_log SET issuer = NULL, agent_id = NULL, purpose = NULL, kind = 'roster'",
+        "UPDATE read_log SET issuer = NULL, agent_id = NULL, purpose = NULL, about = '1'",
         "MERGE INTO read_log USING read_log AS same ON same.id = read_log.id WHEN MATCHED THEN DELETE",
     ],
 )

@@ -16,6 +16,7 @@ from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
+from shared.read_log import reading_of
 from shared.web import responses
 from shared.web.forms import Form
 from shared.web.logins import Visit
@@ -42,7 +43,7 @@ async def own_requests(visit: Visit) -> Response:
     query = visit.request.query_params
     async with visit.database.quiet_transaction() as tx:
         after = read_position(query.get("apres"))
-        found = await bespoke.page(tx, visit.who, after, PAGE + 1)
+        found = await bespoke.page(tx, visit.who, after, PAGE + 1, reading=None)
     part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.bespoke_id))
     return visit.page("gestion-demandes.html", part=part)
 
@@ -58,7 +59,9 @@ async def answer_request(visit: Visit) -> Response:
     try:
         tags = frozenset((visit.form.get("version", ""),))
         async with visit.database.transaction() as tx:
-            await bespoke.answer(tx, visit.who, request.bespoke_id, answer, tags=tags)
+            await bespoke.answer(
+                tx, visit.who, request.bespoke_id, answer, reading_of(visit.who, None), tags=tags
+            )
     except Impossible as error:
         errors = form_errors.of_rules(error.violations)
         named = {field.removeprefix("session-"): error for field, error in errors.items()}
@@ -102,7 +105,7 @@ def _errors(error: ValidationError) -> dict[str, FormError]:
 async def _own(visit: Visit) -> BespokeRequest:
     bespoke_id: UUID = visit.request.path_params["bespoke_id"]
     async with visit.database.quiet_transaction() as tx:
-        return await bespoke.show(tx, visit.who, bespoke_id)
+        return await bespoke.show(tx, visit.who, bespoke_id, reading_of(visit.who, None))
 
 
 async def _page(
