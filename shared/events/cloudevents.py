@@ -55,7 +55,7 @@ class Record:
     """A Kafka record as it came, or what came by HTTP in the same form, and when it was received.
 
     ``received_at`` is the broker's word where it stamps (LogAppendTime); else the time of reading, since
-    the sender's clock is not to be trusted.
+    the sender's clock is not to be trusted. ``unread`` says why the client could read nothing of it.
     """
 
     topic: str
@@ -65,6 +65,7 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     received_at: datetime
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,8 @@ def decode(record: Record) -> Received[Event] | None:
 
 def read_envelope(record: Record) -> Envelope:
     """Read what a record says of itself. Raises :class:`Unreadable`."""
+    if record.unread is not None:
+        raise Unreadable(record.unread)
     header = _readable(record.headers)
     attributes = {name[3:]: text for name, text in header.items() if name.startswith("ce_")}
     media_type = media_type_of(header.get("content-type", JSON))

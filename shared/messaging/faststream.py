@@ -36,7 +36,7 @@ from shared.database import Database
 from shared.events import events_on
 from shared.events.cloudevents import Received, Record
 from shared.events.topics import Topic
-from shared.messaging import header_names
+from shared.messaging import fetched
 from shared.messaging.broker import KafkaSettings, security_of
 from shared.messaging.consumer import BATCH, Admit, Consumer
 from shared.messaging.failure_limit import FailureLimit
@@ -89,7 +89,7 @@ def new_broker(
 
     It publishes nothing, since the relay does; its publishers are there for the AsyncAPI document alone.
     """
-    header_names.tolerate()
+    fetched.tolerate()
     routers: list[KafkaRouter] = []
     consumers: list[Consumer] = []
     for subscription in router.subscriptions.values():
@@ -195,13 +195,15 @@ async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
     """Return aiokafka's record as ours, received when the broker says, or at ``read_at`` if it does not."""
+    unread = raw.value.reason if isinstance(raw.value, fetched.Unread) else None
     stamped = raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0
     return Record(
         topic=raw.topic,
         partition=raw.partition,
         offset=raw.offset,
         key=raw.key,
-        value=raw.value,
+        value=raw.value if unread is None else None,
         headers=tuple(raw.headers),
         received_at=datetime.fromtimestamp(raw.timestamp / 1000, UTC) if stamped else read_at,
+        unread=unread,
     )

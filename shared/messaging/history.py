@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.events.topics import TOPICS, Topic
-from shared.messaging import header_names
+from shared.messaging import fetched
 from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.consumer import Delivery
 from shared.messaging.consumer import read as read_record
@@ -28,7 +28,7 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
     record of its last batch. An event counts as received when it was published, for it is read long after
     that. Raises ``KafkaError``, and :class:`HistoryCut` when the broker gives nothing more before the end.
     """
-    header_names.tolerate()
+    fetched.tolerate()
     consumer = AIOKafkaConsumer(
         **client_options(settings, "parcours-history"),
         enable_auto_commit=False,

@@ -43,15 +43,19 @@ class Published:
 
 
 class Portal:
-    """Produces records."""
+    """Produces records, compressed where that is asked for."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, compression: str | None = None) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._compression = compression
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", max_request_size=2 * 1024 * 1024
+            bootstrap_servers=self._bootstrap_servers,
+            acks="all",
+            compression_type=self._compression,
+            max_request_size=32 * 1024 * 1024,  # before it is compressed
         )
         await self._producer.start()
         return self

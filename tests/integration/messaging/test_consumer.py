@@ -17,6 +17,7 @@ from shared.events.topics import Topic
 from shared.messaging import watchdog
 from shared.messaging.consumer import FAILURES, STOPPED, Consumer
 from shared.messaging.router import Tx
+from shared.messaging.uncompressing import MAX_BYTES
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Consuming, Eventually
 from tests.integration.messaging.consumers import (
@@ -87,10 +88,13 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
     for number, (_, record) in enumerate(bad):
         records += [record, handler.request(f"good-{number:02}")]
     records += [ignored, later, large]
-    good = ["harmless", *(f"good-{number:02}" for number in range(len(bad))), "large"]
+    good = ["harmless", *(f"good-{number:02}" for number in range(len(bad))), "large", "after-the-bomb"]
 
     async with Portal(broker.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
+        async with Portal(broker.bootstrap_servers, compression="gzip") as bomber:
+            await bomber.send("portal.enrolments", [(str(handler.session_id), [], b"0" * (MAX_BYTES + 1))])
+        await portal.send("portal.enrolments", [handler.request("after-the-bomb")])
     async with consuming(broker.bootstrap_servers, database, handler.router):
 
         async def all_taken() -> bool:
@@ -110,6 +114,9 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
         assert letter.state == "parked"
     assert letters[-1].event_type == GroupEnrolmentRequested.TYPE
     assert "redrive it after the upgrade" in letters[-1].error
+    [bomb] = [letter for letter in await parked(database) if f"more than {MAX_BYTES} bytes" in letter.error]
+    assert bomb.record.offset == letters[-1].record.offset + 2
+    assert (bomb.record.key, bomb.record.value, bomb.record.headers) == (None, None, ())
 
 
 async def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> int:

@@ -1,0 +1,166 @@
+"""What aiokafka fetched, read whatever it holds (ADR 0006, ADR 0038).
+
+aiokafka reads a batch of records inside its fetcher, above our parser. What it cannot read it fetches again,
+for ever, and the partition stands still; what is compressed it uncompresses whole, however large that gets.
+Here a batch is uncompressed into a bound first. One that is larger, or that cannot be read, becomes one
+record that says so. Of header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, SupportsIndex
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords
+
+from shared.messaging.uncompressing import CannotUncompress, uncompressed
+
+_AT_ONCE = 4 * 1024 * 1024
+"""Uncompressed bytes after which the rest of a fetch is fetched again later: it may hold a thousand batches,
+and the records of all may be asked for together."""
+
+# A batch begins with its base offset, the number of bytes that follow, four that are not needed here, and its
+# format. Its attributes, whose last bits are the compression, stand elsewhere in the formats 0 and 1.
+_START = struct.Struct(">qi4xb")
+_LENGTH = struct.calcsize(">qi")
+_HEADER = _DefaultRecordBatchPy.HEADER_STRUCT.size
+_ATTRIBUTES, _OLD_ATTRIBUTES = 22, 17
+_CODEC = _DefaultRecordBatchPy.CODEC_MASK
+
+
+def tolerate() -> None:
+    """Let every consumer of this process read so. Calling it twice changes nothing."""
+    fetcher.MemoryRecords = _Records
+
+
+class Unread(bytes):
+    """The value of the record that stands for what could not be read, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _UnreadRecord:
+    """Stands for the records of a batch that could not be read, in the place of the last of them."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    value: Unread
+    key: None = None
+    checksum: None = None
+    headers: tuple[()] = ()
+
+
+class _Records:
+    """The records of one fetch, batch by batch, as the fetcher takes them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.uncompressed = 0
+        self._data = memoryview(data)
+        self._position = 0
+        self._records = MemoryRecords(data)
+
+    def has_next(self) -> bool:
+        return self.uncompressed < _AT_ONCE and self._records.has_next()
+
+    def size_in_bytes(self) -> int:
+        size: int = self._records.size_in_bytes()
+        return size
+
+    def next_batch(self) -> "_Batch | None":
+        batch = self._records.next_batch()
+        if batch is None:
+            return None
+        begin = self._position
+        first, length, form = _START.unpack_from(self._data, begin)
+        self._position = end = begin + _LENGTH + length
+        return _Batch(batch, self._data[begin:end], self, first, form)
+
+
+class _Batch:
+    """A batch that is read by aiokafka's fast reader, its tolerant one, or not at all."""
+
+    # What the fetcher asks of a batch before it reads it; __getattr__ would cost as much as to read a record.
+    base_offset = property(attrgetter("_fast.base_offset"))
+    next_offset = property(attrgetter("_fast.next_offset"))
+    producer_id = property(attrgetter("_fast.producer_id"))
+    is_transactional = property(attrgetter("_fast.is_transactional"))
+    is_control_batch = property(attrgetter("_fast.is_control_batch"))
+    validate_crc = property(attrgetter("_fast.validate_crc"))
+
+    def __init__(self, fast: Any, data: memoryview, fetch: _Records, first: int, form: int) -> None:
+        self._fast = fast
+        self._data = data
+        self._fetch = fetch
+        self._read_to = first - 1
+        self._form = form
+
+    def __next__(self) -> Any:
+        return next(self._fast)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._read()
+        except Exception as error:  # noqa: BLE001 its checksum is right, so it would be the same each time
+            yield self._unread(error)
+
+    def _read(self) -> Iterator[Any]:
+        batch = self._uncompressed()
+        try:
+            for record in batch:
+                self._read_to = record.offset
+                yield record
+        except (UnicodeDecodeError, CorruptRecordException) as error:
+            if not isinstance(error.__cause__ or error, UnicodeDecodeError):
+                raise
+            yield from self._tolerantly()
+
+    def _uncompressed(self) -> Any:
+        """Return the batch to read, which is uncompressed. Raises :class:`CannotUncompress`."""
+        is_old = self._form < 2
+        codec = self._data[_OLD_ATTRIBUTES if is_old else _ATTRIBUTES] & _CODEC
+        if not codec:
+            return self._fast
+        if is_old:
+            raise CannotUncompress(f"compressed records of the old format {self._form} are not read")
+        header = bytearray(self._data[:_HEADER])
+        header[_ATTRIBUTES] &= ~_CODEC
+        self._data = memoryview(uncompressed(codec, self._data[_HEADER:], header))
+        self._fetch.uncompressed += len(self._data)
+        return DefaultRecordBatch(self._data)
+
+    def _tolerantly(self) -> Iterator[Any]:
+        batch = _DefaultRecordBatchPy(self._data)
+        batch._buffer = _Escaping(batch._buffer)  # noqa: SLF001 the one place where names are decoded
+        for record in batch:
+            if record.offset > self._read_to:
+                self._read_to = record.offset
+                yield record
+
+    def _unread(self, error: Exception) -> _UnreadRecord:
+        first, last = self._read_to + 1, self.next_offset - 1
+        value = Unread()
+        value.reason = (
+            f"records {first} to {last} of this partition are in a batch that cannot be read: {error}"
+        )
+        fast = self._fast
+        return _UnreadRecord(
+            last, getattr(fast, "max_timestamp", 0), getattr(fast, "timestamp_type", 0), value
+        )
+
+
+class _Escaping(bytes):
+    """Bytes of which every part can be decoded to text."""
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        part = super().__getitem__(index)
+        return _Escaping(part) if isinstance(part, bytes) else part
+
+    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+        del errors
+        return super().decode(encoding, "backslashreplace")

@@ -1,0 +1,237 @@
+"""What stops aiokafka for ever, or fills the memory, is read past: names of headers, and batches."""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.codec import snappy_encode
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.record.legacy_records import _LegacyRecordBatchBuilderPy
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+
+from shared import clock
+from shared.events.outcomes import RejectionCode
+from shared.messaging import consumer, fetched, uncompressing
+from shared.messaging.dead_letters import Parked
+from shared.messaging.faststream import record_of
+from shared.messaging.portals.admission import Rejected, admit
+from shared.messaging.portals.registry import Portals
+from tests.unit.messaging.test_subscribers import broker_of
+
+COMPRESSIONS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+LATIN_1 = "pr\xe9nom".encode("latin-1")
+
+
+class Latin1(str):
+    """A name that encodes as a C client in a Latin-1 country might."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return LATIN_1
+
+
+Record = tuple[bytes, list[tuple[str, bytes | None]]]
+GOOD: Record = (b"good", [("prénom", b"Zo\xe9"), ("none", None)])
+BAD: Record = (b"bad", [("ce_id", b"1"), (Latin1("x"), b"\xff"), ("none", None)])
+
+
+def a_fetch(*batches: list[Record], compression: int = 0) -> bytes:
+    """What a broker answers: batches of records, of which only C clients could make some."""
+    data, offset = b"", 100
+    for records in batches:
+        builder = _DefaultRecordBatchBuilderPy(
+            magic=2,
+            compression_type=compression,
+            is_transactional=0,
+            producer_id=-1,
+            producer_epoch=-1,
+            base_sequence=-1,
+            batch_size=10**6,
+        )
+        for number, (value, record_headers) in enumerate(records):
+            builder.append(number, timestamp=1, key=None, value=value, headers=record_headers)
+        batch = bytearray(builder.build())
+        batch[0:8] = offset.to_bytes(8, "big")
+        offset += len(records)
+        data += bytes(batch)
+    return data
+
+
+def every_record_of(records: Any) -> Iterator[Any]:
+    while records.has_next():
+        yield from records.next_batch()
+
+
+def read(records: Any) -> list[tuple[int, bytes, list[tuple[str, bytes | None]]]]:
+    found = []
+    while records.has_next():
+        batch = records.next_batch()
+        assert batch.validate_crc()
+        found += [(record.offset, record.value, list(record.headers)) for record in batch]
+    return found
+
+
+def test_aiokafka_alone_cannot_read_past_such_a_name() -> None:
+    """When this fails, aiokafka has learnt it, and this part of fetched can go."""
+    with pytest.raises(Exception, match="utf-8"):
+        read(MemoryRecords(a_fetch([BAD])))
+
+
+@pytest.mark.parametrize("compression", [0, *COMPRESSIONS], ids=["none", *COMPRESSIONS.values()])
+def test_every_record_is_read_in_order_with_the_bad_bytes_escaped(compression: int) -> None:
+    data = a_fetch([GOOD, BAD, GOOD], [GOOD], [BAD], [GOOD, GOOD, BAD], compression=compression)
+
+    found = read(fetched._Records(data))
+
+    assert [(offset, value) for offset, value, _ in found] == [
+        (100 + place, value) for place, value in enumerate(b"good bad good good bad good good bad".split())
+    ]
+    assert found[0][2] == GOOD[1]
+    assert found[1][2] == [("ce_id", b"1"), ("pr\\xe9nom", b"\xff"), ("none", None)]
+
+
+def test_a_batch_whose_checksum_is_wrong_is_still_refused() -> None:
+    data = bytearray(a_fetch([GOOD]))
+    data[-1] ^= 0xFF
+
+    batch = fetched._Records(bytes(data)).next_batch()
+
+    assert batch is not None
+    assert not batch.validate_crc()
+
+
+# ------------------------------------------------------------------------------ batches that nobody can read
+
+
+LONG: Record = (b"long" * 500, [])  # what is short is not compressed
+
+
+def with_its_checksum(batch: bytes) -> bytes:
+    """A batch that was made by hand, as a broker would keep it."""
+    checksum: int = calc_crc32c(batch[21:])
+    return batch[:17] + checksum.to_bytes(4, "big") + batch[21:]
+
+
+def compressed_as(codec: int) -> bytes:
+    batch = bytearray(a_fetch([GOOD]))
+    batch[22] |= codec
+    return with_its_checksum(bytes(batch))
+
+
+def cut(batch: bytes) -> bytes:
+    shorter = batch[:-3]
+    return with_its_checksum(shorter[:8] + (len(shorter) - 12).to_bytes(4, "big") + shorter[12:])
+
+
+def with_strange_attributes() -> bytes:
+    """aiokafka takes the attributes of a record for a number of any length; Apache Kafka lets them pass."""
+    batch = bytearray(a_fetch([GOOD]))
+    batch[62] |= 0x80
+    return with_its_checksum(bytes(batch))
+
+
+def old_records(codec: int) -> bytes:
+    builder = _LegacyRecordBatchBuilderPy(magic=1, compression_type=codec, batch_size=10**6)
+    builder.append(0, timestamp=1, key=None, value=b"old")
+    return bytes(builder.build())
+
+
+UNREADABLE = {
+    **{
+        name: (a_fetch([(b"0" * (uncompressing.MAX_BYTES + 1), [])], compression=codec), "more than 16777216")
+        for codec, name in COMPRESSIONS.items()
+    },
+    "damaged gzip": (cut(a_fetch([LONG], compression=1)), "gzip is damaged"),
+    "damaged snappy": (cut(a_fetch([LONG], compression=2)), "a block of snappy has"),
+    "no such compression": (compressed_as(7), "no compression of number 7"),
+    "strange attributes": (with_strange_attributes(), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("batch", "reason"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_batch_that_cannot_be_read_is_one_record_that_says_so_and_costs_no_memory(
+    batch: bytes, reason: str
+) -> None:
+    records = fetched._Records(a_fetch([GOOD, GOOD]) + (105).to_bytes(8, "big") + batch[8:] + a_fetch([GOOD]))
+
+    tracemalloc.start()
+    try:
+        [*_, unread, _] = found = list(every_record_of(records))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 1_000_000
+    assert [record.value for record in found] == [b"good", b"good", b"", b"good"]
+    assert unread.offset == 105
+    assert unread.value.reason.startswith("records 105 to 105 of this partition are in a batch that cannot")
+    assert reason in unread.value.reason
+
+
+def test_what_could_be_read_of_a_batch_is_read_and_the_rest_is_one_record_in_the_place_of_the_last() -> None:
+    batch = bytearray(a_fetch([GOOD, GOOD, GOOD]))
+    batch[-10:] = b"\x7f" * 10
+
+    [*read_first, unread] = every_record_of(fetched._Records(with_its_checksum(bytes(batch))))
+
+    assert [record.value for record in read_first] == [b"good", b"good"]
+    assert unread.offset == 102
+    assert unread.value.reason.startswith("records 102 to 102 ")
+
+
+def test_records_of_the_old_format_are_read_where_they_are_not_compressed() -> None:
+    [plain] = every_record_of(fetched._Records(old_records(0)))
+    [compressed] = every_record_of(fetched._Records(old_records(1)))
+
+    assert plain.value == b"old"
+    assert "compressed records of the old format 1" in compressed.value.reason
+
+
+@pytest.mark.parametrize("encode", [snappy_encode, partial(snappy_encode, xerial_compatible=False)])
+def test_snappy_is_read_with_blocks_and_without(encode: Callable[[bytes], bytes]) -> None:
+    content = b"of some length " * 10_000
+
+    assert uncompressing.uncompressed(2, memoryview(bytes(encode(content))), b"head, ") == b"head, " + content
+
+
+def test_no_block_of_snappy_ends_before_it_begins() -> None:
+    """aiokafka reads such a one again and again, and never comes back."""
+    blocks = snappy_encode(b"")[:16] + (-4).to_bytes(4, "big", signed=True)
+
+    with pytest.raises(uncompressing.CannotUncompress, match="-4 bytes"):
+        uncompressing.uncompressed(2, memoryview(blocks), b"")
+
+
+def test_many_batches_that_are_large_when_they_are_uncompressed_are_fetched_a_few_at_a_time() -> None:
+    large: Record = (b"0" * 3_000_000, [])
+    records = fetched._Records(a_fetch([large], [large], [large], compression=4))
+
+    assert [record.offset for record in every_record_of(records)] == [100, 101]
+
+
+def test_a_record_that_stands_for_a_batch_is_evidence_without_content() -> None:
+    unread = fetched.Unread()
+    unread.reason = "why"
+    raw = ConsumerRecord("portal.agents", 3, 105, 1_000, 1, None, unread, None, -1, 0, ())
+
+    record = record_of(raw, clock.now())
+
+    assert (record.offset, record.value, record.received_at.timestamp()) == (105, None, 1)
+    refused = admit(record, Portals(()), [])
+    assert isinstance(refused, Rejected)
+    assert (refused.code, refused.explanation) == (RejectionCode.UNREADABLE, "unreadable: why")
+    parked = consumer.read(record)
+    assert isinstance(parked, Parked)
+    assert parked.error == "why"
+
+
+def test_every_consumer_of_a_service_reads_so() -> None:
+    broker_of("enrolment")
+
+    assert fetcher.MemoryRecords is fetched._Records
