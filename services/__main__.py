@@ -1,4 +1,4 @@
-"""``parcours SERVICE COMMAND``, as ``python -m services.SERVICE``; ``parcours portals | tokens | agent``."""
+"""``parcours SERVICE COMMAND``, as ``python -m services.SERVICE``; and what belongs to no single service."""
 
 import runpy
 import sys
@@ -6,8 +6,8 @@ import sys
 SERVICES = ("catalogue", "enrolment", "notifier")
 FILES = ("portals", "tokens")
 """Files that all services read, and that have commands of their own."""
-ACROSS = "agent"
-"""What an operator does about one agent in all services."""
+ACROSS = ("agent", "logins")
+"""What an operator does about one person in several services."""
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
         module = f"services.{name}"
     elif name in FILES:
         module = f"shared.cli.{name}"
-    elif name == ACROSS:
+    elif name in ACROSS:
         module = f"services.{name}"
     else:
-        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES, ACROSS))}}} COMMAND …\n")
+        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES, *ACROSS))}}} COMMAND …\n")
         raise SystemExit(2)
     del sys.argv[1]
     sys.argv[0] = f"parcours {name}"

@@ -17,13 +17,14 @@ from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
-from shared import clock, read_log
+from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
 from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure
 from shared.personal_data import Register
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
+from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 from shared.web import agent_export, labels
 
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
@@ -50,6 +51,7 @@ def export(
     """Print what the register of each service finds; end with 1 where nothing is kept."""
     agent = _agent(issuer, agent_id)
     kept = {definition.name: _kept_by(definition, agent) for definition in SERVICES}
+    _record(SecurityEvent.EXPORT, "export")
     document = {**agent._asdict(), "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     if page is not None:
@@ -104,9 +106,14 @@ def erase(issuer: Issuer, agent_id: AgentId) -> None:
             return await erasure.request(tx, process.eraser.outbox, agent, clock.now())
 
     request_id = in_process(ENROLMENT, ask)
+    _record(SecurityEvent.ERASURE, "erase")
     typer.echo(
         f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"
     )
+
+
+def _record(event: SecurityEvent, command: str) -> None:
+    security_log.record(event, SecurityOutcome.OK, who=OPERATOR, where=f"parcours agent {command}")
 
 
 @app.command("erasures", help="Which services have forgotten whom: requests and answers, naming nobody.")

@@ -6,7 +6,7 @@ Metrics are declared where they are counted, with ``prometheus_client``.
 import logging.config
 import time
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -15,32 +15,14 @@ from shared.security_log import LOGGER
 NOT_AGAIN_SECONDS = 10.0
 
 
-def configure_logging(log_format: Literal["json", "console"], level: str, service: str) -> None:
+LogFormat = Literal["json", "console"]
+
+
+def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
     """Send every log line to standard error, as JSON or for people."""
     logging.config.dictConfig(
         {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "console": {
-                    "()": _InUtc,
-                    "fmt": f"%(asctime)s %(levelname)-7s {service} %(name)s: %(message)s",
-                },
-                "json": {
-                    "()": _Json,
-                    "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
-                    "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-                    "static_fields": {"service": service},
-                },
-            },
-            "filters": {"not-again": {"()": NotAgain}},
-            "handlers": {
-                "stderr": {
-                    "class": "logging.StreamHandler",
-                    "formatter": log_format,
-                    "filters": ["not-again"],
-                }
-            },
+            **_to_standard_error(log_format, service),
             "root": {"level": level, "handlers": ["stderr"]},
             "loggers": {
                 # A line per connection, request or fetch costs more than the work it tells of.
@@ -52,6 +34,39 @@ def configure_logging(log_format: Literal["json", "console"], level: str, servic
             },
         }
     )
+
+
+def configure_security_log(log_format: LogFormat) -> None:
+    """Send what the security log says of a command to standard error, and nothing else."""
+    config = _to_standard_error(log_format, "parcours")
+    logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
+
+
+def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "console": {
+                "()": _InUtc,
+                "fmt": f"%(asctime)s %(levelname)-7s {service} %(name)s: %(message)s",
+            },
+            "json": {
+                "()": _Json,
+                "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                "static_fields": {"service": service},
+            },
+        },
+        "filters": {"not-again": {"()": NotAgain}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": log_format,
+                "filters": ["not-again"],
+            }
+        },
+    }
 
 
 class _InUtc(logging.Formatter):

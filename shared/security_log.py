@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from prometheus_client import Counter
 
+OPERATOR = "operator"
+"""Who runs a command: the machine knows them, this system does not."""
 LOGGER = "parcours.security"
 """Its lines are written whatever ``LOG_LEVEL`` says (:mod:`shared.observability`)."""
 
@@ -53,8 +55,8 @@ def record(
 ) -> None:
     """Write a line and count it.
 
-    ``who`` is a role, a token's id or ``portal:<name>``, never a person's name; ``where`` a route, a topic, a
-    command or a file, without what it was about; ``address`` the keyed digest of a network
+    ``who`` is a role, a token's id, ``portal:<name>`` or ``operator``, never a person's name; ``where`` a
+    route, a topic, a command or a file, without what it was about; ``address`` the keyed digest of a network
     (:meth:`shared.guard.Guard.address`); ``times`` how often it happened at once.
     """
     COUNTED.labels(event, outcome).inc(times)

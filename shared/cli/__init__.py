@@ -5,6 +5,7 @@ A mistake of the person who types shows one clear line and a code that is not ze
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -24,7 +25,7 @@ from shared.database import DatabaseUnreachable, is_temporary
 from shared.messaging.history import HistoryCut
 from shared.messaging.portals.registry import UnreadablePortals
 from shared.messaging.topics import TopicsDiffer
-from shared.observability import configure_logging
+from shared.observability import configure_logging, configure_security_log
 from shared.process import CannotRun, Process
 
 __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
@@ -80,6 +81,7 @@ def run(app: typer.Typer) -> None:
     """Run a command line; say what went wrong in one line, and exit with 1."""
     # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    configure_security_log("json" if os.environ.get("LOG_FORMAT") == "json" else "console")
     try:
         app()
     except _MISTAKES as error:

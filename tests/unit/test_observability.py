@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.observability import NotAgain, configure_logging
+from shared import security_log
+from shared.observability import NotAgain, configure_logging, configure_security_log
 
 
 def a_line(logger: str, message: str) -> logging.LogRecord:
@@ -53,3 +54,22 @@ def test_a_line_says_its_time_in_utc_wherever_the_machine_is(capsys: pytest.Capt
     as_json, as_text = capsys.readouterr().err.splitlines()
     assert json.loads(as_json)["time"] == "2025-11-26T08:30:00.250+00:00"
     assert re.match(r"2025-11-26T08:30:00\.250\+00:00 ERROR ", as_text)
+
+
+@pytest.mark.usefixtures("in_paris")
+def test_of_a_command_the_security_log_is_written_once_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logging.root.handlers.clear()
+    configure_security_log("json")
+    for serves in (False, True):
+        if serves:
+            configure_logging("json", "INFO", "enrolment")
+        security_log.log.info("export ok")
+        logging.getLogger("outside").info("nothing")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["service"], line["message"]) for line in lines] == [
+        ("parcours", "export ok"),
+        ("enrolment", "export ok"),
+        ("enrolment", "nothing"),
+    ]

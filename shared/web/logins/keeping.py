@@ -65,7 +65,7 @@ class KeptLogins:
         if not secret:
             return None
         async with self._database.quiet_transaction() as tx:
-            row = await store.valid(tx, digest_of(secret), clock.now())
+            row = await store.used(tx, digest_of(secret), clock.now())
         who = None if row is None else self._principal(row)
         return None if row is None or who is None else OpenLogin(row, who)
 
@@ -182,6 +182,7 @@ def _new_row(request: Request, secret: str, *, owner: str) -> LoginRow:
         owner=owner,
         form_key=secrets.token_urlsafe(32),
         opened_at=now,
+        used_at=now,
         expires_at=now + LASTS,
         browser=browser_of(request.headers.get("user-agent", "")),
     )

@@ -6,7 +6,7 @@ Of a secret that a browser has, only the digest is kept.
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import MetaData, delete, update
+from sqlalchemy import ColumnElement, MetaData, delete, func, or_, update
 from sqlmodel import Field, SQLModel, col, select
 
 from shared.database import Timestamp, Transaction, new_registry
@@ -14,6 +14,10 @@ from shared.personal_data import PersonalData, Register, Retention, Whose
 
 LASTS = timedelta(hours=8)
 """A working day."""
+UNUSED_LASTS = timedelta(minutes=30)
+"""Without a request. Source: NIST SP 800-63B, for two factors."""
+_USE_NOTED = timedelta(minutes=1)
+"""How exactly it is known when a log-in was used: a write a minute at most."""
 ATTEMPT_LASTS = timedelta(minutes=10)
 """For how long one may take to log in at the issuer."""
 
@@ -23,7 +27,7 @@ class LoginTable(SQLModel, registry=new_registry()):
 
 
 class LoginRow(LoginTable, table=True):
-    """A browser that is logged in, until ``expires_at``.
+    """A browser that is logged in, until ``expires_at``, or :data:`UNUSED_LASTS` after ``used_at``.
 
     ``digest`` is that of its cookie; ``owner`` that of the token it logged in with, which must still be
     known, or that of the person at the issuer. ``form_key`` is in each of its forms, and in nobody else's. Of
@@ -37,6 +41,7 @@ class LoginRow(LoginTable, table=True):
     owner: str = Field(index=True)
     form_key: str
     opened_at: datetime = Field(sa_type=Timestamp)
+    used_at: datetime = Field(sa_type=Timestamp)
     expires_at: datetime = Field(sa_type=Timestamp, index=True)
     browser: str
     granted_by: str | None = None
@@ -80,10 +85,16 @@ async def remember(tx: Transaction, row: LoginRow | LoginAttemptRow) -> None:
     await tx.flush()
 
 
-async def valid(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
-    """Return the log-in of a cookie, unless it has ended."""
-    query = select(LoginRow).where(col(LoginRow.digest) == digest, col(LoginRow.expires_at) > now)
-    return await tx.scalar(query)
+def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return col(LoginRow.expires_at) > now, col(LoginRow.used_at) > now - UNUSED_LASTS
+
+
+async def used(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
+    """Return the log-in of a cookie, unless it has ended, and note that it is used."""
+    row = await tx.scalar(select(LoginRow).where(col(LoginRow.digest) == digest, *_in_force(now)))
+    if row is not None and row.used_at <= now - _USE_NOTED:
+        await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(used_at=now))
+    return row
 
 
 async def forget(tx: Transaction, digest: str) -> None:
@@ -98,7 +109,7 @@ async def state_purpose(tx: Transaction, digest: str, purpose: str) -> None:
 
 async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]:
     """Return the log-ins of somebody that have not ended, newest first."""
-    query = select(LoginRow).where(col(LoginRow.owner) == owner, col(LoginRow.expires_at) > now)
+    query = select(LoginRow).where(col(LoginRow.owner) == owner, *_in_force(now))
     return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
 
 
@@ -106,6 +117,13 @@ async def forget_of(tx: Transaction, owner: str, digest: str | None = None) -> N
     """End a log-in of somebody, or all."""
     theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
+
+
+async def forget_person(tx: Transaction, name: str, owner: str) -> int:
+    """End the log-ins at the issuer of whoever has this name or is this owner. Returns how many."""
+    theirs = or_(func.lower(col(LoginRow.name)) == name.lower(), col(LoginRow.owner) == owner)
+    ended = await tx.execute(delete(LoginRow).where(col(LoginRow.granted_by).is_not(None), theirs))
+    return ended.rowcount
 
 
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
@@ -139,7 +157,7 @@ REGISTER = Register(
                 "purpose": "motif de ce qui est consulté",
                 "id_token": "ce que le fournisseur d’identité certifie d’elle",
             },
-            purpose="Reconnaître qui s’est connecté, huit heures au plus.",
+            purpose="Reconnaître qui s’est connecté, huit heures au plus, et trente minutes sans visite.",
             ends=(_OVER,),
         )
     ],

@@ -155,8 +155,9 @@ async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser
 async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
     organiser: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for hours, status in ((7.9, 200), (8.1, 303)):
-        async with time_is(monkeypatch, clock.now() + timedelta(hours=hours)):
+    opened_at = clock.now()
+    for minutes, status in (*((used, 200) for used in range(25, 480, 25)), (481, 303)):
+        async with time_is(monkeypatch, opened_at + timedelta(minutes=minutes)):
             assert (await organiser.get("/gestion")).status_code == status
     async with on(database, Tokens(), PUBLIC_URL) as without_token:
         without_token.cookies.update(organiser.cookies)
@@ -165,6 +166,29 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
         await end_old_rows(database, logins.REGISTER, settings=None)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM login")) == 0
+
+
+async def test_a_login_ends_half_an_hour_after_its_last_request(
+    organiser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_at = clock.now()
+    for minutes, status in ((29, 200), (58, 200), (87, 200), (118, 303)):
+        async with time_is(monkeypatch, opened_at + timedelta(minutes=minutes)):
+            assert (await organiser.get("/gestion")).status_code == status
+
+
+async def test_the_use_of_a_login_is_written_once_a_minute_at_most(
+    organiser: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_at = clock.now()
+    noted = []
+    for seconds in (30, 70, 100, 140):
+        async with time_is(monkeypatch, opened_at + timedelta(seconds=seconds)):
+            await organiser.get("/gestion")
+        async with database.quiet_transaction() as tx:
+            used_at = await tx.scalar(text("SELECT used_at FROM login"))
+        noted.append(round((used_at - opened_at).total_seconds()))
+    assert noted == [0, 70, 70, 140]
 
 
 def in_the_role(role: str, tokens_file: Path) -> Tokens:

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from services.enrolment.handlers import router as enrolment
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.notifier.handlers import router as notifier
-from shared import clock
+from shared import clock, security_log
 from shared.database import Database
 from shared.events.enrolment import AgentEnrolled
 from shared.events.erasure import AgentErased
@@ -91,6 +92,18 @@ async def test_an_export_is_a_read_that_the_next_one_tells_of(
     assert services["notifier"] == {}
     # The register has two entries for this table: of agents, and of staff.
     assert page.read_text().count("<h3>Savoir qui a consulté les données") == 1
+
+
+async def test_the_security_log_tells_of_an_export_and_of_an_erasure_without_a_name(
+    agent: Here, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    await agent("export", "iel", "IEL-1")
+    await agent("erase", "iel", "IEL-1")
+    assert [record.message for record in caplog.records if record.name == security_log.LOGGER] == [
+        "export ok who=operator where=parcours agent export times=1",
+        "erasure ok who=operator where=parcours agent erase times=1",
+    ]
 
 
 async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:

@@ -1,8 +1,10 @@
 """Staff log in at their issuer, in the pages of the catalogue and of the notifier."""
 
+import asyncio
+import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -12,9 +14,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
 from services.catalogue import api as catalogue_api
 from services.catalogue import pages as catalogue_pages
+from services.logins import app as logins_command
 from services.notifier import api as notifier_api
 from services.notifier import pages as notifier_pages
 from services.notifier.render import Renderer
@@ -28,6 +32,7 @@ from shared.web import logins
 from shared.web.links import Links, Purpose
 from shared.web.logins.store import LoginTable
 from shared.web.responses import PRIVATE
+from tests.conftest import settings_of
 from tests.integration.catalogue.conftest import BRETAGNE, tokens_file
 from tests.integration.oidc.test_provider import settings_for
 from tests.support.guards import a_guard
@@ -83,6 +88,20 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
 
 def browser_on(web: FastAPI) -> Browser:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=SITE)
+
+
+@pytest.fixture
+def operator(
+    issuer: Issuer, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Awaitable[Result]]:
+    """``parcours logins …`` inside this process."""
+    for service, url in (("catalogue", catalogue_url), ("notifier", notifier_url)):
+        for name, value in settings_of(service, url, "localhost:1").items():
+            monkeypatch.setenv(name, value)
+    for name, value in settings_for(issuer).model_dump(mode="json").items():
+        monkeypatch.setenv(name.upper(), value if isinstance(value, str) else json.dumps(value))
+    # In a thread: the command line runs an event loop of its own.
+    return lambda *arguments: asyncio.to_thread(CliRunner().invoke, logins_command, arguments)
 
 
 @pytest.fixture
@@ -407,6 +426,36 @@ async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
         assert "La connexion est terminée" in (await browser.get(f"{LOGINS}?fait=terminee")).text
         await browser.post(LOGINS, data={"cle": key, "fin": "toutes"})
         assert [(await tab.get("/gestion")).status_code for tab in (browser, desk, eve)] == [303, 303, 200]
+
+
+@pytest.mark.parametrize("called", ["ZOE@cnfpt.example", "zoe"], ids=["by name", "by subject"])
+async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
+    *,
+    catalogue: FastAPI,
+    notifier: FastAPI,
+    issuer: Issuer,
+    operator: Callable[..., Awaitable[Result]],
+    caplog: pytest.LogCaptureFixture,
+    called: str,
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    await issuer.know("zoe", email="zoe@cnfpt.example", groups=["parcours-admin", "assistance"])
+    await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
+    async with browser_on(catalogue) as desk, browser_on(notifier) as mails, browser_on(catalogue) as eve:
+        await logged_in(desk, issuer, "zoe")
+        await logged_in(mails, issuer, "zoe", "/courriels/suivi/connexion/compte")
+        await logged_in(eve, issuer, "eve")
+
+        done = await operator("end", called)
+
+        assert (done.exit_code, done.output) == (0, "Ended: 1 in the catalogue, 1 in the notifier\n")
+        assert (await desk.get("/gestion")).status_code == 303
+        assert (await mails.get("/courriels/suivi")).status_code == 303
+        assert (await eve.get("/gestion")).status_code == 200
+    line = caplog.records[-1]
+    assert line.message == "log_out ok who=operator where=parcours logins end times=2"
+    again = await operator("end", called)
+    assert (again.exit_code, again.output) == (1, f"parcours: {called} is not logged in anywhere.\n")
 
 
 async def test_ending_ones_own_log_in_is_logging_out(browser: Browser, issuer: Issuer, zoe: str) -> None:

@@ -1,0 +1,63 @@
+"""``parcours logins end``: the log-ins of one person of the staff, in all services that have some.
+
+A tool of operators, who have the settings of these services. Whoever logs in by a token is ended by
+``parcours tokens revoke``; who is known to the provider and should stay out has to be closed off there too.
+"""
+
+from typing import Annotated
+
+import typer
+
+from services.catalogue.app import DEFINITION as CATALOGUE
+from services.notifier.app import DEFINITION as NOTIFIER
+from shared import security_log
+from shared.cli import Definition, in_process, run, stop
+from shared.process import Process
+from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
+from shared.web.logins import store
+
+SERVICES = (CATALOGUE, NOTIFIER)
+
+app = typer.Typer(
+    help="Log-ins of people at the provider (OIDC_ISSUER).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def logins() -> None:
+    """Keep ``end`` a word of its own: typer drops the name of a command that is alone."""
+
+
+@app.command("end", help="End all log-ins of a person, at once. Close their account at the provider first.")
+def end(
+    person: Annotated[
+        str,
+        typer.Argument(
+            help="As the pages call them, a mail address most often; or their sub at the provider."
+        ),
+    ],
+) -> None:
+    """End them in each service; end with 1 where there are none."""
+    ended = {definition.name: _end_in(definition, person) for definition in SERVICES}
+    total = sum(ended.values())
+    if not total:
+        stop(f"{person} is not logged in anywhere.")
+    where = "parcours logins end"
+    security_log.record(SecurityEvent.LOG_OUT, SecurityOutcome.OK, who=OPERATOR, where=where, times=total)
+    typer.echo("Ended: " + ", ".join(f"{number} in the {service}" for service, number in ended.items()))
+
+
+def _end_in(definition: Definition, person: str) -> int:
+    async def forget(process: Process) -> int:
+        issuer = getattr(process.settings, "oidc_issuer", None) or ""
+        async with process.database.quiet_transaction() as tx:
+            return await store.forget_person(tx, person, store.digest_of(issuer, person))
+
+    return in_process(definition, forget)
+
+
+if __name__ == "__main__":
+    run(app)
