@@ -6,7 +6,7 @@ import sys
 SERVICES = ("catalogue", "enrolment", "notifier")
 FILES = ("portals", "tokens")
 """Files that all services read, and that have commands of their own."""
-ACROSS = ("agent", "logins")
+ACROSS = ("agent", "person", "logins")
 """What an operator does about one person in several services."""
 
 

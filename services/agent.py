@@ -5,6 +5,7 @@ A tool of operators, who have the settings of all three services: no service rea
 
 import getpass
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 Issuer = Annotated[str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")]
+PageFile = Annotated[Path | None, typer.Option("--page", help="Write a page to read and to print, too.")]
 AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
 
 
@@ -44,15 +46,20 @@ AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
 def export(
     issuer: Issuer,
     agent_id: AgentId,
-    page: Annotated[
-        Path | None, typer.Option("--page", help="Write a page to read and to print, too.")
-    ] = None,
+    page: PageFile = None,
 ) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
     agent = _agent(issuer, agent_id)
-    kept = {definition.name: _kept_by(definition, agent) for definition in SERVICES}
+    something_is_kept = print_export(agent, agent._asdict(), page)
     _record(SecurityEvent.EXPORT, "export")
-    document = {**agent._asdict(), "exported_at": clock.now().isoformat(), "services": kept}
+    if not something_is_kept:
+        stop(f"Nothing is kept of {agent_id} of {issuer}.")
+
+
+def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | None) -> bool:
+    """Print what is kept of somebody, and write the page, if one is wanted. Returns whether anything is."""
+    kept = {definition.name: _kept_by(definition, who) for definition in SERVICES}
+    document = {**named, "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     if page is not None:
         parts = [
@@ -61,9 +68,8 @@ def export(
             )
             for definition in SERVICES
         ]
-        page.write_text(agent_export.page(agent, parts, clock.now()))
-    if not any(kept.values()):
-        stop(f"Nothing is kept of {agent_id} of {issuer}.")
+        page.write_text(agent_export.page(who, parts, clock.now()))
+    return any(kept.values())
 
 
 def _agent(issuer: str, agent_id: str) -> AgentKey:
@@ -78,13 +84,14 @@ def _agent(issuer: str, agent_id: str) -> AgentKey:
     return AgentKey(issuer, agent_id)
 
 
-def _kept_by(definition: Definition, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
+def _kept_by(definition: Definition, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
     async def find(process: Process) -> dict[str, list[dict[str, Any]]]:
         async with process.database.quiet_transaction() as tx:
-            kept = await process.eraser.export(tx, agent)
+            kept = await process.eraser.export(tx, who)
             if kept:
                 reading = Reading.by_command(getpass.getuser())
-                await read_log.record(tx, reading, ReadKind.EXPORT, agents=[agent])
+                agents = [] if isinstance(who, str) else [who]
+                await read_log.record(tx, reading, ReadKind.EXPORT, agents=agents)
             return kept
 
     return in_process(definition, find)

@@ -48,7 +48,7 @@ def document() -> str:
     lines = [_HEAD]
     for title, held_here in _parts():
         lines += [f"## {title}\n", "| Table | Données | De qui | Pour quoi | Combien de temps |"]
-        lines += ["|---|---|---|---|---|", *map(_row, held_here), ""]
+        lines += ["|---|---|---|---|---|", *dict.fromkeys(map(_row, held_here)), ""]
     return "\n".join(lines)
 
 
@@ -57,17 +57,7 @@ def page() -> str:
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]
-        for held in held_here:
-            what = " ; ".join(dict.fromkeys(held.columns.values()))
-            lines += [
-                '<dl class="facts">',
-                f"<div><dt>De qui</dt><dd>{_sentence(held.whose.value)}</dd></div>",
-                f"<div><dt>Quoi</dt><dd>{_sentence(what)}</dd></div>",
-                f"<div><dt>Pourquoi</dt><dd>{held.purpose}</dd></div>",
-                f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held))}</dd></div>",
-                "</dl>",
-            ]
-        lines.append("</section>")
+        lines += [*dict.fromkeys(map(_facts, held_here)), "</section>"]
     return "\n".join(lines).replace(" ;", "\N{NO-BREAK SPACE};") + "\n"
 
 
@@ -76,6 +66,20 @@ def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
     for title, held_here in PARTS.items():
         yield title, [held for held in held_here if held not in _EVERYWHERE]
     yield "Échanges entre les parties, et connexions", _EVERYWHERE
+
+
+def _facts(held: PersonalData) -> str:
+    what = " ; ".join(dict.fromkeys(held.columns.values()))
+    return "\n".join(
+        (
+            '<dl class="facts">',
+            f"<div><dt>De qui</dt><dd>{_sentence(held.whose.value)}</dd></div>",
+            f"<div><dt>Quoi</dt><dd>{_sentence(what)}</dd></div>",
+            f"<div><dt>Pourquoi</dt><dd>{held.purpose}</dd></div>",
+            f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held))}</dd></div>",
+            "</dl>",
+        )
+    )
 
 
 def _row(held: PersonalData) -> str:

@@ -58,8 +58,10 @@ class PersonalData:
     which it ends; ``until``: what ends it besides, in French, after « jusqu’à ce que ».
 
     ``of_agent`` is the SQL condition for a row about an agent, by the parameters of :class:`Subject`; without
-    it no row is found by the agent. ``address`` is the SQL of the agent's addresses in such a row; null says
-    none. On erasure the row is deleted, or its columns ``emptied`` get these SQL values.
+    it no row is found by the agent. ``of_address`` is that for a row about somebody who is no agent, and is
+    known by an address. ``address`` is the SQL of the agent's addresses in such a row; null says none. On
+    erasure the row is deleted, or its columns ``emptied`` get these SQL values; a ``proof`` of who did what
+    stays, and only when it was done is given to that person.
     """
 
     table: type[SQLModel]
@@ -69,34 +71,45 @@ class PersonalData:
     ends: tuple[Retention, ...] = ()
     until: str = ""
     of_agent: str = ""
+    of_address: str = ""
     address: str = ""
     emptied: Mapping[str, str] = field(default_factory=dict)
+    proof: bool = False
+
+    def condition(self, subject: "Subject") -> str:
+        """Return the SQL condition for a row about somebody; empty: none can be."""
+        return self.of_address if subject.agent is None else self.of_agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The agent whose rows are looked for, as conditions of a register need it.
+    """The person whose rows are looked for, as conditions of a register need it.
 
-    ``addresses`` are those that are known of the agent, in lower case, ``digests`` what stands for them where
-    addresses are not kept. Rows that came after ``until`` are not meant.
+    ``agent`` is None for somebody who is no agent, and is known by an address alone. ``addresses`` are those
+    that are known, in lower case, ``digests`` what stands for them where addresses are not kept. Rows that
+    came after ``until`` are not meant.
     """
 
-    agent: AgentKey
+    agent: AgentKey | None
     until: datetime
     addresses: frozenset[str] = frozenset()
     digests: frozenset[bytes] = frozenset()
 
     def parameters_of(self, condition: str) -> dict[str, Any]:
         """Return the values of those parameters that SQL uses, of these."""
-        values = {
-            "issuer": self.agent.issuer,
-            "agent_id": self.agent.agent_id,
-            "in_json": f'"agent_id":{json.dumps(self.agent.agent_id)}',
+        values: dict[str, Any] = {
             "until": self.until,
             "addresses": sorted(self.addresses),
             "digests": sorted(self.digests),
         }
+        if self.agent is not None:
+            in_json = f'"agent_id":{json.dumps(self.agent.agent_id)}'
+            values |= {**self.agent._asdict(), "in_json": in_json}
         return {name: value for name, value in values.items() if f":{name}" in condition}
+
+
+BY_ADDRESS = "lower({}) = ANY(CAST(:addresses AS text[]))"
+"""The SQL condition for a column that has an address of the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +148,17 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Return the rows of one table that are about an agent, whole: what a person may ask to see."""
+    """Return the rows of one table that are about a person, whole: what they may ask to see."""
     name = held.table.__tablename__
-    # The row, and not a column of the table's own name.
-    query = f"SELECT to_jsonb({name}.*) FROM {name} WHERE {held.of_agent}"  # noqa: S608 as above
+    # The row, and not a column of the table's own name. A proof may name others.
+    row = "jsonb_build_object('at', at, 'actor', actor)" if held.proof else f"to_jsonb({name}.*)"
+    query = f"SELECT {row} FROM {name} WHERE {held.condition(subject)}"  # noqa: S608 as above
     return await _values(tx, query, subject)
 
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
-    """End the rows of one table that are about an agent. Returns how many."""
-    ending = _ending(str(held.table.__tablename__), held.emptied, f"WHERE {held.of_agent}")
+    """End the rows of one table that are about a person. Returns how many."""
+    ending = _ending(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
     return (await tx.execute(text(ending), subject.parameters_of(ending))).rowcount
 
 

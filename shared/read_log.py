@@ -24,7 +24,7 @@ from shared.auth import Principal, Role
 from shared.database import Timestamp, Transaction, insert_many, new_registry
 from shared.events.vocabulary import AgentKey
 from shared.http import Problem
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 KEPT_AT_LEAST = timedelta(days=180)
 """CNIL, recommandation sur la journalisation (2021): six months to a year."""
@@ -193,11 +193,12 @@ _OF_AGENT = "issuer IN (:issuer, '') AND agent_id = :agent_id"
 """A record of the outbox need not say who issued the identifier."""
 
 
-def register(*, of_session: str = "false") -> Register:
+def register(*, of_session: str = "false", of_address: str = "") -> Register:
     """Return what the log of reads keeps of people.
 
-    ``of_session`` is the SQL condition for a read of all who were in a session, an agent among them: the
-    agent is told of it, and it stays when the agent is forgotten.
+    ``of_address`` is the SQL condition for a read about somebody who is no agent. ``of_session`` is that for
+    a read of all who were in a session, an agent among them: the agent is told of it, and it stays when the
+    agent is forgotten.
     """
     return Register(
         [
@@ -212,10 +213,12 @@ def register(*, of_session: str = "false") -> Register:
                 purpose=_PURPOSE,
                 ends=(_OVER,),
                 of_agent=f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until",
+                of_address=of_address,
                 emptied={
                     "issuer": "NULL",
                     "agent_id": "NULL",
-                    "purpose": "CASE WHEN agent_id IS NULL THEN purpose END",
+                    "purpose": f"CASE WHEN agent_id IS NULL AND kind <> '{ReadKind.BESPOKE}' "
+                    "THEN purpose END",
                 },
             ),
             PersonalData(
@@ -224,6 +227,8 @@ def register(*, of_session: str = "false") -> Register:
                 columns={"actor": "nom du jeton, ou courriel, de qui a consulté"},
                 purpose=_PURPOSE,
                 ends=(_OVER,),
+                of_address=BY_ADDRESS.format("actor"),
+                proof=True,
             ),
         ],
         [_OVER],

@@ -3,7 +3,8 @@
 from services.catalogue.tables import AuditLogRow, BespokeRequestRow, SessionRow
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
+from shared.read_log import ReadKind
 from shared.web import logins
 
 BESPOKE = Retention(
@@ -18,11 +19,20 @@ AUDIT = Retention(
     table=AuditLogRow, days="catalogue_audit_kept_days", since="le changement", over="at < :before"
 )
 
+_TO_ANSWER = "Répondre aux demandes de formation sur mesure."
+_OF_REQUESTER = BY_ADDRESS.format("requester_email") + " AND received_at <= :until"
+_OF_ADVISOR = BY_ADDRESS.format("advisor_email") + " AND answered_at <= :until"
+_BESPOKE_READ = (
+    f"kind = '{ReadKind.BESPOKE}' AND about IN (SELECT CAST(bespoke_id AS text) FROM bespoke_request "  # noqa: S608 our own
+    f"WHERE ({_OF_REQUESTER}) OR ({_OF_ADVISOR}))"
+)
+"""A request of the person was read, or one that they answered."""
+
 REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
     + limits.REGISTER
-    + read_log.register()
+    + read_log.register(of_address=_BESPOKE_READ)
     + Register(
         [
             PersonalData(
@@ -32,12 +42,24 @@ REGISTER = (
                     "requester_name": "nom de qui demande",
                     "requester_email": "son courriel",
                     "message": "son message",
+                },
+                purpose=_TO_ANSWER,
+                ends=(BESPOKE,),
+                of_address=_OF_REQUESTER,
+                emptied=dict.fromkeys(BESPOKE.emptied, "NULL"),
+            ),
+            PersonalData(
+                table=BespokeRequestRow,
+                whose=Whose.STAFF,
+                columns={
                     "advisor_name": "nom du conseiller qui répond",
                     "advisor_email": "son courriel",
                     "answer": "sa réponse",
                 },
-                purpose="Répondre aux demandes de formation sur mesure.",
+                purpose=_TO_ANSWER,
                 ends=(BESPOKE,),
+                of_address=_OF_ADVISOR,
+                emptied=dict.fromkeys(("advisor_name", "advisor_email", "answer"), "NULL"),
             ),
             PersonalData(
                 table=SessionRow,
@@ -60,6 +82,8 @@ REGISTER = (
                 },
                 purpose="Savoir qui a changé une session.",
                 ends=(AUDIT,),
+                of_address=BY_ADDRESS.format("actor"),
+                proof=True,
             ),
         ],
         [BESPOKE, AUDIT],

@@ -120,6 +120,7 @@ def eraser(database: Database, registry: PortalsFile, address_key: bytes) -> Era
         portals=registry,
         reads=(),
         ready=erasures.until,
+        writes=erasures.writes,
         digest=partial(digest_of, key=address_key),
     )
 

@@ -14,7 +14,7 @@ from services.notifier.tables import (
 )
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 from shared.web import logins
 
 MAILS = Retention(
@@ -69,10 +69,12 @@ _IDENTITY = {
 
 _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ADDRESS = "address"
-_BY_ADDRESS = "lower(address) = ANY(CAST(:addresses AS text[]))"
+_BY_ADDRESS = BY_ADDRESS.format("address")
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
 _ENROLMENTS = f"{_OWN} AND since <= :until"
 _SUBSCRIBERS = f"(({_OWN}) OR (agent_id IS NULL AND {_BY_ADDRESS})) AND created_at <= :until"
+_NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
+_MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
 _ENDS_TOO = (
     f"enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}) "  # noqa: S608 a condition of our own
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
@@ -98,6 +100,16 @@ REGISTER = (
                 purpose="Savoir qui a décidé d’un courriel.",
                 ends=(MAILS,),
                 of_agent=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS})",  # noqa: S608 a condition of our own
+                of_address=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS_TO_NO_AGENT})",  # noqa: S608 as above
+            ),
+            PersonalData(
+                table=MailAuditRow,
+                whose=Whose.STAFF,
+                columns={"actor": "nom de l’exploitant"},
+                purpose="Savoir qui a décidé d’un courriel.",
+                ends=(MAILS,),
+                of_address=BY_ADDRESS.format("actor"),
+                proof=True,
             ),
             PersonalData(
                 table=MailRow,
@@ -114,6 +126,7 @@ REGISTER = (
                 purpose="Écrire à chacun une seule fois, et pouvoir dire ce qui lui a été écrit.",
                 ends=(MAILS,),
                 of_agent=_MAILS,
+                of_address=_MAILS_TO_NO_AGENT,
                 address=_ADDRESS,
             ),
             PersonalData(
@@ -132,6 +145,7 @@ REGISTER = (
                 purpose="Envoyer les actualités demandées.",
                 until="la personne se désabonne",
                 of_agent=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_SUBSCRIBERS})",  # noqa: S608 as above
+                of_address=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_NO_AGENTS})",  # noqa: S608 as above
             ),
             PersonalData(
                 table=SubscriberRow,
@@ -140,6 +154,7 @@ REGISTER = (
                 purpose="Envoyer les actualités demandées.",
                 until="la personne se désabonne",
                 of_agent=_SUBSCRIBERS,
+                of_address=_NO_AGENTS,
                 address=_ADDRESS,
             ),
             PersonalData(
@@ -149,6 +164,7 @@ REGISTER = (
                 purpose="Attendre que la personne confirme son abonnement.",
                 ends=(SUBSCRIPTION_REQUESTS,),
                 of_agent=f"{_BY_ADDRESS} AND requested_at <= :until",
+                of_address=f"{_BY_ADDRESS} AND requested_at <= :until",
             ),
             PersonalData(
                 table=BounceRow,
@@ -157,6 +173,7 @@ REGISTER = (
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(BOUNCES,),
                 of_agent=_BY_DIGEST,
+                of_address=_BY_DIGEST,
             ),
             PersonalData(
                 table=SuppressionRow,
@@ -165,6 +182,7 @@ REGISTER = (
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(SUPPRESSIONS,),
                 of_agent=_BY_DIGEST,
+                of_address=_BY_DIGEST,
             ),
         ],
         [

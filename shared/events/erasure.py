@@ -14,8 +14,8 @@ class AgentErased(Event):
 
     TOPIC: ClassVar[Topic] = Topic.AGENTS_ERASED
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentErased.v1"
-    request_id: UUID = Field(description="The ce_id of the AgentErasureRequested.")
-    request_source: Line = Field(description="The ce_source of that request.")
+    request_id: UUID = Field(description="The ce_id of the AgentErasureRequested, or a command's own.")
+    request_source: Line = Field(description="The ce_source of that request, or /commands/person.")
     service: Slug = Field(description="Who says it: catalogue, enrolment or notifier.")
     erased_at: Instant
 

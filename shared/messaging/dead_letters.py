@@ -213,7 +213,7 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
 async def about(
     tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
 ) -> list[DeadLetter]:
-    """Return the dead letters that name an agent, whatever became of them.
+    """Return the dead letters that name a person, whatever became of them.
 
     ``issuer_of`` gives the issuer of a portal's agents. All are read: what cannot be parsed has no index.
     """
@@ -238,8 +238,10 @@ async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
-def readable(letter: DeadLetter, agent: AgentKey, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
-    """Return a dead letter as the agent may read it whom it is about: colleagues are left out of its JSON."""
+def readable(
+    letter: DeadLetter, agent: AgentKey | None, issuer_of: Callable[[str], str | None]
+) -> dict[str, Any]:
+    """Return a dead letter as the person may read it whom it is about: others are left out of its JSON."""
     record = letter.record
     value = None if record.value is None else record.value.decode(errors="replace")
     with contextlib.suppress(ValueError, RecursionError):  # what is no JSON has no parts

@@ -26,7 +26,7 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters, progress
 from shared.messaging.giving_up import give_up
 from shared.messaging.outbox import Outbox
-from shared.messaging.personal_data import AGENT_IN_OUTBOX
+from shared.messaging.personal_data import EVENTS
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router
 from shared.messaging.tables import DeadLetterRow, ErasureRow
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could not be forgotten.")
 
+BY_COMMAND = "/commands/person"
+"""The source of what an operator asks for at the command line for somebody who is no agent."""
 EVERY_SECONDS = 2.0
 """How often open requests are looked at."""
 
@@ -59,8 +61,12 @@ async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
     return erasure.received_at
 
 
-async def _nothing(_tx: Transaction, _subject: Subject) -> None:
+async def _nothing(_tx: Transaction, _agent: AgentKey, _until: datetime) -> None:
     """Keep nothing."""
+
+
+async def _never(_tx: Transaction, _subject: Subject) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ class Eraser:
 
     ``router`` is what it listens to; ``reads`` are the topics on which something about the agent may still
     come, read first. ``ready`` is called next, ``keep`` last, before the rows end: it may keep a number.
-    ``digest`` makes what is kept for an address where addresses are not.
+    ``digest`` makes what is kept for an address where addresses are not. ``writes`` says whether a letter to
+    somebody who is no agent is just being sent; none begins to before the transaction ends.
     """
 
     database: Database
@@ -78,7 +85,8 @@ class Eraser:
     portals: PortalsFile
     reads: Sequence[Topic]
     ready: Ready = _at_once
-    keep: Callable[[Transaction, Subject], Awaitable[None]] = _nothing
+    keep: Callable[[Transaction, AgentKey, datetime], Awaitable[None]] = _nothing
+    writes: Callable[[Transaction, Subject], Awaitable[bool]] = _never
     digest: Callable[[str], bytes] | None = None
     outbox: Outbox = field(init=False)
 
@@ -104,26 +112,45 @@ class Eraser:
         if temporary is not None:
             raise temporary
 
-    async def subject(self, tx: Transaction, agent: AgentKey, until: datetime) -> Subject:
-        """Return an agent with all addresses that this service knows."""
-        subject = Subject(agent=agent, until=until)
-        addresses = await addresses_of(tx, self.register, subject)
+    async def subject(self, tx: Transaction, who: AgentKey | str, until: datetime) -> Subject:
+        """Return an agent with all addresses that this service knows, or who is known by an address alone."""
+        if isinstance(who, str):
+            subject, addresses = Subject(agent=None, until=until), frozenset((who.strip().lower(),))
+        else:
+            subject = Subject(agent=who, until=until)
+            addresses = await addresses_of(tx, self.register, subject)
         digests = frozenset() if self.digest is None else frozenset(map(self.digest, addresses))
         return replace(subject, addresses=addresses, digests=digests)
 
-    async def export(self, tx: Transaction, agent: AgentKey) -> dict[str, list[dict[str, Any]]]:
-        """Return all that this service keeps of an agent: the rows of each table."""
-        subject = await self.subject(tx, agent, clock.now())
-        found = {
-            str(held.table.__tablename__): await rows_of(tx, held, subject)
-            for held in self.register.personal_data
-            if held.of_agent
-        }
+    async def export(self, tx: Transaction, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
+        """Return all that this service keeps of somebody, as :meth:`subject` has them: the rows by table."""
+        subject = await self.subject(tx, who, clock.now())
+        found: dict[str, list[dict[str, Any]]] = {}
+        for held in self.register.personal_data:
+            if held.condition(subject):
+                rows = await rows_of(tx, held, subject)
+                found.setdefault(str(held.table.__tablename__), []).extend(rows)
         letters = await dead_letters.about(tx, subject, self.issuer_of)
         found[DeadLetterRow.__tablename__] = [
-            dead_letters.readable(letter, agent, self.issuer_of) for letter in letters
+            dead_letters.readable(letter, subject.agent, self.issuer_of) for letter in letters
         ]
         return {table: rows for table, rows in found.items() if rows}
+
+    async def forget(self, address: str, request_id: UUID) -> bool:
+        """Forget at once who is known by an address alone. Returns whether it is done.
+
+        It is not, and nothing is, while something about them is on its way.
+        """
+        async with self.database.transaction() as tx:
+            now = clock.now()
+            subject = await self.subject(tx, address, now)
+            if await self.writes(tx, subject) or await self._publishes(tx, subject):
+                return False
+            await self._erase(tx, subject)
+            row = {"request_id": request_id, "request_source": BY_COMMAND, "received_at": now}
+            await insert_many(tx, ErasureRow, [row])
+            await self._say_done(tx, request_id, BY_COMMAND, now)
+        return True
 
     async def _open(self) -> list[tuple[UUID, str]]:
         async with self.database.quiet_transaction() as tx:
@@ -142,10 +169,11 @@ class Eraser:
             if until is None:
                 return
             subject = await self.subject(tx, erasure.agent, until)
-            if await tx.scalar(_UNSENT, subject.parameters_of(AGENT_IN_OUTBOX)):
+            if await self._publishes(tx, subject):
                 return
+            await self.keep(tx, erasure.agent, until)
             await self._erase(tx, subject)
-            await self._say_done(tx, erasure, clock.now())
+            await self._say_done(tx, request_id, source, clock.now())
         log.info("The agent of the request %s is forgotten", request_id)
         self._record(SecurityOutcome.OK)
 
@@ -156,10 +184,13 @@ class Eraser:
         read = [await progress.read_until(tx, topic) for topic in self.reads]
         return all(until is not None and until >= moment for until in read)
 
+    async def _publishes(self, tx: Transaction, subject: Subject) -> bool:
+        unsent = _UNSENT.format(EVENTS.condition(subject))
+        return bool(await tx.scalar(text(unsent), subject.parameters_of(unsent)))
+
     async def _erase(self, tx: Transaction, subject: Subject) -> None:
-        await self.keep(tx, subject)
         for held in self.register.personal_data:
-            if held.of_agent:
+            if held.condition(subject) and not held.proof:
                 await erase_rows(tx, held, subject)
         letters = await dead_letters.about(tx, subject, self.issuer_of)
         await give_up(tx, self.router, letters)
@@ -168,11 +199,11 @@ class Eraser:
         """Return the issuer of a portal's agents; None: no portal we know."""
         return self.portals.portals.issuer_of(portal)
 
-    async def _say_done(self, tx: Transaction, erasure: Erasure, now: datetime) -> None:
-        await tx.execute(_DONE, {"id": erasure.request_id, "source": erasure.request_source, "now": now})
+    async def _say_done(self, tx: Transaction, request_id: UUID, source: str, now: datetime) -> None:
+        await tx.execute(_DONE, {"id": request_id, "source": source, "now": now})
         done = AgentErased(
-            request_id=erasure.request_id,
-            request_source=erasure.request_source,
+            request_id=request_id,
+            request_source=source,
             service=self.router.service,
             erased_at=now,
         )
@@ -206,10 +237,10 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
         await insert_many(tx, ErasureRow, rows, then="ON CONFLICT DO NOTHING")
 
 
-_UNSENT = text(
-    # Locked, in the order in which the relay marks them: what is being replayed is published first.
-    f"SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "  # noqa: S608 a condition of our own
-    f"(SELECT sent_at, held FROM outbox WHERE {AGENT_IN_OUTBOX} ORDER BY id FOR UPDATE) AS of_agent"
+# Locked, in the order in which the relay marks them: what is being replayed is published first.
+_UNSENT = (
+    "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
+    "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"
 )
 _DONE = text(
     "UPDATE erasure SET issuer = NULL, agent_id = NULL, done_at = :now "

@@ -10,34 +10,38 @@ from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import AgentKey
 
 
-def mentions(record: Record, agent: AgentKey, addresses: Collection[str], issuer: str | None) -> bool:
+def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> bool:
     """Return whether a record names the agent, or one of their addresses (in lower case).
 
     ``issuer`` is that of the portal that sent it: it issued the identifiers in it, whatever the record says.
     None: the record says who did; where it does not, every agent who has the identifier is meant. Several
     agents may share an address: what names another agent is theirs. What is no JSON is searched, key and
-    headers too, for the identifier and the addresses as words.
+    headers too, for the identifier and the addresses as words. ``agent`` is None for somebody who is none:
+    then only what names no agent, and an address of theirs, is meant.
     """
     raw = record.value or b""
-    is_theirs = issuer in (None, agent.issuer)
+    is_theirs = agent is not None and issuer in (None, agent.issuer)
     try:
         found = list(_objects(json.loads(raw or b"null")))
     except (ValueError, RecursionError):
         words = b"\n".join([raw, record.key or b"", *(value or b"" for _, value in record.headers)])
-        return (is_theirs and _has_word(words, agent.agent_id)) or _has_address(words, addresses)
+        has_id = agent is not None and is_theirs and _has_word(words, agent.agent_id)
+        return has_id or _has_address(words, addresses)
     if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
         return True
     names_nobody = not any("agent_id" in named for named in found)
-    return is_theirs and names_nobody and _is_key_of(record, agent)
+    return agent is not None and is_theirs and names_nobody and _is_key_of(record, agent)
 
 
-def _is_agent(found: dict[str, Any], agent: AgentKey, issuer: str | None) -> bool:
+def _is_agent(found: dict[str, Any], agent: AgentKey | None, issuer: str | None) -> bool:
+    if agent is None:
+        return False
     named = issuer or found.get("issuer") or agent.issuer
     return found.get("agent_id") == agent.agent_id and named == agent.issuer
 
 
-def without_others(value: Any, agent: AgentKey, issuer: str | None) -> Any:
-    """Return what a record says without what it says of other agents, for the agent to read."""
+def without_others(value: Any, agent: AgentKey | None, issuer: str | None) -> Any:
+    """Return what a record says without what it says of other agents, for a person to read."""
     match value:
         case dict() if "agent_id" in value and not _is_agent(value, agent, issuer):
             return {}

@@ -2,7 +2,7 @@
 
 from shared.messaging import dead_letters, inbox, outbox
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, ErasureRow, InboxRow, OutboxRow
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 INBOX = Retention(
     table=InboxRow,
@@ -40,7 +40,7 @@ UNDECIDED = Retention(
 )
 """What is parked waits so long for an operator's decision. A job of its own ends it, and tells its portal."""
 
-AGENT_IN_OUTBOX = (
+_AGENT_IN_OUTBOX = (
     "strpos(data, :in_json) > 0 AND jsonb_path_exists(CAST(data AS jsonb), "
     "'$.** ? (@.agent_id == $agent_id && (!exists(@.issuer) || @.issuer == \"\" || @.issuer == $issuer))', "
     "jsonb_build_object('agent_id', CAST(:agent_id AS text), 'issuer', CAST(:issuer AS text)))"
@@ -50,28 +50,36 @@ AGENT_IN_OUTBOX = (
 Where an event does not say who issued the identifier, every agent who has it is meant.
 """
 
+_ADDRESS_IN_OUTBOX = (
+    "strpos(data, '\"agent_id\"') = 0 AND EXISTS (SELECT FROM unnest(CAST(:addresses AS text[])) AS address "
+    "WHERE strpos(lower(data), CAST(to_json(address) AS text)) > 0)"
+)
+"""The same for an event that has an address of somebody, and is about no agent."""
+EVENTS = PersonalData(
+    table=OutboxRow,
+    whose=Whose.AGENTS,
+    columns={
+        "key": "identifiant de l’agent",
+        "data": "contenu de l’événement : identité, courriel et employeur de l’agent",
+    },
+    purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
+    ends=(SENT, ANSWERS),
+    until="l’événement soit publié, ou qu’un exploitant y renonce",
+    of_agent=_AGENT_IN_OUTBOX,
+    of_address=_ADDRESS_IN_OUTBOX,
+    # The row stays: a portal's feed has its number. What was held back will not be sent.
+    emptied={
+        "key": "''",
+        "data": "'{}'",
+        "traceparent": "NULL",
+        "held": "CASE WHEN sent_at IS NULL THEN 'discarded' ELSE held END",
+        "sent_at": "coalesce(sent_at, now())",
+    },
+)
+
 REGISTER = Register(
     [
-        PersonalData(
-            table=OutboxRow,
-            whose=Whose.AGENTS,
-            columns={
-                "key": "identifiant de l’agent",
-                "data": "contenu de l’événement : identité, courriel et employeur de l’agent",
-            },
-            purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
-            ends=(SENT, ANSWERS),
-            until="l’événement soit publié, ou qu’un exploitant y renonce",
-            of_agent=AGENT_IN_OUTBOX,
-            # The row stays: a portal's feed has its number. What was held back will not be sent.
-            emptied={
-                "key": "''",
-                "data": "'{}'",
-                "traceparent": "NULL",
-                "held": "CASE WHEN sent_at IS NULL THEN 'discarded' ELSE held END",
-                "sent_at": "coalesce(sent_at, now())",
-            },
-        ),
+        EVENTS,
         PersonalData(
             table=DeadLetterRow,
             whose=Whose.AGENTS,
@@ -92,6 +100,8 @@ REGISTER = Register(
             columns={"actor": "nom de l’exploitant", "note": "sa raison"},
             purpose="Savoir qui a décidé d’une demande mise de côté.",
             ends=(DEAD_LETTERS,),
+            of_address=BY_ADDRESS.format("actor"),
+            proof=True,
         ),
         # Without a condition: the job that forgets an agent empties the row of its own request.
         PersonalData(

@@ -1,4 +1,4 @@
-"""What is kept of an agent, as a page that the agent can read and print (article 15 of the RGPD)."""
+"""What is kept of somebody, as a page that they can read and print (article 15 of the RGPD)."""
 
 import json
 import re
@@ -130,8 +130,8 @@ _FIELDS: Mapping[str, str] = {
 """Fields of events, as the page names them; others keep their names."""
 
 
-def page(agent: AgentKey, parts: Sequence[ServicePart], now: datetime) -> str:
-    """Return the page, in French."""
+def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:
+    """Return the page, in French, for an agent, or for who is known by an address alone."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -140,4 +140,10 @@ def page(agent: AgentKey, parts: Sequence[ServicePart], now: datetime) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("agent-export.html")
-    return template.render(agent=agent, parts=parts, day=french.day(now))
+    named = who if isinstance(who, str) else f"{who.agent_id}, donné par {who.issuer}"
+    return template.render(
+        title="Adresse" if isinstance(who, str) else "Identifiant",
+        named=named,
+        parts=parts,
+        day=french.day(now),
+    )

@@ -11,8 +11,8 @@ from services.enrolment.store import attendance, enrolments
 from services.enrolment.store import requests as store
 from shared import clock
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
 from shared.messaging.erasure import Erasure
-from shared.personal_data import Subject
 
 
 async def give_up(tx: Transaction, erasure: Erasure, policy: Policy) -> datetime | None:
@@ -35,6 +35,6 @@ async def give_up(tx: Transaction, erasure: Erasure, policy: Policy) -> datetime
     return erasure.received_at
 
 
-async def keep_numbers(tx: Transaction, subject: Subject) -> None:
+async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:
     """Count the agent's attendance among that of those who are forgotten."""
-    await attendance.count_erased(tx, subject.agent, subject.until)
+    await attendance.count_erased(tx, agent, until)

@@ -14,6 +14,7 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure, progress
 from shared.messaging.erasure import Erasure
+from shared.personal_data import Subject
 
 ENROLMENT = "enrolment"
 """The service that has to forget an agent first: what it decides calls for letters."""
@@ -48,6 +49,11 @@ async def until(tx: Transaction, asked: Erasure) -> datetime | None:
     if await erasures.letters_leave(tx, asked.agent, patient=patient):
         return None
     return answer.erased_at
+
+
+async def writes(tx: Transaction, subject: Subject) -> bool:
+    """Return whether a letter to somebody who is no agent is on its way."""
+    return await erasures.writes_to(tx, subject.addresses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,19 @@ async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> b
     return bool(await tx.scalar(_LETTERS_LEAVE, {**agent._asdict(), "patient": patient}))
 
 
+async def writes_to(tx: Transaction, addresses: Collection[str]) -> bool:
+    """Return whether a letter to no agent is on its way to one of these addresses, in lower case.
+
+    None begins to leave before the transaction ends.
+    """
+    return bool(await tx.scalar(_WRITES_TO, {"addresses": sorted(addresses)}))
+
+
+_WRITES_TO = text(
+    "SELECT count(*) FILTER (WHERE state IN ('claimed', 'data_started')) FROM (SELECT state FROM mail "
+    "WHERE issuer = '' AND lower(address) = ANY(CAST(:addresses AS text[])) "
+    "ORDER BY mail_id FOR UPDATE) AS letters"
+)
 # Locked: no letter is claimed between this and the erasure. In the order in which corrections lock them too.
 _LETTERS_LEAVE = text(
     "SELECT count(*) FILTER (WHERE state IN ('claimed', 'data_started') "

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, MetaData, delete, func, or_, update
 from sqlmodel import Field, SQLModel, col, select
 
 from shared.database import Timestamp, Transaction, new_registry
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 LASTS = timedelta(hours=8)
 """A working day."""
@@ -159,6 +159,7 @@ REGISTER = Register(
             },
             purpose="Reconnaître qui s’est connecté, huit heures au plus, et trente minutes sans visite.",
             ends=(_OVER,),
+            of_address=BY_ADDRESS.format("name"),
         )
     ],
     [_OVER, _ATTEMPTS],

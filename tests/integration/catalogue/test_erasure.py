@@ -17,6 +17,8 @@ from shared.events.vocabulary import Contact
 from shared.messaging import dead_letters, progress
 from shared.messaging.dead_letters import Parked
 from shared.messaging.portals.registry import PortalsFile
+from tests.integration.catalogue.conftest import Ask
+from tests.integration.catalogue.test_bespoke import ADVISOR, OFFICER, a_bespoke_request, hear, reply
 from tests.support.builders import an_agent
 from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with
@@ -52,3 +54,25 @@ async def test_nothing_is_left_of_an_agent_once_all_nominations_are_read(
     assert await columns_with(database, metadata) == set()
     async with database.quiet_transaction() as tx:
         assert list(await tx.scalars(text("SELECT type FROM outbox"))) == [AgentErased.TYPE]
+
+
+async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(
+    a_bespoke_offer: str, ask: Ask, database: Database, portals: PortalsFile
+) -> None:
+    async def persons() -> set[tuple[str | None, ...]]:
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+            rows = await tx.execute(
+                text("SELECT requester_email, message, advisor_email FROM bespoke_request")
+            )
+            return {tuple(row) for row in rows}
+
+    await reply(ask, await hear(database, a_bespoke_request()), "declined")
+    assert await persons() == {(OFFICER["email"], "Plutôt au printemps.", ADVISOR["email"])}
+
+    for address, rest in (
+        (ADVISOR["email"], (OFFICER["email"], "Plutôt au printemps.", None)),
+        (OFFICER["email"].upper(), (None, None, None)),
+    ):
+        assert await eraser(database, portals).forget(address, uuid4())
+        assert await persons() == {rest}

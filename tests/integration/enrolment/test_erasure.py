@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,12 +29,11 @@ from shared.events.portal import (
     GroupEnrolmentRequested,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import Agent, Contact
+from shared.events.vocabulary import Agent, AgentKey, Contact
 from shared.messaging import dead_letters, outbox, progress
 from shared.messaging.dead_letters import Parked
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
-from shared.personal_data import Subject
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now
@@ -312,8 +311,8 @@ async def test_an_erasure_that_fails_does_not_stop_the_next(
     agents = [an_agent(f"{MARK}-{number}", issuer="iel") for number in (1, 2)]
     await front.enrol(session, *agents)
 
-    async def fail(_tx: Transaction, subject: Subject) -> None:
-        if subject.agent == agents[0].key:
+    async def fail(_tx: Transaction, agent: AgentKey, _until: datetime) -> None:
+        if agent == agents[0].key:
             raise fault
 
     erasing = replace(eraser(database, portals, Policy()), keep=fail)

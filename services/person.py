@@ -1,0 +1,78 @@
+"""``parcours person export | erase``: somebody who is no agent and is known by an address, in all services.
+
+Who subscribed by address alone, officers and advisors of bespoke requests, staff who log in. As ``parcours
+agent``, a tool of operators, who have the settings of all three services.
+"""
+
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from services.agent import SERVICES, PageFile, print_export
+from shared import clock, security_log
+from shared.cli import Definition, in_process, run, stop
+from shared.events.vocabulary import Email
+from shared.process import Process
+from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
+
+app = typer.Typer(
+    help="What is known of an address that is no agent's, in all services. Needs the settings of all three.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Address = Annotated[str, typer.Argument(help="The address that the person is known by.")]
+
+_IN_ORDER = tuple(reversed(SERVICES))
+"""First the catalogue, whose answers to officers the others pass on."""
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+
+
+@app.command("export", help="Print all that is kept of somebody who is no agent, as JSON.")
+def export(address: Address, page: PageFile = None) -> None:
+    """Print what the register of each service finds; end with 1 where nothing is kept."""
+    known = _address(address)
+    something_is_kept = print_export(known, {"address": known}, page)
+    _record(SecurityEvent.EXPORT, SecurityOutcome.OK, "export")
+    if not something_is_kept:
+        stop("Nothing is kept of this address but, maybe, of agents who have it: parcours agent export.")
+
+
+@app.command("erase", help="Forget somebody who is no agent, at once, in all services.")
+def erase(address: Address) -> None:
+    """Erase, and print when each service has; end with 1 unless all have. It may be run again."""
+    known, request_id = _address(address), uuid4()
+    late = [service.name for service in _IN_ORDER if not _erased(service, known, request_id)]
+    _record(SecurityEvent.ERASURE, SecurityOutcome.FAILED if late else SecurityOutcome.OK, "erase")
+    if late:
+        stop(f"Not done by {', '.join(late)}: something is still on its way. Run this again in a minute.")
+    typer.echo(f"Proof of it, naming nobody: parcours agent erasures {request_id}")
+
+
+def _erased(definition: Definition, address: str, request_id: UUID) -> bool:
+    async def forget(process: Process) -> bool:
+        return await process.eraser.forget(address, request_id)
+
+    done = in_process(definition, forget)
+    if done:
+        typer.echo(f"{request_id}\t{definition.name} {clock.now():%Y-%m-%d %H:%M:%S}Z")
+    return done
+
+
+def _address(typed: str) -> str:
+    """Return the address; end with 2 where it is none."""
+    try:
+        return _EMAIL.validate_python(typed.strip())
+    except ValidationError:
+        stop("This is no address: it has one @, and a domain after it.", 2)
+
+
+def _record(event: SecurityEvent, outcome: SecurityOutcome, command: str) -> None:
+    security_log.record(event, outcome, who=OPERATOR, where=f"parcours person {command}")
+
+
+if __name__ == "__main__":
+    run(app)

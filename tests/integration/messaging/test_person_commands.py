@@ -1,0 +1,233 @@
+"""``parcours person export | erase``, as an operator types them: of who is no agent and has an address."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from services import agent as agent_commands
+from services.catalogue.handlers import router as catalogue
+from services.catalogue.tables import metadata as catalogue_tables
+from services.enrolment.handlers import router as enrolment
+from services.enrolment.tables import metadata as enrolment_tables
+from services.notifier.handlers import router as notifier
+from services.notifier.service import subscriptions
+from services.notifier.tables import metadata as notifier_tables
+from services.person import app
+from shared import read_log, security_log
+from shared.auth import Role
+from shared.database import Database
+from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered
+from shared.events.enrolment import AgentEnrolled
+from shared.events.erasure import AgentErased
+from shared.events.portal import BespokeTrainingRequested, EnrolmentRequested
+from shared.events.vocabulary import Contact
+from shared.messaging import dead_letters
+from shared.messaging.dead_letters import Parked
+from shared.read_log import Reading, ReadKind
+from tests.conftest import settings_of
+from tests.support.builders import an_agent, open_now
+from tests.support.consuming import a_record, received, take
+from tests.support.guards import a_guard
+from tests.support.searching import MARK, columns_with
+from tests.unit.notifier.builders import a_decision
+
+Here = Callable[..., Awaitable[tuple[int, str]]]
+ADDRESS = f"{MARK}@exemple.fr"
+OFFICER = Contact(name=MARK, email=ADDRESS)
+METADATA = {"catalogue": catalogue_tables, "enrolment": enrolment_tables, "notifier": notifier_tables}
+
+
+@pytest.fixture
+def stores(
+    catalogue_database: Database, enrolment_database: Database, notifier_database: Database
+) -> dict[str, Database]:
+    return {"catalogue": catalogue_database, "enrolment": enrolment_database, "notifier": notifier_database}
+
+
+@pytest.fixture
+def person(
+    catalogue_url: str, enrolment_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Here:
+    """The command line inside this process; returns its code, and all that it said."""
+    for service, url in (
+        ("enrolment", enrolment_url), ("catalogue", catalogue_url), ("notifier", notifier_url)
+    ):  # fmt: skip
+        for name, value in settings_of(service, url, "localhost:1").items():
+            monkeypatch.setenv(name, value)
+
+    async def run(*arguments: str, of: Any = app) -> tuple[int, str]:
+        done = await asyncio.to_thread(lambda: CliRunner().invoke(of, arguments))
+        return done.exit_code, done.output
+
+    return run
+
+
+async def execute(database: Database, statement: str, **values: Any) -> list[Any]:
+    async with database.transaction() as tx:
+        done = await tx.execute(text(statement), values)
+        return list(done) if done.returns_rows else []
+
+
+async def live_through_everything(stores: dict[str, Database]) -> None:
+    """Leave the mark of somebody who is no agent in every way that they come into the services."""
+    requested = BespokeTrainingRequested(
+        siret="21350238800019",
+        authority="Ville de Rennes",
+        delegation="bretagne",
+        requested_by=OFFICER,
+        theme="enjeux-ia",
+        trainees=15,
+        message=f"Appelez {MARK}.",
+    )
+    record = received(requested)
+    await take(catalogue, stores["catalogue"], [record])
+    answered = BespokeRequestAnswered(
+        request_id=record.id,
+        siret=requested.siret,
+        answer=BespokeAnswer.DECLINED,
+        requested_by=OFFICER,
+        advisor=OFFICER,
+    )
+    await take(notifier, stores["notifier"], [received(answered)])
+    await take(enrolment, stores["enrolment"], [received(answered)])
+    async with stores["catalogue"].transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(requested), None, "no reason", MARK)])
+        reading = Reading("anne", Role.ADMIN, f"appel de {MARK}")
+        await read_log.record(tx, reading, ReadKind.BESPOKE, about=[record.id])
+        await tx.execute(text(_LOG_IN), {"name": ADDRESS})
+    async with stores["notifier"].transaction() as tx:
+        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
+    for database in stores.values():
+        await execute(database, "UPDATE outbox SET sent_at = now()")
+
+
+_LOG_IN = (
+    "INSERT INTO login (digest, owner, form_key, opened_at, expires_at, browser, name) "
+    "VALUES ('x', 'x', 'x', now(), now() + interval '1 hour', 'Firefox', :name)"
+)
+
+
+async def left(stores: dict[str, Database]) -> set[tuple[str, str]]:
+    return {
+        (service, table)
+        for service, database in stores.items()
+        for table, _ in await columns_with(database, METADATA[service])
+    }
+
+
+async def test_what_is_kept_of_who_is_no_agent_is_printed(
+    person: Here, stores: dict[str, Database], tmp_path: Path
+) -> None:
+    await live_through_everything(stores)
+    page = tmp_path / "page.html"
+
+    code, printed = await person("export", ADDRESS.upper(), "--page", str(page))
+
+    assert code == 0
+    kept = json.loads(printed)["services"]
+    assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "read_log"}
+    assert kept["catalogue"]["read_log"][0]["actor"] == "anne"
+    assert kept["notifier"].keys() == {"mail", "subscription_request"}
+    assert "nom de qui demande" in page.read_text()
+    assert "Adresse " in page.read_text()
+
+
+async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_nobody(
+    person: Here, stores: dict[str, Database], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    await live_through_everything(stores)
+    assert ("enrolment", "outbox") in await left(stores)
+
+    code, said = await person("erase", ADDRESS)
+
+    assert code == 0, said
+    assert MARK not in said
+    assert await left(stores) == set()
+    [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
+    assert line == "erasure ok who=operator where=parcours person erase times=1"
+    assert await execute(stores["catalogue"], "SELECT actor, purpose FROM read_log") == [("anne", None)]
+    request_id = said.split()[0]
+    for service, database in stores.items():
+        [row] = await execute(database, "SELECT request_id, issuer, agent_id, done_at FROM erasure")
+        assert (str(row.request_id), row.issuer, row.agent_id) == (request_id, None, None)
+        [event] = await execute(database, "SELECT data FROM outbox WHERE type = :type", type=AgentErased.TYPE)
+        answer = AgentErased.model_validate_json(event.data)
+        assert answer.service == service
+        await take(notifier, stores["notifier"], [received(answer)])
+    code, said = await person("erasures", request_id, of=agent_commands.app)
+    assert (code, said.count("not yet")) == (0, 0)
+
+    assert (await person("erase", ADDRESS))[0] == 0, "it may be run again"
+    code, said = await person("export", ADDRESS)
+    assert code == 1
+    assert "Nothing is kept of this address" in said
+
+
+async def test_agents_with_the_address_and_who_did_what_stay(
+    person: Here, stores: dict[str, Database]
+) -> None:
+    agent = an_agent("B-1", email=ADDRESS, issuer="iel")
+    await take(notifier, stores["notifier"], [received(a_decision(AgentEnrolled, agent=agent))])
+    request = EnrolmentRequested(session_id=open_now().session_id, agent=agent)
+    async with stores["enrolment"].transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(request), None, "no reason")])
+        await read_log.record(tx, Reading(ADDRESS, Role.ADMIN, "x"), ReadKind.MAIL, agents=[agent.key])
+    before = await left(stores)
+
+    code, printed = await person("export", ADDRESS)
+    kept = json.loads(printed)["services"]
+    assert (kept["catalogue"], kept["notifier"]) == ({}, {})
+    [proof] = kept["enrolment"]["read_log"]
+    assert (code, proof.keys(), proof["actor"]) == (0, {"at", "actor"}, ADDRESS)
+
+    assert (await person("erase", ADDRESS))[0] == 0
+    assert await left(stores) == before
+
+
+@pytest.mark.parametrize(
+    ("service", "hold", "release"),
+    [
+        ("catalogue", "UPDATE outbox SET sent_at = NULL", "UPDATE outbox SET sent_at = now()"),
+        (
+            "notifier",
+            "UPDATE mail SET state = 'data_started', owner = gen_random_uuid(), lease_until = now()",
+            "UPDATE mail SET state = 'sent', owner = NULL, lease_until = NULL, settled_at = now()",
+        ),
+    ],
+)
+async def test_what_is_on_its_way_is_waited_for(
+    person: Here, stores: dict[str, Database], service: str, hold: str, release: str
+) -> None:
+    await live_through_everything(stores)
+    if service == "catalogue":  # as its answer to the officer
+        await execute(
+            stores["catalogue"],
+            "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data) "
+            "VALUES (0, 'catalogue.bespoke', 'x', :id, 'x', '/services/catalogue', :data)",
+            id=uuid4(),
+            data=OFFICER.model_dump_json(),
+        )
+    await execute(stores[service], hold)
+    code, said = await person("erase", ADDRESS)
+    assert code == 1
+    assert f"Not done by {service}" in said
+    assert {name for name, _ in await left(stores)} == {service}
+
+    await execute(stores[service], release)
+    assert (await person("erase", ADDRESS))[0] == 0
+    assert await left(stores) == set()
+
+
+async def test_what_is_no_address_is_said_in_one_line(person: Here) -> None:
+    code, said = await person("erase", "IEL-1")
+    assert code == 2
+    assert said == "parcours: This is no address: it has one @, and a domain after it.\n"
