@@ -110,8 +110,8 @@ async def live_through_everything(stores: dict[str, Database]) -> None:
 
 
 _LOG_IN = (
-    "INSERT INTO login (digest, owner, form_key, opened_at, expires_at, browser, name) "
-    "VALUES ('x', 'x', 'x', now(), now() + interval '1 hour', 'Firefox', :name)"
+    "INSERT INTO login (digest, owner, form_key, opened_at, used_at, expires_at, browser, name) "
+    "VALUES ('x', 'x', 'x', now(), now(), now() + interval '1 hour', 'Firefox', :name)"
 )
 
 
