@@ -31,7 +31,7 @@ from shared.http import Problem
 from shared.openapi import bearer
 from shared.published_secrets import is_published_digest
 from shared.reloaded import ReloadedFile
-from shared.security_log import SecurityEvent
+from shared.security_log import SecurityEvent, is_anothers
 
 FILE_IS_VALID = Gauge(
     "parcours_tokens_file_valid", "0 while API_TOKENS_FILE has a mistake and the old is used."
@@ -72,6 +72,13 @@ class Principal(_Owner):
     def may_act_for(self, delegation: str) -> bool:
         """Whether the owner acts for that delegation, or for all."""
         return self.delegation is None or self.delegation == delegation
+
+    def finds(self, delegation: str) -> bool:
+        """Whether what is of that delegation exists for the owner; that they asked for another's is noted."""
+        if not self.may_act_for(delegation):
+            is_anothers()
+            return False
+        return True
 
 
 class UnreadableTokens(Exception):
@@ -166,7 +173,7 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
         if principal is None:
             await refuse_token(request)
             raise token_needed("API_TOKENS_FILE")
-        request.state.who = principal.in_security_log
+        let_in(request, principal.in_security_log)
         if principal.role is not Role.ADMIN and principal.role not in roles:
             raise not_for_role(principal)
         return principal
@@ -212,6 +219,13 @@ def bearer_token(request: Request) -> str | None:
     """Return the request's token, None where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def let_in(request: Request, who: str) -> None:
+    """Note whose token the request has: for the security log, and for what is refused later."""
+    guard: Guard = request.app.state.guard
+    request.state.who = who
+    guard.let_in(request, who)
 
 
 async def refuse_token(request: Request) -> None:

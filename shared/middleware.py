@@ -1,11 +1,14 @@
 """What stands around an application and needs to know nothing of what a request is about."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import security_log
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.responses import NO_PAGE
@@ -48,19 +51,33 @@ class NoPageUnlessItSays:
 
 
 class RefusedRights:
-    """Tells the security log of each 403, whether of the API or of a page."""
+    """Tells the security log of each 403, of the API or of a page, and of a 404 that hides another's."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
         async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.FORBIDDEN:
-                state = scope.get("state", {})
-                if not state.get("is_recorded"):  # of a wrong log-in there is a line already
-                    who = state.get("who", "")
-                    self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
+            if message["type"] == "http.response.start" and _is_refused(message["status"], state):
+                who = state.get("who", "")
+                self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
             await send(message)
 
-        await self._app(scope, receive, watched if scope["type"] == "http" else send)
+        before = security_log.asked.set(state)
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            security_log.asked.reset(before)
+
+
+def _is_refused(status: int, state: Mapping[str, Any]) -> bool:
+    if status == HTTPStatus.NOT_FOUND:
+        return "is_anothers" in state
+    # Of a wrong log-in there is a line already.
+    return status == HTTPStatus.FORBIDDEN and not state.get("is_recorded")

@@ -5,7 +5,10 @@ secret: whoever acts is a role, a token or a portal; whoever visits is the keyed
 """
 
 import logging
+from collections.abc import MutableMapping
+from contextvars import ContextVar
 from enum import StrEnum
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -66,3 +69,16 @@ def record(
 
 
 _FIRST = ("event", "outcome")
+
+asked: ContextVar[MutableMapping[str, Any] | None] = ContextVar("asked", default=None)
+"""The state of the request that is answered, where it came by HTTP."""
+
+
+def is_anothers() -> None:
+    """Note that what a request asks for is another's, which is answered as what does not exist (404).
+
+    The line is written with the answer, where the route and who asks are known.
+    """
+    state = asked.get()
+    if state is not None:
+        state["is_anothers"] = True

@@ -63,8 +63,8 @@ async def show(
     tx: Transaction, who: Principal, bespoke_id: UUID, reading: Reading, *, lock: bool = False
 ) -> BespokeRequest:
     """The request, if it is for them; locked, if so wanted. Raises :class:`Missing`."""
-    request = await bespoke.by_id(tx, bespoke_id, viewer_of(who), lock=lock)
-    if request is None:
+    request = await bespoke.by_id(tx, bespoke_id, lock=lock)
+    if request is None or not who.finds(request.delegation):
         raise Missing(f"bespoke request {bespoke_id}")
     await read_log.record(tx, reading, ReadKind.BESPOKE, about=[bespoke_id])
     return request

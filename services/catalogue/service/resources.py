@@ -58,7 +58,7 @@ async def correct(
     ``tags``: it is corrected only as one of these; None as whatever it is.
     """
     before = (await resources.lock(tx, [resource_id])).get(resource_id)
-    if before is None or not who.may_act_for(before.organiser or ""):
+    if before is None or not who.finds(before.organiser or ""):
         raise Missing(f"resource {resource_id}")
     require_tag(tags, tag_of(before), "resource")
     if before.source is not None:
@@ -92,7 +92,7 @@ async def show(tx: Transaction, resource_id: UUID) -> Resource:
 async def show_own(tx: Transaction, resource_id: UUID, who: Principal) -> Resource:
     """The resource, if it is theirs. Raises :class:`Missing`."""
     resource = await show(tx, resource_id)
-    if not who.may_act_for(resource.organiser or ""):
+    if not who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
     return resource
 

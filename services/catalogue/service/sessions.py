@@ -146,8 +146,8 @@ async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSessi
 
 async def show_own(tx: Transaction, session_id: UUID, who: Principal) -> ListedSession:
     """The session to look at, if it is theirs. Raises :class:`Missing`."""
-    listed = await show(tx, session_id, viewer_of(who))
-    if not who.may_act_for(listed.session.organiser):
+    listed = await show(tx, session_id, Viewer(everywhere=True))
+    if not who.finds(listed.session.organiser):
         raise Missing(f"session {session_id}")
     return listed
 
@@ -193,7 +193,7 @@ async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tupl
 async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session:
     """The session, locked, if it is theirs. Raises :class:`Missing`."""
     session = (await sessions.lock(tx, [session_id])).get(session_id)
-    if session is None or not who.may_act_for(session.organiser):
+    if session is None or not who.finds(session.organiser):
         raise Missing(f"session {session_id}")
     return session
 

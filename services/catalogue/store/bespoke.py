@@ -60,13 +60,9 @@ async def page(
     return [_request(row) for row in rows]
 
 
-async def by_id(
-    tx: Transaction, bespoke_id: UUID, viewer: Viewer, *, lock: bool = False
-) -> BespokeRequest | None:
-    """The request, if ``viewer`` may see it; with ``lock``, locked until the transaction ends."""
-    query = select(BespokeRequestRow).where(
-        col(BespokeRequestRow.bespoke_id) == bespoke_id, _visible_to(viewer)
-    )
+async def by_id(tx: Transaction, bespoke_id: UUID, *, lock: bool = False) -> BespokeRequest | None:
+    """The request, whosever it is; with ``lock``, locked until the transaction ends."""
+    query = select(BespokeRequestRow).where(col(BespokeRequestRow.bespoke_id) == bespoke_id)
     row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _request(row)
 

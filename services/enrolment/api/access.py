@@ -13,6 +13,7 @@ from shared.auth import (
     Role,
     Tokens,
     bearer_token,
+    let_in,
     not_for_role,
     refuse_token,
     requires,
@@ -53,14 +54,14 @@ async def _portal_or_admin(request: Request) -> Portal | Principal:
     token = bearer_token(request) or ""
     portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
-        request.state.who = f"portal:{portal.portal}"
+        let_in(request, f"portal:{portal.portal}")
         return portal
     tokens: Tokens = request.app.state.tokens
     principal = tokens.owner_of(token)
     if principal is None:
         await refuse_token(request)
         raise token_needed("PORTALS_FILE")
-    request.state.who = principal.in_security_log
+    let_in(request, principal.in_security_log)
     if principal.role is not Role.ADMIN:
         raise not_for_role(principal)
     return principal

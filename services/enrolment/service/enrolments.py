@@ -28,7 +28,7 @@ async def find_own(
 ) -> EnrolmentInSession | None:
     """Return the enrolment if its session is the organiser's, else None."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
-    return found if found is not None and organiser.may_act_for(found.session.organiser) else None
+    return found if found is not None and organiser.finds(found.session.organiser) else None
 
 
 async def of_agent(

@@ -24,6 +24,7 @@ from shared.events.vocabulary import AgentKey, Reason
 from shared.messaging import dead_letters
 from shared.messaging.tables import DeadLetterRow
 from shared.read_log import Reading, ReadKind
+from shared.security_log import is_anothers
 
 
 async def answer(
@@ -127,6 +128,8 @@ async def status(
             return await _status_of(tx, request)
         case [_, *_]:
             raise SeveralRequests(request_id)
+    if source is not None and await store.with_id(tx, request_id, None):
+        is_anothers()
     said = await request_outcomes.of_request(tx, request_id, source)
     if len({outcome.request_source for outcome in said}) > 1:
         raise SeveralRequests(request_id)

@@ -84,4 +84,4 @@ async def expire(
 async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState | None:
     """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
     session = await sessions.find(tx, session_id)
-    return session if session is not None and organiser.may_act_for(session.organiser) else None
+    return session if session is not None and organiser.finds(session.organiser) else None

@@ -258,8 +258,9 @@ async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
 
 
 async def test_a_delegation_sees_nothing_of_another(
-    ask: Ask, organiser: Browser, an_empty_offer: str
+    ask: Ask, organiser: Browser, an_empty_offer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     theirs = await published(ask, an_empty_offer)
     await organiser.post(
         "/gestion/deconnexion", data={"cle": hidden((await organiser.get("/gestion")).text, "cle")}
@@ -274,3 +275,8 @@ async def test_a_delegation_sees_nothing_of_another(
         assert (await organiser.get(f"{path}/annuler")).status_code == 404
         for action in ("", "/publier", "/annuler", "/copier", "/replay"):
             assert (await organiser.post(path + action, data=key)).status_code == 404
+    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    refused = [line for line in lines if line["event"] == "right"]
+    assert len(refused) == 7, "of the one that is another's, not of the one that does not exist"
+    assert refused[0]["where"] == "/gestion/sessions/{session_id:uuid}"
+    assert {line["who"].partition(":")[0] for line in refused} == {"organiser"}

@@ -1,6 +1,7 @@
 """Who tries many tokens or links, or asks too often, is told to wait by every process, and leaves traces."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -96,15 +97,18 @@ async def test_the_security_log_names_no_person_and_no_secret(
     assert (await client.get(f"/api/v1/requests/{uuid4()}", headers=advisor)).status_code == 403
     await client.get(f"/inscriptions/desistement/{MARK}")
     lines = written()
-    assert [(line["event"], line["who"]) for line in lines] == [
-        ("token", ""),
-        ("right", "portal:portail-corse"),
-        ("right", lines[2]["who"]),
-        ("link", ""),
+    organiser, by_link = lines[4], lines[5]
+    assert [(line["event"], line["outcome"], line["who"]) for line in lines] == [
+        ("token", "refused", ""),
+        ("token", "ok", "portal:portail-corse"),
+        ("right", "refused", "portal:portail-corse"),
+        ("token", "ok", organiser["who"]),
+        ("right", "refused", organiser["who"]),
+        ("link", "refused", ""),
     ]
-    assert lines[2]["who"].startswith("organiser:")
-    assert lines[2]["where"] == "/api/v1/requests/{ce_id}"
-    assert lines[3]["where"] == "/inscriptions/desistement/{token}"
+    assert organiser["who"].startswith("organiser:")
+    assert organiser["where"] == "/api/v1/requests/{ce_id}"
+    assert by_link["where"] == "/inscriptions/desistement/{token}"
     for line in lines:
         said = str({name: value for name, value in line.items() if name != "pathname"})
         for secret in (
@@ -116,6 +120,25 @@ async def test_the_security_log_names_no_person_and_no_secret(
             "Bearer",
         ):
             assert secret not in said
+
+
+async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_it(
+    application: ToApplication, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = application()
+    for visitor, later in (
+        ("192.0.2.1", 0),
+        ("192.0.2.1", 3_500),
+        ("192.0.2.2", 3_500),
+        ("192.0.2.1", 3_700),
+    ):
+        with monkeypatch.context() as patched:
+            now = time.monotonic()
+            patched.setattr("shared.guard.time.monotonic", lambda seconds=now + later: seconds)
+            async with visiting(app, visitor) as client:
+                assert (await send(client, PORTAL)).status_code == 202
+    lines = [line for line in written() if line["event"] == "token"]
+    assert [(line["outcome"], line["who"]) for line in lines] == [("ok", f"portal:{PORTAL}")] * 3
 
 
 @pytest.mark.parametrize("code", ["s", "t", "attestation", "É"])

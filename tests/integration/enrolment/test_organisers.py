@@ -147,13 +147,20 @@ async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log
     session, _ = await a_full_session(front)
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     assert (await ask("GET", of(session, sheet), by=BRETAGNE)).status_code == 200
-    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    let_in, line = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert (let_in["event"], let_in["outcome"], let_in["who"]) == ("token", "ok", line["who"])
     assert (line["event"], line["outcome"]) == ("export", "ok")
     assert line["who"].startswith("organiser:")
     assert line["where"] == f"/api/v1/sessions/{{session_id}}/{sheet}"
 
 
 # ------------------------------------------------------------------------------------------- whose
+
+
+def refused_rights(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Where the security log says that a right was refused."""
+    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    return [line["where"] for line in lines if (line["event"], line["outcome"]) == ("right", "refused")]
 
 
 @pytest.mark.parametrize(
@@ -170,14 +177,16 @@ async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log
     ],
 )
 async def test_a_session_of_another_delegation_does_not_exist(
-    front: Front, ask: Ask, method: str, rest: str, body: Any
+    *, front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, method: str, rest: str, body: Any
 ) -> None:
     session, _ = await a_full_session(front)
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     content: dict[str, Any] = (
         {"content": body, "headers": CSV} if isinstance(body, str) else {"json": body} if body else {}
     )
     problem(await ask(method, of(session, rest), by=CORSE, **content), 404)
     problem(await ask(method, f"/api/v1/sessions/{uuid4()}/{rest}", by=BRETAGNE, **content), 404)
+    assert refused_rights(caplog) == [f"/api/v1/sessions/{{session_id}}/{rest}"], "of one that is another's"
     problem(await ask(method, of(session, rest), by=SUPPORT, **content), 403)
     problem(await ask(method, of(session, rest), **content), 401)
     assert (await ask(method, of(session, rest), by=ADMIN, **content)).status_code != 404
@@ -188,12 +197,14 @@ async def test_a_session_of_another_delegation_does_not_exist(
     [("PUT", "priority", {"priority": 1, "reason": "r"}), ("POST", "withdrawal", {"by": "agent"})],
 )
 async def test_an_enrolment_of_another_delegation_does_not_exist(
-    front: Front, ask: Ask, method: str, rest: str, body: Any
+    *, front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, method: str, rest: str, body: Any
 ) -> None:
     session, agents = await a_full_session(front)
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     enrolment_id = (await front.of(session, agents[3])).enrolment_id
     problem(await ask(method, f"/api/v1/enrolments/{enrolment_id}/{rest}", by=CORSE, json=body), 404)
     problem(await ask(method, f"/api/v1/enrolments/{uuid4()}/{rest}", by=BRETAGNE, json=body), 404)
+    assert refused_rights(caplog) == [f"/api/v1/enrolments/{{enrolment_id}}/{rest}"]
     assert await front.states(session, agents[3]) == ["waitlisted"]
 
 

@@ -1,5 +1,6 @@
 """What a portal reads over HTTP: what became of its own requests and agents to this day, and of no others."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from services.enrolment.personal_data import OUTCOMES
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service import outcomes
 from services.enrolment.store.request_outcomes import Outcome
-from shared import clock
+from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionState
 from shared.events.cloudevents import Received, Record
@@ -70,13 +71,16 @@ def in_production(asking: Callable[..., Ask]) -> Ask:
 # ------------------------------------------------------------------------------------------ one request
 
 
-async def test_what_is_anothers_is_what_does_not_exist(front: Front, in_production: Ask) -> None:
+async def test_what_is_anothers_is_what_does_not_exist(
+    front: Front, in_production: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
     ask, session = in_production, open_now()
     await front.publish(session)
     request = seat(session, of_portal(A, "1"))
     await front.answer(request)
     assert (await outcome(ask, request.request_id))["outcome"] == "enrolled"
     assert (await outcome(ask, request.request_id, by="siege"))["outcome"] == "enrolled"
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     for by in (B, A_IN_CORSICA):
         of_others, of_nobody = await read(ask, request.request_id, by), await read(ask, uuid4(), by)
         problem(of_others, 404)
@@ -84,6 +88,10 @@ async def test_what_is_anothers_is_what_does_not_exist(front: Front, in_producti
         assert str(request.request_id) in of_others.json()["detail"]
         texts = [answer.json()["detail"].split() for answer in (of_others, of_nobody)]
         assert [len(words) for words in texts] == [len(texts[0])] * 2
+    lines = [vars(line) for line in caplog.records if line.name == security_log.LOGGER]
+    assert [(line["who"], line["where"]) for line in lines if line["event"] == "right"] == [
+        (f"portal:{by}", "/api/v1/requests/{ce_id}") for by in (B, A_IN_CORSICA)
+    ]
 
 
 async def test_only_portals_and_admins_read_and_in_a_trial_whoever_has_the_id(
