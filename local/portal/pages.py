@@ -12,7 +12,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from local.portal import french, requests
 from local.portal.exchange import Exchange
+from local.portal.forms import Errors, Form, new_agent, sent_form, whole_number
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, OfferAway, Session
 from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Agent, Authority, invented
@@ -53,9 +53,6 @@ _HEADERS = {
 }
 
 _NOBODY = "Cochez au moins une personne, ou indiquez combien en inventer (500 au plus)."
-
-Errors = dict[str, str]
-"""What is wrong with a form: a sentence for each field, by the id of its first input."""
 
 
 def pages(settings: Settings, journal: Journal, exchange: Exchange, offer: Offer) -> Starlette:
@@ -171,8 +168,8 @@ class _Pages:
 
     async def add_agent(self, request: Request) -> Response:
         """Add an invented person."""
-        form = await _form(request)
-        agent, errors = _new_agent(form)
+        form = await sent_form(request)
+        agent, errors = new_agent(form)
         if agent is None:
             return await self._page("home.html", status=422, errors=errors, form=form)
         await self._journal.add_agent(agent)
@@ -180,10 +177,10 @@ class _Pages:
 
     async def ask_for_seat(self, request: Request) -> Response:
         """Ask for a seat for somebody who is there, or somebody new."""
-        form = await _form(request)
+        form = await sent_form(request)
         errors: Errors = {}
         if form["agent_id"] == "nouvelle":
-            agent, errors = _new_agent(form)
+            agent, errors = new_agent(form)
             if agent is not None:
                 await self._journal.add_agent(agent)
         else:
@@ -197,7 +194,7 @@ class _Pages:
 
     async def withdraw(self, request: Request) -> Response:
         """Give up a seat or a place in line: the agent, or their employer."""
-        form = await _form(request)
+        form = await sent_form(request)
         agent = self._agent(form["agent_id"])
         by = "employer" if form["par"] == "employer" else "agent"
         session_id = request.path_params["session_id"]
@@ -208,7 +205,7 @@ class _Pages:
 
     async def answer_offer(self, request: Request) -> Response:
         """Take the seat that is held, or leave it."""
-        form = await _form(request)
+        form = await sent_form(request)
         agent = self._agent(form["agent_id"])
         session_id = request.path_params["session_id"]
         await self._exchange.ask(
@@ -218,7 +215,7 @@ class _Pages:
 
     async def approve(self, request: Request) -> Response:
         """Agree to an enrolment as the employer, or not."""
-        form = await _form(request)
+        form = await sent_form(request)
         agent = self._agent(form["agent_id"])
         session_id, granted = request.path_params["session_id"], form["reponse"] == "oui"
         await self._exchange.ask(
@@ -230,7 +227,7 @@ class _Pages:
 
     async def send_group(self, request: Request) -> Response:
         """Ask for several seats at once, for people who are there and people invented on the spot."""
-        form = await _form(request)
+        form = await sent_form(request)
         authority, session_id = _authority(request.path_params["siret"]), form["session_id"]
         agents, errors = self._chosen_agents(form, authority, "groupe")
         if session_id not in await self._offer.sessions():
@@ -245,7 +242,7 @@ class _Pages:
 
     async def nominate(self, request: Request) -> Response:
         """Name who takes part in an authority's own session."""
-        form = await _form(request)
+        form = await sent_form(request)
         authority, session_id = _authority(request.path_params["siret"]), form["session_id"]
         if session_id not in {each.session_id for each in self._bespoke(authority)}:
             raise HTTPException(404)
@@ -258,9 +255,9 @@ class _Pages:
 
     async def ask_for_training(self, request: Request) -> Response:
         """Ask a delegation for training of one's own."""
-        form = await _form(request)
+        form = await sent_form(request)
         authority = _authority(request.path_params["siret"])
-        trainees = _whole(form["nombre"])
+        trainees = whole_number(form["nombre"])
         if not 1 <= trainees <= requests.MAX_GROUP:
             errors = {"nombre": "Indiquez un nombre de personnes, de 1 à 500."}
             return await self._employer_page(authority, errors, form)
@@ -375,10 +372,10 @@ class _Pages:
             raise HTTPException(404)
         return agent
 
-    def _chosen_agents(self, form: "Form", authority: Authority, name: str) -> tuple[list[Agent], Errors]:
+    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
         """Return those who are ticked and as many new ones as are wanted; errors where that makes nobody."""
         chosen = [agent for agent in self._staff(authority) if agent.agent_id in form.all("agents")]
-        more = _whole(form["inventer"])
+        more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:
             return [], {f"{name}-1": _NOBODY}
         return [*chosen, *invented(authority, more, Random())], {}
@@ -388,51 +385,6 @@ class _Pages:
         for agent in agents:
             if agent.agent_id not in known:
                 await self._journal.add_agent(agent)
-
-
-class Form(Mapping[str, str]):
-    """The fields of a form as text; empty for one that was not sent."""
-
-    def __init__(self, data: FormData) -> None:
-        self._data = data
-
-    def __getitem__(self, name: str) -> str:
-        value = self._data.get(name, "")
-        return value if isinstance(value, str) else ""
-
-    def __iter__(self) -> Any:
-        return iter(self._data)
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def all(self, name: str) -> set[str]:
-        """Return every value of a field that may be sent several times."""
-        return {value for value in self._data.getlist(name) if isinstance(value, str)}
-
-
-async def _form(request: Request) -> Form:
-    """Return what was sent, by one of our own pages."""
-    origin = request.headers.get("origin", "")
-    if origin and origin.partition("://")[2] != request.headers.get("host"):
-        raise HTTPException(403)
-    return Form(await request.form(max_files=0))
-
-
-def _new_agent(form: Form) -> tuple[Agent | None, Errors]:
-    """Return the person that a form describes, or what is wrong with it."""
-    given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
-    errors: Errors = {}
-    if not 0 < len(given) <= 100:
-        errors["prenom"] = "Indiquez un prénom."
-    if not 0 < len(family) <= 100:
-        errors["nom"] = "Indiquez un nom."
-    name, _, domain = email.partition("@")
-    if not name or "." not in domain.strip(".") or any(character in email for character in " ,;<>"):
-        errors["courriel"] = "Indiquez une adresse de la forme prenom.nom@ville.example."
-    if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
-        return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
-    return Agent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
 
 
 def _authority(siret: str) -> Authority:
@@ -464,7 +416,3 @@ def _place_of(agent: Agent, by: str) -> str:
 
 def _to(address: str) -> Response:
     return RedirectResponse(address, 303, headers=_HEADERS)
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -20,7 +20,7 @@ from shared.guard import LimitMet
 from shared.limits import Rate
 from shared.web.links import Links, Purpose
 from tests.integration.enrolment.conftest import ToApplication
-from tests.integration.enrolment.test_events import PORTAL, attributes
+from tests.integration.enrolment.sending import PORTAL, attributes
 from tests.support.builders import an_agent, enrolment_request
 from tests.support.guards import a_guard
 

@@ -4,12 +4,11 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.api import events
 from services.enrolment.personal_data import ACCEPTED_EVENTS
@@ -23,77 +22,22 @@ from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Ask, problem
-from tests.support.builders import an_agent, as_json, enrolment_request
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
-
-PORTAL = "portail-bretagne"
-SESSION = uuid.UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11")
-TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-ENROLMENT = "EnrolmentRequested"
-OUTBOX = "SELECT topic, key, event_id, type, source, traceparent, data FROM outbox ORDER BY id"
-
-
-def attributes(kind: str = ENROLMENT, *, portal: str = PORTAL, **changes: Any) -> dict[str, str]:
-    values = {
-        "specversion": "1.0",
-        "id": str(uuid.uuid4()),
-        "source": f"/portals/{portal}",
-        "type": f"fr.cnfpt.portal.{kind}.v1",
-        "time": "2026-11-25T08:30:00Z",
-    } | changes
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def a_request(**changes: Any) -> dict[str, Any]:
-    return enrolment_request(SESSION, an_agent("IEL-0048151")) | changes
-
-
-def structured(data: Any = None, kind: str = ENROLMENT, **changes: Any) -> dict[str, Any]:
-    return attributes(kind, **changes) | {"data": a_request() if data is None else data}
-
-
-async def post(
-    ask: Ask, body: Any, content_type: str, by: str | None = PORTAL, **headers: str
-) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers["content-type"] = content_type
-    return await ask("POST", "/api/v1/events", by=by, content=content, headers=headers)
-
-
-async def send(
-    ask: Ask,
-    data: Any = None,
-    kind: str = ENROLMENT,
-    *,
-    by: str | None = PORTAL,
-    headers: Mapping[str, str] | None = None,
-    **changes: Any,
-) -> httpx.Response:
-    """An event in binary mode; ``changes`` are made to its attributes, ``headers`` are sent beside them."""
-    given = attributes(kind, **{"portal": by or PORTAL} | changes)
-    ce = {f"ce-{name}": value for name, value in given.items()}
-    return await post(
-        ask, a_request() if data is None else data, "application/json", by, **ce, **(headers or {})
-    )
-
-
-def accepted(answer: httpx.Response) -> uuid.UUID:
-    assert answer.status_code == 202, answer.text
-    body = answer.json()
-    assert answer.headers["location"] == body["outcome_url"] == f"/api/v1/requests/{body['request_id']}"
-    return uuid.UUID(body["request_id"])
-
-
-def rejected(answer: httpx.Response, status: int, code: str) -> list[str]:
-    """The pointers of what is wrong."""
-    problem(answer, status)
-    body = answer.json()
-    assert body["code"] == code, body
-    assert "pattern" not in answer.text
-    assert "^" not in answer.text
-    return [named["pointer"] for named in body["problems"]]
-
+from tests.integration.enrolment.sending import (
+    AGENT,
+    DATA,
+    OUTBOX,
+    PORTAL,
+    SESSION,
+    TRACE,
+    Rows,
+    a_request,
+    accepted,
+    post,
+    rejected,
+    send,
+    structured,
+)
+from tests.support.builders import an_agent
 
 # ------------------------------------------------------------------------------------------------ modes
 
@@ -187,50 +131,6 @@ async def test_attributes_in_headers_are_unquoted_and_percent_decoded_once(
 
 
 # ------------------------------------------------------------------------------------------------ what
-
-AGENT = an_agent("IEL-1").model_dump(mode="json")
-OFFICER = {"name": "Une responsable", "email": "formation@ville-exemple.fr"}
-SIRET = "21350238800019"
-DATA: dict[str, tuple[str, dict[str, Any]]] = {
-    ENROLMENT: (str(SESSION), {"session_id": str(SESSION), "agent": AGENT}),
-    "GroupEnrolmentRequested": (
-        str(SESSION),
-        {
-            "session_id": str(SESSION),
-            "agents": [an_agent().model_dump(mode="json") for _ in range(500)],
-            "requested_by": OFFICER,
-        },
-    ),
-    "WithdrawalRequested": (
-        str(SESSION),
-        {"session_id": str(SESSION), "agent_id": "IEL-1", "reason": "empêchement"},
-    ),
-    "ApprovalDecided": (
-        str(SESSION),
-        {"session_id": str(SESSION), "agent_id": "IEL-1", "granted": True, "decided_by": "Une cheffe"},
-    ),
-    "SeatOfferAnswered": (str(SESSION), {"session_id": str(SESSION), "agent_id": "IEL-1", "accepted": True}),
-    "BespokeTrainingRequested": (
-        SIRET,
-        {
-            "siret": SIRET,
-            "authority": "Ville de Rennes",
-            "delegation": "bretagne",
-            "requested_by": OFFICER,
-            "theme": "enjeux-ia",
-            "trainees": 12,
-        },
-    ),
-    "TraineesNominated": (
-        SIRET,
-        {"siret": SIRET, "session_id": str(SESSION), "agents": [AGENT], "nominated_by": OFFICER},
-    ),
-    "SubscriptionChanged": (
-        "IEL-1",
-        {"agent_id": "IEL-1", "email": "zoe@ville-exemple.fr", "theme": "enjeux-ia", "subscribed": True},
-    ),
-    "AgentErasureRequested": ("IEL-1", {"agent_id": "IEL-1", "requested_at": "2026-11-25T08:30:00Z"}),
-}
 
 
 @pytest.mark.parametrize("kind", DATA)
@@ -356,159 +256,3 @@ async def test_a_portal_that_sends_too_often_is_told_when_to_come_again(asking: 
     problem(answer, 429)
     assert 0 < int(answer.headers["retry-after"]) <= 60
     accepted(await send(ask, by="portail-deux"))
-
-
-# --------------------------------------------------------------------------------------------- refused
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "code"),
-    [
-        ({"specversion": None}, 400, "unreadable"),
-        ({"specversion": "0.3"}, 400, "unreadable"),
-        ({"id": None}, 400, "unreadable"),
-        ({"id": "an id"}, 400, "unreadable"),
-        ({"type": None}, 400, "unreadable"),
-        ({"source": None}, 400, "unreadable"),
-        ({"type": "fr.cnfpt.portal.EnrolmentAsked.v1"}, 422, "unknown_type"),
-        ({"type": "fr.cnfpt.enrolment.AgentEnrolled.v1"}, 422, "unknown_type"),
-        ({"type": "fr.cnfpt.catalogue.SessionScheduled.v1"}, 422, "unknown_type"),
-    ],
-)
-async def test_what_the_attributes_do_not_say_is_told_in_either_mode(
-    ask: Ask, rows: Rows, changes: dict[str, Any], status: int, code: str
-) -> None:
-    assert rejected(await send(ask, **{"source": f"/portals/{PORTAL}"} | changes), status, code) == [""]
-    assert rejected(await post(ask, structured(**changes), STRUCTURED), status, code) == [""]
-    assert await rows(OUTBOX) == await rows("SELECT 1 FROM accepted_event") == []
-
-
-DEEP = b"[" * 100_000
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe{}",
-        DEEP,
-        b'{"data": ' + DEEP,
-        b'{"session_id": NaN}',
-        b'{"session_id": -Infinity}',
-        b'{"more": 1' + b"0" * 5000 + b"}",
-        b'{"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11", "session_id": 1}',
-        b"[]",
-        b"null",
-        b'"text"',
-        b'{"a": "\\ud800"}',
-    ],
-)
-async def test_json_that_can_be_read_in_two_ways_or_in_none_is_a_clear_problem(
-    ask: Ask, rows: Rows, body: bytes
-) -> None:
-    rejected(await send(ask, body), 422, "invalid")
-    rejected(await post(ask, body, STRUCTURED), 400, "unreadable")
-    answer = await post(ask, body, BATCH)
-    if body != b"[]":
-        rejected(answer, 400, "unreadable")
-    in_batch = b"[" + json.dumps(structured()).encode() + b"," + body + b"]"
-    answer = await post(ask, in_batch, BATCH)
-    assert answer.status_code == 400 or [item["status"] for item in answer.json()][1:] in ([], [400])
-    event = json.dumps(structured(7)).encode().replace(b": 7}", b": " + (body or b"0") + b"}")
-    assert (await post(ask, event, STRUCTURED)).status_code in (400, 422)
-    assert {str(row.type) for row in await rows(OUTBOX)} <= {"fr.cnfpt.portal.EnrolmentRequested.v1"}
-
-
-async def test_another_format_is_refused(ask: Ask) -> None:
-    for media_type in (
-        "application/cloudevents+avro",
-        "application/cloudevents",
-        "application/cloudevents-batch+xml",
-    ):
-        problem(await post(ask, structured(), media_type), 415)
-    long = await post(ask, structured(), f"application/cloudevents+{'x' * 5_000}")
-    problem(long, 415)
-    assert len(long.json()["detail"]) < 150, "what was sent is not repeated whole"
-    xml = {f"ce-{name}": value for name, value in attributes().items()}
-    rejected(await post(ask, b"<a/>", "application/xml", **xml), 422, "invalid")
-
-
-async def test_a_header_that_is_given_twice_is_refused(asking: Callable[..., Ask], application: Any) -> None:
-    headers = [(f"ce-{name}", value) for name, value in attributes().items()] + [("ce-id", str(uuid.uuid4()))]
-    headers += [("authorization", f"Bearer {PORTAL}"), ("content-type", "application/json")]
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=application()), base_url="http://enrolment"
-    ) as client:
-        answer = await client.post("/api/v1/events", content=as_json(a_request()), headers=headers)
-    rejected(answer, 422, "invalid")
-    assert "ce_id is given twice" in answer.json()["detail"]
-
-
-def a_group(*agents: dict[str, Any]) -> dict[str, Any]:
-    return {"session_id": str(SESSION), "agents": agents, "requested_by": {"name": "A", "email": "a@b.fr"}}
-
-
-MISTYPED = AGENT | {"employer": AGENT["employer"] | {"siret": "21350238800018"}}
-ELSEWHERE = AGENT | {"employer": AGENT["employer"] | {"delegation": "bretange"}}
-BAD_TEXT = AGENT | {"given_name": "Zoé\nDurand", "email": "no address", "agent_id": "a b"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "data", "pointers"),
-    [
-        (ENROLMENT, {}, ["/session_id", "/agent"]),
-        (ENROLMENT, a_request(agent=MISTYPED), ["/agent/employer/siret"]),
-        (ENROLMENT, a_request(agent=ELSEWHERE), ["/agent/employer/delegation"]),
-        (ENROLMENT, a_request(agent=BAD_TEXT), ["/agent/agent_id", "/agent/email", "/agent/given_name"]),
-        (
-            "GroupEnrolmentRequested",
-            a_group(AGENT, MISTYPED | {"agent_id": "2"}),
-            ["/agents/1/employer/siret"],
-        ),
-        ("GroupEnrolmentRequested", a_group(AGENT, AGENT), ["/agents"]),
-        ("GroupEnrolmentRequested", a_group(), ["/agents"]),
-        ("GroupEnrolmentRequested", a_group(*([AGENT] * 501)), ["/agents"]),
-        ("BespokeTrainingRequested", DATA["BespokeTrainingRequested"][1] | {"siret": "1" * 14}, ["/siret"]),
-    ],
-)
-async def test_what_breaks_the_contract_is_named_by_json_pointers_and_changes_nothing(
-    ask: Ask, rows: Rows, kind: str, data: dict[str, Any], pointers: list[str]
-) -> None:
-    answer = await send(ask, data, kind)
-    assert rejected(answer, 422, "invalid") == pointers
-    assert "Zoé" not in answer.text
-    assert rejected(await post(ask, structured(data, kind), STRUCTURED), 422, "invalid") == pointers
-    assert await rows(OUTBOX) == await rows("SELECT 1 FROM accepted_event") == []
-
-
-async def test_a_group_of_five_hundred_with_long_accented_names_fits(ask: Ask, rows: Rows) -> None:
-    employer = AGENT["employer"] | {"name": "é" * 100}
-    long_names = {"given_name": "É" * 100, "family_name": "ç" * 100, "employer": employer}
-    agents = [AGENT | long_names | {"agent_id": str(number)} for number in range(500)]
-    body = json.dumps(a_group(*agents)).encode()  # six bytes for each letter
-    assert len(body) > 900_000
-    accepted(await send(ask, body, "GroupEnrolmentRequested"))
-    accepted(await post(ask, structured(a_group(*agents), "GroupEnrolmentRequested"), STRUCTURED))
-    assert len(await rows(OUTBOX)) == 2
-
-
-async def test_an_event_has_two_mebibytes_at_most(ask: Ask, rows: Rows) -> None:
-    filled = as_json(a_request()) + b" " * 2 * 1024 * 1024
-    problem(await send(ask, filled), 413)
-    accepted(await send(ask, filled[: 2 * 1024 * 1024]))
-    events = [structured(), structured() | {"comextension": "x" * 2 * 1024 * 1024}]
-    answer = await post(ask, events, BATCH)
-    assert [item["status"] for item in answer.json()] == [202, 413]
-    assert answer.json()[1]["problem"]["code"] == "too_large"
-    problem(await post(ask, b" " * (4 * 1024 * 1024 + 1), BATCH), 413)
-    assert len(await rows(OUTBOX)) == 2
-
-
-async def test_the_outcome_of_an_event_that_is_on_its_way_is_pending(ask: Ask) -> None:
-    request_id = accepted(await send(ask))
-    outcome = (await ask("GET", f"/api/v1/requests/{request_id}")).json()
-    assert (outcome["request_id"], outcome["state"]) == (str(request_id), "pending")
-    assert outcome["received_at"]
-    assert outcome["outcome"] is outcome["reason"] is outcome["decided_at"] is None
-    problem(await ask("GET", f"/api/v1/requests/{uuid.uuid4()}"), 404)

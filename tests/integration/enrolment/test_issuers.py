@@ -27,7 +27,7 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.read_log import Reading
 from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.integration.enrolment.test_organisers import BRETAGNE, lines, of, send
+from tests.integration.enrolment.organising import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_placement, a_record, received, take
 from tests.support.rosters import NANTES

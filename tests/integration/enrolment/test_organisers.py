@@ -1,66 +1,32 @@
-"""What organisers see and do, by JSON and by sheets: their own delegation's sessions, all or nothing."""
+"""What organisers see and do: their own delegation's sessions alone."""
 
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from sqlalchemy import Row, text
 
 from shared import security_log
 from shared.database import Database
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Agent, Status
+from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.integration.enrolment.organising import (
+    ADMIN,
+    BRETAGNE,
+    CORSE,
+    CSV,
+    MODULES,
+    SUPPORT,
+    Rows,
+    lines,
+    listed,
+    of,
+    told_of,
+)
 from tests.support.builders import an_agent, open_now
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
-
-BRETAGNE, CORSE, ADMIN, SUPPORT = "advisor-bretagne", "advisor-corse", "siege", "assistance"
-CSV = {"content-type": "text/csv"}
-
-
-def of(session: SessionState, rest: str) -> str:
-    return f"/api/v1/sessions/{session.session_id}/{rest}"
-
-
-async def listed(ask: Ask, session: SessionState, query: str = "") -> list[dict[str, Any]]:
-    answer = await ask("GET", of(session, f"roster{query}"), by=BRETAGNE)
-    assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    return items
-
-
-def lines(answer: httpx.Response) -> list[list[str]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"].startswith("attachment; ")
-    return [line.split(";") for line in answer.content.decode("utf-8-sig").splitlines()]
-
-
-async def send(ask: Ask, method: str, path: str, sheet: str | bytes, *, by: str = BRETAGNE) -> httpx.Response:
-    content = sheet.encode() if isinstance(sheet, str) else sheet
-    return await ask(method, path, by=by, content=content, headers=CSV)
-
-
-async def told_of(rows: Rows, kind: str, agent_id: str = "%") -> list[dict[str, Any]]:
-    """The data of the events of a kind, in order; of one agent, or all."""
-    found = await rows(
-        "SELECT CAST(data AS jsonb) AS data FROM outbox WHERE type LIKE :kind AND key LIKE :key ORDER BY id",
-        kind=f"%.{kind}.v1",
-        key=agent_id,
-    )
-    return [row.data for row in found]
-
-
-def by_line(answer: httpx.Response) -> list[tuple[int, str]]:
-    """What is wrong with a sheet: line and code."""
-    problem(answer, 422)
-    return [(int(error["line"]), error["code"]) for error in answer.json()["errors"]]
-
 
 # ------------------------------------------------------------------------------------------- rosters
 
@@ -208,98 +174,6 @@ async def test_an_enrolment_of_another_delegation_does_not_exist(
     assert await front.states(session, agents[3]) == ["waitlisted"]
 
 
-# ------------------------------------------------------------------------------------------- selection
-
-
-async def an_inet_session(front: Front, **changes: Any) -> tuple[SessionState, list[Agent]]:
-    session = open_now(approval="selection", capacity=1, **changes)
-    agents = [an_agent(f"C-{number}") for number in range(3)]
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    return session, agents
-
-
-async def test_a_ranking_decides_about_all_at_once_and_keeps_its_author(
-    front: Front, ask: Ask, rows: Rows
-) -> None:
-    session, agents = await an_inet_session(front)
-    ranking = {"ranked": ["C-2", "C-0"], "not_selected": ["C-1"]}
-    answer = await ask("PUT", of(session, "selection"), by=BRETAGNE, json=ranking)
-    assert answer.json() == {"enrolled": 1, "waitlisted": 1, "refused": 1}
-    assert await front.states(session, *agents) == ["waitlisted", "refused", "enrolled"]
-    authors = await rows("SELECT DISTINCT facts->>'author' AS author FROM enrolment_change")
-    assert [row.author for row in authors] == [BRETAGNE]
-
-
-@pytest.mark.parametrize(
-    ("ranking", "errors"),
-    [
-        ({"ranked": ["C-0", "C-1"]}, {("missing", "C-2")}),
-        ({"ranked": ["C-0", "C-1", "C-2", "C-9"]}, {("unknown", "C-9")}),
-        ({"ranked": ["C-0", "C-1"], "not_selected": ["C-2", "C-1"]}, {("twice", "C-1")}),
-        ({}, {("missing", "C-0"), ("missing", "C-1"), ("missing", "C-2")}),
-    ],
-)
-async def test_a_ranking_that_is_not_of_all_who_applied_changes_nothing(
-    front: Front, ask: Ask, ranking: dict[str, Any], errors: set[tuple[str, str]]
-) -> None:
-    session, agents = await an_inet_session(front)
-    answer = await ask("PUT", of(session, "selection"), by=BRETAGNE, json=ranking)
-    problem(answer, 422)
-    assert {(error["code"], error["agent_id"]) for error in answer.json()["errors"]} == errors
-    assert await front.states(session, *agents) == ["pending_selection"] * 3
-
-
-async def test_the_candidates_come_as_a_sheet_that_goes_back_filled_in(front: Front, ask: Ask) -> None:
-    session, agents = await an_inet_session(front)
-    heading, *candidates = lines(await ask("GET", of(session, "selection.csv"), by=BRETAGNE))
-    assert heading[:2] == ["Rang", "Identifiant"]
-    cells = dict(zip(("C-0", "C-1", "C-2"), ("20", "Non retenue", "3"), strict=True))
-    filled = "\r\n".join(";".join(line) for line in [heading, *([cells[c[1]], *c[1:]] for c in candidates)])
-    answer = await send(ask, "PUT", of(session, "selection.csv"), filled.encode("cp1252"))
-    assert answer.json() == {"enrolled": 1, "waitlisted": 1, "refused": 1}
-    assert await front.states(session, *agents) == ["waitlisted", "refused", "enrolled"]
-
-
-@pytest.mark.parametrize(
-    ("sheet", "errors"),
-    [
-        ("Identifiant;Rang\nC-0;1\nC-1;1\nC-2;\nC-0;2\n;3\n", [
-            (3, "rank_twice"), (4, "not_a_rank"), (5, "twice"), (6, "empty"),
-        ]),
-        ("Identifiant;Rang\nC-0;0\nC-1;-1\nC-2;1,5\n", [(n, "not_a_rank") for n in (2, 3, 4)]),
-        ("Identifiant;Rang\nC-0;1\n\nC-9;2\nC-1;non\n", [(1, "missing"), (4, "unknown")]),
-        ("Identifiant\nC-0\n", [(1, "column_missing")]),
-        ('Identifiant;Rang\n"C-0;1\n', [(2, "bad_quotes")]),
-        ("", [(1, "empty")]),
-    ],
-)  # fmt: skip
-async def test_a_sheet_that_cannot_be_a_ranking_is_refused_line_by_line(
-    front: Front, ask: Ask, sheet: str, errors: list[tuple[int, str]]
-) -> None:
-    session, agents = await an_inet_session(front)
-    assert by_line(await send(ask, "PUT", of(session, "selection.csv"), sheet)) == errors
-    assert await front.states(session, *agents) == ["pending_selection"] * 3
-
-
-async def test_what_is_decided_is_not_decided_again(front: Front, ask: Ask) -> None:
-    session, agents = await an_inet_session(front)
-    ranking = {"ranked": [agent.agent_id for agent in agents]}
-    assert (await ask("PUT", of(session, "selection"), by=BRETAGNE, json=ranking)).status_code == 200
-    problem(await ask("PUT", of(session, "selection"), by=BRETAGNE, json=ranking), 422)
-
-
-async def test_nobody_is_selected_for_a_cancelled_session(front: Front, ask: Ask) -> None:
-    session, _ = await an_inet_session(front)
-    await front.publish(session.model_copy(update={"version": 2, "status": Status.CANCELLED}))
-    problem(await ask("PUT", of(session, "selection"), by=BRETAGNE, json={}), 409)
-
-
-async def test_a_sheet_must_be_sent_as_one(front: Front, ask: Ask) -> None:
-    session, _ = await an_inet_session(front)
-    problem(await ask("PUT", of(session, "selection.csv"), by=BRETAGNE, json={"ranked": []}), 415)
-
-
 # ------------------------------------------------------------------------------------------- one enrolment
 
 
@@ -383,134 +257,3 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_publ
     assert "attendance" in answer.json()["detail"]
     problem(answer, 409)
     assert len(await rows("SELECT 1 FROM outbox")) == published
-
-
-# ------------------------------------------------------------------------------------------- attendance
-
-MODULES = [
-    {"title": title, "starts_at": f"2025-03-{day}T08:30Z", "ends_at": f"2025-03-{day}T11:00Z"}
-    for title, day in (("Comprendre", 18), ("Pratiquer", 20))
-]
-
-
-HEADING = "Identifiant;Présence;Numéro de séance\n"
-
-
-async def a_session_that_ran(front: Front, **changes: Any) -> SessionState:
-    now = datetime.now(UTC)
-    session = open_now(**{"starts_at": now - timedelta(days=2), "modules": MODULES} | changes)
-    await front.publish(session)
-    await front.enrol(session, an_agent("A-0"), an_agent("A-1"))
-    return session
-
-
-def seen(agent_id: str, attendance: str, module: int | None = None) -> dict[str, Any]:
-    return {"agent_id": agent_id, "attendance": attendance} | ({} if module is None else {"module": module})
-
-
-async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: Ask, rows: Rows) -> None:
-    session = await a_session_that_ran(front)
-    records = [seen("A-0", "attended", 1), seen("A-0", "absent_justified", 2), seen("A-1", "absent", 1)]
-    answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json={"records": records})
-    assert answer.json() == {"records": 3}, answer.text
-    first, second = await listed(ask, session)
-    assert (first["state"], second["state"]) == ("certified", "enrolled")
-    assert first["attendance"] == [
-        {"module": 1, "title": "Comprendre", "attendance": "attended"},
-        {"module": 2, "title": "Pratiquer", "attendance": "absent_justified"},
-    ]
-    published = await told_of(rows, "AttendanceRecorded")
-    assert [(event["agent"]["agent_id"], event["module"], event["certified"]) for event in published] == [
-        ("A-0", "Comprendre", False),
-        ("A-0", "Pratiquer", True),
-        ("A-1", "Comprendre", False),
-    ]
-
-
-async def test_an_organiser_has_the_certificate_once_it_is_due(front: Front, ask: Ask) -> None:
-    session = await a_session_that_ran(front, modules=[])
-    entry = (await listed(ask, session))[0]
-    path = f"/api/v1/enrolments/{entry['enrolment_id']}/certificate.pdf"
-    problem(await ask("GET", path, by=BRETAGNE), 409)
-    records = {"records": [seen("A-0", "attended")]}
-    assert (await ask("POST", of(session, "attendance"), by=BRETAGNE, json=records)).status_code == 200
-    answer = await ask("GET", path, by=BRETAGNE)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
-    assert answer.content.startswith(b"%PDF-")
-    problem(await ask("GET", path, by=CORSE), 404)
-
-
-async def test_one_record_that_cannot_be_taken_refuses_all(front: Front, ask: Ask) -> None:
-    session = await a_session_that_ran(front)
-    records = [
-        seen("A-0", "attended", 1),
-        seen("A-9", "attended", 1),
-        seen("A-1", "absent", 3),
-        seen("A-1", "absent"),
-        seen("A-0", "absent", 1),
-    ]
-    answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json={"records": records})
-    assert problem(answer, 422) == [f"body.records.{number}" for number in (1, 2, 3, 4)]
-    assert [error["code"] for error in answer.json()["errors"]] == [
-        "not_enrolled",
-        "no_such_module",
-        "no_such_module",
-        "contradiction",
-    ]
-    assert [entry["attendance"] for entry in await listed(ask, session)] == [[], []]
-
-
-async def test_nobody_attended_what_has_not_begun(front: Front, ask: Ask) -> None:
-    session = await a_session_that_ran(front, starts_at=datetime.now(UTC) + timedelta(days=1), modules=[])
-    answer = await ask(
-        "POST", of(session, "attendance"), by=BRETAGNE, json={"records": [seen("A-0", "attended")]}
-    )
-    problem(answer, 422)
-    assert answer.json()["errors"][0]["code"] == "not_started"
-
-
-async def test_attendance_comes_as_a_sheet_that_goes_back_filled_in(front: Front, ask: Ask) -> None:
-    session = await a_session_that_ran(front)
-    heading, *form = lines(await ask("GET", of(session, "attendance.csv"), by=BRETAGNE))
-    assert [line[:4] for line in form] == [
-        ["", "1", "Comprendre", "A-0"],
-        ["", "1", "Comprendre", "A-1"],
-        ["", "2", "Pratiquer", "A-0"],
-        ["", "2", "Pratiquer", "A-1"],
-    ]
-    cells = ["Présence", "ABSENCE JUSTIFIÉE", "présente", ""]
-    filled = "\n".join(
-        ";".join(line) for line in [heading, *([s, *line[1:]] for s, line in zip(cells, form, strict=True))]
-    )
-    answer = await send(ask, "POST", of(session, "attendance.csv"), filled)
-    assert answer.json() == {"records": 3}, answer.text
-    assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "enrolled"]
-    again = lines(await ask("GET", of(session, "attendance.csv"), by=BRETAGNE))
-    assert [line[0] for line in again[1:]] == ["présence", "absence justifiée", "présence", ""]
-
-
-@pytest.mark.parametrize(
-    ("sheet", "errors"),
-    [
-        (f"{HEADING}A-0;présence;1\nA-0;peut-être;1\n;absence;1\nA-1;absence;deux\n", [
-            (3, "not_attendance"), (4, "empty"), (5, "not_a_module"),
-        ]),
-        (f"{HEADING}A-0;présence;1\nA-9;présence;1\nA-1;absence;7\nA-1;absence;\n", [
-            (3, "not_enrolled"), (4, "no_such_module"), (5, "no_such_module"),
-        ]),
-        ("Identifiant\nA-0\n", [(1, "column_missing")]),
-    ],
-)  # fmt: skip
-async def test_a_sheet_that_cannot_be_attendance_is_refused_line_by_line(
-    front: Front, ask: Ask, sheet: str, errors: list[tuple[int, str]]
-) -> None:
-    session = await a_session_that_ran(front)
-    assert by_line(await send(ask, "POST", of(session, "attendance.csv"), sheet)) == errors
-    assert [entry["attendance"] for entry in await listed(ask, session)] == [[], []]
-
-
-async def test_where_there_is_one_module_or_none_it_need_not_be_said(front: Front, ask: Ask) -> None:
-    session = await a_session_that_ran(front, modules=[])
-    answer = await send(ask, "POST", of(session, "attendance.csv"), "agent_id,attendance\nA-0,attended\n")
-    assert answer.json() == {"records": 1}, answer.text
-    assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "enrolled"]

@@ -1,64 +1,26 @@
 """The pages behind the links of letters: opening one changes nothing, an answer is decided by the rules."""
 
 import asyncio
-import io
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
-import pypdf
 import pytest
 from sqlalchemy import text
 
-from services.enrolment.rules.named_agents import NamedAgent
-from services.enrolment.rules.policy import Policy
-from services.enrolment.service import attendance
-from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
-from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
-from shared.web.links import Links, LinkSettings, Purpose
+from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
-from tests.integration.enrolment.test_issuers import Rows
+from tests.integration.enrolment.visiting import KEY, enrolled, page, path
 from tests.support.builders import an_agent, open_now
-
-KEY = "a key of thirty-two characters for tests only"
-LATER = datetime.now(UTC) + timedelta(days=60)
 
 
 @pytest.fixture
 def ask(asking: Any) -> Ask:
     it: Ask = asking(link_signing_key=KEY, public_base_url="https://parcours.example")
     return it
-
-
-def links(key: str = KEY) -> Links:
-    made = LinkSettings(link_signing_key=key).links
-    assert made is not None
-    return made
-
-
-def path(purpose: Purpose, *subject: object, until: datetime = LATER, key: str = KEY) -> str:
-    return f"{purpose.value}/{links(key).token(purpose, *map(str, subject), until=until)}"
-
-
-def page(answer: httpx.Response, status: int, title: str) -> str:
-    """A page in French with this title, and the headers that keep it to itself."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert '<html lang="fr">' in answer.text
-    assert f"<h1>{title}</h1>" in answer.text.replace("\u00a0", " ")
-    policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self' 'sha256-")
-    assert "frame-ancestors 'none'" in policy
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["x-robots-tag"] == "noindex, nofollow"
-    assert "<script" not in answer.text
-    return answer.text
 
 
 async def an_offer(front: Front, **changes: Any) -> tuple[SessionState, Agent, str]:
@@ -194,13 +156,6 @@ async def test_the_offer_of_a_cancelled_session_is_gone(front: Front, ask: Ask) 
 # ------------------------------------------------------------------------------------------- withdrawal
 
 
-async def enrolled(front: Front, **changes: Any) -> tuple[SessionState, Agent, str]:
-    session, agent = open_now(**changes), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    return session, agent, path(Purpose.WITHDRAW, (await front.of(session, agent)).enrolment_id)
-
-
 @pytest.mark.parametrize(
     ("changes", "state", "title"),
     [
@@ -247,139 +202,6 @@ async def test_after_the_start_nobody_withdraws_by_the_link(front: Front, ask: A
     answer = await ask("POST", link, data={"confirmer": "oui"})
     page(answer, 410, "Il est trop tard pour vous désister en ligne")
     assert await front.states(session, agent) == ["enrolled"]
-
-
-# ------------------------------------------------------------------------------------------- certificate
-
-
-async def record(front: Front, database: Database, session: SessionState, agent: Agent, *marks: str) -> str:
-    """Attendance at each module, and what it made of the enrolment; returns the path of the certificate."""
-    records = [
-        (NamedAgent(agent.agent_id), number, Attendance(mark)) for number, mark in enumerate(marks, start=1)
-    ]
-    async with database.transaction() as tx:
-        faults = await attendance.record(
-            tx,
-            session.session_id,
-            records,
-            organiser=Principal(name="advisor", role=Role.ORGANISER),
-            policy=Policy(),
-            now=session.ends_at,
-        )
-    assert faults == {}
-    return path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)
-
-
-MODULES = [
-    {"title": f"Séance {number}", "starts_at": f"2025-03-{day}T08:30Z", "ends_at": f"2025-03-{day}T11:00Z"}
-    for number, day in ((1, 18), (2, 20), (3, 25))
-]
-
-
-async def test_the_certificate_says_which_modules_were_attended(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    session, agent, _ = await enrolled(front, modules=MODULES)
-    link = await record(front, database, session, agent, "attended", "absent", "attended")
-    answer = await ask("GET", link)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/pdf"
-    assert answer.headers["cache-control"] == "no-store"
-    text = " ".join(
-        "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages).split()
-    )
-    assert "Zoé Durand" in text
-    assert "Séance 1" in text
-    assert "Séance 2" not in text
-    assert "Durée totale suivie : 5 h." in text
-    assert (await ask("GET", link)).content == answer.content
-
-
-async def test_there_is_no_certificate_for_who_was_absent(front: Front, ask: Ask, database: Database) -> None:
-    session, agent, _ = await enrolled(front)
-    link = path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)
-    page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
-    await record(front, database, session, agent, "absent")
-    page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
-
-
-async def certified(front: Front, ask: Ask, database: Database) -> tuple[SessionState, Agent, str]:
-    """A session, an agent with a certificate, and the path at which it is verified."""
-    session, agent, _ = await enrolled(front, modules=MODULES, join_url="https://visio.example/secret")
-    link = await record(front, database, session, agent, "attended", "absent", "attended")
-    pdf = pypdf.PdfReader(io.BytesIO((await ask("GET", link)).content))
-    text = " ".join("".join(page.extract_text() for page in pdf.pages).split())
-    found = re.search("Code de vérification : (\\w{5}-\\w{5}), à saisir sur (\\S+)", text)
-    assert found is not None, text
-    assert found[2] == "https://parcours.example/attestations"
-    return session, agent, f"/attestations/{found[1]}"
-
-
-async def test_whoever_holds_a_certificate_sees_that_it_is_valid_and_no_name(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    session, agent, verified = await certified(front, ask, database)
-    text = page(await ask("GET", verified.lower()), 200, "Cette attestation est valable")
-    assert "Durée suivie : 5 h." in text.replace("\u00a0", " ")
-    for hidden in (agent.family_name, agent.email, agent.agent_id, "visio.example", str(session.session_id)):
-        assert hidden not in text
-    assert (await ask("POST", "/attestations", data={"code": verified[14:]})).headers["location"] == verified
-
-
-async def test_a_name_is_said_only_where_it_is_typed_and_right(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    _, agent, verified = await certified(front, ask, database)
-    name = f"{agent.given_name} {agent.family_name}"
-    right = await ask("POST", verified, data={"nom": name.upper()})
-    assert f"Elle a été délivrée à {name}." in right.text
-    for wrong in ("Ada Martin", agent.family_name, "x" * 10_000):
-        other = await ask("POST", verified, data={"nom": wrong})
-        assert agent.family_name not in other.text
-        assert "pas été délivrée à une personne de ce nom" in other.text
-
-
-async def test_a_certificate_is_withdrawn_when_attendance_is_corrected(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    session, agent, verified = await certified(front, ask, database)
-    await record(front, database, session, agent, "absent", "absent", "absent")
-    text = page(
-        await ask("POST", verified, data={"nom": "Zoé Durand"}), 200, "Cette attestation a été retirée"
-    )
-    assert agent.family_name not in text
-    await record(front, database, session, agent, "attended", "absent", "absent")
-    page(await ask("GET", verified), 200, "Cette attestation est valable")
-
-
-async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(
-    ask: Ask, asking: Any, rows: Rows
-) -> None:
-    page(await ask("GET", "/attestations"), 200, "Vérifier une attestation")
-    page(await ask("POST", "/attestations", data={"code": "abc"}), 422, "Vérifier une attestation")
-    for code in ("7KMPT-2XWZ9", "0", "é" * 10, "x" * 5_000):
-        page(await ask("GET", f"/attestations/{code}"), 404, "Aucune attestation n’a ce code")
-    few = asking(link_signing_key=KEY, refused_rate="3/minute")
-    before = len(await rows("SELECT 1 FROM request_count"))
-    answers = [(await few("GET", f"/attestations/7KMPT-2XWZ{last}")).status_code for last in "456789"]
-    assert answers[-1] == 429
-    assert len(await rows("SELECT 1 FROM request_count")) == before, "none for each code"
-
-
-async def test_who_tried_too_many_codes_is_not_told_which_one_is_right(
-    front: Front, ask: Ask, database: Database, asking: Any
-) -> None:
-    _, _, verified = await certified(front, ask, database)
-    few = asking(link_signing_key=KEY, refused_rate="3/minute", link_rate="1/minute")
-    # What is no code has no count of its own: nobody's mistakes are those of others.
-    answers = [(await few("GET", f"/attestations/{code}")).status_code for code in ("0", "0", "1", "1", "1")]
-    assert answers == [404, 404, 404, 429, 429]
-    assert (await few("GET", verified)).status_code == 429
-    assert (await ask("GET", verified)).status_code == 200
-
-
-async def test_a_certificate_is_opened_and_nothing_else(front: Front, ask: Ask) -> None:
-    assert (await ask("POST", path(Purpose.CERTIFICATE, uuid4()))).status_code == 405
 
 
 # ------------------------------------------------------------------------------------------- bad links

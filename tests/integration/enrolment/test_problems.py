@@ -15,7 +15,7 @@ from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import Reason
 from shared.http import CODES
 from tests.integration.enrolment.conftest import Ask
-from tests.integration.enrolment.test_events import PORTAL, post, structured
+from tests.integration.enrolment.sending import PORTAL, post, structured
 
 FRENCH = {"accept-language": "fr-FR,fr;q=0.9,en;q=0.8"}
 HOME = "http://localhost:8001"

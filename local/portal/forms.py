@@ -1,0 +1,63 @@
+"""The forms of the portal's pages: their fields as text, and the person that one of them describes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from local.portal.people import AUTHORITIES, FUNCTIONS, Agent
+
+Errors = dict[str, str]
+"""What is wrong with a form: a sentence for each field, by the id of its first input."""
+
+
+class Form(Mapping[str, str]):
+    """The fields of a form as text; empty for one that was not sent."""
+
+    def __init__(self, data: FormData) -> None:
+        self._data = data
+
+    def __getitem__(self, name: str) -> str:
+        value = self._data.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def __iter__(self) -> Any:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def all(self, name: str) -> set[str]:
+        """Return every value of a field that may be sent several times."""
+        return {value for value in self._data.getlist(name) if isinstance(value, str)}
+
+
+async def sent_form(request: Request) -> Form:
+    """Return what was sent, by one of our own pages."""
+    origin = request.headers.get("origin", "")
+    if origin and origin.partition("://")[2] != request.headers.get("host"):
+        raise HTTPException(403)
+    return Form(await request.form(max_files=0))
+
+
+def new_agent(form: Form) -> tuple[Agent | None, Errors]:
+    """Return the person that a form describes, or what is wrong with it."""
+    given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
+    errors: Errors = {}
+    if not 0 < len(given) <= 100:
+        errors["prenom"] = "Indiquez un prénom."
+    if not 0 < len(family) <= 100:
+        errors["nom"] = "Indiquez un nom."
+    name, _, domain = email.partition("@")
+    if not name or "." not in domain.strip(".") or any(character in email for character in " ,;<>"):
+        errors["courriel"] = "Indiquez une adresse de la forme prenom.nom@ville.example."
+    if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
+        return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
+    return Agent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
+
+
+def whole_number(text: str) -> int:
+    """Return the number below 10,000 that was typed; 0 where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
