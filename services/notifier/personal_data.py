@@ -5,6 +5,7 @@ from services.notifier.tables import (
     DomainRateRow,
     EnrolmentRow,
     FanOutRow,
+    FormerAddressRow,
     MailAuditRow,
     MailRow,
     SubscriberRow,
@@ -39,6 +40,13 @@ PAST = Retention(
     "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
 )
 """Replays are announced to those who were enrolled."""
+FORMER_ADDRESSES = Retention(
+    table=FormerAddressRow,
+    days="notifier_mails_kept_days",
+    since="la correction de l’adresse",
+    over="since < :before",
+)
+"""As long as letters may stand under it."""
 BOUNCES = Retention(
     table=BounceRow,
     days="notifier_bounces_kept_days",
@@ -139,6 +147,19 @@ REGISTER = (
                 address=_ADDRESS,
             ),
             PersonalData(
+                table=FormerAddressRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent",
+                    "address": "courriel qu’il n’a plus",
+                },
+                purpose="Effacer aussi, sur demande, ce qui a été écrit à une ancienne adresse.",
+                ends=(FORMER_ADDRESSES,),
+                of_agent=_ENROLMENTS,
+                address=_ADDRESS,
+            ),
+            PersonalData(
                 table=SubscriptionRow,
                 whose=Whose.SUBSCRIBERS,
                 columns={"interest": "thème, délégation ou communauté suivis"},
@@ -189,6 +210,7 @@ REGISTER = (
             MAILS,
             ENDED,
             PAST,
+            FORMER_ADDRESSES,
             BOUNCES,
             SUPPRESSIONS,
             SUBSCRIPTION_REQUESTS,

@@ -152,6 +152,16 @@ class FormerSubscriberRow(_Base, table=True):
     merged_into: UUID = Field(foreign_key="subscriber.subscriber_id", ondelete="CASCADE", index=True)
 
 
+class FormerAddressRow(_Base, table=True):
+    """An address that an agent no longer has, in small letters: letters to it may still be there."""
+
+    __tablename__ = "former_address"
+    issuer: str = Field(primary_key=True)
+    agent_id: str = Field(primary_key=True)
+    address: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+
+
 class SubscriptionRow(_Base, table=True):
     """One thing that a subscriber follows."""
 

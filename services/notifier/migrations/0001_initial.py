@@ -557,6 +557,14 @@ def upgrade() -> None:
         op.f("ix_former_subscriber_merged_into"), "former_subscriber", ["merged_into"], unique=False
     )
     op.create_table(
+        "former_address",
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("agent_id", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "agent_id", "address", name=op.f("pk_former_address")),
+    )
+    op.create_table(
         "subscription",
         sa.Column("subscriber_id", sa.Uuid(), nullable=False),
         sa.Column("interest", sa.String(), nullable=False),

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.letters.addresses import folded
 from services.notifier.store import news, queue, subscriptions
+from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
 from shared import limits
 from shared.database import Transaction
@@ -48,6 +49,7 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
     if changed.subscribed:
         if named:
             name = changed.given_name or "", changed.family_name or ""
+            await keep_former_address(tx, agent, changed.email)
             subscriber_id = await _merge(tx, agent, changed.email, name)
             await subscriptions.add(tx, subscriber_id, named)
         return
@@ -59,8 +61,10 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
 
 async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> None:
     """Keep a subscriber's new address or names; nothing where the agent follows nothing."""
+    agent = AgentKey(issuer, corrected.agent_id)
     await subscriptions.lock(tx)
-    await subscriptions.correct(tx, AgentKey(issuer, corrected.agent_id), corrected)
+    await keep_former_address(tx, agent, corrected.email)
+    await subscriptions.correct(tx, agent, corrected)
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:

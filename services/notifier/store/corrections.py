@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from shared.database import Transaction
 from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.vocabulary import AgentKey
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
@@ -18,13 +19,33 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
         "given_name": corrected.given_name,
         "family_name": corrected.family_name,
     }
+    await keep_former_address(tx, AgentKey(corrected.issuer, corrected.agent_id), corrected.email)
     for statement in (_ENROLMENTS, _LETTERS):
         await tx.execute(statement, parameters)
+
+
+async def keep_former_address(tx: Transaction, agent: AgentKey, address: str | None) -> None:
+    """Keep what an agent's address was before it becomes this one; None: it stays.
+
+    Called before the rows change. It is needed as long as letters may stand under it, for an erasure.
+    """
+    if address is not None:
+        await tx.execute(_FORMER, {**agent._asdict(), "address": address})
 
 
 _CORRECTED = (
     "address = coalesce(:address, address), given_name = coalesce(:given_name, given_name), "
     "family_name = coalesce(:family_name, family_name)"
+)
+_FORMER = text(
+    """
+    INSERT INTO former_address (issuer, agent_id, address)
+    SELECT issuer, agent_id, lower(address) FROM enrolment
+     WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
+     UNION
+    SELECT issuer, agent_id, lower(address) FROM subscriber
+     WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
+        ON CONFLICT (issuer, agent_id, address) DO UPDATE SET since = now()"""
 )
 _ENROLMENTS = text(
     f"UPDATE enrolment SET {_CORRECTED} WHERE issuer = :issuer AND agent_id = :agent_id"  # noqa: S608 our own columns

@@ -14,9 +14,9 @@ from services.notifier.tables import metadata
 from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
-from shared.events.portal import AgentErasureRequested, SubscriptionChanged
+from shared.events.portal import AgentCorrected, AgentErasureRequested, SubscriptionChanged
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
@@ -32,6 +32,7 @@ from tests.unit.notifier.builders import a_decision, a_session
 
 REQUEST = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
 AGENT = f"{MARK}-1"
+NEW = "zoe@nouvelle.example"
 SESSION = SessionScheduled.model_validate(a_session().model_dump())
 
 
@@ -97,6 +98,32 @@ async def test_nothing_is_left_of_an_agent(
         [state] = await erasures.states(tx, REQUEST)
     assert state.missing == {"catalogue", "notifier"}  # its own answer is read from the topic too
     assert [kind for kind, _ in await notifier.published() if "AgentErased" in kind] == [AgentErased.TYPE]
+
+
+@pytest.mark.parametrize("known_by", ["an enrolment", "a subscription", "a subscription that moved"])
+async def test_what_was_written_to_a_former_address_ends_too(
+    notifier: Notifier, forget: Forget, known_by: str
+) -> None:
+    async with notifier.database.transaction() as tx:  # a letter to nobody whom a portal named
+        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
+    followed = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
+    if known_by == "an enrolment":
+        await notifier.hear(SESSION)
+        await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, email=ADDRESS, issuer="iel")))
+        corrected = {"agent_id": AGENT, "issuer": "iel", "email": NEW, "corrected_at": clock.now()}
+        await notifier.hear(AgentDetailsCorrected.model_validate(corrected))
+    elif known_by == "a subscription":
+        await notifier.take(followed, AgentCorrected(agent_id=AGENT, email=NEW), issuer="iel")
+    else:
+        await notifier.take(followed, followed.model_copy(update={"email": NEW}), issuer="iel")
+    assert ADDRESS in {row.address for row in await notifier.rows()}
+    await notifier.deliver()
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+
+    assert await forget()
+
+    assert await columns_with(notifier.database, metadata) == set()
 
 
 async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(
