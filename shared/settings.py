@@ -22,6 +22,13 @@ from shared.published_secrets import is_published
 from shared.secret_files import SecretFiles
 from shared.web.security_txt import SecuritySettings
 
+UNPROTECTED = frozenset(("kafka", "database", "mails"))
+"""What ``UNPROTECTED_ACCEPTED`` can name."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name for part in text.split(",") if (name := part.strip()))
+
 
 class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     """What a process needs besides its own database and port."""
@@ -56,6 +63,10 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     dead_letters_kept_days: int = Field(
         default=90, ge=31, description="Days that a record waits for an operator; then it is given up."
     )
+    unprotected_accepted: str = Field(
+        default="",
+        description="What may be sent unprotected outside a trial: kafka, database, mails, with commas.",
+    )
     stalled_seconds: float = Field(
         default=120, gt=0, description="A consumer that has records but makes no progress ends the process."
     )
@@ -85,14 +96,14 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         )
 
     @property
-    def unprotected(self) -> list[str]:
-        """What others on the network may read, or answer: each with the setting that would mend it."""
-        found = []
+    def unprotected(self) -> dict[str, str]:
+        """What others on the network may read, or answer: in words, with the setting that would mend it."""
+        found = {}
         brokers = {urlsplit(f"//{server}").hostname for server in self.servers}
         if self.kafka_security_protocol == "PLAINTEXT" and not brokers <= set(LOOPBACK):
-            found.append("Kafka, by KAFKA_SECURITY_PROTOCOL=PLAINTEXT")
+            found["kafka"] = "Kafka, by KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
         if not self._database_is_here and self._url.query.get("ssl") not in ("verify-ca", "verify-full"):
-            found.append("the database, whose URL has no ?sslmode=verify-full")
+            found["database"] = "the database, whose URL has no ?sslmode=verify-full"
         return found
 
     @property
@@ -101,7 +112,9 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
 
     @property
     def _database_is_here(self) -> bool:
-        return self._url.host in (None, *LOOPBACK)
+        named = self._url.query.get("host", ())  # a socket's folder, or servers of which one is taken
+        hosts = [self._url.host] if self._url.host else [named] if isinstance(named, str) else named
+        return all(host in LOOPBACK or host.startswith("/") for host in hosts)
 
     @cached_property
     def digest_key(self) -> bytes:
@@ -138,6 +151,13 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
             )
         return self
 
+    @field_validator("unprotected_accepted")
+    @classmethod
+    def _names_what_is_accepted(cls, value: str) -> str:
+        if not _names(value) <= UNPROTECTED:
+            raise ValueError(f"has a word that is none of {', '.join(sorted(UNPROTECTED))}")
+        return value
+
     @model_validator(mode="after")
     def _has_its_own_secrets(self) -> Self:  # noqa: N804 called on what was built
         if self.parcours_trial:
@@ -151,6 +171,17 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
             if any(map(is_published, given)):
                 raise ValueError(
                     f"{name} stands in this project for all to read: only for trials (PARCOURS_TRIAL=1)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_else_is_unprotected(self) -> Self:  # noqa: N804 called on what was built
+        accepted = UNPROTECTED if self.parcours_trial else _names(self.unprotected_accepted)
+        for name, what in self.unprotected.items():
+            if name not in accepted:
+                raise ValueError(
+                    f"others on the network may read, or answer, what is sent to {what}. "
+                    f"Where that network is yours alone, accept it by UNPROTECTED_ACCEPTED={name}"
                 )
         return self
 

@@ -126,17 +126,15 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
         return self.notifier_operations_port
 
     @property
-    def unprotected(self) -> list[str]:
+    def unprotected(self) -> dict[str, str]:
         ways = (
             (self.smtp_host, self.smtp_tls, "SMTP_TLS"),
             (self.bounce_imap_host, self.bounce_imap_tls, "BOUNCE_IMAP_TLS"),
         )
         mail = [
-            f"mails, by {name}=none"
-            for host, tls, name in ways
-            if host and tls is Tls.NONE and host not in LOOPBACK
+            f"{name}=none" for host, tls, name in ways if host and tls is Tls.NONE and host not in LOOPBACK
         ]
-        return super().unprotected + mail
+        return super().unprotected | ({"mails": f"mail servers, by {' and '.join(mail)}"} if mail else {})
 
     @property
     def smtp_server(self) -> SmtpServer:

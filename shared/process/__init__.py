@@ -109,7 +109,7 @@ class Process:
         if self.settings.unprotected and not self.settings.parcours_trial:
             log.warning(
                 "Others on the network may read, or answer, what is sent to: %s",
-                "; ".join(self.settings.unprotected),
+                "; ".join(self.settings.unprotected.values()),
             )
 
     def _listen(self) -> list[socket.socket]:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
+from shared.settings import UNPROTECTED
 
 ROOT = Path(__file__).parents[2]
 SERVICES = [("catalogue", Catalogue), ("enrolment", Enrolment), ("notifier", Notifier)]
@@ -44,7 +46,7 @@ def _names(settings: type[BaseSettings]) -> set[str]:
     return {field.upper() for field in settings.model_fields}
 
 
-SAFE = {
+SAFE: dict[str, Any] = {
     "kafka_bootstrap_servers": "kafka-1:9093,kafka-2:9093",
     "kafka_security_protocol": "SASL_SSL",
     "notifier_database_url": "postgresql://notifier@db/notifier?sslmode=verify-full",
@@ -63,11 +65,36 @@ SAFE = {
         ({"notifier_database_url": "postgresql://notifier@db/notifier?sslmode=require"}, ["sslmode"]),
         ({"notifier_database_url": "postgresql://notifier@127.0.0.1/notifier"}, []),
         ({"notifier_database_url": "postgresql:///notifier"}, []),
+        ({"notifier_database_url": "postgresql:///notifier?host=/run/postgresql"}, []),
+        ({"notifier_database_url": "postgresql:///notifier?host=127.0.0.1&host=db"}, ["sslmode"]),
         ({"smtp_tls": "none"}, ["SMTP_TLS"]),
         ({"smtp_tls": "none", "smtp_host": "localhost"}, []),
     ],
 )
 def test_what_others_on_the_network_may_read_is_named(set_so: dict[str, Any], named: list[str]) -> None:
-    unprotected = Notifier(**(SAFE | set_so)).unprotected
+    unprotected = Notifier(**(SAFE | set_so), parcours_trial=True).unprotected
     assert len(unprotected) == len(named)
-    assert all(name in line for name, line in zip(named, unprotected, strict=True))
+    assert all(name in line for name, line in zip(named, unprotected.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("set_so", "name"),
+    [
+        ({"kafka_security_protocol": "PLAINTEXT"}, "kafka"),
+        ({"notifier_database_url": "postgresql://notifier@db/notifier"}, "database"),
+        ({"notifier_database_url": "postgresql:///notifier?host=db"}, "database"),
+        ({"smtp_tls": "none"}, "mails"),
+    ],
+)
+def test_outside_a_trial_nothing_is_sent_for_others_to_read_but_what_is_named(
+    set_so: dict[str, Any], name: str
+) -> None:
+    for accepted in ("", ",".join(UNPROTECTED - {name})):
+        with pytest.raises(ValidationError, match=f"UNPROTECTED_ACCEPTED={name}"):
+            Notifier(**(SAFE | set_so), unprotected_accepted=accepted)
+    assert name in Notifier(**(SAFE | set_so), unprotected_accepted=f"{name}, kafka").unprotected
+
+
+def test_what_may_be_unprotected_is_a_word_that_means_something() -> None:
+    with pytest.raises(ValidationError, match="none of database, kafka, mails"):
+        Notifier(**SAFE, unprotected_accepted="postgres")

@@ -149,7 +149,7 @@ def test_a_token_that_the_file_could_not_have_is_not_made(path: Path) -> None:
 def test_of_several_keys_the_last_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     former, present = new_secret(), new_secret()
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
-    monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@host/name")
+    monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@localhost/name")
     monkeypatch.setenv("INTAKE_SIGNING_KEY", f"{former}, {present}")
     settings = Settings()
     assert settings.intake_keys == [key_of(former), key_of(present)]

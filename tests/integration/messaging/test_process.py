@@ -57,6 +57,10 @@ WRONG_SETTINGS = {
         {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "PARCOURS_TRIAL": "0"},
         "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT sends personal data",
     ),
+    "database in clear": (
+        {"ENROLMENT_DATABASE_URL": "postgresql://x@db/x", "PARCOURS_TRIAL": "0"},
+        "accept it by UNPROTECTED_ACCEPTED=database",
+    ),
     "no portals": ({"PORTALS_FILE": "/nowhere.json"}, "PORTALS_FILE /nowhere.json cannot be read"),
     "no secret": ({"INTAKE_SIGNING_KEY": "secret"}, "INTAKE_SIGNING_KEY a secret begins with whsec_"),
     "no CA file": ({"KAFKA_CA_FILE": "/nowhere.pem"}, "KAFKA_CA_FILE"),
@@ -115,7 +119,11 @@ def serve(enrolment_url: str) -> Callable[..., subprocess.CompletedProcess[str]]
 def test_a_service_says_at_its_start_what_others_on_the_network_may_read(
     serve: Callable[..., subprocess.CompletedProcess[str]], trial: str, is_said: bool
 ) -> None:
-    ended = serve(ENROLMENT_DATABASE_URL="postgresql://x@127.0.0.2:1/x", PARCOURS_TRIAL=trial)
+    ended = serve(
+        ENROLMENT_DATABASE_URL="postgresql://x@127.0.0.2:1/x",
+        PARCOURS_TRIAL=trial,
+        UNPROTECTED_ACCEPTED="database",
+    )
     assert ended.returncode == 1
     assert ("may read, or answer, what is sent to: the database" in ended.stderr) == is_said
 

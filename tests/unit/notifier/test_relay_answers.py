@@ -22,6 +22,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
         "NOTIFIER_DATABASE_URL": "postgresql://x@y/z",
         "SMTP_HOST": "relay",
+        "UNPROTECTED_ACCEPTED": "kafka,database,mails",
         "SMTP_SENDER": "Formations <formations@cnfpt.example>",
     }.items():
         monkeypatch.setenv(name, value)

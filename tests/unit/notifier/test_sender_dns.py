@@ -15,6 +15,7 @@ def settings(**given: str) -> Settings:
         {
             "kafka_bootstrap_servers": "localhost:9092",
             "notifier_database_url": "postgresql://notifier@localhost/notifier",
+            "unprotected_accepted": "mails",
             "smtp_host": "relais.cnfpt.example",
             "smtp_tls": "starttls",
             "smtp_sender": "Formations <formations@cnfpt.example>",
