@@ -50,6 +50,12 @@ def belonging_to(cluster: Ours) -> Iterator[None]:
         _ours.reset(token)
 
 
+def is_embedded() -> bool:
+    """Say whether the connections of this task must lead to an embedded broker."""
+    ours = _ours.get()
+    return ours is not None and ours.id == EMBEDDED
+
+
 async def id_at(settings: KafkaSettings) -> str:
     """Return the id of the cluster that answers. Raises ``KafkaError``."""
     client = AIOKafkaClient(**client_options(settings, "parcours-cluster"))

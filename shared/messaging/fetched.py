@@ -4,24 +4,33 @@ aiokafka reads a batch of records inside its fetcher, above our parser. What it 
 for ever, and the partition stands still; what is compressed it uncompresses whole, however large that gets.
 Here a batch is uncompressed into a bound first. One that is larger, or that cannot be read, becomes one
 record that says so. Of header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+
+The embedded broker numbers a batch before it stores it: while several write to a partition at once, a reader
+may be given the later batch without the earlier one (ADR 0003). There a fetch ends before what is missing.
 """
 
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
+from shared.messaging import cluster
 from shared.messaging.uncompressing import CannotUncompress, uncompressed
 
 _AT_ONCE = 4 * 1024 * 1024
 """Uncompressed bytes after which the rest of a fetch is fetched again later: it may hold a thousand batches,
 and the records of all may be asked for together."""
+_MISSING_SECONDS = 5.0
+"""How long a batch that the embedded broker has numbered may be missing before it is passed over."""
 
 # A batch begins with its base offset, the number of bytes that follow, four that are not needed here, and its
 # format. Its attributes, whose last bits are the compression, stand elsewhere in the formats 0 and 1.
@@ -35,6 +44,7 @@ _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 def tolerate() -> None:
     """Let every consumer of this process read so. Calling it twice changes nothing."""
     fetcher.MemoryRecords = _Records
+    fetcher.PartitionRecords = _PartitionRecords
 
 
 class Unread(bytes):
@@ -56,17 +66,47 @@ class _UnreadRecord:
     headers: tuple[()] = ()
 
 
+class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka left it untyped
+    """The records that a partition was asked for: from the embedded broker, without a gap."""
+
+    def __init__(
+        self, tp: TopicPartition, records: "_Records", aborted: object, fetch_offset: int, *others: object
+    ) -> None:
+        if cluster.is_embedded():
+            records.read_in_order(tp, fetch_offset)
+        super().__init__(tp, records, aborted, fetch_offset, *others)
+
+
 class _Records:
     """The records of one fetch, batch by batch, as the fetcher takes them."""
 
+    _missing: ClassVar[dict[TopicPartition, tuple[int, float]]] = {}
+    """The offset at which a partition waits for a batch, and since when (monotonic)."""
+
     def __init__(self, data: bytes) -> None:
         self.uncompressed = 0
+        self._in_order: TopicPartition | None = None
+        self._expected = 0
         self._data = memoryview(data)
         self._position = 0
         self._records = MemoryRecords(data)
 
+    def read_in_order(self, tp: TopicPartition, offset: int) -> None:
+        """End where an offset is missing, from this one on, for as long as it may still come."""
+        self._in_order, self._expected = tp, offset
+
     def has_next(self) -> bool:
-        return self.uncompressed < _AT_ONCE and self._records.has_next()
+        return self.uncompressed < _AT_ONCE and self._records.has_next() and not self._misses_one()
+
+    def _misses_one(self) -> bool:
+        if self._in_order is None or _START.unpack_from(self._data, self._position)[0] <= self._expected:
+            return False
+        now = time.monotonic()
+        offset, since = self._missing.get(self._in_order, (None, now))
+        if offset != self._expected:
+            since = now
+        self._missing[self._in_order] = self._expected, since
+        return now - since < _MISSING_SECONDS
 
     def size_in_bytes(self) -> int:
         size: int = self._records.size_in_bytes()
@@ -79,6 +119,7 @@ class _Records:
         begin = self._position
         first, length, form = _START.unpack_from(self._data, begin)
         self._position = end = begin + _LENGTH + length
+        self._expected = batch.next_offset
         return _Batch(batch, self._data[begin:end], self, first, form)
 
 

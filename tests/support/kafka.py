@@ -15,6 +15,7 @@ from shared.events.topics import TOPICS, Topic, answers_topic
 Headers = Sequence[tuple[str, bytes | None]]
 Message = tuple[str | None, Headers, bytes | None]
 """A record to publish: key, headers, value."""
+_SILENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -88,19 +89,30 @@ async def collect(
     *,
     seconds: float = 30,
 ) -> list[Published]:
-    """Read ``topic`` from its beginning until the condition holds; say what came when it never does."""
+    """Read ``topic`` from its beginning until the condition holds; say what came when it never does.
+
+    Begins again when nothing has come for a while: the embedded broker may pass over a record that is being
+    stored while it is read (ADR 0003).
+    """
     # No group: joining one takes the embedded broker 5 s.
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(topic, number) for number in range(_partitions_of(topic))])
     await consumer.seek_to_beginning()
     found: list[Published] = []
-    deadline = asyncio.get_running_loop().time() + seconds
+    now = asyncio.get_running_loop().time
+    deadline, came_at = now() + seconds, now()
     try:
         while not until(found):
             last = [record.type for record in found[-20:]]
-            assert asyncio.get_running_loop().time() < deadline, f"{topic}: {len(found)} came, last {last}"
-            for records in (await consumer.getmany(timeout_ms=200)).values():
+            assert now() < deadline, f"{topic}: {len(found)} came, last {last}"
+            fetched = await consumer.getmany(timeout_ms=200)
+            if fetched:
+                came_at = now()
+            elif now() - came_at > _SILENCE_SECONDS:
+                found, came_at = [], now()
+                await consumer.seek_to_beginning()
+            for records in fetched.values():
                 found += [
                     Published(
                         key=(record.key or b"").decode(),

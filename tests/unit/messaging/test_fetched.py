@@ -2,11 +2,12 @@
 
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.codec import snappy_encode
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
@@ -16,7 +17,7 @@ from aiokafka.record.util import calc_crc32c
 
 from shared import clock
 from shared.events.outcomes import RejectionCode
-from shared.messaging import consumer, fetched, uncompressing
+from shared.messaging import cluster, consumer, fetched, uncompressing
 from shared.messaging.dead_letters import Parked
 from shared.messaging.faststream import record_of
 from shared.messaging.portals.admission import Rejected, admit
@@ -235,3 +236,49 @@ def test_every_consumer_of_a_service_reads_so() -> None:
     broker_of("enrolment")
 
     assert fetcher.MemoryRecords is fetched._Records
+
+
+# ------------------------------------------------------------------------------------- missing batches
+
+PARTITION = TopicPartition("portal.enrolments", 3)
+
+
+@contextmanager
+def reading_from(cluster_id: str) -> Iterator[None]:
+    fetched.tolerate()
+    with cluster.belonging_to(cluster.Ours(cluster_id, pytest.fail)):
+        yield
+
+
+def fetch(data: bytes, offset: int) -> tuple[list[int], int]:
+    """The offsets that a consumer at ``offset`` is given of this answer, and its position afterwards."""
+    records = fetcher.PartitionRecords(
+        PARTITION, fetcher.MemoryRecords(data), [], offset, None, None, True, 1
+    )
+    return [record.offset for record in records], records.next_fetch_offset
+
+
+FIRST, SECOND, THIRD = ([GOOD, GOOD] for _ in range(3))
+WHOLE = a_fetch(FIRST, SECOND, THIRD)
+A_BATCH = len(WHOLE) // 3
+
+
+def test_a_batch_that_the_embedded_broker_has_numbered_and_not_stored_is_waited_for() -> None:
+    with reading_from(cluster.EMBEDDED):
+        assert fetch(WHOLE[:A_BATCH] + WHOLE[2 * A_BATCH :], 100) == ([100, 101], 102)
+        assert fetch(WHOLE[2 * A_BATCH :], 102) == ([], 102)
+        assert fetch(WHOLE[A_BATCH:], 102) == ([102, 103, 104, 105], 106)
+        assert fetch(WHOLE[A_BATCH:], 103) == ([103, 104, 105], 106), "begun in the middle of a batch"
+
+
+def test_a_batch_that_never_comes_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with reading_from(cluster.EMBEDDED):
+        assert fetch(WHOLE[2 * A_BATCH :], 100) == ([], 100)
+        assert fetch(WHOLE[2 * A_BATCH :], 101) == ([], 101)
+        monkeypatch.setattr(fetched, "_MISSING_SECONDS", 0.0)
+        assert fetch(WHOLE[2 * A_BATCH :], 101) == ([104, 105], 106)
+
+
+def test_offsets_that_are_missing_on_apache_kafka_were_compacted_or_are_markers() -> None:
+    with reading_from("MkU3OEVBNTcwNTJENDM2Qk"):
+        assert fetch(WHOLE[2 * A_BATCH :], 100) == ([104, 105], 106)
