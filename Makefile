@@ -55,7 +55,7 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 
 .PHONY: test
 test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list" for some)
-	$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev-ready .local/audit/.ready ## Lint, format, types, import contracts, Dockerfile, contract and migration drift

@@ -34,6 +34,11 @@ settings.register_profile("parcours", deadline=None)
 settings.load_profile("parcours")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: tests wait a third of their time, for processes that start."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure() -> None:
     """Have each worker choose its ports where no other does; collect no garbage until tests are found."""
     gc.disable()
