@@ -9,6 +9,7 @@ from faststream import Context
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, request_of
 from services.enrolment.service import addresses, corrections, outcomes, requests, sessions
+from services.enrolment.service import erasure as forgetting
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
 from services.enrolment.service.order import Placement
@@ -96,11 +97,13 @@ async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswe
 
 @router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
 async def on_agents(
-    tx: Tx, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
+    tx: Tx, policy: ThePolicy, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
 ) -> None:
-    """Correct agents' addresses and names, and keep whom to forget, for the job."""
+    """Correct agents' addresses and names; withdraw those who want to be forgotten, for the job to do it."""
+    await corrections.lock_sessions(tx, received)
     await corrections.correct(tx, received)
     await erasure.keep_requests(tx, received)
+    await forgetting.withdraw(tx, received, policy)
 
 
 def projections(policy: Policy) -> Projections:

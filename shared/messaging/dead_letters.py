@@ -231,6 +231,18 @@ async def about(
         last = letters[-1].id
 
 
+async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
+    """Lock those of these dead letters that were parked. Returns whether all of them still are.
+
+    Nobody redrives one before the transaction ends.
+    """
+    parked = [letter.id for letter in letters if letter.state == "parked"]
+    held = select(DeadLetterRow.id).where(
+        col(DeadLetterRow.id).in_(parked), col(DeadLetterRow.state) == "parked"
+    )
+    return len(list(await tx.scalars(held.order_by(col(DeadLetterRow.id)).with_for_update()))) == len(parked)
+
+
 async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
     """Leave of dead letters only where their records lie, and their digests: none comes back in a replay."""
     if dead_letter_ids:

@@ -24,6 +24,7 @@ from shared.events.portal import AgentErasureRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters, progress
+from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.giving_up import give_up
 from shared.messaging.outbox import Outbox
 from shared.messaging.personal_data import EVENTS
@@ -144,9 +145,12 @@ class Eraser:
         async with self.database.transaction() as tx:
             now = clock.now()
             subject = await self.subject(tx, address, now)
+            letters = await dead_letters.about(tx, subject, self.issuer_of)
+            if not await dead_letters.hold(tx, letters):
+                return False
             if await self.writes(tx, subject) or await self._publishes(tx, subject):
                 return False
-            await self._erase(tx, subject)
+            await self._erase(tx, subject, letters)
             row = {"request_id": request_id, "request_source": BY_COMMAND, "received_at": now}
             await insert_many(tx, ErasureRow, [row])
             await self._say_done(tx, request_id, BY_COMMAND, now)
@@ -169,10 +173,14 @@ class Eraser:
             if until is None:
                 return
             subject = await self.subject(tx, erasure.agent, until)
+            letters = await dead_letters.about(tx, subject, self.issuer_of)
+            # Nobody redrives one from here on: once more, is there nothing to give up, to say, or to send?
+            if not await dead_letters.hold(tx, letters) or await self.ready(tx, erasure) != until:
+                return
             if await self._publishes(tx, subject):
                 return
             await self.keep(tx, erasure.agent, until)
-            await self._erase(tx, subject)
+            await self._erase(tx, subject, letters)
             await self._say_done(tx, request_id, source, clock.now())
         log.info("The agent of the request %s is forgotten", request_id)
         self._record(SecurityOutcome.OK)
@@ -188,11 +196,10 @@ class Eraser:
         unsent = _UNSENT.format(EVENTS.condition(subject))
         return bool(await tx.scalar(text(unsent), subject.parameters_of(unsent)))
 
-    async def _erase(self, tx: Transaction, subject: Subject) -> None:
+    async def _erase(self, tx: Transaction, subject: Subject, letters: Sequence[DeadLetter] = ()) -> None:
         for held in self.register.personal_data:
             if held.condition(subject) and not held.proof:
                 await erase_rows(tx, held, subject)
-        letters = await dead_letters.about(tx, subject, self.issuer_of)
         await give_up(tx, self.router, letters)
 
     def issuer_of(self, portal: str) -> str | None:
@@ -220,18 +227,24 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
     return request_id
 
 
+def agent_of(request: Received[Event]) -> AgentKey | None:
+    """Return the agent who asks to be forgotten; None: it is another request."""
+    if not isinstance(request.event, AgentErasureRequested):
+        return None
+    return AgentKey(request.event.issuer or request.issuer, request.event.agent_id)
+
+
 async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) -> None:
     """Keep the requests to forget agents among these, for the job."""
     rows = [
         {
             "request_id": request.id,
             "request_source": request.source,
-            "issuer": request.event.issuer or request.issuer,
-            "agent_id": request.event.agent_id,
+            **agent._asdict(),
             "received_at": request.received_at,
         }
         for request in received
-        if isinstance(request.event, AgentErasureRequested)
+        if (agent := agent_of(request)) is not None
     ]
     if rows:
         await insert_many(tx, ErasureRow, rows, then="ON CONFLICT DO NOTHING")

@@ -10,21 +10,35 @@ from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
+from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
+
+
+async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) -> None:
+    """Lock the sessions of the agents whom these corrections and erasures are about.
+
+    No decision with an old address is published after its correction. Those of all agents at once, in the
+    order in which decisions lock them.
+    """
+    corrected = [
+        AgentKey(request.issuer, request.event.agent_id)
+        for request in received
+        if isinstance(request.event, AgentCorrected) and _changes(request.event)
+    ]
+    forgotten = [agent for request in received if (agent := agent_of(request)) is not None]
+    await sessions.lock(tx, await corrections.sessions_of(tx, {*corrected, *forgotten}))
 
 
 async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
     """Correct what enrolments say of agents, as those of these events ask that are corrections, in order.
 
-    The sessions are locked, so that no decision with an old address is published after its correction: those
-    of all agents at once, in the order in which decisions lock them.
+    Their sessions are locked (:func:`lock_sessions`).
     """
     wanted = [
         (AgentKey(request.issuer, request.event.agent_id), after, request)
         for request in received
         if isinstance(request.event, AgentCorrected) and (after := _changes(request.event))
     ]
-    await sessions.lock(tx, await corrections.sessions_of(tx, {agent for agent, _, _ in wanted}))
     for agent, after, request in wanted:
         await _correct(tx, agent, after, request)
 

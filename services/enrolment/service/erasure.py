@@ -1,7 +1,9 @@
 """An agent is forgotten: what they still have is given up first; of their attendance a number stays."""
 
+import logging
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.policy import Policy
@@ -10,29 +12,65 @@ from services.enrolment.service import requests
 from services.enrolment.store import attendance, enrolments
 from services.enrolment.store import requests as store
 from shared import clock
-from shared.database import Transaction
+from shared.database import Transaction, is_temporary
+from shared.events import Event
+from shared.events.cloudevents import Received
 from shared.events.vocabulary import AgentKey
+from shared.messaging import erasure
 from shared.messaging.erasure import Erasure
 
+log = logging.getLogger(__name__)
 
-async def give_up(tx: Transaction, erasure: Erasure, policy: Policy) -> datetime | None:
+
+async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy: Policy) -> None:
+    """Withdraw agents who ask to be forgotten from all sessions that they are in, as soon as they are read.
+
+    Who asks again after that is judged as one who has left. What was requested before and is read later is
+    withdrawn by the job (:func:`give_up`), which also does all that fails here. Where they are in no session,
+    this locks none.
+    """
+    until = {agent: asked.received_at for asked in received if (agent := erasure.agent_of(asked)) is not None}
+    withdrawals = [
+        withdrawal
+        for agent, moment in until.items()
+        for enrolment_id in await enrolments.live_of_agent(tx, agent, moment)
+        if (withdrawal := await _withdrawal(tx, enrolment_id, agent, moment)) is not None
+    ]
+    if not withdrawals:
+        return
+    try:
+        async with tx.begin_nested():
+            await requests.answer(tx, withdrawals, policy, clock.now())
+    except Exception as error:
+        if is_temporary(error):
+            raise
+        log.exception("Agents who ask to be forgotten cannot be withdrawn at once; the job tries again")
+
+
+async def _withdrawal(
+    tx: Transaction, enrolment_id: UUID, agent: AgentKey, moment: datetime, *, lock: bool = False
+) -> Withdrawal | None:
+    """Return the withdrawal from one session; None where there is nothing to withdraw from."""
+    found = await enrolments.find(tx, enrolment_id, lock=lock)
+    if found is None or judge_withdrawal(found.session, found.enrolment, moment) is not None:
+        return None
+    return Withdrawal(uuid4(), moment, found.session.session_id, agent, None)
+
+
+async def give_up(tx: Transaction, asked: Erasure, policy: Policy) -> datetime | None:
     """Withdraw the agent from a session, if there is one left; its seat is given on. None: there may be more.
 
     Where the agent has sat already there is no seat to give on, and nothing to withdraw. What they requested
     before is answered first. Returns until when what they requested is to be erased.
     """
-    if await store.waits(tx, erasure.received_at):
+    if await store.waits(tx, asked.received_at):
         return None
-    for enrolment_id in await enrolments.live_of_agent(tx, erasure.agent, erasure.received_at):
-        found = await enrolments.find(tx, enrolment_id, lock=True)
-        if found is None:
-            continue
-        session_id = found.session.session_id
-        if judge_withdrawal(found.session, found.enrolment, erasure.received_at) is None:
-            request = Withdrawal(uuid4(), erasure.received_at, session_id, erasure.agent, None)
-            await requests.answer(tx, [request], policy, clock.now())
+    for enrolment_id in await enrolments.live_of_agent(tx, asked.agent, asked.received_at):
+        withdrawal = await _withdrawal(tx, enrolment_id, asked.agent, asked.received_at, lock=True)
+        if withdrawal is not None:
+            await requests.answer(tx, [withdrawal], policy, clock.now())
             return None  # one session in one transaction, and the event of it is to be published
-    return erasure.received_at
+    return asked.received_at
 
 
 async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from sqlalchemy import Row, text
 from services.enrolment.app import READS, eraser
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import request_of
 from services.enrolment.service import answers, requests
 from services.enrolment.store import requests as store
 from services.enrolment.tables import metadata
@@ -197,6 +199,82 @@ async def test_what_was_asked_for_after_the_erasure_stays(
     assert await front.states(session, marked()) == ["enrolled"]
 
 
+async def test_who_asks_again_while_they_are_forgotten_has_a_seat_and_keeps_it(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    sessions = [open_now(), open_now()]
+    await front.publish(*sessions)
+    requested = [EnrolmentRequested(session_id=session.session_id, agent=marked()) for session in sessions]
+    await portal.send(*requested)
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    for session in sessions:
+        assert await front.states(session, marked()) == ["withdrawn"]
+
+    await portal.send(requested[0])
+    assert await front.states(sessions[0], marked()) == ["enrolled"]
+    for _ in range(3):
+        await read_all(database)
+        await erasing.run()
+
+    assert await rows("SELECT session_id, state FROM enrolment") == [(sessions[0].session_id, "enrolled")]
+    assert [row.done_at is not None for row in await rows("SELECT done_at FROM erasure")] == [True]
+
+
+async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
+    database: Database,
+    front: Front,
+    portal: Portal,
+    erasing: Eraser,
+    *,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_arguments: object) -> None:
+        raise ValueError("a fault of ours")
+
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked())
+    with monkeypatch.context() as patched:
+        patched.setattr(requests, "answer", fails)
+        await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    assert await front.states(session, marked()) == ["enrolled"]
+    assert await rows("SELECT 1 FROM dead_letter") == []
+    for _ in range(3):
+        await read_all(database)
+        await erasing.run()
+    assert await columns_with(database, metadata) == set()
+
+
+async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
+    database: Database, front: Front, portal: Portal, erasing: Eraser, eventually: Eventually
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    parked = received(EnrolmentRequested(session_id=session.session_id, agent=marked()), issuer="iel")
+    async with database.transaction() as tx:
+        await dead_letters.park(tx, [Parked.received(parked, "a fault of ours")])
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    await read_all(database)
+
+    async with database.transaction() as tx:
+        letter = await dead_letters.lock(tx, 1)
+        assert letter is not None
+        step = asyncio.create_task(erasing.run())
+        await eventually(partial(waits_for_a_lock, database), "the step waits for the redrive")
+        await requests.answer(tx, [request_of(parked)], Policy(), clock.now())
+        await dead_letters.settle(tx, letter.id, state="redriven", actor="anne", note=None)
+    await step
+    assert await front.states(session, marked()) == ["enrolled"]
+
+    for _ in range(3):
+        await read_all(database)
+        await erasing.run()
+    assert await columns_with(database, metadata) == set()
+    await front.enrol(session, an_agent("B-1"))
+    assert await front.states(session, an_agent("B-1")) == ["enrolled"], "the seat is free"
+
+
 async def test_what_is_on_its_way_is_waited_for(
     database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
 ) -> None:
@@ -342,25 +420,24 @@ async def test_a_process_that_is_killed_in_the_middle_leaves_the_whole_erasure_t
     await live_through_everything(database, front, portal, marked())
     await portal.send(AgentErasureRequested(agent_id=marked().agent_id, requested_at=clock.now()))
     await read_all(database)
-    await erasing.run()  # the seat is given up
-    await read_all(database)
     before = await columns_with(database, metadata)
-
-    async def waits() -> bool:
-        async with database.quiet_transaction() as tx:
-            return bool(await tx.scalar(_WAITS))
 
     async with database.transaction() as tx:
         await tx.execute(text("LOCK TABLE bad_address"))  # which ends last
         victim = Forked(erase_once, database.url.render_as_string(hide_password=False))
         try:
-            await eventually(waits, "it waits for the table")
+            await eventually(partial(waits_for_a_lock, database), "it waits for the table")
             victim.kill()
         finally:
             victim.clear_away()
     assert await columns_with(database, metadata) == before
     await erasing.run()
     assert await columns_with(database, metadata) == set()
+
+
+async def waits_for_a_lock(database: Database) -> bool:
+    async with database.quiet_transaction() as tx:
+        return bool(await tx.scalar(_WAITS))
 
 
 _WAITS = text(
