@@ -115,12 +115,12 @@ async def test_line_ends_after_an_answer_do_not_keep_a_connection_open(port: int
 
 async def test_a_body_that_comes_slowly_and_steadily_is_taken(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(HEAD.replace(b"10", b"1200000"))
-    for _ in range(12):
-        writer.write(b"x" * 100_000)
+    writer.write(HEAD.replace(b"10", b"1500000"))
+    for _ in range(3):
+        writer.write(b"x" * 500_000)  # earns half a second
         await writer.drain()
-        await asyncio.sleep(0.02)
-    assert b"1200000" in await asyncio.wait_for(reader.read(10_000), 5)
+        await asyncio.sleep(SOON.body_seconds / 2)
+    assert b"1500000" in await asyncio.wait_for(reader.read(10_000), 5)
     writer.close()
 
 
