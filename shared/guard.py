@@ -29,12 +29,13 @@ class Rates:
     """The limits of every service.
 
     ``refused``: wrong tokens, log-ins and links of a network; ``log_in``: log-ins with a token; ``link``: how
-    often a link opens.
+    often a link opens; ``read``: how much of what is public a network reads, of each process.
     """
 
     refused: Rate
     log_in: Rate
     link: Rate
+    read: Rate
 
 
 class LimitMet(HTTPException):
@@ -51,6 +52,7 @@ class _Share:
 
     ends: float
     left: int = 0
+    taken: int = 0
     full: bool = False
     is_recorded: bool = False
 
@@ -130,6 +132,16 @@ class Guard:
         if share.left < number:
             self._refuse_more(visit, share, what)
         share.left -= number
+
+    def take_here(self, visit: HTTPConnection, what: str, rate: Rate) -> None:
+        """Count what a network does in this process alone, without a statement. Raises :class:`LimitMet`.
+
+        For what each visit does, where the count of all processes would cost as much as what is asked for.
+        """
+        share = self._share(self.digest(what, network_of(visit)), rate)
+        if share.taken >= rate.most:
+            self._refuse_more(visit, share, what)
+        share.taken += 1
 
     def _share(self, counted: bytes, rate: Rate) -> _Share:
         now = time.monotonic()

@@ -60,6 +60,10 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         default="600/hour", description="How often one token, or one network at the issuer, logs in."
     )
     link_rate: str = Field(default="60/10 minutes", description="How often one link of a letter opens.")
+    read_rate: str = Field(
+        default="3000/minute",
+        description="How often a network reads what is public, in each process; a town hall is one network.",
+    )
     dead_letters_kept_days: int = Field(
         default=90, ge=31, description="Days that a record waits for an operator; then it is given up."
     )
@@ -93,6 +97,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
             refused=Rate.parse(self.refused_rate),
             log_in=Rate.parse(self.log_in_rate),
             link=Rate.parse(self.link_rate),
+            read=Rate.parse(self.read_rate),
         )
 
     @property

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.notifier.service import mails as mails_service
@@ -196,7 +196,8 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
         status_code=201,
         summary="Send a letter once more on purpose, as a new mail",
     )
-    async def resend(staff: Staff, mail_id: UUID) -> MailResent:
+    async def resend(staff: Staff, request: Request, mail_id: UUID) -> MailResent:
+        await guard.take(request, "resend", mails_service.RESENDS, staff.name)
         async with database.transaction() as tx:
             again = await mails_service.resend(tx, mail_id, actor=staff.name)
             is_known = await mails_service.is_known(tx, mail_id)

@@ -10,6 +10,7 @@ from services.catalogue.rules.searching import PUBLIC, Viewer
 from services.catalogue.service.access import viewer_of
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
+from shared.guard import Guard
 from shared.openapi import bearer
 from shared.read_log import PurposeHeader, Reading, reading_of
 
@@ -65,4 +66,12 @@ def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> R
 
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
+
+
+def limit_reading(request: Request) -> None:
+    """Count a read of what is public by its network. Raises ``LimitMet``."""
+    guard: Guard = request.app.state.guard
+    guard.take_here(request, "read", guard.rates.read)
+
+
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

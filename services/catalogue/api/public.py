@@ -3,11 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch
+from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch, limit_reading
 from services.catalogue.api.bodies import (
     OfferBody,
     ResourceBody,
@@ -24,7 +24,7 @@ from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instan
 from shared.openapi import PUBLIC_TOO
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1")
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(limit_reading)])
 
 _OFFER_KEY = TypeAdapter(Slug)
 _DATED_KEY = TypeAdapter(tuple[Instant, UUID])

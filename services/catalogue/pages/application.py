@@ -17,6 +17,7 @@ from services.catalogue.pages import browse, feeds, manage
 from services.catalogue.pages.login_space import SPACE
 from services.catalogue.pages.site import BUILT, Site, fingerprint, rendering_in, rendering_of, static_file
 from services.catalogue.service.failures import Missing, NotYours
+from shared.guard import Guard
 from shared.web import responses
 from shared.web.logins import Logins
 
@@ -36,8 +37,7 @@ def build(site: Site) -> Starlette:
         provider=site.provider,
     )
     routes: list[BaseRoute] = [
-        *browse.routes(),
-        *feeds.routes(),
+        *(_limited(route, site.guard) for route in (*browse.routes(), *feeds.routes())),
         *logins.routes(),
         *manage.routes(logins),
         Route("/static/{name}", _static),
@@ -57,6 +57,17 @@ def build(site: Site) -> Starlette:
     # It would name the host that a proxy calls; ours below does without.
     pages.router.redirect_slashes = False
     return pages
+
+
+def _limited(route: Route, guard: Guard) -> Route:
+    """The page, for networks that do not read without end."""
+
+    async def limited(request: Request) -> Response:
+        guard.take_here(request, "read", guard.rates.read)
+        response: Response = await route.endpoint(request)
+        return response
+
+    return Route(route.path, limited)
 
 
 def mount(api: FastAPI, pages: Starlette) -> None:

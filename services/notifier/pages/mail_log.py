@@ -79,7 +79,7 @@ def add_to(
         rendering=rendering,
         provider=provider,
     )
-    pages = _MailLogPages(database, renderer)
+    pages = _MailLogPages(database, guard, renderer)
     routes: tuple[tuple[str, Handler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
@@ -96,6 +96,7 @@ def add_to(
 @dataclass(frozen=True, slots=True)
 class _MailLogPages:
     database: Database
+    guard: Guard
     renderer: Renderer
 
     # ------------------------------------------------------------------------------------ the log
@@ -145,7 +146,10 @@ class _MailLogPages:
         if visit.request.method == "POST":
             seen = visit.form.typed("vues")
             after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
-            return await self._decide(mail_id, visit.form.typed("decision"), after, visit.who.name)
+            decision = visit.form.typed("decision")
+            if decision == "renvoyer":
+                await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
+            return await self._decide(mail_id, decision, after, visit.who.name)
         if visit.reading is None:
             return see_other(LOG)
         async with self.database.quiet_transaction() as tx:

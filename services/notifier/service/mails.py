@@ -12,6 +12,7 @@ from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared import read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
+from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
@@ -86,6 +87,10 @@ async def show(
 async def is_known(tx: Transaction, mail_id: UUID) -> bool:
     """Whether there is a mail of this id."""
     return await mails.get(tx, mail_id) is not None
+
+
+RESENDS = Rate(100, 3600)
+"""Letters that one person of the staff sends again. For more at once there is a command."""
 
 
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:

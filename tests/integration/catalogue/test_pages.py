@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
-from services.catalogue import pages
+from services.catalogue import api, pages
+from shared.auth import Tokens
 from shared.database import Database
+from tests.conftest import opened
 from tests.integration.catalogue.conftest import (
     CONTACT,
     MOOC,
@@ -19,6 +22,7 @@ from tests.integration.catalogue.conftest import (
     visiting,
 )
 from tests.integration.catalogue.public_pages import PAGES, Browser, Page, read
+from tests.support.guards import a_guard
 
 
 async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: Browser) -> None:
@@ -146,3 +150,28 @@ async def test_a_slash_too_many_leads_to_the_page_and_never_to_another_host(visi
         assert (answer.status_code, answer.headers["location"]) == (308, path.rstrip("/"))
     for path in ("//ailleurs.example/", "/%5Cailleurs.example/", "/@ailleurs/", "/x//y/"):
         assert (await visitor.get(f"{PUBLIC_URL}{path}")).status_code == 404
+
+
+async def test_a_network_reads_pages_and_api_up_to_a_limit_that_asks_no_database(
+    loaded_url: str, tokens_file: Path
+) -> None:
+    guard, tokens = a_guard(read="3/minute"), Tokens(tokens_file)
+    async with opened(loaded_url) as database:
+        web = api.build(database, tokens, guard)
+        site = pages.Site(database=database, tokens=tokens, guard=guard, address=PUBLIC_URL)
+        pages.mount(web, pages.build(site))
+
+        def of(visitor: str) -> httpx.AsyncClient:
+            transport = httpx.ASGITransport(app=web, client=(visitor, 1))
+            return httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL)
+
+        async with of("192.0.2.1") as first, of("192.0.2.99") as same_network, of("198.51.100.1") as other:
+            for path in ("/", "/api/v1/offers", "/sessions"):
+                assert (await first.get(path)).status_code == 200
+            page, problem = await same_network.get("/"), await first.get("/api/v1/offers")
+            assert (page.status_code, problem.status_code) == (429, 429)
+            assert 0 < int(page.headers["retry-after"]) <= 60
+            assert "Trop de demandes" in page.text
+            assert problem.headers["content-type"] == "application/problem+json"
+            assert (await other.get("/")).status_code == 200
+            assert (await first.get("/static/parcours.css")).status_code == 200

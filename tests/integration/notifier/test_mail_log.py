@@ -24,6 +24,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
+from shared.limits import Rate
 from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
@@ -316,6 +317,22 @@ async def test_the_api_and_the_command_send_again_too(
     environment = settings_of("notifier", notifier_url, "localhost:1")
     done = run_cli("notifier", "mails", "resend", str(row.mail_id), "--by", "ops", environment=environment)
     assert done.returncode == 0, done.stderr
+    assert len(await sent.rows()) == 3
+
+
+async def test_somebody_sends_letters_again_up_to_a_limit(
+    sent: Notifier, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mails, "RESENDS", Rate(2, 3600))
+    path = f"/courriels/suivi/{(await sent.row()).mail_id}"
+    key = await log_in(browser)
+    again = {"cle": key, "decision": "renvoyer"}
+    assert (await browser.post(path, data=again | {"vues": "0"})).status_code == 200
+    headers = {"authorization": "Bearer support"}
+    resend = path.replace("/courriels/suivi", "/api/v1/mails") + "/resend"
+    assert (await browser.post(resend, headers=headers)).status_code == 201
+    assert (await browser.post(resend, headers=headers)).status_code == 429
+    assert "Trop de demandes" in (await browser.post(path, data=again | {"vues": "2"})).text
     assert len(await sent.rows()) == 3
 
 
