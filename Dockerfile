@@ -1,6 +1,6 @@
 # One image per service, each with that service's packages (hash-checked) and code alone:
 #   docker build --target catalogue -t parcours-catalogue .      (or enrolment, notifier)
-# The target `local` holds the mailbox and the example portal that docker-compose.yml uses to try things out.
+# The target `console` holds the commands that concern all services. The target `local` holds the mailbox and the example portal that docker-compose.yml uses to try things out.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 # ------------------------------------------------------------------------------------------- packages
@@ -19,6 +19,10 @@ RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv
 FROM packages AS notifier-packages
 COPY requirements/notifier.txt /requirements.txt
 RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
+
+FROM packages AS console-packages
+COPY requirements/catalogue.txt requirements/enrolment.txt requirements/notifier.txt /
+RUN /venv/bin/pip install --quiet --require-hashes -r /catalogue.txt -r /enrolment.txt -r /notifier.txt && /venv/bin/pip uninstall --quiet --yes pip
 
 FROM packages AS local-packages
 COPY requirements/local.txt /requirements.txt
@@ -67,6 +71,13 @@ EXPOSE 8003
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"NOTIFIER_OPERATIONS_PORT\") or os.environ[\"NOTIFIER_PORT\"]}/health/live', timeout=4)"]
 CMD ["python", "-m", "services.notifier", "serve"]
+
+# What an operator does about one person in all services. Serves nothing.
+FROM runtime AS console
+COPY --from=console-packages /venv /venv
+COPY --from=code /code/services services
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "services"]
 
 FROM runtime AS local
 COPY --from=local-packages /venv /venv

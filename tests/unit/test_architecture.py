@@ -327,3 +327,12 @@ def test_an_image_holds_one_service_and_not_the_local_stack(service: str) -> Non
     assert copied == ["/venv", f"services/{service}"]
     assert f'CMD ["python", "-m", "services.{service}", "serve"]' in stage[1]
     assert "HEALTHCHECK" in stage[1]
+
+
+def test_the_image_of_an_operator_holds_all_services_with_what_each_needs() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for service in SERVICES:
+        assert f" -r /{service}.txt" in dockerfile.partition("FROM packages AS console-packages")[2]
+    stage = dockerfile.partition("FROM runtime AS console\n")[2].partition("FROM ")[0]
+    assert re.findall(r"^COPY .* (\S+)$", stage, re.MULTILINE) == ["/venv", "services"]
+    assert 'ENTRYPOINT ["python", "-m", "services"]' in stage

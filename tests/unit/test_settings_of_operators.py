@@ -36,6 +36,20 @@ def test_compose_hands_on_every_setting_of_a_service_and_no_other(
     assert set(service["environment"]) == _names(settings) - NOT_IN_COMPOSE
 
 
+def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_it_is_called() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    console = services["console"]
+    of_all: dict[str, object] = {}
+    for name, _ in SERVICES:
+        its_own = services[name]["environment"]
+        assert of_all | its_own == its_own | of_all, f"{name} has another value of a setting"
+        of_all |= its_own
+        assert console["volumes"] == services[name]["volumes"]
+    assert console["environment"] == of_all | {"LOGNAME": None}
+    assert console["profiles"] == ["commands"]
+    assert "container_name" not in console
+
+
 @pytest.mark.parametrize(("name", "settings"), SERVICES)
 def test_the_operators_guide_explains_every_setting(name: str, settings: type[BaseSettings]) -> None:
     guide = (ROOT / "docs" / "operations.md").read_text()
