@@ -5,7 +5,7 @@ A deadline is judged, and an agent forgotten, once all that came before is read.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,8 +21,9 @@ from shared.messaging.tables import ReadProgressRow
 
 log = logging.getLogger(__name__)
 
-OnRead = Callable[[Topic, Mapping[int, datetime]], Awaitable[None]]
-"""Called with a topic and a moment for each partition: all that had come by then has had its effect."""
+OnRead = Callable[[Topic, Mapping[int, datetime], Collection[int]], Awaitable[None]]
+"""Called with a topic, a moment for partitions (all that had come by then has had its effect), and all its
+partitions."""
 
 
 async def follow(
@@ -43,8 +44,9 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
     try:
         async with asyncio.timeout(5):
             read = await progress.read_until(consumer.kafka, busy=consumer.busy, batches=consumer.batches)
-        if read:
-            await on_read(topic, read)
+        partitions = consumer.kafka.partitions_for_topic(topic)
+        if partitions:
+            await on_read(topic, read, partitions)
     except Exception as error:
         if not isinstance(error, KafkaError) and not is_temporary(error):
             raise
@@ -103,37 +105,53 @@ class ReadProgress:
 def keeping(database: Database) -> OnRead:
     """Return the function that keeps until when partitions are read."""
 
-    async def keep(topic: Topic, read: Mapping[int, datetime]) -> None:
+    async def keep(topic: Topic, read: Mapping[int, datetime], partitions: Collection[int]) -> None:
         async with database.quiet_transaction() as tx:
-            await save(tx, topic, read)
+            await save(tx, topic, read, partitions)
 
     return keep
 
 
-async def save(tx: Transaction, topic: Topic, read: Mapping[int, datetime]) -> None:
-    """Keep until when each of these partitions is read."""
+async def save(
+    tx: Transaction, topic: Topic, read: Mapping[int, datetime], partitions: Collection[int] = ()
+) -> None:
+    """Keep until when each of these partitions is read.
+
+    ``partitions`` are all that the topic has; empty: not known. One that was never read is known as such, one
+    that is no more is forgotten.
+    """
+    if partitions:
+        await tx.execute(_PARTITIONS, {"topic": topic.value, "partitions": sorted(partitions)})
     rows = [
         {"topic": topic.value, "partition": partition, "read_until": at}
         for partition, at in sorted(read.items())
     ]
-    await insert_many(
-        tx,
-        ReadProgressRow,
-        rows,
-        then="ON CONFLICT (topic, partition) DO UPDATE "
-        "SET read_until = greatest(read_progress.read_until, excluded.read_until)",
-    )
+    if rows:
+        await insert_many(
+            tx,
+            ReadProgressRow,
+            rows,
+            then="ON CONFLICT (topic, partition) DO UPDATE "
+            "SET read_until = greatest(read_progress.read_until, excluded.read_until)",
+        )
 
 
 async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
-    """Return until when every partition of a topic is read, or None before any was.
+    """Return until when every partition of a topic is read; None: nobody has looked yet.
 
-    A partition that nobody has read for a day is ignored: the topic has fewer partitions than it had.
+    One that nobody reads holds it up for as long as that lasts.
     """
     moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topic": topic.value})
     return moment
 
 
-_READ_UNTIL = text(
-    "SELECT min(read_until) FROM read_progress WHERE topic = :topic AND read_until > now() - interval '1 day'"
+_READ_UNTIL = text("SELECT min(read_until) FROM read_progress WHERE topic = :topic")
+_PARTITIONS = text(
+    """
+    WITH existing AS (SELECT unnest(CAST(:partitions AS integer[])) AS partition),
+         gone AS (
+         DELETE FROM read_progress WHERE topic = :topic AND partition NOT IN (SELECT partition FROM existing))
+    INSERT INTO read_progress (topic, partition, read_until)
+    SELECT CAST(:topic AS varchar), partition, to_timestamp(0) FROM existing
+        ON CONFLICT (topic, partition) DO NOTHING"""
 )
