@@ -23,7 +23,7 @@ from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with, registered
 
 SETTINGS = Settings(
-    catalogue_database_url="postgresql://user@host/name",
+    catalogue_database_url="postgresql://user@localhost/name",
     kafka_bootstrap_servers="localhost:1",
     read_log_kept_days=1826,  # the database looks at its own clock, which no test moves
 )

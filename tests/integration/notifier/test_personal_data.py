@@ -16,7 +16,7 @@ from tests.integration.notifier.marked import live_through_everything
 from tests.support.searching import columns_with, registered
 
 SETTINGS = Settings(
-    notifier_database_url="postgresql://user@host/name",
+    notifier_database_url="postgresql://user@localhost/name",
     kafka_bootstrap_servers="localhost:1",
     smtp_host="127.0.0.1",
     smtp_sender="Parcours <ne-pas-repondre@parcours.example>",
