@@ -49,7 +49,7 @@ async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[Er
 
 
 async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> bool:
-    """Return whether a letter to the agent is on its way; ``patient``: or is due and waits for its turn.
+    """Return whether a letter to the agent is on its way; ``patient``: or was due and waits for its turn.
 
     None begins to leave before the transaction ends.
     """
@@ -72,7 +72,7 @@ _WRITES_TO = text(
 # Locked: no letter is claimed between this and the erasure. In the order in which corrections lock them too.
 _LETTERS_LEAVE = text(
     "SELECT count(*) FILTER (WHERE state IN ('claimed', 'data_started') "
-    "OR (CAST(:patient AS boolean) AND state IN ('pending', 'retry') AND due_at <= now())) "
+    "OR (CAST(:patient AS boolean) AND (state = 'retry' OR (state = 'pending' AND due_at <= now())))) "
     "FROM (SELECT state, due_at FROM mail WHERE issuer = :issuer AND recipient = :agent_id "
     "ORDER BY mail_id FOR UPDATE) AS letters"
 )

@@ -161,6 +161,45 @@ async def test_the_letter_of_a_seat_given_up_may_leave_for_an_hour(
     assert await notifier.rows() == []
 
 
+async def withdrawn_while_the_relay_is_away(notifier: Notifier) -> int:
+    """An agent who wants to be forgotten was withdrawn, and the relay takes no letter. Returns its port."""
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(EnrolmentWithdrawn, agent=an_agent(AGENT, issuer="iel"), by="agent"))
+    port = notifier.relay.port
+    await notifier.relay.stop()
+    await notifier.deliver()
+    assert await notifier.states() == ["retry"]
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    return port
+
+
+async def test_the_letter_that_the_relay_could_not_take_leaves_before_all_is_erased(
+    notifier: Notifier, forget: Forget
+) -> None:
+    port = await withdrawn_while_the_relay_is_away(notifier)
+    assert not await forget()
+    await notifier.relay.start(port)
+    await notifier.change("UPDATE mail SET due_at = now()")
+    await notifier.deliver()
+    assert len(notifier.relay.per_message_id()) == 1
+    assert await forget()
+    assert await notifier.rows() == []
+
+
+async def test_who_is_forgotten_while_the_relay_is_away_for_long_gets_no_letter_afterwards(
+    notifier: Notifier, forget: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = await withdrawn_while_the_relay_is_away(notifier)
+    with monkeypatch.context() as patched:
+        later = clock.now() + erasures.LETTERS_WAIT
+        patched.setattr("shared.clock.now", lambda: later)
+        assert await forget()
+    await notifier.relay.start(port)
+    assert await notifier.deliver() == 0
+    assert notifier.relay.per_message_id() == {}
+
+
 async def test_letters_that_a_replay_calls_for_meanwhile_end_too(notifier: Notifier, forget: Forget) -> None:
     await notifier.hear(SESSION)
     await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel")))
