@@ -27,7 +27,8 @@ def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
             "loggers": {
                 # A line per connection, request or fetch costs more than the work it tells of.
                 "aiokafka": {"level": "WARNING"},
-                "faststream": {"level": "WARNING"},
+                # It takes its own lines out of logging's tree: without a handler they would be in no form.
+                "faststream": {"level": "WARNING", "propagate": True},
                 "uvicorn.access": {"level": "WARNING"},
                 "alembic": {"level": "WARNING"},
                 LOGGER: {"level": "INFO"},
@@ -81,7 +82,10 @@ class _Json(_InUtc, JsonFormatter):
 
 
 class NotAgain(logging.Filter):
-    """Drops lines of aiokafka that repeat within :data:`NOT_AGAIN_SECONDS`, as they do without a broker."""
+    """Drops lines of clients of Kafka that repeat within :data:`NOT_AGAIN_SECONDS`.
+
+    aiokafka says the same again while the broker is away, FastStream for each subscriber.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +93,7 @@ class NotAgain(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is to be written."""
-        if not record.name.startswith("aiokafka"):
+        if not record.name.startswith(("aiokafka", "faststream")):
             return True
         now, line = time.monotonic(), record.getMessage()
         if now - self._written.get(line, -NOT_AGAIN_SECONDS) < NOT_AGAIN_SECONDS:

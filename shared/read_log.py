@@ -1,6 +1,6 @@
 """The log of reads: who of the staff has read what is kept of whom, when, and why.
 
-A line is written in the transaction that reads. It stays: the database takes no line away within
+A line is written in the transaction that reads. The database says when; it takes no line away within
 :data:`KEPT_AT_LEAST` and changes none, but for what says whom it is about, when that person is forgotten.
 Reads by portals, of their own agents, are not here.
 """
@@ -19,7 +19,6 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, text
 from sqlmodel import Field, SQLModel
 
-from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Timestamp, Transaction, insert_many, new_registry
 from shared.events.vocabulary import AgentKey
@@ -119,7 +118,6 @@ async def record(
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
     line = {
-        "at": clock.now(),
         "actor": reading.actor,
         "role": reading.role,
         "kind": kind.value,

@@ -56,9 +56,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         default="100/10 minutes",
         description="Wrong tokens, log-ins and links that a network may send; then 429.",
     )
-    log_in_rate: str = Field(
-        default="600/hour", description="How often one token, or one network at the issuer, logs in."
-    )
+    log_in_rate: str = Field(default="600/hour", description="How often one token logs in.")
     link_rate: str = Field(default="60/10 minutes", description="How often one link of a letter opens.")
     read_rate: str = Field(
         default="3000/minute",
@@ -162,6 +160,16 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         if not _names(value) <= UNPROTECTED:
             raise ValueError(f"has a word that is none of {', '.join(sorted(UNPROTECTED))}")
         return value
+
+    @model_validator(mode="after")
+    def _believes_proxies_alone(self) -> Self:  # noqa: N804 called on what was built
+        believed = self.forwarded_allow_ips.split(",")
+        if not self.parcours_trial and any(name.strip() == "*" or name.endswith("/0") for name in believed):
+            raise ValueError(
+                "FORWARDED_ALLOW_IPS believes everybody, who could then pass for any visitor: "
+                "name the proxies (only a trial, PARCOURS_TRIAL=1, may do without)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_its_own_secrets(self) -> Self:  # noqa: N804 called on what was built

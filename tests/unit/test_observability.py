@@ -57,6 +57,18 @@ def test_a_line_says_its_time_in_utc_wherever_the_machine_is(capsys: pytest.Capt
 
 
 @pytest.mark.usefixtures("in_paris")
+def test_what_faststream_says_of_each_subscriber_is_one_line_in_the_form_of_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("faststream"), "propagate", False)  # as FastStream has it
+    configure_logging("json", "INFO", "enrolment")
+    for _ in range(8):
+        logging.getLogger("faststream").warning("Make sure the topics exist.")
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["logger"] == "faststream"
+
+
+@pytest.mark.usefixtures("in_paris")
 def test_of_a_command_the_security_log_is_written_once_and_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -109,6 +109,14 @@ def test_outside_a_trial_nothing_is_sent_for_others_to_read_but_what_is_named(
     assert name in Notifier(**(SAFE | set_so), unprotected_accepted=f"{name}, kafka").unprotected
 
 
+@pytest.mark.parametrize("everybody", ["*", "10.0.0.1, *", "0.0.0.0/0", "10.0.0.1,::/0"])
+def test_outside_a_trial_only_proxies_say_who_the_visitor_is(everybody: str) -> None:
+    with pytest.raises(ValidationError, match="FORWARDED_ALLOW_IPS believes everybody"):
+        Notifier(**SAFE, forwarded_allow_ips=everybody)
+    Notifier(**SAFE, forwarded_allow_ips="10.0.0.1, 192.168.0.0/16")
+    Notifier(**SAFE, forwarded_allow_ips=everybody, parcours_trial=True)
+
+
 def test_what_may_be_unprotected_is_a_word_that_means_something() -> None:
     with pytest.raises(ValidationError, match="none of database, kafka, mails"):
         Notifier(**SAFE, unprotected_accepted="postgres")

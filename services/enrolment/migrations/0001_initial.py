@@ -23,7 +23,10 @@ _LIVE = (
 _KEEP_READ_LOG = """
 CREATE FUNCTION keep_read_log() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'INSERT' THEN
+        NEW.at = clock_timestamp();
+        RETURN NEW;
+    ELSIF TG_OP = 'DELETE' THEN
         IF OLD.at < clock_timestamp() - interval '180 days' THEN
             RETURN OLD;
         END IF;
@@ -508,7 +511,7 @@ def upgrade() -> None:
     )
     op.execute(_KEEP_READ_LOG)
     op.execute(
-        "CREATE TRIGGER keep_read_log BEFORE UPDATE OR DELETE ON read_log "
+        "CREATE TRIGGER keep_read_log BEFORE INSERT OR UPDATE OR DELETE ON read_log "
         "FOR EACH ROW EXECUTE FUNCTION keep_read_log()"
     )
 

@@ -20,6 +20,7 @@ from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow
 from shared import read_log
 from shared.database import Transaction
+from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import AgentKey, Reason
 from shared.messaging import dead_letters
 from shared.messaging.tables import DeadLetterRow
@@ -133,12 +134,13 @@ async def status(
     said = await request_outcomes.of_request(tx, request_id, source)
     if len({outcome.request_source for outcome in said}) > 1:
         raise SeveralRequests(request_id)
-    return RequestStatus(
-        None,
-        said=said,
-        accepted_at=await accepted_events.accepted_at(tx, request_id, source),
-        dead_letter=await dead_letters.of_event(tx, request_id, source),
-    )
+    letter = await dead_letters.of_event(tx, request_id, source)
+    accepted_at = await accepted_events.accepted_at(tx, request_id, source)
+    if accepted_at is not None:
+        # We sign what came by HTTP: a record of its id that nobody signed is somebody else's.
+        said = [outcome for outcome in said if outcome.code != RejectionCode.NOT_AUTHENTICATED]
+        letter = None if letter is not None and letter.code == RejectionCode.NOT_AUTHENTICATED else letter
+    return RequestStatus(None, said=said, accepted_at=accepted_at, dead_letter=letter)
 
 
 async def record_read(tx: Transaction, request: RequestRow, reading: Reading, kind: ReadKind) -> None:

@@ -44,6 +44,8 @@ MAX_VALUES = 250_000
 """Of a record, as its commas count them: reading more takes a second, and a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
 """How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
+ACCEPTED_WINDOW = timedelta(days=60)
+"""The same for what came by HTTP, whose ``ce_time`` is its receipt: how long it may wait in an outbox."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _QUOTED = 40
@@ -260,13 +262,19 @@ def _authenticated(
 def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal) -> None:
     key = portal.key_of_id(envelope.headers.get("ce_keyid") or "", record.received_at)
     sent_at = _check_signature(record, envelope, [] if key is None else [key.key])
-    if abs(record.received_at - sent_at) > WINDOW:
-        raise _because(RejectionCode.NOT_AUTHENTICATED, f"ce_time is more than {WINDOW.days} days away.")
+    _check_window(record, sent_at, WINDOW)
 
 
 def _accepted_at(record: Record, envelope: Envelope, intake_keys: Sequence[bytes]) -> datetime:
     """Return when a request came by HTTP, or a service made it: its signed ``ce_time``."""
-    return _check_signature(record, envelope, intake_keys)
+    accepted_at = _check_signature(record, envelope, intake_keys)
+    _check_window(record, accepted_at, ACCEPTED_WINDOW)
+    return accepted_at
+
+
+def _check_window(record: Record, sent_at: datetime, window: timedelta) -> None:
+    if abs(record.received_at - sent_at) > window:
+        raise _because(RejectionCode.NOT_AUTHENTICATED, f"ce_time is more than {window.days} days away.")
 
 
 def _check_signature(record: Record, envelope: Envelope, keys: Sequence[bytes]) -> datetime:

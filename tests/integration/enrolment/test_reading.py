@@ -23,8 +23,8 @@ from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import Agent, FieldProblem
 from shared.messaging import dead_letters
-from shared.messaging.portals.admission import Rejected, admit_by_token
-from shared.messaging.portals.registry import Portal
+from shared.messaging.portals.admission import Rejected, admit, admit_by_token
+from shared.messaging.portals.registry import Portal, Portals
 from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.support.builders import an_agent, headers, open_now
@@ -141,6 +141,33 @@ async def test_what_is_on_its_way_or_was_rejected_is_its_portals_too(
     for known in (ce_id, rejected_id):
         problem(await read(in_production, known, B), 404)
         assert (await read(in_production, known, "siege")).status_code == 200
+
+
+async def test_a_record_that_somebody_sends_in_a_portals_name_hides_nothing_that_it_sent_by_http(
+    ask: Ask, in_production: Ask, database: Database
+) -> None:
+    """Who may write to the topics can send any id unsigned, in the name of any portal."""
+    by_http, by_kafka = uuid4(), uuid4()
+    event = {f"ce-{name}": value for name, value in {
+        "specversion": "1.0", "id": str(by_http), "source": f"/portals/{A}",
+        "type": "fr.cnfpt.portal.WithdrawalRequested.v1",
+    }.items()}  # fmt: skip
+    body = {"session_id": str(uuid4()), "agent_id": "1"}
+    assert (await ask("POST", "/api/v1/events", by=A, json=body, headers=event)).status_code == 202
+    portals = Portals([Portal(portal=A, issuer=A, contact="a@b.fr")])
+    for offset, ce_id in enumerate((by_http, by_kafka)):
+        sent = tuple(headers(EnrolmentRequested.TYPE, event_id=ce_id, source=f"/portals/{A}"))
+        unsigned = admit(
+            Record(Topic.PORTAL_ENROLMENTS, 0, offset, None, b"{}", sent, clock.now()), portals, []
+        )
+        assert isinstance(unsigned, Rejected)
+        async with database.transaction() as tx:
+            await dead_letters.keep_rejected(tx, [unsigned])
+        await said(
+            database, rejected_by_another(ce_id).model_copy(update={"code": RejectionCode.NOT_AUTHENTICATED})
+        )
+    assert (await outcome(in_production, by_http))["state"] == "pending"
+    assert (await outcome(in_production, by_kafka))["code"] == "not_authenticated"
 
 
 async def test_the_history_tells_each_move_since_to_this_day(front: Front, ask: Ask) -> None:

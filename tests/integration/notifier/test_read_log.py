@@ -152,6 +152,12 @@ async def test_a_line_is_neither_changed_nor_taken_away(notifier: Notifier, stat
     assert await notifier.query("SELECT * FROM read_log") == before
 
 
+async def test_the_database_says_when_whoever_writes_the_line(notifier: Notifier) -> None:
+    await notifier.change("INSERT INTO read_log (at, actor, kind) VALUES ('2001-01-01', 'ali', 'mail')")
+    [(late,)] = await notifier.query("SELECT clock_timestamp() - at FROM read_log")
+    assert late < timedelta(minutes=1)
+
+
 def recipe_for(owner: str, role: str, database: str) -> str:
     """What docs/operations.md says of the roles, for these names; the password is their own."""
     guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()

@@ -25,11 +25,13 @@ from services.notifier.render import Renderer
 from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
+from shared.limits import Rate
 from shared.oidc.provider import Provider, provider_of
 from shared.oidc.settings import OidcSettings
 from shared.process.jobs import end_old_rows
 from shared.web import logins
 from shared.web.links import Links, Purpose
+from shared.web.logins import by_issuer
 from shared.web.logins.store import LoginTable
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
@@ -86,8 +88,8 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
     return web
 
 
-def browser_on(web: FastAPI) -> Browser:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=SITE)
+def browser_on(web: FastAPI, address: str = "127.0.0.1") -> Browser:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=web, client=(address, 1)), base_url=SITE)
 
 
 @pytest.fixture
@@ -266,6 +268,20 @@ async def test_an_issuer_that_was_never_there_is_said_to_be_away(browser: Browse
     issuer.failing = True
     assert (await browser.get("/gestion/connexion")).status_code == 200
     assert (await browser.get("/gestion/connexion/compte")).status_code == 503
+
+
+async def test_who_begins_log_ins_without_end_keeps_no_neighbour_from_logging_in(
+    catalogue: FastAPI, issuer: Issuer, zoe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_issuer, "_BEGINNINGS", Rate(2, 60))
+    begin = "/gestion/connexion/compte"
+    async with (
+        browser_on(catalogue, "192.0.2.1") as flooding,
+        browser_on(catalogue, "192.0.2.2") as neighbour,
+    ):
+        statuses = [(await flooding.get(begin)).status_code for _ in range(4)]
+        assert statuses == [303, 303, 429, 429]
+        assert await logged_in(neighbour, issuer, zoe) == "/gestion"
 
 
 async def test_two_log_ins_begun_in_two_tabs_both_work(browser: Browser, issuer: Issuer, zoe: str) -> None:

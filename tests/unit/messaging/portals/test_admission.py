@@ -22,7 +22,8 @@ from shared.events.portal import (
     WithdrawalRequested,
 )
 from shared.events.vocabulary import AgentKey
-from shared.messaging.portals.admission import MAX_BYTES, Rejected, admit
+from shared.messaging import inbox
+from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
@@ -216,7 +217,7 @@ def test_a_service_signs_its_own_requests_and_they_alone_say_who_issued_an_agent
 
 def test_what_came_by_http_is_signed_by_the_services_for_any_portal() -> None:
     for source in ("/portals/iel", "/portals/b"):
-        by_http = signed(source=source, key_id="intake", secret=INTAKE, time="2026-01-01T00:00:00Z")
+        by_http = signed(source=source, key_id="intake", secret=INTAKE, time="2026-10-01T00:00:00Z")
         assert code_of(by_http) is None
     before_it_was_changed = signed(key_id="intake", secret=FORMER_INTAKE)
     assert code_of(before_it_was_changed) is None
@@ -224,6 +225,15 @@ def test_what_came_by_http_is_signed_by_the_services_for_any_portal() -> None:
     assert (
         code_of(signed(key_id="intake", source="/portals/c", secret=INTAKE)) is RejectionCode.UNKNOWN_PORTAL
     )
+
+
+@pytest.mark.parametrize("days", [-61, 61])
+def test_what_came_by_http_counts_for_as_long_as_it_is_known_when_it_is_sent_again(days: int) -> None:
+    assert ACCEPTED_WINDOW < inbox.KEPT
+    at = (NOW + timedelta(days=days)).isoformat()
+    assert problems_of(signed(key_id="intake", secret=INTAKE, time=at)) == [
+        ("", "ce_time is more than 60 days away.")
+    ]
 
 
 def test_a_portal_without_authentication_needs_no_signature() -> None:
