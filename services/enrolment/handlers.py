@@ -99,7 +99,7 @@ async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswe
 async def on_agents(
     tx: Tx, policy: ThePolicy, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
 ) -> None:
-    """Correct agents' addresses and names; withdraw those who want to be forgotten, for the job to do it."""
+    """Correct agents' addresses and names; withdraw, and keep, those whom the job is to forget."""
     await corrections.lock_sessions(tx, received)
     await corrections.correct(tx, received)
     await erasure.keep_requests(tx, received)

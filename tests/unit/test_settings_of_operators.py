@@ -45,7 +45,7 @@ def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_
         assert of_all | its_own == its_own | of_all, f"{name} has another value of a setting"
         of_all |= its_own
         assert console["volumes"] == services[name]["volumes"]
-    assert console["environment"] == of_all | {"LOGNAME": None}
+    assert console["environment"] == of_all | {"LOGNAME": "${LOGNAME:-operator}"}
     assert console["profiles"] == ["commands"]
     assert "container_name" not in console
 
