@@ -35,7 +35,7 @@ from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with, registered
 
 SETTINGS = Settings(
-    enrolment_database_url="postgresql://user@host/name", kafka_bootstrap_servers="localhost:1"
+    enrolment_database_url="postgresql://user@localhost/name", kafka_bootstrap_servers="localhost:1"
 )
 
 
