@@ -32,6 +32,7 @@ _OUTCOMES = {
     "AgentWaitlisted": "waitlisted",
     "SeatOffered": "offered",
     "SeatOfferLapsed": "lapsed",
+    "SeatNotObtained": "not_obtained",
     "EnrolmentRefused": "refused",
     "EnrolmentWithdrawn": "withdrawn",
     "EnrolmentPending": "pending",

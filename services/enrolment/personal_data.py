@@ -32,8 +32,9 @@ _AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "id
 ENDED = Retention(
     table=EnrolmentRow,
     days="enrolment_ended_kept_days",
-    since="le refus, le désistement ou l’annulation",
-    over="state IN ('refused', 'lapsed', 'withdrawn', 'session_cancelled') AND updated_at < :before",
+    since="le refus, le désistement, l’annulation ou la fin de la liste d’attente",
+    over="state IN ('refused', 'lapsed', 'not_obtained', 'withdrawn', 'session_cancelled') "
+    "AND updated_at < :before",
     key="enrolment_id",
     with_rows_of=_WITH_ENROLMENT,
 )

@@ -33,6 +33,7 @@ class SessionRow(EnrolmentTable, table=True):
         Index(
             "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
         ),
+        Index("ix_session_line_ends", "line_ends_at", postgresql_where=text("waiting > 0")),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
         # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
         CheckConstraint("enrolled + offered <= seat_ceiling", name="seats_are_never_exceeded"),
@@ -59,6 +60,9 @@ class SessionRow(EnrolmentTable, table=True):
     )
     enrolment_closes_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="Of the state, for the clock."
+    )
+    line_ends_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="From when on who waits is given no seat."
     )
     next_release_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."

@@ -30,7 +30,7 @@ ENDED = Retention(
     table=EnrolmentRow,
     days="notifier_mails_kept_days",
     since="le refus ou le désistement",
-    over="standing IN ('lapsed', 'refused', 'withdrawn') AND since < :before",
+    over="standing IN ('lapsed', 'not_obtained', 'refused', 'withdrawn') AND since < :before",
 )
 PAST = Retention(
     table=EnrolmentRow,

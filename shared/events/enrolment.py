@@ -93,6 +93,19 @@ class SeatOfferLapsed(Decision):
     cause: LapseCause = LapseCause.EXPIRED
 
 
+class NotObtainedReason(StrEnum):
+    """Why an agent who waited is given no seat any more."""
+
+    LINE_ENDED = "line_ended"
+
+
+class SeatNotObtained(Decision):
+    """An agent waited until no seat of the session could be given any more. Their enrolment has ended."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatNotObtained.v1"
+    reason: NotObtainedReason = NotObtainedReason.LINE_ENDED
+
+
 class Awaiting(StrEnum):
     """Whose word a pending enrolment waits for."""
 
@@ -226,6 +239,7 @@ DECISIONS: tuple[type[Decision], ...] = (
     AgentWaitlisted,
     SeatOffered,
     SeatOfferLapsed,
+    SeatNotObtained,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,

@@ -69,6 +69,7 @@ LETTERS: Mapping[str, str] = {
     "waitlisted": "Vous êtes sur la liste d’attente",
     "seat-offered": "Une place s’est libérée, à confirmer",
     "offer-lapsed": "La place proposée n’est plus réservée",
+    "seat-not-obtained": "Vous n’avez pas obtenu de place",
     "pending": "Votre demande d’inscription est bien reçue",
     "refused": "Votre demande d’inscription n’est pas acceptée",
     "already-enrolled": "Rien ne change pour votre inscription",

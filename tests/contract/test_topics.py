@@ -63,8 +63,9 @@ TABLE = {
     "catalogue.bespoke": Agreed("siret", 6, "delete", WEEK, "CreateTime", {"BespokeRequestAnswered"}),
     "enrolment.decisions": Agreed(
         "agent_id", 12, "delete", WEEK, "CreateTime",
-        {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "EnrolmentPending",
-         "EnrolmentRefused", "EnrolmentWithdrawn", "AttendanceRecorded", "AgentDetailsCorrected"},
+        {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "SeatNotObtained",
+         "EnrolmentPending", "EnrolmentRefused", "EnrolmentWithdrawn", "AttendanceRecorded",
+         "AgentDetailsCorrected"},
     ),
     "enrolment.occupancy": Agreed(
         "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}

@@ -274,6 +274,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.take_in(self.world.expire(self.now))
         for agent in self.model.having("offered"):
             assert self.now < self.model.hold_until[agent] + POLICY.grace, "an offer outlived its end"
+        if self.now >= self.model.line_ends_at + POLICY.grace:
+            assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
     orders = 0
 

@@ -18,6 +18,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
     SessionOccupancyChanged,
@@ -99,9 +100,13 @@ class Model:
     def line_is_served(self, now: datetime) -> bool:
         if self.session.status == "cancelled":
             return False
+        return now < self.line_ends_at
+
+    @property
+    def line_ends_at(self) -> datetime:
         if self.session.waiting_list == "offer":
-            return now < self.session.starts_at - POLICY.last_offer
-        return now < max(self.session.starts_at, self.session.enrolment_closes_at)
+            return self.session.starts_at - POLICY.last_offer
+        return max(self.session.starts_at, self.session.enrolment_closes_at)
 
     def next_in_line(self, now: datetime) -> AgentKey | None:
         if not self.line_is_served(now):
@@ -131,10 +136,12 @@ class Model:
                 self.state[agent], self.hold_until[agent] = "offered", published.hold_until
             case SeatOfferLapsed():
                 assert before == "offered"
-                if published.request_id is None:
-                    last = self.session.starts_at - POLICY.last_offer
-                    assert self.hold_until[agent] + POLICY.grace <= now or last <= now, "too early"
+                assert published.request_id is not None or self._is_over(agent, now), "too early"
                 self.state[agent] = "lapsed"
+            case SeatNotObtained():
+                assert before == "waitlisted"
+                assert self.line_ends_at + POLICY.grace <= now, "the line ended too early"
+                self.state[agent] = "not_obtained"
             case AgentWaitlisted():
                 assert before not in ("enrolled", "offered", "waitlisted")
                 assert self.session.waiting_list != "none"
@@ -168,6 +175,11 @@ class Model:
         if published.asked != "enrolment":
             return True
         return published.reason == "already_enrolled" and before is not None and is_live(before)
+
+    def _is_over(self, agent: AgentKey, now: datetime) -> bool:
+        """Whether the agent's offer has ended, or no offer can stand any more."""
+        last = self.session.starts_at - POLICY.last_offer
+        return self.hold_until[agent] + POLICY.grace <= now or last <= now
 
     def _seat_is_theirs(
         self, agent: AgentKey, before: str | None, published: AgentEnrolled, now: datetime

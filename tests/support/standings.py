@@ -62,6 +62,12 @@ def one_seen(*marks: Attendance) -> Standing:
     return roster, agent
 
 
+def a_not_obtained() -> Standing:
+    roster, agent = a_waiting()
+    end_the_line(roster, agent)
+    return roster, agent
+
+
 def one_ended(act: Act) -> Standing:
     roster, agent = an_offered()
     act(roster, agent)
@@ -147,6 +153,10 @@ def say_no(roster: SessionRoster, agent: Agent) -> None:
     decided(roster, an_offer_answer(roster, agent, yes=False))
 
 
+def end_the_line(roster: SessionRoster, _agent: Agent) -> None:
+    decided(roster, at=roster.line_ends_at() + roster.policy.grace)
+
+
 def bring_forward(roster: SessionRoster, agent: Agent) -> None:
     until = roster.latest[agent.key].hold_until
     assert until is not None
@@ -166,6 +176,7 @@ STANDING: dict[State, Callable[[], Standing]] = {
     _S.CERTIFIED: lambda: one_seen(CAME, MISSED),
     _S.REFUSED: a_refused,
     _S.LAPSED: lambda: one_ended(say_no),
+    _S.NOT_OBTAINED: a_not_obtained,
     _S.WITHDRAWN: lambda: one_ended(withdraw),
     _S.SESSION_CANCELLED: lambda: one_ended(cancel),
 }

@@ -18,6 +18,7 @@ STATES = {
     State.PENDING_SELECTION: "attend la sélection",
     State.REFUSED: "refus",
     State.LAPSED: "proposition restée sans suite",
+    State.NOT_OBTAINED: "sans place à la fin de la liste d’attente",
     State.WITHDRAWN: "désistement",
     State.SESSION_CANCELLED: "session annulée",
 }

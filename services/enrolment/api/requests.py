@@ -20,6 +20,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
 )
@@ -45,6 +46,7 @@ _EVENTS: Mapping[str, type[Decision]] = {
     State.WAITLISTED: AgentWaitlisted,
     State.OFFERED: SeatOffered,
     State.LAPSED: SeatOfferLapsed,
+    State.NOT_OBTAINED: SeatNotObtained,
     State.PENDING_APPROVAL: EnrolmentPending,
     State.PENDING_SELECTION: EnrolmentPending,
     State.REFUSED: EnrolmentRefused,

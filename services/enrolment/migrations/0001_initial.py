@@ -455,6 +455,7 @@ def upgrade() -> None:
         sa.Column("occupancy_version", sa.Integer(), nullable=False),
         sa.Column("seats_by_employer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("line_ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "enrolled + offered <= seat_ceiling", name=op.f("ck_session_seats_are_never_exceeded")
@@ -472,6 +473,13 @@ def upgrade() -> None:
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_change")),
+    )
+    op.create_index(
+        "ix_session_line_ends",
+        "session",
+        ["line_ends_at"],
+        unique=False,
+        postgresql_where=sa.text("waiting > 0"),
     )
     op.create_index(
         "ix_session_next_release",
@@ -519,6 +527,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("read_log")
     op.execute("DROP FUNCTION keep_read_log")
+    op.drop_index("ix_session_line_ends", table_name="session", postgresql_where=sa.text("waiting > 0"))
     op.drop_index(
         "ix_session_next_release",
         table_name="session",

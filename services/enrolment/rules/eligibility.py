@@ -46,13 +46,14 @@ class Availability:
 
     ``seat_is_free``: a seat that they may take, and nobody who waits may. ``is_live``: they have an enrolment
     there already. ``quota_is_reached``: their authority has all the seats it may have. ``overlaps``: they
-    take part in another session at the time.
+    take part in another session at the time. ``line_is_over``: who waits is given no seat any more.
     """
 
     seat_is_free: bool
     is_live: bool = False
     quota_is_reached: bool = False
     overlaps: bool = False
+    line_is_over: bool = False
 
 
 def judge(
@@ -90,7 +91,7 @@ def judge_place(session: SessionState, availability: Availability) -> Granted | 
         return Refused(Reason.QUOTA_REACHED)
     if availability.seat_is_free:
         return Granted.SEAT
-    if session.waiting_list is WaitingList.NONE:
+    if session.waiting_list is WaitingList.NONE or availability.line_is_over:
         return Refused(Reason.SESSION_FULL)
     return Granted.PLACE_IN_LINE
 

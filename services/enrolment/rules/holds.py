@@ -1,4 +1,4 @@
-"""Until when an offered seat is held (rule 2).
+"""Until when an offered seat is held (rule 2), and the waiting list is served (rule 10).
 
 A hold that would end in the night or on a day off ends on the next working day at noon, so that nobody loses
 a seat in their sleep; none outlives the last moment to offer.
@@ -13,7 +13,7 @@ import holidays
 
 from services.enrolment.rules.policy import Policy
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Delegation
+from shared.events.vocabulary import Delegation, WaitingList
 
 _MORNING, _EVENING, _NOON = time(8), time(20), time(12)
 _SATURDAY = 5
@@ -31,6 +31,16 @@ _OVERSEAS: Mapping[str, str] = {
 def last_moment_to_offer(session: SessionState, policy: Policy) -> datetime:
     """From this moment on no seat is offered."""
     return session.starts_at - policy.last_offer
+
+
+def line_ends_at(session: SessionState, policy: Policy) -> datetime:
+    """From this moment on the waiting list is given no seat: who still waits by then has none (rule 10).
+
+    With offers it is the last moment to offer; without, the later of the close of enrolment and the start.
+    """
+    if session.waiting_list is WaitingList.OFFER:
+        return last_moment_to_offer(session, policy)
+    return max(session.starts_at, session.enrolment_closes_at)
 
 
 def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:

@@ -21,7 +21,7 @@ from services.enrolment.rules.enrolments import (
     refusal_event,
     refused_enrolment,
 )
-from services.enrolment.rules.holds import hold_until, last_moment_to_offer
+from services.enrolment.rules.holds import hold_until, last_moment_to_offer, line_ends_at
 from services.enrolment.rules.outcomes import Outcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
@@ -36,6 +36,7 @@ from shared.events.enrolment import (
     Decision,
     EnrolmentWithdrawn,
     LapseCause,
+    SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
     SessionOccupancyChanged,
@@ -108,6 +109,7 @@ class SessionRoster:
             seat_is_free=not self._waiting_list_comes_first()
             and self.seats.may_take(self.session, agent.employer, self.now),
             is_live=latest is not None and latest.state.is_live,
+            line_is_over=(self.answering.received_at if self.answering else self.now) >= self.line_ends_at(),
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
             overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session),
         )
@@ -161,10 +163,10 @@ class SessionRoster:
     # -------------------------------------------------------------------------------- time and the catalogue
 
     def expire(self, until: datetime) -> None:
-        """End what is over: offers without an answer, pending enrolments without a decision.
+        """End what is over: offers without an answer, pending enrolments without a decision, waiting.
 
         ``until``: the moment by which every answer given in time has been read. Needs those offers and
-        pending enrolments in ``latest``.
+        pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
         """
         over = until - self.policy.grace
         for offer in self._in_state(State.OFFERED):
@@ -177,6 +179,8 @@ class SessionRoster:
             for pending in self._in_state(State.PENDING_SELECTION):
                 self._refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
         self.promote()
+        if self.line_ends_at() <= over:
+            self._end_line()
 
     def change(self, session: SessionState) -> None:
         """Take over a newer state of the session, and do what follows from it.
@@ -249,7 +253,7 @@ class SessionRoster:
 
     def _next_to_promote(self) -> Enrolment | None:
         """Return the first on the waiting list who may take a seat now, while it is served at all."""
-        if self.now >= self._promotes_until():
+        if self.now >= self.line_ends_at():
             return None
         may_take = self.seats.may_take
         return next(
@@ -269,17 +273,17 @@ class SessionRoster:
         """
         if not self.waiting_list or self.session.waiting_list is WaitingList.OFFER:
             return False
-        return self.now >= self._promotes_until()
+        return self.now >= self.line_ends_at()
 
-    def _promotes_until(self) -> datetime:
-        """Return until when the waiting list is served.
+    def line_ends_at(self) -> datetime:
+        """Return the moment from which on the waiting list is given no seat."""
+        return line_ends_at(self.session, self.policy)
 
-        With offers until the last moment to offer; without, while one may still enrol or the session is to
-        come.
-        """
-        if self.session.waiting_list is WaitingList.OFFER:
-            return last_moment_to_offer(self.session, self.policy)
-        return max(self.session.starts_at, self.session.enrolment_closes_at)
+    def _end_line(self) -> None:
+        """Tell those who wait, of those that are loaded, that they have no seat (rule 10)."""
+        for waiting in list(self.waiting_list):
+            ended = self.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
+            self.publish(SeatNotObtained(**self.members(ended)))
 
     def _shorten_offers(self) -> None:
         """End no offer later than the last moment to offer, which a session brought forward has sooner."""

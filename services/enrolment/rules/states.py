@@ -19,6 +19,7 @@ class State(StrEnum):
     CERTIFIED = "certified"
     REFUSED = "refused"
     LAPSED = "lapsed"
+    NOT_OBTAINED = "not_obtained"
     WITHDRAWN = "withdrawn"
     SESSION_CANCELLED = "session_cancelled"
 
@@ -38,7 +39,9 @@ class State(StrEnum):
         return self is State.OFFERED or self in _SEATED
 
 
-_ENDED = frozenset({State.REFUSED, State.LAPSED, State.WITHDRAWN, State.SESSION_CANCELLED})
+_ENDED = frozenset(
+    {State.REFUSED, State.LAPSED, State.NOT_OBTAINED, State.WITHDRAWN, State.SESSION_CANCELLED}
+)
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 _SEATED = _SEEN | {State.ENROLLED}
 _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
@@ -48,7 +51,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING_APPROVAL: _PLACED,
     State.PENDING_SELECTION: _PLACED,
     # To itself: another place in line.
-    State.WAITLISTED: frozenset({State.WAITLISTED, State.OFFERED, State.ENROLLED}) | _GIVEN_UP,
+    State.WAITLISTED: frozenset({State.WAITLISTED, State.OFFERED, State.ENROLLED, State.NOT_OBTAINED})
+    | _GIVEN_UP,
     # To itself: the session was moved, and the offer with it.
     State.OFFERED: frozenset({State.OFFERED, State.ENROLLED, State.LAPSED}) | _GIVEN_UP,
     # To itself: attendance at one module of several. Attendance can be corrected.
@@ -82,6 +86,7 @@ class Cause(StrEnum):
     OFFER_ACCEPTED = "offer_accepted", "answered yes in time"
     OFFER_DECLINED = "offer_declined", "answered no"
     OFFER_EXPIRED = "offer_expired", "did not answer in time"
+    LINE_ENDED = "line_ended", "waited until no seat could be given any more"
     OFFER_SHORTENED = "offer_shortened", "the session was brought forward, and the offer ends sooner"
     APPROVAL_GRANTED = "approval_granted", "the employer agreed"
     APPROVAL_DENIED = "approval_denied", "the employer did not agree"

@@ -58,7 +58,7 @@ async def restore(
 
 
 async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:
-    """Return sessions in which offers, pending enrolments or reserved seats are due, a hundred at most.
+    """Return sessions in which offers, pending enrolments, lines or reserved seats are due, at most 100.
 
     ``read_until``: the moment by which every request that had come has been answered.
     """
@@ -68,7 +68,7 @@ async def due(tx: Transaction, policy: Policy, read_until: datetime, now: dateti
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Lapse offers, release reserved seats and refuse late approvals that are due in one session.
+    """Lapse offers, release reserved seats, refuse late approvals and end the line, if due in one session.
 
     Returns whether anything changed.
     """

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
     ApprovalDecision,
@@ -37,6 +38,8 @@ from shared.events.vocabulary import LATEST, AgentKey, ApprovalPolicy, Status
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _EVERYBODY_WHO_WAITS = 2**31
+_LINE_SLICE = 1_000
+"""How many who wait are told in one transaction that their line has ended."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,8 @@ async def load(
     """Load the rosters of locked sessions, with what follows from requests, newer states and the clock.
 
     ``requests`` are given by session, ``newest`` are the states that the rosters will take over. ``over_by``:
-    load also the offers whose time was over by then, and those who are pending.
+    load also the offers whose time was over by then, those who are pending, and the first of a waiting list
+    that had ended by then.
     """
     named = {
         (session_id, agent)
@@ -88,8 +92,10 @@ async def load(
         for session_id, row in rows.items()
     }
     if over_by is not None:
-        for plan in plans.values():
+        for session_id, plan in plans.items():
             plan.offers_until, plan.pending = over_by, True
+            if line_ends_at(rows[session_id].state, policy) <= over_by:
+                plan.waiting += _LINE_SLICE
     agents = {agent for _, agent in named}
     return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
 
@@ -295,6 +301,7 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "newest_receipt": [roster.newest_receipt for roster in rosters],
         "occupancy_version": [roster.occupancy_version for roster in rosters],
         "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
+        "line_ends_at": [roster.line_ends_at() for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
         "seats_by_employer": [
             json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
@@ -310,7 +317,8 @@ _SAVE_SESSIONS = text(
         enrolled = new.enrolled, offered = new.offered, waiting = new.waiting, next_ticket = new.next_ticket,
         newest_receipt = new.newest_receipt,
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
-        next_release_at = new.next_release_at, seats_by_employer = new.seats_by_employer,
+        line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
+        seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
         -- the ceiling comes down with them, and the CHECK refuses any that are added.
         seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
@@ -319,10 +327,12 @@ _SAVE_SESSIONS = text(
         CAST(:capacity AS integer[]), CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
         CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
         CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
-        CAST(:enrolment_closes_at AS timestamptz[]), CAST(:next_release_at AS timestamptz[]),
+        CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
+        CAST(:next_release_at AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
-            newest_receipt, occupancy_version, enrolment_closes_at, next_release_at, seats_by_employer)
+            newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at, next_release_at,
+            seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

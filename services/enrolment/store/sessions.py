@@ -112,7 +112,8 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
     """Return the sessions in which something is due, at most a hundred.
 
-    Offers and pending enrolments whose time was over by ``over``, reserved seats to release ``now``.
+    Offers, pending enrolments and waiting lists whose time was over by ``over``, reserved seats to release
+    ``now``.
     """
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
@@ -218,6 +219,7 @@ _WITH_UNDECIDED_REQUESTS = text(
 _DUE = text(
     "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
+    "UNION (SELECT session_id FROM session WHERE waiting > 0 AND line_ends_at <= :over LIMIT 100) "
     "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
     "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "
     "WHEN 'pending_approval' THEN enrolment_closes_at "

@@ -24,6 +24,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
     WithdrawnBy,
@@ -49,6 +50,8 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return (Letter(Template.SEAT_OFFERED, {"hold_until": hold_until.isoformat()}),)
         case SeatOfferLapsed(cause=cause):
             return (Letter(Template.OFFER_LAPSED, {"cause": cause.value}),)
+        case SeatNotObtained():
+            return (Letter(Template.SEAT_NOT_OBTAINED),)
         case EnrolmentPending(awaiting=awaiting):
             return (Letter(Template.PENDING, {"awaiting": awaiting.value}),)
         case EnrolmentRefused():
@@ -93,6 +96,8 @@ def standing_after(decision: Decision) -> Standing | None:
             return Standing.OFFERED
         case SeatOfferLapsed():
             return Standing.LAPSED
+        case SeatNotObtained():
+            return Standing.NOT_OBTAINED
         case EnrolmentPending():
             return Standing.PENDING
         case EnrolmentRefused(asked="enrolment", reason=reason) if reason not in _CHANGE_NOTHING:

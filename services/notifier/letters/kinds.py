@@ -47,6 +47,7 @@ class Template(StrEnum):
     WAITLISTED = "waitlisted"
     SEAT_OFFERED = "seat-offered"
     OFFER_LAPSED = "offer-lapsed"
+    SEAT_NOT_OBTAINED = "seat-not-obtained"
     PENDING = "pending"
     REFUSED = "refused"
     ALREADY_ENROLLED = "already-enrolled"
@@ -73,6 +74,7 @@ class Standing(StrEnum):
     WAITLISTED = "waitlisted"
     OFFERED = "offered"
     LAPSED = "lapsed"
+    NOT_OBTAINED = "not_obtained"
     PENDING = "pending"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -110,6 +112,8 @@ KINDS: Mapping[Template, Kind] = {
     Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW),
     Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER),
     Template.OFFER_LAPSED: Kind(says=Standing.LAPSED),
+    # A line of thousands ends at once: answers to what others have just asked go first.
+    Template.SEAT_NOT_OBTAINED: Kind(says=Standing.NOT_OBTAINED, priority=Priority.REMINDER),
     Template.PENDING: Kind(says=Standing.PENDING, link=Link.WITHDRAW),
     Template.REFUSED: Kind(says=Standing.REFUSED),
     Template.ALREADY_ENROLLED: Kind(),
@@ -227,4 +231,4 @@ def suggests_others(mail: Mail) -> bool:
     """Whether a letter names other sessions of the same offer: another one could be the answer."""
     if mail.template is Template.REFUSED:
         return mail.details.get("reason") in _OTHERS_MAY_HELP
-    return mail.template is Template.SESSION_CANCELLED
+    return mail.template in (Template.SESSION_CANCELLED, Template.SEAT_NOT_OBTAINED)

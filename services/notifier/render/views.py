@@ -32,6 +32,7 @@ class SessionView:
     organiser: str
     organisation: str
     is_mooc: bool
+    is_webinar: bool
     is_online: bool
     is_limited: bool
     waiting_list: WaitingList
@@ -57,6 +58,7 @@ class SessionView:
             organiser=labels.organiser(session.organiser),
             organisation=labels.organisation(session.organiser),
             is_mooc=session.format is Format.MOOC,
+            is_webinar=session.format is Format.WEBINAR,
             is_online=bool(session.join_url) or session.format in (Format.MOOC, Format.WEBINAR),
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
 
 from services.enrolment.rules.organising import AttendanceMark, record_attendance
@@ -18,6 +19,7 @@ from services.enrolment.rules.requests import (
     SeatRequest,
 )
 from services.enrolment.service import requests, sessions
+from services.enrolment.store import rosters
 from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, SessionOccupancyChanged
 from shared.events.vocabulary import Status
@@ -84,6 +86,21 @@ def test_an_offer_does_not_outlive_the_last_moment_when_the_session_is_brought_f
     sooner = DURING + timedelta(hours=50)
     assert session.change(starts_at=sooner, enrolment_closes_at=sooner) == [("SeatOffered", first.agent_id)]
     assert session.wait_until(DURING + timedelta(hours=2, minutes=2)) == [("SeatOfferLapsed", first.agent_id)]
+
+
+@pytest.mark.parametrize("quota", [None, 3])
+def test_a_line_ends_slice_by_slice_and_in_order(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch, quota: int | None
+) -> None:
+    monkeypatch.setattr(rosters, "_LINE_SLICE", 2)
+    session = a_session_on_postgres(capacity=1, quota_per_authority=quota)
+    _, *line = (agents := [an_agent() for _ in range(6)])
+    session.enrol(*agents)
+    assert session.wait_until(STARTS + Policy().grace - timedelta(seconds=1)) == []
+    assert session.wait_until(STARTS + Policy().grace) == [
+        ("SeatNotObtained", agent.agent_id) for agent in line
+    ]
+    assert session.wait_until(STARTS + timedelta(days=1)) == []
 
 
 def test_reserved_seats_are_released_by_the_clock_to_whoever_waits(a_session_on_postgres: New) -> None:

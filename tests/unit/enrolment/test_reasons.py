@@ -54,6 +54,7 @@ from tests.support.standings import (
     bring_forward,
     cancel,
     deny,
+    end_the_line,
     grant,
     put_first,
     raise_capacity,
@@ -183,6 +184,7 @@ def replace_them(roster: SessionRoster, _agent: Agent) -> None:
 CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
     Cause.WITHDRAWAL: (an_enrolled, withdraw),
     Cause.REPLACED: (a_trainee, replace_them),
+    Cause.LINE_ENDED: (a_waiting, end_the_line),
     Cause.SEAT_FREED: (a_waiting, raise_capacity),
     Cause.OFFER_ACCEPTED: (an_offered, say_yes),
     Cause.OFFER_DECLINED: (an_offered, say_no),

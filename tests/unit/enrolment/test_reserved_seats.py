@@ -7,6 +7,7 @@ import pytest
 
 from services.enrolment.rules.seats import next_release
 from services.enrolment.rules.states import State
+from shared.events.enrolment import SeatNotObtained
 from tests.support.builders import DURING, STARTS, a_session
 from tests.support.rosters import (
     a_roster,
@@ -211,8 +212,8 @@ def test_a_release_after_the_start_gives_nothing_away() -> None:
     roster = a_roster(capacity=1, reserved_seats=[reserved("bretagne", 1, STARTS + timedelta(days=1))])
     corsican = an_agent_of("corse")
     enrol(roster, corsican)
-    assert decided(roster, at=STARTS + timedelta(days=1)) == []
-    assert state_of(roster, corsican) is W
+    [told] = decided(roster, at=STARTS + timedelta(days=1))
+    assert isinstance(told, SeatNotObtained)
 
 
 def test_agents_of_one_delegation_are_equal_whoever_employs_them() -> None:

@@ -32,6 +32,7 @@ OUTCOME = {
     Template.WAITLISTED: "Vous êtes en 3e position sur la liste d’attente de la session « {title} ».",
     Template.SEAT_OFFERED: "Une place s’est libérée pour vous à la session « {title} » : "
     "elle vous est réservée jusqu’au lundi 17 mars 2025 à 9 h 30, heure de Paris.",
+    Template.SEAT_NOT_OBTAINED: "Vous n’avez pas obtenu de place à la session « {title} »",
     Template.OFFER_LAPSED: "La place proposée à la session « {title} » n’est plus réservée pour vous",
     Template.PENDING: "Votre demande d’inscription à la session « {title} » est bien reçue",
     Template.REFUSED: "Votre demande d’inscription à la session « {title} » n’est pas acceptée.",

@@ -218,7 +218,7 @@ def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Stan
     seen = letters.revalidate(
         a_mail(Template.ALREADY_ENROLLED), LetterContext(a_session(), EnrolmentState(2, standing)), now
     )
-    has_ended = standing in (Standing.LAPSED, Standing.REFUSED, Standing.WITHDRAWN)
+    has_ended = standing not in (Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
     assert isinstance(seen, Superseded) is has_ended
 
 

@@ -64,6 +64,9 @@ def _answers() -> list[Sample]:
         Sample("offre-expiree", Template.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
         Sample("offre-refusee", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
         Sample("offre-refusee-tard", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
+        Sample("pas-de-place", Template.SEAT_NOT_OBTAINED, {}, _EVENT, [_ELSEWHERE], now=_CLOSED),
+        Sample("pas-de-place-sans-autre", Template.SEAT_NOT_OBTAINED, {}, _EVENT, now=_CLOSED),
+        Sample("pas-de-place-webinaire", Template.SEAT_NOT_OBTAINED, {}, _WEBINAR, now=_during(_WEBINAR)),
         Sample("inscription-confirmee-tard", Template.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),
     ]
 
