@@ -4,6 +4,7 @@ Every event of a compacted topic carries the whole state of its subject and no p
 record of each key is enough to rebuild from.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -99,6 +100,11 @@ class SessionState(Event):
     @property
     def key(self) -> str:
         return str(self.session_id)
+
+    @property
+    def withdrawal_ends_at(self) -> datetime:
+        """Until when who has a seat may give it up; after that, attendance says who came (rules 8, 13)."""
+        return self.ends_at if self.format is Format.MOOC else self.starts_at
 
 
 class SessionScheduled(SessionState):

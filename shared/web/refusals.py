@@ -39,6 +39,9 @@ class Refusal:
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
 _CLOSED = f"Les inscriptions à cette session sont closes. {_OTHER_SESSIONS}"
 _REPLAY = "Le replay du webinaire est en accès libre, sans inscription, dès sa mise en ligne."
+_MOOC_IS_OVER = Explanation(
+    "Ce Mooc est terminé : il n’est plus possible de s’en désister.", "Vous n’avez rien à faire."
+)
 
 _NOT_PUBLISHED = Explanation(
     "La session indiquée n’est pas publiée dans l’offre du CNFPT.",
@@ -86,9 +89,9 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.SESSION_FULL: Refusal(
         label="session complète",
-        explained="no seat that this agent may take was free, and there is no waiting list",
+        explained="no seat that this agent may take was free, and there is no waiting list, or no more",
         letter=Explanation(
-            "Toutes les places sont prises et cette session n’a pas de liste d’attente.",
+            "Toutes les places sont prises, et il n’y a pas, ou plus, de liste d’attente.",
             _OTHER_SESSIONS,
         ),
     ),
@@ -199,6 +202,8 @@ def explanation(
     found = {"withdrawal": refusal.withdrawal, "offer": refusal.offer}.get(asked) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:
         return Explanation(found.sentence, found.once_closed)
+    if asked == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:
+        return _MOOC_IS_OVER
     # DOMAIN.md, webinar: when full, the refusal promises the replay; so does a late request.
     for_all = asked == "enrolment" and session_format is Format.WEBINAR
     if for_all and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):

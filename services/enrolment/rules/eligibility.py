@@ -108,14 +108,14 @@ def is_in_audience(audience: Audience, agent: Agent) -> bool:
 def judge_withdrawal(
     session: SessionState, latest: Enrolment | None, received_at: datetime
 ) -> Refused | None:
-    """Why a withdrawal is refused, or None (rule 8). ``latest`` is the agent's last enrolment there.
+    """Why a withdrawal is refused, or None (rules 8 and 13). ``latest`` is the agent's last enrolment there.
 
     Once attendance is recorded it is too late, even for a withdrawal that was sent before the start.
     """
     if latest is None or not latest.state.is_live:
         return Refused(Reason.NOT_ENROLLED)
     is_recorded = latest.state.has_seat and latest.state is not State.ENROLLED
-    if is_recorded or (latest.state is State.ENROLLED and received_at >= session.starts_at):
+    if is_recorded or (latest.state is State.ENROLLED and received_at >= session.withdrawal_ends_at):
         return Refused(Reason.DEADLINE_PASSED)
     return None
 

@@ -187,11 +187,10 @@ class Renderer:
             and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
             # In confirmations too: some agents enrol too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES and not over,
-            # Once it has begun, attendance says who was not there (DOMAIN.md, rule 8).
             "withdrawable": kind.link is letters.Link.WITHDRAW
             and kind.says is letters.Standing.ENROLLED
             and session is not None
-            and not begun,
+            and now < session.withdrawal_ends_at,
         }
 
     def _reply_to(self, address: str) -> str:

@@ -13,7 +13,7 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance, EnrolmentRefused, EnrolmentWithdrawn, WithdrawnBy
 from shared.events.vocabulary import Agent, Reason
-from tests.support.builders import DURING, STARTS, an_agent
+from tests.support.builders import DURING, ENDS, STARTS, an_agent
 from tests.support.rosters import (
     a_nomination,
     a_roster,
@@ -206,3 +206,12 @@ def test_after_a_cancellation_every_request_is_answered() -> None:
         assert answer_to(roster, a_withdrawal(roster, agent)).reason is Reason.NOT_ENROLLED
     assert ranks(roster, [], []) is not None
     assert decided(roster, at=STARTS) == []
+
+
+def test_a_mooc_has_no_empty_chair_and_is_left_until_its_end() -> None:
+    roster, (first, second) = a_roster(format="mooc"), agents(2)
+    enrol(roster, first, second)
+    in_time = a_withdrawal(roster, first, received_at=ENDS - TICK)
+    assert answer_to(roster, in_time, at=ENDS - TICK).outcome is State.WITHDRAWN
+    late = a_withdrawal(roster, second, received_at=ENDS)
+    assert answer_to(roster, late, at=ENDS).reason is Reason.DEADLINE_PASSED

@@ -1,10 +1,10 @@
 """What letters let their readers do, by signed links that name nobody."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from services.notifier.letters import KINDS, LetterContext, Link, Template
+from services.notifier.letters import KINDS, LetterContext, Link, Session, Template
 from services.notifier.render import Renderer
 from shared.web.links import Expired, Purpose
 from tests.unit.notifier.builders import (
@@ -53,16 +53,20 @@ def test_without_a_key_letters_send_their_reader_to_the_portal(template: Templat
         assert "https://" not in body(message, kind)
 
 
-def test_once_the_session_has_begun_no_letter_offers_to_withdraw() -> None:
-    def says(now: str) -> str:
-        renderer = Renderer(SENDER, LINKS, now=lambda: at(now))
+@pytest.mark.parametrize(
+    ("session", "end"),
+    [(a_session(), a_session().starts_at), (the_mooc(), the_mooc().ends_at)],
+    ids=["a seat, until the start", "a MOOC, until its end"],
+)
+def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: Session, end: datetime) -> None:
+    def says(now: datetime) -> str:
+        renderer = Renderer(SENDER, LINKS, now=lambda: now)
         return body(
-            parsed(renderer.render(a_mail(Template.CONFIRMED), LetterContext(the_mooc())).content),
-            "text/plain",
+            parsed(renderer.render(a_mail(Template.CONFIRMED), LetterContext(session)).content), "text/plain"
         )
 
-    assert "DÉSISTER" in says("2025-03-16T23:59+01:00")
-    assert "désist" not in says("2025-03-17T00:00+01:00").lower()
+    assert "DÉSISTER" in says(end - timedelta(seconds=1))
+    assert "désist" not in says(end).lower()
 
 
 def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:

@@ -98,7 +98,7 @@ def _refusals() -> list[Sample]:
         *answers,
         Sample("reponse-refusee-tard", Template.OFFER_REFUSED, late, _EVENT, now=_CLOSED),
         Sample("desistement-refuse", Template.WITHDRAWAL_REFUSED, late, _EVENT, now=_during(_EVENT)),
-        Sample("desistement-refuse-mooc", Template.WITHDRAWAL_REFUSED, late, _MOOC, now=_during(_MOOC)),
+        Sample("desistement-refuse-mooc", Template.WITHDRAWAL_REFUSED, late, _MOOC, now=_MOOC.ends_at),
     ]
 
 
