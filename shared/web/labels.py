@@ -65,7 +65,7 @@ NEWS: Mapping[str, str] = {
 }
 LETTERS: Mapping[str, str] = {
     "enrolment-confirmed": "Votre inscription est confirmée",
-    "seat-assigned": "Une place vous est attribuée",
+    "seat-assigned": "Vous avez obtenu une place",
     "waitlisted": "Vous êtes sur la liste d’attente",
     "seat-offered": "Une place s’est libérée, à confirmer",
     "offer-lapsed": "La place proposée n’est plus réservée",

@@ -69,6 +69,16 @@ def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     )
 
 
+def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
+    """Whether the letter that says one has a seat is the convocation too (DOMAIN.md, rule 12).
+
+    It is for who was given the seat when joining instructions had gone to the others already.
+    """
+    joining = next((planned for planned in schedule(session) if planned.template is Template.JOINING), None)
+    gives_seat = mail.template in (Template.CONFIRMED, Template.SEAT_ASSIGNED)
+    return gives_seat and joining is not None and joining.moment <= mail.called_for_at and now < joining.until
+
+
 def scheduled_letters(
     session: SessionState, enrolled_at: datetime, now: datetime
 ) -> tuple[ScheduledLetter, ...]:

@@ -182,6 +182,7 @@ class Renderer:
             "days_before": _days_before(session, now) if session is not None else None,
             "begun": begun,
             "over": over,
+            "includes_joining": session is not None and letters.includes_joining(mail, session, now),
             "list_is_closed": session is not None and now >= session.enrolment_closes_at,
             "enrolment_is_over": session is not None
             and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),

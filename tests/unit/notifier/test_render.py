@@ -28,7 +28,7 @@ from tests.unit.notifier.reading import DETAILS, Page, body, parsed, rendered
 
 OUTCOME = {
     Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
-    Template.SEAT_ASSIGNED: "Une place vous est attribuée à la session « {title} »",
+    Template.SEAT_ASSIGNED: "Vous avez obtenu une place à la session « {title} »",
     Template.WAITLISTED: "Vous êtes en 3e position sur la liste d’attente de la session « {title} ».",
     Template.SEAT_OFFERED: "Une place s’est libérée pour vous à la session « {title} » : "
     "elle vous est réservée jusqu’au lundi 17 mars 2025 à 9 h 30, heure de Paris.",

@@ -22,6 +22,7 @@ from services.notifier.letters import (
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
 
+SECOND = timedelta(seconds=1)
 ZONES = ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
 MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+00:00") + timedelta(minutes=n))
 
@@ -80,6 +81,21 @@ def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
 ) -> None:
     found = letters.scheduled_letters(a_session(), at(enrolled_at), at(enrolled_at))
     assert {letter.template for letter in found} == to_come
+
+
+@pytest.mark.parametrize("template", [Template.CONFIRMED, Template.SEAT_ASSIGNED])
+@pytest.mark.parametrize("session", [a_session(), the_mooc()], ids=["15 days before", "a MOOC, once open"])
+def test_whoever_gets_a_seat_has_joining_instructions_in_a_letter_of_their_own_or_with_it(
+    session: letters.Session, template: Template
+) -> None:
+    [joining] = [planned for planned in letters.schedule(session) if planned.template is Template.JOINING]
+    for enrolled_at in (joining.moment - SECOND, joining.moment, joining.until - SECOND):
+        comes = joining in letters.scheduled_letters(session, enrolled_at, enrolled_at)
+        seat = a_mail(template, called_for_at=enrolled_at)
+        assert comes is not letters.includes_joining(seat, session, enrolled_at)
+    late = a_mail(template, called_for_at=joining.moment)
+    assert not letters.includes_joining(late, session, joining.until), "sent when it helps nobody any more"
+    assert not letters.includes_joining(a_mail(Template.REMINDER_DAY), session, joining.moment)
 
 
 def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
@@ -199,7 +215,7 @@ def test_what_can_happen_no_more_is_not_announced(
         known = EnrolmentState(1, KINDS[template].says or Standing.ENROLLED)
         return letters.revalidate(a_mail(template, details=details), LetterContext(a_session(), known), now)
 
-    assert seen(at(until) - timedelta(seconds=1)) is None
+    assert seen(at(until) - SECOND) is None
     assert isinstance(seen(at(until)), Superseded)
 
 
@@ -225,7 +241,7 @@ def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Stan
 def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
     mail = a_mail(Template.CONFIRM_SUBSCRIPTION)
     end = mail.called_for_at + letters.CONFIRM_FOR
-    assert letters.revalidate(mail, LetterContext(), end - timedelta(seconds=1)) is None
+    assert letters.revalidate(mail, LetterContext(), end - SECOND) is None
     assert isinstance(letters.revalidate(mail, LetterContext(), end), Superseded)
 
 

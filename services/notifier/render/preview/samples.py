@@ -22,6 +22,7 @@ NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
 _EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()
 _ELSEWHERE = event(session_id=_WEBINAR.session_id, organiser="normandie", venue="Le Dôme, Caen")
 _CLOSED = _EVENT.enrolment_closes_at + timedelta(days=1)
+_SOON = _EVENT.enrolment_closes_at - timedelta(hours=1)
 _ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
 
@@ -61,6 +62,8 @@ def _answers() -> list[Sample]:
         Sample("liste-d-attente-automatique", Template.WAITLISTED, {"position": 1}, automatic),
         Sample("place-liberee", Template.SEAT_OFFERED, hold, _EVENT),
         Sample("place-attribuee", Template.SEAT_ASSIGNED, {}, _EVENT),
+        Sample("inscription-confirmee-convocation", Template.CONFIRMED, {}, _EVENT, now=_SOON),
+        Sample("place-attribuee-convocation", Template.SEAT_ASSIGNED, {}, _EVENT, now=_SOON),
         Sample("offre-expiree", Template.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
         Sample("offre-refusee", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
         Sample("offre-refusee-tard", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
