@@ -25,7 +25,7 @@ from shared.web import logins
 
 
 class MailState(StrEnum):
-    """Where a mail stands (DESIGN.md, 4)."""
+    """Where a mail stands."""
 
     PENDING = "pending"
     CLAIMED = "claimed"

@@ -1,4 +1,4 @@
-"""From the queue to the relay: claim, render, send, store what became of it (DESIGN.md, 4).
+"""From the queue to the relay: claim, render, send, store what became of it.
 
 The promises: a mail is never sent twice without an operator's decision, never dropped, and whatever happens
 between two lines of this package leaves it in a state that is true. ``deliverer`` claims and stops,

@@ -33,7 +33,7 @@ from shared.events.vocabulary import Reason, Status
 
 
 def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
-    """The letters that a decision calls for (DOMAIN.md, Mails).
+    """The letters that a decision calls for.
 
     ``before`` is where the agent stood, None where that is not known. Without a seat there is nothing in
     their calendar to cancel.

@@ -70,7 +70,7 @@ def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
 
 
 def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
-    """Whether the letter that says one has a seat is the convocation too (DOMAIN.md, rule 12).
+    """Whether the letter that says one has a seat is the convocation too (rule 12).
 
     It is for who was given the seat when joining instructions had gone to the others already.
     """

@@ -1,4 +1,4 @@
-"""Which letters an event calls for: the table of DOMAIN.md, Mails."""
+"""Which letters an event calls for."""
 
 from datetime import timedelta
 from typing import Any

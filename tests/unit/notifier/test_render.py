@@ -169,7 +169,7 @@ def test_a_mail_has_the_headers_of_an_automatic_message() -> None:
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Content-Language"] == "fr"
     assert message["Message-ID"] == a_mail(Template.CONFIRMED).message_id
-    assert "List-Unsubscribe" not in message  # only for subscriptions (DOMAIN.md, Mails)
+    assert "List-Unsubscribe" not in message  # only for subscriptions
 
 
 @pytest.mark.parametrize(
