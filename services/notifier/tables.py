@@ -66,12 +66,18 @@ class EnrolmentRow(_Base, table=True):
     __tablename__ = "enrolment"
     __table_args__ = (
         Index("ix_enrolment_agent", "agent_id", "issuer"),
-        # Serves fan-outs, which go through the enrolled of a session in slices.
+        # These serve fan-outs, which go through the enrolled of a session, or who waits, in slices.
         Index(
             "ix_enrolment_enrolled",
             "session_id",
             "enrolment_id",
             postgresql_where=text("standing = 'enrolled'"),
+        ),
+        Index(
+            "ix_enrolment_without_seat",
+            "session_id",
+            "enrolment_id",
+            postgresql_where=text("standing IN ('waitlisted', 'offered', 'pending')"),
         ),
     )
     enrolment_id: UUID = Field(primary_key=True)

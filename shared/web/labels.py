@@ -82,6 +82,7 @@ LETTERS: Mapping[str, str] = {
     "reminder-day": "Rappel de votre session",
     "session-changed": "Votre session a changé",
     "module-cancelled": "Une séance est annulée",
+    "session-changed-waiting": "La session demandée a changé",
     "replay-available": "Le replay est disponible",
     "certificate": "Votre attestation est disponible",
     "bespoke-answered": "Réponse à votre demande de formation sur mesure",

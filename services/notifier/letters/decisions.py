@@ -145,7 +145,7 @@ def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Dec
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """What a new state of a session means to those who have a seat.
+    """What a new state of a session means to those who are in it.
 
     ``reschedule``: its letters to come are due at other times, or for the first time, or not any more.
     """
@@ -179,17 +179,14 @@ def change_of(before: Session | None, after: Session, now: datetime) -> SessionC
     if before.join_url != after.join_url:
         details["link_changed"] = True
     called_for = [Letter(Template.SESSION_CHANGED, details)] if details else []
-    if gone := dropped(before, after):
-        called_for.append(
-            Letter(
-                Template.MODULE_CANCELLED,
-                {
-                    "modules": [
-                        {"title": occasion.title or after.title, **_row(occasion)} for occasion in gone
-                    ]
-                },
-            )
-        )
+    gone = [{"title": occasion.title or after.title, **_row(occasion)} for occasion in dropped(before, after)]
+    if gone:
+        called_for.append(Letter(Template.MODULE_CANCELLED, {"modules": gone}))
+    # Who has no seat has no link, and no calendar from which something must be taken.
+    to_who_waits = {name: value for name, value in details.items() if name != "link_changed"}
+    if to_who_waits or gone:
+        to_who_waits |= {"gone": gone} if gone else {}
+        called_for.append(Letter(Template.SESSION_CHANGED_WAITING, to_who_waits))
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
     return SessionChange(tuple(called_for), reschedule=moved)
 
@@ -220,8 +217,8 @@ def _row(occasion: Occasion) -> DetailRow:
     }
 
 
-def occasions_in(details: Details) -> list[Occasion]:
-    """The séances that a letter takes out of calendars, as :func:`change_of` wrote them into its details."""
+def occasions_in(details: Details, name: str = "modules") -> list[Occasion]:
+    """The séances that a letter says are cancelled, as :func:`change_of` wrote them into its details."""
     return [
         Occasion(
             int(row["number"]),
@@ -229,7 +226,7 @@ def occasions_in(details: Details) -> list[Occasion]:
             datetime.fromisoformat(str(row["starts_at"])),
             datetime.fromisoformat(str(row["ends_at"])),
         )
-        for row in rows_of(details, "modules")
+        for row in rows_of(details, name)
     ]
 
 

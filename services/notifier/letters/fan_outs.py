@@ -11,11 +11,13 @@ from shared.events.catalogue import SessionState
 
 
 class FanOutTask(StrEnum):
-    """Which letter goes to each of the enrolled."""
+    """Which letter goes to each of the enrolled, or of those who wait."""
 
     REPLAY = "replay"
     CHANGE = "change"
     REMOVAL = "removal"
+    CHANGE_WAITING = "change-waiting"
+    """For each who has no seat yet: who waits, is offered one, or is pending."""
     JOINING = "joining"
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
@@ -27,17 +29,18 @@ TEMPLATE_OF = {
     FanOutTask.REPLAY: Template.REPLAY_AVAILABLE,
     FanOutTask.CHANGE: Template.SESSION_CHANGED,
     FanOutTask.REMOVAL: Template.MODULE_CANCELLED,
+    FanOutTask.CHANGE_WAITING: Template.SESSION_CHANGED_WAITING,
     FanOutTask.JOINING: Template.JOINING,
     FanOutTask.REMINDER_WEEK: Template.REMINDER_WEEK,
     FanOutTask.REMINDER_DAY: Template.REMINDER_DAY,
 }
 TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
-"""By what each letter to all who are enrolled in a session reaches them."""
+"""By what each letter to all who are in a session reaches them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """A fact about a session that concerns everyone enrolled in it, or news for all who follow it.
+    """A fact about a session that concerns everyone in it, or news for all who follow it.
 
     ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id. Whoever enrolled at
     ``called_for_at`` or after has the fact from their confirmation (but a replay, which is for everyone).

@@ -60,6 +60,7 @@ class Template(StrEnum):
     REMINDER_DAY = "reminder-day"
     SESSION_CHANGED = "session-changed"
     MODULE_CANCELLED = "module-cancelled"
+    SESSION_CHANGED_WAITING = "session-changed-waiting"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
     BESPOKE_ANSWERED = "bespoke-answered"
@@ -155,6 +156,7 @@ KINDS: Mapping[Template, Kind] = {
         link=Link.WITHDRAW,
         access=True,
     ),
+    Template.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
     Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
     Template.CERTIFICATE: Kind(link=Link.CERTIFICATE),
     Template.BESPOKE_ANSWERED: Kind(),

@@ -25,8 +25,9 @@ EVENING = time(19)
 SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
 """The letters that time calls for."""
 
-_CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED})
+_CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
+_WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
 CONFIRM_FOR = timedelta(hours=48)
 """How long a subscription can be confirmed, from when it was asked for."""
@@ -142,6 +143,9 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
     if mail.template is Template.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
         return Superseded(f"the agent has no seat or request any more: {known.standing}")
+    waits = known is None or known.standing in _WITHOUT_SEAT
+    if mail.template is Template.SESSION_CHANGED_WAITING and not waits:
+        return Superseded("the agent waits no more")
     if session is not None and (why := _is_past(mail, session, now)) is not None:
         return Superseded(why)
     if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
@@ -165,7 +169,7 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     """Why nothing of what a letter announces can happen any more."""
     says = KINDS[mail.template].says
-    is_live = says in _LIVE or mail.template is Template.ALREADY_ENROLLED
+    is_live = says in _LIVE or mail.template in (Template.ALREADY_ENROLLED, Template.SESSION_CHANGED_WAITING)
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
     if mail.template in _CHANGES and now >= session.ends_at:

@@ -168,6 +168,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("standing = 'enrolled'"),
     )
+    op.create_index(
+        "ix_enrolment_without_seat",
+        "enrolment",
+        ["session_id", "enrolment_id"],
+        unique=False,
+        postgresql_where=sa.text("standing IN ('waitlisted', 'offered', 'pending')"),
+    )
     op.create_table(
         "fan_out",
         sa.Column("fan_out_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),

@@ -168,6 +168,13 @@ class Renderer:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
             case letters.Template.SESSION_CHANGED if session is not None:
                 return {"changes": changes_of(details, session)}
+            case letters.Template.SESSION_CHANGED_WAITING if session is not None:
+                known = context.enrolment
+                return {
+                    "changes": changes_of(details, session),
+                    "gone": gone_from(details, session.timezone, "gone"),
+                    "standing": known.standing if known is not None else None,
+                }
             case letters.Template.MODULE_CANCELLED if session is not None:
                 return {"gone": gone_from(details, session.timezone)}
             case _:

@@ -118,11 +118,11 @@ def changes_of(details: letters.Details, session: letters.Session) -> list[Chang
     return [change for change in changes if change.before is None or change.now != change.before]
 
 
-def gone_from(details: letters.Details, timezone: str) -> list[tuple[str, str]]:
+def gone_from(details: letters.Details, timezone: str, name: str = "modules") -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
         (typeset(str(occasion.title)), french.period(occasion.starts_at, occasion.ends_at, timezone))
-        for occasion in letters.occasions_in(details)
+        for occasion in letters.occasions_in(details, name)
     ]
 
 

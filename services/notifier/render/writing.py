@@ -51,6 +51,7 @@ def _environment(kind: str) -> Environment:
             "Awaiting": Awaiting,
             "WithdrawnBy": WithdrawnBy,
             "LapseCause": LapseCause,
+            "Standing": letters.Standing,
             "BespokeAnswer": BespokeAnswer,
         }
     )

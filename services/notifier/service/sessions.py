@@ -1,4 +1,4 @@
-"""Sessions, kept so that letters can speak of them; what changes of one is written to the enrolled."""
+"""Sessions, kept so that letters can speak of them; what changes of one is written to who is in it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from shared.events.cloudevents import Received
 
 
 async def update(tx: Transaction, received: Sequence[Received[SessionState]], now: datetime) -> None:
-    """Keep the newest state of each session; write what changed to the enrolled, now and when it is due."""
+    """Keep the newest state of each session; write what changed to who is in it, now and when it is due."""
     newest = {
         session.event.session_id: session
         for session in sorted(received, key=lambda session: session.event.version)

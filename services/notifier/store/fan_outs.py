@@ -26,8 +26,8 @@ from shared.database import Transaction
 async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
     """Have these done, slice by slice, at once or when they are due. Their sessions are locked exclusively.
 
-    At once, those about sessions in which nobody is enrolled are nothing. Of those to come a session has one
-    for each letter: where there is one, it stays.
+    At once, those about sessions in which nobody is whom they are for are nothing. Of those to come a
+    session has one for each letter: where there is one, it stays.
     """
     if fan_outs:
         await tx.execute(
@@ -80,7 +80,9 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
     """The next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
-    statement = _SUBSCRIBERS if fan_out.task == FanOutTask.NEWS else _ENROLLED
+    statement = {FanOutTask.NEWS: _SUBSCRIBERS, FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT}.get(
+        FanOutTask(fan_out.task), _ENROLLED
+    )
     place = {"subject_id": fan_out.subject_id, "after": fan_out.after, "most": most}
     return list((await tx.execute(statement, place)).scalars())
 
@@ -97,9 +99,10 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
 async def queue_letters(
     tx: Transaction, fan_out: FanOutRow, template: Template, ids: Sequence[UUID], *, only_before: bool
 ) -> None:
-    """Queue a letter to each of these enrolments; ``only_before``: to who enrolled before the fact alone."""
+    """Queue a letter to each of these enrolments; ``only_before``: to who stood there before the fact."""
+    before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
     await tx.execute(
-        _TO_THOSE_BEFORE if only_before else _TO_ALL,
+        before if only_before else _TO_ALL,
         {
             **of(template),
             "ids": ids,
@@ -160,8 +163,12 @@ _BEGIN = text(
                   CAST(:due_at AS timestamptz[]))
            AS new (event_id, task, subject_id, details, called_for_at, due_at)
      WHERE task = 'news' OR due_at > now()
-        OR EXISTS (SELECT FROM enrolment
-                    WHERE enrolment.session_id = new.subject_id AND standing = 'enrolled')
+        OR CASE task WHEN 'change-waiting'
+           THEN EXISTS (SELECT FROM enrolment
+                         WHERE enrolment.session_id = new.subject_id
+                           AND standing IN ('waitlisted', 'offered', 'pending'))
+           ELSE EXISTS (SELECT FROM enrolment
+                         WHERE enrolment.session_id = new.subject_id AND standing = 'enrolled') END
         ON CONFLICT (subject_id, task) WHERE begun_at IS NULL DO NOTHING
     """
 )
@@ -179,6 +186,11 @@ _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
     "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
 )
+_WITHOUT_SEAT = text(
+    "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id "
+    "AND standing IN ('waitlisted', 'offered', 'pending') "
+    "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+)
 _SUBSCRIBERS = text(
     "SELECT DISTINCT subscriber_id FROM subscription "
     "WHERE interest = ANY(SELECT unnest(interests) FROM news WHERE item_id = :subject_id) "
@@ -193,9 +205,12 @@ _TO = f"""
     INSERT INTO mail ({MAIL_COLUMNS})
     SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
-      FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled'"""  # noqa: S608 our own words
-_TO_ALL = text(f"{_TO} {ONCE}")
-_TO_THOSE_BEFORE = text(f"{_TO} AND since < :called_for_at {ONCE}")
+      FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing"""  # noqa: S608 our own words
+_TO_ALL = text(f"{_TO} = 'enrolled' {ONCE}")
+_TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND since < :called_for_at {ONCE}")
+_TO_WITHOUT_SEAT_BEFORE = text(
+    f"{_TO} IN ('waitlisted', 'offered', 'pending') AND since < :called_for_at {ONCE}"
+)
 _SCHEDULED = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS}, due_at)

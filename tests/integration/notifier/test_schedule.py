@@ -19,7 +19,14 @@ from services.notifier.store import fan_outs, sessions
 from services.notifier.store import mails as stored_mails
 from shared import clock
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
-from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentWithdrawn
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatOffered,
+)
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_handlers import enrolled
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent
@@ -393,6 +400,26 @@ async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(
     rows = await notifier.rows(where="template = 'session-changed'")
     assert [row.recipient for row in rows] == ["A-1"]
     assert rows[0].details["venue_before"].startswith("Le Couvent")
+
+
+async def test_a_change_is_told_to_all_who_wait_for_a_seat_or_for_an_answer(notifier: Notifier) -> None:
+    def decided(agent_id: str, event: Any, **details: Any) -> Any:
+        return a_decision(event, agent=an_agent(agent_id=agent_id), enrolment_id=uuid4(), **details)
+
+    await notifier.hear(session())
+    await notifier.hear(
+        enrolled(1),
+        decided("W", AgentWaitlisted, position=1),
+        decided("O", SeatOffered, hold_until=noon(20)),
+        decided("P", EnrolmentPending, awaiting="selection"),
+        decided("R", EnrolmentRefused, reason="not_eligible"),
+        decided("L", EnrolmentWithdrawn),
+    )
+    await notifier.hear(changed(venue="Salle neuve"))
+    await notifier.hear(decided("Z", AgentWaitlisted, position=2))
+    await notifier.hear(changed(version=3, venue="Salle neuve", join_url="https://visio.example/1"))
+    told = await notifier.rows("recipient", "template = 'session-changed-waiting'")
+    assert sorted(row.recipient for row in told) == ["O", "P", "W"]
 
 
 async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> None:

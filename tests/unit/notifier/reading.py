@@ -33,6 +33,17 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "venue_before": "Salle des fêtes",
         "link_changed": True,
     },
+    Template.SESSION_CHANGED_WAITING: {
+        "venue_before": "Salle des fêtes",
+        "gone": [
+            {
+                "number": 2,
+                "title": "Atelier",
+                "starts_at": "2025-04-04T07:30:00+00:00",
+                "ends_at": "2025-04-04T10:00:00+00:00",
+            }
+        ],
+    },
     Template.MODULE_CANCELLED: {
         "modules": [
             {

@@ -47,6 +47,7 @@ OUTCOME = {
     Template.REMINDER_WEEK: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.REMINDER_DAY: "La session « {title} » commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
     Template.SESSION_CHANGED: "La session « {title} » a changé de date (jeudi 3 avril 2025",
+    Template.SESSION_CHANGED_WAITING: "La session « {title} » a changé",
     Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
     Template.NEWS: "Le replay « Replay : IA et droit » est en ligne.",

@@ -103,12 +103,14 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
 # ------------------------------------------------------------------- the letters about it
 
 NOW = at("2025-03-12T10:00+01:00")
+TO_WHO_WAITS = Template.SESSION_CHANGED_WAITING
 
 
 def letters_about(*states: list[Module]) -> dict[Template, object]:
     before, now = after(*states[:-1]), after(*states)
     change = letters.change_of(before, now, NOW)
-    return {letter.template: letter.details["modules"] for letter in change.letters}
+    to_the_enrolled = [letter for letter in change.letters if letter.template is not TO_WHO_WAITS]
+    return {letter.template: letter.details["modules"] for letter in to_the_enrolled}
 
 
 def test_a_dropped_seance_alone_is_mailed_by_the_letter_that_cancels_it() -> None:
@@ -122,6 +124,13 @@ def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
     assert found[Template.SESSION_CHANGED] == [
         {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
     ]
+
+
+def test_who_waits_hears_of_both_in_one_letter() -> None:
+    before, now = after([A, B, C]), after([A, B, C], [a_module("A", 7), C])
+    details = {letter.template: letter.details for letter in letters.change_of(before, now, NOW).letters}
+    assert details[TO_WHO_WAITS]["modules"] == details[Template.SESSION_CHANGED]["modules"]
+    assert details[TO_WHO_WAITS]["gone"] == details[Template.MODULE_CANCELLED]["modules"]
 
 
 def test_a_new_seance_is_mailed() -> None:

@@ -23,6 +23,7 @@ from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
 
 SECOND = timedelta(seconds=1)
+NOON = at("2025-03-12T12:00+01:00")
 ZONES = ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenne", "Indian/Mayotte"]
 MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+00:00") + timedelta(minutes=n))
 
@@ -282,6 +283,26 @@ def test_a_module_that_moves_is_mailed_and_one_that_is_renamed_is_not() -> None:
     moved = [module | {"ends_at": module["ends_at"] + timedelta(hours=1)} for module in modules]
     assert change(before, the_mooc(version=2, modules=renamed)) == (set(), False)
     assert change(before, the_mooc(version=2, modules=moved)) == ({"modules"}, False)
+
+
+def test_a_new_link_is_told_to_who_has_a_seat_alone() -> None:
+    link = {"join_url": "https://visio.example/1"}
+    [told] = letters.change_of(a_session(), a_session(version=2, **link), NOON).letters
+    assert told.template is Template.SESSION_CHANGED
+    both = letters.change_of(a_session(), a_session(version=2, venue="Salle neuve", **link), NOON).letters
+    assert {letter.template: set(letter.details) for letter in both} == {
+        Template.SESSION_CHANGED: {"venue_before", "link_changed"},
+        Template.SESSION_CHANGED_WAITING: {"venue_before"},
+    }
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_a_change_is_told_to_who_waits_only_while_they_wait(standing: Standing) -> None:
+    mail, known = a_mail(Template.SESSION_CHANGED_WAITING), EnrolmentState(2, standing)
+    waits = standing in (Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
+    assert (letters.revalidate(mail, LetterContext(a_session(), known), NOON) is None) is waits
+    cancelled = LetterContext(a_session(status="cancelled"), known)
+    assert isinstance(letters.revalidate(mail, cancelled, NOON), Superseded)
 
 
 def test_an_old_state_changes_nothing_and_the_first_one_plans() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.notifier.letters import LetterContext, Mail, Template
+from services.notifier.letters import EnrolmentState, LetterContext, Mail, Template
 from services.notifier.render import Renderer, Sender
 from services.notifier.render.preview.samples import Sample, samples
 from services.notifier.render.writing import preview_page
@@ -50,9 +50,9 @@ def show(sample: Sample) -> Shown:
         called_for_at=sample.now,
     )
     renderer = Renderer(sender, links, now=lambda: sample.now)
-    outgoing = renderer.render(
-        mail, LetterContext(sample.session, alternatives=sample.others, news=sample.news)
-    )
+    standing = EnrolmentState(sample.version, sample.standing) if sample.standing else None
+    context = LetterContext(sample.session, standing, alternatives=sample.others, news=sample.news)
+    outgoing = renderer.render(mail, context)
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
     bodies = {part.get_content_type(): _content(part) for part in message.iter_parts()}
     return Shown(

@@ -13,6 +13,7 @@ from services.notifier.letters import (
     NewsKind,
     Occasion,
     Session,
+    Standing,
     Template,
 )
 from services.notifier.render.preview.sessions import event, inet, mooc, webinar
@@ -38,6 +39,7 @@ class Sample:
     news: Sequence[NewsItem] = ()
     named: bool = True
     now: datetime = NOW
+    standing: Standing | None = None
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
@@ -166,6 +168,27 @@ def _changes() -> list[Sample]:
     ]
     return [
         Sample("modification-dates-et-lieu", Template.SESSION_CHANGED, moved | place, _next(_EVENT)),
+        Sample(
+            "modification-en-attente",
+            Template.SESSION_CHANGED_WAITING,
+            moved | place,
+            _next(_EVENT),
+            standing=Standing.WAITLISTED,
+        ),
+        Sample(
+            "modification-place-proposee",
+            Template.SESSION_CHANGED_WAITING,
+            moved,
+            _next(_EVENT),
+            standing=Standing.OFFERED,
+        ),
+        Sample(
+            "modification-candidature",
+            Template.SESSION_CHANGED_WAITING,
+            days | {"gone": gone},
+            _next(_INET),
+            standing=Standing.PENDING,
+        ),
         Sample("modification-lieu", Template.SESSION_CHANGED, place, _next(_EVENT)),
         Sample("modification-seance", Template.SESSION_CHANGED, {"modules": [second_day]}, _next(_INET)),
         Sample("modification-seances", Template.SESSION_CHANGED, days, _next(_INET)),
