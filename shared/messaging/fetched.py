@@ -3,7 +3,9 @@
 aiokafka reads a batch of records inside its fetcher, above our parser. What it cannot read it fetches again,
 for ever, and the partition stands still; what is compressed it uncompresses whole, however large that gets.
 Here a batch is uncompressed into a bound first. One that is larger, or that cannot be read, becomes one
-record that says so. Of header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+record that says so. So does what is measured to cost more than its bytes: aiokafka's fast reader takes some
+hundred bytes of memory for a header of two, and its tolerant one would follow any length out of the batch.
+Of header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
 
 The embedded broker numbers a batch before it stores it: while several write to a partition at once, a reader
 may be given the later batch without the earlier one (ADR 0003). There a fetch ends before what is missing.
@@ -13,6 +15,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Any, ClassVar, SupportsIndex
 
@@ -22,10 +25,15 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py
 
 from shared.messaging import cluster
 from shared.messaging.uncompressing import CannotUncompress, uncompressed
 
+MAX_RECORDS = 50_000
+"""Of a batch. A request has some hundred bytes, so that no honest batch of 16 MiB has more."""
+MAX_HEADERS = 200
+"""Of a record."""
 _AT_ONCE = 4 * 1024 * 1024
 """Uncompressed bytes after which the rest of a fetch is fetched again later: it may hold a thousand batches,
 and the records of all may be asked for together."""
@@ -37,7 +45,10 @@ _MISSING_SECONDS = 5.0
 _START = struct.Struct(">qi4xb")
 _LENGTH = struct.calcsize(">qi")
 _HEADER = _DefaultRecordBatchPy.HEADER_STRUCT.size
+_COUNT = struct.Struct(">i")
 _ATTRIBUTES, _OLD_ATTRIBUTES = 22, 17
+_NONE = -1  # instead of the size of what is not there
+_FORM = 2  # of all that is written since Kafka 0.11
 _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 
 
@@ -45,6 +56,10 @@ def tolerate() -> None:
     """Let every consumer of this process read so. Calling it twice changes nothing."""
     fetcher.MemoryRecords = _Records
     fetcher.PartitionRecords = _PartitionRecords
+
+
+class TooCostly(ValueError):
+    """A batch, or the rest of one, that aiokafka is not given to read; the message says why."""
 
 
 class Unread(bytes):
@@ -152,18 +167,26 @@ class _Batch:
 
     def _read(self) -> Iterator[Any]:
         batch = self._uncompressed()
+        starts, fault = ([], None) if self._form < _FORM else _measured(self._data)
+        readable = None if fault is None else len(starts)
+        done = 0
         try:
-            for record in batch:
-                self._read_to = record.offset
+            for record in islice(batch, readable):
+                self._read_to, done = record.offset, done + 1
                 yield record
         except (UnicodeDecodeError, CorruptRecordException) as error:
             if not isinstance(error.__cause__ or error, UnicodeDecodeError):
                 raise
-            yield from self._tolerantly()
+            tolerant = _Tolerant(self._data, starts[done], done)
+            for record in islice(tolerant, readable if readable is None else readable - done):
+                self._read_to = record.offset
+                yield record
+        if fault is not None:
+            raise fault
 
     def _uncompressed(self) -> Any:
         """Return the batch to read, which is uncompressed. Raises :class:`CannotUncompress`."""
-        is_old = self._form < 2
+        is_old = self._form < _FORM
         codec = self._data[_OLD_ATTRIBUTES if is_old else _ATTRIBUTES] & _CODEC
         if not codec:
             return self._fast
@@ -175,14 +198,6 @@ class _Batch:
         self._fetch.uncompressed += len(self._data)
         return DefaultRecordBatch(self._data)
 
-    def _tolerantly(self) -> Iterator[Any]:
-        batch = _DefaultRecordBatchPy(self._data)
-        batch._buffer = _Escaping(batch._buffer)  # noqa: SLF001 the one place where names are decoded
-        for record in batch:
-            if record.offset > self._read_to:
-                self._read_to = record.offset
-                yield record
-
     def _unread(self, error: Exception) -> _UnreadRecord:
         first, last = self._read_to + 1, self.next_offset - 1
         value = Unread()
@@ -193,6 +208,60 @@ class _Batch:
         return _UnreadRecord(
             last, getattr(fast, "max_timestamp", 0), getattr(fast, "timestamp_type", 0), value
         )
+
+
+def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
+    """Return where the records begin that may be read, and what is wrong with the one after the last of them.
+
+    aiokafka must be given no other: a length that it and the broker read differently hides what follows. The
+    length of a record itself may be believed, since aiokafka reads nothing behind a wrong one.
+    """
+    [count] = _COUNT.unpack_from(batch, _HEADER - _COUNT.size)
+    if count > MAX_RECORDS:
+        return [], TooCostly(f"it has {count} records, more than {MAX_RECORDS}")
+    starts: list[int] = []
+    position = _HEADER
+    try:
+        for _ in range(count):
+            headers, end = _headers_of(batch, position)
+            if not 0 <= headers <= MAX_HEADERS:
+                return starts, TooCostly(f"a record has {headers} headers, more than {MAX_HEADERS}")
+            starts.append(position)
+            position = end
+    except (IndexError, ValueError) as error:
+        return starts, TooCostly(f"a record is longer than its batch, or has a size that is none: {error}")
+    return starts, None
+
+
+def _headers_of(batch: memoryview, position: int) -> tuple[int, int]:
+    """Return how many headers the record there has, and where it ends."""
+    length, begin = decode_varint_py(batch, position)
+    position = begin
+    for _ in range(3):  # attributes, time, offset
+        _, position = decode_varint_py(batch, position)
+    for _ in range(2):  # key, value
+        size, position = decode_varint_py(batch, position)
+        if size < _NONE:
+            raise ValueError(f"a size of {size}")
+        position += max(size, 0)
+    headers, _ = decode_varint_py(batch, position)
+    return headers, begin + length
+
+
+class _Tolerant(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka left it untyped
+    """The records of a batch from one of them on, by aiokafka's reader in Python.
+
+    It would read numbers by a function in C, which has no bound.
+    """
+
+    def __init__(self, batch: memoryview, position: int, number: int) -> None:
+        super().__init__(batch)
+        self._buffer: Any = _Escaping(self._buffer)
+        self._pos = position
+        self._next_record_index = number
+
+    def _read_msg(self, decode_varint: Any = decode_varint_py) -> Any:
+        return super()._read_msg(decode_varint)
 
 
 class _Escaping(bytes):

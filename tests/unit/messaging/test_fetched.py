@@ -137,6 +137,15 @@ def with_strange_attributes() -> bytes:
     return with_its_checksum(bytes(batch))
 
 
+def with_a_length_that_only_java_reads_as_4() -> bytes:
+    """Kafka takes 32 bits of a length, aiokafka 64: here 4 bytes or 30 GB. BAD has it read in Python."""
+    batch = a_fetch([BAD, (b"good", [])])
+    record, longer = b"\x14\x00\x00\x02\x01\x08good\x00", b"\x1c\x00\x00\x02\x01\x88\x80\x80\x80\x70good\x00"
+    assert batch.endswith(record)
+    batch = batch.removesuffix(record) + longer
+    return with_its_checksum(batch[:8] + (len(batch) - 12).to_bytes(4, "big") + batch[12:])
+
+
 def old_records(codec: int) -> bytes:
     builder = _LegacyRecordBatchBuilderPy(magic=1, compression_type=codec, batch_size=10**6)
     builder.append(0, timestamp=1, key=None, value=b"old")
@@ -184,6 +193,50 @@ def test_what_could_be_read_of_a_batch_is_read_and_the_rest_is_one_record_in_the
     assert [record.value for record in read_first] == [b"good", b"good"]
     assert unread.offset == 102
     assert unread.value.reason.startswith("records 102 to 102 ")
+
+
+def test_no_length_leads_out_of_the_batch() -> None:
+    """aiokafka's reader follows it, and the process ends by a signal, again at each start."""
+    [first, unread] = every_record_of(fetched._Records(with_a_length_that_only_java_reads_as_4()))
+
+    assert (first.offset, first.value) == (100, b"bad")
+    assert unread.offset == 101
+    assert "a record is longer than its batch" in unread.value.reason
+
+
+@pytest.mark.parametrize("compression", [0, *COMPRESSIONS], ids=["none", *COMPRESSIONS.values()])
+def test_a_record_of_very_many_headers_costs_no_memory(compression: int) -> None:
+    headers: list[tuple[str, bytes | None]] = [("", None)]
+    most: Record = (b"most", headers * fetched.MAX_HEADERS)
+    many: Record = (b"many", headers * 100_000)
+    records = fetched._Records(a_fetch([GOOD, most, many, GOOD], compression=compression))
+
+    tracemalloc.start()
+    try:
+        [good, last, unread] = every_record_of(records)
+        most_memory = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most_memory < 1_000_000
+    assert (good.value, last.value, len(last.headers)) == (b"good", b"most", fetched.MAX_HEADERS)
+    assert unread.offset == 103
+    assert unread.value.reason.startswith("records 102 to 103 ")
+    assert "100000 headers" in unread.value.reason
+
+
+def test_a_batch_of_more_records_than_can_be_requests_is_rejected_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetched, "MAX_RECORDS", 2)
+
+    assert [record.value for record in every_record_of(fetched._Records(a_fetch([GOOD, BAD])))] == [
+        b"good",
+        b"bad",
+    ]
+    [unread] = every_record_of(fetched._Records(a_fetch([GOOD, GOOD, GOOD], compression=1)))
+    assert unread.offset == 102
+    assert "3 records, more than 2" in unread.value.reason
 
 
 def test_records_of_the_old_format_are_read_where_they_are_not_compressed() -> None:
