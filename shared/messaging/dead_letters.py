@@ -1,7 +1,6 @@
 """Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
 
 import base64
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +15,7 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.events.vocabulary import AgentKey
-from shared.messaging.mentions import mentions, without_others
+from shared.messaging.mentions import as_read_by, mentions
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
 from shared.personal_data import Subject
@@ -250,19 +248,14 @@ async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
-def readable(
-    letter: DeadLetter, agent: AgentKey | None, issuer_of: Callable[[str], str | None]
-) -> dict[str, Any]:
+def readable(letter: DeadLetter, subject: Subject, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
     """Return a dead letter as the person may read it whom it is about: others are left out of its JSON."""
     record = letter.record
-    value = None if record.value is None else record.value.decode(errors="replace")
-    with contextlib.suppress(ValueError, RecursionError):  # what is no JSON has no parts
-        issuer = None if letter.portal is None else issuer_of(letter.portal)
-        value = json.dumps(without_others(json.loads(value or "null"), agent, issuer), ensure_ascii=False)
+    issuer = None if letter.portal is None else issuer_of(letter.portal)
     return {
         "topic": record.topic,
         "key": None if record.key is None else record.key.decode(errors="replace"),
-        "value": value,
+        "value": as_read_by(record.value, subject.agent, subject.addresses, issuer),
         "received_at": record.received_at.isoformat(),
         "state": letter.state,
         "error": letter.error,

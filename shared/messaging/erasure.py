@@ -26,6 +26,7 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters, progress
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.giving_up import give_up
+from shared.messaging.mentions import as_read_by
 from shared.messaging.outbox import Outbox
 from shared.messaging.personal_data import EVENTS
 from shared.messaging.portals.registry import PortalsFile
@@ -130,10 +131,12 @@ class Eraser:
         for held in self.register.personal_data:
             if held.condition(subject):
                 rows = await rows_of(tx, held, subject)
+                if held is EVENTS:  # of a group, which a portal sent by HTTP
+                    rows = [row | {"data": _as_read_by(subject, row["data"])} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
         letters = await dead_letters.about(tx, subject, self.issuer_of)
         found[DeadLetterRow.__tablename__] = [
-            dead_letters.readable(letter, subject.agent, self.issuer_of) for letter in letters
+            dead_letters.readable(letter, subject, self.issuer_of) for letter in letters
         ]
         return {table: rows for table, rows in found.items() if rows}
 
@@ -215,6 +218,10 @@ class Eraser:
             erased_at=now,
         )
         await self.outbox.publish(tx, [done])
+
+
+def _as_read_by(subject: Subject, data: str) -> str | None:
+    return as_read_by(data, subject.agent, subject.addresses, None)
 
 
 async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetime) -> UUID:

@@ -1,5 +1,6 @@
 """Whether a record names an agent, whatever it holds: for records that no contract could be read from."""
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -22,14 +23,14 @@ def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str],
     raw = record.value or b""
     is_theirs = agent is not None and issuer in (None, agent.issuer)
     try:
-        found = list(_objects(json.loads(raw or b"null")))
+        found = list(_objects(content_of(raw)))
     except (ValueError, RecursionError):
         words = b"\n".join([raw, record.key or b"", *(value or b"" for _, value in record.headers)])
         has_id = agent is not None and is_theirs and _has_word(words, agent.agent_id)
         return has_id or _has_address(words, addresses)
     if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
         return True
-    names_nobody = not any("agent_id" in named for named in found)
+    names_nobody = all(_identifier(named) is None for named in found)
     return agent is not None and is_theirs and names_nobody and _is_key_of(record, agent)
 
 
@@ -37,20 +38,62 @@ def _is_agent(found: dict[str, Any], agent: AgentKey | None, issuer: str | None)
     if agent is None:
         return False
     named = issuer or found.get("issuer") or agent.issuer
-    return found.get("agent_id") == agent.agent_id and named == agent.issuer
+    return _identifier(found) == agent.agent_id and named == agent.issuer
 
 
-def without_others(value: Any, agent: AgentKey | None, issuer: str | None) -> Any:
-    """Return what a record says without what it says of other agents, for a person to read."""
+def _identifier(found: dict[str, Any]) -> str | None:
+    """Return whom an object of JSON names, also where no contract allows it: as a number, or with spaces."""
+    match found.get("agent_id"):
+        case str() as written:
+            return written.strip() or None
+        case bool():
+            return None
+        case int() as number:
+            return str(number)
+        case _:
+            return None
+
+
+def as_read_by(
+    raw: bytes | str | None, agent: AgentKey | None, addresses: Collection[str], issuer: str | None
+) -> str | None:
+    """Return a value as the person may read it whom it names: others are left out of its JSON."""
+    try:
+        return json.dumps(without_others(content_of(raw), agent, addresses, issuer), ensure_ascii=False)
+    except (ValueError, RecursionError):  # what is no JSON has no parts
+        return raw.decode(errors="replace") if isinstance(raw, bytes) else raw
+
+
+def without_others(value: Any, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> Any:
+    """Return what JSON says without what it says of others, for a person to read.
+
+    An object with an identifier or an address is about somebody: about the person where :func:`mentions`
+    finds them in it.
+    """
     match value:
-        case dict() if "agent_id" in value and not _is_agent(value, agent, issuer):
+        case dict() if (
+            ("agent_id" in value or "email" in value)
+            and not _is_agent(value, agent, issuer)
+            and not _says(value, addresses)
+        ):
             return {}
         case dict():
-            return {name: without_others(held, agent, issuer) for name, held in value.items()}
+            return {name: without_others(held, agent, addresses, issuer) for name, held in value.items()}
         case list():
-            return [without_others(item, agent, issuer) for item in value]
+            return [without_others(item, agent, addresses, issuer) for item in value]
         case _:
             return value
+
+
+def content_of(raw: bytes | str | None) -> Any:
+    """Return the JSON of a value, with that of a structured CloudEvent's ``data_base64`` in its place.
+
+    Raises ValueError or RecursionError where it is none.
+    """
+    content = json.loads(raw or b"null")
+    if isinstance(content, dict) and isinstance(content.get("data_base64"), str):
+        return content | {"data_base64": json.loads(base64.b64decode(content["data_base64"]))}
+    return content
 
 
 def agents_in(raw: bytes | str | None, issuer: str | None) -> list[AgentKey]:
@@ -59,19 +102,19 @@ def agents_in(raw: bytes | str | None, issuer: str | None) -> list[AgentKey]:
     ``issuer`` is that of the portal that sent it, as for :func:`mentions`.
     """
     try:
-        found = list(_objects(json.loads(raw or b"null")))
+        found = list(_objects(content_of(raw)))
     except (ValueError, RecursionError):
         return []
     named = [
-        AgentKey(str(issuer or each.get("issuer") or ""), each["agent_id"])
+        AgentKey(str(issuer or each.get("issuer") or ""), identifier)
         for each in found
-        if isinstance(each.get("agent_id"), str)
+        if (identifier := _identifier(each)) is not None
     ]
     return list(dict.fromkeys(named))
 
 
 def _says(found: dict[str, Any], addresses: Collection[str]) -> bool:
-    return "agent_id" not in found and any(
+    return _identifier(found) is None and any(
         isinstance(value, str) and value.strip().lower() in addresses for value in found.values()
     )
 

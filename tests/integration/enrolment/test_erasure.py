@@ -1,6 +1,7 @@
 """An agent is forgotten: their seat is given on first, then nothing is left of them but numbers."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -294,6 +295,19 @@ async def test_what_is_on_its_way_is_waited_for(
     assert not await is_done()  # that is to be published
     await read_all(database)
     assert await is_done()
+
+
+async def test_an_agent_is_given_a_groups_request_without_the_colleagues(
+    database: Database, erasing: Eraser
+) -> None:
+    own, colleague = marked(), an_agent("B-1", email="ada@exemple.fr", issuer="iel")
+    contact = Contact(name="Ida Durand", email="ida@exemple.fr")
+    group = GroupEnrolmentRequested(session_id=uuid4(), agents=(own, colleague), requested_by=contact)
+    async with database.transaction() as tx:
+        await outbox.Outbox("enrolment").publish(tx, [group])  # as it came by HTTP
+        [event] = (await erasing.export(tx, own.key))["outbox"]
+    said = json.loads(event["data"])
+    assert (said["agents"][0]["email"], said["agents"][1:], said["requested_by"]) == (own.email, [{}], {})
 
 
 async def test_attendance_stays_as_a_number(

@@ -1,5 +1,6 @@
 """Whether a record names an agent, whatever it holds."""
 
+import base64
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from shared import clock
 from shared.events.cloudevents import Record
 from shared.events.vocabulary import AgentKey
-from shared.messaging.mentions import mentions, without_others
+from shared.messaging.mentions import as_read_by, mentions
 
 AGENT = AgentKey("iel", "A-1")
 ADDRESSES = frozenset({"zoe@exemple.fr"})
@@ -34,6 +35,11 @@ def record(value: Any, topic: str = "portal.enrolments", key: bytes | None = b"A
         (b"mail ZOE@exemple.fr of nobody's", "ouest"),
         (b"[" * 100_000 + b'"A-1"', "iel"),
         (b"no JSON", "iel"),  # its key says who
+        ({"agent": {"agent_id": " A-1 "}}, "iel"),
+        ({"agent": {"agent_id": ["A-1"], "email": "zoe@exemple.fr"}}, "iel"),  # an identifier nobody can have
+        ({"agent": {"agent_id": None, "email": "zoe@exemple.fr"}}, "iel"),
+        ({"type": "x", "data_base64": base64.b64encode(b'{"agent_id": "A-1"}').decode()}, "iel"),
+        ({"data_base64": "no base64, but A-1"}, "iel"),
     ],
 )
 def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
@@ -52,6 +58,8 @@ def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
         (b'{"agent_id": "A-1", broken', "ouest"),
         ([], "iel"),
         (None, "iel"),
+        ({"agent": {"agent_id": ["A-1"], "email": "autre@exemple.fr"}}, "iel"),
+        ({"data_base64": base64.b64encode(b'{"agent_id": "B-1"}').decode()}, "iel"),
     ],
 )
 def test_a_record_that_names_somebody_else_or_nobody(value: Any, issuer: str | None) -> None:
@@ -72,7 +80,39 @@ def test_headers_of_what_is_no_json_are_searched(headers: tuple[tuple[str, bytes
     assert mentions(letter, AGENT, ADDRESSES, "iel") == is_theirs
 
 
+def test_an_identifier_that_is_written_as_a_number_names_its_agent() -> None:
+    letter = record({"agent": {"agent_id": 4242, "email": "num@exemple.fr"}})
+    assert mentions(letter, AgentKey("iel", "4242"), (), "iel")
+    assert not mentions(letter, AGENT, ("num@exemple.fr",), "iel")  # one mailbox for both
+
+
 def test_an_agent_reads_of_a_group_without_the_colleagues() -> None:
-    own = {"agent_id": "A-1", "employer": {"siret": "1"}}
-    group = {"session_id": "s", "agents": [own, {"agent_id": "B-1", "given_name": "Ada"}]}
-    assert without_others(group, AGENT, "iel") == {"session_id": "s", "agents": [own, {}]}
+    own = {"agent_id": "A-1", "email": "zoe.neuf@exemple.fr", "employer": {"siret": "1", "name": "Ville"}}
+    also_own = {"agent_id": None, "email": "Zoe@exemple.fr"}
+    colleagues = [{"agent_id": "B-1", "given_name": "Ada"}, {"email": "ada@exemple.fr", "given_name": "Ada"}]
+    group = {
+        "session_id": "s",
+        "agents": [own, *colleagues, also_own],
+        "requested_by": {"name": "Ida", "email": "ida@exemple.fr"},
+    }
+    left = {"session_id": "s", "agents": [own, {}, {}, also_own], "requested_by": {}}
+    assert json.loads(as_read_by(json.dumps(group), AGENT, ADDRESSES, "iel") or "") == left
+
+
+def test_somebody_who_is_no_agent_reads_what_has_their_address_and_no_other() -> None:
+    asked = {
+        "siret": "1",
+        "requested_by": {"email": "zoe@exemple.fr"},
+        "advisor": {"email": "ida@exemple.fr"},
+    }
+    left = {"siret": "1", "requested_by": {"email": "zoe@exemple.fr"}, "advisor": {}}
+    assert json.loads(as_read_by(json.dumps(asked), None, ADDRESSES, None) or "") == left
+
+
+def test_what_is_in_base64_is_read_as_what_it_is_and_what_is_no_json_as_it_was_sent() -> None:
+    group = base64.b64encode(b'{"agents": [{"agent_id": "A-1"}, {"agent_id": "B-1"}]}').decode()
+    assert as_read_by(json.dumps({"data_base64": group}), AGENT, ADDRESSES, "iel") == (
+        '{"data_base64": {"agents": [{"agent_id": "A-1"}, {}]}}'
+    )
+    assert as_read_by(b"no JSON \xff", AGENT, ADDRESSES, "iel") == "no JSON \N{REPLACEMENT CHARACTER}"
+    assert as_read_by(None, AGENT, ADDRESSES, "iel") == "null"
