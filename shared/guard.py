@@ -14,7 +14,7 @@ from shared import security_log
 from shared.database import Database
 from shared.limits import TAKE, Rate, parameters
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.networks import network_of
+from shared.web.networks import network_of, visitor_of
 
 _SHARE = 100
 """A process takes a hundredth of a limit at once: a statement for each, and not for each request."""
@@ -92,7 +92,7 @@ class Guard:
 
         A line for each request would cost as much as some requests, and bury the others.
         """
-        used, now = (who, visit.client.host if visit.client is not None else ""), time.monotonic()
+        used, now = (who, visitor_of(visit)), time.monotonic()
         if self._let_in.get(used, now) <= now:
             if len(self._let_in) >= _MOST_SHARES:
                 self._let_in.clear()

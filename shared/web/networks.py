@@ -11,6 +11,15 @@ def network_of(visit: HTTPConnection) -> str:
     Behind a proxy the visitor is whom its ``X-Forwarded-For`` names, where uvicorn trusts the proxy
     (FORWARDED_ALLOW_IPS).
     """
+    return _network_of(visit, 24)
+
+
+def visitor_of(visit: HTTPConnection) -> str:
+    """Return the visitor without neighbours: the address of IPv4, but /64 of IPv6, which is one customer."""
+    return _network_of(visit, 32)
+
+
+def _network_of(visit: HTTPConnection, bits: int) -> str:
     host = visit.client.host if visit.client is not None else ""
     try:
         address = ip_address(host.partition("%")[0])
@@ -18,4 +27,4 @@ def network_of(visit: HTTPConnection) -> str:
         return host
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
-    return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
+    return str(ip_network((address, bits if address.version == 4 else 64), strict=False))

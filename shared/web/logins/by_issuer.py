@@ -17,13 +17,14 @@ from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.space import Space
 from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
+from shared.web.networks import visitor_of
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
 log = logging.getLogger(__name__)
 
 _BEGINNINGS = Rate(300, 60)
-"""Of one address, since each is a row for ten minutes. Neighbours must not lock each other out."""
+"""Of one visitor, since each is a row for ten minutes. Neighbours must not lock each other out."""
 
 
 class LoginFault(StrEnum):
@@ -75,7 +76,7 @@ class IssuerPages:
         """
         if not is_from_here(request.headers, self._address):
             return see_other(self._space.log_in)
-        await self._guard.take(request, "begin", _BEGINNINGS, request.client.host if request.client else "")
+        await self._guard.take(request, "begin", _BEGINNINGS, visitor_of(request))
         state = secrets.token_urlsafe(32)
         attempt = LoginAttemptRow(
             state="",

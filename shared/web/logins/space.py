@@ -8,6 +8,8 @@ from typing import Literal
 from shared.auth import Role
 
 SameSite = Literal["lax", "strict"]
+_LONGEST = 2000
+"""Of an address to return to, which is kept while somebody logs in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,4 +58,4 @@ class Space:
     def leads_to(self, address: str) -> str:
         """The address, if it is of a page of this space and never of another host; else the first page."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
-        return address if own else self.home
+        return address if own and len(address) <= _LONGEST else self.home

@@ -241,7 +241,8 @@ async def test_a_wrong_token_logs_nobody_in_and_the_log_names_nobody(
 
 
 async def test_a_log_in_leads_to_no_other_site(browser: Browser, issuer: Issuer, zoe: str) -> None:
-    for elsewhere in ("https://ailleurs.example/", "//ailleurs.example", "/gestion//ailleurs.example", "/x"):
+    too_long = f"/gestion/{'x' * 2000}"
+    for elsewhere in ("https://a.example/", "//a.example", "/gestion//a.example", "/x", too_long):
         begin = f"/gestion/connexion/compte?vers={quote(elsewhere, safe='')}"
         assert await logged_in(browser, issuer, zoe, begin) == "/gestion"
 
@@ -282,6 +283,17 @@ async def test_who_begins_log_ins_without_end_keeps_no_neighbour_from_logging_in
         statuses = [(await flooding.get(begin)).status_code for _ in range(4)]
         assert statuses == [303, 303, 429, 429]
         assert await logged_in(neighbour, issuer, zoe) == "/gestion"
+
+
+async def test_who_begins_log_ins_from_many_addresses_of_ipv6_is_one_visitor(
+    catalogue: FastAPI, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_issuer, "_BEGINNINGS", Rate(2, 60))
+    statuses = []
+    for address in ("2001:db8:7:7::1", "2001:db8:7:7::2", "2001:db8:7:7::3", "2001:db8:7:8::1"):
+        async with browser_on(catalogue, address) as browser:
+            statuses.append((await browser.get("/gestion/connexion/compte")).status_code)
+    assert statuses == [303, 303, 429, 303]
 
 
 async def test_two_log_ins_begun_in_two_tabs_both_work(browser: Browser, issuer: Issuer, zoe: str) -> None:
