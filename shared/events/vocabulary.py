@@ -284,6 +284,7 @@ class Reason(StrEnum):
     OVERLAPPING_SESSION = "overlapping_session"
     QUOTA_REACHED = "quota_reached"
     GROUP_DOES_NOT_FIT = "group_does_not_fit"
+    NOT_NOMINATED = "not_nominated"
     NOT_ENROLLED = "not_enrolled"
     """A withdrawal or an approval found nobody it could be about (ADR 0004)."""
     NO_OFFER = "no_offer"

@@ -169,6 +169,15 @@ REFUSALS: Mapping[Reason, Refusal] = {
             once_closed=_CLOSED,
         ),
     ),
+    Reason.NOT_NOMINATED: Refusal(
+        label="pas sur la liste de la collectivité",
+        explained="the session is for those whom the authority names, and the agent asked alone",
+        letter=Explanation(
+            "Cette session est réservée aux personnes que leur collectivité désigne.",
+            "Rapprochez-vous de votre service formation, qui peut vous ajouter à sa liste.",
+            once_closed="Rapprochez-vous de votre service formation.",
+        ),
+    ),
     Reason.NOT_ENROLLED: Refusal(
         label="aucune inscription",
         explained="there was no enrolment that it could be about",

@@ -51,7 +51,7 @@ def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
         facts = roster.numbers()
         match request:
             case SeatRequest():
-                outcomes = [_seat(roster, request, request.agent, approved=request.approved)]
+                outcomes = [_seat(roster, request, request.agent)]
                 state, reason = outcomes[0]
                 if state is State.WAITLISTED:
                     newest = roster.latest[request.agent_key]
@@ -94,9 +94,15 @@ def _answer(request: Request, outcomes: Sequence[_Outcome], facts: dict[str, int
 # -------------------------------------------------------------------------------- requests for seats
 
 
-def _seat(roster: SessionRoster, request: RequestForSeats, agent: Agent, *, approved: bool) -> _Outcome:
-    availability = roster.availability(agent)
-    verdict = judge(roster.session, agent, request.received_at, approved=approved, availability=availability)
+def _seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Agent) -> _Outcome:
+    verdict = judge(
+        roster.session,
+        agent,
+        request.received_at,
+        approved=isinstance(request, GroupRequest) or request.approved,
+        availability=roster.availability(agent),
+        by_officer=isinstance(request, GroupRequest),
+    )
     return _grant(roster, request, agent, verdict)
 
 
@@ -133,11 +139,12 @@ _AWAITED = {
 def _group(roster: SessionRoster, request: GroupRequest) -> list[_Outcome]:
     """Answer for each agent in the order given, or grant all or nobody (rule 6).
 
-    A group is requested by the training officer, who approves for the employer.
+    A group is requested by the training officer, who approves for the employer, and may name who takes part
+    in a bespoke session.
     """
     agents = _agents_once(request)
     if not request.all_or_nothing:
-        return [_seat(roster, request, agent, approved=True) for agent in agents]
+        return [_seat(roster, request, agent) for agent in agents]
     verdicts = list(_verdicts_together(roster, request, agents))
     if all(
         verdict is Granted.SEAT or _has_seat_already(roster, agent)
@@ -176,6 +183,7 @@ def _verdicts_together(
                 request.received_at,
                 approved=True,
                 availability=roster.availability(agent),
+                by_officer=True,
             )
             if verdict is Granted.SEAT:
                 trial.enrolled += 1
@@ -228,16 +236,19 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
             outcomes.append(_grant(roster, request, agent, not_eligible))
             continue
         latest = roster.latest_for(request, agent.key)
-        if latest is not None and latest.state is State.PENDING_APPROVAL:
-            placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
-            outcomes.append((placed.state, placed.reason))
-            continue
         if latest is not None and latest.state.is_live:
             continue  # has a seat already, or waits: nothing changes
         received_at = request.received_at
         if replacements and session.enrolment_closes_at <= received_at < session.starts_at:
             received_at = session.enrolment_opens_at  # as the one who left, who came in time
-        verdict = judge(session, agent, received_at, approved=True, availability=roster.availability(agent))
+        verdict = judge(
+            session,
+            agent,
+            received_at,
+            approved=True,
+            availability=roster.availability(agent),
+            by_officer=True,
+        )
         replacements -= not isinstance(verdict, Refused)
         outcomes.append(_grant(roster, request, agent, verdict))
     roster.promote()

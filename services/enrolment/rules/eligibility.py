@@ -1,4 +1,4 @@
-"""Whether a request is granted. Every refusal is a value (rules 1 to 8)."""
+"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import OfferAnswer
 from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
-from shared.events.vocabulary import Agent, ApprovalPolicy, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, ApprovalPolicy, Format, Reason, Status, WaitingList
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,19 @@ class Availability:
 
 
 def judge(
-    session: SessionState, agent: Agent, received_at: datetime, *, approved: bool, availability: Availability
+    session: SessionState,
+    agent: Agent,
+    received_at: datetime,
+    *,
+    approved: bool,
+    availability: Availability,
+    by_officer: bool = False,
 ) -> Granted | Refused:
     """Grant a request for a seat, or refuse it.
 
     ``received_at``: when the broker received the request; the deadline is judged by it, not by when we read
-    it. ``approved``: the employer has agreed.
+    it. ``approved``: the employer has agreed. ``by_officer``: the authority's training officer named the
+    agent, which a bespoke session needs (rule 14).
     """
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
@@ -76,6 +83,8 @@ def judge(
         return Refused(Reason.DEADLINE_PASSED)
     if not is_in_audience(session.audience, agent):
         return Refused(Reason.NOT_ELIGIBLE)
+    if session.format is Format.BESPOKE and not by_officer:
+        return Refused(Reason.NOT_NOMINATED)
     if availability.overlaps:
         return Refused(Reason.OVERLAPPING_SESSION)
     if session.approval is ApprovalPolicy.SELECTION:

@@ -12,6 +12,7 @@ from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
 from tests.support.rosters import (
     NANTES,
     RENNES,
+    a_group_request,
     a_nomination,
     a_roster,
     a_seat_request,
@@ -254,10 +255,20 @@ def test_an_agent_who_stands_twice_in_a_list_is_answered_once(siret: str) -> Non
         assert len(roster.changed) == 1
 
 
-def test_who_is_named_needs_no_other_approval() -> None:
-    roster, agent = a_roster(format="bespoke", approval="employer", audience={"sirets": [RENNES]}), an_agent()
-    enrol_unapproved = a_seat_request(roster, agent)
-    decided(roster, enrol_unapproved)
-    assert state_of(roster, agent) is State.PENDING_APPROVAL
+@pytest.mark.parametrize("approved", [False, True])
+def test_an_agent_of_the_authority_who_asks_alone_is_not_nominated_until_the_officer_names_them(
+    approved: bool,
+) -> None:
+    roster, (agent, other) = a_private_session(approval="employer"), agents(2)
+    answer = answer_to(roster, a_seat_request(roster, agent, approved=approved))
+    assert (answer.outcome, answer.reason) == (R, Reason.NOT_NOMINATED)
     decided(roster, a_nomination(roster, (agent,)))
     assert state_of(roster, agent) is E
+    assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED
+    decided(roster, a_group_request(roster, [other]))
+    assert state_of(roster, other) is E, "a group is named by the officer too"
+
+
+def test_who_is_of_another_authority_is_not_eligible_whoever_asks() -> None:
+    roster, stranger = a_private_session(), an_agent_of(siret=NANTES)
+    assert answer_to(roster, a_seat_request(roster, stranger)).reason is Reason.NOT_ELIGIBLE

@@ -135,17 +135,17 @@ def test_a_list_of_trainees_removes_only_those_whom_its_portal_may_speak_for() -
     assert states_of(roster, [breton, corsican, new]) == [State.ENROLLED, State.WITHDRAWN, State.ENROLLED]
 
 
-def test_a_list_of_trainees_approves_nobody_of_another_authority() -> None:
+def test_a_list_of_trainees_changes_nobody_of_another_authority() -> None:
     roster = a_roster(
         format="bespoke", audience={"sirets": [RENNES, NANTES]}, waiting_list="none", approval="employer"
     )
     agent = an_agent_of()
-    decided(roster, a_seat_request(roster, agent))
+    decided(roster, a_group_request(roster, [agent]))
     claimed = an_agent_of(siret=NANTES, agent_id=agent.agent_id)
     request = replace(a_nomination(roster, [claimed], siret=NANTES), limits=OTHERS[0])
     answer = answer_to(roster, request)
     assert (answer.outcome, answer.reason) == ("refused", Reason.ALREADY_ENROLLED)
-    assert state_of(roster, agent) is State.PENDING_APPROVAL
+    assert state_of(roster, agent) is State.ENROLLED
 
 
 @pytest.mark.parametrize("all_or_nothing", [True, False])

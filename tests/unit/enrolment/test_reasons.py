@@ -132,6 +132,7 @@ REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.NOT_OPEN_YET: lambda: reason_of(a_roster(), received_at=OPENS - timedelta(seconds=1)),
     Reason.DEADLINE_PASSED: lambda: reason_of(a_roster(), received_at=CLOSES),
     Reason.SESSION_FULL: lambda: reason_of(a_roster(capacity=0, waiting_list="none")),
+    Reason.NOT_NOMINATED: lambda: reason_of(a_roster(format="bespoke")),
     Reason.NOT_ELIGIBLE: lambda: reason_of(a_roster(audience={"functions": ["dirigeant"]})),
     Reason.ALREADY_ENROLLED: asked_again,
     Reason.SESSION_CANCELLED: lambda: reason_of(a_roster(status="cancelled")),
