@@ -28,6 +28,8 @@ class Whose(StrEnum):
     AGENTS = "agents territoriaux"
     OFFICERS = "correspondants des collectivités et des délégations"
     SUBSCRIBERS = "abonnés aux actualités"
+    ADDRESSEES = "agents territoriaux, correspondants des collectivités et des délégations, abonnés"
+    NAMED = "agents territoriaux, et autres personnes que nomme l’événement"
     STAFF = "personnel du CNFPT"
     VISITORS = "personnes qui ouvrent les pages, ou appellent les services"
 

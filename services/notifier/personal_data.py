@@ -21,8 +21,8 @@ from shared.web import logins
 MAILS = Retention(
     table=MailRow,
     days="notifier_mails_kept_days",
-    since="l’envoi du courriel",
-    over="settled_at < :before",
+    since="l’envoi du courriel, ou l’essai dont personne ne sait s’il a réussi",
+    over="settled_at < :before OR (state = 'ambiguous' AND due_at < :before)",
     key="mail_id",
     with_rows_of={MailAuditRow: "mail_id"},
 )
@@ -121,7 +121,7 @@ REGISTER = (
             ),
             PersonalData(
                 table=MailRow,
-                whose=Whose.AGENTS,
+                whose=Whose.ADDRESSEES,
                 columns={
                     "issuer": "qui a donné l’identifiant de l’agent",
                     "recipient": "identifiant de l’agent",
@@ -189,7 +189,7 @@ REGISTER = (
             ),
             PersonalData(
                 table=BounceRow,
-                whose=Whose.AGENTS,
+                whose=Whose.ADDRESSEES,
                 columns={"address": "empreinte du courriel", "report": "empreinte du rapport de retour"},
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(BOUNCES,),
@@ -198,7 +198,7 @@ REGISTER = (
             ),
             PersonalData(
                 table=SuppressionRow,
-                whose=Whose.AGENTS,
+                whose=Whose.ADDRESSEES,
                 columns={"address": "empreinte du courriel"},
                 purpose="Ne plus écrire à une adresse dont les courriels reviennent.",
                 ends=(SUPPRESSIONS,),

@@ -57,7 +57,7 @@ _ADDRESS_IN_OUTBOX = (
 """The same for an event that has an address of somebody, and is about no agent."""
 EVENTS = PersonalData(
     table=OutboxRow,
-    whose=Whose.AGENTS,
+    whose=Whose.NAMED,
     columns={
         "key": "identifiant de l’agent",
         "data": "contenu de l’événement : identité, courriel et employeur de l’agent",
@@ -82,7 +82,7 @@ REGISTER = Register(
         EVENTS,
         PersonalData(
             table=DeadLetterRow,
-            whose=Whose.AGENTS,
+            whose=Whose.NAMED,
             columns={
                 "key": "identifiant de l’agent",
                 "value": "demande telle qu’elle a été reçue",

@@ -62,6 +62,20 @@ async def test_nothing_is_left_when_every_rule_has_ended_it_but_what_who_subscri
     assert await suppressed(notifier) == 0
 
 
+async def test_a_mail_of_which_nobody_knows_whether_it_left_ends_as_others_do(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live_through_everything(notifier)
+    await notifier.change("UPDATE mail SET state = 'ambiguous', settled_at = NULL")
+    now, left = clock.now(), []
+    for days in (-1, 1):
+        later = now + timedelta(days=SETTINGS.notifier_mails_kept_days + days)
+        monkeypatch.setattr("shared.clock.now", lambda later=later: later)
+        await end_old_rows(notifier.database, REGISTER, SETTINGS)
+        left.append(len(await notifier.query("SELECT mail_id FROM mail")) > 0)
+    assert left == [True, False]
+
+
 async def suppressed(notifier: Notifier) -> int:
     """How many addresses are written to no more; they are kept as digests, which no search finds."""
     return len(await notifier.query("SELECT kind FROM suppression"))
