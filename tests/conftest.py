@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ from local import ports
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
+from shared import security_log
 from shared.database import Database
 from shared.messaging import outbox, topics
 from shared.messaging.broker import KafkaSettings
@@ -63,6 +65,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command called in this process has set up: its standard error is closed by then."""
+    loggers = [logging.getLogger(), logging.getLogger(security_log.LOGGER)]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

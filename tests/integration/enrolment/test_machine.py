@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from shared.database import Database
 from tests.support.enrolment_machine import EnrolmentMachine, World
+from tests.support.enrolment_model import POLICY
 from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
 
 
@@ -27,7 +28,7 @@ def test_the_store_keeps_what_the_rules_promise(
 
         class StoreMachine(EnrolmentMachine):
             def new_world(self) -> World:
-                return OnPostgres(self.session_id, runner, database, moment)
+                return OnPostgres(self.session_id, runner, database, moment, POLICY)
 
         run_state_machine_as_test(
             StoreMachine,
