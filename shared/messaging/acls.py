@@ -102,14 +102,15 @@ def _of_service(service: str) -> Iterator[Right]:
 
 
 def _of(portal: Portal) -> Iterator[Right]:
-    """Yield what a portal may do by Kafka: send where it has keys, read its answers where they go there."""
-    prefix = f"portal.{portal.portal}."
+    """Yield what a portal may do by Kafka: send where it has keys, read its answers where they go there.
+
+    It has no transactions: whoever leaves one open keeps all from reading what comes after it.
+    """
     if portal.keys or portal.authentication == "none":
         yield Right(_WRITE, AclResource.TOPIC, _REQUESTS)
-        yield Right(_WRITE, AclResource.TRANSACTIONAL_ID, (prefix,), prefixed=True)
     if "kafka" in portal.answers:
         yield Right(_READ, AclResource.TOPIC, (answers_topic(portal.portal),))
-        yield Right(_READ, AclResource.GROUP, (prefix,), prefixed=True)
+        yield Right(_READ, AclResource.GROUP, (f"portal.{portal.portal}.",), prefixed=True)
 
 
 async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:

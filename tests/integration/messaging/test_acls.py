@@ -150,9 +150,12 @@ async def test_a_portal_writes_nothing_but_requests(broker: SecuredKafka, topic:
         await write(broker, "portal-iel", topic)
 
 
-async def test_a_portal_fences_no_relay_of_a_service(broker: SecuredKafka) -> None:
+@pytest.mark.parametrize("transactional_id", ["enrolment-relay-0", "portal.iel.a"])
+async def test_a_portal_fences_no_relay_and_leaves_no_transaction_open(
+    broker: SecuredKafka, transactional_id: str
+) -> None:
     with pytest.raises(TransactionalIdAuthorizationFailed):
-        await write(broker, "portal-iel", "portal.enrolments", transactional_id="enrolment-relay-0")
+        await write(broker, "portal-iel", "portal.enrolments", transactional_id=transactional_id)
 
 
 async def test_a_portal_makes_no_topics_and_no_rights(broker: SecuredKafka) -> None:

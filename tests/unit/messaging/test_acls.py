@@ -40,7 +40,6 @@ def rights_of(user: str, *portals: Portal) -> set[tuple[str, str, bool, str]]:
 def test_a_portal_sends_requests_and_reads_its_own_answers_with_groups_of_its_own() -> None:
     assert rights_of("portal-iel", a_portal(), a_portal("sirh")) == {
         *(("TOPIC", topic, False, "WRITE") for topic in REQUESTS),
-        ("TRANSACTIONAL_ID", "portal.iel.", True, "WRITE"),
         ("TOPIC", "portal.answers.iel", False, "READ"),
         ("GROUP", "portal.iel.", True, "READ"),
     }
