@@ -192,8 +192,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "Aucune place de cette session ne vous est proposée en ce moment.", "Vous n’avez rien à faire."
         ),
         offer=Explanation(
-            "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, ou l’échéance est "
-            "passée.",
+            "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, l’échéance est "
+            "passée, ou votre demande a pris fin.",
             "Si vous êtes sur la liste d’attente, vous y gardez votre rang.",
         ),
     ),
