@@ -26,8 +26,7 @@ def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str],
         found = list(_objects(content_of(raw)))
     except (ValueError, RecursionError):
         words = b"\n".join([raw, record.key or b"", *(value or b"" for _, value in record.headers)])
-        has_id = agent is not None and is_theirs and _has_word(words, agent.agent_id)
-        return has_id or _has_address(words, addresses)
+        return bool(_words_in(words, agent, addresses, issuer))
     if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
         return True
     names_nobody = all(_identifier(named) is None for named in found)
@@ -57,11 +56,16 @@ def _identifier(found: dict[str, Any]) -> str | None:
 def as_read_by(
     raw: bytes | str | None, agent: AgentKey | None, addresses: Collection[str], issuer: str | None
 ) -> str | None:
-    """Return a value as the person may read it whom it names: others are left out of its JSON."""
+    """Return a value as the person may read it whom it names: others are left out of its JSON.
+
+    What is no JSON, or too deep, has no parts: nobody knows of whom the rest is. Of it the person reads the
+    words that name them.
+    """
     try:
         return json.dumps(without_others(content_of(raw), agent, addresses, issuer), ensure_ascii=False)
-    except (ValueError, RecursionError):  # what is no JSON has no parts
-        return raw.decode(errors="replace") if isinstance(raw, bytes) else raw
+    except (ValueError, RecursionError):
+        words = raw.encode() if isinstance(raw, str) else raw or b""
+        return " ".join(["…", *(f"{word} …" for word in _words_in(words, agent, addresses, issuer))])
 
 
 def without_others(value: Any, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> Any:
@@ -140,6 +144,12 @@ def _has_word(value: bytes, word: str) -> bool:
     return re.search(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])", value) is not None
 
 
-def _has_address(value: bytes, addresses: Collection[str]) -> bool:
-    lowered = value.lower()
-    return any(address.encode() in lowered for address in addresses)
+def _words_in(
+    raw: bytes, agent: AgentKey | None, addresses: Collection[str], issuer: str | None
+) -> list[str]:
+    """Return the person's identifier and addresses, as far as they stand in what is no JSON."""
+    lowered = raw.lower()
+    found = [address for address in sorted(addresses) if address.encode() in lowered]
+    if agent is None or issuer not in (None, agent.issuer) or not _has_word(raw, agent.agent_id):
+        return found
+    return [agent.agent_id, *found]

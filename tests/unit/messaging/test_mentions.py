@@ -13,6 +13,7 @@ from shared.messaging.mentions import as_read_by, mentions
 
 AGENT = AgentKey("iel", "A-1")
 ADDRESSES = frozenset({"zoe@exemple.fr"})
+ZOE = "… A-1 … zoe@exemple.fr …"
 
 
 def record(value: Any, topic: str = "portal.enrolments", key: bytes | None = b"A-1") -> Record:
@@ -109,10 +110,24 @@ def test_somebody_who_is_no_agent_reads_what_has_their_address_and_no_other() ->
     assert json.loads(as_read_by(json.dumps(asked), None, ADDRESSES, None) or "") == left
 
 
-def test_what_is_in_base64_is_read_as_what_it_is_and_what_is_no_json_as_it_was_sent() -> None:
+def test_what_is_in_base64_is_read_as_what_it_is() -> None:
     group = base64.b64encode(b'{"agents": [{"agent_id": "A-1"}, {"agent_id": "B-1"}]}').decode()
     assert as_read_by(json.dumps({"data_base64": group}), AGENT, ADDRESSES, "iel") == (
         '{"data_base64": {"agents": [{"agent_id": "A-1"}, {}]}}'
     )
-    assert as_read_by(b"no JSON \xff", AGENT, ADDRESSES, "iel") == "no JSON \N{REPLACEMENT CHARACTER}"
     assert as_read_by(None, AGENT, ADDRESSES, "iel") == "null"
+
+
+@pytest.mark.parametrize(
+    ("raw", "issuer", "words"),
+    [
+        (b'{"agents": [{"agent_id": "A-1"}, {"agent_id": "B-1", "given_na', "iel", "… A-1 …"),  # cut
+        (b"<agent>A-1</agent><mail>Zoe@exemple.fr \xff</mail><agent>B-1</agent>", None, ZOE),
+        (b"A-1 of the other issuer; ida@exemple.fr", "ouest", "…"),
+        (f'[{{"agent_id": "A-1"}}, {{"agent_id": "B-1"}}, {"[" * 900}{"]" * 900}]', None, "… A-1 …"),
+    ],
+)
+def test_of_what_has_no_parts_the_person_reads_the_words_that_name_them(
+    raw: bytes | str, issuer: str | None, words: str
+) -> None:
+    assert as_read_by(raw, AGENT, ADDRESSES, issuer) == words
