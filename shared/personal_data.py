@@ -88,14 +88,15 @@ class Subject:
     """The person whose rows are looked for, as conditions of a register need it.
 
     ``agent`` is None for somebody who is no agent, and is known by an address alone. ``addresses`` are those
-    that are known, in lower case, ``digests`` what stands for them where addresses are not kept. Rows that
-    came after ``until`` are not meant.
+    that are known, in lower case, ``digests`` what stands for them where addresses are not kept. Portals with
+    these ``sources_of_others`` mean no agent of this issuer. Rows that came after ``until`` are not meant.
     """
 
     agent: AgentKey | None
     until: datetime
     addresses: frozenset[str] = frozenset()
     digests: frozenset[bytes] = frozenset()
+    sources_of_others: frozenset[str] = frozenset()
 
     def parameters_of(self, condition: str) -> dict[str, Any]:
         """Return the values of those parameters that SQL uses, of these."""
@@ -103,6 +104,7 @@ class Subject:
             "until": self.until,
             "addresses": sorted(self.addresses),
             "digests": sorted(self.digests),
+            "sources_of_others": sorted(self.sources_of_others),
         }
         if self.agent is not None:
             in_json = f'"agent_id":{json.dumps(self.agent.agent_id)}'

@@ -109,7 +109,8 @@ async def _read(process: Process, event_id: int, by: str) -> HeldEvent | None:
     """Return an event, whole; that it was read is kept, with whom it names."""
     async with process.database.quiet_transaction() as tx:
         for event in await held.find(tx, ids=[event_id], limit=1):
-            agents = agents_in(event.data, None)
+            portal = process.eraser.portals.portals.of_source(event.source)
+            agents = agents_in(event.data, None if portal is None else portal.issuer)
             await read_log.record(tx, Reading.by_command(by), ReadKind.EVENT, agents=agents, about=[event.id])
             return event
     return None

@@ -119,7 +119,8 @@ class Eraser:
         if isinstance(who, str):
             subject, addresses = Subject(agent=None, until=until), frozenset((who.strip().lower(),))
         else:
-            subject = Subject(agent=who, until=until)
+            others = self.portals.portals.sources_of_others(who.issuer)
+            subject = Subject(agent=who, until=until, sources_of_others=others)
             addresses = await addresses_of(tx, self.register, subject)
         digests = frozenset() if self.digest is None else frozenset(map(self.digest, addresses))
         return replace(subject, addresses=addresses, digests=digests)

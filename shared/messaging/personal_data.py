@@ -41,13 +41,14 @@ UNDECIDED = Retention(
 """What is parked waits so long for an operator's decision. A job of its own ends it, and tells its portal."""
 
 _AGENT_IN_OUTBOX = (
-    "strpos(data, :in_json) > 0 AND jsonb_path_exists(CAST(data AS jsonb), "
+    "strpos(data, :in_json) > 0 AND source <> ALL(CAST(:sources_of_others AS text[])) "
+    "AND jsonb_path_exists(CAST(data AS jsonb), "
     "'$.** ? (@.agent_id == $agent_id && (!exists(@.issuer) || @.issuer == \"\" || @.issuer == $issuer))', "
     "jsonb_build_object('agent_id', CAST(:agent_id AS text), 'issuer', CAST(:issuer AS text)))"
 )
 """The SQL condition for an event about an agent, alone or with others.
 
-Where an event does not say who issued the identifier, every agent who has it is meant.
+Where neither an event nor its sender says who issued the identifier, every agent who has it is meant.
 """
 
 _ADDRESS_IN_OUTBOX = (

@@ -241,6 +241,10 @@ class Portals:
         found = self._by_source.get(SOURCES + portal)
         return None if found is None else found.issuer
 
+    def sources_of_others(self, issuer: str) -> frozenset[str]:
+        """Return the ``ce_source`` of each portal that speaks for other agents than this issuer's."""
+        return frozenset(portal.source for portal in self._portals if portal.issuer != issuer)
+
     def of_agent(self, agent: Agent) -> Iterator[Portal]:
         """Yield the portals that may speak for this agent."""
         for portal in self._by_issuer.get(agent.issuer, ()):

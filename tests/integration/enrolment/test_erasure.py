@@ -30,12 +30,14 @@ from shared.events.portal import (
     AgentErasureRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    SubscriptionChanged,
     WithdrawalRequested,
 )
 from shared.events.vocabulary import Agent, AgentKey, Contact
 from shared.messaging import dead_letters, outbox, progress
 from shared.messaging.dead_letters import Parked
 from shared.messaging.erasure import Eraser
+from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
@@ -308,6 +310,17 @@ async def test_an_agent_is_given_a_groups_request_without_the_colleagues(
         [event] = (await erasing.export(tx, own.key))["outbox"]
     said = json.loads(event["data"])
     assert (said["agents"][0]["email"], said["agents"][1:], said["requested_by"]) == (own.email, [{}], {})
+
+
+async def test_what_another_issuers_portal_sent_by_http_is_not_about_an_agent_with_the_same_identifier(
+    database: Database, erasing: Eraser
+) -> None:
+    own, other = marked(), marked("ouest")
+    follows = SubscriptionChanged(agent_id=other.agent_id, email="b@exemple.fr", subscribed=True, theme="x")
+    async with database.transaction() as tx:
+        await outbox.Outbox("enrolment").publish(tx, [OutboxEvent(follows, source="/portals/ouest")])
+        kept = [await erasing.export(tx, agent.key) for agent in (own, other)]
+    assert [list(tables) for tables in kept] == [[], ["outbox"]]
 
 
 async def test_attendance_stays_as_a_number(
