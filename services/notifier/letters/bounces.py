@@ -29,8 +29,15 @@ MAX_PARTS = 20
 """Multiparts in a message; a report that quotes a mail of ours has three. Python's parser goes down one level
 for each, and does it for every line."""
 
+LONGEST_CONTENT_TYPE = 2_000
+"""Characters of a Content-Type; the boundary in it has 70 at most (RFC 2046, 5.1.1). Python's parser counts
+the quotes before each semicolon anew."""
+
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
+_LONG_CONTENT_TYPE = re.compile(
+    rb"(?:\A|[\r\n])content-type:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t]){%d}" % LONGEST_CONTENT_TYPE, re.IGNORECASE
+)
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 LONGEST_RETURN = 18
@@ -110,9 +117,12 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
     mail_id = _by_return_path(head, path)
     if head.get_content_type() != "multipart/report" or mail_id is None:
         return None
-    if len(_BOUNDARY.findall(raw)) > MAX_PARTS:
+    if len(_BOUNDARY.findall(raw)) > MAX_PARTS or _LONG_CONTENT_TYPE.search(raw) is not None:
         return None
-    fields = _failed(email.message_from_bytes(raw))
+    try:
+        fields = _failed(email.message_from_bytes(raw))
+    except Exception:  # noqa: BLE001 Python's parser fails on odd parameters and charsets in many ways
+        return None
     if fields is None:
         return None
     status = _status(fields)

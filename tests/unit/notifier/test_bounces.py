@@ -1,5 +1,6 @@
 """What a delivery report says, whoever wrote it; and that nobody can send back what they did not get."""
 
+import time
 from uuid import UUID, uuid4
 
 import pytest
@@ -111,6 +112,36 @@ def test_a_message_that_is_made_to_be_hard_to_take_apart_is_no_report() -> None:
     for body in (nested, nested + b"x\r\n" * 150_000, b"Content-Type: multipart/report; " * 50_000):
         assert bounces.read(head + b"\r\n\r\n" + body, PATH) is None
         assert bounces.read(head + b"\r\n" + body, PATH) is None
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        b"Content-Type: multipart/mixed; boundary*=a; boundary*0=b",
+        b"Content-Type: multipart/mixed; boundary*" + b"9" * 5_000 + b"=1",
+        b"Content-Type: multipart/mixed; boundary*=%00''a",
+        b"Content-Type: multipart/mixed; boundary*=idna''a%20..b",
+        b"Content-Type: message/rfc822\r\n\r\n" * 6_000,
+    ],
+    ids=["continued twice", "a long number", "no charset", "a charset that fails", "nested mails"],
+)
+def test_a_message_on_which_pythons_parser_fails_is_no_report(inner: bytes) -> None:
+    """It would stay unseen in the mailbox, and no report behind it would ever be read."""
+    report = a_report(PATH.of(MAIL_ID))
+    first = report.index(b"Content-Description: Notification")
+    assert bounces.read(report[:first] + inner + b"\r\n\r\n" + report[first:], PATH) is None
+
+
+@pytest.mark.parametrize("line", [b"", b"\r\n ", b"\n\t", b"\r "], ids=["one line", "CRLF", "LF", "CR"])
+@pytest.mark.parametrize("piece", [b'\\";', b'"";'], ids=["escaped", "quoted"])
+def test_no_header_takes_long_to_be_taken_apart(piece: bytes, line: bytes) -> None:
+    """Python counts the quotes before each semicolon anew: it took twelve seconds."""
+    report = a_report(PATH.of(MAIL_ID))
+    first = report.index(b"Content-Description: Notification")
+    header = b'CONTENT-TYPE: multipart/mixed; x="' + (piece * 300 + line) * 180
+    begun = time.process_time()
+    assert bounces.read(report[:first] + header + b"\r\n\r\n" + report[first:], PATH) is None
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("action", ["delayed", "delivered", "relayed", "expanded", "rubbish"])
