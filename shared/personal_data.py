@@ -63,7 +63,8 @@ class PersonalData:
     it no row is found by the agent. ``of_address`` is that for a row about somebody who is no agent, and is
     known by an address. ``address`` is the SQL of the agent's addresses in such a row; null says none. On
     erasure the row is deleted, or its columns ``emptied`` get these SQL values; a ``proof`` of who did what
-    stays, and only when it was done is given to that person.
+    stays, and only when it was done is given to that person. Columns ``of_others`` say something of somebody
+    else, and are not given to the person.
     """
 
     table: type[SQLModel]
@@ -76,6 +77,7 @@ class PersonalData:
     of_address: str = ""
     address: str = ""
     emptied: Mapping[str, str] = field(default_factory=dict)
+    of_others: tuple[str, ...] = ()
     proof: bool = False
 
     def condition(self, subject: "Subject") -> str:
@@ -152,10 +154,11 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Return the rows of one table that are about a person, whole: what they may ask to see."""
+    """Return the rows of one table that are about a person, but for what is of others: what they may see."""
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
-    row = "jsonb_build_object('at', at, 'actor', actor)" if held.proof else f"to_jsonb({name}.*)"
+    whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
+    row = "jsonb_build_object('at', at, 'actor', actor)" if held.proof else whole
     query = f"SELECT {row} FROM {name} WHERE {held.condition(subject)}"  # noqa: S608 as above
     return await _values(tx, query, subject)
 

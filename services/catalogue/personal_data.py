@@ -60,6 +60,7 @@ REGISTER = (
                 ends=(BESPOKE,),
                 of_address=_OF_ADVISOR,
                 emptied=dict.fromkeys(("advisor_name", "advisor_email", "answer"), "NULL"),
+                of_others=("requester_name", "requester_email", "message"),
             ),
             PersonalData(
                 table=SessionRow,

@@ -76,3 +76,15 @@ async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(
     ):
         assert await eraser(database, portals).forget(address, uuid4())
         assert await persons() == {rest}
+
+
+async def test_an_advisor_reads_of_the_request_that_they_answered_and_not_of_who_asked(
+    a_bespoke_offer: str, ask: Ask, database: Database, portals: PortalsFile
+) -> None:
+    await reply(ask, await hear(database, a_bespoke_request()), "declined")
+    async with database.transaction() as tx:
+        kept = await eraser(database, portals).export(tx, ADVISOR["email"])
+    [request] = kept["bespoke_request"]
+    assert request["advisor_name"] == ADVISOR["name"]
+    assert request.keys().isdisjoint({"requester_name", "requester_email", "message"})
+    assert OFFICER["email"] not in str(kept)
