@@ -29,7 +29,7 @@ MAILS = Retention(
 ENDED = Retention(
     table=EnrolmentRow,
     days="notifier_mails_kept_days",
-    since="le refus ou le désistement",
+    since="le refus, le désistement ou la fin de la liste d’attente",
     over="standing IN ('lapsed', 'not_obtained', 'refused', 'withdrawn') AND since < :before",
 )
 PAST = Retention(
