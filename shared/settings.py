@@ -1,9 +1,11 @@
 """Settings that every service has. All come from the environment; each service adds its own."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -24,6 +26,23 @@ from shared.web.security_txt import SecuritySettings
 
 UNPROTECTED = frozenset(("kafka", "database", "mails"))
 """What ``UNPROTECTED_ACCEPTED`` can name."""
+
+
+def _are_everybody(believed: str) -> bool:
+    """Whether the networks of this list are all there are of IPv4 or IPv6, alone or together."""
+    v4: list[IPv4Network] = []
+    v6: list[IPv6Network] = []
+    for name in map(str.strip, believed.split(",")):
+        if name == "*":
+            return True
+        with contextlib.suppress(ValueError):  # a host, or a socket
+            network = ip_network(name, strict=False)
+            if isinstance(network, IPv4Network):
+                v4.append(network)
+            else:
+                v6.append(network)
+    whole = [network.prefixlen == 0 for network in collapse_addresses(v4)]
+    return any(whole + [network.prefixlen == 0 for network in collapse_addresses(v6)])
 
 
 def _names(text: str) -> frozenset[str]:
@@ -116,7 +135,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     @property
     def _database_is_here(self) -> bool:
         named = self._url.query.get("host", ())  # a socket's folder, or servers of which one is taken
-        hosts = [self._url.host] if self._url.host else [named] if isinstance(named, str) else named
+        hosts = [*([named] if isinstance(named, str) else named), *filter(None, [self._url.host])]
         return all(host in LOOPBACK or host.startswith("/") for host in hosts)
 
     @cached_property
@@ -163,8 +182,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
 
     @model_validator(mode="after")
     def _believes_proxies_alone(self) -> Self:  # noqa: N804 called on what was built
-        believed = self.forwarded_allow_ips.split(",")
-        if not self.parcours_trial and any(name.strip() == "*" or name.endswith("/0") for name in believed):
+        if not self.parcours_trial and _are_everybody(self.forwarded_allow_ips):
             raise ValueError(
                 "FORWARDED_ALLOW_IPS believes everybody, who could then pass for any visitor: "
                 "name the proxies (only a trial, PARCOURS_TRIAL=1, may do without)"

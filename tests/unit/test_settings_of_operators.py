@@ -81,6 +81,7 @@ SAFE: dict[str, Any] = {
         ({"notifier_database_url": "postgresql:///notifier"}, []),
         ({"notifier_database_url": "postgresql:///notifier?host=/run/postgresql"}, []),
         ({"notifier_database_url": "postgresql:///notifier?host=127.0.0.1&host=db"}, ["sslmode"]),
+        ({"notifier_database_url": "postgresql://notifier@127.0.0.1/notifier?host=db"}, ["sslmode"]),
         ({"smtp_tls": "none"}, ["SMTP_TLS"]),
         ({"smtp_tls": "none", "smtp_host": "localhost"}, []),
     ],
@@ -109,7 +110,10 @@ def test_outside_a_trial_nothing_is_sent_for_others_to_read_but_what_is_named(
     assert name in Notifier(**(SAFE | set_so), unprotected_accepted=f"{name}, kafka").unprotected
 
 
-@pytest.mark.parametrize("everybody", ["*", "10.0.0.1, *", "0.0.0.0/0", "10.0.0.1,::/0"])
+@pytest.mark.parametrize(
+    "everybody",
+    ["*", "10.0.0.1, *", "0.0.0.0/00", "0.0.0.0/0.0.0.0", "10.0.0.1,::/0", "0.0.0.0/1, 128.0.0.0/1"],
+)
 def test_outside_a_trial_only_proxies_say_who_the_visitor_is(everybody: str) -> None:
     with pytest.raises(ValidationError, match="FORWARDED_ALLOW_IPS believes everybody"):
         Notifier(**SAFE, forwarded_allow_ips=everybody)
