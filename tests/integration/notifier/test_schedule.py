@@ -418,8 +418,8 @@ async def test_a_change_is_told_to_all_who_wait_for_a_seat_or_for_an_answer(noti
     await notifier.hear(changed(venue="Salle neuve"))
     await notifier.hear(decided("Z", AgentWaitlisted, position=2))
     await notifier.hear(changed(version=3, venue="Salle neuve", join_url="https://visio.example/1"))
-    told = await notifier.rows("recipient", "template = 'session-changed-waiting'")
-    assert sorted(row.recipient for row in told) == ["O", "P", "W"]
+    letters = await notifier.rows("recipient", "template = 'session-changed-waiting'")
+    assert sorted(row.recipient for row in letters) == ["O", "P", "W"]
 
 
 async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> None:

@@ -435,10 +435,14 @@ async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
     browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
 ) -> None:
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
-    async with browser_on(catalogue) as phone, browser_on(catalogue) as desk, browser_on(catalogue) as eve:
+    async with (
+        browser_on(catalogue) as phone,
+        browser_on(catalogue) as management,
+        browser_on(catalogue) as eve,
+    ):
         phone.headers["user-agent"] = "Mozilla/5.0 (iPhone) Safari/604.1"
-        desk.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
-        for tab, person in ((browser, zoe), (phone, zoe), (desk, zoe), (eve, "eve")):
+        management.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+        for tab, person in ((browser, zoe), (phone, zoe), (management, zoe), (eve, "eve")):
             await logged_in(tab, issuer, person)
         page = await browser.get(LOGINS)
         found = dict(listed(page))
@@ -450,10 +454,14 @@ async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
             assert ended.headers["location"] == f"{LOGINS}?fait=terminee"
         assert (await eve.get("/gestion")).status_code == 200
         await browser.post(LOGINS, data={"cle": key, "fin": found["Safari, iPhone"]})
-        assert [(await tab.get("/gestion")).status_code for tab in (phone, desk)] == [303, 200]
+        assert [(await tab.get("/gestion")).status_code for tab in (phone, management)] == [303, 200]
         assert "La connexion est terminée" in (await browser.get(f"{LOGINS}?fait=terminee")).text
         await browser.post(LOGINS, data={"cle": key, "fin": "toutes"})
-        assert [(await tab.get("/gestion")).status_code for tab in (browser, desk, eve)] == [303, 303, 200]
+        assert [(await tab.get("/gestion")).status_code for tab in (browser, management, eve)] == [
+            303,
+            303,
+            200,
+        ]
 
 
 @pytest.mark.parametrize("called", ["ZOE@cnfpt.example", "zoe"], ids=["by name", "by subject"])
@@ -469,15 +477,19 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await issuer.know("zoe", email="zoe@cnfpt.example", groups=["parcours-admin", "assistance"])
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
-    async with browser_on(catalogue) as desk, browser_on(notifier) as mails, browser_on(catalogue) as eve:
-        await logged_in(desk, issuer, "zoe")
+    async with (
+        browser_on(catalogue) as management,
+        browser_on(notifier) as mails,
+        browser_on(catalogue) as eve,
+    ):
+        await logged_in(management, issuer, "zoe")
         await logged_in(mails, issuer, "zoe", "/courriels/suivi/connexion/compte")
         await logged_in(eve, issuer, "eve")
 
         done = await operator("end", called)
 
         assert (done.exit_code, done.output) == (0, "Ended: 1 in the catalogue, 1 in the notifier\n")
-        assert (await desk.get("/gestion")).status_code == 303
+        assert (await management.get("/gestion")).status_code == 303
         assert (await mails.get("/courriels/suivi")).status_code == 303
         assert (await eve.get("/gestion")).status_code == 200
     line = caplog.records[-1]

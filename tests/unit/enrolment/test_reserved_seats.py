@@ -212,8 +212,8 @@ def test_a_release_after_the_start_gives_nothing_away() -> None:
     roster = a_roster(capacity=1, reserved_seats=[reserved("bretagne", 1, STARTS + timedelta(days=1))])
     corsican = an_agent_of("corse")
     enrol(roster, corsican)
-    [told] = decided(roster, at=STARTS + timedelta(days=1))
-    assert isinstance(told, SeatNotObtained)
+    [event] = decided(roster, at=STARTS + timedelta(days=1))
+    assert isinstance(event, SeatNotObtained)
 
 
 def test_agents_of_one_delegation_are_equal_whoever_employs_them() -> None:

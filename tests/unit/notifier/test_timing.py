@@ -287,8 +287,8 @@ def test_a_module_that_moves_is_mailed_and_one_that_is_renamed_is_not() -> None:
 
 def test_a_new_link_is_told_to_who_has_a_seat_alone() -> None:
     link = {"join_url": "https://visio.example/1"}
-    [told] = letters.change_of(a_session(), a_session(version=2, **link), NOON).letters
-    assert told.template is Template.SESSION_CHANGED
+    [letter] = letters.change_of(a_session(), a_session(version=2, **link), NOON).letters
+    assert letter.template is Template.SESSION_CHANGED
     both = letters.change_of(a_session(), a_session(version=2, venue="Salle neuve", **link), NOON).letters
     assert {letter.template: set(letter.details) for letter in both} == {
         Template.SESSION_CHANGED: {"venue_before", "link_changed"},
