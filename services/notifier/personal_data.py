@@ -80,7 +80,7 @@ _ADDRESS = "address"
 _BY_ADDRESS = BY_ADDRESS.format("address")
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
 _ENROLMENTS = f"{_OWN} AND since <= :until"
-_SUBSCRIBERS = f"(({_OWN}) OR (agent_id IS NULL AND {_BY_ADDRESS})) AND created_at <= :until"
+_SUBSCRIBERS = f"{_OWN} AND created_at <= :until"
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
 _MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
 _ENDS_TOO = (
@@ -88,11 +88,8 @@ _ENDS_TOO = (
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
 )
 """What a letter is about ends with it, whenever it was called for, such as by a replay meanwhile."""
-_MAILS = (
-    "((issuer = :issuer AND recipient = :agent_id) "
-    f"OR (issuer = '' AND {_BY_ADDRESS})) AND (called_for_at <= :until OR {_ENDS_TOO})"
-)
-"""Letters to the agent, and those to no agent at an address of theirs, such as that of a subscription."""
+_MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
+"""Letters to the agent. Those to no agent, at an address that a portal only claims, are the owner's."""
 
 REGISTER = (
     messaging.REGISTER
@@ -154,7 +151,7 @@ REGISTER = (
                     "agent_id": "identifiant de l’agent",
                     "address": "courriel qu’il n’a plus",
                 },
-                purpose="Effacer aussi, sur demande, ce qui a été écrit à une ancienne adresse.",
+                purpose="Effacer aussi, sur demande, ce qui reste d’une ancienne adresse.",
                 ends=(FORMER_ADDRESSES,),
                 of_agent=_ENROLMENTS,
                 address=_ADDRESS,
@@ -184,7 +181,6 @@ REGISTER = (
                 columns={"address": "courriel", "interests": "ce que la personne veut suivre"},
                 purpose="Attendre que la personne confirme son abonnement.",
                 ends=(SUBSCRIPTION_REQUESTS,),
-                of_agent=f"{_BY_ADDRESS} AND requested_at <= :until",
                 of_address=f"{_BY_ADDRESS} AND requested_at <= :until",
             ),
             PersonalData(

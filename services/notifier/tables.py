@@ -127,7 +127,10 @@ class NewsRow(_Base, table=True):
 
 
 class SubscriberRow(_Base, table=True):
-    """Somebody who wants news, by agent (a portal said so) or by address alone (our page)."""
+    """Somebody who wants news: an agent (a portal said so), or the owner of an address (our page).
+
+    Several agents may have one address, and its owner may have subscribed too.
+    """
 
     __tablename__ = "subscriber"
     __table_args__ = (
@@ -148,14 +151,6 @@ class SubscriberRow(_Base, table=True):
     given_name: str
     family_name: str
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
-
-
-class FormerSubscriberRow(_Base, table=True):
-    """One who was known by address alone until a portal named the agent: links in old letters still work."""
-
-    __tablename__ = "former_subscriber"
-    subscriber_id: UUID = Field(primary_key=True)
-    merged_into: UUID = Field(foreign_key="subscriber.subscriber_id", ondelete="CASCADE", index=True)
 
 
 class FormerAddressRow(_Base, table=True):

@@ -552,21 +552,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("address", name=op.f("pk_suppression")),
     )
     op.create_table(
-        "former_subscriber",
-        sa.Column("subscriber_id", sa.Uuid(), nullable=False),
-        sa.Column("merged_into", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["merged_into"],
-            ["subscriber.subscriber_id"],
-            name=op.f("fk_former_subscriber_merged_into_subscriber"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("subscriber_id", name=op.f("pk_former_subscriber")),
-    )
-    op.create_index(
-        op.f("ix_former_subscriber_merged_into"), "former_subscriber", ["merged_into"], unique=False
-    )
-    op.create_table(
         "former_address",
         sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("agent_id", sa.String(), nullable=False),

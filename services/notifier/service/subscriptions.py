@@ -1,6 +1,11 @@
 """Subscribers and what they follow; the double opt-in of those who subscribe on our page.
 
-Writes are rare and take one lock: a person may subscribe as an agent and by address at once.
+Who follows something is an agent, whom a portal names, or the owner of an address, who confirmed it. The two
+are kept apart, since a portal only claims its agents' addresses: nothing that it says changes what an owner
+follows, or where their letters go. The owner's own letters and links are about the whole mailbox: what agents
+with this address follow is in them too (docs/adr/0040).
+
+Writes are rare and take one lock: what somebody follows ends with their row.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -24,7 +29,7 @@ PER_MAILBOX = Rate(1, 86_400)
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Somebody who follows something: interests as they are stored."""
+    """Somebody who is written to, and the interests, as they are stored, that are written about."""
 
     subscriber_id: UUID
     interests: frozenset[str]
@@ -50,12 +55,12 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
         if named:
             name = changed.given_name or "", changed.family_name or ""
             await keep_former_address(tx, agent, changed.email)
-            subscriber_id = await _merge(tx, agent, changed.email, name)
+            subscriber_id = await subscriptions.save_agent(tx, agent, changed.email, name)
             await subscriptions.add(tx, subscriber_id, named)
         return
-    found = await subscriptions.find_by_agent(tx, agent, changed.email)
+    found = await subscriptions.find_agent(tx, agent)
     if found is not None:
-        await subscriptions.remove(tx, found, named or None)
+        await subscriptions.remove(tx, [found], named or None)
         await _forget_if_nothing_is_left(tx, found)
 
 
@@ -68,20 +73,25 @@ async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> No
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
-    """A subscriber and what they follow; None where they follow nothing."""
-    interests = await subscriptions.interests(tx, subscriber_id)
-    return Subscriber(subscriber_id, interests) if interests else None
+    """A subscriber and what their letters are about; None where that is nothing."""
+    interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
+    return Subscriber(subscriber_id, frozenset(map(str, interests))) if interests else None
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscriber | None:
-    """Let a subscriber follow exactly these. None when nothing is left, or they followed nothing."""
+    """Let a subscriber follow exactly these. None when nothing is left, or they followed nothing.
+
+    The owner of an address chooses for their mailbox: agents with this address follow nothing else any more.
+    """
     await subscriptions.lock(tx)
-    subscriber_id = await subscriptions.merged_into(tx, subscriber_id) or subscriber_id
-    if await find(tx, subscriber_id) is None:
+    before = await find(tx, subscriber_id)
+    if before is None:
         return None
-    await subscriptions.remove(tx, subscriber_id, None)
+    mailbox = await subscriptions.mailbox(tx, subscriber_id)
+    await subscriptions.remove(tx, mailbox, before.interests - set(interests))
     await subscriptions.add(tx, subscriber_id, sorted(interests))
-    await _forget_if_nothing_is_left(tx, subscriber_id)
+    for follower in mailbox:
+        await _forget_if_nothing_is_left(tx, follower)
     return await find(tx, subscriber_id)
 
 
@@ -133,22 +143,9 @@ async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
         found = await subscriptions.confirmed_by(tx, request_id)
         return None if found is None else await find(tx, found)
     address, interests = address_and_interests
-    subscriber_id = await _merge(tx, None, address, ("", ""))
+    subscriber_id = await subscriptions.save_owner(tx, address)
     await subscriptions.add(tx, subscriber_id, interests)
     return await find(tx, subscriber_id)
-
-
-async def _merge(tx: Transaction, agent: AgentKey | None, address: str, name: tuple[str, str]) -> UUID:
-    """The subscriber of this agent, or of this address; one known by address alone becomes the agent's.
-
-    Links in letters to the former one lead to the other. Several agents may have one address.
-    """
-    found = await subscriptions.find_all(tx, agent, address)
-    subscriber_id = found[0] if found else uuid4()
-    for other in found[1:] if agent is not None else ():
-        await subscriptions.merge(tx, other, subscriber_id)
-    await subscriptions.save(tx, subscriber_id, agent, address, name)
-    return subscriber_id
 
 
 async def _forget_if_nothing_is_left(tx: Transaction, subscriber_id: UUID) -> None:

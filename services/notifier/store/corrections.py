@@ -27,7 +27,8 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
 async def keep_former_address(tx: Transaction, agent: AgentKey, address: str | None) -> None:
     """Keep what an agent's address was before it becomes this one; None: it stays.
 
-    Called before the rows change. It is needed as long as letters may stand under it, for an erasure.
+    Called before the rows change. An erasure needs it as long as letters may stand under it, to find what is
+    known of the address alone, such as that it failed.
     """
     if address is not None:
         await tx.execute(_FORMER, {**agent._asdict(), "address": address})

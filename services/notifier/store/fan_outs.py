@@ -223,18 +223,25 @@ _SCHEDULED = text(
         ON CONFLICT {ONCE_KEY} DO UPDATE SET state = 'pending', settled_at = NULL
          WHERE mail.state = 'superseded'"""  # noqa: S608 our own words
 )
+# Where the owner of the address subscribed too, the letter is theirs: the mailbox gets one, to end all of it.
 _TO_SUBSCRIBERS = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)
-    SELECT :edition_id, :template, coalesce(issuer, ''), coalesce(agent_id, 'abonnement-' || subscriber_id),
-           address, given_name, family_name, NULL, NULL, 0,
-           jsonb_build_object('items', jsonb_build_array(item_id), 'subscriber', subscriber_id), false,
+    SELECT DISTINCT ON (reader.subscriber_id)
+           :edition_id, :template, coalesce(reader.issuer, ''),
+           coalesce(reader.agent_id, 'abonnement-' || reader.subscriber_id),
+           reader.address, reader.given_name, reader.family_name, NULL, NULL, 0,
+           jsonb_build_object('items', jsonb_build_array(item_id), 'subscriber', reader.subscriber_id), false,
            :priority, CAST(:called_for_at AS timestamptz), CAST(:due_at AS timestamptz),
            CAST(:due_at AS timestamptz) + :patience
-      FROM subscriber CROSS JOIN news
-     WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) AND item_id = :item_id
+      FROM news CROSS JOIN subscriber AS follower
+           LEFT JOIN subscriber AS owner
+                  ON owner.agent_id IS NULL AND lower(owner.address) = lower(follower.address)
+           JOIN subscriber AS reader
+             ON reader.subscriber_id = coalesce(owner.subscriber_id, follower.subscriber_id)
+     WHERE follower.subscriber_id = ANY(CAST(:ids AS uuid[])) AND item_id = :item_id
        AND NOT EXISTS (SELECT FROM enrolment WHERE enrolment.session_id = news.session_id
-                       AND (enrolment.issuer, enrolment.agent_id) = (subscriber.issuer, subscriber.agent_id)
+                       AND (enrolment.issuer, enrolment.agent_id) = (follower.issuer, follower.agent_id)
                        AND standing = 'enrolled')
         ON CONFLICT {ONCE_KEY} DO UPDATE
            SET details = jsonb_set(mail.details, '{{items}}',

@@ -7,12 +7,7 @@ from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
 from services.notifier.letters import Interest
-from services.notifier.tables import (
-    FormerSubscriberRow,
-    SubscriberRow,
-    SubscriptionRequestRow,
-    SubscriptionRow,
-)
+from services.notifier.tables import SubscriberRow, SubscriptionRequestRow, SubscriptionRow
 from shared.database import Transaction
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
@@ -23,32 +18,29 @@ async def lock(tx: Transaction) -> None:
     await tx.execute(_LOCK)
 
 
-async def find_by_agent(tx: Transaction, agent: AgentKey, address: str) -> UUID | None:
-    """The subscriber of an agent, else the one of this address alone."""
-    found: UUID | None = await tx.scalar(_BY_AGENT, {**agent._asdict(), "address": address})
+async def find_agent(tx: Transaction, agent: AgentKey) -> UUID | None:
+    """The subscriber who is this agent, if the agent follows anything."""
+    found: UUID | None = await tx.scalar(_AGENT, agent._asdict())
     return found
 
 
-async def find_all(tx: Transaction, agent: AgentKey | None, address: str) -> list[UUID]:
-    """The subscriber of an agent, and the one known by this address alone."""
-    return list((await tx.execute(_FIND, {**_columns(agent), "address": address})).scalars())
-
-
-async def save(
-    tx: Transaction, subscriber_id: UUID, agent: AgentKey | None, address: str, name: tuple[str, str]
-) -> None:
-    """Keep a subscriber; what is not known of them now stays as it was."""
+async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
+    """Keep an agent as a subscriber; a name that is not known now stays as it was."""
     given_name, family_name = name
-    await tx.execute(
-        _SAVE,
-        {
-            "subscriber_id": subscriber_id,
-            **_columns(agent),
-            "address": address,
-            "given_name": given_name,
-            "family_name": family_name,
-        },
-    )
+    values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
+    saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
+    return saved
+
+
+async def save_owner(tx: Transaction, address: str) -> UUID:
+    """Keep the owner of an address as a subscriber."""
+    saved: UUID = (await tx.execute(_SAVE_OWNER, {"address": address})).scalar_one()
+    return saved
+
+
+async def mailbox(tx: Transaction, subscriber_id: UUID) -> list[UUID]:
+    """Those who follow what a subscriber is written to about: themselves; of an owner, agents there too."""
+    return list(await tx.scalars(_MAILBOX, {"subscriber_id": subscriber_id}))
 
 
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
@@ -62,24 +54,6 @@ async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -
     await tx.execute(_CORRECT, parameters)
 
 
-def _columns(agent: AgentKey | None) -> dict[str, str | None]:
-    return {"issuer": None, "agent_id": None} if agent is None else agent._asdict()
-
-
-async def merge(tx: Transaction, other: UUID, subscriber_id: UUID) -> None:
-    """Let one subscriber follow what the other does, and forget the other, whose links lead to the first."""
-    for statement in (_TAKE_OVER, _REDIRECT):
-        await tx.execute(statement, {"subscriber_id": subscriber_id, "other": other})
-    await tx.execute(insert(FormerSubscriberRow).values(subscriber_id=other, merged_into=subscriber_id))
-    await forget(tx, other)
-
-
-async def merged_into(tx: Transaction, subscriber_id: UUID) -> UUID | None:
-    """The subscriber that this one was merged into, if it was."""
-    row = await tx.get(FormerSubscriberRow, subscriber_id)
-    return None if row is None else row.merged_into
-
-
 async def forget(tx: Transaction, subscriber_id: UUID) -> None:
     """Delete a subscriber and all that they follow."""
     await tx.execute(delete(SubscriberRow).where(col(SubscriberRow.subscriber_id) == subscriber_id))
@@ -90,21 +64,18 @@ async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) 
     await tx.execute(_ADD, {"subscriber_id": subscriber_id, "interests": list(interests)})
 
 
-async def remove(tx: Transaction, subscriber_id: UUID, interests: Collection[str] | None) -> None:
-    """Let a subscriber follow these no more; None: anything."""
-    removed = delete(SubscriptionRow).where(col(SubscriptionRow.subscriber_id) == subscriber_id)
+async def remove(
+    tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
+) -> None:
+    """Let subscribers follow these no more; None: anything."""
+    removed = delete(SubscriptionRow).where(col(SubscriptionRow.subscriber_id).in_(subscriber_ids))
     if interests is not None:
         removed = removed.where(col(SubscriptionRow.interest).in_(interests))
     await tx.execute(removed)
 
 
-async def interests(tx: Transaction, subscriber_id: UUID) -> frozenset[str]:
-    """What a subscriber follows, or the one that they were merged into."""
-    return frozenset((await tx.execute(_INTERESTS, {"subscriber_id": subscriber_id})).scalars())
-
-
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
-    """What these follow now; who follows nothing, or is not known any more, is left out."""
+    """What these are written to about now; who follows nothing, or is not known any more, is left out."""
     rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
     return {row.subscriber_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
@@ -130,7 +101,7 @@ async def confirm_request(tx: Transaction, request_id: UUID) -> tuple[str, list[
 
 
 async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
-    """The subscriber who has the address of a request."""
+    """The subscriber who owns the address of a request."""
     found: UUID | None = await tx.scalar(_CONFIRMED_BY, {"request_id": request_id})
     return found
 
@@ -141,48 +112,37 @@ async def drop_news(tx: Transaction, subscriber_id: UUID) -> None:
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
-_BY_AGENT = text(
-    "SELECT subscriber_id FROM subscriber WHERE (issuer, agent_id) = (:issuer, :agent_id) "
-    "OR (agent_id IS NULL AND lower(address) = lower(:address)) ORDER BY agent_id NULLS LAST LIMIT 1"
-)
-# Of an agent: theirs, then who is known by the address alone. Without one: all of the address, agents first.
-_FIND = text(
-    "SELECT subscriber_id FROM subscriber "
-    "WHERE (issuer, agent_id) = (CAST(:issuer AS varchar), CAST(:agent_id AS varchar)) "
-    "OR lower(address) = lower(:address) AND (agent_id IS NULL OR CAST(:agent_id AS varchar) IS NULL) "
-    "ORDER BY agent_id NULLS LAST, issuer"
-)
-_SAVE = text(
+_AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
+_SAVE_AGENT = text(
     "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "
-    "VALUES (:subscriber_id, CAST(:issuer AS varchar), CAST(:agent_id AS varchar), :address, :given_name, "
-    ":family_name) ON CONFLICT (subscriber_id) DO UPDATE SET "
-    "issuer = coalesce(excluded.issuer, subscriber.issuer), "
-    "agent_id = coalesce(excluded.agent_id, subscriber.agent_id), "
-    "address = excluded.address, "
+    "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name) "
+    "ON CONFLICT (issuer, agent_id) DO UPDATE SET address = excluded.address, "
     "given_name = coalesce(nullif(excluded.given_name, ''), subscriber.given_name), "
-    "family_name = coalesce(nullif(excluded.family_name, ''), subscriber.family_name)"
+    "family_name = coalesce(nullif(excluded.family_name, ''), subscriber.family_name) "
+    "RETURNING subscriber_id"
 )
-_TAKE_OVER = text(
-    "INSERT INTO subscription (subscriber_id, interest, since) "
-    "SELECT :subscriber_id, interest, since FROM subscription WHERE subscriber_id = :other "
-    "ON CONFLICT DO NOTHING"
+_SAVE_OWNER = text(
+    "INSERT INTO subscriber (subscriber_id, address, given_name, family_name) "
+    "VALUES (gen_random_uuid(), :address, '', '') "
+    "ON CONFLICT (lower(address)) WHERE agent_id IS NULL DO UPDATE SET address = excluded.address "
+    "RETURNING subscriber_id"
 )
-_REDIRECT = text("UPDATE former_subscriber SET merged_into = :subscriber_id WHERE merged_into = :other")
+_MAILBOXES = (
+    "subscriber AS reader JOIN subscriber AS follower ON lower(follower.address) = lower(reader.address) "
+    "AND (reader.agent_id IS NULL OR follower.subscriber_id = reader.subscriber_id)"
+)
+_MAILBOX = text(
+    f"SELECT follower.subscriber_id FROM {_MAILBOXES} WHERE reader.subscriber_id = :subscriber_id"  # noqa: S608 our own words
+)
 _ADD = text(
     "INSERT INTO subscription (subscriber_id, interest) "
     "SELECT :subscriber_id, interest FROM unnest(CAST(:interests AS varchar[])) AS interest "
     "ON CONFLICT DO NOTHING"
 )
-_INTERESTS = text(
-    "SELECT interest FROM subscription WHERE subscriber_id = coalesce("
-    "(SELECT merged_into FROM former_subscriber WHERE subscriber_id = :subscriber_id), :subscriber_id)"
-)
 _FOLLOWED = text(
-    "SELECT reader.subscriber_id, array_agg(interest) AS interests "
-    "FROM unnest(CAST(:ids AS uuid[])) AS reader (subscriber_id) "
-    "LEFT JOIN former_subscriber AS former ON former.subscriber_id = reader.subscriber_id "
-    "JOIN subscription ON subscription.subscriber_id = coalesce(former.merged_into, reader.subscriber_id) "
-    "GROUP BY reader.subscriber_id"
+    f"SELECT reader.subscriber_id, array_agg(DISTINCT interest) AS interests FROM {_MAILBOXES} "  # noqa: S608 as above
+    "JOIN subscription ON subscription.subscriber_id = follower.subscriber_id "
+    "WHERE reader.subscriber_id = ANY(CAST(:ids AS uuid[])) GROUP BY reader.subscriber_id"
 )
 _CONFIRM = text(
     "UPDATE subscription_request SET confirmed_at = now() "
@@ -190,8 +150,8 @@ _CONFIRM = text(
 )
 _CONFIRMED_BY = text(
     "SELECT subscriber_id FROM subscription_request AS request JOIN subscriber "
-    "ON lower(subscriber.address) = lower(request.address) "
-    "WHERE request_id = :request_id ORDER BY agent_id NULLS LAST, issuer LIMIT 1"
+    "ON lower(subscriber.address) = lower(request.address) AND agent_id IS NULL "
+    "WHERE request_id = :request_id"
 )
 _DROP_NEWS = text(
     "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "

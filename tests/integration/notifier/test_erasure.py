@@ -6,8 +6,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier.app import eraser
+from services.notifier.letters.bounces import digest_of
 from services.notifier.service import erasures, subscriptions
 from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
@@ -76,10 +78,10 @@ async def test_nothing_is_left_of_an_agent(
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await live_through_everything(notifier)
-    async with notifier.database.transaction() as tx:
-        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
-    await notifier.change("DELETE FROM mail WHERE address LIKE 'autre%'")
-    await notifier.change("DELETE FROM subscription_request WHERE address LIKE 'autre%'")
+    await notifier.change(
+        "DELETE FROM mail WHERE issuer = ''"
+    )  # to who is no agent: an officer, a subscriber
+    await notifier.change("DELETE FROM subscription_request")
     await request_erasure(notifier)
     await enrolment_has_erased(notifier)
     assert await notifier.query("SELECT 1 FROM suppression")
@@ -100,12 +102,52 @@ async def test_nothing_is_left_of_an_agent(
     assert [kind for kind, _ in await notifier.published() if "AgentErased" in kind] == [AgentErased.TYPE]
 
 
+async def subscribe_by_address(notifier: Notifier) -> None:
+    """Let the owner of the agent's address subscribe on our page, and ask for more."""
+    async with notifier.database.transaction() as tx:
+        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
+        query = "SELECT request_id FROM subscription_request WHERE address = :address"
+        request_id = (await tx.execute(text(query), {"address": ADDRESS})).scalar_one()
+        assert await subscriptions.confirm(tx, request_id)
+    await notifier.change("UPDATE request_count SET ends_at = now()")  # the next day
+    async with notifier.database.transaction() as tx:
+        await subscriptions.request(tx, ADDRESS, ["delegation:corse"], ["Corse"], a_guard().digest)
+
+
+async def test_what_the_owner_of_a_claimed_address_confirmed_stays_and_ends_by_address(
+    notifier: Notifier, forget: Forget, erasing: Eraser
+) -> None:
+    """A portal only claims the address: its agents end, not what they never were."""
+    await live_through_everything(notifier)
+    await subscribe_by_address(notifier)
+    await notifier.hear(a_replay(session_id=uuid4(), published_at=clock.now(), themes=["enjeux-ia"]))
+    await notifier.change("UPDATE mail SET called_for_at = now() - interval '1 minute'")
+    await notifier.change("UPDATE subscriber SET created_at = now() - interval '1 minute'")
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    await notifier.deliver()
+    of_no_agent = "SELECT template, address FROM mail WHERE issuer = '' ORDER BY template"
+    before = await notifier.query(of_no_agent)
+
+    assert await forget()
+
+    assert await notifier.query(of_no_agent) == before
+    assert [row.template for row in before].count("confirm-subscription") == 3
+    assert "news" in {row.template for row in before}
+    followed = "SELECT agent_id, address, interest FROM subscriber JOIN subscription USING (subscriber_id)"
+    assert await notifier.query(followed) == [(None, ADDRESS, "theme:enjeux-ia")]
+    assert len(await notifier.query("SELECT 1 FROM subscription_request")) == 3
+
+    for address in (ADDRESS, f"autre.{ADDRESS}"):
+        await erasing.forget(address, uuid4())
+    assert await columns_with(notifier.database, metadata) == set()
+    assert await notifier.query("SELECT 1 FROM subscription") == []
+
+
 @pytest.mark.parametrize("known_by", ["an enrolment", "a subscription", "a subscription that moved"])
-async def test_what_was_written_to_a_former_address_ends_too(
+async def test_that_a_former_address_failed_ends_too(
     notifier: Notifier, forget: Forget, known_by: str
 ) -> None:
-    async with notifier.database.transaction() as tx:  # a letter to nobody whom a portal named
-        await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
     followed = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
     if known_by == "an enrolment":
         await notifier.hear(SESSION)
@@ -116,13 +158,17 @@ async def test_what_was_written_to_a_former_address_ends_too(
         await notifier.take(followed, AgentCorrected(agent_id=AGENT, email=NEW), issuer="iel")
     else:
         await notifier.take(followed, followed.model_copy(update={"email": NEW}), issuer="iel")
-    assert ADDRESS in {row.address for row in await notifier.rows()}
+    await notifier.change(
+        "INSERT INTO suppression (address, kind, mail_id) VALUES (:address, 'hard', gen_random_uuid())",
+        address=digest_of(ADDRESS, b""),
+    )
     await notifier.deliver()
     await request_erasure(notifier)
     await enrolment_has_erased(notifier)
 
     assert await forget()
 
+    assert await notifier.query("SELECT 1 FROM suppression") == []
     assert await columns_with(notifier.database, metadata) == set()
 
 

@@ -25,12 +25,12 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from shared.events.enrolment import AgentEnrolled
-from shared.events.portal import SubscriptionChanged
+from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.limits import Rate
 from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
-from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent
 
 LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
 
@@ -230,29 +230,176 @@ async def test_a_subscriber_hears_of_a_replay_whose_session_only_another_issuers
     assert await news(notifier) == {"IEL-0048151": 1}
 
 
-async def test_a_link_of_who_became_an_agent_ends_what_the_agent_follows(
-    notifier: Notifier, client: httpx.AsyncClient
-) -> None:
-    await notifier.hear(changed(theme="transition-ecologique", email="other@ville.example"))
-    await confirm(notifier, client, "A-1@Ville.example", ["theme:enjeux-ia"])
+# ------------------------------------------------------------------- portals' agents, and owners of addresses
+
+OWNER = "zoe@ville.example"
+CONFIRMED = ["delegation:bretagne", "theme:enjeux-ia"]
+OTHER_THEME = "transition-ecologique"
+
+
+async def followers(notifier: Notifier) -> dict[tuple[str | None, str], list[str]]:
+    """What each subscriber follows, by the identifier of the agent (None: an owner) and the address."""
+    rows = await notifier.query(
+        "SELECT agent_id, address, array_agg(interest ORDER BY interest) AS interests "
+        "FROM subscriber JOIN subscription USING (subscriber_id) GROUP BY agent_id, address"
+    )
+    return {(row.agent_id, row.address): row.interests for row in rows}
+
+
+async def id_of(notifier: Notifier, agent: str | None) -> str:
+    """The subscriber who is this agent; None: who is none."""
+    query = "SELECT subscriber_id FROM subscriber WHERE agent_id IS NOT DISTINCT FROM CAST(:agent AS varchar)"
     async with notifier.database.quiet_transaction() as tx:
-        query = "SELECT subscriber_id FROM subscriber WHERE agent_id IS NULL"
-        old = str((await tx.execute(text(query))).scalar())
-    await notifier.hear(a_dossier())  # queued for the address alone
-    await notifier.hear(changed(theme="transition-ecologique"))
-    assert (await client.get(link(Purpose.PREFERENCES, old))).text.count(" checked") == 2
-    assert (await client.post(link(Purpose.UNSUBSCRIBE, old))).status_code == 200
-    assert await at_the_hour(notifier) == []
-    assert (await client.get(link(Purpose.PREFERENCES, old))).status_code == 410
+        return str((await tx.execute(text(query), {"agent": agent})).scalar_one())
 
 
-async def test_an_agent_and_their_address_are_one_subscriber(
+@pytest.mark.parametrize(
+    "said",
+    [
+        [changed("X-1", email=OWNER, theme=OTHER_THEME)],
+        [changed("X-1", email=OWNER, theme="enjeux-ia"), AgentCorrected(agent_id="X-1", email="x@x.example")],
+        [
+            changed("X-1", email=OWNER, theme="enjeux-ia"),
+            changed("X-1", email="x@x.example", theme="enjeux-ia"),
+        ],
+        [changed("X-1", email=OWNER, theme="enjeux-ia"), changed("X-1", email=OWNER, subscribed=False)],
+        [changed("X-1", email=OWNER, theme="enjeux-ia", subscribed=False)],
+        [changed("X-1", email=OWNER, subscribed=False)],
+    ],
+    ids=["named", "corrected", "named with another", "ended", "ended one, unnamed", "ended all, unnamed"],
+)
+async def test_nothing_that_a_portal_says_of_an_address_changes_what_its_owner_confirmed(
+    notifier: Notifier, client: httpx.AsyncClient, said: list[Any]
+) -> None:
+    await confirm(notifier, client, OWNER, CONFIRMED)
+    owner = await id_of(notifier, None)
+    await notifier.hear(*said)
+    assert (await followers(notifier))[None, OWNER] == CONFIRMED
+    assert await id_of(notifier, None) == owner
+    await notifier.hear(a_replay(themes=[OTHER_THEME]))  # of the delegation that the owner follows
+    [mail] = await notifier.rows(where="template = 'news'")
+    assert (mail.recipient, mail.address) == (f"abonnement-{owner}", OWNER)
+
+
+async def test_an_agent_who_moves_away_takes_nothing_along_that_the_owner_confirmed_before_or_after(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:
-    await confirm(notifier, client, "A-1@Ville.example", ["theme:enjeux-ia"])
-    await notifier.hear(changed(theme="transition-ecologique"))
-    await notifier.hear(a_dossier(themes=["enjeux-ia", "transition-ecologique"]))
-    assert await news(notifier) == {"A-1": 1}
+    await notifier.hear(changed("X-1", email=OWNER, theme=OTHER_THEME))
+    await confirm(notifier, client, OWNER, CONFIRMED)
+    await notifier.hear(AgentCorrected(agent_id="X-1", email="x@x.example"))
+    assert await followers(notifier) == {
+        (None, OWNER): CONFIRMED,
+        ("X-1", "x@x.example"): [f"theme:{OTHER_THEME}"],
+    }
+    await notifier.hear(a_replay(themes=[OTHER_THEME]))
+    letters = {row.address: row for row in await notifier.rows(where="template = 'news'")}
+    assert letters.keys() == {OWNER, "x@x.example"}
+    assert letters["x@x.example"].details["subscriber"] == await id_of(notifier, "X-1")
+
+
+async def test_one_portal_changes_nothing_that_anothers_agent_of_the_same_address_follows(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(changed("A-1", email=OWNER, theme="enjeux-ia"), issuer="ouest")
+    await notifier.hear(changed("X-1", email=OWNER, theme=OTHER_THEME), issuer="iel")
+    await notifier.hear(AgentCorrected(agent_id="X-1", email="x@x.example"), issuer="iel")
+    await notifier.hear(AgentCorrected(agent_id="A-1", email="x@x.example"), issuer="iel")
+    await notifier.hear(changed("A-1", email=OWNER, subscribed=False), issuer="iel")
+    assert await followers(notifier) == {
+        ("A-1", OWNER): ["theme:enjeux-ia"],
+        ("X-1", "x@x.example"): [f"theme:{OTHER_THEME}"],
+    }
+
+
+async def test_a_mailbox_gets_one_letter_a_day_for_its_owner_and_the_agents_there(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await confirm(notifier, client, "Zoe@Ville.example", ["theme:enjeux-ia"])
+    for agent in ("A-1", "A-2"):
+        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia", delegation="bretagne"))
+    await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=[OTHER_THEME]))
+    assert await news(notifier) == {f"abonnement-{await id_of(notifier, None)}": 2}
+    (body,) = await at_the_hour(notifier)
+    assert "Un dossier" in body
+    assert "Un replay" in body
+
+
+async def test_what_nobody_at_the_mailbox_follows_any_more_is_not_in_its_letter(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
+    await notifier.hear(changed("A-1", email=OWNER, delegation="bretagne"))
+    await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=[OTHER_THEME]))
+    await notifier.hear(AgentCorrected(agent_id="A-1", email="a-1@ville.example"))
+    (body,) = await at_the_hour(notifier)
+    assert "Un dossier" in body
+    assert "Un replay" not in body
+
+
+async def test_who_was_enrolled_and_also_subscribed_by_address_gets_what_the_owner_confirmed(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    """What a portal says of its agent's enrolment is no reason to leave the owner out."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(email=OWNER)))
+    await notifier.hear(changed("IEL-0048151", email=OWNER, theme="enjeux-ia"))
+    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
+    await notifier.hear(a_replay(session_id=SESSION_ID))
+    assert await news(notifier) == {f"abonnement-{await id_of(notifier, None)}": 1}
+
+
+async def test_links_of_the_owner_show_and_end_all_that_the_mailbox_gets(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
+    await notifier.hear(changed("A-1", email="Zoe@Ville.example", theme=OTHER_THEME, delegation="bretagne"))
+    await notifier.hear(changed("A-2", theme=OTHER_THEME))
+    await notifier.hear(a_dossier())
+    owner = await id_of(notifier, None)
+    url = link(Purpose.PREFERENCES, owner)
+    assert (await client.get(url)).text.count(" checked") == 3
+
+    kept = ["theme:enjeux-ia", "delegation:bretagne"]
+    assert (await client.post(url, data={"interet": kept})).status_code == 200
+    assert await followers(notifier) == {
+        (None, OWNER): sorted(kept),
+        ("A-1", "Zoe@Ville.example"): ["delegation:bretagne"],
+        ("A-2", "a-2@ville.example"): [f"theme:{OTHER_THEME}"],
+    }
+    await notifier.hear(changed("A-1", email=OWNER, subscribed=False))
+    assert (await followers(notifier))[None, OWNER] == sorted(kept), "the owner has saved it"
+
+    await notifier.hear(changed("A-1", email=OWNER, theme=OTHER_THEME))
+    assert (await client.post(link(Purpose.UNSUBSCRIBE, owner))).status_code == 200
+    assert list(await followers(notifier)) == [("A-2", "a-2@ville.example")]
+    assert len(await notifier.query("SELECT 1 FROM subscriber")) == 1
+    assert await at_the_hour(notifier) == []
+    assert (await client.get(url)).status_code == 410
+
+
+async def test_the_link_of_an_agent_shows_and_ends_nothing_of_the_owner_of_the_address_it_moved_to(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    """Whoever got the agent's letters before has it, and need not be that owner."""
+    await confirm(notifier, client, OWNER, CONFIRMED)
+    await notifier.hear(changed("X-1", email="x@x.example", theme=OTHER_THEME))
+    agent = await id_of(notifier, "X-1")
+    await notifier.hear(AgentCorrected(agent_id="X-1", email=OWNER))
+    shown = (await client.get(link(Purpose.PREFERENCES, agent))).text
+    assert re.findall('value="([^"]*)" id="[^"]*" checked', shown) == [f"theme:{OTHER_THEME}"]
+    assert (await client.post(link(Purpose.UNSUBSCRIBE, agent))).status_code == 200
+    assert await followers(notifier) == {(None, OWNER): CONFIRMED}
+
+
+async def test_an_old_link_of_confirmation_shows_nothing_of_an_agent(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await confirm(notifier, client, OWNER, CONFIRMED)
+    (row,) = await notifier.rows(where="template = 'confirm-subscription'")
+    token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
+    await client.post(link(Purpose.UNSUBSCRIBE, await id_of(notifier, None)))
+    await notifier.hear(changed("A-1", email=OWNER, theme=OTHER_THEME))
+    assert (await client.post(f"/courriels/confirmation/{token}")).status_code == 410
 
 
 # ------------------------------------------------------------------- our page
