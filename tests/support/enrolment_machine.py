@@ -164,7 +164,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         cut = data.draw(st.integers(0, len(candidates)))
         ranked, not_selected = candidates[:cut], candidates[cut:]
         for agent in ranked:
-            self.model.order[agent] = self.next_order()
+            self.model.order[agent] = self.now, self.next_number()
         fault, published = self.world.rank(ranked, not_selected, self.now)
         over = self.model.session.status == "cancelled" or self.now >= self.model.session.ends_at
         assert (fault is not None) == over
@@ -277,11 +277,11 @@ class EnrolmentMachine(RuleBasedStateMachine):
         if self.now >= self.model.line_ends_at + POLICY.grace:
             assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
-    orders = 0
+    numbers = 0
 
-    def next_order(self) -> int:
-        self.orders += 1
-        return self.orders
+    def next_number(self) -> int:
+        self.numbers += 1
+        return self.numbers
 
     def a_request(self) -> st.SearchStrategy[Request]:
         ids = st.builds(uuid.uuid4)  # new each time a sequence is played, also when it is played again
@@ -289,6 +289,13 @@ class EnrolmentMachine(RuleBasedStateMachine):
         members = [ids, st.just(self.received_at), st.just(self.session_id)]
         agent_keys = agents.map(lambda agent: agent.key)
         asking: st.SearchStrategy[Request] = st.builds(SeatRequest, *members, agents, st.booleans())
+        # Parked, and read again after others that were received later.
+        long_ago = st.sampled_from([1, 6, 30]).map(
+            lambda hours: max(OPENS, self.received_at - timedelta(hours=hours))
+        )
+        late: st.SearchStrategy[Request] = st.builds(
+            SeatRequest, ids, long_ago, st.just(self.session_id), agents, st.booleans()
+        )
         group: st.SearchStrategy[Request] = st.builds(
             GroupRequest,
             *members,
@@ -300,7 +307,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         approval: st.SearchStrategy[Request] = st.builds(
             ApprovalDecision, *members, agent_keys, st.booleans()
         )
-        return st.one_of(asking, asking, asking, group, withdrawal, offer, approval)
+        return st.one_of(asking, asking, late, group, withdrawal, offer, approval)
 
     def answer(self, requests: list[Request], *, again: bool = False) -> None:
         known = set(self.model.state)
@@ -340,10 +347,12 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def take_in(self, published: list[EnrolmentEvent]) -> None:
         """Take these events in, in order; then check what must be true between transactions."""
         taken_before = len(self.model.taken)
+        received_at = {request.request_id: request.received_at for request in self.requests_made}
         for event in published:
             note(f"{self.now:%d %H:%M:%S} {type(event).__name__} {_who(event)}")
             if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
-                self.model.order[event.agent.key] = self.next_order()
+                assert event.request_id is not None
+                self.model.order[event.agent.key] = received_at[event.request_id], self.next_number()
                 self.model.priority[event.agent.key] = 0
             self.model.take_in(event, self.now)
         self.check(taken_before)

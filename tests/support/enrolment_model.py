@@ -54,12 +54,15 @@ AGENTS = [
 
 @dataclass
 class Model:
-    """Who is in which state, by the events. ``order`` is that of receipt, or of the ranking."""
+    """Who is in which state, by the events. ``order`` is that of receipt, or of the ranking.
+
+    Of those of one moment the first that was read is first.
+    """
 
     session: SessionState
     state: dict[AgentKey, str] = field(default_factory=dict)
     hold_until: dict[AgentKey, datetime] = field(default_factory=dict)
-    order: dict[AgentKey, int] = field(default_factory=dict)
+    order: dict[AgentKey, tuple[datetime, int]] = field(default_factory=dict)
     priority: Counter[AgentKey] = field(default_factory=Counter)
     versions: Counter[uuid.UUID] = field(default_factory=Counter)
     enrolment: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
@@ -210,4 +213,4 @@ class Model:
 
 
 def is_live(state: str | None) -> bool:
-    return state not in (None, "refused", "lapsed", "withdrawn", "session_cancelled")
+    return state not in (None, "refused", "lapsed", "withdrawn", "session_cancelled", "not_obtained")
