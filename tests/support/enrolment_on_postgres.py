@@ -23,6 +23,7 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.store import rosters
 from services.enrolment.store.rosters import LoadPlan
 from shared import clock
@@ -121,22 +122,29 @@ class OnPostgres:
     def rank(
         self, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], now: datetime
     ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
-        return self.organise(lambda roster: rank(roster, ranked, not_selected, "Anne Conseil"), now)
+        plan = LoadPlan(pending=True, places_from=FIRST_PLACE)  # as service.selection
+        return self.organise(lambda roster: rank(roster, ranked, not_selected, "Anne Conseil"), now, plan)
 
     def prioritise(
         self, agent: AgentKey, priority: int, now: datetime
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
+        plan = LoadPlan(places_from=FIRST_PLACE)  # as service.enrolments
         return self.organise(
-            lambda roster: prioritise(roster, agent, priority, "Anne Conseil", "Report"), now
+            lambda roster: prioritise(roster, agent, priority, "Anne Conseil", "Report"), now, plan, [agent]
         )
 
     def organise(
-        self, act: Callable[[SessionRoster], Any], now: datetime
+        self,
+        act: Callable[[SessionRoster], Any],
+        now: datetime,
+        plan: LoadPlan,
+        agents: Sequence[AgentKey] = (),
     ) -> tuple[Any, list[EnrolmentEvent]]:
         async def organise() -> Any:
             async with self.database.transaction() as tx:
-                plan = LoadPlan(everybody=True, whole_waiting_list=True)
-                roster = await rosters.load_for_organiser(tx, self.session_id, self.policy, now, plan=plan)
+                roster = await rosters.load_for_organiser(
+                    tx, self.session_id, self.policy, now, plan=plan, agents=agents
+                )
                 result = act(roster)
                 await rosters.save(tx, [roster])
                 return result

@@ -12,6 +12,7 @@ from typing import Any
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.answering import decide
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
@@ -54,8 +55,12 @@ def a_roster(
     **session: Any,
 ) -> SessionRoster:
     """The empty roster of a local event with 20 seats; ``session`` says what else it is."""
-    line = SessionWaitingList(whole=True)
-    return SessionRoster(a_session(**session), now, policy or Policy(), waiting_list=line, schedule=schedule)
+    return SessionRoster(a_session(**session), now, policy or Policy(), schedule=schedule)
+
+
+def a_waiting_list(waiting: Sequence[Enrolment]) -> SessionWaitingList:
+    """The waiting list of these, all loaded."""
+    return SessionWaitingList(len(waiting), waiting, [enrolment.place for enrolment in waiting])
 
 
 # ------------------------------------------------------------ requests
@@ -166,7 +171,7 @@ def reopened(roster: SessionRoster) -> SessionRoster:
     waiting = [enrolment for enrolment in roster.latest.values() if enrolment.state is State.WAITLISTED]
     anew = replace(
         roster,
-        waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
+        waiting_list=a_waiting_list(waiting),
         decisions=[],
         outcomes=[],
         answers=[],

@@ -11,6 +11,7 @@ from services.enrolment.rules.eligibility import (
     judge_answer,
     judge_approval,
     judge_withdrawal,
+    takes_nominations,
 )
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.outcomes import no_enrolment, nothing_new
@@ -37,7 +38,7 @@ from shared.events.enrolment import (
     LapseCause,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, AgentKey, Format, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason
 
 
 def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
@@ -55,7 +56,7 @@ def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
                 state, reason = outcomes[0]
                 if state is State.WAITLISTED:
                     newest = roster.latest[request.agent_key]
-                    facts["place_in_line"] = roster.waiting_list.position_of_newest(newest)
+                    facts["place_in_line"] = roster.waiting_list.position(newest)
                 if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
                     facts |= roster.numbers_for(request.agent)
             case GroupRequest():
@@ -121,7 +122,7 @@ def _grant(
         case Granted.SEAT:
             roster.publish(AgentEnrolled(**members))
         case Granted.PLACE_IN_LINE:
-            position = roster.waiting_list.position_of_newest(enrolment)
+            position = roster.waiting_list.position(enrolment)
             roster.publish(AgentWaitlisted(**members, position=position))
         case Granted.AWAITS_APPROVAL | Granted.AWAITS_SELECTION:
             roster.publish(EnrolmentPending(**members, awaiting=_AWAITED[verdict]))
@@ -210,7 +211,7 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
     """
     session, agents = roster.session, _agents_once(request)
     not_eligible = Refused(Reason.NOT_ELIGIBLE)
-    if session.format is not Format.BESPOKE or request.siret not in session.audience.sirets:
+    if not takes_nominations(session, request.siret):
         return [_grant(roster, request, agent, not_eligible) for agent in agents]
     named = set(request.agent_keys)
     issuers = {agent.issuer for agent in agents}

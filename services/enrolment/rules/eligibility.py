@@ -114,6 +114,11 @@ def is_in_audience(audience: Audience, agent: Agent) -> bool:
     )
 
 
+def takes_nominations(session: SessionState, siret: str) -> bool:
+    """Whether this authority says who takes part in the session (rule 14)."""
+    return session.format is Format.BESPOKE and siret in session.audience.sirets
+
+
 def judge_withdrawal(
     session: SessionState, latest: Enrolment | None, received_at: datetime
 ) -> Refused | None:

@@ -14,6 +14,9 @@ from shared.events.vocabulary import Agent, Reason
 
 _NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
 
+Place = tuple[int, int]
+"""Sorts the waiting list: higher priority first, then order of receipt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
@@ -36,8 +39,8 @@ class Enrolment:
     priority: int = 0
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Sorts the waiting list: higher priority first, then order of receipt."""
+    def place(self) -> Place:
+        """Return its place while it waits."""
         return -self.priority, self.ticket or 0
 
 

@@ -56,8 +56,8 @@ def rank(
 
     The agents of ``ranked`` fill the seats in this order, then the waiting list; those of ``not_selected``
     are refused. Together they are all who are pending selection, each once; otherwise nothing changes and the
-    fault is returned. ``author`` is kept with each change. Needs the candidates in ``latest``, and the whole
-    waiting list.
+    fault is returned. ``author`` is kept with each change. Needs the candidates in ``latest``, and all
+    places in line.
     """
     if roster.session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
@@ -99,10 +99,10 @@ def prioritise(
 ) -> OrganisingFault | None:
     """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
-    Needs the whole waiting list. Author and reason are kept. No event is published about the new place. A
+    Needs all places in line. Author and reason are kept. No event is published about the new place. A
     seat that time has freed and nobody was given yet goes by the new order.
     """
-    if priority < 0:  # a new request must be last: only the first of the list are loaded then
+    if priority < 0:  # a new request must be last: the places behind it are not loaded
         return OrganisingFault.PRIORITY_BELOW_0
     waiting = roster.latest.get(agent)
     if waiting is None or waiting.state is not State.WAITLISTED:

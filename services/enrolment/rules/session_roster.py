@@ -6,7 +6,7 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from services.enrolment.rules.requests import Answer, Request, RequestForSeats, 
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.session_changes import parts_changed
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
-from services.enrolment.rules.waiting_list import SessionWaitingList
+from services.enrolment.rules.waiting_list import NUMBER_BITS, SessionWaitingList, first_ticket
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -43,10 +43,8 @@ from shared.events.enrolment import (
     SessionPart,
     WithdrawnBy,
 )
-from shared.events.vocabulary import EARLIEST, Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
 
-_NUMBER_BITS = 20
-"""Of a ticket: its last bits tell apart those of one millisecond."""
 _CANCELLABLE = frozenset(
     {
         State.PENDING_APPROVAL,
@@ -186,9 +184,10 @@ class SessionRoster:
         """Take over a newer state of the session, and do what follows from it.
 
         If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
-        is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation, or
-        when nobody's approval is needed any more, every live enrolment. A new roster may have enrolments
-        already, when the session's row was lost: they then get what they should have had.
+        is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation every
+        live enrolment; when nobody's approval is needed any more who is pending, and all places in line. A
+        new roster may have enrolments already, when the session's row was lost: they then get what they
+        should have had.
         """
         if self.session.status is Status.CANCELLED and not self.is_new:
             return
@@ -220,7 +219,7 @@ class SessionRoster:
     def place(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
-        """Give a pending enrolment a seat, its place in line, or neither (rule 5). Needs the whole list."""
+        """Give who is pending a seat, their place in line, or neither (rule 5). Needs those behind it."""
         verdict = judge_place(self.session, self.availability(pending.agent))
         if isinstance(verdict, Refused):
             return self._refuse_pending(pending, cause, verdict.reason, request)
@@ -318,7 +317,7 @@ class SessionRoster:
         self.newest_receipt = max(request.received_at, self.newest_receipt or request.received_at)
         self._keep(enrolment)
         if state is State.WAITLISTED:
-            self.waiting_list.append(enrolment)
+            self.waiting_list.add(enrolment)
         else:
             self._count(enrolment, 1)
         if self.schedule is not None:
@@ -327,9 +326,8 @@ class SessionRoster:
 
     def draw_ticket(self, moment: datetime) -> int:
         """Return a ticket that sorts by the moment, to the millisecond, and then by when it was drawn."""
-        milliseconds = (moment - EARLIEST) // timedelta(milliseconds=1)
         number, self.next_ticket = self.next_ticket, self.next_ticket + 1
-        return (milliseconds << _NUMBER_BITS) + number % (1 << _NUMBER_BITS)
+        return first_ticket(moment) + number % (1 << NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
         """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""
@@ -354,7 +352,7 @@ class SessionRoster:
         else:
             self._count(before, -1)
         if state is State.WAITLISTED:
-            self.waiting_list.insert(after)
+            self.waiting_list.add(after)
         else:
             self._count(after, 1)
         self._keep(after)

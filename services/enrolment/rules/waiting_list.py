@@ -2,24 +2,47 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from operator import attrgetter
 
-from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.enrolments import Enrolment, Place
+from shared.events.vocabulary import EARLIEST
+
+FIRST_PLACE: Place = (1 - 2**31, 0)
+"""Before everybody: no priority is higher."""
+END_OF_LIST: Place = (1, 0)
+"""Behind everybody: no priority is below 0."""
+NUMBER_BITS = 20
+"""Of a ticket: its last bits tell apart those of one millisecond."""
 
 _place = attrgetter("place")
+
+
+def first_ticket(moment: datetime) -> int:
+    """Return the lowest ticket of this moment's millisecond. Tickets sort by the moment of receipt."""
+    return ((moment - EARLIEST) // timedelta(milliseconds=1)) << NUMBER_BITS
 
 
 class SessionWaitingList:
     """The enrolments that wait; ``len`` is their number. Iterating yields those that are loaded, in order.
 
-    A batch can free only so many seats, so the store loads only so many of the first. ``whole``: it has
-    loaded all, which :meth:`insert` and :meth:`position` need.
+    A batch can free only so many seats, so the store loads only so many of the first: ``entries``. Of all
+    others only places are needed, to say which one somebody has who joins before them: ``places`` are those
+    from ``known_from`` on.
     """
 
-    def __init__(self, waiting: int = 0, entries: Iterable[Enrolment] = (), *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        waiting: int = 0,
+        entries: Iterable[Enrolment] = (),
+        places: Iterable[Place] = (),
+        *,
+        known_from: Place = FIRST_PLACE,
+    ) -> None:
         self._waiting = waiting
         self._entries = sorted(entries, key=_place)
-        self.whole = whole
+        self._places = sorted(places)
+        self._known_from = known_from
 
     def __len__(self) -> int:
         return self._waiting
@@ -27,35 +50,25 @@ class SessionWaitingList:
     def __iter__(self) -> Iterator[Enrolment]:
         return iter(self._entries)
 
-    def append(self, enrolment: Enrolment) -> None:
-        """Add an enrolment at its place, which is the end where not all are loaded."""
-        insort(self._entries, enrolment, key=_place)  # by its place, by which remove() finds it
-        self._waiting += 1
-
-    def insert(self, enrolment: Enrolment) -> None:
-        """Add an enrolment at its place. Raises ``ValueError`` when not all are loaded."""
-        if not self.whole:
-            raise ValueError("a place in the middle of the waiting list needs the whole list")
+    def add(self, enrolment: Enrolment) -> None:
+        """Add an enrolment at its place. Raises ``ValueError`` when the places behind it are not known."""
+        if enrolment.place < self._known_from:
+            raise ValueError("a place in the middle of the waiting list needs the places behind it")
         insort(self._entries, enrolment, key=_place)
+        insort(self._places, enrolment.place)
         self._waiting += 1
 
     def position(self, enrolment: Enrolment) -> int:
-        """Return the place of an enrolment that waits; 1 is next. Needs the whole list."""
-        return 1 + bisect_left(self._entries, enrolment.place, key=_place)
-
-    def position_of_newest(self, enrolment: Enrolment) -> int:
-        """Return the place of the enrolment that was added last: at the end, where not all are loaded."""
-        return self.position(enrolment) if self.whole else self._waiting
+        """Return the place of an enrolment that was added; 1 is next."""
+        before_known = self._waiting - len(self._places)
+        return before_known + bisect_left(self._places, enrolment.place) + 1
 
     def remove(self, enrolment: Enrolment) -> None:
         """Remove an enrolment, whether it is loaded or not."""
         self._waiting -= 1
-        index = self._index(enrolment)
-        if index is not None:
+        index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
+        if index < len(self._entries) and self._entries[index].enrolment_id == enrolment.enrolment_id:
             del self._entries[index]
-
-    def _index(self, enrolment: Enrolment) -> int | None:
-        """Return its index among those loaded, or None; a binary search, since thousands may wait."""
-        index = bisect_left(self._entries, enrolment.place, key=_place)
-        is_loaded = index < len(self._entries)
-        return index if is_loaded and self._entries[index].enrolment_id == enrolment.enrolment_id else None
+        index = bisect_left(self._places, enrolment.place)
+        if index < len(self._places) and self._places[index] == enrolment.place:
+            del self._places[index]

@@ -11,6 +11,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Withdrawal
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
 from services.enrolment.store import changes, enrolments, roster_lines, rosters
 from services.enrolment.store.rosters import LoadPlan
@@ -76,7 +77,7 @@ async def change_priority(
     if found is None:
         return None
     session_id, agent = found.session.session_id, found.enrolment.agent.key
-    plan = LoadPlan(whole_waiting_list=True)
+    plan = LoadPlan(places_from=FIRST_PLACE)
     roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan, agents=[agent])
     latest = roster.latest.get(agent)
     if latest is None or latest.enrolment_id != enrolment_id:

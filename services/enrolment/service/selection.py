@@ -9,6 +9,7 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank_named
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import Cause, State
+from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import sessions
 from services.enrolment.store import rosters
 from services.enrolment.store.rosters import LoadPlan
@@ -41,7 +42,7 @@ async def select(
     """
     if await sessions.find_own(tx, session_id, organiser) is None:
         return None
-    plan = LoadPlan(everybody=True, whole_waiting_list=True)
+    plan = LoadPlan(pending=True, places_from=FIRST_PLACE)
     roster = await rosters.load_for_organiser(tx, session_id, policy, now, plan=plan)
     fault = rank_named(roster, ranked, not_selected, organiser.name)
     if fault is not None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
-from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession, Place
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store.sessions import session_of
@@ -138,6 +138,24 @@ async def first_waiting_of_each_employer(tx: Transaction, numbers: Mapping[UUID,
     )
 
 
+async def places_in_line(
+    tx: Transaction, places_from: Mapping[UUID, Place]
+) -> Mapping[UUID, Iterable[Place]]:
+    """Return the places of those who wait, by session, from the place that is given for it on."""
+    if not places_from:
+        return {}
+    columns = {
+        "sessions": list(places_from),
+        "priorities": [-priority for priority, _ in places_from.values()],
+        "tickets": [ticket for _, ticket in places_from.values()],
+    }
+    # As two columns of a row for each session: a hundred thousand rows cost ten times as much.
+    return {
+        row.session_id: zip(row.priorities, row.tickets, strict=True)
+        for row in await tx.execute(_PLACES_IN_LINE, columns)
+    }
+
+
 async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
     """Return the sessions in which these agents take part.
 
@@ -251,6 +269,17 @@ _FIRST_WAITING_OF_EACH_EMPLOYER = text(
     "agent->'employer'->>'delegation', agent->'employer'->>'siret' ORDER BY priority DESC, ticket) AS place "
     "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[])) AS wanted (id, number) "
     "JOIN enrolment ON session_id = wanted.id AND state = 'waitlisted') AS waiting WHERE place <= number"
+)
+# Not as one comparison of rows: each part is then a range of the index. Nobody has a priority below 0.
+_PLACES_IN_LINE = text(
+    "SELECT wanted.id AS session_id, priorities, tickets "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:priorities AS integer[]), CAST(:tickets AS bigint[])) "
+    "AS wanted (id, first_priority, first_ticket), "
+    "LATERAL (SELECT array_agg(-priority) AS priorities, array_agg(ticket) AS tickets FROM ("
+    "SELECT priority, ticket FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "AND priority = first_priority AND ticket >= first_ticket UNION ALL "
+    "SELECT priority, ticket FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "AND priority < first_priority AND first_priority > 0) AS place) AS places WHERE tickets IS NOT NULL"
 )
 _LIVE = text(
     "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "

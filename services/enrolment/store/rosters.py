@@ -13,31 +13,37 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.eligibility import takes_nominations
+from services.enrolment.rules.enrolments import Enrolment, Place
 from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
     ApprovalDecision,
+    GroupRequest,
     Nomination,
     OfferAnswer,
     Request,
-    RequestForSeats,
+    SeatRequest,
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import SessionWaitingList
+from services.enrolment.rules.waiting_list import (
+    END_OF_LIST,
+    FIRST_PLACE,
+    SessionWaitingList,
+    first_ticket,
+)
 from services.enrolment.store import attendance, changes, enrolments, session_changes, sessions
 from services.enrolment.store import requests as requests_store
 from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import LATEST, AgentKey, ApprovalPolicy, Status
+from shared.events.vocabulary import EARLIEST, LATEST, AgentKey, ApprovalPolicy, Status
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
-_EVERYBODY_WHO_WAITS = 2**31
 _LINE_SLICE = 1_000
 """How many who wait are told in one transaction that their line has ended."""
 
@@ -47,13 +53,14 @@ class LoadPlan:
     """Which enrolments a roster must hold, beside those of the agents who are named.
 
     ``waiting``: how many seats may become free, so how many of the waiting list may be next.
-    ``whole_waiting_list``: all who wait. ``everybody``: every live enrolment. ``offers_until``: the offers
-    that end by then. ``pending``: who waits for an approval or a selection. ``by_employer``: seats are
-    counted by employer, so somebody may be next who is not among the first.
+    ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
+    ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
+    for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
+    who is not among the first.
     """
 
     waiting: int = 0
-    whole_waiting_list: bool = False
+    places_from: Place = END_OF_LIST
     everybody: bool = False
     offers_until: datetime | None = None
     pending: bool = False
@@ -112,7 +119,11 @@ async def load_for_organiser(
     """Lock and load the roster of a session that exists, with the attendance of those who have a seat."""
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
-    plans = {session_id: replace(plan, by_employer=counts_by_employer(rows[session_id].state))}
+    state = rows[session_id].state
+    free = _free_seats(rows[session_id], state)
+    # A seat that time has freed is given by the new order, in which the first may have become the last.
+    waiting = free + 1 if free else 0
+    plans = {session_id: replace(plan, waiting=waiting, by_employer=counts_by_employer(state))}
     loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
     roster = loaded[session_id]
     seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
@@ -143,6 +154,8 @@ async def _load_planned(
     """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
     waiting = await _load_waiting(tx, plans)
+    places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
+    places = await enrolments.places_in_line(tx, places_from)
     rosters = {
         session_id: SessionRoster(
             session=row.state,
@@ -150,7 +163,10 @@ async def _load_planned(
             policy=policy,
             seats=_seats(row),
             waiting_list=SessionWaitingList(
-                row.waiting, waiting.get(session_id, ()), whole=plans[session_id].whole_waiting_list
+                row.waiting,
+                waiting.get(session_id, ()),
+                places.get(session_id, ()),
+                known_from=places_from.get(session_id, _place_of_newest(row)),
             ),
             next_ticket=row.next_ticket,
             newest_receipt=row.newest_receipt,
@@ -183,40 +199,49 @@ def _plan(
 ) -> LoadPlan:
     """Plan for what requests and a newer state may do. Each request frees one seat at most."""
     plan = LoadPlan(by_employer=counts_by_employer(row.state))
-    plan.whole_waiting_list = _comes_late(requests, row.newest_receipt)
+    states = [row.state] if newest is None else [row.state, newest]
     for request in requests:
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
                 plan.waiting += 1
             case ApprovalDecision(granted=True):
                 pending = latest.get(request.agent_key)
-                plan.whole_waiting_list |= pending is not None and pending.state is State.PENDING_APPROVAL
-            case Nomination():
-                plan.whole_waiting_list = plan.everybody = True
+                if pending is not None and pending.state is State.PENDING_APPROVAL:
+                    plan.places_from = min(plan.places_from, pending.place)
+            case SeatRequest() | GroupRequest() | Nomination():
+                if row.newest_receipt is not None and request.received_at < row.newest_receipt:
+                    plan.places_from = min(plan.places_from, _place_at(request.received_at))
+        if isinstance(request, Nomination) and any(
+            takes_nominations(state, request.siret) for state in states
+        ):
+            plan.everybody, plan.waiting = True, plan.waiting + row.waiting
     released = row.next_release_at is not None and row.next_release_at <= now
     if newest is not None:
         plan.by_employer |= counts_by_employer(newest)
         plan.offers_until = LATEST
         plan.everybody |= newest.status is Status.CANCELLED
-        if newest.approval is not row.state.approval:
-            plan.whole_waiting_list = plan.everybody = True
-        if row.version == 0 and newest.approval is ApprovalPolicy.NONE:
-            plan.whole_waiting_list = plan.pending = True
+        approval_changes = row.version == 0 or newest.approval is not row.state.approval
+        if newest.approval is ApprovalPolicy.NONE and approval_changes:
+            plan.pending, plan.places_from = True, FIRST_PLACE
     if newest is not None or released:
-        capacity = row.state.capacity if newest is None else newest.capacity
-        free = row.waiting if capacity is None else capacity - row.enrolled - row.offered
-        plan.waiting += max(0, free)
+        plan.waiting += _free_seats(row, newest or row.state)
     return plan
 
 
-def _comes_late(requests: Sequence[Request], newest: datetime | None) -> bool:
-    """Whether one requests seats that was received before another whose enrolment has begun by then."""
-    for request in requests:
-        if isinstance(request, RequestForSeats):
-            if newest is not None and request.received_at < newest:
-                return True
-            newest = request.received_at
-    return False
+def _free_seats(row: LockedSession, state: SessionState) -> int:
+    """Return how many who wait may get a seat that is free now."""
+    free = row.waiting if state.capacity is None else state.capacity - row.enrolled - row.offered
+    return min(max(0, free), row.waiting)
+
+
+def _place_at(moment: datetime) -> Place:
+    """Return the first place in line that a request received at this moment may get."""
+    return 0, first_ticket(moment)
+
+
+def _place_of_newest(row: LockedSession) -> Place:
+    """Return the place from which on a request is last in line, since it was received after all others."""
+    return _place_at(row.newest_receipt or EARLIEST)
 
 
 async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
@@ -237,13 +262,11 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
 
 
 async def _load_waiting(tx: Transaction, plans: Mapping[UUID, LoadPlan]) -> dict[UUID, list[Enrolment]]:
-    """Load of each waiting list those who may be next, or all."""
+    """Load of each waiting list those who may be next."""
     numbers: dict[UUID, int] = {}
     numbers_by_employer: dict[UUID, int] = {}
     for session_id, plan in plans.items():
-        if plan.whole_waiting_list:
-            numbers[session_id] = _EVERYBODY_WHO_WAITS
-        elif plan.by_employer:
+        if plan.by_employer:
             numbers_by_employer[session_id] = plan.waiting
         else:
             numbers[session_id] = plan.waiting

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.organising import AttendanceMark, record_attendance
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
@@ -19,7 +20,8 @@ from services.enrolment.rules.requests import (
     SeatRequest,
 )
 from services.enrolment.service import requests, sessions
-from services.enrolment.store import rosters
+from services.enrolment.store import enrolments, rosters
+from services.enrolment.store.rosters import LoadPlan
 from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, SessionOccupancyChanged
 from shared.events.vocabulary import Status
@@ -147,6 +149,71 @@ def test_an_approval_that_is_granted_takes_its_place_by_its_original_time_of_rec
     assert session.withdraw(seated)[1:] == [("AgentEnrolled", pending.agent_id)]
 
 
+def test_who_joins_a_waiting_list_before_others_hears_the_place_and_none_of_the_others_is_loaded(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=1, approval="employer")
+    seated, first, pending, late = (an_agent() for _ in range(4))
+    for agent, approved in ((seated, True), (first, True), (pending, False)):
+        session.ask(SeatRequest(*session.members(), agent, approved))
+    session.now += timedelta(hours=1)
+    session.ask(*(SeatRequest(*session.members(), an_agent(), True) for _ in range(20)))
+    loaded = count_enrolments_loaded(monkeypatch)
+    long_ago = uuid4(), session.now - timedelta(minutes=30), session.world.session_id
+    for request, place in (
+        (SeatRequest(*long_ago, late, True), 2),
+        (ApprovalDecision(*session.members(), pending.key, True), 2),
+        (SeatRequest(*session.members(), an_agent(), True), 24),
+    ):
+        published, *_ = session.world.ask([request], session.now)
+        assert published.model_dump()["position"] == place
+    assert loaded == [pending.agent_id]
+
+
+def test_an_organiser_who_changes_a_priority_or_ranks_loads_nobody_else_who_waits(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=0)
+    line = [an_agent() for _ in range(20)]
+    session.enrol(*line)
+    session.change(approval="selection")
+    candidate = an_agent()
+    session.enrol(candidate)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.world.prioritise(line[7].key, 1, session.now) == (None, [])
+    fault, published = session.world.rank([candidate.key], [], session.now)
+    assert fault is None
+    assert published[0].model_dump()["position"] == 21
+    assert loaded == [line[7].agent_id, candidate.agent_id]
+
+
+def test_a_list_of_trainees_for_a_session_that_takes_none_loads_only_those_it_names(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=1)
+    seated, waiting, newcomer = an_agent(), an_agent(), an_agent()
+    session.enrol(seated, waiting)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.ask(Nomination(*session.members(), (seated, newcomer), RENNES)) == [
+        ("EnrolmentRefused", seated.agent_id),
+        ("EnrolmentRefused", newcomer.agent_id),
+    ]
+    assert loaded == [seated.agent_id]
+
+
+def count_enrolments_loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The agents of the enrolments that are loaded from now on, in order."""
+    loaded: list[str] = []
+    read = enrolments.enrolment_of
+
+    def counted(row: Any) -> Enrolment:
+        loaded.append(row.agent_id)
+        return read(row)
+
+    monkeypatch.setattr(enrolments, "enrolment_of", counted)
+    return loaded
+
+
 def test_an_approval_that_has_not_come_when_enrolment_closes_is_missing(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres(approval="employer")
     agent = an_agent()
@@ -229,7 +296,7 @@ def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgre
     for module, certified in ((0, False), (1, True)):
         seen = [AttendanceMark(agent.key, module, Attendance.ATTENDED)]
         faults, published = world.organise(
-            partial(record_attendance, marks=seen, author="Anne Conseil"), STARTS
+            partial(record_attendance, marks=seen, author="Anne Conseil"), STARTS, LoadPlan(), [agent.key]
         )
         assert faults == {}
         assert [event.model_dump()["certified"] for event in published if isinstance(event, Decision)] == [

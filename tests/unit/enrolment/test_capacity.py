@@ -10,7 +10,7 @@ from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import SessionWaitingList
+from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
 from shared.events.vocabulary import Reason
 from tests.support.builders import DURING, STARTS, a_session, an_agent
 from tests.support.rosters import (
@@ -255,7 +255,7 @@ def test_a_roster_with_only_the_first_of_a_waiting_list_counts_all_who_wait() ->
         full.session,
         DURING,
         seats=Seats(1),
-        waiting_list=SessionWaitingList(3, heads),
+        waiting_list=SessionWaitingList(3, heads, known_from=END_OF_LIST),
         next_ticket=full.next_ticket,
         latest={seated.key: full.latest[seated.key]},
     )
@@ -270,16 +270,30 @@ def test_who_leaves_the_waiting_list_need_not_be_loaded_and_takes_nobody_along(l
     enrol(full, *asking)
     waiting = [full.latest[agent.key] for agent in asking]
     for loaded in ([], waiting[:1], waiting[1:2], waiting[:2], waiting[::2], waiting):
-        waiting_list = SessionWaitingList(3, loaded)
+        waiting_list = SessionWaitingList(3, loaded, known_from=END_OF_LIST)
         waiting_list.remove(waiting[leaving])
         assert len(waiting_list) == 2
         assert list(waiting_list) == [enrolment for enrolment in loaded if enrolment is not waiting[leaving]]
 
 
+def test_a_place_in_the_middle_needs_the_places_behind_it_alone() -> None:
+    full, asking = a_roster(capacity=0), agents(4)
+    enrol(full, *asking)
+    first, _, third, fourth = (full.latest[agent.key] for agent in asking)
+    waiting_list = SessionWaitingList(3, (), [fourth.place], known_from=third.place)
+    waiting_list.add(third)
+    assert waiting_list.position(third) == 3
+    waiting_list.remove(first)
+    waiting_list.remove(fourth)
+    assert waiting_list.position(third) == 2
+    waiting_list.add(fourth)
+    assert waiting_list.position(fourth) == len(waiting_list) == 3
+
+
 def test_a_place_in_the_middle_is_never_guessed_from_a_part_of_the_waiting_list() -> None:
-    waiting_list = SessionWaitingList(3, ())
+    waiting_list = SessionWaitingList(3, (), known_from=END_OF_LIST)
     some = a_roster(capacity=0)
     agent = an_agent_of()
     enrol(some, agent)
-    with pytest.raises(ValueError, match="whole list"):
-        waiting_list.insert(some.latest[agent.key])
+    with pytest.raises(ValueError, match="needs the places behind it"):
+        waiting_list.add(some.latest[agent.key])

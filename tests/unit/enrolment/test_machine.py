@@ -14,12 +14,11 @@ from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
-from tests.support.rosters import ranks
+from tests.support.rosters import a_waiting_list, ranks
 
 
 class RulesAlone:
@@ -81,7 +80,7 @@ class RulesAlone:
             now=now,
             policy=POLICY,
             seats=seats,
-            waiting_list=SessionWaitingList(len(waiting), waiting, whole=True),
+            waiting_list=a_waiting_list(waiting),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
             latest=ended
