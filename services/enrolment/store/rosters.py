@@ -56,7 +56,7 @@ class LoadPlan:
     ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
     ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
     for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
-    who is not among the first.
+    who is not among the first; ``in_order``: nobody is, since the list has ended.
     """
 
     waiting: int = 0
@@ -65,6 +65,7 @@ class LoadPlan:
     offers_until: datetime | None = None
     pending: bool = False
     by_employer: bool = False
+    in_order: bool = False
 
 
 EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
@@ -102,7 +103,8 @@ async def load(
         for session_id, plan in plans.items():
             plan.offers_until, plan.pending = over_by, True
             if line_ends_at(rows[session_id].state, policy) <= over_by:
-                plan.waiting += _LINE_SLICE
+                # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
+                plan.waiting, plan.in_order = _LINE_SLICE, True
     agents = {agent for _, agent in named}
     return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
 
@@ -266,7 +268,7 @@ async def _load_waiting(tx: Transaction, plans: Mapping[UUID, LoadPlan]) -> dict
     numbers: dict[UUID, int] = {}
     numbers_by_employer: dict[UUID, int] = {}
     for session_id, plan in plans.items():
-        if plan.by_employer:
+        if plan.by_employer and not plan.in_order:
             numbers_by_employer[session_id] = plan.waiting
         else:
             numbers[session_id] = plan.waiting

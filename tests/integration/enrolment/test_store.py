@@ -96,7 +96,7 @@ def test_a_line_ends_slice_by_slice_and_in_order(
 ) -> None:
     monkeypatch.setattr(rosters, "_LINE_SLICE", 2)
     session = a_session_on_postgres(capacity=1, quota_per_authority=quota)
-    _, *line = (agents := [an_agent() for _ in range(6)])
+    _, *line = (agents := [*(an_agent_of(siret=RENNES) for _ in range(5)), an_agent_of(siret=NANTES)])
     session.enrol(*agents)
     assert session.wait_until(STARTS + Policy().grace - timedelta(seconds=1)) == []
     assert session.wait_until(STARTS + Policy().grace) == [
