@@ -63,7 +63,7 @@ async def give_up(tx: Transaction, asked: Erasure, policy: Policy) -> datetime |
     Where the agent has sat already there is no seat to give on, and nothing to withdraw. What they requested
     before is answered first. Returns until when what they requested is to be erased.
     """
-    if await store.waits(tx, asked.received_at):
+    if await store.waits(tx, asked.agent, asked.received_at):
         return None
     for enrolment_id in await enrolments.live_of_agent(tx, asked.agent, asked.received_at):
         withdrawal = await _withdrawal(tx, enrolment_id, asked.agent, asked.received_at, lock=True)

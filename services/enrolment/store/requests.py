@@ -21,6 +21,7 @@ from services.enrolment.rules.requests import (
 )
 from services.enrolment.tables import ERASED, RequestRow
 from shared.database import Transaction, insert_columns, insert_many, once
+from shared.events.vocabulary import AgentKey
 
 
 class AnsweredMeanwhile(Exception):
@@ -87,9 +88,9 @@ async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
     return [_KINDS[row.kind].validate_python(row.body) for row in rows]
 
 
-async def waits(tx: Transaction, moment: datetime) -> bool:
-    """Return whether any request that was received by then is undecided."""
-    return bool(await tx.scalar(_WAITS, {"moment": moment}))
+async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
+    """Return whether a request of the agent or of a group with them, received by then, is undecided."""
+    return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
 async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime) -> None:
@@ -170,7 +171,11 @@ _UNDECIDED = text(
     "SELECT session_id, kind, body FROM request "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"
 )
-_WAITS = text("SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL AND received_at <= :moment)")
+_WAITS = text(
+    "SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL AND received_at <= :moment "
+    "AND ((issuer = :issuer AND agent_id = :agent_id) OR (agent_id IS NULL AND body @> jsonb_build_object("
+    "'agents', jsonb_build_array(jsonb_build_object('agent_id', CAST(:agent_id AS text)))))))"
+)
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "
     "AND NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "

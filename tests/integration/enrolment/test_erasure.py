@@ -299,6 +299,21 @@ async def test_what_is_on_its_way_is_waited_for(
     assert await is_done()
 
 
+async def test_a_groups_request_is_waited_for_and_that_of_others_is_not(
+    database: Database, portal: Portal, erasing: Eraser, rows: Rows
+) -> None:
+    own, colleague = marked(), an_agent("B-1", issuer="iel")
+    contact = Contact(name="Ida Durand", email="ida@exemple.fr")
+    await portal.send(
+        GroupEnrolmentRequested(session_id=uuid4(), agents=(colleague, own), requested_by=contact),
+        EnrolmentRequested(session_id=uuid4(), agent=an_agent("C-1", issuer="iel")),
+    )
+    for agent in (own, an_agent("D-1", issuer="iel")):
+        await forget(database, erasing, portal, agent)
+    open_requests = await rows("SELECT agent_id FROM erasure WHERE done_at IS NULL")
+    assert [row.agent_id for row in open_requests] == [own.agent_id]
+
+
 async def test_an_agent_is_given_a_groups_request_without_the_colleagues(
     database: Database, erasing: Eraser
 ) -> None:
