@@ -45,7 +45,8 @@ RENDER_FAILURES = Counter(
 class Workers:
     """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
 
-    ``on_room`` is called when there is room again for what :meth:`with_room` left out.
+    ``on_room`` is called when there is room again for what :meth:`with_room` left out, and when no mail is in
+    hand any more.
     """
 
     def __init__(
@@ -180,6 +181,7 @@ class Workers:
         self._in_hand -= 1
         if not self._in_hand:
             self.idle.set()
+            self._on_room()
 
     def _report_room(self) -> None:
         if self._refused is not None and self._has_room_for(self._refused):
