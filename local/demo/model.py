@@ -285,7 +285,7 @@ class ReferenceModel:
         if reason is not None:
             return Answer("refused", reason)
         approval = session.terms.approval
-        if approval == "selection" or (approval == "employer" and not approved):
+        if "selection" in approval or (approval == "employer" and not approved):
             session.pending[agent.agent_id] = agent
             return Answer("pending")
         return self._place(session, agent)

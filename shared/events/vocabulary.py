@@ -267,6 +267,17 @@ class ApprovalPolicy(StrEnum):
     NONE = "none"
     EMPLOYER = "employer"
     SELECTION = "selection"
+    EMPLOYER_THEN_SELECTION = "employer_then_selection"
+
+    @property
+    def by_employer(self) -> bool:
+        """Whether the employer must agree first."""
+        return self in (ApprovalPolicy.EMPLOYER, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
+
+    @property
+    def by_selection(self) -> bool:
+        """Whether the organiser chooses among those who applied."""
+        return self in (ApprovalPolicy.SELECTION, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
 
 
 class Reason(StrEnum):

@@ -32,6 +32,7 @@ APPROVALS: Mapping[ApprovalPolicy, str] = {
     ApprovalPolicy.NONE: "sans accord préalable",
     ApprovalPolicy.EMPLOYER: "avec l’accord de l’employeur",
     ApprovalPolicy.SELECTION: "sur candidature, avec sélection",
+    ApprovalPolicy.EMPLOYER_THEN_SELECTION: "avec l’accord de l’employeur, puis sur sélection",
 }
 FUNCTIONS: Mapping[Function, str] = {
     Function.AGENT: "agente ou agent",

@@ -76,7 +76,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
     @initialize(
         capacity=st.sampled_from([2, 1, 3, 4, 0, None]),
         waiting_list=st.sampled_from(["offer", "automatic", "none"]),
-        approval=st.sampled_from(["none", "employer", "selection"]),
+        approval=st.sampled_from(["none", "employer", "selection", "employer_then_selection"]),
         reserved=st.lists(
             st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.integers(1, 3)), max_size=2
         ),
@@ -154,10 +154,15 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def decide_an_approval(self, data: st.DataObject, granted: bool) -> None:
         agent = data.draw(st.sampled_from(sorted(self.model.having("pending_approval"))))
         self.answer([ApprovalDecision(uuid.uuid4(), self.received_at, self.session_id, agent, granted)])
+        if granted and self.model.session.approval == "employer_then_selection":
+            late = self.received_at >= self.model.session.enrolment_closes_at
+            cancelled = self.model.session.status == "cancelled"
+            step = "pending_approval" if late else "pending_selection"
+            assert cancelled or self.model.state[agent] == step, "the employer's word is the first of two"
 
     # ------------------------------------------------------------------------------------ what organisers do
 
-    @precondition(lambda self: self.model.session.approval == "selection")
+    @precondition(lambda self: "selection" in self.model.session.approval)
     @rule(data=st.data())
     def rank(self, data: st.DataObject) -> None:
         candidates = data.draw(st.permutations(sorted(self.model.having("pending_selection"))))
@@ -172,7 +177,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         if not over:
             assert not self.model.having("pending_selection"), "a candidate was left without an answer"
 
-    @precondition(lambda self: self.model.session.approval == "selection")
+    @precondition(lambda self: "selection" in self.model.session.approval)
     @rule(data=st.data())
     def rank_wrongly(self, data: st.DataObject) -> None:
         """A ranking that forgets somebody, or names somebody twice or a stranger, changes nothing."""

@@ -148,13 +148,14 @@ class Model:
             case AgentWaitlisted():
                 assert before not in ("enrolled", "offered", "waitlisted")
                 assert self.session.waiting_list != "none"
+                self._every_word_is_said(before)
                 assert not self.may_take_a_seat(agent, now), "asked to wait beside a free seat"
                 self.state[agent] = "waitlisted"
                 assert published.position == self.waiting_list.index(agent) + 1, (
                     "published another place in line"
                 )
             case EnrolmentPending():
-                assert not is_live(before)
+                self._is_the_next_step(before, published)
                 self.state[agent] = f"pending_{published.awaiting.removeprefix('employer_')}"
             case EnrolmentRefused():
                 assert before is None or not is_live(before) or before.startswith("pending_")
@@ -174,6 +175,19 @@ class Model:
                 raise AssertionError(f"nobody expected {published}")
         return None
 
+    def _is_the_next_step(self, before: str | None, published: EnrolmentPending) -> None:
+        """The employer first, then the organiser (rule 16)."""
+        if published.awaiting == "employer_approval":
+            assert self.session.approval in ("employer", "employer_then_selection")
+            assert not is_live(before)
+        else:
+            assert self.session.approval in ("selection", "employer_then_selection")
+            assert not is_live(before) or before == "pending_approval"
+
+    def _every_word_is_said(self, before: str | None) -> None:
+        if self.session.approval in ("selection", "employer_then_selection"):
+            assert before in ("pending_selection", "waitlisted", "offered"), "nobody selected them"
+
     def _changes_nothing(self, published: EnrolmentRefused, before: str | None) -> bool:
         if published.asked != "enrolment":
             return True
@@ -190,6 +204,7 @@ class Model:
         if before == "offered":
             assert published.from_waiting_list
             return
+        self._every_word_is_said(before)
         assert self.may_take_a_seat(agent, now), "a seat that there is not"
         if before == "waitlisted":
             assert published.from_waiting_list

@@ -133,6 +133,14 @@ def when_full(act: Act) -> Act:
     return full
 
 
+def where_candidates_are_selected(act: Act) -> Act:
+    def selecting(roster: SessionRoster, agent: Agent) -> None:
+        changed(roster, approval="employer_then_selection")
+        act(roster, agent)
+
+    return selecting
+
+
 def put_first(roster: SessionRoster, agent: Agent) -> None:
     assert prioritise(roster, agent.key, 1, "Anne Conseil", "Reporté") is None
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from services.catalogue.rules.lifecycle import enrolment_at, phase_at
 from services.catalogue.rules.sessions import Occupancy, Plan, ShownSession
 from shared.events.catalogue import ReservedSeats
-from shared.events.vocabulary import ApprovalPolicy, EnrolmentWindow, Phase, Status, WaitingList
+from shared.events.vocabulary import EnrolmentWindow, Phase, Status, WaitingList
 
 
 class Access(StrEnum):
@@ -75,7 +75,7 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
     if window is not EnrolmentWindow.OPEN:
         closed = window is EnrolmentWindow.CLOSED
         return Availability(Access.CLOSED if closed else Access.NOT_YET_OPEN)
-    if plan.approval is ApprovalPolicy.SELECTION:
+    if plan.approval.by_selection:
         return Availability(Access.APPLICATION, plan.capacity)
     if plan.capacity is None:
         return Availability(Access.UNLIMITED)

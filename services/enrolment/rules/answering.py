@@ -280,6 +280,11 @@ def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
         denied = roster.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
         roster.publish(refusal_event(denied, roster.session.version, request.key))
         return State.REFUSED, Reason.APPROVAL_DENIED
+    if roster.session.approval.by_selection:  # rule 16: the second step, for the next ranking
+        candidate = roster.move(latest, State.PENDING_SELECTION, Cause.APPROVAL_GRANTED)
+        members = roster.members(candidate, request.key)
+        roster.publish(EnrolmentPending(**members, awaiting=Awaiting.SELECTION))
+        return candidate.state, None
     placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
     return placed.state, placed.reason
 

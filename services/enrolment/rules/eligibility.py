@@ -1,4 +1,4 @@
-"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14)."""
+"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import OfferAnswer
 from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
-from shared.events.vocabulary import Agent, ApprovalPolicy, Format, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, Format, Reason, Status, WaitingList
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ def judge(
         return Refused(Reason.NOT_NOMINATED)
     if availability.overlaps:
         return Refused(Reason.OVERLAPPING_SESSION)
-    if session.approval is ApprovalPolicy.SELECTION:
-        return Granted.AWAITS_SELECTION
-    if session.approval is ApprovalPolicy.EMPLOYER and not approved:
+    if session.approval.by_employer and not approved:
         return Granted.AWAITS_APPROVAL
+    if session.approval.by_selection:
+        return Granted.AWAITS_SELECTION
     return judge_place(session, availability)
 
 

@@ -48,7 +48,7 @@ _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
 _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    State.PENDING_APPROVAL: _PLACED,
+    State.PENDING_APPROVAL: _PLACED | {State.PENDING_SELECTION},
     State.PENDING_SELECTION: _PLACED,
     # To itself: another place in line.
     State.WAITLISTED: frozenset({State.WAITLISTED, State.OFFERED, State.ENROLLED, State.NOT_OBTAINED})

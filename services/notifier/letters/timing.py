@@ -141,6 +141,8 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     says = KINDS[mail.template].says
     if says is not None and known is not None and known.version > mail.version and known.standing != says:
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
+    if _awaits_employer(mail) and known is not None and known.version > mail.version:
+        return Superseded("the employer has agreed since")
     if mail.template is Template.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
         return Superseded(f"the agent has no seat or request any more: {known.standing}")
     waits = known is None or known.standing in _WITHOUT_SEAT
@@ -175,11 +177,14 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
     if says in _WAITING:
-        by_employer = mail.details.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
         closes = session.enrolment_closes_at
-        if now >= (closes if by_employer else max(closes, session.starts_at)):
+        if now >= (closes if _awaits_employer(mail) else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"
     return None
+
+
+def _awaits_employer(mail: Mail) -> bool:
+    return mail.details.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
 
 
 def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:

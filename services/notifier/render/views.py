@@ -36,6 +36,8 @@ class SessionView:
     is_online: bool
     is_limited: bool
     waiting_list: WaitingList
+    has_two_steps: bool
+    """The employer must agree, then the organiser selects."""
 
     @classmethod
     def of(cls, session: letters.Session) -> "SessionView":
@@ -62,6 +64,7 @@ class SessionView:
             is_online=bool(session.join_url) or session.format in (Format.MOOC, Format.WEBINAR),
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,
+            has_two_steps=session.approval.by_employer and session.approval.by_selection,
         )
 
 

@@ -1,9 +1,12 @@
 """How an organiser ranks the candidates of a selection, by JSON and by sheets: all or nothing."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from services.enrolment.rules.requests import ApprovalDecision
+from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent, Status
 from tests.integration.enrolment.conftest import Ask, Front, problem
@@ -36,6 +39,27 @@ async def test_a_ranking_decides_about_all_at_once_and_keeps_its_author(
     assert await front.states(session, *agents) == ["waitlisted", "refused", "enrolled"]
     authors = await rows("SELECT DISTINCT facts->>'author' AS author FROM enrolment_change")
     assert [row.author for row in authors] == [BRETAGNE]
+
+
+async def test_of_two_steps_a_ranking_decides_about_those_whose_employer_agreed(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    """Rule 16."""
+    session = open_now(approval="employer_then_selection", capacity=1)
+    agreed, silent = an_agent("C-0"), an_agent("C-1")
+    await front.publish(session)
+    await front.enrol(session, agreed, silent)
+    await front.answer(ApprovalDecision(uuid4(), clock.now(), session.session_id, agreed.key, True))
+    assert await front.states(session, agreed, silent) == ["pending_selection", "pending_approval"]
+    events = await rows(
+        "SELECT CAST(data AS jsonb)->>'awaiting' AS awaiting FROM outbox WHERE key = 'C-0' ORDER BY id"
+    )
+    assert [event.awaiting for event in events] == ["employer_approval", "selection"]
+    both = {"ranked": ["C-0", "C-1"]}
+    problem(await ask("PUT", of(session, "selection"), by=BRETAGNE, json=both), 422)
+    answer = await ask("PUT", of(session, "selection"), by=BRETAGNE, json={"ranked": ["C-0"]})
+    assert answer.json() == {"enrolled": 1, "waitlisted": 0, "refused": 0}
+    assert await front.states(session, agreed, silent) == ["enrolled", "pending_approval"]
 
 
 @pytest.mark.parametrize(

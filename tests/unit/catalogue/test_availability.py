@@ -76,6 +76,11 @@ def text_of(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **pla
         ),
         (taken(500), {"capacity": None}, "Inscriptions ouvertes, sans limite de places"),
         (taken(1), {"approval": ApprovalPolicy.SELECTION}, "Candidatures ouvertes, 100 places au total"),
+        (
+            taken(1),
+            {"approval": ApprovalPolicy.EMPLOYER_THEN_SELECTION},
+            "Candidatures ouvertes, 100 places au total",
+        ),
         # A capacity that was just raised counts at once, whatever the enrolment service has seen.
         (Occupancy(7, 50, 50, 0, 0), {}, "50 places restantes"),
     ],

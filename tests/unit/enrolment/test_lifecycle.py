@@ -31,6 +31,7 @@ from tests.support.standings import (
     select,
     turn_down,
     when_full,
+    where_candidates_are_selected,
     withdraw,
 )
 
@@ -38,6 +39,7 @@ _S = State
 ACTS: dict[tuple[State, State], Act] = {
     (_S.PENDING_APPROVAL, _S.ENROLLED): grant,
     (_S.PENDING_APPROVAL, _S.WAITLISTED): when_full(grant),
+    (_S.PENDING_APPROVAL, _S.PENDING_SELECTION): where_candidates_are_selected(grant),
     (_S.PENDING_APPROVAL, _S.REFUSED): deny,
     (_S.PENDING_APPROVAL, _S.WITHDRAWN): withdraw,
     (_S.PENDING_APPROVAL, _S.SESSION_CANCELLED): cancel,

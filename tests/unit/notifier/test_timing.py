@@ -229,6 +229,16 @@ def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
     )
 
 
+def test_who_waits_for_the_selection_by_now_is_not_told_to_wait_for_the_employer() -> None:
+    """Rule 16: the second acknowledgement overtook the first."""
+    mail = a_mail(Template.PENDING, details={"awaiting": "employer_approval"})
+    now = at("2025-03-12T10:00+01:00")
+    for version, superseded in ((mail.version, False), (mail.version + 1, True)):
+        known = EnrolmentState(version, Standing.PENDING)
+        seen = letters.revalidate(mail, LetterContext(a_session(), known), now)
+        assert isinstance(seen, Superseded) is superseded
+
+
 @pytest.mark.parametrize("standing", list(Standing))
 def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
     now = at("2025-03-12T10:00+01:00")

@@ -52,9 +52,12 @@ def samples() -> list[Sample]:
 def _answers() -> list[Sample]:
     hold = {"hold_until": "2025-03-17T11:00:00+00:00"}
     automatic = event(waiting_list="automatic")
+    two_steps = inet(approval="employer_then_selection")
     return [
         Sample("accuse-employeur", Template.PENDING, {"awaiting": "employer_approval"}, _EVENT),
         Sample("accuse-selection", Template.PENDING, {"awaiting": "selection"}, _INET),
+        Sample("accuse-premiere-etape", Template.PENDING, {"awaiting": "employer_approval"}, two_steps),
+        Sample("accuse-seconde-etape", Template.PENDING, {"awaiting": "selection"}, two_steps),
         Sample("inscription-confirmee", Template.CONFIRMED, {}, _EVENT),
         Sample("inscription-confirmee-mooc", Template.CONFIRMED, {}, _MOOC),
         Sample("inscription-confirmee-mooc-ouvert", Template.CONFIRMED, {}, _MOOC, now=_during(_MOOC)),

@@ -59,7 +59,7 @@ def mooc() -> Session:
     )
 
 
-def inet() -> Session:
+def inet(**changes: Any) -> Session:
     """Three days in Strasbourg, whose title has guillemets."""
     days = (
         (13, "5", "Journée 1 : comprendre"),
@@ -84,6 +84,7 @@ def inet() -> Session:
         organiser="inet",
         venue="Institut national des études territoriales, Strasbourg",
         modules=modules,
+        **changes,
     )
 
 
