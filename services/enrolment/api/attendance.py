@@ -1,19 +1,22 @@
 """HTTP in: who came to which module, and certificates."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from services.enrolment.api import sheets
 from services.enrolment.api.access import Database, Organiser, OrganiserReading, PolicyInForce, found
-from services.enrolment.api.bodies import AMBIGUOUS, Recorded, Records
-from services.enrolment.render.certificates import pdf_of
+from services.enrolment.api.bodies import AMBIGUOUS, KEY, Recorded, Records, key_of
+from services.enrolment.render.certificates import pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import State
 from services.enrolment.service import attendance, certificates, roster, sessions
 from shared import clock
 from shared.auth import TokenFirst
 from shared.http import Problem
+from shared.web.paging import Cursor, Limit, page_of, position
 from shared.web.spreadsheets import Fault
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
@@ -134,3 +137,55 @@ async def show_certificate(
     return Response(
         await pdf_of(certificate, request.app.state.signature), media_type="application/pdf", headers=headers
     )
+
+
+class CertificatesQuery(BaseModel):
+    """Which certificates of a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+@router.get(
+    "/sessions/{session_id}/certificates.zip",
+    summary="The certificates of a session",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def export_certificates(
+    *,
+    session_id: UUID,
+    query: Annotated[CertificatesQuery, Query()],
+    database: Database,
+    organiser: Organiser,
+    reading: OrganiserReading,
+    request: Request,
+) -> Response:
+    """A ZIP of PDFs. Where there are more, the header `Link` (`rel="next"`) says where the next ones are."""
+    after = position(query.cursor, KEY)
+    async with database.quiet_transaction() as tx:
+        lines = await roster.page(
+            tx,
+            session_id,
+            organiser,
+            reading=reading,
+            after=after,
+            limit=query.limit + 1,
+            states=[State.CERTIFIED],
+        )
+        session, certified = found(lines, f"session {session_id}")
+        page = page_of(certified, query.limit, show=lambda line: line.enrolment, key=key_of)
+        due = await certificates.certificates_of(tx, session, page.items, reading)
+    if not due:
+        raise Problem(409, "Not possible now", "No certificate is due. Record attendance first.")
+    headers = {
+        "Content-Disposition": f'attachment; filename="attestations-{session_id}.zip"',
+        "Cache-Control": "no-store",
+    }
+    if page.next is not None:
+        following = request.url.include_query_params(cursor=page.next)
+        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    zipped = await zip_of(due, request.app.state.signature)
+    return Response(zipped, media_type="application/zip", headers=headers)

@@ -1,14 +1,14 @@
 """What organisers read and write over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault
-from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.roster_lines import Key, RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
@@ -43,6 +43,15 @@ class RosterEntry(BaseModel):
     updated_at: datetime
     hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
     attendance: list[ModuleAttendance]
+
+
+KEY = TypeAdapter(Key)
+"""Where a page of a roster begins, as cursors have it."""
+
+
+def key_of(line: RosterLine) -> Any:
+    """Return where a line stands in its roster, as JSON."""
+    return KEY.dump_python(line.key, mode="json")
 
 
 def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from services.enrolment.api import sheets
 from services.enrolment.api.access import (
@@ -16,15 +16,17 @@ from services.enrolment.api.access import (
     not_found,
 )
 from services.enrolment.api.bodies import (
+    KEY,
     PriorityChange,
     RosterEntry,
     WithdrawalByOrganiser,
+    key_of,
     not_possible,
     roster_entry,
 )
 from services.enrolment.rules.eligibility import Refused
 from services.enrolment.rules.organising import OrganisingFault
-from services.enrolment.rules.roster_lines import Key, RosterLine
+from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import enrolments, roster
 from services.enrolment.service.enrolments import HasEnded
@@ -35,7 +37,6 @@ from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
-_KEY = TypeAdapter(Key)
 _CHUNK = 1000
 
 
@@ -58,7 +59,7 @@ async def show_roster(
     reading: OrganiserReading,
 ) -> Page[RosterEntry]:
     """Who has a seat, then who is offered one, who waits (in order), is pending, refused, gone."""
-    after = position(query.cursor, _KEY)
+    after = position(query.cursor, KEY)
     async with database.quiet_transaction() as tx:
         page = await roster.page(
             tx,
@@ -74,7 +75,7 @@ async def show_roster(
         lines,
         query.limit,
         show=lambda line: roster_entry(line, session),
-        key=lambda line: _KEY.dump_python(line.key, mode="json"),
+        key=key_of,
     )
 
 

@@ -6,11 +6,13 @@ is the same file, byte for byte. Whether a certificate is due, and who may read 
 
 import asyncio
 import functools
+import io
 import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection
+import zipfile
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +32,7 @@ _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
 """For keeping (PDF/A) and for accessibility (PDF/UA)."""
 _LONGEST_WORD = 24
 """Characters that fit on one line of the narrowest column; longer words may be broken after so many."""
+_LONGEST_FILE_NAME = 80
 _MOST_PROBED = 150
 _MISSING = "\ufffd"
 """Shown for a character that the typeface lacks: PDF/UA forbids leaving it out silently."""
@@ -81,6 +84,15 @@ class Certificate:
         """The name under which the file is saved; it names nobody."""
         return f"attestation-{self.reference}.pdf"
 
+    @property
+    def file_name_for_organisers(self) -> str:
+        """A name among those of a session: the agent's, in letters and digits alone, and the reference."""
+        letters = unicodedata.normalize("NFKD", f"{self.family_name} {self.given_name}").encode(
+            "ascii", "ignore"
+        )
+        name = "-".join(re.findall("[a-z0-9]+", letters.decode().lower()))[:_LONGEST_FILE_NAME]
+        return f"{name}-{self.reference}.pdf" if name else f"{self.reference}.pdf"
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -119,6 +131,17 @@ def certificate_of(
 async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
     """Return the PDF, made in a thread: it takes some milliseconds of computing."""
     return await asyncio.to_thread(render, certificate, signature)
+
+
+async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> bytes:
+    """Return a ZIP of the PDFs. Their names begin with those of the agents, so that people find them."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:  # PDFs are compressed already
+        for certificate in certificates:
+            issued_at = certificate.issued_at.astimezone(ZoneInfo(certificate.timezone))
+            entry = zipfile.ZipInfo(certificate.file_name_for_organisers, issued_at.timetuple()[:6])
+            archive.writestr(entry, await pdf_of(certificate, signature))
+    return written.getvalue()
 
 
 def render(certificate: Certificate, signature: Signature) -> bytes:

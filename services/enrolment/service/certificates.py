@@ -1,13 +1,14 @@
 """Certificates of attendance: for who attended and for organisers, and verified by whoever holds one."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from services.enrolment.render.certificates import Certificate, certificate_of
 from services.enrolment.rules.certificates import code_of, is_name_of
-from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.states import State
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.store import attendance, certificates, enrolments
@@ -32,10 +33,22 @@ async def certificate_for_organiser(
 ) -> Found:
     """Return the same if the session is the organiser's, else nothing. Who reads is recorded."""
     own = await find_own(tx, enrolment_id, organiser)
-    if own is not None:
-        agent, session_id = own.enrolment.agent.key, own.enrolment.session_id
-        await read_log.record(tx, reading, ReadKind.CERTIFICATE, agents=[agent], session_id=session_id)
-    return await _found(tx, own)
+    if own is None:
+        return None, None
+    due = await certificates_of(tx, own.session, [own.enrolment], reading)
+    return own, due[0] if due else None
+
+
+async def certificates_of(
+    tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment], reading: Reading
+) -> list[Certificate]:
+    """Return the certificates that are due among enrolments of a session. Who asks is recorded for each."""
+    if enrolments:
+        agents = [enrolment.agent.key for enrolment in enrolments]
+        session_id = session.session_id
+        await read_log.record(tx, reading, ReadKind.CERTIFICATE, agents=agents, session_id=session_id)
+    due = await _due(tx, session, enrolments)
+    return [due[enrolment.enrolment_id] for enrolment in enrolments if enrolment.enrolment_id in due]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +81,28 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
 
 
 async def _found(tx: Transaction, found: EnrolmentInSession | None) -> Found:
-    if found is None or found.enrolment.state is not State.CERTIFIED:
-        return found, None
-    enrolment_id = found.enrolment.enrolment_id
-    recorded = await attendance.of_enrolment(tx, enrolment_id)
-    if not recorded:
-        return found, None
-    attended = [row.module for row in recorded if row.attendance == Attendance.ATTENDED]
-    recorded_at = max(row.recorded_at for row in recorded)
-    code = await certificates.code_of(tx, enrolment_id, code_of(secrets.randbits(128)))
-    return found, certificate_of(found.enrolment, found.session, attended, recorded_at, code)
+    if found is None:
+        return None, None
+    due = await _due(tx, found.session, [found.enrolment])
+    return found, due.get(found.enrolment.enrolment_id)
+
+
+async def _due(
+    tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment]
+) -> dict[UUID, Certificate]:
+    """Return the certificates that are due, by enrolment. One that is read first gets its code."""
+    certified = {
+        enrolment.enrolment_id: enrolment for enrolment in enrolments if enrolment.state is State.CERTIFIED
+    }
+    recorded = await attendance.rows_of(tx, list(certified))
+    codes = await certificates.codes_of(tx, {found: code_of(secrets.randbits(128)) for found in recorded})
+    return {
+        enrolment_id: certificate_of(
+            certified[enrolment_id],
+            session,
+            [row.module for row in rows if row.attendance == Attendance.ATTENDED],
+            max(row.recorded_at for row in rows),
+            codes[enrolment_id],
+        )
+        for enrolment_id, rows in recorded.items()
+    }

@@ -12,24 +12,22 @@ from shared.database import Transaction, insert_many
 from shared.events.vocabulary import AgentKey
 
 
-async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[AttendanceRow]:
-    """Return what was recorded for an enrolment, by module."""
-    rows = await tx.scalars(
-        select(AttendanceRow)
-        .where(col(AttendanceRow.enrolment_id) == enrolment_id)
-        .order_by(col(AttendanceRow.module))
-    )
-    return rows.all()
+async def rows_of(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[AttendanceRow]]:
+    """Return what was recorded for these enrolments, by enrolment, in the order of modules."""
+    recorded: dict[UUID, list[AttendanceRow]] = {}
+    if enrolment_ids:
+        found = select(AttendanceRow).where(col(AttendanceRow.enrolment_id).in_(enrolment_ids))
+        for row in await tx.scalars(found.order_by(col(AttendanceRow.module))):
+            recorded.setdefault(row.enrolment_id, []).append(row)
+    return recorded
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:
     """Return what was recorded for these enrolments, by enrolment and module."""
-    recorded: dict[UUID, dict[int, str]] = {}
-    if enrolment_ids:
-        found = select(AttendanceRow).where(col(AttendanceRow.enrolment_id).in_(enrolment_ids))
-        for row in await tx.scalars(found):
-            recorded.setdefault(row.enrolment_id, {})[row.module] = row.attendance
-    return recorded
+    return {
+        enrolment_id: {row.module: row.attendance for row in rows}
+        for enrolment_id, rows in (await rows_of(tx, enrolment_ids)).items()
+    }
 
 
 async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: datetime) -> None:

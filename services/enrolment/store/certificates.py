@@ -1,5 +1,6 @@
 """The codes by which certificates are verified."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import text
@@ -9,15 +10,16 @@ from services.enrolment.tables import CertificateRow
 from shared.database import Transaction
 
 
-async def code_of(tx: Transaction, enrolment_id: UUID, new: str) -> str:
-    """Return the code of an enrolment's certificate; ``new`` where it has none yet."""
-    known = await tx.scalar(
-        select(CertificateRow.code).where(col(CertificateRow.enrolment_id) == enrolment_id)
+async def codes_of(tx: Transaction, new: Mapping[UUID, str]) -> dict[UUID, str]:
+    """Return the codes of these enrolments' certificates: of each that has none yet, the one in ``new``."""
+    known = select(CertificateRow.enrolment_id, CertificateRow.code).where(
+        col(CertificateRow.enrolment_id).in_(new)
     )
-    if known is not None:
-        return known
-    code: str = await tx.scalar(_NEW_CODE, {"id": enrolment_id, "code": new})
-    return code
+    codes: dict[UUID, str] = {row[0]: row[1] for row in await tx.execute(known)}
+    if missing := [enrolment_id for enrolment_id in new if enrolment_id not in codes]:
+        parameters = {"ids": missing, "codes": [new[enrolment_id] for enrolment_id in missing]}
+        codes |= {row.enrolment_id: row.code for row in await tx.execute(_NEW_CODES, parameters)}
+    return codes
 
 
 async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
@@ -27,7 +29,8 @@ async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
 
 
 # The update changes nothing: it makes the code come back that somebody else has given meanwhile.
-_NEW_CODE = text(
-    "INSERT INTO certificate (enrolment_id, code) VALUES (:id, :code) "
-    "ON CONFLICT (enrolment_id) DO UPDATE SET code = certificate.code RETURNING code"
+_NEW_CODES = text(
+    "INSERT INTO certificate (enrolment_id, code) SELECT * FROM unnest(CAST(:ids AS uuid[]), "
+    "CAST(:codes AS text[])) AS new (enrolment_id, code) ORDER BY enrolment_id "
+    "ON CONFLICT (enrolment_id) DO UPDATE SET code = certificate.code RETURNING enrolment_id, code"
 )

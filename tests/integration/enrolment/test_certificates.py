@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,9 @@ from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.integration.enrolment.test_issuers import Rows
 from tests.integration.enrolment.visiting import KEY, enrolled, page, path
+from tests.support.builders import an_agent, open_now
+
+BRETAGNE, CORSE = "advisor-bretagne", "advisor-corse"
 
 
 @pytest.fixture
@@ -156,3 +160,45 @@ async def test_who_tried_too_many_codes_is_not_told_which_one_is_right(
 
 async def test_a_certificate_is_opened_and_nothing_else(front: Front, ask: Ask) -> None:
     assert (await ask("POST", path(Purpose.CERTIFICATE, uuid4()))).status_code == 405
+
+
+async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_at_a_time(
+    front: Front, ask: Ask, database: Database, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    names = ["Zoé", "Éloïse", "d’Arc", "Ида", "Ana"]
+    agents = [an_agent(f"A-{number}", given_name=name) for number, name in enumerate(names)]
+    for agent, mark in zip(agents, ["attended"] * 4 + ["absent"], strict=True):
+        await front.enrol(session, agent)
+        await record(front, database, session, agent, mark)
+    links = [path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id) for agent in agents]
+
+    found: dict[str, bytes] = {}
+    following: str | None = f"/api/v1/sessions/{session.session_id}/certificates.zip?limit=3"
+    sizes = []
+    while following is not None:
+        answer = await ask("GET", following, by=BRETAGNE)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            found |= {name: archive.read(name) for name in archive.namelist()}
+            sizes.append(len(archive.namelist()))
+        following = answer.links.get("next", {}).get("url")
+    assert sizes == [3, 1]
+    ids = [str((await front.of(session, agent)).enrolment_id) for agent in agents[:4]]
+    prefixes = ["durand-zoe-", "durand-eloise-", "durand-darc-", "durand-"]
+    assert [*found] == [f"{prefix}{id_}.pdf" for prefix, id_ in zip(prefixes, ids, strict=True)]
+    assert [*found.values()] == [(await ask("GET", link)).content for link in links[:4]]
+    read = await rows("SELECT agent_id FROM read_log WHERE kind = 'certificate' ORDER BY agent_id")
+    assert [row.agent_id for row in read] == ["A-0", "A-1", "A-2", "A-3"]
+
+
+async def test_no_zip_without_certificates_nor_for_another_delegation(
+    front: Front, ask: Ask
+) -> None:
+    session, _, _ = await enrolled(front)
+    path_of_zip = f"/api/v1/sessions/{session.session_id}/certificates.zip"
+    assert (await ask("GET", path_of_zip, by=BRETAGNE)).status_code == 409
+    assert (await ask("GET", path_of_zip, by=CORSE)).status_code == 404
+    assert (await ask("GET", path_of_zip)).status_code == 401
