@@ -77,10 +77,14 @@ _IDENTITY = {
 
 _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ADDRESS = "address"
+_OF_SUBSCRIBER = "(SELECT address FROM subscriber WHERE subscriber_id = subscription.subscriber_id)"
 _BY_ADDRESS = BY_ADDRESS.format("address")
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
 _ENROLMENTS = f"{_OWN} AND since <= :until"
-_SUBSCRIBERS = f"{_OWN} AND created_at <= :until"
+_FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id"
+_SUBSCRIBERS = f"{_OWN} AND created_at <= :until AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
+"""Who has asked for something since stays, and follows that alone."""
+_SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
 _MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
 _ENDS_TOO = (
@@ -162,8 +166,9 @@ REGISTER = (
                 columns={"interest": "thème, délégation ou communauté suivis"},
                 purpose="Envoyer les actualités demandées.",
                 until="la personne se désabonne",
-                of_agent=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_SUBSCRIBERS})",  # noqa: S608 as above
+                of_agent=_SUBSCRIPTIONS,
                 of_address=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_NO_AGENTS})",  # noqa: S608 as above
+                address=_OF_SUBSCRIBER,
             ),
             PersonalData(
                 table=SubscriberRow,

@@ -170,7 +170,11 @@ class SubscriptionRow(_Base, table=True):
     __table_args__ = (Index("ix_subscription_interest", "interest", "subscriber_id"),)
     subscriber_id: UUID = Field(primary_key=True, foreign_key="subscriber.subscriber_id", ondelete="CASCADE")
     interest: str = Field(primary_key=True, description="kind:value, for example theme:enjeux-ia.")
-    since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    since: datetime = Field(
+        sa_type=Timestamp,
+        sa_column_kwargs={"server_default": func.now()},
+        description="When it was asked for, the last time: an erasure ends what was before it.",
+    )
 
 
 class SubscriptionRequestRow(_Base, table=True):

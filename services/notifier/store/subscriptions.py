@@ -137,7 +137,7 @@ _MAILBOX = text(
 _ADD = text(
     "INSERT INTO subscription (subscriber_id, interest) "
     "SELECT :subscriber_id, interest FROM unnest(CAST(:interests AS varchar[])) AS interest "
-    "ON CONFLICT DO NOTHING"
+    "ON CONFLICT (subscriber_id, interest) DO UPDATE SET since = now()"
 )
 _FOLLOWED = text(
     f"SELECT reader.subscriber_id, array_agg(DISTINCT interest) AS interests FROM {_MAILBOXES} "  # noqa: S608 as above

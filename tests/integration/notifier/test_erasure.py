@@ -287,6 +287,28 @@ async def test_another_issuers_agent_and_what_comes_after_stay(notifier: Notifie
     assert [row.agent_id for row in await notifier.query("SELECT agent_id FROM subscriber")] == [AGENT]
 
 
+async def test_what_a_known_subscriber_asks_for_after_enrolments_answer_stays_alone(
+    notifier: Notifier, forget: Forget
+) -> None:
+    def wanted(theme: str) -> SubscriptionChanged:
+        return SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme=theme, subscribed=True)
+
+    await notifier.take(wanted("enjeux-ia"), wanted("eau"), issuer="iel")
+    await notifier.change(
+        "INSERT INTO suppression (address, kind, mail_id) VALUES (:address, 'hard', gen_random_uuid())",
+        address=digest_of(ADDRESS, b""),
+    )
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    await notifier.take(wanted("eau"), wanted("climat"), issuer="iel")
+
+    assert await forget()
+
+    followed = "SELECT agent_id, interest FROM subscriber JOIN subscription USING (subscriber_id) ORDER BY 2"
+    assert await notifier.query(followed) == [(AGENT, "theme:climat"), (AGENT, "theme:eau")]
+    assert await notifier.query("SELECT 1 FROM suppression") == [], "it was known of what ended, too"
+
+
 async def test_a_second_request_for_the_same_agent_ends_too(notifier: Notifier, forget: Forget) -> None:
     await request_erasure(notifier)
     await enrolment_has_erased(notifier)
