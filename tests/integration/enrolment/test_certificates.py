@@ -194,9 +194,7 @@ async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_a
     assert [row.agent_id for row in read] == ["A-0", "A-1", "A-2", "A-3"]
 
 
-async def test_no_zip_without_certificates_nor_for_another_delegation(
-    front: Front, ask: Ask
-) -> None:
+async def test_no_zip_without_certificates_nor_for_another_delegation(front: Front, ask: Ask) -> None:
     session, _, _ = await enrolled(front)
     path_of_zip = f"/api/v1/sessions/{session.session_id}/certificates.zip"
     assert (await ask("GET", path_of_zip, by=BRETAGNE)).status_code == 409
