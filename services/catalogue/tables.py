@@ -84,6 +84,7 @@ class SessionRow(_Row, table=True):
     Phase and enrolment are never stored. ``loaded`` is the plan and the presentation as the offer's files
     last gave them, so that a load applies what changed in the files and undoes nothing that an organiser
     changed since.
+    ``reference`` is the organiser's own name for it, unique among theirs.
     ``search_vector`` has the words of its offer too: its format and its themes.
     """
 
@@ -100,6 +101,13 @@ class SessionRow(_Row, table=True):
         Index("ix_session_offer_id", "offer_id", "starts_at", "session_id"),
         Index("ix_session_length", text("(ends_at - starts_at)")),
         Index(
+            "ix_session_reference",
+            "organiser",
+            "reference",
+            unique=True,
+            postgresql_where=text("reference IS NOT NULL"),
+        ),
+        Index(
             "ix_session_next_announcement_at",
             "next_announcement_at",
             postgresql_where=text("next_announcement_at IS NOT NULL"),
@@ -110,6 +118,7 @@ class SessionRow(_Row, table=True):
     offer_id: str = Field(foreign_key="offer.offer_id")
     format: str
     organiser: str
+    reference: str | None
     version: int
     status: str
     announced: int

@@ -173,6 +173,7 @@ CHOICES: Mapping[str, str] = {
 """What the announcement does not state of an offer or a session, with its article."""
 FIELDS: Mapping[str, str] = {
     "offer_id": "offre",
+    "reference": "référence",
     "title": "titre",
     "summary": "présentation",
     "experts": "intervenants",

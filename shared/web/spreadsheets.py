@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -113,17 +113,19 @@ def read(
     columns: Sequence[Column],
     *,
     others_are_faults: bool = False,
+    unless: Collection[str] = (),
     bounds: Bounds = BOUNDS,
 ) -> Sheet:
     """The rows under ``columns``, whatever their order. Blank lines are passed over.
 
-    A heading that is not requested is ignored, or a fault of line 1 where ``others_are_faults``. Raises
+    A heading that is not requested is ignored, or a fault of line 1 where ``others_are_faults``. Where the
+    file has one of the columns ``unless``, none is required: the caller looks at each row. Raises
     :class:`UnreadableSheet` when the file as a whole cannot be used.
     """
     text = _text(content, bounds)
     _check_extent(text, bounds)
     first, delimiter = _header(text, columns)
-    indexes = _indexes(first, columns, bounds)
+    indexes = _indexes(first, columns, unless, bounds)
     faults = _unknown(first, columns) if others_are_faults else []
     width = len(first)
     rows: list[Row] = []
@@ -228,7 +230,9 @@ def _bare(heading: str) -> str:
     return "".join(letter for letter in letters if letter.isalnum())
 
 
-def _indexes(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dict[str, int]:
+def _indexes(
+    first: list[str], columns: Sequence[Column], unless: Collection[str], bounds: Bounds
+) -> dict[str, int]:
     """Where each column stands. Raises for what makes every row meaningless."""
     if len(first) > bounds.columns:
         raise UnreadableSheet(
@@ -237,6 +241,7 @@ def _indexes(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dic
     headings = [_bare(heading) for heading in first]
     indexes: dict[str, int] = {}
     wrong: list[Fault] = []
+    missing: list[Fault] = []
     for column in columns:
         words = {_bare(column.name), _bare(column.title)}
         found = [index for index, heading in enumerate(headings) if heading in words]
@@ -246,7 +251,9 @@ def _indexes(first: list[str], columns: Sequence[Column], bounds: Bounds) -> dic
             indexes[column.name] = found[0]
         elif column.required:
             message = f"the column {column.name} ({column.title}) is missing"
-            wrong.append(Fault(1, Code.COLUMN_MISSING, message, column.name))
+            missing.append(Fault(1, Code.COLUMN_MISSING, message, column.name))
+    if not indexes.keys() & set(unless):
+        wrong += missing
     if wrong:
         raise UnreadableSheet(*wrong)
     return indexes

@@ -41,6 +41,9 @@ class SessionBody(SessionState):
         default=None, description="communique, illustrative; null: an organiser made it."
     )
     choices: tuple[str, ...] = Field(default=(), description="Fields that the communiqué does not state.")
+    reference: str | None = Field(
+        default=None, description="The organiser's own name for it; null but for who organises the session."
+    )
     join_url: Url | None = Field(default=None, description="Null but for who organises the session.")
 
 
@@ -92,7 +95,10 @@ def session_body(listed: ListedSession, now: datetime) -> SessionBody:
     """A session as it is shown at ``now``."""
     occupancy = None if listed.occupancy is None else OccupancyBody(**asdict(listed.occupancy))
     return SessionBody(
-        **state_of(listed.session, now), **asdict(listed.session.presentation), occupancy=occupancy
+        **state_of(listed.session, now),
+        **asdict(listed.session.presentation),
+        reference=listed.session.reference,
+        occupancy=occupancy,
     )
 
 

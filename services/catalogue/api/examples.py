@@ -100,5 +100,20 @@ EXAMPLES: dict[str, Any] = {
         "advisor": _ADVISOR,
         "message": "Nous étudions votre demande.",
     },
-    "ImportReport": {"dry_run": True, "rows": 12, "faults": [], "created": []},
+    "ImportReport": {
+        "dry_run": True,
+        "rows": 2,
+        "faults": [],
+        "created": [],
+        "lines": [
+            {"line": 2, "outcome": "created", "session_id": None, "reference": "BRE-2027-014", "changed": []},
+            {
+                "line": 3,
+                "outcome": "changed",
+                "session_id": _SESSION,
+                "reference": "BRE-2027-012",
+                "changed": ["venue"],
+            },
+        ],
+    },
 }

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import offers, sheets
+from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.sheets import Drafts
+from services.catalogue.service.imports import Imported, Outcome, SheetLine
 from shared.http import Problem
 from shared.openapi import PROBLEM_JSON
 from shared.web import spreadsheets
@@ -37,6 +37,16 @@ class FaultBody(BaseModel):
     message: str
 
 
+class LineBody(BaseModel):
+    """What became of a line, or would become."""
+
+    line: int
+    outcome: Outcome
+    session_id: UUID | None = Field(description="Null where it would be created.")
+    reference: str | None
+    changed: list[str] = Field(description="The fields that differ, where the outcome is `changed`.")
+
+
 class ImportReport(BaseModel):
     """What became of the file."""
 
@@ -44,18 +54,22 @@ class ImportReport(BaseModel):
     rows: int = Field(description="Lines with something in them, the heading aside.")
     faults: list[FaultBody]
     created: list[UUID] = Field(description="The drafts, in the file's order. Empty when it was only tried.")
+    lines: list[LineBody] = Field(description="Each line, in the file's order. Empty when there is a fault.")
 
 
 @router.post(
     "/sessions/import",
     status_code=201,
-    summary="Draft sessions from a CSV file",
+    summary="Draft and change sessions from a CSV file",
     openapi_extra=_CSV_BODY,
     responses={
-        200: {"model": ImportReport, "description": "It was only tried: this is what would be wrong."},
+        200: {
+            "model": ImportReport,
+            "description": "No session is new: it was only tried, changes sessions, or says nothing new.",
+        },
         422: {
             "model": ImportReport,
-            "description": "Nothing was created: these lines are wrong, or the request itself is.",
+            "description": "Nothing was stored: these lines are wrong, or the request itself is.",
             "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
         },
     },
@@ -67,20 +81,22 @@ async def import_sessions(
     response: Response,
     dry_run: Annotated[bool, Query(description="Only say what is wrong.")] = False,
 ) -> ImportReport:
-    """All lines become drafts, or none does. Every fault of every line is told at once.
+    """All lines count, or none does. Every fault of every line is told at once.
+
+    A line changes the session that it names by `session_id`, or by the organiser's own `reference`, as far as
+    it says otherwise; an empty cell leaves what is there. A line with the `tag` of an export is refused where
+    the session has changed since. Any other line becomes a draft. The second import of one file does nothing.
 
     Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
     """
     content = await _content(request)
-    async with database.quiet_transaction() as tx:
-        known = await offers.every(tx)
-    drafts = await sheets.read(content, known, organiser)
-    if not (dry_run or drafts.faults):
-        async with database.transaction() as tx:
-            await sheets.save(tx, organiser, drafts)
-    response.status_code = 200 if dry_run else 422 if drafts.faults else 201
-    return _body(drafts, dry_run=dry_run)
+    sheet = await imports.read(content)
+    async with database.transaction() as tx:
+        imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)
+    body = _body(imported, dry_run=dry_run)
+    response.status_code = 201 if body.created else 422 if body.faults and not dry_run else 200
+    return body
 
 
 @router.get(
@@ -122,10 +138,22 @@ async def _content(request: Request) -> bytes:
     return bytes(content)
 
 
-def _body(drafts: Drafts, *, dry_run: bool) -> ImportReport:
+def _body(imported: Imported, *, dry_run: bool) -> ImportReport:
     faults = [
         FaultBody(line=fault.line, column=fault.column, code=fault.code, message=fault.message)
-        for fault in drafts.faults
+        for fault in imported.faults
     ]
-    created = [] if dry_run else [session.session_id for session in drafts.sessions]
-    return ImportReport(dry_run=dry_run, rows=drafts.rows, faults=faults, created=created)
+    lines = [_line(line, dry_run=dry_run) for line in imported.lines]
+    created = [line.session_id for line in lines if line.outcome is Outcome.CREATED and line.session_id]
+    return ImportReport(dry_run=dry_run, rows=imported.rows, faults=faults, created=created, lines=lines)
+
+
+def _line(line: SheetLine, *, dry_run: bool) -> LineBody:
+    is_not_there = dry_run and line.outcome is Outcome.CREATED
+    return LineBody(
+        line=line.line,
+        outcome=line.outcome,
+        session_id=None if is_not_there else line.session.session_id,
+        reference=line.session.reference,
+        changed=list(line.fields),
+    )

@@ -516,6 +516,7 @@ def upgrade() -> None:
         sa.Column("offer_id", sa.String(), nullable=False),
         sa.Column("format", sa.String(), nullable=False),
         sa.Column("organiser", sa.String(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("announced", sa.Integer(), nullable=False),
@@ -568,6 +569,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_session_offer_id", "session", ["offer_id", "starts_at", "session_id"], unique=False)
     op.create_index("ix_session_organiser", "session", ["organiser", "starts_at", "session_id"], unique=False)
+    op.create_index(
+        "ix_session_reference",
+        "session",
+        ["organiser", "reference"],
+        unique=True,
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     op.create_index(
         "ix_session_search_vector", "session", ["search_vector"], unique=False, postgresql_using="gin"
     )

@@ -26,6 +26,7 @@ _NUMBERS = frozenset((*_WHOLE, "seats"))
 _TEXTS = (
     "offer_id",
     "organiser",
+    "reference",
     "title",
     "timezone",
     "waiting_list",
@@ -48,6 +49,7 @@ ORDER = (
     *(
         "offer_id",
         "organiser",
+        "reference",
         "title",
         "summary",
         "experts",
@@ -62,7 +64,9 @@ ORDER = (
 )
 """The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
-_MAY_BE_EMPTY = frozenset(("capacity", "quota_per_authority", "venue", "join_url", "summary", "experts"))
+_MAY_BE_EMPTY = frozenset(
+    ("reference", "capacity", "quota_per_authority", "venue", "join_url", "summary", "experts")
+)
 """Empty means none; an empty field of the others is left out."""
 
 
@@ -102,6 +106,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         **{name: wall_clock(getattr(plan, name)) for name in DATES},
         **{name: _text(getattr(plan, name)) for name in _WHOLE},
         **({UNLIMITED: _TICKED} if plan.capacity is None else {}),
+        "reference": session.reference or "",
         "title": plan.title,
         "timezone": plan.timezone,
         "waiting_list": plan.waiting_list.value,

@@ -21,7 +21,9 @@ from shared.web.responses import STYLE
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
 _ICON = _PACKAGE / "static" / "icone.svg"
-_FILES = {"parcours.css": STYLE.encode(), _ICON.name: _ICON.read_bytes()}
+EXAMPLE = _PACKAGE / "static" / "exemple-sessions.csv"
+"""A sheet of sessions to begin with."""
+_FILES = {"parcours.css": STYLE.encode(), **{path.name: path.read_bytes() for path in (_ICON, EXAMPLE)}}
 SOURCES = tuple(
     path
     for folder in (TEMPLATES, _ICON.parent, Path(rendering.__file__).parent)

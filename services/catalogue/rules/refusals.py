@@ -26,6 +26,7 @@ class RefusalCode(StrEnum):
     NOT_ANSWERABLE = "not_answerable"
     NO_SESSION = "no_session"
     OF_THE_FILES = "of_the_files"
+    REFERENCE_TAKEN = "reference_taken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,13 @@ class Viewer:
         return self.everywhere or self.delegation == session.organiser
 
     def seen(self, session: ShownSession) -> ShownSession:
-        """The session as they see it: how to connect is between its organiser and who has a seat."""
-        if self.organises(session) or session.plan.join_url is None:
+        """The session as they see it.
+
+        How to connect is between its organiser and who has a seat, its reference the organiser's own.
+        """
+        if self.organises(session) or (session.plan.join_url is None and session.reference is None):
             return session
-        return replace(session, plan=replace(session.plan, join_url=None))
+        return replace(session, plan=replace(session.plan, join_url=None), reference=None)
 
 
 PUBLIC = Viewer()

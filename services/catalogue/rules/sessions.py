@@ -80,12 +80,14 @@ class ShownSession:
     """A session of the catalogue, to look at. ``offer_id``, ``format`` and ``organiser`` never change.
 
     ``version`` is 0 for what is not stored yet, and one more with each change and each announcement.
+    ``reference`` is the organiser's own name for it, which no other session of theirs has.
     """
 
     session_id: UUID
     offer_id: str
     format: Format
     organiser: str
+    reference: str | None = None
     plan: Plan
     presentation: Presentation = Presentation()
     version: int = 0

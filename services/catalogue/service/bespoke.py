@@ -11,6 +11,7 @@ from services.catalogue.rules.sessions import Presentation, Session
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
+from services.catalogue.service.sessions import claim_reference
 from services.catalogue.store import bespoke, offers, sessions
 from services.catalogue.store.audit_log import Action
 from shared import clock, read_log
@@ -96,11 +97,14 @@ async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSes
     if offer is None or offer.format is not Format.BESPOKE:
         detail = f"there is no bespoke offer {session.offer_id}"
         raise Impossible(Violation(None, "session.offer_id", detail))
-    return Session(
+    private = Session(
         session_id=uuid4(),
         offer_id=offer.offer_id,
         format=offer.format,
         organiser=request.delegation,
+        reference=session.reference,
         plan=rules.private_plan(session.under(offer, opens_at=clock.now()), request.siret),
         presentation=session.present(Presentation()),
     )
+    await claim_reference(tx, private, field="session.reference")
+    return private

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from stdnum.fr import siret
 
 from services.catalogue.rules.lifecycle import days_before
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.resources import Resource
-from services.catalogue.rules.sessions import Plan, Presentation
+from services.catalogue.rules.sessions import Plan, Presentation, Session
 from shared.events.catalogue import Audience, BespokeAnswer, Module, ReservedSeats, ResourceKind
 from shared.events.vocabulary import (
     ApprovalPolicy,
@@ -30,6 +30,15 @@ from shared.events.vocabulary import (
 )
 
 Seats = Annotated[int, Field(ge=0, le=1_000_000)]
+Reference = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"),
+    Field(
+        description="The organiser's own name for it, unique among theirs; nobody else sees it. At most 64 "
+        "letters without accents, digits, points, hyphens, slashes, underscores; first a letter or a digit."
+    ),
+]
+"""Nothing that a spreadsheet runs begins like it."""
 
 
 class _Request(BaseModel):
@@ -75,10 +84,11 @@ class AudienceRequest(Audience, extra="forbid"):
 class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
-    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue``, ``join_url`` and ``summary`` (none) may
-    be null.
+    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue``, ``join_url``, ``summary`` and
+    ``reference`` (none) may be null.
     """
 
+    reference: Reference | None = None
     title: Line | None = None
     enrolment_opens_at: Instant | None = None
     enrolment_closes_at: Instant | None = None
@@ -132,8 +142,13 @@ class SessionChange(_Request):
             shown = replace(shown, summary=self.summary)
         return shown if self.experts is None else replace(shown, experts=self.experts)
 
+    def names(self, session: Session) -> Session:
+        """The session with the reference that the request gives it, if it says so."""
+        given = "reference" in self.model_fields_set
+        return replace(session, reference=self.reference) if given else session
 
-_PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts"}
+
+_PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts", "reference"}
 
 
 class _NewSession(SessionChange):

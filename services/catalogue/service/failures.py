@@ -70,6 +70,7 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.NOT_STARTED,
         RefusalCode.NOT_ANSWERABLE,
         RefusalCode.OF_THE_FILES,
+        RefusalCode.REFERENCE_TAKEN,
     )
 )
 

@@ -10,7 +10,7 @@ from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.refusals import Refused, Violation
+from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies
@@ -29,7 +29,7 @@ Rule = Callable[[Session, datetime], Done | Refused]
 
 def tag_of(session: ShownSession) -> str:
     """What changes whenever somebody, or the clock, changes the session; what fills it does not."""
-    shown = (session.presentation.summary, session.presentation.experts)
+    shown = (session.presentation.summary, session.presentation.experts, session.reference)
     return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
 
 
@@ -39,6 +39,7 @@ def tag_of(session: ShownSession) -> str:
 async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
     """A new draft. No event says it until it is published."""
     session = new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
+    await claim_reference(tx, session)
     await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
     return await show(tx, session.session_id, viewer_of(who))
 
@@ -52,6 +53,7 @@ def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Sessi
         offer_id=offer.offer_id,
         format=offer.format,
         organiser=acting_for(who, draft.organiser),
+        reference=draft.reference,
         plan=draft.plan_under(offer),
         presentation=draft.present(Presentation()),
         version=1,
@@ -71,14 +73,41 @@ async def change(
 
     ``tags``: it is changed only as one of these; None as whatever it is.
     """
+    if "reference" in change.model_fields_set:
+        await sessions.lock_references(tx)
 
     def rule(session: Session, now: datetime) -> Done | Refused:
-        done = changes.change(session, change.apply_to(session.plan), now)
-        if isinstance(done, Refused):
-            return done
-        return replace(done, session=with_presentation(done.session, change.present(session.presentation)))
+        return changed(session, change, now)
 
     return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags)
+
+
+def changed(session: Session, change: SessionChange, now: datetime) -> Done | Refused:
+    """The session as the request has it, unless the rules refuse."""
+    done = changes.change(session, change.apply_to(session.plan), now)
+    if isinstance(done, Refused):
+        return done
+    presented = with_presentation(done.session, change.present(session.presentation))
+    return replace(done, session=change.names(presented))
+
+
+async def claim_reference(tx: Transaction, session: Session, field: str = "reference") -> None:
+    """Have the session's reference for it alone until the transaction ends.
+
+    Raises :class:`Impossible` where another session of its organiser has it; ``field`` is the request's.
+    """
+    if session.reference is None:
+        return
+    await sessions.lock_references(tx)
+    holders = await sessions.by_references(tx, [session.reference], session.organiser)
+    if any(session_id != session.session_id for session_id in holders.values()):
+        raise Impossible(reference_taken(field))
+
+
+def reference_taken(field: str = "reference") -> Violation:
+    """What is wrong with a reference that another session of the organiser has."""
+    detail = "another session of this delegation has this reference"
+    return Violation(RefusalCode.REFERENCE_TAKEN, field, detail)
 
 
 async def publish(
@@ -218,6 +247,8 @@ async def _decide(
     before = await lock_own(tx, session_id, who)
     require_tag(tags, tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
+    if done.session.reference != before.reference:
+        await claim_reference(tx, done.session)
     if done.session != before:
         await sessions.save(tx, [(before, done)], actor=who.name, action=action)
     return await show(tx, session_id, viewer_of(who))

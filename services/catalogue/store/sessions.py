@@ -1,4 +1,4 @@
-"""Sessions locked, claimed, and stored with their events and the audit entry that says who changed what."""
+"""Sessions locked, claimed, found by reference, and stored with events and the audit entry of the change."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlmodel import col
 
 from services.catalogue.rules.lifecycle import next_announcement_at
@@ -32,6 +32,7 @@ _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan))
 _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
+_LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 
 async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
@@ -39,6 +40,31 @@ async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
     query = select(SessionRow).where(col(SessionRow.session_id).in_(ids))
     query = query.order_by(col(SessionRow.session_id)).with_for_update()
     return {row.session_id: _session(row) for row in await tx.scalars(query)}
+
+
+async def lock_references(tx: Transaction) -> None:
+    """Wait for whoever gives sessions their references: by these two must not make the same session twice.
+
+    Before any session is locked: who has a session locked already would wait for who waits for it.
+    """
+    await tx.execute(_LOCK_REFERENCES)
+
+
+async def by_references(
+    tx: Transaction, references: Collection[str], organiser: str | None
+) -> dict[tuple[str, str], UUID]:
+    """The sessions that have one of these references, by organiser and reference; None: of any organiser."""
+    query = select(col(SessionRow.organiser), col(SessionRow.reference), col(SessionRow.session_id))
+    query = query.where(col(SessionRow.reference).in_(references))
+    if organiser is not None:
+        query = query.where(col(SessionRow.organiser) == organiser)
+    return {(row.organiser, row.reference): row.session_id for row in await tx.execute(query)}
+
+
+async def existing(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids that are of sessions."""
+    query = select(col(SessionRow.session_id)).where(col(SessionRow.session_id).in_(ids))
+    return set(await tx.scalars(query))
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
@@ -104,6 +130,7 @@ def _state(row: Any) -> dict[str, Any]:
         "offer_id": row.offer_id,
         "format": Format(row.format),
         "organiser": row.organiser,
+        "reference": row.reference,
         "plan": _PLAN.validate_python({name: getattr(row, name) for name in _PLAN_FIELDS}),
         "presentation": Presentation(
             summary=row.summary, experts=tuple(row.experts), source=row.source, choices=tuple(row.choices)
@@ -129,6 +156,7 @@ def _changing_columns(session: Session) -> dict[str, Any]:
     shown, loaded = session.presentation, session.loaded
     return {
         "session_id": session.session_id,
+        "reference": session.reference,
         "version": session.version,
         "status": session.status.value,
         "announced": int(session.announced),
@@ -159,4 +187,4 @@ def _entry(actor: str, action: Action, before: Session | None, after: Session) -
 def _audited(session: Session) -> dict[str, Any]:
     plan: dict[str, Any] = _PLAN.dump_python(session.plan, mode="json")
     shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
-    return plan | shown | {"status": session.status}
+    return plan | shown | {"reference": session.reference, "status": session.status}

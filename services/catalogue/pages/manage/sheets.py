@@ -1,4 +1,4 @@
-"""Sessions in and out as CSV, by forms: tried first, every fault by its line, then drafted."""
+"""Sessions in and out as CSV, by forms: tried first, every fault by its line; what becomes of each line."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -7,14 +7,15 @@ from starlette.responses import Response, StreamingResponse
 
 from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import offers, sheets
+from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
+from services.catalogue.service.imports import Outcome
 from shared import clock
 from shared.web import responses, spreadsheets
 from shared.web.logins import Visit
 
 SHOWN = 200
-"""Faults that a page lists; more of them are the same few."""
+"""Faults, or lines, that a page lists."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
@@ -42,24 +43,27 @@ async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
 async def import_sheet(visit: Visit) -> Response:
     """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
     if visit.request.method != "POST":
-        return visit.page("gestion-importer.html", drafts=None, tried=True, faults=[], more=0)
+        return visit.page(
+            "gestion-importer.html", imported=None, faults=[], tried=True, columns=sheets.COLUMNS
+        )
     if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    async with visit.database.quiet_transaction() as tx:
-        known = await offers.every(tx)
-    drafts = await sheets.read(visit.form.file, known, visit.who)
-    if not (tried or drafts.faults):
-        async with visit.database.transaction() as tx:
-            await sheets.save(tx, visit.who, drafts)
+    sheet = await imports.read(visit.form.file)
+    async with visit.database.transaction() as tx:
+        imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)
     return visit.page(
         "gestion-importer.html",
-        status=422 if drafts.faults and not tried else 200,
-        drafts=drafts,
+        status=422 if imported.faults and not tried else 200,
+        columns=sheets.COLUMNS,
+        imported=imported,
+        counts={outcome.value: imported.count(outcome) for outcome in Outcome},
         tried=tried,
         faults=[
             (fault.line, TITLES.get(fault.column or ""), sentence(visit.rendering, of_sheet(fault)))
-            for fault in drafts.faults[:SHOWN]
+            for fault in imported.faults[:SHOWN]
         ],
-        more=max(0, len(drafts.faults) - SHOWN),
+        lines=imported.lines[:SHOWN],
+        announced=sum(line.is_announced for line in imported.lines),
+        more=max(0, max(len(imported.faults), len(imported.lines)) - SHOWN),
     )
