@@ -87,6 +87,11 @@ _SUBSCRIBERS = f"{_OWN} AND created_at <= :until AND NOT EXISTS ({_FOLLOWS} AND 
 _SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
 _MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
+_READS_OF_NO_AGENT = (
+    f"issuer = '' AND agent_id IN (SELECT recipient FROM mail WHERE {_MAILS_TO_NO_AGENT} "  # noqa: S608 as above
+    f"UNION SELECT 'abonnement-' || subscriber_id FROM subscriber WHERE {_NO_AGENTS})"
+)
+"""Letters to the person were read. These rows end before those by which they are found."""
 _ENDS_TOO = (
     f"enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}) "  # noqa: S608 a condition of our own
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
@@ -99,7 +104,7 @@ REGISTER = (
     messaging.REGISTER
     + logins.REGISTER
     + limits.REGISTER
-    + read_log.register()
+    + read_log.register(of_address=_READS_OF_NO_AGENT)
     + Register(
         [
             PersonalData(

@@ -18,7 +18,7 @@ from services.catalogue.tables import metadata as catalogue_tables
 from services.enrolment.handlers import router as enrolment
 from services.enrolment.tables import metadata as enrolment_tables
 from services.notifier.handlers import router as notifier
-from services.notifier.service import subscriptions
+from services.notifier.service import mails, subscriptions
 from services.notifier.tables import metadata as notifier_tables
 from services.person import app
 from shared import read_log, security_log
@@ -105,6 +105,7 @@ async def live_through_everything(stores: dict[str, Database]) -> None:
         await tx.execute(text(_LOG_IN), {"name": ADDRESS})
     async with stores["notifier"].transaction() as tx:
         await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
+        await mails.find(tx, reading=Reading("ali", Role.SUPPORT, f"appel de {MARK}"))
     for database in stores.values():
         await execute(database, "UPDATE outbox SET sent_at = now()")
 
@@ -135,7 +136,8 @@ async def test_what_is_kept_of_who_is_no_agent_is_printed(
     kept = json.loads(printed)["services"]
     assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "read_log"}
     assert kept["catalogue"]["read_log"][0]["actor"] == "anne"
-    assert kept["notifier"].keys() == {"mail", "subscription_request"}
+    assert kept["notifier"].keys() == {"mail", "read_log", "subscription_request"}
+    assert [line["actor"] for line in kept["notifier"]["read_log"]] == ["ali", "ali"]
     assert "nom de qui demande" in page.read_text()
     assert "Adresse " in page.read_text()
 
@@ -155,6 +157,8 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert line == "erasure ok who=operator where=parcours person erase times=1"
     assert await execute(stores["catalogue"], "SELECT actor, purpose FROM read_log") == [("anne", None)]
+    reads = await execute(stores["notifier"], "SELECT actor, issuer, agent_id, purpose FROM read_log")
+    assert reads == [("ali", None, None, None)] * 2
     request_id = said.split()[0]
     for service, database in stores.items():
         [row] = await execute(database, "SELECT request_id, issuer, agent_id, done_at FROM erasure")

@@ -15,6 +15,7 @@ from local.postgres import PostgresServer
 from services.notifier.app import REVISIONS, eraser
 from services.notifier.personal_data import REGISTER
 from services.notifier.service import mails
+from services.notifier.store import subscriptions
 from services.notifier.tables import MailRow, metadata
 from shared import clock, migrations, read_log
 from shared.events.enrolment import AgentEnrolled
@@ -214,3 +215,22 @@ async def test_an_agent_is_told_who_read_and_forgotten_without_the_line(
         await erasing._erase(tx, Subject(agent=ZOE, until=clock.now()))
     left = await notifier.query("SELECT actor, kind, issuer, agent_id, purpose FROM read_log")
     assert left == [("ali", "mail", None, None, None)]
+
+
+async def test_a_subscriber_by_address_is_told_who_read_also_once_the_letters_have_ended(
+    notifier: Notifier, portals: PortalsFile
+) -> None:
+    address, erasing = "zoe@exemple.fr", eraser(notifier.database, portals, b"")
+    async with notifier.database.transaction() as tx:
+        owner, other = [await subscriptions.save_owner(tx, whose) for whose in (address, f"x{address}")]
+        for subscriber, purpose in ((owner, f"appel de {address}"), (other, "appel")):
+            reading, reader = Reading("ali", None, purpose), AgentKey("", f"abonnement-{subscriber}")
+            await read_log.record(tx, reading, ReadKind.LETTER, agents=[reader])
+    async with notifier.database.quiet_transaction() as tx:
+        [line] = (await erasing.export(tx, address))["read_log"]
+    assert line["purpose"] == f"appel de {address}"
+
+    assert await erasing.forget(address, uuid4())
+
+    left = await notifier.query("SELECT agent_id, purpose FROM read_log ORDER BY id")
+    assert left == [(None, None), (f"abonnement-{other}", "appel")]
