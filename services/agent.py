@@ -31,7 +31,8 @@ from shared.web import agent_export, labels
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
 
 app = typer.Typer(
-    help="What is known of one agent, in all services. Needs the settings of all three.",
+    help="What is known of one agent, in all services. Needs the settings of all three. What the owner of "
+    "the same address confirmed on our page, or wrote as an officer, is apart: parcours person.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -40,6 +41,10 @@ app = typer.Typer(
 Issuer = Annotated[str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")]
 PageFile = Annotated[Path | None, typer.Option("--page", help="Write a page to read and to print, too.")]
 AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
+_NOT_IN_THIS = (
+    "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
+    "parcours person export | erase ADDRESS"
+)
 
 
 @app.command("export", help="Print all that is kept of an agent, as JSON: article 15 of the RGPD.")
@@ -52,6 +57,7 @@ def export(
     agent = _agent(issuer, agent_id)
     something_is_kept = print_export(agent, agent._asdict(), page)
     _record(SecurityEvent.EXPORT, "export")
+    typer.echo(_NOT_IN_THIS, err=True)
     if not something_is_kept:
         stop(f"Nothing is kept of {agent_id} of {issuer}.")
 
@@ -117,6 +123,7 @@ def erase(issuer: Issuer, agent_id: AgentId) -> None:
     typer.echo(
         f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"
     )
+    typer.echo(_NOT_IN_THIS, err=True)
 
 
 def _record(event: SecurityEvent, command: str) -> None:
@@ -136,6 +143,8 @@ def erasures(
     found = in_process(NOTIFIER, find)
     for state in found:
         typer.echo(_line(state))
+    if any(state.request_source != erasure.BY_COMMAND for state in found):
+        typer.echo(_NOT_IN_THIS, err=True)
     if request_id is not None and not (found and all(state.is_done for state in found)):
         stop(
             f"The request {request_id} is not done by all services."

@@ -1,7 +1,8 @@
-"""``parcours person export | erase``: somebody who is no agent and is known by an address, in all services.
+"""``parcours person export | erase``: what is known of the owner of an address, in all services.
 
-Who subscribed by address alone, officers and advisors of bespoke requests, staff who log in. As ``parcours
-agent``, a tool of operators, who have the settings of all three services.
+Who subscribed by address alone, officers and advisors of bespoke requests, staff who log in; agents who have
+the address too are apart (docs/adr/0040). As ``parcours agent``, a tool of operators, who have the settings
+of all three services.
 """
 
 from typing import Annotated
@@ -18,7 +19,8 @@ from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 
 app = typer.Typer(
-    help="What is known of an address that is no agent's, in all services. Needs the settings of all three.",
+    help="What is known of the owner of an address, in all services: who subscribed on our page, officers, "
+    "advisors, staff. Needs the settings of all three. Agents who have it are apart: parcours agent.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -26,22 +28,27 @@ app = typer.Typer(
 
 Address = Annotated[str, typer.Argument(help="The address that the person is known by.")]
 
+_NOT_IN_THIS = (
+    "What is known of agents who have this address is not in this: "
+    "parcours agent export | erase ISSUER AGENT_ID"
+)
 _IN_ORDER = tuple(reversed(SERVICES))
 """First the catalogue, whose answers to officers the others pass on."""
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
-@app.command("export", help="Print all that is kept of somebody who is no agent, as JSON.")
+@app.command("export", help="Print all that is kept of the owner of an address, as JSON.")
 def export(address: Address, page: PageFile = None) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
     known = _address(address)
     something_is_kept = print_export(known, {"address": known}, page)
     _record(SecurityEvent.EXPORT, SecurityOutcome.OK, "export")
+    typer.echo(_NOT_IN_THIS, err=True)
     if not something_is_kept:
-        stop("Nothing is kept of this address but, maybe, of agents who have it: parcours agent export.")
+        stop("Nothing is kept of this address.")
 
 
-@app.command("erase", help="Forget somebody who is no agent, at once, in all services.")
+@app.command("erase", help="Forget the owner of an address, at once, in all services.")
 def erase(address: Address) -> None:
     """Erase, and print when each service has; end with 1 unless all have. It may be run again."""
     known, request_id = _address(address), uuid4()
@@ -50,6 +57,7 @@ def erase(address: Address) -> None:
     if late:
         stop(f"Not done by {', '.join(late)}: something is still on its way. Run this again in a minute.")
     typer.echo(f"Proof of it, naming nobody: parcours agent erasures {request_id}")
+    typer.echo(_NOT_IN_THIS, err=True)
 
 
 def _erased(definition: Definition, address: str, request_id: UUID) -> bool:

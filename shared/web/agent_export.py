@@ -144,6 +144,7 @@ def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> st
     return template.render(
         title="Adresse" if isinstance(who, str) else "Identifiant",
         named=named,
+        is_agent=isinstance(who, AgentKey),
         parts=parts,
         day=french.day(now),
     )

@@ -102,6 +102,7 @@ async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_a
     assert f"Le responsable du traitement est {PUBLISHER.name}" in page.text
     assert f"mailto:{PUBLISHER.data_protection}" in page.links
     assert "365 jours après la dernière réponse" in page.text
+    assert "Si vous avez aussi confirmé un abonnement sur notre page" in page.text
 
 
 async def test_what_an_installation_does_not_say_of_itself_is_not_passed_over(

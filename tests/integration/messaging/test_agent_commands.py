@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -29,6 +30,15 @@ from tests.unit.notifier.builders import a_decision
 
 Here = Callable[..., Awaitable[tuple[int, str]]]
 AGENT = an_agent("IEL-1", given_name="Zoé", family_name="Durand", issuer="iel")
+OF_OWNERS = (
+    "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
+    "parcours person export | erase ADDRESS\n"
+)
+
+
+def read_json(printed: str) -> Any:
+    """What stands before the line on standard error that says what is not in it."""
+    return json.JSONDecoder().raw_decode(printed)[0]
 
 
 @pytest.fixture
@@ -66,7 +76,7 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     code, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
 
     assert code == 0
-    kept = json.loads(printed)["services"]
+    kept = read_json(printed)["services"]
     assert kept["enrolment"].keys() == {"enrolment", "request", "outbox"}
     assert kept["enrolment"]["enrolment"][0]["agent"]["family_name"] == "Durand"
     assert kept["notifier"]["mail"][0]["address"] == AGENT.email
@@ -77,6 +87,17 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     assert "SIRET\N{NO-BREAK SPACE}: 21350238800019" in html
     assert "<dt>reçu le</dt>" in html
     assert "heure de Paris" in html
+    assert "en donnant votre adresse de courriel" in html
+    assert printed.endswith("}\n" + OF_OWNERS)
+
+
+async def test_what_is_not_in_an_export_is_said_beside_the_json(
+    agent: Here, enrolment_database: Database
+) -> None:
+    await enrol(enrolment_database)
+    done = await asyncio.to_thread(lambda: CliRunner().invoke(app, ["export", "iel", "IEL-1"]))
+    assert json.loads(done.stdout)["agent_id"] == "IEL-1"
+    assert OF_OWNERS in done.stderr
 
 
 async def test_an_export_is_a_read_that_the_next_one_tells_of(
@@ -86,7 +107,7 @@ async def test_an_export_is_a_read_that_the_next_one_tells_of(
     await agent("export", "iel", "IEL-1")
     page = tmp_path / "page.html"
     _, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
-    services = json.loads(printed)["services"]
+    services = read_json(printed)["services"]
     [line] = services["enrolment"]["read_log"]
     assert (line["kind"], line["actor"]) == ("export", getpass.getuser())
     assert services["notifier"] == {}
@@ -120,6 +141,7 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
     async with enrolment_database.quiet_transaction() as tx:
         event = (await tx.execute(text("SELECT event_id, source, topic, data FROM outbox"))).one()
     assert str(event.event_id) in said
+    assert said.endswith(OF_OWNERS)
     assert (event.source, event.topic) == ("/services/enrolment", "portal.agents")
     assert json.loads(event.data)["issuer"] == "cnfpt"
 
@@ -133,6 +155,7 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
         await take(notifier, notifier_database, [received(answer)])
         code, said = await agent("erasures", str(event.event_id))
         assert (code, said.count("not yet")) == (int(number < 3), 3 - number)
+        assert OF_OWNERS in said
         assert "main-1" not in said
 
 

@@ -1,7 +1,6 @@
 """``parcours person export | erase``, as an operator types them: of who is no agent and has an address."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +32,7 @@ from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.read_log import Reading, ReadKind
 from tests.conftest import settings_of
+from tests.integration.messaging.test_agent_commands import read_json
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.guards import a_guard
@@ -42,6 +42,10 @@ from tests.unit.notifier.builders import a_decision
 Here = Callable[..., Awaitable[tuple[int, str]]]
 ADDRESS = f"{MARK}@exemple.fr"
 OFFICER = Contact(name=MARK, email=ADDRESS)
+OF_AGENTS = (
+    "What is known of agents who have this address is not in this: "
+    "parcours agent export | erase ISSUER AGENT_ID\n"
+)
 METADATA = {"catalogue": catalogue_tables, "enrolment": enrolment_tables, "notifier": notifier_tables}
 
 
@@ -133,13 +137,15 @@ async def test_what_is_kept_of_who_is_no_agent_is_printed(
     code, printed = await person("export", ADDRESS.upper(), "--page", str(page))
 
     assert code == 0
-    kept = json.loads(printed)["services"]
+    kept = read_json(printed)["services"]
     assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "read_log"}
     assert kept["catalogue"]["read_log"][0]["actor"] == "anne"
     assert kept["notifier"].keys() == {"mail", "read_log", "subscription_request"}
     assert [line["actor"] for line in kept["notifier"]["read_log"]] == ["ali", "ali"]
     assert "nom de qui demande" in page.read_text()
     assert "Adresse " in page.read_text()
+    assert "en donnant votre identifiant" in page.read_text()
+    assert printed.endswith("}\n" + OF_AGENTS)
 
 
 async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_nobody(
@@ -153,6 +159,7 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
 
     assert code == 0, said
     assert MARK not in said
+    assert said.endswith(OF_AGENTS)
     assert await left(stores) == set()
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert line == "erasure ok who=operator where=parcours person erase times=1"
@@ -169,6 +176,7 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
         await take(notifier, stores["notifier"], [received(answer)])
     code, said = await person("erasures", request_id, of=agent_commands.app)
     assert (code, said.count("not yet")) == (0, 0)
+    assert "is not in this" not in said, "it was no agent's"
 
     assert (await person("erase", ADDRESS))[0] == 0, "it may be run again"
     code, said = await person("export", ADDRESS)
@@ -188,7 +196,7 @@ async def test_agents_with_the_address_and_who_did_what_stay(
     before = await left(stores)
 
     code, printed = await person("export", ADDRESS)
-    kept = json.loads(printed)["services"]
+    kept = read_json(printed)["services"]
     assert (kept["catalogue"], kept["notifier"]) == ({}, {})
     [proof] = kept["enrolment"]["read_log"]
     assert (code, proof.keys(), proof["actor"]) == (0, {"at", "actor"}, ADDRESS)

@@ -376,6 +376,7 @@ async def test_who_is_to_be_forgotten_and_which_services_have_done_it_stands_on_
     assert str(request_id) in page
     assert page.count("pas encore") == 2
     assert "IEL-0048151" not in page
+    assert "<code>parcours person erase</code>" in page
 
 
 async def test_without_a_key_to_sign_with_nothing_can_be_requested(
