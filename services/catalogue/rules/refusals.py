@@ -27,6 +27,7 @@ class RefusalCode(StrEnum):
     NO_SESSION = "no_session"
     OF_THE_FILES = "of_the_files"
     REFERENCE_TAKEN = "reference_taken"
+    CHANGED_TOO_OFTEN = "changed_too_often"
 
 
 @dataclass(frozen=True, slots=True)

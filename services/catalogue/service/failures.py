@@ -71,6 +71,7 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.NOT_ANSWERABLE,
         RefusalCode.OF_THE_FILES,
         RefusalCode.REFERENCE_TAKEN,
+        RefusalCode.CHANGED_TOO_OFTEN,
     )
 )
 

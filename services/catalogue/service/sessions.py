@@ -20,11 +20,14 @@ from services.catalogue.service.failures import Impossible, Missing, require_tag
 from services.catalogue.store import audit_log, offers, session_lists, sessions
 from services.catalogue.store.audit_log import Action
 from services.catalogue.tables import AuditLogRow
-from shared import clock
+from shared import clock, limits
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.limits import Rate
 
 Rule = Callable[[Session, datetime], Done | Refused]
+CHANGES = Rate(10, 3600)
+"""Changes of a published session: each may be a letter to all who are in it [choice]."""
 
 
 def tag_of(session: ShownSession) -> str:
@@ -250,5 +253,20 @@ async def _decide(
     if done.session.reference != before.reference:
         await claim_reference(tx, done.session)
     if done.session != before:
+        if action is Action.CHANGED and done.events:
+            await _count_change(tx, session_id)
         await sessions.save(tx, [(before, done)], actor=who.name, action=action)
     return await show(tx, session_id, viewer_of(who))
+
+
+async def _count_change(tx: Transaction, session_id: UUID) -> None:
+    """Count a change of a published session. Raises :class:`Impossible` where it is one too many."""
+    counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
+    if not await limits.take(tx, counted, CHANGES):
+        raise Impossible(Violation(RefusalCode.CHANGED_TOO_OFTEN, None, _TOO_OFTEN))
+
+
+_TOO_OFTEN = (
+    f"it was changed {CHANGES.most} times within an hour, and each change is a letter to all who are in it: "
+    "gather what is to change, and change it later"
+)

@@ -13,6 +13,9 @@ from pydantic import Field
 
 from shared.events.catalogue import SessionState
 
+MAX_GONE = 100
+"""Séances that were dropped are cancelled in later letters too, the last so many: a session has no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
@@ -68,7 +71,7 @@ def numbered(event: SessionState, before: Session | None) -> Session:
             last += 1
             numbers[place] = last
     ordered = tuple(numbers[place] for place in range(len(occasions)))
-    gone = (*before.gone, *left)
+    gone = (*before.gone, *left)[-MAX_GONE:]
     return fresh.model_copy(update={"numbers": ordered, "last_number": last, "gone": gone})
 
 

@@ -60,6 +60,26 @@ async def test_who_has_a_session_gets_304_until_anything_of_it_changes(
     assert fuller.headers["etag"] != first.headers["etag"]
 
 
+async def test_a_published_session_is_changed_ten_times_an_hour_and_a_draft_as_often_as_one_likes(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    draft = (await drafted(ask, an_empty_offer))["session_id"]
+    session_id = await published(ask, an_empty_offer)
+
+    async def changed(session_id: str, number: int) -> httpx.Response:
+        return await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue=f"Salle {number}")
+
+    assert [(await changed(draft, number)).status_code for number in range(11)] == [200] * 11
+    assert [(await changed(session_id, number)).status_code for number in range(10)] == [200] * 10
+    before = await events_of(session_id)
+    refused = await changed(session_id, 11)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "changed_too_often")
+    assert await events_of(session_id) == before
+    # What changes nothing, or is on the page alone, is no letter.
+    assert (await changed(session_id, 9)).status_code == 200
+    assert (await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, summary="Voici.")).status_code == 200
+
+
 async def test_nobodys_change_is_refused_because_an_agent_enrolled_meanwhile(
     an_empty_offer: str, ask: Ask, database: Database
 ) -> None:

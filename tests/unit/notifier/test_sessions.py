@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.notifier import letters
 from services.notifier.letters import Session, Template, numbered
-from services.notifier.letters.sessions import dropped
+from services.notifier.letters.sessions import MAX_GONE, dropped
 from shared.events.catalogue import Module
 from tests.unit.notifier.builders import a_session, at, the_mooc
 
@@ -76,6 +76,13 @@ def test_what_is_dropped_is_kept_with_its_number_and_dates_also_when_stored() ->
         (3, "C", C.starts_at),
     ]
     assert Session.model_validate_json(session.model_dump_json()) == session
+
+
+def test_of_what_is_dropped_again_and_again_the_last_hundred_are_kept() -> None:
+    states = [[a_module(str(number), number % 28), A] for number in range(130)]
+    session = after(*[part for state in states for part in (state, [A])])
+    assert len(session.gone) == MAX_GONE
+    assert session.gone[-1].title == "129"
 
 
 STATES = st.lists(
