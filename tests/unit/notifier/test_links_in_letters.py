@@ -1,5 +1,6 @@
 """What letters let their readers do, by signed links that name nobody."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -43,6 +44,18 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
+
+
+@pytest.mark.parametrize(("catalogue", "times"), [("https://offre.example", 1), ("", 0)])
+@pytest.mark.parametrize("template", [Template.CONFIRMED, Template.CONFIRM_SUBSCRIPTION])
+def test_a_letter_leads_to_the_rights_of_its_reader_where_the_catalogue_has_an_address(
+    template: Template, catalogue: str, times: int
+) -> None:
+    mail = a_mail(template, details=DETAILS.get(template, {}))
+    renderer = Renderer(replace(SENDER, catalogue=catalogue), now=lambda: mail.called_for_at)
+    message = parsed(renderer.render(mail, LetterContext(a_session())).content)
+    for kind in ("text/plain", "text/html"):
+        assert body(message, kind).count(f"{catalogue}/donnees-personnelles") == times
 
 
 @pytest.mark.parametrize("template", LINKED)
