@@ -26,7 +26,7 @@ from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service import offers
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
-from services.catalogue.service.sessions import changed, new_draft, reference_taken
+from services.catalogue.service.sessions import changed, count_change, new_draft, reference_taken
 from services.catalogue.service.sheets import COLUMNS, DATES, NAMING, UNLIMITED, WRITTEN, cells_of
 from services.catalogue.store import sessions
 from services.catalogue.store.audit_log import Action
@@ -114,6 +114,8 @@ async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_r
         return Imported(content.rows, tuple(faults))
     lines = await _without_known(tx, found.lines)
     if not dry_run:
+        if too_often := await _count_changes(tx, lines):
+            return Imported(content.rows, too_often)
         await _save(tx, who, lines)
     return Imported(content.rows, (), tuple(lines))
 
@@ -163,6 +165,16 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
         replace(line, outcome=Outcome.UNCHANGED, done=None) if line.session.session_id in known else line
         for line in lines
     ]
+
+
+async def _count_changes(tx: Transaction, lines: Sequence[SheetLine]) -> tuple[Fault, ...]:
+    """Count the changes that are announced. Returns those that are too many."""
+    too_often: list[Fault] = []
+    for line in lines:
+        if line.is_announced and line.done is not None and line.done.events:
+            violation = await count_change(tx, line.session.session_id)
+            too_often += _violations(line.line, [violation] if violation is not None else [])
+    return tuple(too_often)
 
 
 async def _save(tx: Transaction, who: Principal, lines: Sequence[SheetLine]) -> None:

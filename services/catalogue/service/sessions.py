@@ -253,20 +253,22 @@ async def _decide(
     if done.session.reference != before.reference:
         await claim_reference(tx, done.session)
     if done.session != before:
-        if action is Action.CHANGED and done.events:
-            await _count_change(tx, session_id)
+        is_announced = action is Action.CHANGED and done.events
+        if is_announced and (violation := await count_change(tx, session_id)) is not None:
+            raise Impossible(violation)
         await sessions.save(tx, [(before, done)], actor=who.name, action=action)
     return await show(tx, session_id, viewer_of(who))
 
 
-async def _count_change(tx: Transaction, session_id: UUID) -> None:
-    """Count a change of a published session. Raises :class:`Impossible` where it is one too many."""
+async def count_change(tx: Transaction, session_id: UUID) -> Violation | None:
+    """Count a change of a published session. Returns why it may not be made: it is one too many."""
     counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
-    if not await limits.take(tx, counted, CHANGES):
-        raise Impossible(Violation(RefusalCode.CHANGED_TOO_OFTEN, None, _TOO_OFTEN))
+    return None if await limits.take(tx, counted, CHANGES) else _TOO_OFTEN
 
 
-_TOO_OFTEN = (
+_TOO_OFTEN = Violation(
+    RefusalCode.CHANGED_TOO_OFTEN,
+    None,
     f"it was changed {CHANGES.most} times within an hour, and each change is a letter to all who are in it: "
-    "gather what is to change, and change it later"
+    "gather what is to change, and change it later",
 )

@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
+from services.catalogue.service import sessions
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
+from shared.limits import Rate
 from tests.integration.catalogue.browsing import Browser, created, error_of, organiser, send, upload
 from tests.integration.catalogue.conftest import (
     ADMIN,
@@ -137,6 +139,18 @@ async def test_a_published_session_is_told_as_changed_once_and_by_the_rules_of_a
     await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
     assert await outcomes(ask, sheets.format(session_id, "Brest")) == ["unchanged"]
     assert await faults(ask, sheets.format(session_id, "Vannes")) == [(2, "already_cancelled", None)]
+
+
+async def test_a_published_session_that_was_changed_too_often_is_not_changed_by_a_sheet_either(
+    an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CHANGES", Rate(2, 3600))
+    session_id = await published(ask, an_empty_offer)
+    sheets = "Identifiant;Lieu\n{};{}\n"
+    assert await outcomes(ask, sheets.format(session_id, "Brest")) == ["changed"]
+    await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue="Rennes")
+    assert await faults(ask, sheets.format(session_id, "Brest")) == [(2, "changed_too_often", None)]
+    assert await outcomes(ask, sheets.format(session_id, "Rennes")) == ["unchanged"]
 
 
 async def test_an_empty_cell_or_one_as_it_was_exported_leaves_what_is_there(
