@@ -1,5 +1,6 @@
 """Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -15,17 +16,53 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.messaging.mentions import as_read_by, mentions
+from shared.messaging.mentions import (
+    ANYBODY,
+    as_read_by,
+    mentions,
+    names_in,
+    names_of_addresses,
+    names_of_agent,
+    words_in,
+)
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
-from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow
+from shared.messaging.portals.registry import SOURCES
+from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 from shared.personal_data import Subject
 
-MAX_HEADERS, MAX_HEADER_BYTES = 200, 64 * 1024
-"""Of a rejected record's headers, what is kept at most; of key and value :data:`MAX_BYTES` each."""
+MAX_REJECTED = 1_000
+"""Of each portal, the newest rejected records whose content is kept; of older ones, place and reason."""
 _READ_AT_ONCE = 20
-"""Each may have some megabytes, and reading one in Python holds everything else up."""
+"""Each may have some megabytes."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """What is kept of a rejected record at most: bytes of the key, of the value, and of the headers each."""
+
+    key: int
+    value: int
+    headers: int
+    header: int
+
+    def of(self, record: Record) -> Record:
+        headers = [
+            (name[: self.header], None if value is None else value[: self.header])
+            for name, value in record.headers[: self.headers]
+        ]
+        return replace(
+            record,
+            key=None if record.key is None else record.key[: self.key],
+            value=None if record.value is None else record.value[: self.value],
+            headers=tuple(headers),
+        )
+
+
+_MOST = _Most(key=MAX_BYTES, value=MAX_BYTES, headers=200, header=64 * 1024)
+_BEGINNING = _Most(key=256, value=4096, headers=32, header=256)
+"""Of what is no JSON, or names more than a request may: each of its words costs a place in an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +105,61 @@ class DeadLetter(Parked):
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
     """Park records. A record that comes again is kept once."""
-    rows = [
-        _row(letter, letter.event_id, letter.error) | {"traceback": _storable(letter.traceback)}
-        for letter in parked
-    ]
-    await _keep(tx, rows)
+    if parked:
+        await _keep(tx, await asyncio.to_thread(lambda: [_parked_row(letter) for letter in parked]))
 
 
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
     """Keep records that were rejected, as evidence: nobody redrives them, so a huge one is cut.
 
-    A record is kept once. Returns those that were not known.
+    Of what nobody can read, the beginning is kept, and of each portal the content of the newest
+    :data:`MAX_REJECTED`. A record is kept once. Returns those that were not known.
     """
-    rows = [
-        _row(rejection, rejection.request_id, rejection.explanation)
-        | _cut(rejection.record)
-        | {
-            "state": "rejected",
-            "code": rejection.code.value,
-            "problems": json.dumps([problem.model_dump() for problem in rejection.problems]),
-        }
-        for rejection in rejected
-    ]
+    if not rejected:
+        return []
+    # In a thread: a record is read whole, of some megabytes and as odd as its sender likes.
+    rows = await asyncio.to_thread(lambda: [_rejected_row(rejection) for rejection in rejected])
     kept = await _keep(tx, rows)
+    for portal in {rejection.portal for rejection in rejected}:
+        await _empty_older(tx, portal)
     by_identity = {_identity(row): rejection for rejection, row in zip(rejected, rows, strict=True)}
     return [rejection for identity, rejection in by_identity.items() if identity in kept]
+
+
+async def _empty_older(tx: Transaction, portal: str | None) -> None:
+    """Leave of a portal's older rejected records where they lay, and why."""
+    letter = col(DeadLetterRow.id)
+    kept = select(letter).where(text(REJECTED_WITH_CONTENT), col(DeadLetterRow.portal) == portal)
+    older = kept.order_by(letter.desc()).offset(MAX_REJECTED)
+    free = select(letter).where(letter.in_(older)).order_by(letter).with_for_update(skip_locked=True)
+    emptied = update(DeadLetterRow).where(letter.in_(free))
+    await tx.execute(emptied.values(key=None, value=None, headers=[], names=[]))
+
+
+def _parked_row(letter: Parked) -> dict[str, Any]:
+    names = names_in(letter.record, portal_is_known=letter.portal is not None)
+    return _row(letter, letter.event_id, letter.error) | {
+        "traceback": _storable(letter.traceback),
+        "names": json.dumps([ANYBODY] if names is None else names),
+    }
+
+
+def _rejected_row(rejection: Rejected) -> dict[str, Any]:
+    kept = _MOST.of(rejection.record)
+    names = names_in(kept, portal_is_known=rejection.portal is not None)
+    if names is None:
+        kept = _BEGINNING.of(rejection.record)
+        names = words_in(kept)
+    # The digest is that of the whole.
+    return _row(rejection, rejection.request_id, rejection.explanation) | {
+        "key": kept.key,
+        "value": kept.value,
+        "headers": _headers_to_json(kept),
+        "names": json.dumps(names),
+        "state": "rejected",
+        "code": rejection.code.value,
+        "problems": json.dumps([problem.model_dump() for problem in rejection.problems]),
+    }
 
 
 def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str, Any]:
@@ -114,23 +181,8 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
     }
 
 
-def _cut(record: Record) -> dict[str, Any]:
-    """Return what is kept of a record's content; the digest is that of the whole."""
-    headers = [
-        (name, None if value is None else value[:MAX_HEADER_BYTES])
-        for name, value in record.headers[:MAX_HEADERS]
-    ]
-    return {
-        "key": None if record.key is None else record.key[:MAX_BYTES],
-        "value": None if record.value is None else record.value[:MAX_BYTES],
-        "headers": _headers_to_json(replace(record, headers=tuple(headers))),
-    }
-
-
 async def _keep(tx: Transaction, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
     """Keep the rows that are not known. Returns their identities."""
-    if not rows:
-        return set()
     then = 'ON CONFLICT DO NOTHING RETURNING topic, partition, "offset", digest'
     return {tuple(row) for row in await insert_many(tx, DeadLetterRow, rows, then=then)}
 
@@ -213,20 +265,32 @@ async def about(
 ) -> list[DeadLetter]:
     """Return the dead letters that name a person, whatever became of them.
 
-    ``issuer_of`` gives the issuer of a portal's agents. All are read: what cannot be parsed has no index.
+    ``issuer_of`` gives the issuer of a portal's agents. Those whose names say that they may are read.
     """
+    parameters = {
+        "by_agent": names_of_agent(subject.agent),
+        "by_address": [ANYBODY, *names_of_addresses(subject.addresses)],
+        "others": [source.removeprefix(SOURCES) for source in subject.sources_of_others],
+    }
+    ids = list(await tx.scalars(_MAY_NAME, parameters))
     found: list[DeadLetter] = []
-    last = 0
-    while True:
-        rows = _COLUMNS.where(col(DeadLetterRow.id) > last).order_by(col(DeadLetterRow.id))
-        letters = [_dead_letter(row) for row in await tx.execute(rows.limit(_READ_AT_ONCE))]
-        for letter in letters:
-            issuer = None if letter.portal is None else issuer_of(letter.portal)
-            if mentions(letter.record, subject.agent, subject.addresses, issuer):
-                found.append(letter)
-        if len(letters) < _READ_AT_ONCE:
-            return found
-        last = letters[-1].id
+    for start in range(0, len(ids), _READ_AT_ONCE):
+        slice_ = col(DeadLetterRow.id).in_(ids[start : start + _READ_AT_ONCE])
+        rows = list(await tx.execute(_COLUMNS.where(slice_).order_by(col(DeadLetterRow.id))))
+        issuers = {row.portal: row.portal and issuer_of(row.portal) for row in rows}
+        found += await asyncio.to_thread(_naming, rows, subject, issuers)
+    return found
+
+
+def _naming(
+    rows: Sequence[Row[Any]], subject: Subject, issuers: Mapping[str | None, str | None]
+) -> list[DeadLetter]:
+    """Return those of the dead letters that name a person; ``issuers`` are by portal."""
+    return [
+        letter
+        for letter in map(_dead_letter, rows)
+        if mentions(letter.record, subject.agent, subject.addresses, issuers[letter.portal])
+    ]
 
 
 async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
@@ -283,9 +347,15 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
 
 
 _COLUMNS = select(*DeadLetterRow.metadata.tables["dead_letter"].columns)
+_MAY_NAME = text(
+    "SELECT id FROM dead_letter WHERE names ?| CAST(:by_address AS text[]) "
+    "OR names ?| CAST(:by_agent AS text[]) AND (portal IS NULL OR portal <> ALL(CAST(:others AS text[]))) "
+    "ORDER BY id"
+)
+"""Where a portal speaks for others, its identifiers are theirs."""
 _EMPTY = text(
-    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', error = 'erased', traceback = NULL, "
-    "problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
+    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', names = '[]', error = 'erased', "
+    "traceback = NULL, problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
     "WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
 _EMPTY_AUDIT = text(

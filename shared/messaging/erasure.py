@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter
-from sqlalchemy import text
+from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
 from shared import clock, security_log
@@ -43,6 +43,8 @@ BY_COMMAND = "/commands/person"
 """The source of what an operator asks for at the command line for somebody who is no agent."""
 EVERY_SECONDS = 2.0
 """How often open requests are looked at."""
+TURN = 5
+"""How many requests of one source are taken on before those of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +93,37 @@ class Eraser:
     writes: Callable[[Transaction, Subject], Awaitable[bool]] = _never
     digest: Callable[[str], bytes] | None = None
     outbox: Outbox = field(init=False)
+    _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
+    """By source, the request that was taken on last, where there are later ones."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outbox", Outbox(self.router.service))
 
-    async def run(self) -> None:
-        """Take each open request one step on. One that fails does not stop the others.
+    async def run(self) -> float | None:
+        """Take open requests one step on, a turn of each source. Returns 0 where a source has later ones.
 
-        Raises at the end what may succeed later, such as a database that took too long: the job is run again.
+        One that fails does not stop the others. Raises at the end what may succeed later, such as a database
+        that took too long: the job is run again.
         """
         temporary: Exception | None = None
-        for request_id, source in await self._open():
-            try:
-                await self._step(request_id, source)
-            except Exception as error:
-                if is_temporary(error):
-                    temporary = error
-                    continue
-                FAILURES.inc()
-                self._record(SecurityOutcome.FAILED)
-                log.exception("The agent of the request %s cannot be forgotten", request_id)
+        for source in await self._sources():
+            for request_id in await self._turn(source):
+                temporary = await self._try(request_id, source) or temporary
         if temporary is not None:
             raise temporary
+        return 0 if self._last else None
+
+    async def _try(self, request_id: UUID, source: str) -> Exception | None:
+        """Take a request one step on. Returns why it may succeed later, where it failed."""
+        try:
+            await self._step(request_id, source)
+        except Exception as error:
+            if is_temporary(error):
+                return error
+            FAILURES.inc()
+            self._record(SecurityOutcome.FAILED)
+            log.exception("The agent of the request %s cannot be forgotten", request_id)
+        return None
 
     async def subject(self, tx: Transaction, who: AgentKey | str, until: datetime) -> Subject:
         """Return an agent with all addresses that this service knows, or who is known by an address alone."""
@@ -160,12 +171,27 @@ class Eraser:
             await self._say_done(tx, request_id, BY_COMMAND, now)
         return True
 
-    async def _open(self) -> list[tuple[UUID, str]]:
+    async def _sources(self) -> list[str]:
+        """Return who has open requests; forget how far those came who have none."""
         async with self.database.quiet_transaction() as tx:
-            rows = select(ErasureRow.request_id, ErasureRow.request_source).where(
-                col(ErasureRow.done_at).is_(None)
-            )
-            return [(row[0], row[1]) for row in await tx.execute(rows.order_by(col(ErasureRow.received_at)))]
+            sources = list(await tx.scalars(_SOURCES))
+        for source in self._last.keys() - set(sources):
+            del self._last[source]
+        return sources
+
+    async def _turn(self, source: str) -> list[UUID]:
+        """Return the open requests of a source that come next, by age; after the last, all come again."""
+        place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
+        open_ones = select(*place).where(
+            col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source
+        )
+        if source in self._last:
+            open_ones = open_ones.where(tuple_(*place) > self._last.pop(source))
+        async with self.database.quiet_transaction() as tx:
+            found = [(row[0], row[1]) for row in await tx.execute(open_ones.order_by(*place).limit(TURN))]
+        if len(found) == TURN:
+            self._last[source] = found[-1]
+        return [request_id for _, request_id in found]
 
     async def _step(self, request_id: UUID, source: str) -> None:
         async with self.database.transaction() as tx:
@@ -263,6 +289,7 @@ _UNSENT = (
     "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
     "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"
 )
+_SOURCES = text("SELECT DISTINCT request_source FROM erasure WHERE done_at IS NULL ORDER BY request_source")
 _DONE = text(
     "UPDATE erasure SET issuer = NULL, agent_id = NULL, done_at = :now "
     "WHERE request_id = :id AND request_source = :source"

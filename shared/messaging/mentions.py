@@ -1,6 +1,7 @@
 """Whether a record names an agent, whatever it holds: for records that no contract could be read from."""
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -9,6 +10,14 @@ from typing import Any
 from shared.events.cloudevents import Record
 from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import AgentKey
+
+MAX_NAMES = 1_000
+"""Of a record whose names are looked up: a group of 500 has 501."""
+ANYBODY = "*"
+"""Stands among the names of a record that is always read."""
+_WORD = re.compile(rb"[\w-]+")
+_INNER_WORD = re.compile(rb"(?<=[^\w-])[\w-]+(?=[^\w-])")
+"""A word of an address that ends within it: what stands before and after the address is no part of it."""
 
 
 def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> bool:
@@ -25,12 +34,71 @@ def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str],
     try:
         found = list(_objects(content_of(raw)))
     except (ValueError, RecursionError):
-        words = b"\n".join([raw, record.key or b"", *(value or b"" for _, value in record.headers)])
-        return bool(_words_in(words, agent, addresses, issuer))
+        return bool(_words_in(_searched(record), agent, addresses, issuer))
     if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
         return True
     names_nobody = all(_identifier(named) is None for named in found)
     return agent is not None and is_theirs and names_nobody and _is_key_of(record, agent)
+
+
+def names_in(record: Record, *, portal_is_known: bool) -> list[str] | None:
+    """Return the names by which :func:`mentions` finds a record; None: it is no JSON, or has too many.
+
+    A name is a digest, since what stands for an identifier may be of any length and of any characters. It has
+    no key: the record stands beside it. ``portal_is_known``: who issued the identifiers is not for the record
+    to say.
+    """
+    try:
+        found = list(_objects(content_of(record.value)))
+    except (ValueError, RecursionError):
+        return None
+    names: set[str] = set()
+    for each in found:
+        identifier = _identifier(each)
+        if identifier is not None:
+            issuer = "" if portal_is_known else each.get("issuer") or ""
+            names.add(_agents_name(issuer, identifier))
+        else:
+            addresses = {text.strip().lower() for text in each.values() if isinstance(text, str)}
+            names.update(_name("address", address) for address in addresses if "@" in address)
+        if len(names) > MAX_NAMES:
+            return None
+    if record.key is not None and _is_agents_key(record) and all(_identifier(each) is None for each in found):
+        names.add(_agents_name("", record.key.decode(errors="replace")))
+    return sorted(names)
+
+
+def words_in(record: Record) -> list[str]:
+    """Return the names by which :func:`mentions` finds a record that is no JSON, one for each word."""
+    raw = _searched(record)
+    words = {b"", *_WORD.findall(raw), *_WORD.findall(raw.lower())}
+    return sorted(_name("word", word.decode()) for word in words)
+
+
+def names_of_agent(agent: AgentKey | None) -> list[str]:
+    """Return the names of which a record has at least one if it names the agent by identifier."""
+    if agent is None:
+        return []
+    word = max(_WORD.findall(agent.agent_id.encode()), key=len, default=b"")
+    by_issuer = [_agents_name(issuer, agent.agent_id) for issuer in ("", agent.issuer)]
+    return [*by_issuer, _name("word", word.decode())]
+
+
+def names_of_addresses(addresses: Collection[str]) -> list[str]:
+    """Return the names of which a record has at least one if it has one of the addresses (in lower case)."""
+    words = [max(_INNER_WORD.findall(each.encode()), key=len, default=b"") for each in addresses]
+    return [
+        *(_name("address", address) for address in addresses),
+        *(_name("word", word.decode()) for word in words),
+    ]
+
+
+def _agents_name(issuer: object, identifier: str) -> str:
+    return _name("agent", f"{issuer}\0{identifier}")
+
+
+def _name(kind: str, value: str) -> str:
+    return hashlib.sha256(f"{kind}\0{value}".encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _is_agent(found: dict[str, Any], agent: AgentKey | None, issuer: str | None) -> bool:
@@ -135,9 +203,19 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
                 left.extend(items)
 
 
+def _searched(record: Record) -> bytes:
+    """Return where the words of a record are searched that is no JSON."""
+    return b"\n".join(
+        [record.value or b"", record.key or b"", *(value or b"" for _, value in record.headers)]
+    )
+
+
 def _is_key_of(record: Record, agent: AgentKey) -> bool:
-    known = record.topic in set(Topic) and TOPICS[Topic(record.topic)].key == "agent_id"
-    return known and record.key == agent.agent_id.encode()
+    return _is_agents_key(record) and record.key == agent.agent_id.encode()
+
+
+def _is_agents_key(record: Record) -> bool:
+    return record.topic in set(Topic) and TOPICS[Topic(record.topic)].key == "agent_id"
 
 
 def _has_word(value: bytes, word: str) -> bool:

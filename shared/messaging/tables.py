@@ -142,6 +142,12 @@ class ClusterRow(MessagingTable, table=True):
     since: datetime = _written_at()
 
 
+REJECTED_WITH_CONTENT = (
+    "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
+)
+"""The SQL condition for a rejected record of which more is left than where it lay, and why."""
+
+
 class DeadLetterRow(MessagingTable, table=True):
     """A record that could not be handled, whole, until somebody decides."""
 
@@ -150,6 +156,8 @@ class DeadLetterRow(MessagingTable, table=True):
         UniqueConstraint("topic", "partition", "offset", "digest"),
         Index("ix_dead_letter_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("ix_dead_letter_event_id", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+        Index("ix_dead_letter_names", "names", postgresql_using="gin"),
+        Index("ix_dead_letter_rejected", "portal", "id", postgresql_where=text(REJECTED_WITH_CONTENT)),
     )
 
     id: int = _generated_id()
@@ -187,6 +195,9 @@ class DeadLetterRow(MessagingTable, table=True):
     portal: str | None = Field(
         default=None, sa_column_kwargs={"comment": "Who hears what became of it; null: no portal we know."}
     )
+    names: list[str] = Field(
+        sa_type=JSONB, sa_column_kwargs={"comment": "Whom it may name: digests (mentions.names_in)"}
+    )
 
 
 class DeadLetterAuditRow(MessagingTable, table=True):
@@ -206,7 +217,15 @@ class ErasureRow(MessagingTable, table=True):
     """An agent's request to be forgotten. Once it is done it names nobody; that it was done stays."""
 
     __tablename__ = "erasure"
-    __table_args__ = (Index("ix_erasure_open", "received_at", postgresql_where=text("done_at IS NULL")),)
+    __table_args__ = (
+        Index(
+            "ix_erasure_open",
+            "request_source",
+            "received_at",
+            "request_id",
+            postgresql_where=text("done_at IS NULL"),
+        ),
+    )
 
     request_id: UUID = Field(primary_key=True)
     request_source: str = Field(primary_key=True)

@@ -233,6 +233,12 @@ def upgrade() -> None:
             nullable=True,
             comment="Who hears what became of it; null: no portal we know.",
         ),
+        sa.Column(
+            "names",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="Whom it may name: digests (mentions.names_in)",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
         sa.UniqueConstraint(
             "topic",
@@ -248,6 +254,16 @@ def upgrade() -> None:
         ["event_id"],
         unique=False,
         postgresql_where=sa.text("event_id IS NOT NULL"),
+    )
+    op.create_index("ix_dead_letter_names", "dead_letter", ["names"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_dead_letter_rejected",
+        "dead_letter",
+        ["portal", "id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
+        ),
     )
     op.create_index(
         "ix_dead_letter_parked",
@@ -426,7 +442,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_erasure_open",
         "erasure",
-        ["received_at"],
+        ["request_source", "received_at", "request_id"],
         unique=False,
         postgresql_where=sa.text("done_at IS NULL"),
     )

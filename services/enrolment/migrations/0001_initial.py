@@ -122,6 +122,12 @@ def upgrade() -> None:
             nullable=True,
             comment="Who hears what became of it; null: no portal we know.",
         ),
+        sa.Column(
+            "names",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="Whom it may name: digests (mentions.names_in)",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
         sa.UniqueConstraint(
             "topic",
@@ -137,6 +143,16 @@ def upgrade() -> None:
         ["event_id"],
         unique=False,
         postgresql_where=sa.text("event_id IS NOT NULL"),
+    )
+    op.create_index("ix_dead_letter_names", "dead_letter", ["names"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "ix_dead_letter_rejected",
+        "dead_letter",
+        ["portal", "id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
+        ),
     )
     op.create_index(
         "ix_dead_letter_parked",
@@ -330,7 +346,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_erasure_open",
         "erasure",
-        ["received_at"],
+        ["request_source", "received_at", "request_id"],
         unique=False,
         postgresql_where=sa.text("done_at IS NULL"),
     )
@@ -589,6 +605,14 @@ def downgrade() -> None:
     op.drop_table("enrolment")
     op.drop_index(op.f("ix_dead_letter_audit_dead_letter_id"), table_name="dead_letter_audit")
     op.drop_table("dead_letter_audit")
+    op.drop_index(
+        "ix_dead_letter_rejected",
+        table_name="dead_letter",
+        postgresql_where=sa.text(
+            "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
+        ),
+    )
+    op.drop_index("ix_dead_letter_names", table_name="dead_letter", postgresql_using="gin")
     op.drop_index(
         "ix_dead_letter_parked", table_name="dead_letter", postgresql_where=sa.text("state = 'parked'")
     )

@@ -1,5 +1,6 @@
 """The catalogue knows agents only from records that it rejected; it forgets them too."""
 
+import dataclasses
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,12 +11,13 @@ from services.catalogue.app import READS, eraser
 from services.catalogue.handlers import router
 from services.catalogue.tables import metadata
 from shared import clock
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested, TraineesNominated
 from shared.events.vocabulary import Contact
-from shared.messaging import dead_letters, progress
+from shared.messaging import dead_letters, erasure, progress
 from shared.messaging.dead_letters import Parked
+from shared.messaging.erasure import Erasure
 from shared.messaging.portals.registry import PortalsFile
 from tests.integration.catalogue.conftest import Ask
 from tests.integration.catalogue.test_bespoke import ADVISOR, OFFICER, a_bespoke_request, hear, reply
@@ -46,14 +48,65 @@ async def test_nothing_is_left_of_an_agent_once_all_nominations_are_read(
     await erasing.run()
     assert await columns_with(database, metadata) != set()
 
-    async with database.transaction() as tx:
-        for topic in READS:
-            await progress.save(tx, topic, {0: clock.now() + timedelta(seconds=1)})
+    await all_is_read(database)
     await erasing.run()
 
     assert await columns_with(database, metadata) == set()
     async with database.quiet_transaction() as tx:
         assert list(await tx.scalars(text("SELECT type FROM outbox"))) == [AgentErased.TYPE]
+
+
+async def ask_to_forget(database: Database, source: str, number: int) -> None:
+    asked = AgentErasureRequested(agent_id="nobody", requested_at=clock.now())
+    requests = [received(asked, issuer="iel") for _ in range(number)]
+    await take(router, database, [dataclasses.replace(request, source=source) for request in requests])
+
+
+async def done(database: Database) -> dict[str, int]:
+    """Return how many requests of each source are done."""
+    async with database.quiet_transaction() as tx:
+        rows = await tx.execute(text("SELECT request_source, count(done_at) FROM erasure GROUP BY 1"))
+        return {row[0]: row[1] for row in rows}
+
+
+async def all_is_read(database: Database) -> None:
+    async with database.transaction() as tx:
+        for topic in READS:
+            await progress.save(tx, topic, {0: clock.now() + timedelta(seconds=1)})
+
+
+async def test_portals_take_turns_with_their_requests_and_none_waits_for_the_many_of_another(
+    database: Database, portals: PortalsFile
+) -> None:
+    many = 2 * erasure.TURN
+    await ask_to_forget(database, "/portals/iel", many)
+    await ask_to_forget(database, "/portals/ouest", 1)
+    await all_is_read(database)
+    erasing = eraser(database, portals)
+
+    assert await erasing.run() == 0
+    assert await done(database) == {"/portals/iel": erasure.TURN, "/portals/ouest": 1}
+    await ask_to_forget(database, "/portals/ouest", 1)
+    await all_is_read(database)
+    assert await erasing.run() == 0
+    assert await done(database) == {"/portals/iel": many, "/portals/ouest": 2}
+    assert await erasing.run() is None
+
+
+async def test_requests_that_wait_hold_up_no_later_ones_of_their_portal_and_come_again(
+    database: Database, portals: PortalsFile
+) -> None:
+    await ask_to_forget(database, "/portals/iel", erasure.TURN + 1)
+    await all_is_read(database)
+    tried = []
+
+    async def not_yet(_tx: Transaction, asked: Erasure) -> None:
+        tried.append(asked.request_id)
+
+    waiting = dataclasses.replace(eraser(database, portals), ready=not_yet)
+    assert [await waiting.run() for _ in range(3)] == [0, None, 0]
+    assert len(set(tried)) == erasure.TURN + 1
+    assert tried[: erasure.TURN] == tried[erasure.TURN + 1 :]
 
 
 async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(

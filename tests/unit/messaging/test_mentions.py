@@ -9,11 +9,39 @@ import pytest
 from shared import clock
 from shared.events.cloudevents import Record
 from shared.events.vocabulary import AgentKey
-from shared.messaging.mentions import as_read_by, mentions
+from shared.messaging.mentions import (
+    as_read_by,
+    mentions,
+    names_in,
+    names_of_addresses,
+    names_of_agent,
+    words_in,
+)
 
 AGENT = AgentKey("iel", "A-1")
 ADDRESSES = frozenset({"zoe@exemple.fr"})
 ZOE = "… A-1 … zoe@exemple.fr …"
+
+
+NAMING: list[tuple[Any, str | None]] = [
+    ({"agent_id": "A-1"}, "iel"),
+    ({"agent_id": "A-1"}, None),
+    ({"agent": {"agent_id": "A-1", "issuer": "ouest"}}, "iel"),  # the sender's issuer counts
+    ({"agent": {"agent_id": "A-1", "issuer": "iel"}}, None),
+    ({"agents": [{"agent_id": "B"}, {"agent_id": "A-1"}]}, "iel"),
+    (b'{"agent_id": "\\u0041-1"}', "iel"),
+    ({"requested_by": {"email": " Zoe@Exemple.FR "}}, "ouest"),
+    (b'{"agent_id": "A-1", broken', "iel"),
+    (b'{"agent_id": "A-1", broken', None),
+    (b"mail ZOE@exemple.fr of nobody's", "ouest"),
+    (b"[" * 100_000 + b'"A-1"', "iel"),
+    (b"no JSON", "iel"),  # its key says who
+    ({"agent": {"agent_id": " A-1 "}}, "iel"),
+    ({"agent": {"agent_id": ["A-1"], "email": "zoe@exemple.fr"}}, "iel"),  # an identifier nobody can have
+    ({"agent": {"agent_id": None, "email": "zoe@exemple.fr"}}, "iel"),
+    ({"type": "x", "data_base64": base64.b64encode(b'{"agent_id": "A-1"}').decode()}, "iel"),
+    ({"data_base64": "no base64, but A-1"}, "iel"),
+]
 
 
 def record(value: Any, topic: str = "portal.enrolments", key: bytes | None = b"A-1") -> Record:
@@ -21,30 +49,36 @@ def record(value: Any, topic: str = "portal.enrolments", key: bytes | None = b"A
     return Record(topic, 0, 0, key, raw, (), clock.now())
 
 
-@pytest.mark.parametrize(
-    ("value", "issuer"),
-    [
-        ({"agent_id": "A-1"}, "iel"),
-        ({"agent_id": "A-1"}, None),
-        ({"agent": {"agent_id": "A-1", "issuer": "ouest"}}, "iel"),  # the sender's issuer counts
-        ({"agent": {"agent_id": "A-1", "issuer": "iel"}}, None),
-        ({"agents": [{"agent_id": "B"}, {"agent_id": "A-1"}]}, "iel"),
-        (b'{"agent_id": "\\u0041-1"}', "iel"),
-        ({"requested_by": {"email": " Zoe@Exemple.FR "}}, "ouest"),
-        (b'{"agent_id": "A-1", broken', "iel"),
-        (b'{"agent_id": "A-1", broken', None),
-        (b"mail ZOE@exemple.fr of nobody's", "ouest"),
-        (b"[" * 100_000 + b'"A-1"', "iel"),
-        (b"no JSON", "iel"),  # its key says who
-        ({"agent": {"agent_id": " A-1 "}}, "iel"),
-        ({"agent": {"agent_id": ["A-1"], "email": "zoe@exemple.fr"}}, "iel"),  # an identifier nobody can have
-        ({"agent": {"agent_id": None, "email": "zoe@exemple.fr"}}, "iel"),
-        ({"type": "x", "data_base64": base64.b64encode(b'{"agent_id": "A-1"}').decode()}, "iel"),
-        ({"data_base64": "no base64, but A-1"}, "iel"),
-    ],
-)
+@pytest.mark.parametrize(("value", "issuer"), NAMING)
 def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
     assert mentions(record(value), AGENT, ADDRESSES, issuer)
+
+
+@pytest.mark.parametrize("portal_is_known", [True, False])
+@pytest.mark.parametrize(("value", "issuer"), NAMING)
+def test_a_record_that_names_the_agent_is_found_by_its_names(
+    value: Any, issuer: str | None, portal_is_known: bool
+) -> None:
+    letter = record(value)
+    names = names_in(letter, portal_is_known=portal_is_known or issuer is not None)
+    looked_for = {*names_of_agent(AGENT), *names_of_addresses(ADDRESSES)}
+    assert looked_for.intersection(words_in(letter) if names is None else names)
+
+
+@pytest.mark.parametrize("agent_id", ["A-1", "!!", "(A-1)", "x.yy.z", "a/b@c"])
+@pytest.mark.parametrize("address", ["zoe@exemple.fr", "é@ü.fr", "a+b@x-y.z.fr", "o'c@é.ü"])
+def test_words_by_which_an_identifier_or_address_is_found_are_words_of_the_record(
+    agent_id: str, address: str
+) -> None:
+    words = set(words_in(record(f"\\n<{agent_id}>\\n{address.upper()}nobody {{".encode(), key=None)))
+    agent, upper = AgentKey("iel", agent_id), address.encode().upper().lower().decode()
+    assert words.intersection(names_of_agent(agent))
+    assert words.intersection(names_of_addresses([upper]))
+
+
+def test_a_key_that_names_the_agent_is_among_the_names() -> None:
+    names = names_in(record(None, "portal.agents"), portal_is_known=True)
+    assert set(names_of_agent(AGENT)).intersection(names or ())
 
 
 @pytest.mark.parametrize(
