@@ -91,6 +91,7 @@ class SessionRow(_Row, table=True):
     __tablename__ = "session"
     __table_args__ = (
         CheckConstraint("capacity >= 0", name="capacity_not_negative"),
+        CheckConstraint("minimum > 0", name="minimum_positive"),
         CheckConstraint("quota_per_authority > 0", name="quota_positive"),
         CheckConstraint("starts_at < ends_at", name="starts_before_end"),
         CheckConstraint("enrolment_opens_at < enrolment_closes_at", name="opens_before_close"),
@@ -131,6 +132,7 @@ class SessionRow(_Row, table=True):
     timezone: str
     modules: list[Any] = _json()
     capacity: int | None
+    minimum: int | None
     waiting_list: str
     offer_hold_hours: int
     approval: str

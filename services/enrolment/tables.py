@@ -33,6 +33,9 @@ class SessionRow(EnrolmentTable, table=True):
         Index(
             "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
         ),
+        Index(
+            "ix_session_minimum_due", "minimum_due_at", postgresql_where=text("minimum_due_at IS NOT NULL")
+        ),
         Index("ix_session_line_ends", "line_ends_at", postgresql_where=text("waiting > 0")),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
         # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
@@ -66,6 +69,12 @@ class SessionRow(EnrolmentTable, table=True):
     )
     next_release_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."
+    )
+    minimum_due_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When it is judged whether enough take part, if it is."
+    )
+    minimum_judged_for: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="The close of enrolment at which it was judged last."
     )
 
 

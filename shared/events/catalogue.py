@@ -85,6 +85,12 @@ class SessionState(Event):
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
     modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
     capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seat.")
+    minimum: Count | None = Field(
+        default=None,
+        ge=1,
+        description="How many must take part; fewer at the close of enrolment: the organiser decides "
+        "whether it takes place. Null: no minimum.",
+    )
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = Field(default=48, ge=1, le=8_760, description="Hours an offered seat is held.")
     approval: ApprovalPolicy = ApprovalPolicy.NONE

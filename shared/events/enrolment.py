@@ -23,6 +23,7 @@ from shared.events.vocabulary import (
     Paragraph,
     Reason,
     RequestSource,
+    Slug,
     Timezone,
     Url,
     Version,
@@ -234,6 +235,28 @@ class SessionOccupancyChanged(Event):
         return str(self.session_id)
 
 
+class MinimumMissed(Event):
+    """Fewer take part in a session than it needs, now that enrolment has closed: its organiser decides.
+
+    Published once for each close of enrolment, when every request received by then is answered. Nothing
+    happens to the session by itself.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.MinimumMissed.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
+    session_id: UUID
+    session_version: Version
+    organiser: Slug = Field(description="The delegation, INET or INSET that decides.")
+    minimum: AtLeastOne
+    enrolled: Count
+    offered: Count = Field(description="Seats held for an answer; they count for the minimum.")
+    candidates: Count = Field(description="Who waits for the selection; they count for the minimum.")
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
 DECISIONS: tuple[type[Decision], ...] = (
     AgentEnrolled,
     AgentWaitlisted,
@@ -250,4 +273,5 @@ EVENTS: tuple[type[Event], ...] = (
     AgentDetailsCorrected,
     SessionChangedForAgent,
     SessionOccupancyChanged,
+    MinimumMissed,
 )

@@ -18,6 +18,7 @@ class Topic(StrEnum):
     CATALOGUE_BESPOKE = "catalogue.bespoke"
     ENROLMENT_DECISIONS = "enrolment.decisions"
     ENROLMENT_OCCUPANCY = "enrolment.occupancy"
+    ENROLMENT_NOTICES = "enrolment.notices"
     NOTIFIER_DELIVERIES = "notifier.deliveries"
     REQUESTS_OUTCOMES = "requests.outcomes"
     AGENTS_ERASED = "agents.erased"
@@ -119,6 +120,7 @@ TOPICS: dict[Topic, TopicSettings] = {
     Topic.ENROLMENT_OCCUPANCY: TopicSettings(
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True
     ),
+    Topic.ENROLMENT_NOTICES: TopicSettings(key="session_id", partitions=6, listeners=()),
     Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
     Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=("enrolment",)),
     Topic.AGENTS_ERASED: TopicSettings(key="request_id", partitions=6, listeners=("notifier",)),

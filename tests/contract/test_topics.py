@@ -70,6 +70,7 @@ TABLE = {
     "enrolment.occupancy": Agreed(
         "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}
     ),
+    "enrolment.notices": Agreed("session_id", 6, "delete", WEEK, "CreateTime", {"MinimumMissed"}),
     "notifier.deliveries": Agreed(
         "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}
     ),

@@ -24,7 +24,7 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import AgentWaitlisted, Decision, EnrolmentPending
+from shared.events.enrolment import AgentWaitlisted, Decision, EnrolmentPending, MinimumMissed
 from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import a_session
 from tests.support.enrolment_model import (
@@ -81,14 +81,17 @@ class EnrolmentMachine(RuleBasedStateMachine):
             st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.integers(1, 3)), max_size=2
         ),
         quota=st.sampled_from([None, None, 1, 2]),
+        minimum=st.sampled_from([None, 1, 2, 4]),
     )
     def publish(
         self,
+        *,
         capacity: int | None,
         waiting_list: str,
         approval: str,
         reserved: list[tuple[str, int]],
         quota: int | None,
+        minimum: int | None,
     ) -> None:
         self.now = self.received_at = OPENS + timedelta(hours=2)
         self.requests_made: list[Request] = []
@@ -97,6 +100,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
             waiting_list=waiting_list,
             approval=approval,
             quota_per_authority=quota,
+            minimum=minimum,
             reserved_seats=[
                 {"delegation": delegation, "seats": seats, "release_at": OPENS + timedelta(days=3 * number)}
                 for number, (delegation, seats) in enumerate(reserved, start=1)
@@ -276,12 +280,26 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
     def expire_what_is_due(self) -> None:
         self.received_at = self.now
-        self.take_in(self.world.expire(self.now))
+        published = self.world.expire(self.now)
+        self.take_in(published)
+        self.judge_minimum(published)
         for agent in self.model.having("offered"):
             assert self.now < self.model.hold_until[agent] + POLICY.grace, "an offer outlived its end"
         if self.now >= self.model.line_ends_at + POLICY.grace:
             assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
+    def judge_minimum(self, published: list[EnrolmentEvent]) -> None:
+        """At the first look after each close, and only then, the organiser is told (rule 15)."""
+        session = self.model.session
+        closes_at = session.enrolment_closes_at
+        told = any(isinstance(event, MinimumMissed) for event in published)
+        is_due = session.status != "cancelled" and self.now >= closes_at + POLICY.grace
+        misses = session.minimum is not None and self.model.taking_part() < session.minimum
+        assert told == (is_due and misses and closes_at != self.judged_for)
+        if is_due and session.minimum is not None:
+            self.judged_for = closes_at
+
+    judged_for: datetime | None = None
     numbers = 0
 
     def next_number(self) -> int:
@@ -386,8 +404,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
 
 def _who(published: EnrolmentEvent) -> str:
-    return (
-        f"{published.agent.issuer} {published.agent.agent_id}"
-        if isinstance(published, Decision)
-        else f"{published.enrolled}+{published.offered}, {published.waiting}"
-    )
+    if isinstance(published, Decision):
+        return f"{published.agent.issuer} {published.agent.agent_id}"
+    waits = published.candidates if isinstance(published, MinimumMissed) else published.waiting
+    return f"{published.enrolled}+{published.offered}, {waits}"

@@ -18,6 +18,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    MinimumMissed,
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
@@ -27,7 +28,7 @@ from shared.events.enrolment import (
 from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import an_agent
 
-EnrolmentEvent = Decision | SessionOccupancyChanged
+EnrolmentEvent = Decision | SessionOccupancyChanged | MinimumMissed
 
 POLICY = Policy(grace=timedelta(seconds=60))
 OPENS = datetime.fromisoformat("2025-03-03T08:00:00+00:00")
@@ -67,6 +68,8 @@ class Model:
     versions: Counter[uuid.UUID] = field(default_factory=Counter)
     enrolment: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
     occupancy: SessionOccupancyChanged | None = None
+    minimum_missed: set[datetime] = field(default_factory=set)
+    """The closes of enrolment of which the organiser was told."""
     agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
 
     def having(self, *states: str) -> list[AgentKey]:
@@ -120,8 +123,8 @@ class Model:
 
     def take_in(self, published: EnrolmentEvent, now: datetime) -> None:
         """Take an event in, and complain if it should never have been."""
-        if isinstance(published, SessionOccupancyChanged):
-            return self._occupancy(published)
+        if not isinstance(published, Decision):
+            return self._of_the_session(published, now)
         agent = published.agent.key
         before = self.state.get(agent)
         if isinstance(published, EnrolmentRefused) and self._changes_nothing(published, before):
@@ -222,9 +225,28 @@ class Model:
             assert self.enrolment[agent] == published.enrolment_id
         self.enrolment[agent] = published.enrolment_id
 
+    def _of_the_session(self, published: SessionOccupancyChanged | MinimumMissed, now: datetime) -> None:
+        if isinstance(published, MinimumMissed):
+            self._minimum(published, now)
+        else:
+            self._occupancy(published)
+
     def _occupancy(self, published: SessionOccupancyChanged) -> None:
         assert published.version == (self.occupancy.version if self.occupancy else 0) + 1
         self.occupancy = published
+
+    def taking_part(self) -> int:
+        """How many have a seat, or may get one though enrolment has closed (rule 15)."""
+        return len(self.having("enrolled", "offered", "pending_selection"))
+
+    def _minimum(self, published: MinimumMissed, now: datetime) -> None:
+        closes_at = self.session.enrolment_closes_at
+        assert closes_at + POLICY.grace <= now, "judged before the close"
+        assert closes_at not in self.minimum_missed, "told twice"
+        assert published.minimum == self.session.minimum
+        assert published.enrolled + published.offered + published.candidates == self.taking_part()
+        assert self.taking_part() < published.minimum, "enough take part"
+        self.minimum_missed.add(closes_at)
 
 
 def is_live(state: str | None) -> bool:

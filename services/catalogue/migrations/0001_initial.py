@@ -545,6 +545,7 @@ def upgrade() -> None:
         sa.Column("timezone", sa.String(), nullable=False),
         sa.Column("modules", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("capacity", sa.Integer(), nullable=True),
+        sa.Column("minimum", sa.Integer(), nullable=True),
         sa.Column("waiting_list", sa.String(), nullable=False),
         sa.Column("offer_hold_hours", sa.Integer(), nullable=False),
         sa.Column("approval", sa.String(), nullable=False),
@@ -567,6 +568,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "enrolment_opens_at < enrolment_closes_at", name=op.f("ck_session_opens_before_close")
         ),
+        sa.CheckConstraint("minimum > 0", name=op.f("ck_session_minimum_positive")),
         sa.CheckConstraint("quota_per_authority > 0", name=op.f("ck_session_quota_positive")),
         sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_session_starts_before_end")),
         sa.ForeignKeyConstraint(["offer_id"], ["offer.offer_id"], name=op.f("fk_session_offer_id_offer")),

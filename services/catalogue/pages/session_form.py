@@ -21,7 +21,7 @@ from shared.events.vocabulary import Delegation, Function
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
 DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
 _MOMENTS = frozenset((*DATES, "release_at"))
-_WHOLE = ("capacity", "quota_per_authority", "offer_hold_hours")
+_WHOLE = ("capacity", "minimum", "quota_per_authority", "offer_hold_hours")
 _NUMBERS = frozenset((*_WHOLE, "seats"))
 _TEXTS = (
     "offer_id",
@@ -59,13 +59,13 @@ ORDER = (
         "venue",
         "join_url",
     ),
-    *("capacity", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval", "reserved_seats"),
-    "audience",
+    *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
+    *("reserved_seats", "audience"),
 )
 """The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(
-    ("reference", "capacity", "quota_per_authority", "venue", "join_url", "summary", "experts")
+    ("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "summary", "experts")
 )
 """Empty means none; an empty field of the others is left out."""
 

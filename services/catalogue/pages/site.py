@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from services.catalogue.rules.availability import availability
+from services.catalogue.rules.availability import availability, misses_minimum
 from services.catalogue.rules.sessions import ShownSession
 from shared.auth import Tokens
 from shared.database import Database
@@ -92,6 +92,7 @@ def rendering_of(site: Site) -> Rendering:
         notice="message.html",
         site=site,
         availability=availability,
+        misses_minimum=misses_minimum,
         style_sheet=f"/static/parcours.css?{fingerprint('parcours.css')}",
         icon=f"/static/icone.svg?{fingerprint('icone.svg')}",
     )

@@ -93,6 +93,24 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
     return Availability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
 
 
+def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> bool:
+    """Whether fewer take part than the session needs, so that its organiser is to decide (rule 15).
+
+    From the close of enrolment to the start. Seats held for an answer count. Where candidates are selected it
+    is not known before the first has a seat.
+    """
+    plan = session.plan
+    taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
+    return (
+        plan.minimum is not None
+        and session.status is Status.PUBLISHED
+        and phase_at(plan, now) is Phase.UPCOMING
+        and enrolment_at(plan, now) is EnrolmentWindow.CLOSED
+        and taken < plan.minimum
+        and (taken > 0 or not plan.approval.by_selection)
+    )
+
+
 def reserved_at(plan: Plan, now: datetime) -> Iterator[ReservedSeats]:
     """The reservations that are not released yet."""
     return (reserved for reserved in plan.reserved_seats if reserved.release_at > now)

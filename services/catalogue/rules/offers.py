@@ -33,6 +33,9 @@ class Terms(Fact):
     timezone: Timezone = "Europe/Paris"
     closes_days_before: int = Field(default=0, ge=0, description="Days from enrolment's end to the start.")
     capacity: int | None = Field(default=None, ge=0)
+    minimum: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Of a session with fewer seats: all its seats."
+    )
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = Field(default=48, ge=1)
     approval: ApprovalPolicy = ApprovalPolicy.NONE

@@ -11,6 +11,7 @@ class RefusalCode(StrEnum):
     NOT_THIS_CENTURY = "not_this_century"
     MODULE_OUTSIDE_SESSION = "module_outside_session"
     TOO_MANY_RESERVED_SEATS = "too_many_reserved_seats"
+    MINIMUM_ABOVE_CAPACITY = "minimum_above_capacity"
     DELEGATION_RESERVED_TWICE = "delegation_reserved_twice"
     UNKNOWN_DELEGATION = "unknown_delegation"
     NO_PLACE = "no_place"

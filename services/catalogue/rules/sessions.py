@@ -43,6 +43,7 @@ class Plan:
     timezone: str
     modules: tuple[Module, ...] = ()
     capacity: int | None = None
+    minimum: int | None = None
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = 48
     approval: ApprovalPolicy = ApprovalPolicy.NONE

@@ -38,6 +38,9 @@ def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Violation]:
         yield _out_of_order("enrolment_closes_at", "enrolment closes after the session's end")
     yield from _impossible_modules(plan)
     yield from _impossible_reservations(plan, now)
+    if plan.minimum is not None and plan.capacity is not None and plan.minimum > plan.capacity:
+        detail = f"{plan.minimum} must take part, and there are {plan.capacity} seats"
+        yield Violation(RefusalCode.MINIMUM_ABOVE_CAPACITY, "minimum", detail)
     for path, code in _named_delegations(plan):
         if code not in _DELEGATIONS:
             yield Violation(RefusalCode.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")

@@ -84,8 +84,8 @@ class AudienceRequest(Audience, extra="forbid"):
 class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
-    Only ``capacity`` (unlimited), ``quota_per_authority``, ``venue``, ``join_url``, ``summary`` and
-    ``reference`` (none) may be null.
+    Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``, ``summary``
+    and ``reference`` (none) may be null.
     """
 
     reference: Reference | None = None
@@ -97,6 +97,7 @@ class SessionChange(_Request):
     timezone: Timezone | None = None
     modules: Annotated[tuple[ModuleRequest, ...] | None, at_most(100)] = Field(default=None, max_length=100)
     capacity: Seats | None = None
+    minimum: int | None = Field(default=None, ge=1, le=1_000_000)
     waiting_list: WaitingList | None = None
     offer_hold_hours: int | None = Field(default=None, ge=1, le=24 * 60)
     approval: ApprovalPolicy | None = None
@@ -165,7 +166,15 @@ class _NewSession(SessionChange):
             "enrolment_opens_at": opens_at,
             "enrolment_closes_at": days_before(self.starts_at, days, zone),
         }
-        return Plan(**{"title": offer.title} | terms | opening | self.given())
+        plan = Plan(**{"title": offer.title} | terms | opening | self.given())
+        return plan if "minimum" in self.model_fields_set else _within_capacity(plan)
+
+
+def _within_capacity(plan: Plan) -> Plan:
+    """The plan with the minimum of its offer, or all its seats where it has fewer."""
+    if plan.minimum is None or plan.capacity is None:
+        return plan
+    return replace(plan, minimum=min(plan.minimum, plan.capacity) or None)
 
 
 class SessionDraft(_NewSession):

@@ -410,5 +410,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "capacity": _seats,
     "offer_hold_hours": _number,
     "quota_per_authority": _number,
+    "minimum": _number,
     "experts": _experts,
 }

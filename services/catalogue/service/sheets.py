@@ -27,6 +27,7 @@ COLUMNS = (
     Column("enrolment_closes_at", "Clôture des inscriptions", required=False),
     Column("timezone", "Fuseau horaire", required=False),
     Column("capacity", "Places", required=False),
+    Column("minimum", "Minimum", required=False),
     Column("waiting_list", "Liste d’attente", required=False),
     Column("offer_hold_hours", "Heures pour répondre", required=False),
     Column("approval", "Accord", required=False),

@@ -473,6 +473,8 @@ def upgrade() -> None:
         sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("line_ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("minimum_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("minimum_judged_for", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "enrolled + offered <= seat_ceiling", name=op.f("ck_session_seats_are_never_exceeded")
         ),
@@ -496,6 +498,13 @@ def upgrade() -> None:
         ["line_ends_at"],
         unique=False,
         postgresql_where=sa.text("waiting > 0"),
+    )
+    op.create_index(
+        "ix_session_minimum_due",
+        "session",
+        ["minimum_due_at"],
+        unique=False,
+        postgresql_where=sa.text("minimum_due_at IS NOT NULL"),
     )
     op.create_index(
         "ix_session_next_release",
@@ -544,6 +553,11 @@ def downgrade() -> None:
     op.drop_table("read_log")
     op.execute("DROP FUNCTION keep_read_log")
     op.drop_index("ix_session_line_ends", table_name="session", postgresql_where=sa.text("waiting > 0"))
+    op.drop_index(
+        "ix_session_minimum_due",
+        table_name="session",
+        postgresql_where=sa.text("minimum_due_at IS NOT NULL"),
+    )
     op.drop_index(
         "ix_session_next_release",
         table_name="session",

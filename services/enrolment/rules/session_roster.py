@@ -36,6 +36,7 @@ from shared.events.enrolment import (
     Decision,
     EnrolmentWithdrawn,
     LapseCause,
+    MinimumMissed,
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
@@ -85,6 +86,10 @@ class SessionRoster:
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    notices: list[MinimumMissed] = field(default_factory=list)
+    """What the organiser must hear."""
+    minimum_judged_for: datetime | None = None
+    """The close of enrolment at which the minimum was judged last."""
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
     """What those who are in the session must hear of its newer state."""
@@ -163,6 +168,8 @@ class SessionRoster:
     def expire(self, until: datetime) -> None:
         """End what is over: offers without an answer, pending enrolments without a decision, waiting.
 
+        At the close of enrolment it judges the minimum too.
+
         ``until``: the moment by which every answer given in time has been read. Needs those offers and
         pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
         """
@@ -179,6 +186,9 @@ class SessionRoster:
         self.promote()
         if self.line_ends_at() <= over:
             self._end_line()
+        due_at = self.minimum_due_at()
+        if due_at is not None and due_at <= over:
+            self._judge_minimum()
 
     def change(self, session: SessionState) -> None:
         """Take over a newer state of the session, and do what follows from it.
@@ -283,6 +293,34 @@ class SessionRoster:
         for waiting in list(self.waiting_list):
             ended = self.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
             self.publish(SeatNotObtained(**self.members(ended)))
+
+    def minimum_due_at(self) -> datetime | None:
+        """Return when it is judged whether enough take part; None: never, or it was (rule 15)."""
+        session = self.session
+        if session.minimum is None or session.status is not Status.PUBLISHED:
+            return None
+        closes_at = session.enrolment_closes_at
+        return None if self.minimum_judged_for == closes_at else closes_at
+
+    def _judge_minimum(self) -> None:
+        """Tell the organiser if fewer take part than the session needs; that is all that follows.
+
+        Who may still have a seat counts, by an offer or by the selection. Needs the candidates in ``latest``.
+        """
+        session, candidates = self.session, len(self._in_state(State.PENDING_SELECTION))
+        self.minimum_judged_for = session.enrolment_closes_at
+        if session.minimum is not None and self.seats.taken + candidates < session.minimum:
+            self.notices.append(
+                MinimumMissed(
+                    session_id=session.session_id,
+                    session_version=session.version,
+                    organiser=session.organiser,
+                    minimum=session.minimum,
+                    enrolled=self.seats.enrolled,
+                    offered=self.seats.offered,
+                    candidates=candidates,
+                )
+            )
 
     def _shorten_offers(self) -> None:
         """End no offer later than the last moment to offer, which a session brought forward has sooner."""

@@ -58,7 +58,7 @@ async def restore(
 
 
 async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:
-    """Return sessions in which offers, pending enrolments, lines or reserved seats are due, at most 100.
+    """Return sessions in which offers, pending enrolments, lines, a minimum or seats are due, at most 100.
 
     ``read_until``: the moment by which every request that had come has been answered.
     """
@@ -68,7 +68,7 @@ async def due(tx: Transaction, policy: Policy, read_until: datetime, now: dateti
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Lapse offers, release reserved seats, refuse late approvals and end the line, if due in one session.
+    """Do what is due in one session: as :func:`due` says.
 
     Returns whether anything changed.
     """

@@ -174,6 +174,7 @@ async def _load_planned(
             newest_receipt=row.newest_receipt,
             occupancy_version=row.occupancy_version,
             latest=latest[session_id],
+            minimum_judged_for=row.minimum_judged_for,
             is_new=row.version == 0,
         )
         for session_id, row in rows.items()
@@ -308,7 +309,8 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     )
     decisions = [answer_event(*decision) for roster in rosters for decision in roster.decisions]
     outcomes = [answer_event(*outcome) for roster in rosters for outcome in roster.outcomes]
-    await OUTBOX.publish(tx, [*decisions, *outcomes, *occupancies])
+    notices = [notice for roster in rosters for notice in roster.notices]
+    await OUTBOX.publish(tx, [*decisions, *outcomes, *occupancies, *notices])
 
 
 async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
@@ -327,6 +329,8 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "occupancy_version": [roster.occupancy_version for roster in rosters],
         "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
         "line_ends_at": [roster.line_ends_at() for roster in rosters],
+        "minimum_due_at": [roster.minimum_due_at() for roster in rosters],
+        "minimum_judged_for": [roster.minimum_judged_for for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
         "seats_by_employer": [
             json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
@@ -343,6 +347,7 @@ _SAVE_SESSIONS = text(
         newest_receipt = new.newest_receipt,
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
         line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
+        minimum_due_at = new.minimum_due_at, minimum_judged_for = new.minimum_judged_for,
         seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
         -- the ceiling comes down with them, and the CHECK refuses any that are added.
@@ -353,11 +358,12 @@ _SAVE_SESSIONS = text(
         CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
         CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
-        CAST(:next_release_at AS timestamptz[]),
+        CAST(:next_release_at AS timestamptz[]), CAST(:minimum_due_at AS timestamptz[]),
+        CAST(:minimum_judged_for AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
             newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at, next_release_at,
-            seats_by_employer)
+            minimum_due_at, minimum_judged_for, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

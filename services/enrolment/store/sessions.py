@@ -49,6 +49,7 @@ class LockedSession:
     occupancy_version: int
     seats_by_employer: Mapping[str, Mapping[str, int]] | None
     next_release_at: datetime | None
+    minimum_judged_for: datetime | None
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
@@ -70,6 +71,7 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
             occupancy_version=row.occupancy_version,
             seats_by_employer=row.seats_by_employer,
             next_release_at=row.next_release_at,
+            minimum_judged_for=row.minimum_judged_for,
         )
         for row in await tx.execute(_LOCK, {"ids": list(session_ids)})
     }
@@ -112,8 +114,8 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
     """Return the sessions in which something is due, at most a hundred.
 
-    Offers, pending enrolments and waiting lists whose time was over by ``over``, reserved seats to release
-    ``now``.
+    Offers, pending enrolments and waiting lists whose time was over by ``over``, a minimum to judge by then,
+    reserved seats to release ``now``.
     """
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
@@ -206,7 +208,7 @@ _COUNT_ENROLMENTS = text(
 # As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
-    "occupancy_version, seats_by_employer, next_release_at FROM session "
+    "occupancy_version, seats_by_employer, next_release_at, minimum_judged_for FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _LIMITED = text(
@@ -219,6 +221,7 @@ _WITH_UNDECIDED_REQUESTS = text(
 _DUE = text(
     "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
+    "UNION (SELECT session_id FROM session WHERE minimum_due_at <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE waiting > 0 AND line_ends_at <= :over LIMIT 100) "
     "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
     "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "

@@ -238,6 +238,7 @@ async def test_a_copy_has_all_of_a_session_but_its_time_and_its_history(
         modules=[{"title": "Matin", "starts_at": "2027-03-22T08:00:00Z", "ends_at": "2027-03-22T11:00:00Z"}],
         reserved_seats=[{"delegation": "bretagne", "seats": 5, "release_at": "2027-03-01T23:00:00Z"}],
         quota_per_authority=2,
+        minimum=12,
         summary="Une journée.",
         capacity=40,
     )
@@ -254,7 +255,16 @@ async def test_a_copy_has_all_of_a_session_but_its_time_and_its_history(
     assert copy["ends_at"] == "2027-04-05T14:00:00Z"
     assert copy["modules"][0]["ends_at"] == "2027-04-05T10:00:00Z"
     assert copy["reserved_seats"][0]["release_at"] == "2027-03-15T23:00:00Z"
-    same = ("title", "capacity", "quota_per_authority", "summary", "venue", "waiting_list", "organiser")
+    same = (
+        "title",
+        "capacity",
+        "minimum",
+        "quota_per_authority",
+        "summary",
+        "venue",
+        "waiting_list",
+        "organiser",
+    )
     assert [copy[name] for name in same] == [first[name] for name in same]
     assert (copy["status"], copy["version"]) == ("draft", 1)
     assert await events_of() == before

@@ -2,10 +2,13 @@
 
 import re
 from html import unescape
+from uuid import UUID
 
 import pytest
 
+from services.catalogue.handlers import router
 from services.catalogue.service.failures import Missing, NotYours
+from shared.database import Database
 from shared.events.catalogue import (
     ReplayPublished,
     SessionCancelled,
@@ -13,6 +16,7 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
+from shared.events.enrolment import SessionOccupancyChanged
 from tests.integration.catalogue.browsing import (
     Browser,
     a_form,
@@ -24,6 +28,7 @@ from tests.integration.catalogue.browsing import (
     send,
 )
 from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
+from tests.support.consuming import received, take
 
 __all__ = ["organiser"]
 
@@ -193,6 +198,28 @@ async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_a
         assert "La session est terminée" in refused.text
     shown = (await ask("GET", f"/sessions/{session_id}", by=BRETAGNE)).json()
     assert (shown["summary"], shown["experts"]) == ("À revoir.", ["Une juriste"])
+
+
+async def test_under_its_minimum_a_session_is_to_be_decided_on_and_everybody_sees_that_it_is_open(
+    organiser: Browser, an_empty_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 15. The organiser runs it by taking the minimum away."""
+    session_id = await published(ask, an_empty_offer, minimum=12)
+    counted = SessionOccupancyChanged(
+        session_id=UUID(session_id), version=1, capacity=80, enrolled=11, waiting=0, offered=0
+    )
+    await take(router, database, [received(counted)])
+    path, to_decide = f"/gestion/sessions/{session_id}", "Minimum non atteint : à décider"
+    await log_in(organiser)
+    assert to_decide not in unescape((await organiser.get(path)).text).replace("\u00a0", " ")
+    async with time_is(monkeypatch, in_days(37)):
+        await log_in(organiser)
+        for page in (path, "/gestion"):
+            assert to_decide in unescape((await organiser.get(page)).text).replace("\u00a0", " ")
+        public = (await organiser.get(f"/sessions/{session_id}")).text
+        assert "l’organisateur doit encore décider si la session a lieu" in public
+        assert (await send(organiser, path, minimum="")).status_code == 303
+        assert to_decide not in unescape((await organiser.get(path)).text).replace("\u00a0", " ")
 
 
 async def test_a_session_keeps_a_zone_that_no_delegation_has(

@@ -31,6 +31,7 @@ WHOLE = {
     # All of one instant, else a minute that passes between them puts a séance outside the session.
     "starts_at": local(40),
     "ends_at": local(40.3),
+    "minimum": "12",
     "modules-0-title": "Matin",
     "modules-0-starts_at": local(40),
     "modules-0-ends_at": local(40.1),
@@ -78,6 +79,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     path = await created(organiser, an_empty_offer, **WHOLE)
     session = await shown(ask, path)
     assert [module["title"] for module in session["modules"]] == ["Matin", "Après-midi"]
+    assert session["minimum"] == 12
     (kept,) = session["reserved_seats"]
     assert (kept["delegation"], kept["seats"]) == ("bretagne", 12)
     assert session["audience"] == {
@@ -92,6 +94,8 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     assert (await send(organiser, path, **fields)).status_code == 303
     assert (await shown(ask, path))["version"] == before  # untouched, it requested nothing
 
+    assert fields["minimum"] == "12"
+    fields["minimum"] = ""
     del fields["audience-delegations-corse"]
     emptied = dict.fromkeys(("modules-0-title", "modules-0-starts_at", "modules-0-ends_at"), "")
     assert (
@@ -100,6 +104,7 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     changed = await shown(ask, path)
     assert [module["title"] for module in changed["modules"]] == ["Après-midi"]
     assert changed["reserved_seats"][0]["seats"] == 3
+    assert changed["minimum"] is None
     assert changed["audience"]["delegations"] == ["bretagne"]
     assert await events_of() == []
 
@@ -111,6 +116,8 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
         ({"modules-2-ends_at": local(41)}, "modules-1-ends_at", "La séance n’est pas entre"),
         ({"modules-2-starts_at": ""}, "modules-1-starts_at", "Ce champ est obligatoire."),
         ({"modules-0-starts_at": "demain"}, "modules-0-starts_at", "Indiquez une date et une heure"),
+        ({"minimum": "81", "capacity": "80"}, "minimum", "Le minimum dépasse le nombre de places."),
+        ({"minimum": "0"}, "minimum", "Indiquez un nombre entier, au moins 1."),
         ({"modules-0-title": "a" * 301}, "modules-0-title", "Le titre a de 1 à 300"),
         ({"reserved_seats-0-seats": "0"}, "reserved_seats-0-seats", "Indiquez un nombre entier de places"),
         ({"reserved_seats-0-delegation": "atlantide"}, "reserved_seats-0-delegation", "Choisissez une délég"),

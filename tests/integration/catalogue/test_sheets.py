@@ -121,7 +121,8 @@ async def test_a_sheet_that_is_too_large_is_not_read(look: Ask) -> None:
 async def test_an_export_has_the_delegations_own_sessions_and_can_be_read_again(
     an_empty_offer: str, ask: Ask
 ) -> None:
-    await drafted(ask, an_empty_offer, title='=HYPERLINK("x")', capacity=None, summary="Deux\nlignes")
+    formula = '=HYPERLINK("x")'
+    await drafted(ask, an_empty_offer, title=formula, capacity=None, minimum=12, summary="Deux\nlignes")
     later = {"starts_at": in_days(41).isoformat(), "ends_at": in_days(42).isoformat()}
     people = ["Une juriste", "Un élu"]
     await drafted(ask, an_empty_offer, by=CORSE, experts=people, timezone="Indian/Reunion", **later)
@@ -132,7 +133,7 @@ async def test_an_export_has_the_delegations_own_sessions_and_can_be_read_again(
     assert [row["Délégation"] for row in rows] == ["bretagne", "corse"]
     assert ours.content.decode().count("essai;") == 1
     assert rows[0]["Titre"].startswith("'=")  # which no spreadsheet runs
-    assert rows[0]["Places"] == "illimité"
+    assert (rows[0]["Places"], rows[0]["Minimum"]) == ("illimité", "12")
     problem(await ask("GET", "/sessions/export"), 401)
 
     same = await ask("POST", "/sessions/import", by=ADMIN, content=every.content)

@@ -1,6 +1,6 @@
 """What the store brings to the rules: heads of lines, offers that are over, seats by employer."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ from services.enrolment.service import requests, sessions
 from services.enrolment.store import enrolments, rosters
 from services.enrolment.store.rosters import LoadPlan
 from shared.database import Database
-from shared.events.enrolment import Attendance, Decision, SessionOccupancyChanged
+from shared.events.enrolment import Attendance, Decision, MinimumMissed, SessionOccupancyChanged
 from shared.events.vocabulary import Status
 from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
 from tests.support.enrolment_on_postgres import New, Session
@@ -103,6 +103,25 @@ def test_a_line_ends_slice_by_slice_and_in_order(
         ("SeatNotObtained", agent.agent_id) for agent in line
     ]
     assert session.wait_until(STARTS + timedelta(days=1)) == []
+
+
+def test_under_the_minimum_at_the_close_the_organiser_is_told_once(a_session_on_postgres: New) -> None:
+    """Rule 15: of those who have no seat, candidates alone count."""
+    session = a_session_on_postgres(minimum=3, approval="employer_then_selection")
+    agreed, silent = an_agent(), an_agent()
+    session.enrol(agreed, silent)
+    session.ask(ApprovalDecision(*session.members(), agreed.key, True))
+
+    def notices(moment: datetime) -> list[tuple[int, int]]:
+        published = session.world.expire(moment)
+        return [(each.enrolled, each.candidates) for each in published if isinstance(each, MinimumMissed)]
+
+    assert notices(CLOSES + Policy().grace - timedelta(seconds=1)) == []
+    assert notices(CLOSES + Policy().grace) == [(0, 1)]
+    assert notices(CLOSES + timedelta(days=1)) == []
+    session.now = CLOSES + timedelta(days=1)
+    session.change(enrolment_closes_at=CLOSES + timedelta(days=2))
+    assert notices(CLOSES + timedelta(days=3)) == [(0, 1)]
 
 
 def test_reserved_seats_are_released_by_the_clock_to_whoever_waits(a_session_on_postgres: New) -> None:

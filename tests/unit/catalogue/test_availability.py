@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from services.catalogue.pages.site import TEMPLATES
-from services.catalogue.rules.availability import Access, Availability, availability, last_change_by_clock
+from services.catalogue.rules.availability import (
+    Access,
+    Availability,
+    availability,
+    last_change_by_clock,
+    misses_minimum,
+)
 from services.catalogue.rules.bespoke import BespokeState
 from services.catalogue.rules.resources import CHANGEABLE, Kind
 from services.catalogue.rules.sessions import Occupancy, Plan
@@ -87,6 +93,29 @@ def text_of(occupancy: Occupancy | None = None, at: datetime = WHILE_OPEN, **pla
 )
 def test_the_text_says_how_many_seats_are_left(occupancy: Occupancy | None, plan: Any, expected: str) -> None:
     assert text_of(occupancy, **plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("occupancy", "plan", "at", "missed"),
+    [
+        (taken(11), {}, WHILE_CLOSED, True),
+        (None, {}, WHILE_CLOSED, True),
+        (taken(12), {}, WHILE_CLOSED, False),
+        (taken(10, offered=2), {}, WHILE_CLOSED, False),
+        (taken(11), {}, WHILE_OPEN, False),
+        (taken(11), {}, STARTS, False),
+        (taken(0), {"minimum": None}, WHILE_CLOSED, False),
+        (taken(0), {"approval": ApprovalPolicy.SELECTION}, WHILE_CLOSED, False),
+        (taken(1), {"approval": ApprovalPolicy.SELECTION}, WHILE_CLOSED, True),
+    ],
+)
+def test_under_its_minimum_a_session_is_to_be_decided_on_from_the_close_to_the_start(
+    occupancy: Occupancy | None, plan: Any, at: datetime, missed: bool
+) -> None:
+    """Rule 15."""
+    session = a_published_session(**{"minimum": 12} | plan)
+    assert misses_minimum(session, occupancy, at) is missed
+    assert not misses_minimum(replace(session, status=Status.CANCELLED), occupancy, at)
 
 
 def kept_for(*delegations: str, seats: int) -> tuple[ReservedSeats, ...]:

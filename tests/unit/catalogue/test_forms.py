@@ -105,6 +105,7 @@ def test_an_emptied_field_means_none_where_there_can_be_none() -> None:
         ("capacity", "douze"),
         ("capacity", "1.5"),
         ("quota_per_authority", "x"),
+        ("minimum", "douze"),
     ],
 )
 def test_what_cannot_be_read_is_an_error_of_its_field(field: str, text: str) -> None:

@@ -262,6 +262,7 @@ def test_a_published_session_has_a_place_or_a_link() -> None:
             RefusalCode.DELEGATION_RESERVED_TWICE,
             "reserved_seats.1.delegation",
         ),
+        ({"minimum": 101}, RefusalCode.MINIMUM_ABOVE_CAPACITY, "minimum"),
     ],
 )
 def test_an_impossible_plan_is_neither_published_nor_changed_into(

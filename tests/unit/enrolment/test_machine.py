@@ -29,6 +29,7 @@ class RulesAlone:
         self.enrolments: dict[uuid.UUID, Enrolment] = {}
         self.next_ticket = 1
         self.occupancy_version = 0
+        self.minimum_judged_for: datetime | None = None
         self.seen: set[uuid.UUID] = set()
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
@@ -83,6 +84,7 @@ class RulesAlone:
             waiting_list=a_waiting_list(waiting),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
+            minimum_judged_for=self.minimum_judged_for,
             latest=ended
             | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
@@ -93,7 +95,9 @@ class RulesAlone:
         for enrolment_id, enrolment in roster.changed.items():
             self.enrolments.pop(enrolment_id, None)
             self.enrolments[enrolment_id] = enrolment
-        published: list[EnrolmentEvent] = [decision for decision, _ in roster.decisions]
+        self.minimum_judged_for = roster.minimum_judged_for
+        decisions = [decision for decision, _ in roster.decisions]
+        published: list[EnrolmentEvent] = [*decisions, *roster.notices]
         occupancy = roster.occupancy()
         self.occupancy_version = roster.occupancy_version
         return [*published, occupancy] if occupancy is not None else published

@@ -82,6 +82,7 @@ seats: dict[str, st.SearchStrategy[Any]] = {
     "approval": st.sampled_from([*ApprovalPolicy]),
     "reserved_seats": st.lists(st.builds(_reserved, delegations, st.integers(1, 3), moments), max_size=3),
     "quota_per_authority": st.sampled_from([None, 1, 2]),
+    "minimum": st.sampled_from([None, 1, 3]),
 }
 anything: dict[str, st.SearchStrategy[Any]] = seats | {
     "format": st.sampled_from([*Format]),
