@@ -5,12 +5,15 @@ are kept apart, since a portal only claims its agents' addresses: nothing that i
 follows, or where their letters go. The owner's own letters and links are about the whole mailbox: what agents
 with this address follow is in them too (docs/adr/0040).
 
-Writes are rare and take one lock: what somebody follows ends with their row.
+Changes take one lock: what somebody follows ends with their row. Each is the same few statements,
+however many agents have the address.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
+
+from prometheus_client import Counter
 
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.letters.addresses import folded
@@ -26,6 +29,14 @@ from shared.limits import Rate
 PER_MAILBOX = Rate(1, 86_400)
 """Letters that a mailbox can be made to get by typing its address into our page [choice]."""
 
+AGENTS_OF_AN_ADDRESS = 50
+"""How many agents of one issuer may follow something with one address, such as a town hall's [choice]."""
+NOT_KEPT = Counter(
+    "parcours_subscriptions_not_kept_total",
+    "Subscriptions of agents with an address that as many of their issuer have as may.",
+    ["issuer"],
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
@@ -37,6 +48,8 @@ class Subscriber:
 
 async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> None:
     """Do what a portal says that its agent wants. Ending without naming anything ends everything.
+
+    Where too many agents of the issuer have the address, one more follows nothing.
 
     ``issuer`` is that of the portal's agents.
     """
@@ -55,21 +68,46 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
         if named:
             name = changed.given_name or "", changed.family_name or ""
             await keep_former_address(tx, agent, changed.email)
+            if not await _has_room(tx, agent, changed.email):
+                return
             subscriber_id = await subscriptions.save_agent(tx, agent, changed.email, name)
             await subscriptions.add(tx, subscriber_id, named)
         return
-    found = await subscriptions.find_agent(tx, agent)
-    if found is not None:
-        await subscriptions.remove(tx, [found], named or None)
-        await _forget_if_nothing_is_left(tx, found)
+    await _end(tx, agent, named or None)
 
 
 async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> None:
-    """Keep a subscriber's new address or names; nothing where the agent follows nothing."""
+    """Keep a subscriber's new address or names; nothing where the agent follows nothing.
+
+    Where too many agents of the issuer have the address, what the agent followed ends.
+    """
     agent = AgentKey(issuer, corrected.agent_id)
     await subscriptions.lock(tx)
     await keep_former_address(tx, agent, corrected.email)
-    await subscriptions.correct(tx, agent, corrected)
+    if await subscriptions.find_agent(tx, agent) is None:
+        return
+    if corrected.email is None or await _has_room(tx, agent, corrected.email):
+        await subscriptions.correct(tx, agent, corrected)
+
+
+async def _has_room(tx: Transaction, agent: AgentKey, address: str) -> bool:
+    """Whether an agent may follow something with this address. If not, they follow nothing any more.
+
+    Another address that they followed with is not theirs now, and whoever has it is not written to.
+    """
+    if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
+        return True
+    NOT_KEPT.labels(agent.issuer).inc()
+    await _end(tx, agent, None)
+    return False
+
+
+async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None) -> None:
+    """Let an agent follow these no more; None: anything. Who follows nothing then is forgotten."""
+    found = await subscriptions.find_agent(tx, agent)
+    if found is not None:
+        await subscriptions.remove(tx, [found], interests)
+        await subscriptions.forget_who_follows_nothing(tx, [found])
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
@@ -90,8 +128,7 @@ async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str
     mailbox = await subscriptions.mailbox(tx, subscriber_id)
     await subscriptions.remove(tx, mailbox, before.interests - set(interests))
     await subscriptions.add(tx, subscriber_id, sorted(interests))
-    for follower in mailbox:
-        await _forget_if_nothing_is_left(tx, follower)
+    await subscriptions.forget_who_follows_nothing(tx, mailbox)
     return await find(tx, subscriber_id)
 
 
@@ -112,7 +149,6 @@ async def request(
     ``titles`` are those of the interests, as the letter names them. A mailbox that got its letter today gets
     no more, under whatever name.
     """
-    await subscriptions.lock(tx)
     if not await limits.take(tx, digest("mailbox", folded(address)), PER_MAILBOX):
         return False
     request_id = uuid4()
@@ -146,10 +182,3 @@ async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
     subscriber_id = await subscriptions.save_owner(tx, address)
     await subscriptions.add(tx, subscriber_id, interests)
     return await find(tx, subscriber_id)
-
-
-async def _forget_if_nothing_is_left(tx: Transaction, subscriber_id: UUID) -> None:
-    """Forget a subscriber who follows nothing, with the letters that were still to be sent."""
-    if await find(tx, subscriber_id) is None:
-        await subscriptions.drop_news(tx, subscriber_id)
-        await subscriptions.forget(tx, subscriber_id)

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, insert, text
-from sqlmodel import col
+from sqlalchemy import insert, text
 
 from services.notifier.letters import Interest
-from services.notifier.tables import SubscriberRow, SubscriptionRequestRow, SubscriptionRow
+from services.notifier.tables import SubscriptionRequestRow
 from shared.database import Transaction
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
@@ -32,6 +31,11 @@ async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple
     return saved
 
 
+async def has_room(tx: Transaction, agent: AgentKey, address: str, *, most: int) -> bool:
+    """Whether an agent follows with this address, or fewer than ``most`` of the issuer do."""
+    return bool(await tx.scalar(_HAS_ROOM, {**agent._asdict(), "address": address, "most": most}))
+
+
 async def save_owner(tx: Transaction, address: str) -> UUID:
     """Keep the owner of an address as a subscriber."""
     saved: UUID = (await tx.execute(_SAVE_OWNER, {"address": address})).scalar_one()
@@ -40,7 +44,7 @@ async def save_owner(tx: Transaction, address: str) -> UUID:
 
 async def mailbox(tx: Transaction, subscriber_id: UUID) -> list[UUID]:
     """Those who follow what a subscriber is written to about: themselves; of an owner, agents there too."""
-    return list(await tx.scalars(_MAILBOX, {"subscriber_id": subscriber_id}))
+    return list(await tx.scalars(_MAILBOX, {"ids": [subscriber_id]}))
 
 
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
@@ -54,9 +58,10 @@ async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -
     await tx.execute(_CORRECT, parameters)
 
 
-async def forget(tx: Transaction, subscriber_id: UUID) -> None:
-    """Delete a subscriber and all that they follow."""
-    await tx.execute(delete(SubscriberRow).where(col(SubscriberRow.subscriber_id) == subscriber_id))
+async def forget_who_follows_nothing(tx: Transaction, subscriber_ids: Collection[UUID]) -> None:
+    """Delete those of these who follow nothing, and do not send the news that was on its way to them."""
+    for statement in (_DROP_NEWS, _FORGET):
+        await tx.execute(statement, {"ids": list(subscriber_ids)})
 
 
 async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> None:
@@ -68,16 +73,14 @@ async def remove(
     tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
 ) -> None:
     """Let subscribers follow these no more; None: anything."""
-    removed = delete(SubscriptionRow).where(col(SubscriptionRow.subscriber_id).in_(subscriber_ids))
-    if interests is not None:
-        removed = removed.where(col(SubscriptionRow.interest).in_(interests))
-    await tx.execute(removed)
+    named = None if interests is None else list(interests)
+    await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
 
 
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
     """What these are written to about now; who follows nothing, or is not known any more, is left out."""
     rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
-    return {row.subscriber_id: tuple(map(Interest.parse, row.interests)) for row in rows}
+    return {row.reader_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
 
 async def add_request(tx: Transaction, request_id: UUID, address: str, interests: Sequence[str]) -> None:
@@ -106,11 +109,6 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
     return found
 
 
-async def drop_news(tx: Transaction, subscriber_id: UUID) -> None:
-    """Do not send the news that was on its way to a subscriber."""
-    await tx.execute(_DROP_NEWS, {"subscriber_id": str(subscriber_id)})
-
-
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
 _AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
 _SAVE_AGENT = text(
@@ -127,22 +125,34 @@ _SAVE_OWNER = text(
     "ON CONFLICT (lower(address)) WHERE agent_id IS NULL DO UPDATE SET address = excluded.address "
     "RETURNING subscriber_id"
 )
-_MAILBOXES = (
-    "subscriber AS reader JOIN subscriber AS follower ON lower(follower.address) = lower(reader.address) "
-    "AND (reader.agent_id IS NULL OR follower.subscriber_id = reader.subscriber_id)"
-)
-_MAILBOX = text(
-    f"SELECT follower.subscriber_id FROM {_MAILBOXES} WHERE reader.subscriber_id = :subscriber_id"  # noqa: S608 our own words
+# An agent is read by their id and not by their address: many may have one address.
+_MAILBOXES = """
+    SELECT subscriber_id AS reader_id, subscriber_id FROM subscriber
+     WHERE subscriber_id = ANY(CAST(:ids AS uuid[]))
+     UNION
+    SELECT owner.subscriber_id, agent.subscriber_id
+      FROM subscriber AS owner JOIN subscriber AS agent ON lower(agent.address) = lower(owner.address)
+     WHERE owner.subscriber_id = ANY(CAST(:ids AS uuid[])) AND owner.agent_id IS NULL"""
+_MAILBOX = text(f"SELECT subscriber_id FROM ({_MAILBOXES}) AS mailbox")  # noqa: S608 our own words
+_HAS_ROOM = text(
+    """
+    SELECT EXISTS (SELECT FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id
+                      AND lower(address) = lower(:address))
+        OR (SELECT count(*) FROM (SELECT FROM subscriber WHERE lower(address) = lower(:address)
+                                     AND issuer = :issuer LIMIT :most) AS there) < :most"""
 )
 _ADD = text(
     "INSERT INTO subscription (subscriber_id, interest) "
     "SELECT :subscriber_id, interest FROM unnest(CAST(:interests AS varchar[])) AS interest "
     "ON CONFLICT (subscriber_id, interest) DO UPDATE SET since = now()"
 )
+_REMOVE = text(
+    "DELETE FROM subscription WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) "
+    "AND (CAST(:interests AS varchar[]) IS NULL OR interest = ANY(CAST(:interests AS varchar[])))"
+)
 _FOLLOWED = text(
-    f"SELECT reader.subscriber_id, array_agg(DISTINCT interest) AS interests FROM {_MAILBOXES} "  # noqa: S608 as above
-    "JOIN subscription ON subscription.subscriber_id = follower.subscriber_id "
-    "WHERE reader.subscriber_id = ANY(CAST(:ids AS uuid[])) GROUP BY reader.subscriber_id"
+    f"SELECT reader_id, array_agg(DISTINCT interest) AS interests FROM ({_MAILBOXES}) AS mailbox "  # noqa: S608 as above
+    "JOIN subscription USING (subscriber_id) GROUP BY reader_id"
 )
 _CONFIRM = text(
     "UPDATE subscription_request SET confirmed_at = now() "
@@ -153,13 +163,23 @@ _CONFIRMED_BY = text(
     "ON lower(subscriber.address) = lower(request.address) AND agent_id IS NULL "
     "WHERE request_id = :request_id"
 )
-_DROP_NEWS = text(
-    "UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed' "
-    "WHERE template = 'news' AND details ->> 'subscriber' = :subscriber_id AND state IN ('pending', 'retry') "
-    "AND (issuer, recipient) = (SELECT coalesce(issuer, ''), "
-    "coalesce(agent_id, 'abonnement-' || subscriber_id) FROM subscriber "
-    "WHERE subscriber_id = CAST(:subscriber_id AS uuid))"
+_FOLLOW_NOTHING = (
+    "subscriber_id = ANY(CAST(:ids AS uuid[])) AND NOT EXISTS "
+    "(SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id)"
 )
+# In the order in which a fan-out puts news into letters.
+_DROP_NEWS = text(
+    f"""
+    WITH letters AS (
+         SELECT mail_id FROM subscriber JOIN mail ON mail.issuer = coalesce(subscriber.issuer, '')
+            AND recipient = coalesce(subscriber.agent_id, 'abonnement-' || subscriber_id)
+          WHERE {_FOLLOW_NOTHING} AND template = 'news' AND state IN ('pending', 'retry')
+            AND details ->> 'subscriber' = CAST(subscriber_id AS varchar)
+          ORDER BY subscriber_id, mail_id FOR UPDATE OF mail)
+    UPDATE mail SET state = 'superseded', settled_at = now(), smtp_answer = 'unsubscribed'
+      FROM letters WHERE mail.mail_id = letters.mail_id"""  # noqa: S608 as above
+)
+_FORGET = text(f"DELETE FROM subscriber WHERE {_FOLLOW_NOTHING}")  # noqa: S608 as above
 _CORRECT = text(
     "UPDATE subscriber SET address = coalesce(:address, address), "
     "given_name = coalesce(:given_name, given_name), family_name = coalesce(:family_name, family_name) "

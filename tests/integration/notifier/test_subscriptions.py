@@ -3,19 +3,24 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from prometheus_client import REGISTRY
+from sqlalchemy import event, text
 
 from services.notifier import pages
-from services.notifier.letters import next_edition
+from services.notifier.letters import Interest, next_edition
+from services.notifier.service import subscriptions
+from services.notifier.store import subscriptions as store
 from shared import clock
+from shared.database import Transaction
 from shared.events.catalogue import (
     BespokeRequestAnswered,
     ReplayPublished,
@@ -400,6 +405,163 @@ async def test_an_old_link_of_confirmation_shows_nothing_of_an_agent(
     await client.post(link(Purpose.UNSUBSCRIBE, await id_of(notifier, None)))
     await notifier.hear(changed("A-1", email=OWNER, theme=OTHER_THEME))
     assert (await client.post(f"/courriels/confirmation/{token}")).status_code == 410
+
+
+# ------------------------------------------------------------------- many agents with one address
+
+
+async def claim(notifier: Notifier, agents: range, address: str = OWNER) -> None:
+    """Keep agents with this address as subscribers, also more than a portal may name."""
+    await notifier.change(
+        """
+        WITH claimed AS (
+             INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name)
+             SELECT gen_random_uuid(), 'iel', agent_id, CAST(:address AS varchar), '', ''
+               FROM unnest(CAST(:agents AS varchar[])) AS agent_id
+             RETURNING subscriber_id)
+        INSERT INTO subscription (subscriber_id, interest)
+        SELECT subscriber_id, CAST(:interest AS varchar) FROM claimed""",
+        address=address,
+        agents=[f"X-{number}" for number in agents],
+        interest=f"theme:{OTHER_THEME}",
+    )
+
+
+@contextmanager
+def statements(tx: Transaction) -> Iterator[list[tuple[str, Any]]]:
+    """What the database is asked meanwhile, each with its parameters."""
+    asked: list[tuple[str, Any]] = []
+    connection = tx.sync_session.connection()
+
+    def keep(*call: Any) -> None:
+        asked.append((call[2], call[3]))
+
+    event.listen(connection, "before_cursor_execute", keep)
+    yield asked
+    event.remove(connection, "before_cursor_execute", keep)
+
+
+@pytest.mark.parametrize("left", [(), CONFIRMED], ids=["ends all", "keeps some"])
+async def test_an_owner_ends_what_many_agents_follow_by_as_many_statements_as_what_few_do(
+    notifier: Notifier, client: httpx.AsyncClient, left: Sequence[str]
+) -> None:
+    numbers = []
+    for agents in (range(2), range(2, 60)):
+        await notifier.change("DELETE FROM request_count")
+        await confirm(notifier, client, OWNER, CONFIRMED)
+        await claim(notifier, agents)
+        async with notifier.database.quiet_transaction() as tx:
+            owner = UUID(await id_of(notifier, None))
+            with statements(tx) as asked:
+                await subscriptions.choose(tx, owner, left)
+        numbers.append(len(asked))
+        assert await followers(notifier) == ({(None, OWNER): CONFIRMED} if left else {})
+        assert len(await notifier.query("SELECT 1 FROM subscriber")) == bool(left)
+    assert numbers[0] == numbers[1]
+
+
+async def test_news_that_wait_for_all_agents_of_a_mailbox_do_not_leave_once_its_owner_ends_them(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await claim(notifier, range(3))
+    await claim(notifier, range(3, 4), "other@ville.example")
+    await notifier.hear(a_dossier(themes=[OTHER_THEME]))
+    assert await news(notifier) == {"X-0": 1, "X-1": 1, "X-2": 1, "X-3": 1}
+    await confirm(notifier, client, OWNER, CONFIRMED)
+    await client.post(link(Purpose.UNSUBSCRIBE, await id_of(notifier, None)))
+    assert await news(notifier) == {"X-3": 1}
+
+
+async def test_what_many_agents_of_one_address_follow_is_read_without_looking_at_each_for_each(
+    notifier: Notifier,
+) -> None:
+    many = 200
+    await claim(notifier, range(many))
+    readers = [row.subscriber_id for row in await notifier.query("SELECT subscriber_id FROM subscriber")]
+    async with notifier.database.quiet_transaction() as tx:
+        with statements(tx) as asked:
+            followed = await store.followed(tx, readers)
+        assert followed == dict.fromkeys(readers, (Interest.parse(f"theme:{OTHER_THEME}"),))
+        [(statement, parameters)] = asked
+        explained = await (await tx.connection()).exec_driver_sql(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+        )
+        assert rows_of(explained.scalar_one()[0]["Plan"]) < 20 * many
+
+
+def rows_of(plan: dict[str, Any]) -> float:
+    """How many rows the steps of a plan returned or looked at in vain."""
+    removed = sum(number for name, number in plan.items() if name.startswith("Rows Removed"))
+    here: float = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    return here + sum(map(rows_of, plan.get("Plans", ())))
+
+
+@pytest.fixture
+def two_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "AGENTS_OF_AN_ADDRESS", 2)
+
+
+def not_kept(issuer: str) -> float:
+    return REGISTRY.get_sample_value("parcours_subscriptions_not_kept_total", {"issuer": issuer}) or 0.0
+
+
+@pytest.mark.usefixtures("two_of_an_address")
+async def test_so_many_agents_of_an_issuer_may_follow_with_one_address(notifier: Notifier) -> None:
+    before = not_kept("iel")
+    for agent in ("A-1", "A-2", "A-3"):
+        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
+    await notifier.hear(changed("M-1", email=OWNER, theme="enjeux-ia"), issuer="martinique")
+    await notifier.hear(changed("A-1", email=OWNER.upper(), theme=OTHER_THEME))
+    assert await followers(notifier) == {
+        ("A-1", OWNER.upper()): ["theme:enjeux-ia", f"theme:{OTHER_THEME}"],
+        ("A-2", OWNER): ["theme:enjeux-ia"],
+        ("M-1", OWNER): ["theme:enjeux-ia"],
+    }
+    assert not_kept("iel") == before + 1
+
+    await notifier.hear(changed("A-2", email=OWNER, subscribed=False))
+    await notifier.hear(changed("A-3", email=OWNER, theme="enjeux-ia"))
+    assert ("A-3", OWNER) in await followers(notifier)
+
+
+@pytest.mark.usefixtures("two_of_an_address")
+@pytest.mark.parametrize(
+    "said",
+    [
+        AgentCorrected(agent_id="A-3", email=OWNER),
+        changed("A-3", email=OWNER, theme=OTHER_THEME),
+    ],
+    ids=["corrected", "named with another"],
+)
+async def test_who_moves_to_an_address_that_has_as_many_agents_as_may_follows_nothing(
+    notifier: Notifier, said: Any
+) -> None:
+    for agent in ("A-1", "A-2"):
+        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
+    await notifier.hear(changed("A-3", theme="enjeux-ia"))
+    await notifier.hear(a_dossier())
+    await notifier.hear(said)
+    assert set(await followers(notifier)) == {("A-1", OWNER), ("A-2", OWNER)}
+    assert await news(notifier) == {"A-1": 1, "A-2": 1}, "the address of before is not theirs any more"
+
+
+@pytest.mark.usefixtures("two_of_an_address")
+async def test_a_correction_of_who_follows_nothing_is_no_subscription_too_many(notifier: Notifier) -> None:
+    before = not_kept("iel")
+    for agent in ("A-1", "A-2"):
+        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
+    await notifier.hear(AgentCorrected(agent_id="A-3", email=OWNER))
+    await notifier.hear(AgentCorrected(agent_id="A-1", email=OWNER, given_name="Zoé"))
+    assert set(await followers(notifier)) == {("A-1", OWNER), ("A-2", OWNER)}
+    assert not_kept("iel") == before
+
+
+async def test_nobody_who_asks_on_our_page_waits_for_a_change_of_subscriptions(
+    notifier: Notifier, api: FastAPI
+) -> None:
+    async with notifier.database.quiet_transaction() as tx, asyncio.timeout(10):
+        await store.lock(tx)
+        assert (await subscribe(api, "a@b.example")).status_code == 200
 
 
 # ------------------------------------------------------------------- our page
