@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from shared import security_log
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.limits import TAKE, Rate, parameters
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.networks import network_of, visitor_of
@@ -132,6 +132,18 @@ class Guard:
         if share.left < number:
             self._refuse_more(visit, share, what)
         share.left -= number
+
+    async def take_in(self, tx: Transaction, visit: HTTPConnection, what: str, rate: Rate) -> None:
+        """Count something for all visitors together; not at all where the transaction is rolled back.
+
+        Raises :class:`LimitMet`. Others who count the same wait for the transaction.
+        """
+        counted = self.digest(what, "")
+        [row] = await tx.execute(TAKE, parameters(counted, rate, 1))
+        if not row.is_within:
+            share = self._share(counted, rate)
+            share.ends = time.monotonic() + float(row.seconds)
+            self._refuse_more(visit, share, what)
 
     def take_here(self, visit: HTTPConnection, what: str, rate: Rate) -> None:
         """Count what a network does in this process alone, without a statement. Raises :class:`LimitMet`.

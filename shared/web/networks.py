@@ -6,20 +6,20 @@ from starlette.requests import HTTPConnection
 
 
 def network_of(visit: HTTPConnection) -> str:
-    """Return the network of the visitor: /24 of IPv4, /64 of IPv6, as one customer or one house has it.
+    """Return the network of the visitor: /24 of IPv4, /56 of IPv6, as one customer has it.
 
     Behind a proxy the visitor is whom its ``X-Forwarded-For`` names, where uvicorn trusts the proxy
     (FORWARDED_ALLOW_IPS).
     """
-    return _network_of(visit, 24)
+    return _network_of(visit, 24, 56)
 
 
 def visitor_of(visit: HTTPConnection) -> str:
-    """Return the visitor without neighbours: the address of IPv4, but /64 of IPv6, which is one customer."""
-    return _network_of(visit, 32)
+    """Return the visitor without neighbours: the address of IPv4, of IPv6 /64, as a house has it."""
+    return _network_of(visit, 32, 64)
 
 
-def _network_of(visit: HTTPConnection, bits: int) -> str:
+def _network_of(visit: HTTPConnection, bits_v4: int, bits_v6: int) -> str:
     host = visit.client.host if visit.client is not None else ""
     try:
         address = ip_address(host.partition("%")[0])
@@ -27,4 +27,4 @@ def _network_of(visit: HTTPConnection, bits: int) -> str:
         return host
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
-    return str(ip_network((address, bits if address.version == 4 else 64), strict=False))
+    return str(ip_network((address, bits_v4 if address.version == 4 else bits_v6), strict=False))

@@ -94,20 +94,24 @@ class _SubscriptionPages:
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
             return self._form(address, chosen, names, wrong)
-        await self._count(request)
-        async with self.database.transaction() as tx:
-            titles = interests.titles(chosen, names)
-            await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest)
-        return self._message(SubscriptionMessage.ASKED)
-
-    async def _count(self, request: Request) -> None:
-        """Count a request. Raises `Closed` for one too many."""
         try:
-            network = network_of(request)
-            await self.guard.take(request, "subscription", self.rates.of_a_network, network)
-            await self.guard.take(request, "subscriptions", self.rates.of_all, "")
+            await self._ask(request, address, chosen, names)
         except LimitMet as error:
             raise Closed(SubscriptionMessage.TOO_MANY) from error
+        return self._message(SubscriptionMessage.ASKED)
+
+    async def _ask(self, request: Request, address: str, chosen: Collection[str], names: Names) -> None:
+        """Write to the owner of the address. Raises `LimitMet` for one request too many.
+
+        For all together only letters count. That limit is asked first, or its page would tell a mailbox that
+        got its letter today from others.
+        """
+        await self.guard.take(request, "subscription", self.rates.of_a_network, network_of(request))
+        titles = interests.titles(chosen, names)
+        async with self.database.transaction() as tx:
+            await self.guard.take_in(tx, request, "subscriptions", self.rates.of_all)
+            if not await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest):
+                await tx.rollback()
 
     async def _names(self) -> Names:
         """The communities that one may follow."""

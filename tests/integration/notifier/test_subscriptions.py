@@ -710,7 +710,7 @@ async def test_the_next_day_a_mailbox_can_be_asked_again(notifier: Notifier, api
 async def test_a_network_may_ask_so_often_and_others_go_on(notifier: Notifier) -> None:
     processes = [a_process(notifier, of_a_network="2/hour") for _ in range(2)]
     visitors = ["192.0.2.1", "192.0.2.77", "::ffff:192.0.2.3", "192.0.3.1", "2001:db8::1", "2001:db8::f:2"]
-    visitors += ["2001:db8:0:0:9::1", "2001:db8:0:1::1"]
+    visitors += ["2001:db8:0:ff:9::1", "2001:db8:0:100::1"]
     statuses = [
         (await subscribe(processes[n % 2], f"a{n}@b.example", visitor)).status_code
         for n, visitor in enumerate(visitors)
@@ -727,6 +727,17 @@ async def test_all_networks_together_may_ask_so_often(notifier: Notifier) -> Non
     answers = [await subscribe(api, f"a{n}@b.example", f"192.0.{n}.1") for n in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert len(await notifier.rows()) == 2
+
+
+async def test_what_sends_no_letter_uses_up_nothing_of_all_networks(notifier: Notifier) -> None:
+    api = a_process(notifier, of_all="2/hour")
+    again = [await subscribe(api, "a@b.example", f"192.0.{n}.1") for n in range(4)]
+    another = await subscribe(api, "b@b.example", "192.0.9.1")
+    assert [answer.status_code for answer in (*again, another)] == [200] * 5
+    assert len(await notifier.rows()) == 2
+    late = [await subscribe(api, address, "192.0.9.1") for address in ("a@b.example", "c@b.example")]
+    assert [answer.status_code for answer in late] == [429, 429], "nobody learns who got a letter today"
+    assert late[0].text == late[1].text
 
 
 async def test_what_is_counted_names_nobody(notifier: Notifier, api: FastAPI) -> None:
