@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
 from services.catalogue.service import sessions
+from services.catalogue.store.sessions import lock_references
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
@@ -26,6 +27,7 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
+from tests.integration.messaging.conftest import Eventually
 
 __all__ = ["organiser"]
 
@@ -115,6 +117,27 @@ async def test_one_file_imported_twice_at_once_makes_its_sessions_once(an_empty_
     assert len(await stored(ask)) == 3
 
 
+async def test_an_import_waits_for_whoever_gives_references(
+    an_empty_offer: str, ask: Ask, database: Database, eventually: Eventually
+) -> None:
+    async def waits() -> bool:
+        async with database.quiet_transaction() as other:
+            return bool(await other.scalar(_WAITS))
+
+    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
+        await lock_references(tx)
+        imports = tasks.create_task(imported(ask, sheet("BRE-1")))
+        await eventually(waits, "the import waits")
+        assert not imports.done()
+    assert imports.result().status_code == 201
+
+
+_WAITS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event = 'advisory')"
+)
+
+
 async def test_a_draft_that_was_changed_by_hand_is_not_drafted_again_by_its_line(
     an_empty_offer: str, ask: Ask
 ) -> None:
@@ -173,7 +196,8 @@ async def test_other_clocks_make_other_instants_of_the_same_figures(an_empty_off
     assert await outcomes(ask, sheet("BRE-1")) == ["created"]
     moved = sheet("BRE-1").decode().replace("Places", "Fuseau horaire").replace(";5;", ";Indian/Reunion;")
     assert await outcomes(ask, moved) == ["changed"]
-    assert [item["starts_at"] for item in await stored(ask)] == ["2027-03-30T05:30:00Z"]
+    dates = [(item["starts_at"], item["ends_at"]) for item in await stored(ask)]
+    assert dates == [("2027-03-30T05:30:00Z", "2027-03-30T13:00:00Z")]
 
 
 async def test_a_line_of_an_export_is_refused_where_its_session_has_changed_since(
@@ -271,11 +295,15 @@ async def test_a_reference_by_the_api_is_the_organisers_own(an_empty_offer: str,
     assert seen == {BRETAGNE: "BRE-1", ADMIN: "BRE-1", CORSE: None, None: None}
     refused = await ask("POST", "/sessions", by=BRETAGNE, **await a_twin(ask, session_id))
     assert problem(refused, 409) == ["body.reference"]
+    await drafted(ask, an_empty_offer, by=CORSE, reference="BRE-1")
     other = await drafted(ask, an_empty_offer, reference="BRE-2")
     assert problem(
         await ask("PATCH", f"/sessions/{other['session_id']}", by=BRETAGNE, reference="BRE-1"), 409
     )
-    assert (await ask("PATCH", path, by=BRETAGNE, reference=None)).json()["reference"] is None
+    tag = (await ask("GET", path, by=BRETAGNE)).headers["etag"]
+    without = await ask("PATCH", path, by=BRETAGNE, if_match=tag, reference=None)
+    assert without.json()["reference"] is None
+    assert problem(await ask("PATCH", path, by=BRETAGNE, if_match=tag, venue="Brest"), 412) == []
     assert (await ask("PATCH", f"/sessions/{other['session_id']}", by=BRETAGNE, reference="BRE-1")).is_success
 
 
