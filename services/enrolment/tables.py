@@ -67,6 +67,9 @@ class SessionRow(EnrolmentTable, table=True):
     line_ends_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="From when on who waits is given no seat."
     )
+    cancelled_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When its cancellation was read."
+    )
     next_release_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."
     )

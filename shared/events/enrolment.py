@@ -141,11 +141,19 @@ class WithdrawnBy(StrEnum):
 
 
 class EnrolmentWithdrawn(Decision):
-    """A live enrolment has ended: given up, or its session was cancelled (ADR 0004)."""
+    """A live enrolment has ended: given up, or its session was cancelled (ADR 0004).
+
+    Where ``attendance_kept``, what was to come of it has ended, and attendance stays (ADR 0042).
+    """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"
     by: WithdrawnBy = WithdrawnBy.AGENT
     reason: Paragraph | None = None
+    attendance_kept: bool = Field(
+        default=False,
+        description="The session was cancelled after attendance was recorded: it stays, and the certificate "
+        "follows what took place.",
+    )
 
 
 class Attendance(StrEnum):

@@ -472,6 +472,7 @@ def upgrade() -> None:
         sa.Column("seats_by_employer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("enrolment_closes_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("line_ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("minimum_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("minimum_judged_for", sa.DateTime(timezone=True), nullable=True),

@@ -9,7 +9,7 @@ from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
-from shared.events.enrolment import Attendance, AttendanceRecorded
+from shared.events.enrolment import Attendance
 from shared.events.vocabulary import AgentKey, Reason, Status
 
 
@@ -159,17 +159,7 @@ def record_attendance(
         if recorded.get(mark.module) == mark.attendance:
             continue
         roster.record(before, mark.module, mark.attendance)
-        state = _state_by_attendance(roster, before)
-        after = roster.move(before, state, Cause.ATTENDANCE)
-        roster.add_facts(author=author, module=mark.module + 1, attendance=mark.attendance)
-        roster.publish(
-            AttendanceRecorded(
-                **roster.members(after),
-                module=roster.session.modules[mark.module].title if roster.session.modules else None,
-                attendance=mark.attendance,
-                certified=state is State.CERTIFIED and before.state is not State.CERTIFIED,
-            )
-        )
+        roster.publish_attendance(before, mark.module, mark.attendance, author=author)
     return {}
 
 
@@ -180,24 +170,4 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
     latest = roster.latest.get(mark.agent)
     if latest is None or not latest.state.has_seat:
         return OrganisingFault.NOT_ENROLLED
-    starts_at = session.modules[mark.module].starts_at if session.modules else session.starts_at
-    return OrganisingFault.NOT_STARTED if roster.now < starts_at else None
-
-
-def _state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
-    """Return the state that follows from the attendance recorded for an enrolment.
-
-    A certificate is due to whoever attended a module, once attendance is known for every module. A module
-    that the session has no more counts for nothing.
-    """
-    recorded = roster.attendance[enrolment.enrolment_id]
-    modules = range(max(1, len(roster.session.modules)))
-    marks = [recorded[module] for module in modules if module in recorded]
-    attended = Attendance.ATTENDED in marks
-    if len(marks) < len(modules):
-        return State.ATTENDED if attended else State.ENROLLED
-    if attended:
-        return State.CERTIFIED
-    if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks):
-        return State.ABSENT_JUSTIFIED
-    return State.ABSENT
+    return None if roster.has_begun(mark.module) else OrganisingFault.NOT_STARTED

@@ -33,6 +33,8 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
+    Attendance,
+    AttendanceRecorded,
     Decision,
     EnrolmentWithdrawn,
     LapseCause,
@@ -55,6 +57,7 @@ _CANCELLABLE = frozenset(
         State.ENROLLED,
     }
 )
+_RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 
 
 @dataclass(slots=True)
@@ -80,6 +83,8 @@ class SessionRoster:
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
+    cancelled_at: datetime | None = None
+    """When the cancellation of the session was read; what had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
     outcomes: list[tuple[Outcome, Request]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -195,15 +200,16 @@ class SessionRoster:
 
         If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
         is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation every
-        live enrolment; when nobody's approval is needed any more who is pending, and all places in line. A
-        new roster may have enrolments already, when the session's row was lost: they then get what they
-        should have had.
+        live enrolment, and their attendance; when nobody's approval is needed any more who is pending, and
+        all places in line. A new roster may have enrolments already, when the session's row was lost: they
+        then get what they should have had.
         """
         if self.session.status is Status.CANCELLED and not self.is_new:
             return
         before, self.session = self.session, session
         self.session_has_changed = True
         if session.status is Status.CANCELLED:
+            self.cancelled_at = self.now
             self._cancel()
         else:
             self.parts_changed |= parts_changed(before, session)
@@ -335,12 +341,67 @@ class SessionRoster:
                 self.publish(SeatOffered(**self.members(shorter), hold_until=last))
 
     def _cancel(self) -> None:
-        """End every live enrolment, except those whose attendance is recorded (rule 8)."""
+        """End every live enrolment (rule 8). Attendance that is recorded stays (rule 11)."""
         for enrolment in list(self.latest.values()):
             if enrolment.state in _CANCELLABLE:
                 ended = self.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
                 by = WithdrawnBy.SESSION_CANCELLED
                 self.publish(EnrolmentWithdrawn(**self.members(ended), by=by))
+            elif enrolment.state in _RECORDED:
+                self._cancel_the_rest(enrolment)
+
+    def _cancel_the_rest(self, enrolment: Enrolment) -> None:
+        """Notify an agent whose attendance is recorded; the certificate may be due now."""
+        kept = self.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
+        by = WithdrawnBy.SESSION_CANCELLED
+        self.publish(EnrolmentWithdrawn(**self.members(kept), by=by, attendance_kept=True))
+        if kept.state is State.ATTENDED and self.state_by_attendance(kept) is State.CERTIFIED:
+            recorded = self.attendance[kept.enrolment_id]
+            last = max(m for m in self._modules_held() if recorded.get(m) == Attendance.ATTENDED)
+            self.publish_attendance(kept, last, Attendance.ATTENDED)
+
+    def has_begun(self, module: int) -> bool:
+        """Return whether a module, counted from 0, has begun, and had before the session was cancelled."""
+        modules = self.session.modules
+        starts_at = modules[module].starts_at if modules else self.session.starts_at
+        return starts_at <= (self.now if self.cancelled_at is None else min(self.now, self.cancelled_at))
+
+    def state_by_attendance(self, enrolment: Enrolment) -> State:
+        """Return the state that follows from the attendance recorded for an enrolment.
+
+        A certificate is due to whoever attended a module, once attendance is known for every module. One
+        that the session has no more counts for nothing, nor does one that its cancellation prevented.
+        """
+        recorded = self.attendance.get(enrolment.enrolment_id, {})
+        modules = self._modules_held()
+        marks = [recorded[module] for module in modules if module in recorded]
+        attended = Attendance.ATTENDED in marks
+        if len(marks) < len(modules) or not marks:
+            return State.ATTENDED if attended else State.ENROLLED
+        if attended:
+            return State.CERTIFIED
+        if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks):
+            return State.ABSENT_JUSTIFIED
+        return State.ABSENT
+
+    def _modules_held(self) -> list[int]:
+        """Return the modules that take place, counted from 0: of a cancelled session those that had begun."""
+        modules = range(max(1, len(self.session.modules)))
+        return [module for module in modules if self.cancelled_at is None or self.has_begun(module)]
+
+    def publish_attendance(
+        self, before: Enrolment, module: int, attendance: Attendance, **facts: int | str | None
+    ) -> None:
+        """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
+        after = self.move(before, self.state_by_attendance(before), Cause.ATTENDANCE)
+        self.add_facts(**facts, module=module + 1, attendance=attendance)
+        certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
+        title = self.session.modules[module].title if self.session.modules else None
+        self.publish(
+            AttendanceRecorded(
+                **self.members(after), module=title, attendance=attendance, certified=certified
+            )
+        )
 
     def _in_state(self, state: State) -> list[Enrolment]:
         """Return those loaded in this state, the earliest end of an offer first, then in order of receipt."""

@@ -106,7 +106,16 @@ async def load(
                 # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
                 plan.waiting, plan.in_order = _LINE_SLICE, True
     agents = {agent for _, agent in named}
-    return await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
+    rosters = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
+    await _load_attendance(
+        tx,
+        [
+            rosters[session_id]
+            for session_id, state in newest.items()
+            if state.status is Status.CANCELLED and session_id in rosters
+        ],
+    )
+    return rosters
 
 
 async def load_for_organiser(
@@ -128,9 +137,15 @@ async def load_for_organiser(
     plans = {session_id: replace(plan, waiting=waiting, by_employer=counts_by_employer(state))}
     loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
     roster = loaded[session_id]
-    seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
-    roster.attendance = await attendance.of_enrolments(tx, seated)
+    await _load_attendance(tx, [roster])
     return roster
+
+
+async def _load_attendance(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
+    """Load what was recorded of those who have a seat."""
+    for roster in rosters:
+        seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
+        roster.attendance = await attendance.of_enrolments(tx, seated)
 
 
 async def _load_named(
@@ -176,6 +191,7 @@ async def _load_planned(
             latest=latest[session_id],
             minimum_judged_for=row.minimum_judged_for,
             is_new=row.version == 0,
+            cancelled_at=row.cancelled_at,
         )
         for session_id, row in rows.items()
     }
@@ -331,6 +347,7 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "line_ends_at": [roster.line_ends_at() for roster in rosters],
         "minimum_due_at": [roster.minimum_due_at() for roster in rosters],
         "minimum_judged_for": [roster.minimum_judged_for for roster in rosters],
+        "cancelled_at": [roster.cancelled_at for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
         "seats_by_employer": [
             json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
@@ -348,6 +365,7 @@ _SAVE_SESSIONS = text(
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
         line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
         minimum_due_at = new.minimum_due_at, minimum_judged_for = new.minimum_judged_for,
+        cancelled_at = new.cancelled_at,
         seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
         -- the ceiling comes down with them, and the CHECK refuses any that are added.
@@ -359,11 +377,11 @@ _SAVE_SESSIONS = text(
         CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
         CAST(:next_release_at AS timestamptz[]), CAST(:minimum_due_at AS timestamptz[]),
-        CAST(:minimum_judged_for AS timestamptz[]),
+        CAST(:minimum_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
             newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at, next_release_at,
-            minimum_due_at, minimum_judged_for, seats_by_employer)
+            minimum_due_at, minimum_judged_for, cancelled_at, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

@@ -50,6 +50,7 @@ class LockedSession:
     seats_by_employer: Mapping[str, Mapping[str, int]] | None
     next_release_at: datetime | None
     minimum_judged_for: datetime | None
+    cancelled_at: datetime | None
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
@@ -72,6 +73,7 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
             seats_by_employer=row.seats_by_employer,
             next_release_at=row.next_release_at,
             minimum_judged_for=row.minimum_judged_for,
+            cancelled_at=row.cancelled_at,
         )
         for row in await tx.execute(_LOCK, {"ids": list(session_ids)})
     }
@@ -208,7 +210,7 @@ _COUNT_ENROLMENTS = text(
 # As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
-    "occupancy_version, seats_by_employer, next_release_at, minimum_judged_for FROM session "
+    "occupancy_version, seats_by_employer, next_release_at, minimum_judged_for, cancelled_at FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _LIMITED = text(

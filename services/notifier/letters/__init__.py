@@ -7,6 +7,7 @@ from services.notifier.letters.context import LetterContext
 from services.notifier.letters.decisions import (
     bespoke_letter,
     change_of,
+    occasions_after,
     occasions_in,
     read_decisions,
     replay_letter,
@@ -93,6 +94,7 @@ __all__ = [
     "news_of_session",
     "next_edition",
     "numbered",
+    "occasions_after",
     "occasions_in",
     "read_decisions",
     "replay_letter",

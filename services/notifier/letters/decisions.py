@@ -56,8 +56,9 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return (Letter(Template.PENDING, {"awaiting": awaiting.value}),)
         case EnrolmentRefused():
             return _letters_of_refusal(decision)
-        case EnrolmentWithdrawn(by=WithdrawnBy.SESSION_CANCELLED):
-            return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat}),)
+        case EnrolmentWithdrawn(by=WithdrawnBy.SESSION_CANCELLED, attendance_kept=kept):
+            seen = {"attendance_kept": True} if kept else {}
+            return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
         case EnrolmentWithdrawn(by=by):
             return (Letter(Template.WITHDRAWN, {"by": by.value, "had_seat": had_seat}),)
         case AttendanceRecorded(certified=True):
@@ -228,6 +229,11 @@ def occasions_in(details: Details, name: str = "modules") -> list[Occasion]:
         )
         for row in rows_of(details, name)
     ]
+
+
+def occasions_after(session: Session, moment: datetime) -> list[Occasion]:
+    """The séances that had not ended by then, also those that were dropped."""
+    return [occasion for occasion in (*session.occasions, *session.gone) if occasion.ends_at > moment]
 
 
 def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:

@@ -272,7 +272,9 @@ class Renderer:
             stamp=mail.called_for_at,
             attendee=attendee,
         )
-        part = self._part(kind.calendar, mail.details, session, invitee)
+        part = self._part(kind.calendar, mail, session, invitee)
+        if part is None:
+            return None
         return mime.Attachment(
             f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
         )
@@ -280,17 +282,20 @@ class Renderer:
     def _part(
         self,
         calendar: letters.CalendarAction,
-        details: letters.Details,
+        mail: letters.Mail,
         session: letters.Session,
         invitee: Invitee,
-    ) -> CalendarPart:
+    ) -> CalendarPart | None:
         match calendar:
             case letters.CalendarAction.INVITE:
                 return self._calendar.invitation(session, invitee)
+            case letters.CalendarAction.CANCEL if mail.details.get("attendance_kept"):
+                to_come = letters.occasions_after(session, mail.called_for_at)
+                return self._calendar.removal(session, to_come, invitee) if to_come else None
             case letters.CalendarAction.CANCEL:
                 return self._calendar.cancellation(session, invitee)
             case letters.CalendarAction.REMOVE:
-                return self._calendar.removal(session, letters.occasions_in(details), invitee)
+                return self._calendar.removal(session, letters.occasions_in(mail.details), invitee)
 
     def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Status
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.integration.enrolment.organising import (
     BRETAGNE,
@@ -53,6 +54,38 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
         ("A-0", "Pratiquer", True),
         ("A-1", "Comprendre", False),
     ]
+
+
+async def test_a_cancellation_is_told_to_who_attended_a_first_day_and_certifies_what_took_place(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    """Rule 11; what had not begun when the session was cancelled is never recorded."""
+    now = datetime.now(UTC)
+    days = [
+        {
+            "title": title,
+            "starts_at": now + timedelta(days=start),
+            "ends_at": now + timedelta(days=start, hours=2),
+        }
+        for title, start in (("Comprendre", -1), ("Pratiquer", 1))
+    ]
+    session = await a_session_that_ran(front, modules=days, ends_at=now + timedelta(days=2))
+    records = {"records": [seen("A-0", "attended", 1)]}
+    assert (await ask("POST", of(session, "attendance"), by=BRETAGNE, json=records)).status_code == 200
+    cancelled = session.model_copy(update={"version": session.version + 1, "status": Status.CANCELLED})
+    await front.publish(cancelled)
+    ended = await told_of(rows, "EnrolmentWithdrawn")
+    assert {event["agent"]["agent_id"]: event["attendance_kept"] for event in ended} == {
+        "A-0": True,
+        "A-1": False,
+    }
+    assert [event["certified"] for event in await told_of(rows, "AttendanceRecorded")] == [False, True]
+    assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "session_cancelled"]
+    (stored,) = await rows("SELECT cancelled_at FROM session")
+    assert now <= stored.cancelled_at <= datetime.now(UTC)
+    late = {"records": [seen("A-0", "attended", 2)]}
+    answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json=late)
+    assert [error["code"] for error in answer.json()["errors"]] == ["not_started"]
 
 
 async def test_an_organiser_has_the_certificate_once_it_is_due(front: Front, ask: Ask) -> None:

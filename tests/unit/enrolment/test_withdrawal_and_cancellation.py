@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
-from services.enrolment.rules.organising import AttendanceMark, record_attendance
+from services.enrolment.rules.organising import AttendanceMark, OrganisingFault, record_attendance
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from shared.events.enrolment import Attendance, EnrolmentRefused, EnrolmentWithdrawn, WithdrawnBy
+from shared.events.enrolment import (
+    Attendance,
+    AttendanceRecorded,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    WithdrawnBy,
+)
 from shared.events.vocabulary import Agent, Reason
 from tests.support.builders import DURING, ENDS, STARTS, an_agent
 from tests.support.rosters import (
@@ -189,6 +195,66 @@ def test_a_cancellation_leaves_what_was_seen_of_those_who_came() -> None:
     record_attendance(roster, [AttendanceMark(came.key, 0, Attendance.ATTENDED)], "Anne Conseil")
     changed(roster, status="cancelled")
     assert states_of(roster, (came, enrolled)) == [State.CERTIFIED, State.SESSION_CANCELLED]
+
+
+def a_session_after_its_first_day() -> tuple[SessionRoster, list[Agent]]:
+    """Two séances, of which the first was recorded: one came, one did not; nothing is known of the third."""
+    hour = timedelta(hours=1)
+    days = [
+        {
+            "title": f"Jour {number + 1}",
+            "starts_at": STARTS + number * hour,
+            "ends_at": STARTS + (number + 1) * hour,
+        }
+        for number in range(2)
+    ]
+    roster, some = a_roster(now=STARTS, modules=days), agents(3)
+    decided(roster, *(a_seat_request(roster, agent, received_at=DURING) for agent in some))
+    marks = [Attendance.ATTENDED, Attendance.ABSENT]
+    seen = [AttendanceMark(agent.key, 0, mark) for agent, mark in zip(some, marks, strict=False)]
+    assert record_attendance(roster, seen, "Anne Conseil") == {}
+    return roster, some
+
+
+def test_a_cancellation_is_told_also_to_who_attended_a_first_day_and_their_attendance_stays() -> None:
+    roster, (came, missed, unknown) = a_session_after_its_first_day()
+    events = changed(roster, status="cancelled")
+    kept = {
+        event.agent.agent_id: event.attendance_kept
+        for event in events
+        if isinstance(event, EnrolmentWithdrawn)
+    }
+    assert kept == {came.agent_id: True, missed.agent_id: False, unknown.agent_id: False}
+    assert roster.attendance[roster.latest[came.key].enrolment_id] == {0: Attendance.ATTENDED}
+    versions = [event.version for event in events if event.agent == came]
+    assert versions == sorted(set(versions))
+
+
+def test_the_certificate_of_a_cancelled_session_follows_what_took_place() -> None:
+    roster, (came, *_) = a_session_after_its_first_day()
+    [due] = [event for event in changed(roster, status="cancelled") if isinstance(event, AttendanceRecorded)]
+    assert (due.agent, due.module, due.attendance, due.certified) == (
+        came,
+        "Jour 1",
+        Attendance.ATTENDED,
+        True,
+    )
+    assert state_of(roster, came) is State.CERTIFIED
+
+
+def test_what_took_place_of_a_cancelled_session_is_recorded_later_and_nothing_else() -> None:
+    roster, (came, *_) = a_session_after_its_first_day()
+    roster.now += timedelta(hours=1)
+    changed(roster, status="cancelled")  # the second séance has just begun: it is to be recorded too
+    assert state_of(roster, came) is State.ATTENDED
+    roster.now += timedelta(days=1)
+    assert record_attendance(roster, [AttendanceMark(came.key, 1, Attendance.ABSENT)], "Anne Conseil") == {}
+    assert state_of(roster, came) is State.CERTIFIED
+    roster, (came, *_) = a_session_after_its_first_day()
+    changed(roster, status="cancelled")
+    roster.now += timedelta(days=1)
+    faults = record_attendance(roster, [AttendanceMark(came.key, 1, Attendance.ATTENDED)], "Anne Conseil")
+    assert faults == {0: OrganisingFault.NOT_STARTED}
 
 
 def test_a_cancellation_is_final_whatever_is_published_after_it() -> None:

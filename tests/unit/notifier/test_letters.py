@@ -62,6 +62,12 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
     (EnrolmentWithdrawn, {}, Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
     (EnrolmentWithdrawn, {"by": "employer"}, Template.WITHDRAWN, {"by": "employer", "had_seat": True}),
     (EnrolmentWithdrawn, {"by": "session_cancelled"}, Template.SESSION_CANCELLED, {"had_seat": True}),
+    (
+        EnrolmentWithdrawn,
+        {"by": "session_cancelled", "attendance_kept": True},
+        Template.SESSION_CANCELLED,
+        {"had_seat": True, "attendance_kept": True},
+    ),
     (AttendanceRecorded, {"attendance": "attended"}, None, {}),
     (AttendanceRecorded, {"attendance": "attended", "certified": True}, Template.CERTIFICATE, {}),
 ]

@@ -136,6 +136,18 @@ def test_who_never_had_a_seat_gets_no_cancellation() -> None:
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
+@pytest.mark.parametrize("ended", [0, 1, 3])
+def test_a_session_that_is_cancelled_under_way_leaves_in_the_calendar_what_took_place(ended: int) -> None:
+    """Rule 11: of who attended a first day, what has ended stays."""
+    mooc = the_mooc()
+    called_for_at = [mooc.starts_at, *(module.ends_at for module in mooc.modules)][ended]
+    details = {"had_seat": True, "attendance_kept": True}
+    message = rendered(Template.SESSION_CANCELLED, mooc, details=details, called_for_at=called_for_at)
+    parts = [part for part in message.walk() if part.get_content_type() == "text/calendar"]
+    assert len(parts) == (ended < 3)
+    assert [part.get_content().count("BEGIN:VEVENT") for part in parts] == [3 - ended] * len(parts)
+
+
 def test_the_sequence_grows_with_the_session_and_with_the_enrolment() -> None:
     def sequence(session_version: int, enrolment_version: int) -> int:
         message = rendered(Template.CONFIRMED, a_session(version=session_version), version=enrolment_version)

@@ -219,6 +219,13 @@ def _ends() -> list[Sample]:
     return [
         Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE], version=4),
         Sample("annulation-avec-seance-annulee", Template.SESSION_CANCELLED, sat, one_less, version=4),
+        Sample(
+            "annulation-apres-un-jour",
+            Template.SESSION_CANCELLED,
+            sat | {"attendance_kept": True},
+            _next(_INET, status="cancelled"),
+            version=4,
+        ),
         Sample("annulation-sans-place", Template.SESSION_CANCELLED, waited, cancelled),
         Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, version=4),
         Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED, version=4),
