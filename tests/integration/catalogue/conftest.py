@@ -224,7 +224,8 @@ BESPOKE_OFFER = "sur-mesure-enjeux-ia"
 @pytest.fixture
 async def a_bespoke_offer(database: Database) -> str:
     """A bespoke offer with the terms that the loaded ones have."""
-    return await an_offer(database, BESPOKE_OFFER, kind=Format.BESPOKE, closes_days_before=15, capacity=20)
+    terms = {"closes_days_before": 15, "capacity": 20, "minimum": 12}
+    return await an_offer(database, BESPOKE_OFFER, kind=Format.BESPOKE, **terms)
 
 
 def in_days(days: float) -> datetime:

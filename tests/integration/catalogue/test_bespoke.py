@@ -94,7 +94,7 @@ async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_sess
     assert isinstance(scheduled, SessionScheduled)
     assert isinstance(opened, SessionOpened)
     assert (scheduled.format, scheduled.organiser, scheduled.capacity) == ("bespoke", "bretagne", 20)
-    assert scheduled.audience.sirets == (SIRET,)
+    assert (scheduled.minimum, scheduled.audience.sirets) == (12, (SIRET,))
     assert scheduled.starts_at - scheduled.enrolment_closes_at in (
         timedelta(days=15),
         timedelta(days=15, hours=1),

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,7 @@ from services.catalogue.offer_files.reading import OfferError
 from services.catalogue.rules.offers import Source, loaded_session_id
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.sessions import Session
+from services.catalogue.service.commands import SessionDraft
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, WaitingList
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -150,6 +152,30 @@ def test_the_inet_offer_is_for_those_who_lead_by_function_after_selection(offer:
 def test_bespoke_training_has_three_themes_and_no_public_session(offer: OfferFiles) -> None:
     assert Counter(entry.format for entry in offer.offers)[Format.BESPOKE] == 3
     assert sessions_of(offer, Format.BESPOKE) == []
+
+
+@pytest.mark.parametrize(
+    ("requested", "minimum"),
+    [
+        ({}, 12),
+        ({"capacity": 12}, 12),
+        ({"capacity": 8}, 8),
+        ({"capacity": 0}, None),
+        ({"capacity": None}, 12),
+        ({"minimum": 6}, 6),
+        ({"minimum": None}, None),
+    ],
+)
+def test_a_bespoke_session_needs_twelve_or_all_its_seats_unless_it_says_otherwise(
+    offer: OfferFiles, requested: dict[str, Any], minimum: int | None
+) -> None:
+    """Rule 14."""
+    dates = {"starts_at": "2025-06-03T07:00:00Z", "ends_at": "2025-06-03T15:00:00Z"}
+    opens = {"enrolment_opens_at": "2025-04-01T07:00:00Z"}
+    for bespoke in offer.offers:
+        if bespoke.format is Format.BESPOKE:
+            draft = SessionDraft.model_validate({"offer_id": bespoke.offer_id} | dates | opens | requested)
+            assert draft.plan_under(bespoke).minimum == minimum
 
 
 def test_ids_do_not_depend_on_the_dates_nor_on_the_day_of_loading(offer: OfferFiles) -> None:
