@@ -16,7 +16,10 @@ app = service_cli(DEFINITION)
 
 @app.command("explain", help="Why: the story of an agent, a session or a request, from its id.")
 def explain_(
-    about: Annotated[str, typer.Argument(help="An agent's id, a session's, or a request's (its ce_id).")],
+    about: Annotated[
+        str,
+        typer.Argument(help="The id of an agent, a session or a request; or the reference in a letter."),
+    ],
 ) -> None:
     """Print what happened, when, by which rule and which numbers."""
 

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from shared import clock
 from shared.database import is_temporary
+from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE, STYLE
@@ -101,6 +102,7 @@ class Rendering:
             "label": _label,
             "paragraphs": _paragraphs,
             "query": _query,
+            "reference": reference_of,
             "xml": _xml,
         }
         self._notices: dict[str, Notice] = {}

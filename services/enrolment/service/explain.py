@@ -18,6 +18,7 @@ from shared import read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey, Reason
 from shared.read_log import Reading, ReadKind
+from shared.references import ids_of
 from shared.web.refusals import REFUSALS
 
 _LAST_CHANGES = 50
@@ -27,8 +28,8 @@ _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> list[str] | None:
     """Return the lines that explain the request, session or agent with this id; None: there is none.
 
-    What several have for their id explains them all: a request of two portals, an agent of two issuers. Who
-    reads is recorded.
+    It may also be the reference of an enrolment, as letters have it. What several have for their id explains
+    them all: a request of two portals, an agent of two issuers. Who reads is recorded.
     """
     try:
         known_id = UUID(identifier)
@@ -47,7 +48,7 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> list[st
     histories = await history.of_agent(tx, identifier)
     by_name = await requests.of_agent(tx, identifier)
     if not histories and not by_name:
-        return None
+        return await _of_reference(tx, identifier, reading)
     issuers = {past.enrolment.issuer for past in histories} | {request.issuer or "" for request in by_name}
     about = [AgentKey(issuer, identifier) for issuer in sorted(issuers)]
     await read_log.record(tx, reading, ReadKind.EXPLANATION, agents=about)
@@ -62,6 +63,16 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> list[st
             *(_request_by_name(request) for request in by_name if request.issuer == issuer),
         )
     ]
+
+
+async def _of_reference(tx: Transaction, typed: str, reading: Reading) -> list[str] | None:
+    ids = ids_of(typed)
+    found = [] if ids is None else await history.between(tx, *ids)
+    if not found:
+        return None
+    about = [AgentKey(past.enrolment.issuer, past.enrolment.agent_id) for past in found]
+    await read_log.record(tx, reading, ReadKind.EXPLANATION, agents=about)
+    return [*_histories(found)]
 
 
 def _named(issuer: str, agent_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import col, select
@@ -30,6 +31,11 @@ class EnrolmentHistory:
 async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
     """Return every enrolment of the agents with this identifier, whoever issued it, the oldest first."""
     return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
+
+
+async def between(tx: Transaction, first: UUID, last: UUID) -> list[EnrolmentHistory]:
+    """Return the enrolments whose ids lie between these, both included."""
+    return await _histories(tx, col(EnrolmentRow.enrolment_id).between(first, last))
 
 
 async def of_request(tx: Transaction, request: RequestRow) -> list[EnrolmentHistory]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters
@@ -17,6 +18,7 @@ from services.notifier.render.views import ItemView, SessionView, changes_of, ex
 from services.notifier.render.writing import THEME, headline_of, templates_of
 from shared import clock
 from shared.events.vocabulary import Status
+from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.calendars import Person
 from shared.web.links import Links, Purpose
@@ -129,7 +131,7 @@ class Renderer:
             "session": view,
             "details": details,
             "show_access": kind.access,
-            "reference": str(details.get("reference") or mail.enrolment_id or mail.mail_id),
+            "reference": reference_of(_subject_of(mail)),
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
             "contact": str(details.get("advisor_address") or self._sender.contact),
@@ -348,6 +350,12 @@ def _zone(view: SessionView | None) -> str:
 
 def _hold_until(mail: letters.Mail) -> datetime:
     return datetime.fromisoformat(str(mail.details["hold_until"]))
+
+
+def _subject_of(mail: letters.Mail) -> UUID:
+    """The id that the letter's reference stands for: an enrolment's, a bespoke request's, or its own."""
+    requested = mail.details.get("reference")
+    return UUID(str(requested)) if requested else mail.enrolment_id or mail.mail_id
 
 
 def _name(mail: letters.Mail) -> str:

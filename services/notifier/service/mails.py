@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
 from services.notifier.letters import LetterContext, Mail
-from services.notifier.store import claims, mails
+from services.notifier.store import claims, enrolments, mails
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
 from services.notifier.tables import MailAuditRow, MailRow, MailState
@@ -14,6 +14,7 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
+from shared.references import ids_of
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
 """The states after which a letter may be sent once more."""
@@ -36,10 +37,20 @@ async def find(
 ) -> list[MailRow]:
     """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
 
-    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents. Who
-    reads is recorded for each agent who is found, and for one who was looked for in vain.
+    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
+    It may also be the reference of an enrolment, as letters have it. Who reads is recorded for each agent who
+    is found, and for who was looked for in vain.
     """
-    found = await mails.find(tx, issuer=issuer, agent_id=agent_id, state=state, before=before, limit=limit)
+    referred = None if agent_id is None else ids_of(agent_id)
+    found = await mails.find(
+        tx,
+        issuer=issuer,
+        agent_id=agent_id,
+        or_agents=() if referred is None else await enrolments.agents_between(tx, *referred),
+        state=state,
+        before=before,
+        limit=limit,
+    )
     agents = [_whose(row) for row in found]
     if agent_id is not None and not found:
         agents = [AgentKey(issuer or "", agent_id)]

@@ -4,18 +4,28 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from services.notifier.letters import EnrolmentState, Standing
 from services.notifier.tables import EnrolmentRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
+from shared.events.vocabulary import AgentKey
 
 
 async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, EnrolmentState]:
     """The state of these enrolments, those that are known, locked until the end of the transaction."""
     rows = await tx.execute(_LOCK, {"ids": list(ids)})
     return {row.enrolment_id: EnrolmentState(row.version, Standing(row.standing)) for row in rows}
+
+
+async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
+    """The agents whose enrolments' ids lie between these, both included."""
+    found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(
+        col(EnrolmentRow.enrolment_id).between(first, last)
+    )
+    return [AgentKey(*row) for row in await tx.execute(found)]
 
 
 async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], Standing]]) -> None:

@@ -1,10 +1,10 @@
 """Mails as operators list them and decide about them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, text, tuple_
+from sqlalchemy import and_, func, or_, text, tuple_
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -13,6 +13,7 @@ from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared.database import Transaction, insert_many
 from shared.events import Event
+from shared.events.vocabulary import AgentKey
 
 
 async def find(
@@ -20,15 +21,17 @@ async def find(
     *,
     issuer: str | None = None,
     agent_id: str | None = None,
+    or_agents: Sequence[AgentKey] = (),
     state: MailState | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
     """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
 
-    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
+    ``or_agents`` are looked for beside ``agent_id``. Without ``issuer``, an ``agent_id`` that several have
+    given finds the mails of each of these agents.
     """
-    return list(await tx.scalars(listing(issuer, agent_id, state, before, limit)))
+    return list(await tx.scalars(listing(issuer, agent_id, state, before, limit, or_agents=or_agents)))
 
 
 def listing(
@@ -37,13 +40,19 @@ def listing(
     state: MailState | None,
     before: tuple[datetime, UUID] | None,
     limit: int,
+    *,
+    or_agents: Sequence[AgentKey] = (),
 ) -> SelectOfScalar[MailRow]:
     """The query of :func:`find`."""
     query = select(MailRow)
     if issuer is not None:
         query = query.where(col(MailRow.issuer) == issuer)
     if agent_id is not None:
-        query = query.where(col(MailRow.recipient) == agent_id)
+        is_whose = [
+            and_(col(MailRow.issuer) == agent.issuer, col(MailRow.recipient) == agent.agent_id)
+            for agent in or_agents
+        ]
+        query = query.where(or_(col(MailRow.recipient) == agent_id, *is_whose))
     if state is not None:
         query = query.where(col(MailRow.state) == state.value)
     place = tuple_(col(MailRow.created_at), col(MailRow.mail_id))

@@ -1,5 +1,8 @@
 """The explanation of an answer, from the id of a request, an agent or a session."""
 
+import re
+from uuid import UUID
+
 import pytest
 from sqlalchemy import text
 
@@ -7,6 +10,7 @@ from services.enrolment.rules.requests import OfferAnswer, SeatRequest, Withdraw
 from services.enrolment.service.explain import explain
 from shared.database import Transaction
 from shared.read_log import Reading
+from shared.references import reference_of
 from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, Session
 
@@ -66,6 +70,16 @@ def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_
     places = [published.find(step) for step in steps]
     assert -1 not in places, published
     assert places == sorted(places), published
+
+
+def test_an_enrolment_is_explained_by_the_reference_that_a_letter_names(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(capacity=2)
+    agent = an_agent()
+    session.enrol(agent, an_agent())
+    [story] = re.findall(r"enrolment (\S+) of", explained(session, agent.agent_id))
+    explanation = explained(session, reference_of(UUID(story)))
+    assert re.findall(r"enrolment (\S+) of", explanation) == [story]
+    assert "is enrolled, version 1" in explanation
 
 
 def test_the_explanation_of_a_session_counts_its_answers_and_shows_its_moves(

@@ -25,6 +25,7 @@ from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.limits import Rate
+from shared.references import reference_of
 from shared.web.links import Links, Purpose
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
@@ -221,6 +222,23 @@ async def test_two_issuers_same_identifier_are_both_shown_and_told_apart(
     assert wrong.status_code == 422
     (row,) = await notifier.rows(where="issuer = 'martinique'")
     assert "(1001, martinique)" in (await browser.get(f"/courriels/suivi/{row.mail_id}")).text
+
+
+async def test_the_mails_of_an_agent_are_found_by_the_reference_that_a_letter_names(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    enrolment_id = uuid4()
+    for issuer, its_id in (("iel", enrolment_id), ("martinique", uuid4())):
+        agent = an_agent(agent_id="1001", issuer=issuer)
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=its_id, agent=agent))
+    key = await log_in(browser)
+    typed = reference_of(enrolment_id).lower()
+    found = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed})
+    assert "1001, iel<" in found.text
+    assert "martinique" not in found.text
+    last = "Z" if typed[-1] != "z" else "Y"
+    other = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed[:-1] + last})
+    assert "Aucun courriel ne correspond" in other.text
 
 
 async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_line(

@@ -12,6 +12,7 @@ from services.notifier.letters import KINDS, CalendarAction, LetterContext, News
 from services.notifier.render import THEME, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from shared.events.vocabulary import Reason
+from shared.references import reference_of
 from shared.web import labels
 from shared.web.refusals import REFUSALS
 from tests.unit.notifier.builders import (
@@ -312,7 +313,7 @@ def test_every_answer_to_a_bespoke_request_has_its_words(answer: str, says: str)
     text = body(rendered(Template.BESPOKE_ANSWERED, details=details), "text/plain")
     assert says in text
     assert "Deux journées à Rennes." in text
-    assert f"référence {MAIL_ID}" in text
+    assert f"référence {reference_of(MAIL_ID)}" in text
 
 
 def test_called_for_is_written_to_the_minute() -> None:

@@ -8,6 +8,7 @@ import pytest
 from services.notifier.letters import LetterContext, NewsItem, NewsKind, Session, Template
 from services.notifier.render import Renderer, Sender, preview
 from services.notifier.render.preview import show
+from shared.references import reference_of
 from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
 from tests.unit.notifier.reading import DETAILS, body, parsed, rendered
 
@@ -260,7 +261,8 @@ def test_trainees_are_named_until_the_list_closes() -> None:
 def test_the_advisor_is_said_once() -> None:
     text = body(rendered(Template.BESPOKE_ANSWERED), "text/plain")
     assert text.count("yann.legoff@cnfpt.example") == 1
-    assert f"Écrivez à Yann Le Goff, yann.legoff@cnfpt.example, en rappelant la référence {MAIL_ID}" in text
+    reference = reference_of(MAIL_ID)
+    assert f"Écrivez à Yann Le Goff, yann.legoff@cnfpt.example, en rappelant la référence {reference}" in text
 
 
 def test_a_subscription_is_confirmed_until_a_moment_that_is_named() -> None:
