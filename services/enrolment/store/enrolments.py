@@ -1,6 +1,8 @@
 """Enrolments as they are stored: those that a roster must hold, or one with its session."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -125,17 +127,64 @@ async def first_waiting(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterabl
     return await _read(tx, _FIRST_WAITING, sessions=list(wanted), numbers=list(wanted.values()))
 
 
-async def first_waiting_of_each_employer(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterable[Enrolment]:
-    """Return the first of each employer on each waiting list, as many of each as are given for the session.
+@dataclass(frozen=True, slots=True)
+class LineSearch:
+    """A search of a waiting list, where seats are counted by employer, for the first who may be seated.
 
-    Where seats are counted by employer, the first on the list may have to wait while the second may not.
+    It finds ``number`` enrolments: of ``delegation``, or where that is empty of all that are not in
+    ``reserved``. ``room``: how many of an authority may be seated, by SIRET; of any other ``quota``, or all
+    (None). Of such a line of ``waiting`` the first ``within`` are looked at.
     """
-    wanted = {session_id: number for session_id, number in numbers.items() if number}
-    if not wanted:
-        return ()
-    return await _read(
-        tx, _FIRST_WAITING_OF_EACH_EMPLOYER, sessions=list(wanted), numbers=list(wanted.values())
-    )
+
+    session_id: UUID
+    delegation: str
+    reserved: Sequence[str]
+    number: int
+    quota: int | None
+    room: Mapping[str, int]
+    within: int
+    waiting: int
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of its query."""
+        return {
+            "session": str(self.session_id),
+            "of_delegation": self.delegation,
+            "reserved": dict.fromkeys(self.reserved, ""),
+            "number": self.number,
+            "quota": self.quota,
+            "room": self.room,
+            "within": self.within,
+        }
+
+    def is_cut_short(self, found: int) -> bool:
+        """Whether there may be more than the number that was found, further back in the line."""
+        return self.quota is not None and found < self.number and self.within < self.waiting
+
+
+async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch]) -> list[Enrolment]:
+    """Return what these searches find."""
+    found = await _search(tx, searches)
+    # Seldom: many of an authority that may have few seats are first in line.
+    cut_short = [
+        search for search, rows in zip(searches, found, strict=True) if search.is_cut_short(len(rows))
+    ]
+    whole = await _search(tx, [replace(search, within=search.waiting) for search in cut_short])
+    complete = [
+        rows for search, rows in zip(searches, found, strict=True) if not search.is_cut_short(len(rows))
+    ]
+    return [enrolment_of(row) for rows in (*complete, *whole) for row in rows]
+
+
+async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[Row[Any]]]:
+    """Return the rows that each search finds."""
+    found: list[list[Row[Any]]] = [[] for _ in searches]
+    if searches:
+        parameters = [{"search": number, **search.parameters} for number, search in enumerate(searches)]
+        for row in await tx.execute(_FIRST_WHO_MAY_BE_SEATED, {"searches": json.dumps(parameters)}):
+            found[row.search].append(row)
+    return found
 
 
 async def places_in_line(
@@ -264,11 +313,32 @@ _FIRST_WAITING = text(
     "LATERAL (SELECT * FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
     "ORDER BY priority DESC, ticket LIMIT wanted.number) AS head"
 )
-_FIRST_WAITING_OF_EACH_EMPLOYER = text(
-    "SELECT * FROM (SELECT enrolment.*, wanted.number, row_number() OVER (PARTITION BY session_id, "
-    "agent->'employer'->>'delegation', agent->'employer'->>'siret' ORDER BY priority DESC, ticket) AS place "
-    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[])) AS wanted (id, number) "
-    "JOIN enrolment ON session_id = wanted.id AND state = 'waitlisted') AS waiting WHERE place <= number"
+# Objects of JSON, since a key of theirs is found at once: there may be thousands.
+_FIRST_WHO_MAY_BE_SEATED = text(
+    """
+    SELECT wanted.search, enrolment.*
+    FROM jsonb_to_recordset(CAST(:searches AS jsonb)) AS wanted (search integer, session uuid,
+        of_delegation text, reserved jsonb, number bigint, quota bigint, room jsonb, within bigint),
+    LATERAL (
+        SELECT enrolment_id FROM (
+            SELECT enrolment_id, priority, ticket, seats,
+                row_number() OVER (PARTITION BY siret ORDER BY priority DESC, ticket) AS place
+            FROM (
+                SELECT enrolment_id, priority, ticket, siret, seats
+                FROM enrolment,
+                LATERAL (SELECT agent->'employer'->>'siret' AS siret) AS employer,
+                LATERAL (
+                    SELECT coalesce(CAST(wanted.room->>siret AS bigint), wanted.quota, wanted.number) AS seats
+                ) AS authority
+                WHERE session_id = wanted.session AND state = 'waitlisted' AND seats > 0
+                AND CASE wanted.of_delegation
+                    WHEN '' THEN NOT jsonb_exists(wanted.reserved, agent->'employer'->>'delegation')
+                    ELSE agent->'employer'->>'delegation' = wanted.of_delegation END
+                ORDER BY priority DESC, ticket LIMIT wanted.within
+            ) AS line
+        ) AS of_authorities WHERE place <= seats ORDER BY priority DESC, ticket LIMIT wanted.number
+    ) AS head JOIN enrolment USING (enrolment_id)
+    """
 )
 # Not as one comparison of rows: each part is then a range of the index. Nobody has a priority below 0.
 _PLACES_IN_LINE = text(

@@ -4,6 +4,7 @@ A batch costs a handful of statements, however many requests it holds.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,6 +38,7 @@ from services.enrolment.rules.waiting_list import (
 )
 from services.enrolment.store import attendance, changes, enrolments, session_changes, sessions
 from services.enrolment.store import requests as requests_store
+from services.enrolment.store.enrolments import LineSearch
 from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
 from shared.database import Transaction
@@ -46,20 +48,24 @@ from shared.events.vocabulary import EARLIEST, LATEST, AgentKey, ApprovalPolicy,
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _LINE_SLICE = 1_000
 """How many who wait are told in one transaction that their line has ended."""
+_SEARCHED = 4
+"""How many of a line are looked at, for each who is sought, before all are."""
 
 
 @dataclass(slots=True)
 class LoadPlan:
     """Which enrolments a roster must hold, beside those of the agents who are named.
 
-    ``waiting``: how many seats may become free, so how many of the waiting list may be next.
+    ``waiting``: how many seats may become free, so how many of the waiting list may be next. ``named``: how
+    many agents requests name.
     ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
     ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
     for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
-    who is not among the first; ``in_order``: nobody is, since the list has ended.
+    who is not among the first; ``in_order``: the first are loaded all the same.
     """
 
     waiting: int = 0
+    named: int = 0
     places_from: Place = END_OF_LIST
     everybody: bool = False
     offers_until: datetime | None = None
@@ -102,11 +108,14 @@ async def load(
     if over_by is not None:
         for session_id, plan in plans.items():
             plan.offers_until, plan.pending = over_by, True
+            plan.waiting = _free_seats(rows[session_id], rows[session_id].state)
             if line_ends_at(rows[session_id].state, policy) <= over_by:
                 # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
                 plan.waiting, plan.in_order = _LINE_SLICE, True
     agents = {agent for _, agent in named}
-    rosters = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
+    rosters = await _load_planned(
+        tx, rows, policy, now, latest=latest, plans=plans, agents=agents, newest=newest
+    )
     await _load_attendance(
         tx,
         [
@@ -167,10 +176,23 @@ async def _load_planned(
     latest: EnrolmentsOfAgents,
     plans: Mapping[UUID, LoadPlan],
     agents: Collection[AgentKey],
+    newest: Mapping[UUID, SessionState] = _NOTHING,
 ) -> dict[UUID, SessionRoster]:
     """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
-    waiting = await _load_waiting(tx, plans)
+    seats = await _load_seats(tx, rows, plans)
+    searches = [
+        search
+        for session_id, row in rows.items()
+        for search in _searches(
+            row,
+            _in_force(row, newest.get(session_id)),
+            plans[session_id],
+            latest[session_id],
+            seats[session_id],
+        )
+    ]
+    waiting = await _load_waiting(tx, plans, searches)
     places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
     places = await enrolments.places_in_line(tx, places_from)
     rosters = {
@@ -178,7 +200,7 @@ async def _load_planned(
             session=row.state,
             now=now,
             policy=policy,
-            seats=_seats(row),
+            seats=seats[session_id],
             waiting_list=SessionWaitingList(
                 row.waiting,
                 waiting.get(session_id, ()),
@@ -195,13 +217,6 @@ async def _load_planned(
         )
         for session_id, row in rows.items()
     }
-    uncounted = [
-        session_id
-        for session_id, row in rows.items()
-        if plans[session_id].by_employer and row.seats_by_employer is None
-    ]
-    for seats in await sessions.seats_by_employer(tx, uncounted):
-        rosters[seats.session_id].seats.take(seats.employer, seats.number)
     if policy.overlap_check and agents:
         schedule = await enrolments.schedule(tx, agents)
         for roster in rosters.values():
@@ -217,12 +232,18 @@ def _plan(
     now: datetime,
 ) -> LoadPlan:
     """Plan for what requests and a newer state may do. Each request frees one seat at most."""
-    plan = LoadPlan(by_employer=counts_by_employer(row.state))
+    plan = LoadPlan(
+        by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
+    )
+    leaving = 0
+    released = row.next_release_at is not None and row.next_release_at <= now
+    frees_seats = newest is not None or released
     states = [row.state] if newest is None else [row.state, newest]
     for request in requests:
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
-                plan.waiting += 1
+                leaving += 1
+                frees_seats |= _holds_seat(latest.get(request.agent_key))
             case ApprovalDecision(granted=True):
                 pending = latest.get(request.agent_key)
                 if pending is not None and pending.state is State.PENDING_APPROVAL:
@@ -233,8 +254,7 @@ def _plan(
         if isinstance(request, Nomination) and any(
             takes_nominations(state, request.siret) for state in states
         ):
-            plan.everybody, plan.waiting = True, plan.waiting + row.waiting
-    released = row.next_release_at is not None and row.next_release_at <= now
+            plan.everybody, plan.in_order, plan.waiting = True, True, row.waiting
     if newest is not None:
         plan.by_employer |= counts_by_employer(newest)
         plan.offers_until = LATEST
@@ -242,9 +262,20 @@ def _plan(
         approval_changes = row.version == 0 or newest.approval is not row.state.approval
         if newest.approval is ApprovalPolicy.NONE and approval_changes:
             plan.pending, plan.places_from = True, FIRST_PLACE
-    if newest is not None or released:
-        plan.waiting += _free_seats(row, newest or row.state)
+    if frees_seats:
+        # Who waits may be seated, and leave. But where nobody gives up a seat, nobody who waits gets one.
+        plan.waiting += _free_seats(row, _in_force(row, newest)) + leaving
     return plan
+
+
+def _in_force(row: LockedSession, newest: SessionState | None) -> SessionState:
+    """Return the state that the roster will have."""
+    is_older = newest is not None and (row.version == 0 or row.version < newest.version)
+    return newest if newest is not None and is_older else row.state
+
+
+def _holds_seat(latest: Enrolment | None) -> bool:
+    return latest is not None and latest.state.holds_seat
 
 
 def _free_seats(row: LockedSession, state: SessionState) -> int:
@@ -280,19 +311,77 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
                 plans[enrolment.session_id].waiting += 1
 
 
-async def _load_waiting(tx: Transaction, plans: Mapping[UUID, LoadPlan]) -> dict[UUID, list[Enrolment]]:
+async def _load_seats(
+    tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
+) -> dict[UUID, Seats]:
+    """Return the seats that are taken, by employer where a plan says so."""
+    seats = {session_id: _seats(row) for session_id, row in rows.items()}
+    uncounted = [
+        session_id
+        for session_id, row in rows.items()
+        if plans[session_id].by_employer and row.seats_by_employer is None
+    ]
+    for counted in await sessions.seats_by_employer(tx, uncounted):
+        seats[counted.session_id].take(counted.employer, counted.number)
+    return seats
+
+
+def _searches(
+    row: LockedSession,
+    state: SessionState,
+    plan: LoadPlan,
+    latest: Mapping[AgentKey, Enrolment],
+    seats: Seats,
+) -> list[LineSearch]:
+    """Return the searches that find all who may be next, where seats are counted by employer.
+
+    Of a delegation the first in line is next, unless their authority has all the seats it may have. Each
+    agent whom requests name may leave a seat of their authority, or take one: the authority then has room
+    for one more, or who was to have its last seat is passed over. Hence so many more are sought.
+    """
+    if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
+        return []
+    quota = state.quota_per_authority
+    may_leave = Counter(
+        enrolment.agent.employer.siret
+        for enrolment in latest.values()
+        if enrolment.state.holds_seat or enrolment.state is State.WAITLISTED
+    )
+    room = {
+        siret: quota - seats.by_siret[siret] + may_leave[siret]
+        for siret in {*seats.by_siret, *may_leave}
+        if quota is not None
+    }
+    number = plan.waiting + plan.named + len(latest)
+    reserved = sorted({reservation.delegation for reservation in state.reserved_seats})
+    return [
+        LineSearch(
+            row.state.session_id,
+            delegation,
+            reserved,
+            number=number,
+            quota=quota,
+            room=room,
+            within=number if quota is None else _SEARCHED * number,
+            waiting=row.waiting,
+        )
+        for delegation in ("", *reserved)
+    ]
+
+
+async def _load_waiting(
+    tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
+) -> dict[UUID, list[Enrolment]]:
     """Load of each waiting list those who may be next."""
-    numbers: dict[UUID, int] = {}
-    numbers_by_employer: dict[UUID, int] = {}
-    for session_id, plan in plans.items():
-        if plan.by_employer and not plan.in_order:
-            numbers_by_employer[session_id] = plan.waiting
-        else:
-            numbers[session_id] = plan.waiting
+    numbers = {
+        session_id: plan.waiting
+        for session_id, plan in plans.items()
+        if plan.in_order or not plan.by_employer
+    }
     waiting: dict[UUID, list[Enrolment]] = {}
     for found in (
         await enrolments.first_waiting(tx, numbers),
-        await enrolments.first_waiting_of_each_employer(tx, numbers_by_employer),
+        await enrolments.first_who_may_be_seated(tx, searches),
     ):
         for enrolment in found:
             waiting.setdefault(enrolment.session_id, []).append(enrolment)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from stdnum import luhn
 
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.organising import AttendanceMark, record_attendance
@@ -18,13 +19,14 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     SeatRequest,
+    Withdrawal,
 )
 from services.enrolment.service import requests, sessions
 from services.enrolment.store import enrolments, rosters
 from services.enrolment.store.rosters import LoadPlan
 from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, MinimumMissed, SessionOccupancyChanged
-from shared.events.vocabulary import Status
+from shared.events.vocabulary import Agent, Status
 from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
 from tests.support.enrolment_on_postgres import New, Session
 from tests.support.rosters import NANTES, RENNES, an_agent_of
@@ -218,6 +220,75 @@ def test_a_list_of_trainees_for_a_session_that_takes_none_loads_only_those_it_na
         ("EnrolmentRefused", newcomer.agent_id),
     ]
     assert loaded == [seated.agent_id]
+
+
+def test_who_leaves_without_having_had_a_seat_makes_nobody_else_load(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=1, quota_per_authority=1)
+    seated, *line = agents_of_different_authorities(20)
+    session.enrol(seated, *line)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.withdraw(an_agent()) == []
+    assert session.withdraw(line[3]) == [("EnrolmentWithdrawn", line[3].agent_id)]
+    assert loaded == [line[3].agent_id]
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        {"quota_per_authority": 1},
+        {"reserved_seats": [{"delegation": "bretagne", "seats": 1, "release_at": CLOSES}]},
+    ],
+)
+def test_a_freed_seat_loads_a_few_of_the_line_however_many_authorities_wait(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch, counted: dict[str, Any]
+) -> None:
+    session = a_session_on_postgres(capacity=2, **counted)
+    breton, *others = agents_of_different_authorities(42)
+    seated, *line = (
+        agent.model_copy(update={"employer": agent.employer.model_copy(update={"delegation": "corse"})})
+        for agent in others
+    )
+    session.enrol(breton, seated, *line)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.withdraw(seated) == [
+        ("EnrolmentWithdrawn", seated.agent_id),
+        ("AgentEnrolled", line[0].agent_id),
+    ]
+    assert loaded == [agent.agent_id for agent in (seated, *line[:3])]
+
+
+def test_a_freed_seat_passes_over_however_many_there_are_of_an_authority_that_may_have_one_more(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=2, quota_per_authority=1)
+    *seated, behind, last = agents_of_different_authorities(4)
+    rennes = [an_agent_of(siret=RENNES) for _ in range(40)]
+    session.enrol(*seated, *rennes, behind, last)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.ask(*(Withdrawal(*session.members(), agent.key, None) for agent in seated)) == [
+        ("EnrolmentWithdrawn", seated[0].agent_id),
+        ("AgentEnrolled", rennes[0].agent_id),
+        ("EnrolmentWithdrawn", seated[1].agent_id),
+        ("AgentEnrolled", behind.agent_id),
+    ]
+    assert set(loaded) == {agent.agent_id for agent in (*seated, rennes[0], behind, last)}
+
+
+def test_who_is_seated_and_leaves_in_one_batch_is_followed_by_the_next(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(capacity=1, quota_per_authority=1)
+    seated, *line = agents_of_different_authorities(6)
+    session.enrol(seated, *line)
+    leaving = (seated, line[3], line[0], line[1])
+    session.ask(*(Withdrawal(*session.members(), agent.key, None) for agent in leaving))
+    assert session.withdraw(line[2])[1:] == [("AgentEnrolled", line[4].agent_id)]
+
+
+def agents_of_different_authorities(number: int) -> list[Agent]:
+    """New agents, each of an authority of its own."""
+    digits = [f"2{index:012}" for index in range(number)]
+    return [an_agent_of(siret=siret + luhn.calc_check_digit(siret)) for siret in digits]
 
 
 def count_enrolments_loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
