@@ -209,7 +209,7 @@ class SessionRoster:
         before, self.session = self.session, session
         self.session_has_changed = True
         if session.status is Status.CANCELLED:
-            self.cancelled_at = self.now
+            self.cancelled_at = self.cancelled_at or self.now  # known already where the row was lost
             self._cancel()
         else:
             self.parts_changed |= parts_changed(before, session)

@@ -88,7 +88,8 @@ async def limited(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, 
 async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict[UUID, LockedSession]:
     """Lock the rows of these sessions; those that have none get one, of version 0, with the state given.
 
-    Its counts are those of the enrolments that exist: none, unless the row of the session was lost.
+    Its counts, and when it was cancelled, are those of the enrolments that exist: none, unless the row of the
+    session was lost.
     """
     if not states:
         return {}
@@ -201,6 +202,8 @@ _COUNT_ENROLMENTS = text(
     f"""
     UPDATE session SET enrolled = counted.enrolled, offered = counted.offered, waiting = counted.waiting,
         next_ticket = counted.next_ticket, newest_receipt = counted.newest_receipt,
+        cancelled_at = (SELECT min(at) FROM enrolment_change AS change
+            WHERE change.session_id = session.session_id AND cause = 'session_cancelled'),
         seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
             THEN greatest(seat_ceiling, counted.enrolled + counted.offered) END
     FROM ({_COUNTED} WHERE session_id = ANY(CAST(:ids AS uuid[])) GROUP BY session_id) AS counted
