@@ -289,13 +289,13 @@ class EnrolmentMachine(RuleBasedStateMachine):
             assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
     def judge_minimum(self, published: list[EnrolmentEvent]) -> None:
-        """At the first look after each close, and only then, the organiser is told (rule 15)."""
+        """At the first look after each close, and only then, the organiser is notified (rule 15)."""
         session = self.model.session
         closes_at = session.enrolment_closes_at
-        told = any(isinstance(event, MinimumMissed) for event in published)
+        is_notified = any(isinstance(event, MinimumMissed) for event in published)
         is_due = session.status != "cancelled" and self.now >= closes_at + POLICY.grace
         misses = session.minimum is not None and self.model.taking_part() < session.minimum
-        assert told == (is_due and misses and closes_at != self.judged_for)
+        assert is_notified == (is_due and misses and closes_at != self.judged_for)
         if is_due and session.minimum is not None:
             self.judged_for = closes_at
 

@@ -69,7 +69,7 @@ class Model:
     enrolment: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
     occupancy: SessionOccupancyChanged | None = None
     minimum_missed: set[datetime] = field(default_factory=set)
-    """The closes of enrolment of which the organiser was told."""
+    """The closes of enrolment of which the organiser was notified."""
     agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
 
     def having(self, *states: str) -> list[AgentKey]:
@@ -242,7 +242,7 @@ class Model:
     def _minimum(self, published: MinimumMissed, now: datetime) -> None:
         closes_at = self.session.enrolment_closes_at
         assert closes_at + POLICY.grace <= now, "judged before the close"
-        assert closes_at not in self.minimum_missed, "told twice"
+        assert closes_at not in self.minimum_missed, "notified twice"
         assert published.minimum == self.session.minimum
         assert published.enrolled + published.offered + published.candidates == self.taking_part()
         assert self.taking_part() < published.minimum, "enough take part"

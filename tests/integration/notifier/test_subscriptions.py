@@ -201,18 +201,18 @@ async def test_an_event_that_was_cancelled_is_no_news(notifier: Notifier) -> Non
 
 
 async def test_two_agents_of_one_address_are_two_subscribers(notifier: Notifier) -> None:
-    desk = "accueil@mairie.example"
+    mailbox = "accueil@mairie.example"
     for agent in ("A-1", "A-2"):
-        await notifier.hear(changed(agent, email=desk, theme="enjeux-ia"))
-    await notifier.hear(changed("A-1", subscribed=False, email=desk))
+        await notifier.hear(changed(agent, email=mailbox, theme="enjeux-ia"))
+    await notifier.hear(changed("A-1", subscribed=False, email=mailbox))
     await notifier.hear(a_dossier())
     assert await news(notifier) == {"A-2": 1}
 
 
 async def test_two_issuers_same_identifier_are_two_subscribers(notifier: Notifier) -> None:
-    desk = "accueil@mairie.example"
+    mailbox = "accueil@mairie.example"
     for issuer in ("iel", "martinique", None):
-        await notifier.hear(changed("1001", email=desk, theme="enjeux-ia"), issuer=issuer)
+        await notifier.hear(changed("1001", email=mailbox, theme="enjeux-ia"), issuer=issuer)
     await notifier.hear(a_dossier())
     rows = await notifier.rows(where="template = 'news'")
     assert sorted((row.issuer, row.recipient) for row in rows) == [
@@ -220,7 +220,7 @@ async def test_two_issuers_same_identifier_are_two_subscribers(notifier: Notifie
         ("iel", "1001"),
         ("martinique", "1001"),
     ]
-    await notifier.hear(changed("1001", email=desk, subscribed=False), issuer="martinique")
+    await notifier.hear(changed("1001", email=mailbox, subscribed=False), issuer="martinique")
     rows = await notifier.rows(where="template = 'news' AND state = 'pending'")
     assert sorted(row.issuer for row in rows) == ["", "iel"]
 

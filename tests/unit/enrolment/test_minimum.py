@@ -1,4 +1,4 @@
-"""A session can have a minimum; under it at the close its organiser is told, once (rule 15)."""
+"""A session can have a minimum; under it at the close its organiser is notified, once (rule 15)."""
 
 from datetime import timedelta
 from typing import Any
