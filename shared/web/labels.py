@@ -53,6 +53,23 @@ ATTENDANCE: Mapping[Attendance, str] = {
     Attendance.ABSENT: "absence",
     Attendance.ABSENT_JUSTIFIED: "absence justifiée",
 }
+ENROLMENT_STATES: Mapping[str, str] = {
+    "pending_approval": "En attente de l’accord de votre employeur",
+    "pending_selection": "En attente de la sélection",
+    "waitlisted": "Sur la liste d’attente",
+    "offered": "Une place vous est proposée",
+    "enrolled": "Inscription confirmée",
+    "attended": "Présence enregistrée",
+    "absent": "Absence enregistrée",
+    "absent_justified": "Absence justifiée",
+    "certified": "Attestation disponible",
+    "refused": "Demande non acceptée",
+    "lapsed": "La place proposée n’est plus réservée",
+    "not_obtained": "Vous n’avez pas obtenu de place",
+    "withdrawn": "Désistement enregistré",
+    "session_cancelled": "Session annulée",
+}
+"""How an enrolment stands, as its agent reads it."""
 RESOURCES: Mapping[str, str] = {
     "replay": "Replay",
     "dossier": "Dossier documentaire",

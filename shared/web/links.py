@@ -6,7 +6,7 @@ nothing: mail scanners open links.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings
 
 SHORTEST_KEY = 32
 
+ENROLMENTS_FOR = timedelta(days=180)
+"""How long a letter's link to all of its reader's enrolments opens them [choice]."""
+
 
 class Purpose(StrEnum):
     """What a link is for; the value is the path of its page, before the token. A link serves one only."""
@@ -22,6 +25,7 @@ class Purpose(StrEnum):
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
     CERTIFICATE = "/inscriptions/attestation"
+    ENROLMENTS = "/inscriptions/mes-inscriptions"
     PREFERENCES = "/courriels/preferences"
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"

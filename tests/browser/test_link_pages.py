@@ -1,30 +1,59 @@
 """The pages that letters lead to, in a real Chromium: nothing for axe to report, in light and in dark."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser
 
 from services.enrolment.pages.links import TEMPLATES, Message
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.links import AgentEnrolment, arranged, seen_by_agent
+from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.service.certificates import Verified
 from shared.events.vocabulary import Reason
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from tests.browser.conftest import new_tab, violations
-from tests.support.builders import a_session
+from tests.support.builders import DURING, a_session, an_agent
 
 pytestmark = pytest.mark.browser
 
 SESSION = a_session()
+ALL = "https://parcours.example/inscriptions/mes-inscriptions/x"
+
+
+def seen(state: State, position: int | None = None, **changes: Any) -> AgentEnrolment:
+    """An enrolment as its agent sees it while its session is open."""
+    enrolment = Enrolment(
+        uuid4(), 2, SESSION.session_id, an_agent(), state, None, 1, RequestKey("", uuid4()), DURING
+    )
+    found = EnrolmentInSession(replace(enrolment, **changes), SESSION)
+    return seen_by_agent(found, position, DURING, DURING)
+
+
 PAGES: dict[str, dict[str, Any]] = {
     "offer.html": {
         "session": SESSION,
         "hold_until": SESSION.enrolment_closes_at,
         "unanswered": True,
+        "enrolments": ALL,
     },
-    "withdrawal.html": {"session": SESSION, "state": State.WAITLISTED},
+    "withdrawal.html": {"session": SESSION, "state": State.WAITLISTED, "enrolments": ALL},
+    "enrolments.html": {
+        "enrolments": arranged(
+            [
+                seen(State.OFFERED, hold_until=SESSION.enrolment_closes_at),
+                *(seen(state, 3 if state is State.WAITLISTED else None) for state in State if state.is_live),
+                seen(State.REFUSED, reason=Reason.NOT_ELIGIBLE),
+            ]
+        ),
+        "refusals": REFUSALS,
+        "link_of": lambda _purpose, _seen: ALL,
+    },
     "verify.html": {"typed": "x", "wrong": True},
     "verified.html": {
         "code": "7KMPT-2XWZ9",
@@ -48,6 +77,6 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
         pages[code] = rendering.page("problem.html", code=code, problem=explained[code])
     with new_tab(chromium, color_scheme=scheme, viewport={"width": 320, "height": 800}) as page:
         for template, response in pages.items():
-            page.set_content(bytes(response.body).decode())
+            page.set_content(bytes(response.body).decode().replace("<details>", "<details open>"))
             assert violations(page) == [], template
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, template

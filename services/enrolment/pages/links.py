@@ -1,10 +1,12 @@
 """HTTP in (HTML): the pages that the links of letters open, without a login; and what each problem means.
 
 Opening a link never changes anything, since mail scanners open links; an answer is a POST, and the rules
-decide about it as about a portal's event. Nobody's name is shown: a letter may be forwarded.
+decide about it as about a portal's event. Nobody's name is shown, nor an address to join: a letter may be
+forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and leads to the pages of each.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
@@ -17,7 +19,7 @@ from starlette.routing import Route
 
 from services.enrolment.render.certificates import Signature, pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
-from services.enrolment.rules.links import LinkState
+from services.enrolment.rules.links import AgentEnrolment, LinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import certificates
 from services.enrolment.service import links as by_link
@@ -26,12 +28,16 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
-from shared.web.notices import read_link
+from shared.web.notices import Closed, Error, read_link
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+A_VISIT = timedelta(days=1)
+"""How long the links of a page open what they lead to, at least: who reads it now goes on now."""
 
 
 class Message(StrEnum):
@@ -52,6 +58,7 @@ class Message(StrEnum):
     WITHDRAWAL_LINK_EXPIRED = "withdrawal_link_expired"
     NOT_CERTIFIED = "not_certified"
     CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
+    ENROLMENTS_LINK_EXPIRED = "enrolments_link_expired"
 
 
 def add_to(
@@ -74,6 +81,7 @@ def add_to(
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
+        (Purpose.ENROLMENTS, pages.enrolments, ["GET"]),
     ):
         api.router.routes.append(
             Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
@@ -115,13 +123,14 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, offered = await by_link.offer(tx, enrolment_id, version, now)
         if offered is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), offered)
+            return self._notice(Message(state), offered, enrolment_id)
         return self.rendering.page(
             "offer.html",
             status=200 if answer is None else 422,
             session=offered.session,
             hold_until=offered.enrolment.hold_until,
             unanswered=answer is not None,
+            enrolments=self._all_enrolments(enrolment_id),
         )
 
     async def withdrawal(self, request: Request) -> Response:
@@ -135,8 +144,13 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, live = await by_link.withdrawal(tx, enrolment_id, now)
         if live is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), live)
-        return self.rendering.page("withdrawal.html", session=live.session, state=live.enrolment.state)
+            return self._notice(Message(state), live, enrolment_id)
+        return self.rendering.page(
+            "withdrawal.html",
+            session=live.session,
+            state=live.enrolment.state,
+            enrolments=self._all_enrolments(enrolment_id),
+        )
 
     async def certificate(self, request: Request) -> Response:
         """Return the certificate of attendance, as it is due now."""
@@ -144,16 +158,56 @@ class _Pages:
         async with self.database.quiet_transaction() as tx:
             found, certificate = await certificates.certificate(tx, enrolment_id)
         if certificate is None:
-            return self._notice(Message.UNKNOWN if found is None else Message.NOT_CERTIFIED, found)
+            message = Message.UNKNOWN if found is None else Message.NOT_CERTIFIED
+            return self._notice(message, found, enrolment_id)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(
             await pdf_of(certificate, self.signature), media_type="application/pdf", headers=headers
         )
 
+    async def enrolments(self, request: Request) -> Response:
+        """Show all enrolments of the agent, each with what can be done about it."""
+        now = clock.now()
+        enrolment_id, _ = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
+        async with self.database.quiet_transaction() as tx:
+            found = await by_link.enrolments_of_agent(tx, enrolment_id, now)
+        if found is None:
+            return self._notice(Message.UNKNOWN, None, enrolment_id)
+        return self.rendering.page(
+            "enrolments.html", enrolments=found, link_of=self._link_of, refusals=REFUSALS
+        )
+
+    def _url(self, purpose: Purpose, *ids: object, until: datetime) -> str:
+        if self.links is None:
+            raise Closed(Error.FORGED)
+        return self.links.url(purpose, *map(str, ids), until=until)
+
+    def _link_of(self, purpose: str, seen: AgentEnrolment) -> str:
+        """Return the address of the page where the agent does this about one enrolment."""
+        enrolment, session = seen.enrolment, seen.session
+        match Purpose[purpose]:
+            case Purpose.OFFER:
+                return self._url(
+                    Purpose.OFFER,
+                    enrolment.enrolment_id,
+                    enrolment.version,
+                    until=enrolment.hold_until or session.ends_at,
+                )
+            case asked:
+                return self._url(
+                    asked, enrolment.enrolment_id, until=max(session.ends_at, clock.now() + A_VISIT)
+                )
+
     async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
-    def _notice(self, message: Message, found: EnrolmentInSession | None) -> Response:
-        """Return the page of this message, with the session if there is one."""
-        values = {} if found is None else {"session": found.session}
-        return self.rendering.notice(message, **values)
+    def _all_enrolments(self, enrolment_id: UUID) -> str:
+        """Return the address of "Mes inscriptions" of the agent whose enrolment this is."""
+        return self._url(Purpose.ENROLMENTS, enrolment_id, until=clock.now() + A_VISIT)
+
+    def _notice(self, message: Message, found: EnrolmentInSession | None, enrolment_id: UUID) -> Response:
+        """Return the page of this message, with the session and the way to the others if there is one."""
+        if found is None:
+            return self.rendering.notice(message)
+        enrolments = self._all_enrolments(enrolment_id)
+        return self.rendering.notice(message, session=found.session, enrolments=enrolments)

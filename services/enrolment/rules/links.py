@@ -1,12 +1,15 @@
-"""Whether a link of a letter still has something to answer."""
+"""What an agent can do by the links of letters: with one enrolment, and with all of theirs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from services.enrolment.rules.eligibility import judge_withdrawal
-from services.enrolment.rules.enrolments import EnrolmentInSession
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.states import State
-from shared.events.vocabulary import Status
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import LATEST, Status
 
 
 class LinkState(StrEnum):
@@ -57,3 +60,70 @@ def withdrawal_state(found: EnrolmentInSession | None, now: datetime) -> LinkSta
     if judge_withdrawal(found.session, found.enrolment, now) is not None:
         return LinkState.SESSION_STARTED
     return LinkState.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnrolment:
+    """One enrolment as its agent sees it: what can be done about it now, and what became of it.
+
+    ``position`` is the place in line now, of who waits; ``updated_at`` is when the enrolment changed last.
+    """
+
+    enrolment: Enrolment
+    session: SessionState
+    position: int | None
+    updated_at: datetime
+    offer: LinkState
+    withdrawal: LinkState
+    is_past: bool
+
+    @property
+    def must_answer(self) -> bool:
+        """Whether a seat is held until the agent answers."""
+        return self.offer is LinkState.OPEN
+
+    @property
+    def may_withdraw(self) -> bool:
+        """Whether the agent may still withdraw."""
+        return self.withdrawal is LinkState.OPEN
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether there is a certificate."""
+        return self.enrolment.state is State.CERTIFIED
+
+
+def seen_by_agent(
+    found: EnrolmentInSession, position: int | None, updated_at: datetime, now: datetime
+) -> AgentEnrolment:
+    """Return the enrolment as its agent sees it now."""
+    enrolment, session = found.enrolment, found.session
+    return AgentEnrolment(
+        enrolment,
+        session,
+        position,
+        updated_at,
+        offer=offer_state(found, enrolment.version, now),
+        withdrawal=withdrawal_state(found, now),
+        is_past=not enrolment.state.is_live or session.ends_at <= now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnrolments:
+    """All of an agent: what waits for an answer, what is to come, what is past with the newest first."""
+
+    to_answer: Sequence[AgentEnrolment]
+    to_come: Sequence[AgentEnrolment]
+    past: Sequence[AgentEnrolment]
+
+
+def arranged(enrolments: Sequence[AgentEnrolment]) -> AgentEnrolments:
+    """Return the enrolments in the order in which their agent needs them."""
+    by_start = sorted(enrolments, key=lambda seen: (seen.session.starts_at, seen.enrolment.enrolment_id))
+    to_answer = [seen for seen in by_start if seen.must_answer]
+    return AgentEnrolments(
+        sorted(to_answer, key=lambda seen: seen.enrolment.hold_until or LATEST),
+        [seen for seen in by_start if not seen.is_past and not seen.must_answer],
+        [seen for seen in reversed(by_start) if seen.is_past],
+    )

@@ -1,16 +1,26 @@
-"""What agents do by the links of their letters: read and answer an offer, or withdraw."""
+"""What agents do by the links of their letters: see their enrolments, answer an offer, or withdraw."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.enrolments import EnrolmentInSession
-from services.enrolment.rules.links import LinkState, offer_state, withdrawal_state
+from services.enrolment.rules.links import (
+    AgentEnrolments,
+    LinkState,
+    arranged,
+    offer_state,
+    seen_by_agent,
+    withdrawal_state,
+)
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import OfferAnswer, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
 from services.enrolment.store import enrolments
 from shared.database import Transaction
+
+MOST = 100
+"""How many enrolments of an agent are shown."""
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
 """Whether what a link is for can still be done, and its enrolment; None where the enrolment is unknown."""
@@ -54,6 +64,15 @@ async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: dat
     request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
     outcome = await _outcome(tx, request, policy, now)
     return LinkState.WITHDRAWN if outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
+
+
+async def enrolments_of_agent(tx: Transaction, enrolment_id: UUID, now: datetime) -> AgentEnrolments | None:
+    """Return all enrolments of the agent whose enrolment this is, the newest `MOST`; None: it is unknown."""
+    found = await enrolments.find(tx, enrolment_id)
+    if found is None:
+        return None
+    of_agent = await enrolments.of_agent(tx, found.enrolment.agent.key, MOST)
+    return arranged([seen_by_agent(linked, position, at, now) for linked, position, at in of_agent])
 
 
 async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:

@@ -13,6 +13,7 @@ from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession, Place
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
+from services.enrolment.store import sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
@@ -76,6 +77,22 @@ async def page_of_agent(
         },
     )
     return [(enrolment_of(row), row.position, row.updated_at) for row in rows]
+
+
+async def of_agent(
+    tx: Transaction, agent: AgentKey, most: int
+) -> list[tuple[EnrolmentInSession, int | None, datetime]]:
+    """Return the newest enrolments of an agent in sessions that are known, ``most`` at most.
+
+    Each with its place in line while it waits, and when it changed last.
+    """
+    rows = list(await tx.execute(_OF_ONE_AGENT, {**agent._asdict(), "most": most}))
+    known = await sessions.states(tx, {row.session_id for row in rows})
+    return [
+        (EnrolmentInSession(enrolment_of(row), known[row.session_id]), row.position, row.updated_at)
+        for row in rows
+        if row.session_id in known
+    ]
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
@@ -289,11 +306,18 @@ _OF_GROUP = text(
     "SELECT enrolment_id, state FROM enrolment WHERE session_id = :session "
     "AND request_id = :request AND request_source = :source"
 )
-_OF_AGENT = text(
+_WITH_POSITION = (
     "SELECT enrolment.*, CASE WHEN state = 'waitlisted' THEN (SELECT count(*) + 1 FROM enrolment AS first "
     "WHERE first.session_id = enrolment.session_id AND first.state = 'waitlisted' "
     "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position "
-    "FROM enrolment WHERE agent_id = :agent "
+    "FROM enrolment"
+)
+_OF_ONE_AGENT = text(
+    f"{_WITH_POSITION} WHERE agent_id = :agent_id AND issuer = :issuer "
+    "ORDER BY received_at DESC, enrolment_id DESC LIMIT :most"
+)
+_OF_AGENT = text(
+    f"{_WITH_POSITION} WHERE agent_id = :agent "
     "AND (CAST(:issuer AS text) IS NULL OR issuer = :issuer) "
     "AND coalesce(agent->'employer'->>'delegation' = ANY(CAST(:delegations AS text[])), true) "
     "AND coalesce(agent->'employer'->>'siret' = ANY(CAST(:sirets AS text[])), true) "

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, select, text
+from sqlmodel import col
 
 from services.enrolment.rules.states import State
 from services.enrolment.tables import SessionRow
@@ -25,6 +26,12 @@ async def find(tx: Transaction, session_id: UUID) -> SessionState | None:
 async def find_row(tx: Transaction, session_id: UUID) -> SessionRow | None:
     """Return the row of a session, with its counts, or None."""
     return await tx.get(SessionRow, session_id)
+
+
+async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, SessionState]:
+    """Return those of these sessions that are known, as the catalogue published them last."""
+    found = await tx.scalars(select(SessionRow).where(col(SessionRow.session_id).in_(session_ids)))
+    return {row.session_id: session_of(row) for row in found}
 
 
 async def all_rows(tx: Transaction) -> Sequence[SessionRow]:

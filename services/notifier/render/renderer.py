@@ -21,7 +21,7 @@ from shared.events.vocabulary import Status
 from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.calendars import Person
-from shared.web.links import Links, Purpose
+from shared.web.links import ENROLMENTS_FOR, Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
@@ -137,6 +137,7 @@ class Renderer:
             "contact": str(details.get("advisor_address") or self._sender.contact),
             "theme": THEME,
             "link": self._link(kind.link, mail, session),
+            "enrolments": self._enrolments(mail),
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **self._phase(mail, session),
         }
@@ -230,6 +231,13 @@ class Renderer:
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
+
+    def _enrolments(self, mail: letters.Mail) -> str | None:
+        """The address of all enrolments of a letter's reader; None where it is about none."""
+        if self._links is None or mail.enrolment_id is None:
+            return None
+        until = mail.called_for_at + ENROLMENTS_FOR
+        return self._links.url(Purpose.ENROLMENTS, str(mail.enrolment_id), until=until)
 
     def _item(self, item: letters.NewsItem) -> ItemView:
         event = item.event

@@ -1,0 +1,151 @@
+"""The page of an agent's enrolments: theirs alone, as they stand now, each with what can be done about it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.web.links import Purpose
+from tests.integration.enrolment.conftest import Ask, Front
+from tests.integration.enrolment.visiting import KEY, page, path
+from tests.support.builders import an_agent, open_now
+
+PUBLIC = "https://parcours.example"
+
+
+@pytest.fixture
+def ask(asking: Any) -> Ask:
+    it: Ask = asking(link_signing_key=KEY, public_base_url=PUBLIC)
+    return it
+
+
+async def link_of(front: Front, session: SessionState, agent: Agent) -> str:
+    return path(Purpose.ENROLMENTS, (await front.of(session, agent)).enrolment_id)
+
+
+def under(text: str, title: str) -> str:
+    """What stands on the page about the session with this title."""
+    return text.split(f">{title}<", 1)[1].split("<h3>", 1)[0]
+
+
+async def test_every_enrolment_of_the_agent_is_there_and_nobody_elses(front: Front, ask: Ask) -> None:
+    agent = an_agent()
+    namesake = agent.model_copy(update={"issuer": "another"})
+    sessions = [open_now(title=title) for title in ("Le premier", "Le second", "Un autre")]
+    await front.publish(*sessions)
+    await front.enrol(sessions[0], agent, an_agent())
+    await front.enrol(sessions[1], agent)
+    await front.enrol(sessions[2], namesake)
+
+    text = page(await ask("GET", await link_of(front, sessions[0], agent)), 200, "Mes inscriptions")
+
+    assert ("Le premier" in text, "Le second" in text, "Un autre" in text) == (True, True, False)
+    for personal in (agent.family_name, agent.email, agent.agent_id):
+        assert personal not in text
+
+
+async def test_the_place_in_line_is_the_one_of_now(front: Front, ask: Ask) -> None:
+    session = open_now(capacity=1, title="Complète")
+    first, second, agent = an_agent(), an_agent(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, first, second, agent)
+    link = await link_of(front, session, agent)
+    assert "<strong>2e</strong>" in under((await ask("GET", link)).text, "Complète")
+
+    await front.withdraw(session, second)
+
+    assert "<strong>1re</strong>" in under((await ask("GET", link)).text, "Complète")
+
+
+async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(front: Front, ask: Ask) -> None:
+    agent, other = an_agent(), an_agent()
+    soon, offered, left = (
+        open_now(title="Bientôt"),
+        open_now(title="Proposée", capacity=1, waiting_list="offer"),
+        open_now(title="Quittée"),
+    )
+    await front.publish(soon, offered, left)
+    await front.enrol(soon, agent)
+    await front.enrol(offered, other, agent)
+    await front.withdraw(offered, other)
+    await front.enrol(left, agent)
+    await front.withdraw(left, agent)
+
+    text = (await ask("GET", await link_of(front, left, agent))).text
+
+    places = [text.index(f">{title}<") for title in ("Proposée", "Bientôt")]
+    folded = text.index("<details>")
+    assert places == sorted(places)
+    assert places[-1] < folded < text.index(">Quittée<")
+    assert text.index("Votre réponse est attendue") < places[0] < text.index("À venir") < places[1]
+
+
+async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, ask: Ask) -> None:
+    agent, other = an_agent(), an_agent()
+    seat, offered = open_now(title="Place"), open_now(title="Proposée", capacity=1, waiting_list="offer")
+    await front.publish(seat, offered)
+    await front.enrol(seat, agent)
+    await front.enrol(offered, other, agent)
+    await front.withdraw(offered, other)
+    text = (await ask("GET", await link_of(front, seat, agent))).text
+
+    [withdrawal] = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*)"', under(text, "Place"))
+    [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', under(text, "Proposée"))
+    page(await ask("POST", answer, data={"reponse": "oui"}), 200, "Votre place est confirmée")
+    said = page(
+        await ask("POST", withdrawal, data={"confirmer": "oui"}), 200, "Votre désistement est enregistré"
+    )
+
+    assert await front.states(seat, agent) == ["withdrawn"]
+    assert await front.states(offered, agent) == ["enrolled"]
+    [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', said)
+    assert "Désistement enregistré" in under((await ask("GET", back)).text, "Place")
+
+
+async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask: Ask) -> None:
+    now, agent = datetime.now(UTC), an_agent()
+    session = open_now(title="Commencée")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    begun = session.model_copy(
+        update={"version": 2, "starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=5)}
+    )
+    await front.publish(begun)
+
+    text = (await ask("GET", await link_of(front, session, agent))).text
+
+    assert Purpose.WITHDRAW.value not in text
+    assert ">Commencée<" in text.split("<details>")[0]
+
+
+async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask) -> None:
+    agent = an_agent()
+    session = open_now(title="Complète", capacity=0, waiting_list="none")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    text = (await ask("GET", await link_of(front, session, agent))).text
+    assert "Demande non acceptée (session complète" in under(text, "Complète")
+
+
+async def test_the_address_to_join_is_on_no_page(front: Front, ask: Ask) -> None:
+    agent = an_agent()
+    session = open_now(format="webinar", venue=None, join_url="https://visio.example/secret")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    text = (await ask("GET", await link_of(front, session, agent))).text
+    assert "En ligne" in text
+    assert "visio.example" not in text
+
+
+async def test_a_link_that_expired_or_is_for_something_else_opens_nothing(front: Front, ask: Ask) -> None:
+    session, agent = open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    old = path(Purpose.ENROLMENTS, enrolment_id, until=datetime.now(UTC) - timedelta(seconds=1))
+    page(await ask("GET", old), 410, "Ce lien a expiré")
+    other = path(Purpose.WITHDRAW, enrolment_id).replace(Purpose.WITHDRAW.value, Purpose.ENROLMENTS.value)
+    assert (await ask("GET", other)).status_code == 404
