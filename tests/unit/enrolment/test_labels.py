@@ -21,8 +21,8 @@ from tests.support.builders import DURING, a_session, an_agent
 RENDERING = Rendering(TEMPLATES, notice="message.html")
 
 
-def test_sheets_have_a_label_for_every_state() -> None:
-    assert set(cells.STATES) == set(State)
+def test_sheets_and_agents_have_a_label_for_every_state() -> None:
+    assert set(cells.STATES) == set(labels.ENROLMENT_STATES) == set(State)
 
 
 @pytest.mark.parametrize("seen", Attendance)
@@ -56,7 +56,7 @@ def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> No
     enrolment = Enrolment(uuid4(), 1, session.session_id, an_agent(), state, None, 1, key, DURING)
     may_withdraw = judge_withdrawal(session, enrolment, DURING) is None
     with nullcontext() if may_withdraw else pytest.raises(UndefinedError):
-        RENDERING.page("withdrawal.html", session=session, state=state)
+        RENDERING.page("withdrawal.html", session=session, state=state, enrolments="")
 
 
 @pytest.mark.parametrize("message", Message)
