@@ -13,6 +13,7 @@ from services.enrolment.service import erasure
 from services.enrolment.service.answers import Watch
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
+from services.enrolment.store import sessions
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database
@@ -83,6 +84,7 @@ def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
         reads=READS,
         ready=partial(erasure.give_up, policy=policy),
         keep=erasure.keep_numbers,
+        sessions=sessions.states,
     )
 
 

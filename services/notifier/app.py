@@ -13,6 +13,7 @@ from services.notifier.personal_data import REGISTER
 from services.notifier.render import Renderer, Sender
 from services.notifier.service import erasures
 from services.notifier.settings import Settings
+from services.notifier.store import sessions
 from services.notifier.store.bounces import ADDRESS_KEY
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -122,6 +123,7 @@ def eraser(database: Database, registry: PortalsFile, address_key: bytes) -> Era
         ready=erasures.until,
         writes=erasures.writes,
         digest=partial(digest_of, key=address_key),
+        sessions=sessions.find,
     )
 
 

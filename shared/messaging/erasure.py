@@ -31,6 +31,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.personal_data import EVENTS
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router
+from shared.messaging.session_names import FindSessions, add_sessions
 from shared.messaging.tables import DeadLetterRow, ErasureRow
 from shared.personal_data import Register, Subject, addresses_of, erase_rows, rows_of
 from shared.security_log import SecurityEvent, SecurityOutcome
@@ -80,7 +81,8 @@ class Eraser:
     ``router`` is what it listens to; ``reads`` are the topics on which something about the agent may still
     come, read first. ``ready`` is called next, ``keep`` last, before the rows end: it may keep a number.
     ``digest`` makes what is kept for an address where addresses are not. ``writes`` says whether a letter to
-    somebody who is no agent is just being sent; none begins to before the transaction ends.
+    somebody who is no agent is just being sent; none begins to before the transaction ends. ``sessions``
+    finds those that the service knows, for who reads what is kept of them.
     """
 
     database: Database
@@ -92,6 +94,7 @@ class Eraser:
     keep: Callable[[Transaction, AgentKey, datetime], Awaitable[None]] = _nothing
     writes: Callable[[Transaction, Subject], Awaitable[bool]] = _never
     digest: Callable[[str], bytes] | None = None
+    sessions: FindSessions | None = None
     outbox: Outbox = field(init=False)
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
     """By source, the request that was taken on last, where there are later ones."""
@@ -137,7 +140,10 @@ class Eraser:
         return replace(subject, addresses=addresses, digests=digests)
 
     async def export(self, tx: Transaction, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
-        """Return all that this service keeps of somebody, as :meth:`subject` has them: the rows by table."""
+        """Return all that this service keeps of somebody, as :meth:`subject` has them: the rows by table.
+
+        Beside the columns a row says the title and dates of its session, where that is known.
+        """
         subject = await self.subject(tx, who, clock.now())
         found: dict[str, list[dict[str, Any]]] = {}
         for held in self.register.personal_data:
@@ -150,7 +156,10 @@ class Eraser:
         found[DeadLetterRow.__tablename__] = [
             dead_letters.readable(letter, subject, self.issuer_of) for letter in letters
         ]
-        return {table: rows for table, rows in found.items() if rows}
+        kept = {table: rows for table, rows in found.items() if rows}
+        if self.sessions is not None:
+            await add_sessions(tx, kept, self.sessions)
+        return kept
 
     async def forget(self, address: str, request_id: UUID) -> bool:
         """Forget at once who is known by an address alone. Returns whether it is done.

@@ -11,19 +11,34 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.events.vocabulary import AgentKey
 from shared.personal_data import PersonalData, Register
-from shared.web import french
+from shared.web import french, labels
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import TEMPLATES
 
-Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+Row = Mapping[str, Any]
+Rows = Mapping[str, Sequence[Row]]
 """What is kept, by table: each row by column."""
+
+_TECHNICAL = frozenset(("outbox", "dead_letter", "dead_letter_audit"))
+"""Tables of what travels between services: most of it says once more what the others say."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row as names and texts in French; ``session`` is the title of what it is about, where it is known."""
+
+    session: str
+    facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """What one table keeps of the agent: what for, and its rows, each as names and texts in French."""
+    """What one table keeps of the agent: what it is, what for, and its rows, from the first on."""
 
+    title: str
     purpose: str
-    rows: Sequence[Sequence[tuple[str, str]]]
+    is_technical: bool
+    rows: Sequence[KeptRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +51,79 @@ class ServicePart:
 
     @property
     def kept(self) -> list[KeptTable]:
-        """What is kept, table by table; the register may have several entries for one.
+        """What is kept, table by table, enrolments first and technical ones last.
 
-        Numbers of our own are left out, and what two rows say alike is said once.
+        The register may have several entries for one table. Each row is shown; numbers of our own are not.
         """
-        entries: dict[str, list[PersonalData]] = {table: [] for table in self.rows}
+        entries: dict[str, list[PersonalData]] = {table: [] for table in sorted(self.rows, key=_place)}
         for held in self.register.personal_data:
             entries.get(str(held.table.__tablename__), []).append(held)
         return [
             KeptTable(
+                _TABLES.get(table, of_table[0].purpose),
                 of_table[0].purpose,
-                _readable(self.rows[table], [*_COLUMNS.items(), *_columns_of(of_table)]),
+                table in _TECHNICAL,
+                _readable(table, self.rows[table], of_table),
             )
             for table, of_table in entries.items()
         ]
 
 
-def _columns_of(entries: Sequence[PersonalData]) -> list[tuple[str, str]]:
-    return [item for entry in entries for item in entry.columns.items()]
+def _place(table: str) -> tuple[bool, int]:
+    known = list(_TABLES)
+    return table in _TECHNICAL, known.index(table) if table in known else len(known)
 
 
-def _readable(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]
-) -> list[tuple[tuple[str, str], ...]]:
-    names = dict(columns)
-    shown = [
-        tuple((names[name], text_of(row[name])) for name in names if row.get(name) not in (None, ""))
-        for row in rows
+def _readable(table: str, rows: Sequence[Row], entries: Sequence[PersonalData]) -> list[KeptRow]:
+    columns = {name: what for held in entries for name, what in held.columns.items()}
+    names = {**_COLUMNS, **columns}
+    return [
+        KeptRow(
+            row.get("session", {}).get("title", ""),
+            [
+                *_of_session(row),
+                *(
+                    (names[name], _text_in(table, name, row[name]))
+                    for name in names
+                    if row.get(name) not in (None, "", {}, [])
+                ),
+            ],
+        )
+        for row in sorted(rows, key=_moment_of)
     ]
-    return list(dict.fromkeys(shown))
+
+
+def _of_session(row: Row) -> list[tuple[str, str]]:
+    session = row.get("session")
+    if not session:
+        return []
+    first, last = (datetime.fromisoformat(session[name]) for name in ("starts_at", "ends_at"))
+    return [
+        ("session", session["title"]),
+        ("dates de la session", french.period(first, last, session["timezone"])),
+    ]
+
+
+def _moment_of(row: Row) -> tuple[str, int]:
+    moment = next((row[name] for name in _MOMENTS if row.get(name)), "")
+    return moment, row.get("module") or 0
+
+
+def _text_in(table: str, name: str, value: Any) -> str:
+    """Return the value of a column as a person reads it."""
+    match name, value:
+        case "module", int():
+            return str(value + 1)  # counted from 0 in tables, and from 1 in what was decided
+        case "interest", str():
+            kind, _, which = value.partition(":")
+            title = _INTERESTS.get(kind, {}).get(which, which)
+            return f"{labels.INTERESTS.get(kind, kind)}{french.NBSP}: {title}"
+        case "action", str():
+            begins = next((known for known in labels.MAIL_DECISIONS if value.startswith(known)), "")
+            return value.replace(begins, labels.MAIL_DECISIONS[begins], 1) if begins else value
+        case _, str() if value in (words := _WORDS.get((table, name)) or _WORDS_ANYWHERE.get(name, {})):
+            return words[value]
+    return text_of(value)
 
 
 def text_of(value: Any) -> str:
@@ -72,7 +131,7 @@ def text_of(value: Any) -> str:
     match value:
         case dict():
             return "\n".join(
-                f"{_FIELDS.get(name, name)}{french.NBSP}: {text_of(inner)}"
+                f"{_FIELDS.get(name, name)}{french.NBSP}: {_text_of_field(name, inner)}"
                 for name, inner in value.items()
                 if inner not in (None, "", [], {})
             )
@@ -87,6 +146,11 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def _text_of_field(name: str, value: Any) -> str:
+    words = _WORDS_ANYWHERE.get(name, {})
+    return words[value] if isinstance(value, str) and value in words else text_of(value)
+
+
 def _text_of_json(text: str) -> str:
     try:
         return text_of(json.loads(text))
@@ -95,14 +159,44 @@ def _text_of_json(text: str) -> str:
 
 
 _IS_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)").fullmatch
+_MOMENTS = ("received_at", "recorded_at", "at", "called_for_at", "since", "created_at", "requested_at")
+"""Columns that say when a row came, the first that it has."""
+_TABLES: Mapping[str, str] = {
+    "enrolment": "Vos inscriptions",
+    "attendance": "Votre présence",
+    "certificate": "Vos attestations",
+    "enrolment_change": "Ce qui a changé dans vos inscriptions",
+    "request": "Les demandes faites pour vous",
+    "correction": "Les corrections de votre nom ou de votre courriel",
+    "subscriber": "Votre abonnement aux actualités",
+    "subscription": "Ce que vous suivez",
+    "subscription_request": "Vos demandes d’abonnement",
+    "bespoke_request": "Les demandes de formation sur mesure",
+    "mail": "Les courriels qui vous sont destinés",
+    "mail_audit": "Décisions sur des courriels",
+    "former_address": "Vos anciennes adresses",
+    "bad_address": "Vos courriels qui reviennent",
+    "bounce": "Vos courriels revenus",
+    "suppression": "L’adresse à laquelle nous n’écrivons plus",
+    "read_log": "Consultations de données",
+    "login": "Vos connexions",
+    "outbox": "Événements échangés entre les parties du logiciel",
+    "dead_letter": "Demandes mises de côté",
+    "dead_letter_audit": "Décisions sur les demandes mises de côté",
+}
+"""What the page calls the tables, in the order in which it has them."""
 _COLUMNS: Mapping[str, str] = {
     "about": "numéro de ce qui a été consulté",
+    "action": "décision",
     "at": "date",
+    "called_for_at": "demandé le",
     "created_at": "enregistré le",
     "decided_at": "décidé le",
+    "hold_until": "place gardée jusqu’au",
     "kind": "nature",
-    "module": "séance, la première étant 0",
+    "module": "séance",
     "received_at": "reçu le",
+    "recorded_at": "relevé le",
     "role": "rôle",
     "sent_at": "envoyé le",
     "settled_at": "envoyé ou abandonné le",
@@ -117,17 +211,54 @@ _COLUMNS: Mapping[str, str] = {
 _FIELDS: Mapping[str, str] = {
     "agent": "agent",
     "agent_id": "identifiant",
+    "attendance": "présence",
+    "author": "par",
+    "awaiting": "en attente de",
+    "capacity": "places",
     "delegation": "délégation",
     "email": "courriel",
     "employer": "employeur",
+    "enrolled": "personnes inscrites",
     "family_name": "nom",
     "function": "fonction",
     "given_name": "prénom",
+    "hold_until": "place gardée jusqu’au",
     "issuer": "émetteur de l’identifiant",
+    "module": "séance",
+    "moment": "moment",
     "name": "nom",
+    "offered": "places proposées",
+    "place_in_line": "rang dans la liste d’attente",
+    "reason": "raison",
+    "session_version": "version de la session",
     "siret": "SIRET",
+    "waiting": "personnes en attente",
 }
 """Fields of events, as the page names them; others keep their names."""
+_REASONS = {reason.value: refusal.label for reason, refusal in REFUSALS.items()}
+_INTERESTS: Mapping[str, Mapping[str, str]] = {"theme": labels.THEMES, "delegation": labels.DELEGATIONS}
+_WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("bespoke_request", "state"): labels.BESPOKE_STATES,
+    ("bounce", "kind"): labels.RETURNS,
+    ("enrolment", "state"): labels.ENROLMENT_STATES,
+    ("enrolment_change", "state"): labels.ENROLMENT_STATES,
+    ("mail", "state"): labels.MAIL_STATES,
+    ("read_log", "kind"): labels.READS,
+    ("request", "kind"): labels.REQUESTS,
+    ("suppression", "kind"): labels.RETURNS,
+}
+"""What the codes of a column are called."""
+_WORDS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
+    "attendance": labels.ATTENDANCE,
+    "delegation": labels.DELEGATIONS,
+    "function": labels.FUNCTIONS,
+    "outcome": labels.OUTCOMES,
+    "reason": _REASONS,
+    "role": labels.ROLES,
+    "standing": labels.STANDINGS,
+    "template": labels.LETTERS,
+}
+"""The same of columns, and of fields in objects, that are the same everywhere."""
 
 
 def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:

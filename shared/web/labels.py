@@ -125,6 +125,50 @@ MAIL_DECISIONS: Mapping[str, str] = {
     "resent": "remis en file d’envoi",
 }
 """What an operator decided, by how its line in the audit log begins."""
+STANDINGS: Mapping[str, str] = {
+    **{name: ENROLMENT_STATES[name] for name in ("enrolled", "waitlisted", "offered", "lapsed")},
+    **{name: ENROLMENT_STATES[name] for name in ("not_obtained", "refused", "withdrawn")},
+    "pending": "En attente d’une réponse",
+}
+"""The same as the letters know it."""
+OUTCOMES: Mapping[str, str] = {
+    **ENROLMENT_STATES,
+    "mixed": "Réponse différente selon les personnes",
+    "unchanged": "Rien n’a changé",
+}
+"""What became of a request."""
+REQUESTS: Mapping[str, str] = {
+    "SeatRequest": "demande d’inscription",
+    "GroupRequest": "demande d’inscription d’un groupe",
+    "Nomination": "désignation par la collectivité",
+    "Withdrawal": "désistement",
+    "ApprovalDecision": "réponse de l’employeur",
+    "OfferAnswer": "réponse à une place proposée",
+    "erased": "demande effacée",
+}
+"""What was asked for."""
+READS: Mapping[str, str] = {
+    "mails": "liste des courriels",
+    "mail": "courriel",
+    "letter": "texte d’un courriel",
+    "roster": "liste des personnes inscrites à la session",
+    "sheet": "feuille des personnes inscrites à la session",
+    "certificate": "attestation",
+    "request": "demande",
+    "enrolments": "inscriptions",
+    "explanation": "explication d’une décision",
+    "export": "relevé de toutes les données",
+    "answers": "réponses à un portail",
+    "bespoke": "demande de formation sur mesure",
+    "dead_letter": "demande mise de côté",
+    "event": "événement",
+}
+"""What somebody of the staff read."""
+ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
+RETURNS: Mapping[str, str] = {"hard": "adresse inconnue", "soft": "échec passager"}
+"""How a mail came back."""
+INTERESTS: Mapping[str, str] = {"theme": "thème", "delegation": "délégation", "community": "communauté"}
+"""What one subscribes to."""
 SERVICES: Mapping[str, str] = {
     "catalogue": "Catalogue",
     "enrolment": "Inscriptions",

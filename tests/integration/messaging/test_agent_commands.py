@@ -81,11 +81,14 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     assert kept["enrolment"]["enrolment"][0]["agent"]["family_name"] == "Durand"
     assert kept["notifier"]["mail"][0]["address"] == AGENT.email
     assert kept["catalogue"] == {}
+    for row in (kept["enrolment"]["enrolment"][0], kept["enrolment"]["request"][0]):
+        assert row["session"]["title"] == open_now().title
     html = page.read_text()
     assert "<dt>prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)</dt>" in html
     assert f"courriel\N{NO-BREAK SPACE}: {AGENT.email}" in html
     assert "SIRET\N{NO-BREAK SPACE}: 21350238800019" in html
     assert "<dt>reçu le</dt>" in html
+    assert f"<dt>session</dt><dd>{open_now().title}</dd>" in html
     assert "heure de Paris" in html
     assert "en donnant votre adresse de courriel" in html
     assert printed.endswith("}\n" + OF_OWNERS)
@@ -112,7 +115,7 @@ async def test_an_export_is_a_read_that_the_next_one_tells_of(
     assert (line["kind"], line["actor"]) == ("export", getpass.getuser())
     assert services["notifier"] == {}
     # The register has two entries for this table: of agents, and of staff.
-    assert page.read_text().count("<h3>Savoir qui a consulté les données") == 1
+    assert page.read_text().count("<h3>Consultations de données") == 1
 
 
 async def test_the_security_log_tells_of_an_export_and_of_an_erasure_without_a_name(

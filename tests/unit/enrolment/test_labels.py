@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from typing import get_args
 from uuid import uuid4
 
 import pytest
@@ -11,8 +12,9 @@ from services.enrolment.api import cells
 from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
-from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.requests import Request, RequestKey
 from services.enrolment.rules.states import State
+from services.enrolment.tables import ERASED
 from shared.events.enrolment import Attendance
 from shared.web import labels
 from shared.web.rendering import Rendering
@@ -23,6 +25,12 @@ RENDERING = Rendering(TEMPLATES, notice="message.html")
 
 def test_sheets_and_agents_have_a_label_for_every_state() -> None:
     assert set(cells.STATES) == set(labels.ENROLMENT_STATES) == set(State)
+
+
+def test_agents_have_a_label_for_every_request_and_what_became_of_it() -> None:
+    kinds = {kind.__name__ for kind in get_args(Request)}
+    assert set(labels.REQUESTS) == kinds | {ERASED}
+    assert set(labels.OUTCOMES) == {*State, "mixed", "unchanged"}
 
 
 @pytest.mark.parametrize("seen", Attendance)

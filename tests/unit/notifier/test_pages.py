@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from starlette.responses import Response
 
+from services.notifier.letters import InterestKind, Standing
 from services.notifier.pages import mail_log, rendering
 from services.notifier.pages.mail_log import SPACE
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
@@ -16,6 +17,7 @@ from services.notifier.service.erasures import ErasureState
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared import clock
 from shared.auth import Principal, Role
+from shared.events.notifier import BounceKind
 from shared.web import labels
 from shared.web.notices import Error
 from tests.unit.notifier.reading import Page
@@ -178,6 +180,12 @@ def test_every_state_of_a_mail_and_every_decision_about_one_has_its_label() -> N
         mails.RESOLVED_AS_SENT,
         mails.RESENT,
     }
+
+
+def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
+    assert set(labels.STANDINGS) == set(Standing)
+    assert set(labels.RETURNS) == set(BounceKind)
+    assert set(labels.INTERESTS) == set(InterestKind)
 
 
 def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.auth import Role
 from shared.events.catalogue import ResourceKind
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import (
@@ -17,6 +18,7 @@ from shared.events.vocabulary import (
     Status,
     WaitingList,
 )
+from shared.read_log import ReadKind
 from shared.web import labels
 from shared.web.refusals import REFUSALS
 
@@ -40,6 +42,11 @@ def test_every_member_has_a_label(table: Mapping[Any, str], members: type[StrEnu
 
 def test_every_kind_of_resource_has_a_label() -> None:
     assert set(labels.RESOURCES) == {"replay", *ResourceKind}
+
+
+def test_who_reads_what_was_read_of_them_has_a_label_for_every_kind_and_role() -> None:
+    assert set(labels.READS) == set(ReadKind)
+    assert set(labels.ROLES) == set(Role)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -1,0 +1,70 @@
+"""What a person is given of their data names each session by its title and dates, and not by its id alone."""
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from shared.database import Transaction
+
+Rows = Mapping[str, Sequence[dict[str, Any]]]
+"""What is kept, by table: each row by column."""
+
+
+class NamedSession(Protocol):
+    """What a session is known by."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime: ...
+    @property
+    def timezone(self) -> str: ...
+
+
+FindSessions = Callable[[Transaction, Collection[UUID]], Awaitable[Mapping[UUID, NamedSession]]]
+
+_SESSION_OF = {"enrolment": "enrolment_id", "mail": "mail_id"}
+"""Tables whose rows have a session, and the key by which others stand for it."""
+
+
+async def add_sessions(tx: Transaction, kept: Rows, find: FindSessions) -> None:
+    """Give each row that is about a session we know a member ``session``: its title and dates."""
+    about = [(row, session_id) for row, session_id in _sessions_of(kept)]
+    known = await find(tx, {session_id for _, session_id in about})
+    for row, session_id in about:
+        if (session := known.get(session_id)) is not None:
+            row["session"] = {
+                "title": session.title,
+                "starts_at": session.starts_at.isoformat(),
+                "ends_at": session.ends_at.isoformat(),
+                "timezone": session.timezone,
+            }
+
+
+def _sessions_of(kept: Rows) -> Iterator[tuple[dict[str, Any], UUID]]:
+    by_key = {
+        row[key]: row["session_id"]
+        for table, key in _SESSION_OF.items()
+        for row in kept.get(table, ())
+        if key in row
+    }
+    for rows in kept.values():
+        for row in rows:
+            of_others = [by_key.get(row.get(key)) for key in _SESSION_OF.values()]
+            named = row.get("session_id"), *of_others, _session_in(row.get("data"))
+            session_id = next(filter(None, named), None)
+            if session_id is not None:
+                yield row, UUID(session_id)
+
+
+def _session_in(data: Any) -> str | None:
+    """Return the session that an event is about; None: it says none."""
+    try:
+        found = json.loads(data).get("session_id")
+        return None if found is None else str(UUID(found))
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return None

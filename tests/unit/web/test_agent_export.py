@@ -1,0 +1,92 @@
+"""The page of what is kept of somebody: every row, by its session, in words; technical ones folded, last."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.enrolment.personal_data import REGISTER
+from shared.events.vocabulary import AgentKey
+from shared.messaging.session_names import add_sessions
+from shared.web import agent_export, labels
+from tests.support.builders import a_session
+
+AGENT = AgentKey("iel", "IEL-1")
+SESSIONS = {
+    UUID(int=number): a_session(session_id=UUID(int=number), title=f"Session {number}") for number in (1, 2)
+}
+AT = "2025-03-17T08:30:00+00:00"
+
+
+def kept_in_two_sessions() -> dict[str, list[dict[str, Any]]]:
+    """What two enrolments left, of which each has an attendance at its first séance, at one moment."""
+    enrolled = [
+        {"enrolment_id": f"e{number.int}", "session_id": str(number), "state": "enrolled", "received_at": AT}
+        for number in SESSIONS
+    ]
+    asked = {"kind": "SeatRequest", "outcome": "enrolled", "received_at": AT}
+    seen = {"module": 0, "attendance": "attended", "recorded_at": AT}
+    return {
+        "outbox": [{"data": f'{{"session_id":"{number}"}}', "created_at": AT} for number in SESSIONS],
+        "attendance": [{"enrolment_id": row["enrolment_id"], **seen} for row in enrolled],
+        "request": [{"session_id": row["session_id"], **asked} for row in enrolled],
+        "enrolment": enrolled,
+        "read_log": [{"kind": "roster", "role": "support", "session_id": str(UUID(int=1)), "at": AT}],
+    }
+
+
+async def named(kept: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The same as :func:`kept_in_two_sessions`, once the service has said which sessions these are."""
+
+    async def find(_tx: Any, ids: Any) -> Mapping[UUID, Any]:
+        return {session_id: SESSIONS[session_id] for session_id in ids}
+
+    await add_sessions(None, kept, find)  # type: ignore[arg-type]
+    return kept
+
+
+def page_of(kept: dict[str, list[dict[str, Any]]]) -> str:
+    parts = [agent_export.ServicePart("Inscriptions", REGISTER, kept)]
+    return agent_export.page(AGENT, parts, datetime(2025, 3, 20, tzinfo=UTC))
+
+
+async def test_each_row_names_its_session_by_title_and_dates_in_the_json_too() -> None:
+    kept = await named(kept_in_two_sessions())
+    for table in ("outbox", "attendance", "request", "enrolment"):
+        assert [row["session"]["title"] for row in kept[table]] == ["Session 1", "Session 2"], table
+    page = page_of(kept)
+    assert page.count("<dt>session</dt><dd>Session 1</dd>") == 5
+    assert page.count("<dt>session</dt><dd>Session 2</dd>") == 4
+    assert page.count("<dt>dates de la session</dt>") == 9
+
+
+def test_what_differs_by_its_key_alone_is_shown_row_by_row_as_often_as_in_the_json() -> None:
+    kept = kept_in_two_sessions()
+    page = page_of(kept)
+    assert page.count("<h4>") == sum(map(len, kept.values()))
+    assert page.count("<dt>relevé le</dt>") == 2
+
+
+def test_enrolments_come_first_and_technical_events_last_and_folded() -> None:
+    page = page_of(kept_in_two_sessions())
+    assert page.index("Vos inscriptions") == page.index("<h3>") + len("<h3>")
+    folded = page.index("<details>")
+    assert (
+        max(map(page.rindex, ("Votre présence", "Les demandes faites pour vous", "Consultations"))) < folded
+    )
+    assert folded < page.index("Événements échangés")
+
+
+@pytest.mark.parametrize("raw", [">enrolled<", "SeatRequest", "roster", ">attended<", ">support<"])
+def test_states_and_kinds_are_words_and_no_codes(raw: str) -> None:
+    assert raw not in page_of(kept_in_two_sessions())
+
+
+def test_numbers_of_seances_count_from_one() -> None:
+    assert "<dt>séance</dt><dd>1</dd>" in page_of(kept_in_two_sessions())
+
+
+def test_a_row_of_a_session_that_is_not_known_is_shown_without_it() -> None:
+    assert labels.ENROLMENT_STATES["enrolled"] in page_of(kept_in_two_sessions())
