@@ -16,6 +16,7 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
+from shared.web.links import LOST_LINK
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
@@ -52,6 +53,7 @@ def compose(settings: Settings) -> Process:
                     data_protection=settings.dpo_contact,
                 ),
                 subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
+                my_enrolments=f"{settings.public_url('notifier')}{LOST_LINK}",
             )
         ),
     )

@@ -25,6 +25,7 @@ from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
+from shared.web.links import LOST_LINK
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
@@ -53,6 +54,7 @@ def compose(settings: Settings) -> Process:
         policy=settings.policy,
         signature=signature,
         catalogue=settings.public_url("catalogue"),
+        lost_link=f"{settings.public_url('notifier')}{LOST_LINK}",
     )
     pages.verification.add_to(http, database, guard, catalogue=settings.public_url("catalogue"))
     return Process(

@@ -55,6 +55,14 @@ def compose(settings: Settings) -> Process:
             of_all=Rate.parse(settings.notifier_subscriptions_rate),
         ),
     )
+    pages.lost_link.add_to(
+        http,
+        database,
+        guard,
+        pages.rendering(catalogue),
+        rate=Rate.parse(settings.notifier_subscription_rate),
+        signs=settings.links is not None,
+    )
     pages.mail_log.add_to(
         http,
         database,

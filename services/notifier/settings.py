@@ -93,7 +93,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
 
     notifier_subscription_rate: str = Field(
         default="30/hour",
-        description="How often a network may ask for a subscription; a town hall's agents share one.",
+        description="How often a network may ask for a subscription, or a lost link; a town hall is one.",
     )
     notifier_subscriptions_rate: str = Field(
         default="600/hour",

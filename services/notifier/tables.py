@@ -66,6 +66,8 @@ class EnrolmentRow(_Base, table=True):
     __tablename__ = "enrolment"
     __table_args__ = (
         Index("ix_enrolment_agent", "agent_id", "issuer"),
+        # Serves who has lost the link to their enrolments.
+        Index("ix_enrolment_address", func.lower(text("address"))),
         # These serve fan-outs, which go through the enrolled of a session, or who waits, in slices.
         Index(
             "ix_enrolment_enrolled",

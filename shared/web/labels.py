@@ -106,6 +106,7 @@ LETTERS: Mapping[str, str] = {
     "bespoke-answered": "Réponse à votre demande de formation sur mesure",
     "news": "Nouveautés",
     "confirm-subscription": "Confirmez votre abonnement",
+    "my-enrolments": "Le lien vers vos inscriptions",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""
 MAIL_STATES: Mapping[str, str] = {

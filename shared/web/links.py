@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings
 
 SHORTEST_KEY = 32
 
+LOST_LINK = "/courriels/mes-inscriptions"
+"""The path of the page that sends this link anew, to an address that is known; the notifier's."""
 ENROLMENTS_FOR = timedelta(days=180)
 """How long a letter's link to all of its reader's enrolments opens them [choice]."""
 

@@ -56,8 +56,9 @@ class Publisher:
 class Site:
     """What the pages are made from. ``address`` has no slash at its end; staff log in at ``provider``.
 
-    ``subscriptions`` is the page of another service where anybody subscribes to news by mail; ``contact`` the
-    address to write to when a page keeps somebody out.
+    ``subscriptions`` is the page of another service where anybody subscribes to news by mail,
+    ``my_enrolments`` that where agents get the link to theirs; ``contact`` the address to write to when a
+    page keeps somebody out.
     """
 
     database: Database
@@ -67,6 +68,7 @@ class Site:
     provider: Provider | None = None
     portal: str | None = None
     subscriptions: str | None = None
+    my_enrolments: str | None = None
     contact: str | None = None
     publisher: Publisher = Publisher()
 

@@ -70,12 +70,16 @@ def add_to(
     policy: Policy,
     signature: Signature,
     catalogue: str,
+    lost_link: str,
 ) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
 
-    ``catalogue`` is the address at which the public finds the sessions.
+    ``catalogue`` is the address at which the public finds the sessions, ``lost_link`` that of the page where
+    agents get the link to their enrolments anew.
     """
-    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
+    rendering = Rendering(
+        TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK, lost_link=lost_link
+    )
     pages = _Pages(database, guard, links, policy, signature, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),

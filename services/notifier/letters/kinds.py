@@ -66,6 +66,7 @@ class Template(StrEnum):
     BESPOKE_ANSWERED = "bespoke-answered"
     NEWS = "news"
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
+    MY_ENROLMENTS = "my-enrolments"
 
 
 class Standing(StrEnum):
@@ -162,6 +163,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.BESPOKE_ANSWERED: Kind(),
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM),
+    Template.MY_ENROLMENTS: Kind(),
 }
 
 

@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
+    op.create_index("ix_enrolment_address", "enrolment", [sa.literal_column("lower(address)")], unique=False)
     op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
     op.create_index(
         "ix_enrolment_enrolled",

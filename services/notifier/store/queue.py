@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
-from services.notifier.letters import KINDS, Letter
+from services.notifier.letters import KINDS, Letter, Template
 from services.notifier.tables import MailRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
@@ -90,6 +90,30 @@ async def add_letter(
     )
 
 
+async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> None:
+    """Queue the link to their enrolments for each agent who is written to at this address.
+
+    ``most``: to those at most whose enrolments are the newest.
+    """
+    await tx.execute(
+        _QUEUE_LINKS,
+        {
+            "request": request_id,
+            "template": Template.MY_ENROLMENTS.value,
+            "priority": int(KINDS[Template.MY_ENROLMENTS].priority),
+            "address": address,
+            "most": most,
+        },
+    )
+
+
+_QUEUE_LINKS = text(
+    f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
+    "SELECT :request, :template, issuer, agent_id, address, given_name, family_name, NULL, enrolment_id, "
+    "version, '{}', false, :priority, now() "
+    "FROM (SELECT DISTINCT ON (issuer, agent_id) * FROM enrolment WHERE lower(address) = lower(:address) "
+    f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"
+)
 _QUEUE = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
     "VALUES (:event_id, :template, '', :recipient, :address, :given_name, :family_name, :session_id, NULL, "

@@ -67,7 +67,12 @@ DETAILS: dict[Template, dict[str, Any]] = {
 }
 
 
-WITHOUT_SESSION = {Template.BESPOKE_ANSWERED, Template.NEWS, Template.CONFIRM_SUBSCRIPTION}
+WITHOUT_SESSION = {
+    Template.BESPOKE_ANSWERED,
+    Template.NEWS,
+    Template.CONFIRM_SUBSCRIPTION,
+    Template.MY_ENROLMENTS,
+}
 
 
 def rendered(template: Template, session: Session | None = None, **changes: Any) -> EmailMessage:

@@ -35,7 +35,8 @@ def show(sample: Sample) -> Shown:
         "CNFPT", "formations@cnfpt.example", "formations@cnfpt.example", "https://parcours.example"
     )
     links = Links(["a key for samples only"], dict.fromkeys(Purpose, "https://parcours.example"))
-    about_enrolment = sample.session is not None and sample.template is not Template.BESPOKE_ANSWERED
+    about_session = sample.session is not None and sample.template is not Template.BESPOKE_ANSWERED
+    about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(
         mail_id=_MAIL,
         template=sample.template,
@@ -45,7 +46,7 @@ def show(sample: Sample) -> Shown:
         given_name="Zoé" if sample.named else "",
         family_name="Durand" if sample.named else "",
         session_id=sample.session.session_id if sample.session is not None else None,
-        enrolment_id=_ENROLMENT if about_enrolment or sample.template is Template.REFUSED else None,
+        enrolment_id=_ENROLMENT if about_enrolment else None,
         version=sample.version,
         called_for_at=sample.now,
     )

@@ -254,6 +254,7 @@ def _news() -> list[Sample]:
         Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:]),
         Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
+        Sample("lien-perdu", Template.MY_ENROLMENTS, {}),
     ]
 
 

@@ -1,0 +1,65 @@
+"""HTTP in (HTML): who has lost the link to their enrolments types their address, and gets it anew by mail.
+
+The answer is the same whether the address is known or not, and whether it had its letter today already.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.notifier.pages.fields import is_address
+from services.notifier.service import lost_links
+from shared.database import Database
+from shared.guard import Guard, LimitMet
+from shared.limits import Rate
+from shared.web.forms import read_form
+from shared.web.links import LOST_LINK
+from shared.web.networks import network_of
+from shared.web.notices import Closed
+from shared.web.rendering import Rendering
+
+
+class LostLinkMessage(StrEnum):
+    """What the page says without its form; the sentences are in ``templates/pages/notices.html``."""
+
+    SENT = "link_sent"
+    TOO_MANY = "too_many"
+    CLOSED = "links_closed"
+
+
+def add_to(
+    api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
+) -> None:
+    """Serve the page beside the API. ``rate``: how often a network may ask; ``signs``: there is a key."""
+    page = _LostLinkPage(database, guard, rendering, rate, signs)
+    api.router.routes.append(Route(LOST_LINK, rendering.guarded(page.form), methods=["GET", "POST"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _LostLinkPage:
+    database: Database
+    guard: Guard
+    rendering: Rendering
+    rate: Rate
+    signs: bool
+
+    async def form(self, request: Request) -> Response:
+        """The form, and on POST the letter."""
+        if not self.signs:
+            raise Closed(LostLinkMessage.CLOSED)
+        if request.method != "POST":
+            return self.rendering.page("lost-link.html", address="", wrong=False)
+        address = (await read_form(request, most=10)).typed("adresse")
+        if not is_address(address):
+            return self.rendering.page("lost-link.html", status=422, address=address, wrong=True)
+        try:
+            await self.guard.take(request, "lost_link", self.rate, network_of(request))
+        except LimitMet as error:
+            raise Closed(LostLinkMessage.TOO_MANY) from error
+        async with self.database.transaction() as tx:
+            await lost_links.send(tx, address, self.guard.digest)
+        return self.rendering.notice(LostLinkMessage.SENT)
