@@ -28,6 +28,10 @@ from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, 
 KEPT_AT_LEAST = timedelta(days=180)
 """CNIL, recommandation sur la journalisation (2021): six months to a year."""
 LONGEST_PURPOSE = 200
+_USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administration"}
+_COMMAND = "ligne de commande"
+_UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND))
+"""The purposes that go without saying."""
 
 
 class ReadKind(StrEnum):
@@ -79,7 +83,9 @@ class ReadLogRow(ReadLogTable, table=True):
     about: str | None = Field(
         description="The id of a bespoke request, the number of a dead letter or of an event of the outbox."
     )
-    purpose: str | None = Field(description="Null once the agent is forgotten: people write what they like.")
+    purpose: str | None = Field(
+        description="People write what they like: null where it finds nobody, and once they are forgotten."
+    )
 
 
 def add_to(metadata: MetaData) -> None:
@@ -99,7 +105,7 @@ class Reading:
     @classmethod
     def by_command(cls, actor: str) -> "Reading":
         """Return that of an operator at the command line."""
-        return cls(actor, None, "ligne de commande")
+        return cls(actor, None, _COMMAND)
 
 
 async def record(
@@ -113,16 +119,18 @@ async def record(
 ) -> None:
     """Write a line for each of these agents; without any, one about the session, or about nobody.
 
-    ``about`` are the ids of what was read, where it has one; each has its lines.
+    ``about`` are the ids of what was read, where it has one; each has its lines. A line about nobody has no
+    purpose that somebody wrote: it may name who was looked for, whose erasure would not find it.
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
+    is_vain = session_id is None and whose == [None] and which == [None]
     line = {
         "actor": reading.actor,
         "role": reading.role,
         "kind": kind.value,
         "session_id": session_id,
-        "purpose": reading.purpose,
+        "purpose": None if is_vain and reading.purpose not in _UNWRITTEN else reading.purpose,
     }
     rows = [
         line | {"issuer": agent and agent.issuer, "agent_id": agent and agent.agent_id, "about": read}
@@ -167,9 +175,6 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
     if said is None and (purpose is not None or who.role is Role.SUPPORT):
         raise NEEDED
     return Reading(who.name, who.role, said or _USUAL[who.role])
-
-
-_USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administration"}
 
 
 # ------------------------------------------------------------------------------------------- for how long

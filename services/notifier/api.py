@@ -11,7 +11,7 @@ from services.notifier.service import mails as mails_service
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, TokenFirst, Tokens, requires
 from shared.database import Database
-from shared.events.vocabulary import AgentId, Instant, IssuerName
+from shared.events.vocabulary import Instant, IssuerName
 from shared.guard import Guard
 from shared.http import Problem, new_api
 from shared.read_log import PurposeHeader, Reading, reading_of
@@ -77,7 +77,11 @@ class MailSearch(BaseModel):
     """Which mails to list. In a body, since an agent's id in a URL would stay in the logs of proxies."""
 
     model_config = ConfigDict(extra="forbid")
-    agent_id: AgentId | None = None
+    agent_id: mails_service.Searched | None = Field(
+        default=None,
+        description="Or the reference of an enrolment, as letters have it. An address is refused: who is "
+        "found by none could not be told of the search.",
+    )
     issuer: IssuerName | None = Field(
         default=None, description="Who gave the agent_id; null: whoever did, and each item says who."
     )

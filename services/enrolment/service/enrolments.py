@@ -19,7 +19,6 @@ from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import AgentKey
 from shared.messaging.portals.registry import Portal
 from shared.read_log import Reading, ReadKind
 
@@ -47,7 +46,7 @@ async def of_agent(
     """
     found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
     if reading is not None:
-        about = [enrolment.agent.key for enrolment, _, _ in found] or [AgentKey("", agent_id)]
+        about = [enrolment.agent.key for enrolment, _, _ in found]
         await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=about)
     return found
 

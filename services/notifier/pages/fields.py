@@ -2,10 +2,12 @@
 
 from pydantic import TypeAdapter, ValidationError
 
+from services.notifier.service.mails import Searched
 from shared.events.vocabulary import AgentId, Email, IssuerName
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _AGENT: TypeAdapter[str] = TypeAdapter(AgentId)
+_SEARCHED: TypeAdapter[str] = TypeAdapter(Searched)
 _ISSUER: TypeAdapter[str] = TypeAdapter(IssuerName)
 
 
@@ -17,6 +19,11 @@ def is_address(text: str) -> bool:
 def is_agent_id(text: str) -> bool:
     """Whether an agent can have this identifier."""
     return _is_valid(_AGENT, text)
+
+
+def is_searched_by(text: str) -> bool:
+    """Whether mails can be looked for by this."""
+    return _is_valid(_SEARCHED, text)
 
 
 def is_issuer(text: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from services.notifier.pages.erasing import ErasurePage
-from services.notifier.pages.fields import is_agent_id, is_issuer
+from services.notifier.pages.fields import is_issuer, is_searched_by
 from services.notifier.render import Renderer
 from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
@@ -105,7 +105,7 @@ class _MailLogPages:
         """Mails of an agent, or those in a state, newest first, for who has said what for."""
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
         state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
-        is_right = {"agent": not agent or is_agent_id(agent), "emetteur": is_issuer(issuer)}
+        is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
         asked = visit.request.method == "POST"
         said = visit.form.get("motif", visit.login.purpose or "")

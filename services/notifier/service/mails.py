@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID, uuid4, uuid5
+
+from pydantic import StringConstraints
 
 from services.notifier.letters import LetterContext, Mail
 from services.notifier.store import claims, enrolments, mails
@@ -15,6 +18,9 @@ from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
+
+Searched = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-?A-~]+$")]
+"""What mails are looked for by: an agent's id, or the reference of an enrolment. Never an address."""
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
 """The states after which a letter may be sent once more."""
@@ -39,22 +45,24 @@ async def find(
 
     Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
     It may also be the reference of an enrolment, as letters have it. Who reads is recorded for each agent who
-    is found, and for who was looked for in vain.
+    is found, or who is known and was looked for in vain; what was typed is not kept.
     """
-    referred = None if agent_id is None else ids_of(agent_id)
+    ids = None if agent_id is None else ids_of(agent_id)
+    referred = [] if ids is None else await enrolments.agents_between(tx, *ids)
     found = await mails.find(
         tx,
         issuer=issuer,
         agent_id=agent_id,
-        or_agents=() if referred is None else await enrolments.agents_between(tx, *referred),
+        or_agents=referred,
         state=state,
         before=before,
         limit=limit,
     )
     agents = [_whose(row) for row in found]
     if agent_id is not None and not found:
-        agents = [AgentKey(issuer or "", agent_id)]
-    if agents:
+        known = [*referred, *await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
+        agents = [agent for agent in known if issuer in (None, agent.issuer)]
+    if agents or agent_id is not None:
         await read_log.record(tx, reading, ReadKind.MAILS, agents=agents)
     return found
 

@@ -61,6 +61,12 @@ def listing(
     return query.order_by(col(MailRow.created_at).desc(), col(MailRow.mail_id).desc()).limit(limit)
 
 
+async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
+    """The agents with this identifier, by whomever it was given, whose mails are kept."""
+    found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
+    return [AgentKey(*row) for row in await tx.execute(found.distinct())]
+
+
 async def get(tx: Transaction, mail_id: UUID) -> MailRow | None:
     """One mail, None where there is none of this id."""
     return await tx.get(MailRow, mail_id)

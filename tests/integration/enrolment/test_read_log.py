@@ -113,10 +113,18 @@ async def test_each_read_of_an_agent_by_staff_is_a_line_and_none_by_portals(
     assert certificate.status_code == 409
     assert await reads() == [
         (ADMIN, "admin", "enrolments", PORTAL, "A-1", None, ADMINISTRATION),
-        (ADMIN, "admin", "enrolments", "", "A-9", None, ADMINISTRATION),
+        (ADMIN, "admin", "enrolments", None, None, None, ADMINISTRATION),
         (ADMIN, "admin", "request", PORTAL, "A-2", session.session_id, ADMINISTRATION),
         (BRETAGNE, "organiser", "certificate", PORTAL, "A-1", session.session_id, ORGANISING),
     ]
+
+
+async def test_a_search_that_finds_nobody_leaves_a_line_without_what_was_typed_or_why(
+    ask: Ask, reads: Reads
+) -> None:
+    said = {"read-purpose": "appel de Zephyrine"}
+    await ask("GET", "/api/v1/enrolments?agent_id=zephyrine@exemple.fr", by=ADMIN, headers=said)
+    assert await reads() == [(ADMIN, "admin", "enrolments", None, None, None, None)]
 
 
 async def test_whoever_of_the_staff_reads_a_portals_answers_leaves_a_line_for_each_agent(

@@ -24,6 +24,7 @@ from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.process.jobs import end_old_rows
 from shared.read_log import Reading, ReadKind
+from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_mail_log import PURPOSE, browser, log_in, sent, tokens
 from tests.integration.notifier.test_personal_data import SETTINGS
@@ -103,6 +104,49 @@ async def test_the_api_reads_for_a_purpose_too(sent: Notifier, browser: httpx.As
     await browser.post("/api/v1/mails/search", json=search, headers=headers)
     await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)
     assert await reads(sent) == [("support-name", kind, *ZOE, "appel n° 7") for kind in ("mails", "mail")]
+
+
+async def searched(browser: httpx.AsyncClient, purpose: str, **search: str) -> httpx.Response:
+    headers = SUPPORT | {"read-purpose": quote(purpose)}
+    return await browser.post("/api/v1/mails/search", json=search, headers=headers)
+
+
+async def test_who_was_looked_for_by_a_reference_or_identifier_is_told_also_where_no_letter_is_found(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    row = await sent.row()
+    assert row.enrolment_id is not None
+    reference = reference_of(row.enrolment_id)
+    for search in ({"agent_id": reference, "state": "failed"}, {"agent_id": ZOE.agent_id, "state": "failed"}):
+        assert (await searched(browser, "appel n° 7", **search)).json()["items"] == []
+    await sent.change("DELETE FROM mail")  # their time is over, and the enrolment's is not
+    for agent_id in (reference, ZOE.agent_id):
+        await searched(browser, "appel n° 7", agent_id=agent_id)
+    assert await reads(sent) == [("support-name", "mails", *ZOE, "appel n° 7")] * 4
+    await searched(browser, "appel n° 7", agent_id=reference, issuer="ouest")
+    assert len(await reads(sent)) == 4
+
+
+async def test_a_search_that_finds_nobody_leaves_a_line_without_what_was_typed_or_why(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    for typed in ("HJRE-2CVC", "Zephyrine.Martin"):
+        assert (await searched(browser, f"appel de {typed}", agent_id=typed)).status_code == 200
+    lines = await sent.query("SELECT actor, kind, issuer, agent_id, purpose FROM read_log")
+    assert lines == [("support-name", "mails", None, None, None)] * 2
+
+
+async def test_an_address_is_not_searched_for_and_leaves_no_line(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    address = "zephyrine@ville-exemple.fr"
+    assert (await searched(browser, "appel", agent_id=address)).status_code == 422
+    page = await browser.post(f"{LOG}/connexion", data={"jeton": "support"})
+    key = page.text.partition('name="cle" value="')[2].partition('"')[0]
+    refused = await browser.post(LOG, data={"cle": key, "agent": address, "motif": "appel"})
+    assert refused.status_code == 422
+    assert "jamais par une adresse" in refused.text
+    assert await sent.query("SELECT 1 FROM read_log") == []
 
 
 async def test_a_read_that_cannot_be_recorded_does_not_happen(
