@@ -42,7 +42,10 @@ class Unreadable(ValueError):
     """
 
     attributes: Mapping[str, str] = MappingProxyType({})
-    problems: Sequence[FieldProblem] = ()
+
+    def __init__(self, why: str, problems: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(why)
+        self.problems = problems
 
     @property
     def event_type(self) -> str | None:
@@ -318,9 +321,7 @@ def _event(contract: type[Event], value: bytes, issuer: str | None) -> Event:
         return contract.model_validate_json(value, context=None if issuer is None else {"issuer": issuer})
     except ValidationError as error:
         problems = _problems(error)
-        unreadable = Unreadable(_explain(contract, problems, error.error_count()))
-        unreadable.problems = problems
-        raise unreadable from None
+        raise Unreadable(_explain(contract, problems, error.error_count()), problems) from None
 
 
 def _time(text: str | None) -> datetime | None:

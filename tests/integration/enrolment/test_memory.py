@@ -1,0 +1,44 @@
+"""What came by HTTP leaves memory with its answer: a service collects its garbage rarely (`tune_gc`)."""
+
+import gc
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from shared.events.cloudevents import STRUCTURED, Envelope, Record
+from shared.events.cloudevents_http import BATCH
+from shared.messaging.portals.admission import Rejected
+from tests.integration.enrolment.conftest import Ask
+from tests.integration.enrolment.sending import a_request, post, send, structured
+from tests.integration.messaging.conftest import Eventually
+from tests.support.garbage import alive, without_collecting
+
+KINDS = (Record, Envelope, Rejected, Request)
+INVALID = structured(a_request(agent=7))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (INVALID, STRUCTURED, 422),
+        ([INVALID, structured()], BATCH, 200),
+        ([INVALID] * 101, BATCH, 413),
+        (b"{not json", STRUCTURED, 400),
+        (b"{not json", BATCH, 400),
+        (structured(source="/portals/nobody"), STRUCTURED, 403),
+    ],
+)
+async def test_nothing_of_a_request_waits_for_a_garbage_collection(
+    ask: Ask, eventually: Eventually, body: Any, content_type: str, status: int
+) -> None:
+    gc.collect()
+    before = len(alive(*KINDS))
+
+    async def gone() -> bool:
+        return len(alive(*KINDS)) <= before
+
+    await send(ask, a_request(agent=7))  # what is made once, by the first
+    with without_collecting():
+        assert (await post(ask, body, content_type)).status_code == status
+        await eventually(gone, "the thread that read the request lets go of it", 2)
