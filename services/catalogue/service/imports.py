@@ -8,6 +8,7 @@ a line is known by what it says: imported once more, it drafts nothing (ADR 0041
 import asyncio
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -207,6 +208,8 @@ class _Lines:
     faults: list[Fault] = field(default_factory=list)
     _references: set[tuple[str, str]] = field(default_factory=set)
     _sessions: set[UUID] = field(default_factory=set)
+    _equal: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many lines without a name said the same, by organiser."""
 
     def decide(self, rows: Sequence[Row]) -> "_Lines":
         """Decide about each row."""
@@ -254,10 +257,12 @@ class _Lines:
     def _id_by_content(self, draft: SessionDraft, organiser: str) -> UUID:
         """The id that the same line has in each file; the second line that says the same has another."""
         said = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
-        number = 0
-        while (session_id := uuid5(_LINES, f"{organiser}/{number}/{said}")) in self._sessions:
-            number += 1
-        return session_id
+        while True:
+            number = self._equal[organiser, said]
+            self._equal[organiser, said] += 1
+            session_id = uuid5(_LINES, f"{organiser}/{number}/{said}")
+            if session_id not in self._sessions:  # which a line before it named by its id
+                return session_id
 
     def _change(self, row: Row, before: Session) -> SheetLine:
         written = {name: "" if cell is None else str(cell).strip() for name, cell in cells_of(before).items()}

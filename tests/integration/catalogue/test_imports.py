@@ -2,13 +2,14 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID, uuid5
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
-from services.catalogue.service import sessions
+from services.catalogue.service import imports, sessions
 from services.catalogue.store.sessions import lock_references
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
@@ -108,6 +109,30 @@ async def test_the_second_import_of_one_file_does_nothing(
         assert lines == [("unchanged", session_id) for session_id in first.json()["created"]]
         async with database.quiet_transaction() as tx:
             assert tuple((await tx.execute(state)).one()) == (2, 2, 2)
+
+
+async def test_a_sheet_of_equal_lines_takes_a_digest_for_each_and_no_more(
+    an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests: list[str] = []
+
+    def counted(namespace: UUID, name: str) -> UUID:
+        digests.append(name)
+        return uuid5(namespace, name)
+
+    monkeypatch.setattr(imports, "uuid5", counted)
+    tried = await imported(ask, sheet(*[""] * 500), dry_run="true")
+    assert (tried.json()["rows"], tried.json()["faults"]) == (500, [])
+    assert len(digests) == len(set(digests)) == 500
+
+
+async def test_an_equal_line_after_one_that_names_the_session_is_another_session(
+    an_empty_offer: str, ask: Ask
+) -> None:
+    (session_id,) = (await imported(ask, sheet(""))).json()["created"]
+    heading, line = sheet("").decode().splitlines()
+    content = f"Identifiant;{heading}\n{session_id};{line}\n;{line}\n;{line}\n"
+    assert await outcomes(ask, content) == ["unchanged", "created", "created"]
 
 
 async def test_one_file_imported_twice_at_once_makes_its_sessions_once(an_empty_offer: str, ask: Ask) -> None:
