@@ -83,6 +83,11 @@ class ReadLogRow(ReadLogTable, table=True):
     about: str | None = Field(
         description="The id of a bespoke request, the number of a dead letter or of an event of the outbox."
     )
+    may_name_others: bool = Field(
+        default=False,
+        sa_column_kwargs={"server_default": text("false")},
+        description="Whether somebody wrote the purpose of a roster or list, of whom it may name one.",
+    )
     purpose: str | None = Field(
         description="People write what they like: null where it finds nobody, and once they are forgotten."
     )
@@ -124,13 +129,16 @@ async def record(
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
+    is_usual = reading.purpose in _UNWRITTEN
+    is_of_many = len(whose) * len(which) > 1 or (whose == [None] and session_id is not None)
     is_vain = session_id is None and whose == [None] and which == [None]
     line = {
         "actor": reading.actor,
         "role": reading.role,
         "kind": kind.value,
         "session_id": session_id,
-        "purpose": None if is_vain and reading.purpose not in _UNWRITTEN else reading.purpose,
+        "may_name_others": is_of_many and not is_usual,
+        "purpose": None if is_vain and not is_usual else reading.purpose,
     }
     rows = [
         line | {"issuer": agent and agent.issuer, "agent_id": agent and agent.agent_id, "about": read}
@@ -154,8 +162,9 @@ PurposeHeader = Annotated[
     str | None,
     Header(
         alias="Read-Purpose",
-        description="What the data of people is read for, such as the number of a ticket; kept with who read "
-        "it. Support must say it. Percent-encoded where it is not ASCII.",
+        description="What the data of people is read for, such as the number of a ticket, and no name: it is "
+        "kept with who read it, and whom it names may not find it. Support must say it. Percent-encoded "
+        "where it is not ASCII.",
     ),
 ]
 
@@ -194,6 +203,10 @@ _OVER = Retention(table=ReadLogRow, days="read_log_kept_days", since="la consult
 _PURPOSE = "Savoir qui a consulté les données d’une personne, et pourquoi."
 _OF_AGENT = "issuer IN (:issuer, '') AND agent_id = :agent_id"
 """A record of the outbox need not say who issued the identifier."""
+_WHOSE = {
+    "issuer": "qui a donné l’identifiant de l’agent",
+    "agent_id": "identifiant de l’agent dont les données ont été consultées",
+}
 
 
 def register(*, of_session: str = "false", of_address: str = "") -> Register:
@@ -201,28 +214,39 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
 
     ``of_address`` is the SQL condition for a read about somebody who is no agent. ``of_session`` is that for
     a read of all who were in a session, an agent among them: the agent is told of it, and it stays when the
-    agent is forgotten.
+    agent is forgotten. What somebody wrote of why several were read is told none of them.
     """
+    of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until"
+    emptied = {
+        **dict.fromkeys(_WHOSE, "NULL"),
+        "purpose": f"CASE WHEN agent_id IS NULL AND kind <> '{ReadKind.BESPOKE}' THEN purpose END",
+    }
     return Register(
         [
             PersonalData(
                 table=ReadLogRow,
                 whose=Whose.AGENTS,
+                columns={**_WHOSE, "purpose": "motif de la consultation"},
+                purpose=_PURPOSE,
+                ends=(_OVER,),
+                of_agent=f"{of_agent} AND NOT may_name_others",
+                of_address=of_address and f"{of_address} AND NOT may_name_others",
+                emptied=emptied,
+            ),
+            PersonalData(
+                table=ReadLogRow,
+                whose=Whose.AGENTS,
                 columns={
-                    "issuer": "qui a donné l’identifiant de l’agent",
-                    "agent_id": "identifiant de l’agent dont les données ont été consultées",
-                    "purpose": "motif de la consultation",
+                    **_WHOSE,
+                    "purpose": "motif de la consultation de plusieurs personnes, qui n’est communiqué à "
+                    "aucune : il peut en nommer une",
                 },
                 purpose=_PURPOSE,
                 ends=(_OVER,),
-                of_agent=f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until",
-                of_address=of_address,
-                emptied={
-                    "issuer": "NULL",
-                    "agent_id": "NULL",
-                    "purpose": f"CASE WHEN agent_id IS NULL AND kind <> '{ReadKind.BESPOKE}' "
-                    "THEN purpose END",
-                },
+                of_agent=f"{of_agent} AND may_name_others",
+                of_address=of_address and f"{of_address} AND may_name_others",
+                emptied=emptied,
+                of_others=("purpose",),
             ),
             PersonalData(
                 table=ReadLogRow,

@@ -75,7 +75,8 @@ def _place(table: str) -> tuple[bool, int]:
 
 
 def _readable(table: str, rows: Sequence[Row], entries: Sequence[PersonalData]) -> list[KeptRow]:
-    columns = {name: what for held in entries for name, what in held.columns.items()}
+    # Of several entries the first says what a column is called.
+    columns = {name: what for held in reversed(entries) for name, what in held.columns.items()}
     names = {**_COLUMNS, **columns}
     return [
         KeptRow(

@@ -161,9 +161,11 @@ BEGIN
         END IF;
     ELSIF NEW IS NOT DISTINCT FROM OLD
         OR (NEW.issuer IS NULL AND NEW.agent_id IS NULL AND NEW.purpose IS NULL
-            AND (NEW.id, NEW.at, NEW.actor, NEW.role, NEW.kind, NEW.session_id, NEW.about)
+            AND (NEW.id, NEW.at, NEW.actor, NEW.role, NEW.kind, NEW.session_id, NEW.about,
+                NEW.may_name_others)
             IS NOT DISTINCT FROM
-            (OLD.id, OLD.at, OLD.actor, OLD.role, OLD.kind, OLD.session_id, OLD.about)) THEN
+            (OLD.id, OLD.at, OLD.actor, OLD.role, OLD.kind, OLD.session_id, OLD.about,
+                OLD.may_name_others)) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'read_log is append-only';
@@ -666,6 +668,7 @@ def upgrade() -> None:
         sa.Column("agent_id", sa.String(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("about", sa.String(), nullable=True),
+        sa.Column("may_name_others", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("purpose", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_read_log")),
     )

@@ -182,6 +182,25 @@ async def test_an_agent_is_told_who_read_of_them_and_of_the_sessions_they_were_i
     ]  # fmt: skip
 
 
+async def test_why_several_were_read_together_is_told_none_of_them(
+    filled: Filled, front: Front, ask: Ask, erasing: Eraser, reads: Reads
+) -> None:
+    session, agent = filled
+    home, said = f"sessions/{session.session_id}", {"read-purpose": "appel de Zephyrine"}
+    for path in (f"{home}/roster", "enrolments?agent_id=A-1"):
+        assert (await ask("GET", f"/api/v1/{path}", by=ADMIN, headers=said)).status_code == 200
+    assert (await ask("GET", f"/api/v1/{home}/roster", by=BRETAGNE)).status_code == 200
+    async with erasing.database.quiet_transaction() as tx:
+        lines = (await erasing.export(tx, agent.key))["read_log"]
+    assert [(line["actor"], line["kind"], line.get("purpose")) for line in lines] == [
+        (ADMIN, "enrolments", "appel de Zephyrine"),
+        (BRETAGNE, "roster", ORGANISING),
+        (ADMIN, "roster", None),
+    ]
+    kept = [line[-1] for line in await reads()]
+    assert kept == ["appel de Zephyrine"] * 2 + [ORGANISING], "for who looks into it"
+
+
 async def test_a_line_is_neither_changed_nor_taken_away(filled: Filled, ask: Ask, database: Database) -> None:
     session, _ = filled
     await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)

@@ -261,6 +261,21 @@ async def test_an_agent_is_told_who_read_and_forgotten_without_the_line(
     assert left == [("ali", "mail", None, None, None)]
 
 
+async def test_why_several_were_read_together_is_told_none_of_them(
+    notifier: Notifier, portals: PortalsFile
+) -> None:
+    other, erasing = AgentKey(ZOE.issuer, "B-2"), eraser(notifier.database, portals, b"")
+    async with notifier.database.transaction() as tx:
+        for agents in ([ZOE, other], [other]):
+            await read_log.record(tx, Reading("ali", None, "appel de Zoé"), ReadKind.MAILS, agents=agents)
+    async with notifier.database.transaction() as tx:
+        lines = (await erasing.export(tx, other))["read_log"]
+        assert [line.get("purpose") for line in lines] == ["appel de Zoé", None]
+        await erasing._erase(tx, Subject(agent=other, until=clock.now()))
+    left = await notifier.query("SELECT agent_id, purpose, may_name_others FROM read_log ORDER BY id")
+    assert left == [(ZOE.agent_id, "appel de Zoé", True), (None, None, True), (None, None, False)]
+
+
 async def test_a_subscriber_by_address_is_told_who_read_also_once_the_letters_have_ended(
     notifier: Notifier, portals: PortalsFile
 ) -> None:
