@@ -180,12 +180,10 @@ async def export_certificates(
         due = await certificates.certificates_of(tx, session, page.items, reading)
     if not due:
         raise Problem(409, "Not possible now", "No certificate is due. Record attendance first.")
-    headers = {
-        "Content-Disposition": f'attachment; filename="attestations-{session_id}.zip"',
-        "Cache-Control": "no-store",
-    }
+    zipped = await zip_of(due, request.app.state.signature)
+    name = f"attestations-{session_id}.zip"
+    response = sheets.exported(request, organiser, zipped, name, "application/zip")
     if page.next is not None:
         following = request.url.include_query_params(cursor=page.next)
-        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    zipped = await zip_of(due, request.app.state.signature)
-    return Response(zipped, media_type="application/zip", headers=headers)
+        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return response

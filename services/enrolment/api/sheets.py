@@ -62,12 +62,18 @@ CSV_BODY = {
 """``openapi_extra`` of an operation that takes a sheet."""
 
 
-def exported(request: Request, organiser: Principal, content: bytes, name: str) -> Response:
+def exported(
+    request: Request,
+    organiser: Principal,
+    content: bytes,
+    name: str,
+    media_type: str = spreadsheets.MEDIA_TYPE,
+) -> Response:
     """Return a response that is saved as a file under ``name``, and tell the security log of it."""
     guard: Guard = request.app.state.guard
     guard.record(request, SecurityEvent.EXPORT, SecurityOutcome.OK, organiser.in_security_log)
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(content, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
 
 
 # ------------------------------------------------------------------------------------------- out

@@ -1,6 +1,7 @@
 """Certificates of attendance: who has one, and how anybody verifies it."""
 
 import io
+import logging
 import re
 import zipfile
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
+from shared import security_log
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -192,6 +194,19 @@ async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_a
     assert [*found.values()] == [(await ask("GET", link)).content for link in links[:4]]
     read = await rows("SELECT agent_id FROM read_log WHERE kind = 'certificate' ORDER BY agent_id")
     assert [row.agent_id for row in read] == ["A-0", "A-1", "A-2", "A-3"]
+
+
+async def test_a_zip_of_certificates_that_is_taken_out_stands_in_the_security_log(
+    front: Front, ask: Ask, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    session, agent, _ = await enrolled(front)
+    await record(front, database, session, agent, "attended")
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    path_of_zip = f"/api/v1/sessions/{session.session_id}/certificates.zip"
+    assert (await ask("GET", path_of_zip, by=BRETAGNE)).status_code == 200
+    events = [vars(said) for said in caplog.records if said.name == security_log.LOGGER]
+    assert [(line["event"], line["outcome"]) for line in events] == [("token", "ok"), ("export", "ok")]
+    assert events[-1]["where"] == "/api/v1/sessions/{session_id}/certificates.zip"
 
 
 async def test_no_zip_without_certificates_nor_for_another_delegation(front: Front, ask: Ask) -> None:
