@@ -167,6 +167,7 @@ REGISTER = (
                     **_AGENT,
                     "before": "ce qui a été corrigé : courriel, prénom, nom",
                     "after": "ce qui le remplace",
+                    "author": "nom de l’organisateur qui l’a corrigé, s’il y en a un",
                 },
                 purpose="Pouvoir dire ce qui a été corrigé, quand et à la demande de qui.",
                 ends=(CORRECTIONS,),

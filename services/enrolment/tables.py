@@ -228,6 +228,7 @@ class CorrectionRow(EnrolmentTable, table=True):
     issuer: str
     agent_id: str
     received_at: datetime = Field(sa_type=Timestamp)
+    author: str | None = Field(default=None, description="Of the staff; null: a portal asked for it.")
     before: list[dict[str, Any]] = Field(sa_type=JSONB, description="What enrolments had, each once.")
     after: dict[str, Any] = Field(sa_type=JSONB, description="What was corrected.")
 

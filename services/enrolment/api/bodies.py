@@ -12,7 +12,7 @@ from services.enrolment.rules.roster_lines import Key, RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, AgentId, Line, Paragraph, Reason, at_most
+from shared.events.vocabulary import Agent, AgentId, Email, Line, Name, Paragraph, Reason, at_most
 from shared.http import Problem
 
 MAX_CANDIDATES = 20_000
@@ -145,6 +145,19 @@ class WithdrawalByOrganiser(_Body):
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
+
+
+class AgentCorrection(_Body):
+    """An agent's address or names were wrong, or have changed. What is left out stays."""
+
+    email: Email | None = None
+    given_name: Name | None = None
+    family_name: Name | None = None
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """What is corrected."""
+        return self.model_dump(exclude_none=True)
 
 
 class Record(_Body):

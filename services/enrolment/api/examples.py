@@ -96,6 +96,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
+    "AgentCorrection": {"email": "zoe.durand@ville-exemple.fr"},
     "Ranking": {
         "ranked": ["IEL-0048151", {"agent_id": "1001", "issuer": "sirh"}],
         "not_selected": ["IEL-0048152"],

@@ -17,6 +17,7 @@ from services.enrolment.api.access import (
 )
 from services.enrolment.api.bodies import (
     KEY,
+    AgentCorrection,
     PriorityChange,
     RosterEntry,
     WithdrawalByOrganiser,
@@ -28,7 +29,7 @@ from services.enrolment.rules.eligibility import Refused
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.service import enrolments, roster
+from services.enrolment.service import corrections, enrolments, roster
 from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
@@ -157,3 +158,19 @@ async def withdraw(
             409, "Not possible now", "The session has started: record the absence as attendance instead."
         )
     return roster_entry(*withdrawn)
+
+
+@router.patch("/enrolments/{enrolment_id}/agent", summary="Correct an agent's address or names")
+async def correct_agent(
+    enrolment_id: UUID, correction: AgentCorrection, database: Database, organiser: Organiser
+) -> RosterEntry:
+    """In all of the agent's enrolments, with a history. Letters that have not left go to the new address."""
+    if not correction.changes:
+        raise Problem(422, "Nothing to correct", "Say what is wrong: email, given_name or family_name.")
+    async with database.transaction() as tx:
+        corrected = await corrections.correct_by_organiser(
+            tx, enrolment_id, correction.changes, organiser, clock.now()
+        )
+    if corrected is None:
+        raise not_found(f"enrolment {enrolment_id}")
+    return roster_entry(*corrected)

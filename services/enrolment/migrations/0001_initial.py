@@ -366,6 +366,7 @@ def upgrade() -> None:
         sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("author", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("before", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_correction")),

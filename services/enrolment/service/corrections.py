@@ -1,11 +1,18 @@
 """Agents' addresses and names are corrected: in every enrolment, with a history, before the next decision."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
 
-from services.enrolment.store import corrections, sessions
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service.enrolments import find_own
+from services.enrolment.store import corrections, roster_lines, sessions
+from services.enrolment.store.corrections import CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
+from shared.auth import Principal
 from shared.database import Transaction
 from shared.events import Event
+from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
@@ -34,24 +41,43 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
     Their sessions are locked (:func:`lock_sessions`).
     """
-    wanted = [
-        (AgentKey(request.issuer, request.event.agent_id), after, request)
-        for request in received
-        if isinstance(request.event, AgentCorrected) and (after := _changes(request.event))
-    ]
-    for agent, after, request in wanted:
-        await _correct(tx, agent, after, request)
+    for request in received:
+        if isinstance(request.event, AgentCorrected) and (after := _changes(request.event)):
+            source, request_id = request.identity
+            requested = CorrectionRequest(
+                source, request_id, request.received_at, traceparent=request.traceparent
+            )
+            await _correct(tx, AgentKey(request.issuer, request.event.agent_id), after, requested)
+
+
+async def correct_by_organiser(
+    tx: Transaction, enrolment_id: UUID, after: dict[str, str], organiser: Principal, now: datetime
+) -> tuple[RosterLine, SessionState] | None:
+    """Correct what all enrolments say of the agent of one; the organiser is kept as the author.
+
+    ``after``: what is corrected, of email, given_name and family_name. Returns the enrolment's line of the
+    roster then, or None when it is in no session of the organiser's.
+    """
+    found = await find_own(tx, enrolment_id, organiser)
+    if found is None:
+        return None
+    agent = found.enrolment.agent.key
+    await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
+    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=organiser.name))
+    return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
 
 
 def _changes(corrected: AgentCorrected) -> dict[str, str]:
     return corrected.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)
 
 
-async def _correct(tx: Transaction, agent: AgentKey, after: dict[str, str], request: Received[Event]) -> None:
+async def _correct(
+    tx: Transaction, agent: AgentKey, after: dict[str, str], requested: CorrectionRequest
+) -> None:
     """Correct all enrolments of an agent, and publish it; nothing where all say it already."""
     before = await corrections.apply(tx, agent, after)
     if not before:
         return
-    await corrections.keep(tx, agent, request.identity, request.received_at, before=before, after=after)
-    event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=request.received_at)
-    await OUTBOX.publish(tx, [OutboxEvent(event, request.traceparent)])
+    await corrections.keep(tx, agent, requested, before=before, after=after)
+    event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=requested.at)
+    await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])

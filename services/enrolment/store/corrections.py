@@ -1,6 +1,7 @@
 """Corrections of agents' addresses and names, and their history."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,17 @@ from sqlmodel import col
 from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRequest:
+    """Who asks for a correction, and when: a portal by its event, or an organiser, the ``author``."""
+
+    source: str
+    request_id: UUID
+    at: datetime
+    author: str | None = None
+    traceparent: str | None = None
 
 
 async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUID]:
@@ -32,19 +44,18 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 async def keep(
     tx: Transaction,
     agent: AgentKey,
-    request: tuple[str, UUID],
-    received_at: datetime,
+    requested: CorrectionRequest,
     *,
     before: list[dict[str, str]],
     after: Mapping[str, str],
 ) -> None:
     """Keep what a request corrected, and try the agent's address again."""
-    source, request_id = request
     row = {
-        "request_id": request_id,
-        "request_source": source,
+        "request_id": requested.request_id,
+        "request_source": requested.source,
         **agent._asdict(),
-        "received_at": received_at,
+        "received_at": requested.at,
+        "author": requested.author,
         "before": before,
         "after": dict(after),
     }

@@ -160,7 +160,11 @@ async def test_a_session_of_another_delegation_does_not_exist(
 
 @pytest.mark.parametrize(
     ("method", "rest", "body"),
-    [("PUT", "priority", {"priority": 1, "reason": "r"}), ("POST", "withdrawal", {"by": "agent"})],
+    [
+        ("PUT", "priority", {"priority": 1, "reason": "r"}),
+        ("POST", "withdrawal", {"by": "agent"}),
+        ("PATCH", "agent", {"given_name": "Zo"}),
+    ],
 )
 async def test_an_enrolment_of_another_delegation_does_not_exist(
     *, front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, method: str, rest: str, body: Any
@@ -257,3 +261,48 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_publ
     assert "attendance" in answer.json()["detail"]
     problem(answer, 409)
     assert len(await rows("SELECT 1 FROM outbox")) == published
+
+
+# ------------------------------------------------------------------------------------------- corrections
+
+
+async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the_author(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    agent = an_agent(email="faute@exemple.fr")
+    ours, others = open_now(), open_now(organiser="corse")
+    await front.publish(ours, others)
+    await front.enrol(ours, agent)
+    await front.enrol(others, agent)
+    path = path_of(await front.of(ours, agent), "agent")
+
+    answer = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})
+
+    assert answer.json()["agent"]["email"] == "zoe@exemple.fr", answer.text
+    assert (await front.of(others, agent)).agent["email"] == "zoe@exemple.fr"
+    [kept] = await rows("SELECT * FROM correction")
+    assert (kept.author, kept.before, kept.after) == (
+        BRETAGNE,
+        [{"email": "faute@exemple.fr"}],
+        {"email": "zoe@exemple.fr"},
+    )
+    [published] = await told_of(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
+    assert (published["email"], published["given_name"]) == ("zoe@exemple.fr", None)
+
+    again = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})
+    assert again.status_code == 200
+    assert len(await rows("SELECT 1 FROM correction")) == 1, "nothing was wrong any more"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"email": None}, {"email": "zoe"}, {"given_name": "https://x.example"}, {"agent_id": "A-2"}],
+)
+async def test_a_correction_that_says_nothing_or_nonsense_changes_nothing(
+    front: Front, ask: Ask, rows: Rows, body: Any
+) -> None:
+    session, agent = open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    problem(await ask("PATCH", path_of(await front.of(session, agent), "agent"), by=BRETAGNE, json=body), 422)
+    assert await rows("SELECT 1 FROM correction") == []
