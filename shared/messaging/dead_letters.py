@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -33,7 +33,10 @@ from shared.personal_data import Subject
 MAX_REJECTED = 1_000
 """Of each portal, the newest rejected records whose content is kept; of older ones, place and reason."""
 _READ_AT_ONCE = 20
-"""Each may have some megabytes."""
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+"""Dead letters that are in memory together, unless a single one is larger: each may have some megabytes."""
+MOST_READABLE = 16 * 1024 * 1024
+"""Characters of dead letters that a person is given at once; of those behind, place, time and reason."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
@@ -101,6 +104,13 @@ class DeadLetter(Parked):
     id: int
     parked_at: datetime
     state: str
+
+    def without_content(self) -> Self:
+        """Return what is needed to give it up: where it lay, and who waits for an answer to it."""
+        bare = replace(self, record=replace(self.record, key=None, value=None, headers=()), error="")
+        if self.state == "parked":
+            return replace(bare, traceback=None)
+        return replace(bare, traceback=None, event_type=None, source=None)  # as large as its sender liked
 
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
@@ -262,8 +272,8 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
 
 async def about(
     tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
-) -> list[DeadLetter]:
-    """Return the dead letters that name a person, whatever became of them.
+) -> AsyncIterator[DeadLetter]:
+    """Yield the dead letters that name a person, whatever became of them, whole: keep few at a time.
 
     ``issuer_of`` gives the issuer of a portal's agents. Those whose names say that they may are read.
     """
@@ -272,14 +282,32 @@ async def about(
         "by_address": [ANYBODY, *names_of_addresses(subject.addresses)],
         "others": [source.removeprefix(SOURCES) for source in subject.sources_of_others],
     }
-    ids = list(await tx.scalars(_MAY_NAME, parameters))
-    found: list[DeadLetter] = []
-    for start in range(0, len(ids), _READ_AT_ONCE):
-        slice_ = col(DeadLetterRow.id).in_(ids[start : start + _READ_AT_ONCE])
-        rows = list(await tx.execute(_COLUMNS.where(slice_).order_by(col(DeadLetterRow.id))))
-        issuers = {row.portal: row.portal and issuer_of(row.portal) for row in rows}
-        found += await asyncio.to_thread(_naming, rows, subject, issuers)
-    return found
+    for ids in list(_slices(await tx.execute(_MAY_NAME, parameters))):
+        for letter in await _naming_among(tx, ids, subject, issuer_of):
+            yield letter
+
+
+async def _naming_among(
+    tx: Transaction, ids: Sequence[int], subject: Subject, issuer_of: Callable[[str], str | None]
+) -> list[DeadLetter]:
+    slice_ = col(DeadLetterRow.id).in_(ids)
+    rows = list(await tx.execute(_COLUMNS.where(slice_).order_by(col(DeadLetterRow.id))))
+    issuers = {row.portal: row.portal and issuer_of(row.portal) for row in rows}
+    return await asyncio.to_thread(_naming, rows, subject, issuers)
+
+
+def _slices(sizes: Iterable[Row[Any]]) -> Iterator[list[int]]:
+    """Yield the ids of dead letters that may be in memory together."""
+    ids: list[int] = []
+    held = 0
+    for row in sizes:
+        if ids and (len(ids) == _READ_AT_ONCE or held + row.size > _BYTES_AT_ONCE):
+            yield ids
+            ids, held = [], 0
+        ids.append(row.id)
+        held += row.size
+    if ids:
+        yield ids
 
 
 def _naming(
@@ -312,8 +340,24 @@ async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
-def readable(letter: DeadLetter, subject: Subject, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
-    """Return a dead letter as the person may read it whom it is about: others are left out of its JSON."""
+async def readable(
+    tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
+) -> list[dict[str, Any]]:
+    """Return the dead letters about a person as they may read them: others are left out of their JSON."""
+    rows: list[dict[str, Any]] = []
+    left = MOST_READABLE
+    async for letter in about(tx, subject, issuer_of):
+        row = _readable(letter, subject, issuer_of)
+        size = len(row["key"] or "") + len(row["value"] or "")
+        if size > left:
+            row |= {"key": None, "value": "…"}
+        else:
+            left -= size
+        rows.append(row)
+    return rows
+
+
+def _readable(letter: DeadLetter, subject: Subject, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
     record = letter.record
     issuer = None if letter.portal is None else issuer_of(letter.portal)
     return {
@@ -348,7 +392,8 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
 
 _COLUMNS = select(*DeadLetterRow.metadata.tables["dead_letter"].columns)
 _MAY_NAME = text(
-    "SELECT id FROM dead_letter WHERE names ?| CAST(:by_address AS text[]) "
+    "SELECT id, octet_length(headers::text) + coalesce(octet_length(key), 0) "
+    "+ coalesce(octet_length(value), 0) AS size FROM dead_letter WHERE names ?| CAST(:by_address AS text[]) "
     "OR names ?| CAST(:by_agent AS text[]) AND (portal IS NULL OR portal <> ALL(CAST(:others AS text[]))) "
     "ORDER BY id"
 )

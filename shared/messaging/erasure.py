@@ -113,7 +113,10 @@ class Eraser:
             for request_id in await self._turn(source):
                 temporary = await self._try(request_id, source) or temporary
         if temporary is not None:
-            raise temporary
+            try:
+                raise temporary
+            finally:
+                del temporary  # else it and this frame hold each other, and all that the step held
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
@@ -152,10 +155,7 @@ class Eraser:
                 if held is EVENTS:  # of a group, which a portal sent by HTTP
                     rows = [row | {"data": _as_read_by(subject, row["data"])} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
-        letters = await dead_letters.about(tx, subject, self.issuer_of)
-        found[DeadLetterRow.__tablename__] = [
-            dead_letters.readable(letter, subject, self.issuer_of) for letter in letters
-        ]
+        found[DeadLetterRow.__tablename__] = await dead_letters.readable(tx, subject, self.issuer_of)
         kept = {table: rows for table, rows in found.items() if rows}
         if self.sessions is not None:
             await add_sessions(tx, kept, self.sessions)
@@ -169,7 +169,7 @@ class Eraser:
         async with self.database.transaction() as tx:
             now = clock.now()
             subject = await self.subject(tx, address, now)
-            letters = await dead_letters.about(tx, subject, self.issuer_of)
+            letters = await self._letters_about(tx, subject)
             if not await dead_letters.hold(tx, letters):
                 return False
             if await self.writes(tx, subject) or await self._publishes(tx, subject):
@@ -212,7 +212,7 @@ class Eraser:
             if until is None:
                 return
             subject = await self.subject(tx, erasure.agent, until)
-            letters = await dead_letters.about(tx, subject, self.issuer_of)
+            letters = await self._letters_about(tx, subject)
             # Nobody redrives one from here on: once more, is there nothing to give up, to say, or to send?
             if not await dead_letters.hold(tx, letters) or await self.ready(tx, erasure) != until:
                 return
@@ -226,6 +226,9 @@ class Eraser:
 
     def _record(self, outcome: SecurityOutcome) -> None:
         security_log.record(SecurityEvent.ERASURE, outcome, where=Topic.AGENTS_ERASED)
+
+    async def _letters_about(self, tx: Transaction, subject: Subject) -> list[DeadLetter]:
+        return [letter.without_content() async for letter in dead_letters.about(tx, subject, self.issuer_of)]
 
     async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
         read = [await progress.read_until(tx, topic) for topic in self.reads]

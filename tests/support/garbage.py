@@ -3,6 +3,9 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Kind = TypeVar("Kind")
 
 
 @contextmanager
@@ -16,6 +19,6 @@ def without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def alive(*kinds: type) -> list[object]:
+def alive(*kinds: type[Kind]) -> list[Kind]:
     """Return the objects of these classes that are in memory."""
     return [found for found in gc.get_objects() if isinstance(found, kinds)]

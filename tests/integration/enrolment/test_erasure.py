@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from shared import clock
 from shared.database import Database, Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
+from shared.events.cloudevents import Record
 from shared.events.notifier import BounceKind, EmailBounced
 from shared.events.portal import (
     AgentCorrected,
@@ -35,14 +36,15 @@ from shared.events.portal import (
 )
 from shared.events.vocabulary import Agent, AgentKey, Contact
 from shared.messaging import dead_letters, outbox, progress
-from shared.messaging.dead_letters import Parked
-from shared.messaging.erasure import Eraser
+from shared.messaging.dead_letters import DeadLetter, Parked
+from shared.messaging.erasure import Eraser, Erasure
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
+from tests.support.garbage import alive, without_collecting
 from tests.support.processes import Forked
 from tests.support.searching import MARK, columns_with
 
@@ -383,6 +385,60 @@ async def test_an_agent_who_was_corrected_is_forgotten_with_the_former_address(
     await forget(database, erasing, portal, marked())
 
     assert await columns_with(database, metadata) == set()
+
+
+async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
+    database: Database, portal: Portal, erasing: Eraser, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, most = 100_000, 250_000
+    monkeypatch.setattr(dead_letters, "_BYTES_AT_ONCE", most)
+    monkeypatch.setattr(dead_letters, "MOST_READABLE", most)
+    held = []
+
+    def found(*_: Any) -> bool:
+        held.append(sum(len(record.value or b"") for record in alive(Record)))
+        return True
+
+    async def given_up(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
+        found()
+        return await hold(tx, letters)
+
+    hold = dead_letters.hold
+    monkeypatch.setattr(dead_letters, "mentions", found)
+    monkeypatch.setattr(dead_letters, "hold", given_up)
+    async with database.transaction() as tx:
+        value = json.dumps({"agent_id": marked().agent_id, "padding": "x" * size}).encode()
+        record = a_record(AgentErasureRequested(agent_id="x", requested_at=clock.now()), uuid4())
+        parked = [Parked(replace(record, value=value, offset=offset), None, "why") for offset in range(6)]
+        await dead_letters.park(tx, parked)
+        del parked
+
+    async with database.transaction() as tx:
+        kept = (await erasing.export(tx, marked().key))["dead_letter"]
+    await forget(database, erasing, portal, marked())
+
+    assert len(held) == 6 + 6 + 1
+    assert max(held) < most + size  # a slice, and the last of the one before
+    assert [len(letter["value"]) > size for letter in kept] == [True] * 2 + [False] * 4
+    assert [letter["value"] for letter in kept[2:]] == ["…"] * 4
+    assert await rows("SELECT 1 FROM dead_letter WHERE value IS NOT NULL OR state <> 'discarded'") == []
+    assert len(await rows("SELECT 1 FROM erasure WHERE done_at IS NOT NULL")) == 1
+
+
+async def test_an_erasure_that_fails_and_may_succeed_later_leaves_nothing_in_memory(
+    database: Database, portal: Portal, erasing: Eraser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def falls(*_: Any) -> bool:
+        raise ConnectionError
+
+    monkeypatch.setattr(dead_letters, "hold", falls)
+    await portal.send(AgentErasureRequested(agent_id="A-1", requested_at=clock.now()))
+    await read_all(database)
+    with without_collecting():
+        with suppress(ConnectionError):
+            await erasing.run()
+            pytest.fail("it did not fail")
+        assert alive(Erasure) == []
 
 
 async def test_the_feed_of_a_portal_passes_over_what_was_erased(

@@ -70,7 +70,7 @@ def _raw(value: object) -> bytes:
 
 async def about(database: Database, subject: Subject) -> Sequence[DeadLetter]:
     async with database.transaction() as tx:
-        return await dead_letters.about(tx, subject, ISSUERS.get)
+        return [letter async for letter in dead_letters.about(tx, subject, ISSUERS.get)]
 
 
 async def test_of_many_rejected_records_only_those_that_may_name_the_agent_are_read_and_in_a_thread(
