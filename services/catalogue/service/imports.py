@@ -134,7 +134,10 @@ def _read(content: bytes) -> SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The sessions that lines name, locked: by the line's number. ``holders``: who has which reference."""
+    """The sessions that lines name, and who imports may change, locked: by the line's number.
+
+    ``holders``: who has which reference.
+    """
 
     by_line: Mapping[int, Session]
     holders: Mapping[tuple[str, str], UUID]
@@ -151,11 +154,9 @@ async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row]) -> Targ
             named = holders.get((organiser, row.cells["reference"]))
         if named is not None:
             ids[row.line] = named
-    locked = await sessions.lock(tx, set(ids.values())) if ids else {}
-    by_line = {line: locked[session_id] for line, session_id in ids.items() if session_id in locked}
-    return Targets(
-        {line: session for line, session in by_line.items() if who.finds(session.organiser)}, holders
-    )
+    own = await sessions.lock(tx, set(ids.values()), organiser=who.delegation) if ids else {}
+    by_line = {line: own[session_id] for line, session_id in ids.items() if session_id in own}
+    return Targets(by_line, holders)
 
 
 async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[SheetLine]:

@@ -24,6 +24,7 @@ from shared import clock, limits
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.limits import Rate
+from shared.security_log import is_anothers
 
 Rule = Callable[[Session, datetime], Done | Refused]
 CHANGES = Rate(10, 3600)
@@ -224,8 +225,10 @@ async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tupl
 
 async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session:
     """The session, locked, if it is theirs. Raises :class:`Missing`."""
-    session = (await sessions.lock(tx, [session_id])).get(session_id)
-    if session is None or not who.finds(session.organiser):
+    session = (await sessions.lock(tx, [session_id], organiser=who.delegation)).get(session_id)
+    if session is None:
+        if await sessions.existing(tx, [session_id]):
+            is_anothers()
         raise Missing(f"session {session_id}")
     return session
 

@@ -35,9 +35,16 @@ _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 
-async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
-    """Those of the sessions that exist, locked until the transaction ends."""
+async def lock(
+    tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
+) -> dict[UUID, Session]:
+    """Those of the sessions that exist, locked until the transaction ends; None: of any organiser.
+
+    Ids are public: whoever may change only their own must lock no others.
+    """
     query = select(SessionRow).where(col(SessionRow.session_id).in_(ids))
+    if organiser is not None:
+        query = query.where(col(SessionRow.organiser) == organiser)
     query = query.order_by(col(SessionRow.session_id)).with_for_update()
     return {row.session_id: _session(row) for row in await tx.scalars(query)}
 

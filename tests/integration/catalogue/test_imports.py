@@ -1,6 +1,7 @@
 """Imports say the same thing twice once (rule 20): a line that names a session changes it; API and page."""
 
 import asyncio
+import logging
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -10,7 +11,8 @@ from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
 from services.catalogue.service import imports, sessions
-from services.catalogue.store.sessions import lock_references
+from services.catalogue.store.sessions import lock, lock_references
+from shared import security_log
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
@@ -276,6 +278,35 @@ async def test_what_another_delegation_has_is_not_there_for_a_line(an_empty_offe
     meant = "Référence;Délégation;Lieu\nX-1;corse;Bastia\nX-1;bretagne;Brest\n"
     assert await outcomes(ask, meant, by=ADMIN) == ["changed", "changed"]
     assert [item["venue"] for item in await stored(ask, CORSE)] == ["Bastia"]
+
+
+async def test_nobody_waits_for_a_session_of_others_nor_keeps_it_locked(
+    an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    theirs, ours = await published(ask, an_empty_offer, by=CORSE), await published(ask, an_empty_offer)
+    path = f"/sessions/{theirs}"
+    both = f"Identifiant;Lieu\n{theirs};Brest\n{ours};Brest\n"
+    async with database.quiet_transaction() as tx, asyncio.timeout(10):
+        await lock(tx, [UUID(theirs)])
+        for tried in ("true", "false"):
+            answer = (await imported(ask, both, dry_run=tried)).json()
+            assert [(fault["line"], fault["code"]) for fault in answer["faults"]] == [(2, "unknown_session")]
+        problem(await ask("PATCH", path, by=BRETAGNE, venue="Brest"), 404)
+        problem(await ask("POST", f"{path}/cancel", by=BRETAGNE), 404)
+        problem(await ask("DELETE", path, by=BRETAGNE), 404)
+    # Who acts everywhere changes it.
+    assert await outcomes(ask, both, by=ADMIN) == ["changed", "changed"]
+
+
+async def test_that_a_change_was_of_anothers_session_stands_in_the_security_log(
+    an_empty_offer: str, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = await published(ask, an_empty_offer, by=CORSE)
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    for session_id in (theirs, UUID(int=0)):
+        problem(await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue="Brest"), 404)
+    events = [vars(line)["event"] for line in caplog.records if line.name == security_log.LOGGER]
+    assert events.count("right") == 1
 
 
 async def test_what_never_changes_of_a_session_is_refused_by_its_column(
