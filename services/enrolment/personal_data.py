@@ -20,7 +20,7 @@ from services.enrolment.tables import (
 )
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
-from shared.personal_data import PersonalData, Register, Retention, Whose
+from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 _WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
     EnrolmentChangeRow: "enrolment_id",
@@ -83,6 +83,7 @@ _TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
 
 _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ENROLMENTS = f"SELECT enrolment_id FROM enrolment WHERE {_OWN} AND received_at <= :until"  # noqa: S608 our own
+_AUTHOR = "facts->>'author'"
 _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
 
 _IN_SESSION_READ = (
@@ -124,6 +125,16 @@ REGISTER = (
                 purpose=_TO_DECIDE,
                 ends=(ENDED, ATTENDANCE),
                 of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=EnrolmentChangeRow,
+                whose=Whose.STAFF,
+                columns={"facts": "nom du jeton, ou courriel, de qui a relevé, classé ou désinscrit"},
+                purpose="Savoir qui a changé une inscription.",
+                ends=(ENDED, ATTENDANCE),
+                of_address=BY_ADDRESS.format(_AUTHOR),
+                proof=True,
+                actor=_AUTHOR,
             ),
             PersonalData(
                 table=EnrolmentRow,

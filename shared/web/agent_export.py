@@ -166,7 +166,7 @@ _TABLES: Mapping[str, str] = {
     "enrolment": "Vos inscriptions",
     "attendance": "Votre présence",
     "certificate": "Vos attestations",
-    "enrolment_change": "Ce qui a changé dans vos inscriptions",
+    "enrolment_change": "Changements d’inscriptions",
     "request": "Les demandes faites pour vous",
     "correction": "Les corrections de votre nom ou de votre courriel",
     "subscriber": "Votre abonnement aux actualités",
@@ -189,6 +189,7 @@ _TABLES: Mapping[str, str] = {
 _COLUMNS: Mapping[str, str] = {
     "about": "numéro de ce qui a été consulté",
     "action": "décision",
+    "actor": "par",
     "at": "date",
     "called_for_at": "demandé le",
     "created_at": "enregistré le",

@@ -201,6 +201,24 @@ async def test_why_several_were_read_together_is_told_none_of_them(
     assert kept == ["appel de Zephyrine"] * 2 + [ORGANISING], "for who looks into it"
 
 
+async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
+    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: Rows
+) -> None:
+    session, agent = filled
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    path = f"/api/v1/enrolments/{enrolment_id}/withdrawal"
+    assert (await ask("POST", path, by=BRETAGNE, json={"by": "agent"})).status_code == 200
+    async with erasing.database.quiet_transaction() as tx:
+        [proof] = (await erasing.export(tx, BRETAGNE.upper()))["enrolment_change"]
+        assert "enrolment_change" not in await erasing.export(tx, CORSE)
+    assert (set(proof), proof["actor"]) == ({"at", "actor"}, BRETAGNE), "and nothing of the agent"
+
+    assert await erasing.forget(BRETAGNE, uuid4())
+
+    kept = await rows("SELECT facts->>'author' AS author FROM enrolment_change")
+    assert [row.author for row in kept] == [BRETAGNE]
+
+
 async def test_a_line_is_neither_changed_nor_taken_away(filled: Filled, ask: Ask, database: Database) -> None:
     session, _ = filled
     await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
