@@ -1,6 +1,6 @@
 """What the catalogue keeps of people: whose, what for, for how long, and how it ends."""
 
-from services.catalogue.tables import AuditLogRow, BespokeRequestRow, SessionRow
+from services.catalogue.tables import AuditLogRow, BespokeRequestRow, ResourceRow, SessionRow
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
@@ -73,6 +73,17 @@ REGISTER = (
                 },
                 purpose="Annoncer qui intervient.",
                 until="l’organisateur les retire de la session",
+            ),
+            PersonalData(
+                table=ResourceRow,
+                whose=Whose.STAFF,
+                columns={
+                    "summary": "présentation d’un replay, d’un dossier ou d’une communauté, qui peut nommer "
+                    "les intervenants",
+                    "search_vector": "les mots de la présentation, pour la recherche",
+                },
+                purpose="Présenter ce qui est en ligne.",
+                until="l’organisateur corrige la présentation",
             ),
             PersonalData(
                 table=AuditLogRow,

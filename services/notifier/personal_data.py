@@ -8,6 +8,7 @@ from services.notifier.tables import (
     FormerAddressRow,
     MailAuditRow,
     MailRow,
+    NewsRow,
     SubscriberRow,
     SubscriptionRequestRow,
     SubscriptionRow,
@@ -192,6 +193,13 @@ REGISTER = (
                 purpose="Attendre que la personne confirme son abonnement.",
                 ends=(SUBSCRIPTION_REQUESTS,),
                 of_address=f"{_BY_ADDRESS} AND requested_at <= :until",
+            ),
+            PersonalData(
+                table=NewsRow,
+                whose=Whose.STAFF,
+                columns={"summary": "présentation, qui peut nommer les intervenants"},
+                purpose="Annoncer ce qui est en ligne à ceux qui suivent les actualités.",
+                until="l’organisateur corrige la présentation dans le catalogue",
             ),
             PersonalData(
                 table=BounceRow,

@@ -19,8 +19,11 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.catalogue.conftest import BRETAGNE, Ask, drafted, time_is
+from tests.integration.catalogue.test_resources import REPLAY, recorded
 from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with, registered
+
+__all__ = ["recorded"]
 
 SETTINGS = Settings(
     catalogue_database_url="postgresql://user@localhost/name",
@@ -66,6 +69,19 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(
         "outbox",
         "session",
     }
+
+
+async def test_the_presentation_of_a_resource_which_may_name_speakers_stands_in_the_register(
+    recorded: str, ask: Ask, database: Database
+) -> None:
+    replay = {**REPLAY, "session_id": recorded, "summary": f"Avec {MARK}."}
+    assert (await ask("POST", "/replays", by=BRETAGNE, **replay)).status_code == 201
+
+    found = await columns_with(database, metadata)
+
+    of_resource = {("resource", "summary"), ("resource", "search_vector")}
+    assert of_resource <= found
+    assert found - registered(REGISTER) == set()
 
 
 async def test_nothing_is_left_of_an_officer_when_every_rule_has_ended_it(

@@ -1,6 +1,7 @@
 """Whatever the notifier keeps of people stands in the register, and ends by its rules."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -13,7 +14,8 @@ from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import live_through_everything
-from tests.support.searching import columns_with, registered
+from tests.integration.notifier.test_subscriptions import a_replay
+from tests.support.searching import MARK, columns_with, registered
 
 SETTINGS = Settings(
     notifier_database_url="postgresql://user@localhost/name",
@@ -38,6 +40,17 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
         "subscriber",
         "subscription_request",
     }
+
+
+async def test_the_presentation_of_news_which_may_name_speakers_stands_in_the_register(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(a_replay(session_id=uuid4(), published_at=clock.now(), summary=f"Avec {MARK}."))
+
+    found = await columns_with(notifier.database, metadata)
+
+    assert found == {("news", "summary")}
+    assert found <= registered(REGISTER)
 
 
 async def test_nothing_is_left_when_every_rule_has_ended_it_but_what_who_subscribed_wants(
