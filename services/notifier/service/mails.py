@@ -1,11 +1,12 @@
 """Mails as operators see them and decide about them: sent once more, or resolved."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4, uuid5
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from services.notifier.letters import LetterContext, Mail
 from services.notifier.store import claims, enrolments, mails
@@ -19,7 +20,18 @@ from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
 
-Searched = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[!-?A-~]+$")]
+
+def _as_written(typed: object) -> object:
+    """Return a reference without the blanks with which it was dictated, and anything else as it is."""
+    is_reference = isinstance(typed, str) and ids_of(typed) is not None
+    return "".join(str(typed).split()) if is_reference else typed
+
+
+Searched = Annotated[
+    str,
+    BeforeValidator(_as_written),
+    StringConstraints(min_length=1, max_length=100, pattern=r"^[!-?A-~]+$"),
+]
 """What mails are looked for by: an agent's id, or the reference of an enrolment. Never an address."""
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
@@ -44,27 +56,36 @@ async def find(
     """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
 
     Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
-    It may also be the reference of an enrolment, as letters have it. Who reads is recorded for each agent who
-    is found, or who is known and was looked for in vain; what was typed is not kept.
+    Where nobody has this identifier, it may be the reference of an enrolment, as letters have it. Who reads
+    is recorded for each agent who is found, or who is known and was looked for in vain; what was typed is
+    not kept.
     """
-    ids = None if agent_id is None else ids_of(agent_id)
-    referred = [] if ids is None else await enrolments.agents_between(tx, *ids)
+    sought = [] if agent_id is None else await _sought(tx, agent_id, issuer)
     found = await mails.find(
         tx,
         issuer=issuer,
         agent_id=agent_id,
-        or_agents=referred,
+        or_agents=[agent for agent in sought if agent.agent_id != agent_id],
         state=state,
         before=before,
         limit=limit,
     )
-    agents = [_whose(row) for row in found]
-    if agent_id is not None and not found:
-        known = [*referred, *await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
-        agents = [agent for agent in known if issuer in (None, agent.issuer)]
+    agents = [_whose(row) for row in found] or sought
     if agents or agent_id is not None:
         await read_log.record(tx, reading, ReadKind.MAILS, agents=agents)
     return found
+
+
+async def _sought(tx: Transaction, agent_id: str, issuer: str | None) -> list[AgentKey]:
+    """Return the agents with this identifier; where there are none, those to whom it leads as a reference."""
+    known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
+    if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
+        return called
+    return _by_issuer(await enrolments.agents_between(tx, *ids), issuer)
+
+
+def _by_issuer(agents: Sequence[AgentKey], issuer: str | None) -> list[AgentKey]:
+    return [agent for agent in agents if issuer in (None, agent.issuer)]
 
 
 def _whose(row: MailRow) -> AgentKey:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -39,6 +40,7 @@ NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhe
 
 
 PURPOSE = "demande 4711"
+SUPPORT = {"authorization": "Bearer support"}
 
 
 @pytest.fixture
@@ -224,6 +226,11 @@ async def test_two_issuers_same_identifier_are_both_shown_and_told_apart(
     assert "(1001, martinique)" in (await browser.get(f"/courriels/suivi/{row.mail_id}")).text
 
 
+async def searched(browser: httpx.AsyncClient, purpose: str, **search: str) -> httpx.Response:
+    headers = SUPPORT | {"read-purpose": quote(purpose)}
+    return await browser.post("/api/v1/mails/search", json=search, headers=headers)
+
+
 async def test_the_mails_of_an_agent_are_found_by_the_reference_that_a_letter_names(
     notifier: Notifier, browser: httpx.AsyncClient
 ) -> None:
@@ -236,9 +243,31 @@ async def test_the_mails_of_an_agent_are_found_by_the_reference_that_a_letter_na
     found = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed})
     assert "1001, iel<" in found.text
     assert "martinique" not in found.text
+    for dictated in (typed.replace("-", " "), f" {' '.join(typed)} "):
+        found = await browser.post("/courriels/suivi", data={"cle": key, "agent": dictated})
+        assert "1001, iel<" in found.text, dictated
+        answer = await searched(browser, PURPOSE, agent_id=dictated)
+        assert [item["issuer"] for item in answer.json()["items"]] == ["iel"], dictated
     last = "Z" if typed[-1] != "z" else "Y"
     other = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed[:-1] + last})
     assert "Aucun courriel ne correspond" in other.text
+
+
+async def test_an_identifier_that_looks_like_a_reference_leads_to_no_other_agent(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    enrolment_id = uuid4()
+    identifier = reference_of(enrolment_id).replace("-", "")
+    for agent_id, its_id in (("1001", enrolment_id), (identifier, uuid4())):
+        agent = an_agent(agent_id=agent_id, issuer="iel")
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=its_id, agent=agent))
+    for state in ("pending", "failed"):
+        answer = await searched(browser, PURPOSE, agent_id=identifier, state=state)
+        assert {item["agent_id"] for item in answer.json()["items"]} <= {identifier}, state
+    lines = await notifier.query("SELECT DISTINCT agent_id FROM read_log")
+    assert [line.agent_id for line in lines] == [identifier]
+    answer = await searched(browser, PURPOSE, agent_id=reference_of(enrolment_id))
+    assert [item["agent_id"] for item in answer.json()["items"]] == ["1001"]
 
 
 async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_line(

@@ -26,7 +26,7 @@ from shared.process.jobs import end_old_rows
 from shared.read_log import Reading, ReadKind
 from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier
-from tests.integration.notifier.test_mail_log import PURPOSE, browser, log_in, sent, tokens
+from tests.integration.notifier.test_mail_log import PURPOSE, SUPPORT, browser, log_in, searched, sent, tokens
 from tests.integration.notifier.test_personal_data import SETTINGS
 from tests.support.builders import an_agent
 from tests.unit.notifier.builders import a_decision
@@ -35,7 +35,6 @@ __all__ = ["browser", "sent", "tokens"]
 
 LOG = "/courriels/suivi"
 ZOE = AgentKey("iel", "IEL-0048151")
-SUPPORT = {"authorization": "Bearer support"}
 
 
 async def reads(notifier: Notifier) -> list[tuple[str, str, str | None, str | None, str | None]]:
@@ -104,11 +103,6 @@ async def test_the_api_reads_for_a_purpose_too(sent: Notifier, browser: httpx.As
     await browser.post("/api/v1/mails/search", json=search, headers=headers)
     await browser.get(f"/api/v1/mails/{row.mail_id}", headers=headers)
     assert await reads(sent) == [("support-name", kind, *ZOE, "appel n° 7") for kind in ("mails", "mail")]
-
-
-async def searched(browser: httpx.AsyncClient, purpose: str, **search: str) -> httpx.Response:
-    headers = SUPPORT | {"read-purpose": quote(purpose)}
-    return await browser.post("/api/v1/mails/search", json=search, headers=headers)
 
 
 async def test_who_was_looked_for_by_a_reference_or_identifier_is_told_also_where_no_letter_is_found(
