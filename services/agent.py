@@ -1,4 +1,4 @@
-"""``parcours agent export | erase | erasures``: what an operator does about one agent, in all services.
+"""``parcours agent export | correct | erase | erasures``: what an operator does about an agent everywhere.
 
 A tool of operators, who have the settings of all three services: no service reads another's database.
 """
@@ -11,15 +11,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from pydantic import ValidationError
 
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.enrolment.app import DEFINITION as ENROLMENT
+from services.enrolment.service import corrections
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
+from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure
 from shared.personal_data import Register
@@ -107,14 +110,54 @@ async def _register(process: Process) -> Register:
     return process.register
 
 
+@app.command("correct", help="Have all services correct an agent's address or names: article 16 of the RGPD.")
+def correct(
+    issuer: Issuer,
+    agent_id: AgentId,
+    email: Annotated[str | None, typer.Option(help="The right address.")] = None,
+    given_name: Annotated[str | None, typer.Option(help="The right given name.")] = None,
+    family_name: Annotated[str | None, typer.Option(help="The right family name.")] = None,
+) -> None:
+    """Store the correction in the outbox of the enrolment service, which publishes it."""
+    agent = _agent(issuer, agent_id)
+    right = {"email": email, "given_name": given_name, "family_name": family_name}
+    if not any(value is not None for value in right.values()):
+        stop("Nothing to correct: give --email, --given-name or --family-name.", 2)
+    try:
+        corrected = AgentCorrected.model_validate(agent._asdict() | right)
+    except ValidationError as error:
+        options = [f"--{str(fault['loc'][0]).replace('_', '-')}" for fault in error.errors()]
+        stop(f"{' and '.join(options)} cannot be right: {_REASONABLE}.", 2)
+
+    async def ask(process: Process) -> UUID:
+        _check_key(process)
+        async with process.database.transaction() as tx:
+            return await corrections.request(tx, corrected)
+
+    request_id = in_process(ENROLMENT, ask)
+    _record(SecurityEvent.CORRECTION, "correct")
+    typer.echo(
+        f"Requested as {request_id}. Of an agent who is in no session and follows nothing it changes nothing."
+    )
+    typer.echo("Done when parcours agent export shows it, in a minute as a rule.")
+    typer.echo(_NOT_IN_THIS, err=True)
+
+
+_REASONABLE = "an address has one @, and a domain after it; a name is one line without a link or an address"
+
+
+def _check_key(process: Process) -> None:
+    if process.settings.intake_key is None:
+        stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)
+
+
 @app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
 def erase(issuer: Issuer, agent_id: AgentId) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
 
     async def ask(process: Process) -> UUID:
-        if process.settings.intake_key is None:
-            stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)
+        _check_key(process)
         async with process.database.transaction() as tx:
             return await erasure.request(tx, process.eraser.outbox, agent, clock.now())
 

@@ -36,6 +36,7 @@ class SecurityEvent(StrEnum):
     LIMIT = "limit"
     EXPORT = "export"
     ERASURE = "erasure"
+    CORRECTION = "correction"
     KEYS = "keys"
 
 

@@ -9,6 +9,7 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import (
     Agent,
     AgentId,
+    AgentKey,
     Contact,
     Email,
     Event,
@@ -151,7 +152,20 @@ class SubscriptionChanged(_AgentRequest):
     subscribed: bool
 
 
-class AgentCorrected(_AgentRequest):
+class _AskedByOperators(_AgentRequest):
+    """What a service of ours may ask for too, at an operator's command: it has no issuer of its own."""
+
+    issuer: Issuer = Field(
+        default="",
+        description="Who gave the agent_id. Of a portal's request, its own issuer, whatever it says.",
+    )
+
+    def agent_of(self, sender: str) -> AgentKey:
+        """Return the agent; ``sender`` is the issuer of the portal that sent the request, if one did."""
+        return AgentKey(self.issuer or sender, self.agent_id)
+
+
+class AgentCorrected(_AskedByOperators):
     """An agent's address or names were wrong, or have changed. Null: unchanged."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentCorrected.v1"
@@ -160,14 +174,10 @@ class AgentCorrected(_AgentRequest):
     family_name: Name | None = None
 
 
-class AgentErasureRequested(_AgentRequest):
+class AgentErasureRequested(_AskedByOperators):
     """An agent asks that what is known of them be erased (RGPD, article 17)."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentErasureRequested.v1"
-    issuer: Issuer = Field(
-        default="",
-        description="Who gave the agent_id. Of a portal's request, its own issuer, whatever it says.",
-    )
     requested_at: Instant
 
 

@@ -277,7 +277,7 @@ def agent_of(request: Received[Event]) -> AgentKey | None:
     """Return the agent who asks to be forgotten; None: it is another request."""
     if not isinstance(request.event, AgentErasureRequested):
         return None
-    return AgentKey(request.event.issuer or request.issuer, request.event.agent_id)
+    return request.event.agent_of(request.issuer)
 
 
 async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) -> None:

@@ -21,6 +21,15 @@ from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
 
 
+async def request(tx: Transaction, corrected: AgentCorrected) -> UUID:
+    """Ask all services, this one too, to correct an agent, as a service of ours. Returns the request's id.
+
+    The relay signs it: without ``INTAKE_SIGNING_KEY`` nobody would believe it.
+    """
+    [request_id] = await OUTBOX.publish(tx, [corrected])
+    return request_id
+
+
 async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) -> None:
     """Lock the sessions of the agents whom these corrections and erasures are about.
 
@@ -28,7 +37,7 @@ async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) ->
     order in which decisions lock them.
     """
     corrected = [
-        AgentKey(request.issuer, request.event.agent_id)
+        request.event.agent_of(request.issuer)
         for request in received
         if isinstance(request.event, AgentCorrected) and _changes(request.event)
     ]
@@ -47,7 +56,7 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
             requested = CorrectionRequest(
                 source, request_id, request.received_at, traceparent=request.traceparent
             )
-            await _correct(tx, AgentKey(request.issuer, request.event.agent_id), after, requested)
+            await _correct(tx, request.event.agent_of(request.issuer), after, requested)
 
 
 async def correct_by_organiser(

@@ -79,9 +79,10 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
 async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> None:
     """Keep a subscriber's new address or names; nothing where the agent follows nothing.
 
+    ``issuer`` is that of the portal's agents, where a portal sent it.
     Where too many agents of the issuer have the address, what the agent followed ends.
     """
-    agent = AgentKey(issuer, corrected.agent_id)
+    agent = corrected.agent_of(issuer)
     await subscriptions.lock(tx)
     await keep_former_address(tx, agent, corrected.email)
     if await subscriptions.find_agent(tx, agent) is None:

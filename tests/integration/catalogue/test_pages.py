@@ -105,6 +105,13 @@ async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_a
     assert "Si vous avez aussi confirmé un abonnement sur notre page" in page.text
 
 
+async def test_the_notice_promises_of_a_limitation_what_is_done_by_hand(visitor: Browser) -> None:
+    page = await read(visitor, "/donnees-personnelles")
+    assert "à en faire limiter l’usage" in page.text
+    assert "Le logiciel ne sait pas garder des données sans s’en servir" in page.text
+    assert "ce qui met fin à vos inscriptions en cours" in page.text
+
+
 async def test_what_an_installation_does_not_say_of_itself_is_not_passed_over(
     database: Database, tokens_file: Path
 ) -> None:

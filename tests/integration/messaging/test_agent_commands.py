@@ -1,4 +1,4 @@
-"""``parcours agent export | erase | erasures``, as an operator types them."""
+"""``parcours agent export | correct | erase | erasures``, as an operator types them."""
 
 import asyncio
 import getpass
@@ -19,9 +19,14 @@ from services.enrolment.service import sessions
 from services.notifier.handlers import router as notifier
 from shared import clock, security_log
 from shared.database import Database
-from shared.events.enrolment import AgentEnrolled
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
 from shared.events.erasure import AgentErased
-from shared.events.portal import AgentErasureRequested, EnrolmentRequested
+from shared.events.portal import (
+    AgentCorrected,
+    AgentErasureRequested,
+    EnrolmentRequested,
+    SubscriptionChanged,
+)
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.support.builders import an_agent, open_now
@@ -118,14 +123,16 @@ async def test_an_export_is_a_read_that_the_next_one_tells_of(
     assert page.read_text().count("<h3>Consultations de données") == 1
 
 
-async def test_the_security_log_tells_of_an_export_and_of_an_erasure_without_a_name(
+async def test_the_security_log_tells_of_what_was_done_for_an_agent_without_a_name(
     agent: Here, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await agent("export", "iel", "IEL-1")
+    await agent("correct", "iel", "IEL-1", "--given-name", "Zoé")
     await agent("erase", "iel", "IEL-1")
     assert [record.message for record in caplog.records if record.name == security_log.LOGGER] == [
         "export ok who=operator where=parcours agent export times=1",
+        "correction ok who=operator where=parcours agent correct times=1",
         "erasure ok who=operator where=parcours agent erase times=1",
     ]
 
@@ -162,16 +169,85 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
         assert "main-1" not in said
 
 
-async def test_without_a_key_to_sign_with_an_erasure_is_not_requested(
-    agent: Here, monkeypatch: pytest.MonkeyPatch
+async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_and_letters(
+    agent: Here, enrolment_database: Database, notifier_database: Database
+) -> None:
+    await enrol(enrolment_database)
+    await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
+    code, said = await agent(
+        "correct", "iel", "IEL-1", "--email", "zoe@juste.fr", "--family-name", "Durand-Roy"
+    )
+    assert code == 0
+    async with enrolment_database.quiet_transaction() as tx:
+        event = (await tx.execute(text(_LAST_OF_OUTBOX))).one()
+    assert str(event.event_id) in said
+    assert (event.source, event.topic) == ("/services/enrolment", "portal.agents")
+
+    # No portal sent it: the data says who issued the identifier.
+    request = AgentCorrected.model_validate_json(event.data)
+    await take(enrolment, enrolment_database, [received(request, event.event_id)], policy=Policy())
+    async with enrolment_database.quiet_transaction() as tx:
+        [kept] = await tx.execute(text("SELECT issuer, before, after FROM correction"))
+        [decision] = await tx.scalars(
+            text("SELECT data FROM outbox WHERE type LIKE '%AgentDetailsCorrected%'")
+        )
+    assert kept.issuer == "iel"
+    assert kept.before == [{"email": AGENT.email, "family_name": "Durand"}]
+    assert kept.after == {"email": "zoe@juste.fr", "family_name": "Durand-Roy"}
+    await take(notifier, notifier_database, [received(AgentDetailsCorrected.model_validate_json(decision))])
+    async with notifier_database.quiet_transaction() as tx:
+        assert list(await tx.scalars(text("SELECT address FROM mail"))) == ["zoe@juste.fr"]
+
+
+async def test_who_follows_news_is_corrected_by_the_command_too(
+    notifier_database: Database,
+) -> None:
+    follows = SubscriptionChanged(
+        agent_id="IEL-1", email="faux@exemple.fr", theme="enjeux-ia", subscribed=True
+    )
+    await take(notifier, notifier_database, [received(follows, issuer="iel")])
+    request = AgentCorrected(issuer="iel", agent_id="IEL-1", email="zoe@juste.fr")
+    await take(notifier, notifier_database, [received(request)])
+    async with notifier_database.quiet_transaction() as tx:
+        assert list(await tx.scalars(text("SELECT address FROM subscriber"))) == ["zoe@juste.fr"]
+
+
+_LAST_OF_OUTBOX = "SELECT event_id, source, topic, data FROM outbox ORDER BY id DESC LIMIT 1"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "Nothing to correct: give --email, --given-name or --family-name."),
+        (("--email", "zoe"), "--email cannot be right"),
+        (("--email", ""), "--email cannot be right"),
+        (
+            ("--given-name", "", "--family-name", "http://x.fr"),
+            "--given-name and --family-name cannot be right",
+        ),
+    ],
+)
+async def test_what_cannot_be_right_is_not_requested(
+    agent: Here, enrolment_database: Database, given: tuple[str, ...], said: str
+) -> None:
+    code, answer = await agent("correct", "iel", "IEL-1", *given)
+    assert (code, answer.count("\n")) == (2, 1)
+    assert said in answer
+    async with enrolment_database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM outbox")) == 0
+
+
+@pytest.mark.parametrize("command", [("erase",), ("correct", "--email", "zoe@juste.fr")])
+async def test_without_a_key_to_sign_with_nothing_is_requested(
+    agent: Here, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INTAKE_SIGNING_KEY")
-    code, said = await agent("erase", "iel", "IEL-1")
+    code, said = await agent(command[0], "iel", "IEL-1", *command[1:])
     assert code == 2
     assert "INTAKE_SIGNING_KEY is not set" in said
 
 
-@pytest.mark.parametrize("command", ["export", "erase"])
+@pytest.mark.parametrize("command", ["export", "correct", "erase"])
 @pytest.mark.parametrize("who", [("iel", "IEL 1"), ("iel", "é"), ("IEL!", "IEL-1"), ("", "IEL-1")])
 async def test_a_mistake_in_a_name_is_said_in_one_line(
     agent: Here, command: str, who: tuple[str, str]

@@ -13,6 +13,7 @@ import pytest
 from shared.events.cloudevents import STRUCTURED, Received, Record, SendingPortal
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
+    AgentCorrected,
     AgentErasureRequested,
     BespokeTrainingRequested,
     EnrolmentRequested,
@@ -198,14 +199,24 @@ def test_the_time_of_a_signed_request_lies_within_seven_days_of_its_receipt(
     assert code_of(signed(time=sent_at.isoformat())) is code
 
 
-def test_a_service_signs_its_own_requests_and_they_alone_say_who_issued_an_agents_id() -> None:
-    data = {"agent_id": "A-1", "issuer": "cnfpt", "requested_at": "2026-01-01T00:00:00Z"}
-    erasure: dict[str, Any] = {"data": data, "event": AgentErasureRequested.TYPE, "topic": "portal.agents"}
+@pytest.mark.parametrize(
+    ("event", "more"),
+    [
+        (AgentErasureRequested, {"requested_at": "2026-01-01T00:00:00Z"}),
+        (AgentCorrected, {"email": "zoe@exemple.fr"}),
+    ],
+)
+def test_a_service_signs_its_own_requests_and_they_alone_say_who_issued_an_agents_id(
+    event: type[AgentErasureRequested | AgentCorrected], more: dict[str, str]
+) -> None:
+    data = {"agent_id": "A-1", "issuer": "cnfpt", **more}
+    erasure: dict[str, Any] = {"data": data, "event": event.TYPE, "topic": "portal.agents"}
     ours: dict[str, Any] = {"key_id": "intake", "secret": INTAKE, "source": "/services/enrolment"}
 
     by_us = admitted(signed(**erasure, **ours))
     assert isinstance(by_us, Received)
     assert (by_us.event.issuer, by_us.portal) == ("cnfpt", None)
+    assert by_us.event.agent_of(by_us.issuer) == AgentKey("cnfpt", "A-1")
     by_http = admitted(signed(**erasure, **ours | {"source": "/portals/iel"}))
     assert isinstance(by_http, Received)
     assert by_http.event.issuer == by_http.issuer == "iel"
