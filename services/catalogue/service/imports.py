@@ -110,15 +110,19 @@ async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_r
     known = {offer.offer_id: offer for offer in await offers.every(tx)}
     targets = await _targets(tx, who, content.lines)
     found = await asyncio.to_thread(_Lines(who, known, targets, clock.now()).decide, content.lines)
-    faults = sorted((*content.faults, *found.faults), key=lambda fault: fault.line)
+    faults = sorted((*content.faults, *found.faults), key=_line_of)
     if faults:
         return Imported(content.rows, tuple(faults))
     lines = await _without_known(tx, found.lines)
+    if too_often := await _count_changes(tx, lines, dry_run=dry_run):
+        return Imported(content.rows, too_often)
     if not dry_run:
-        if too_often := await _count_changes(tx, lines):
-            return Imported(content.rows, too_often)
         await _save(tx, who, lines)
     return Imported(content.rows, (), tuple(lines))
+
+
+def _line_of(fault: Fault) -> int:
+    return fault.line
 
 
 def _read(content: bytes) -> SheetContent:
@@ -169,14 +173,21 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
     ]
 
 
-async def _count_changes(tx: Transaction, lines: Sequence[SheetLine]) -> tuple[Fault, ...]:
-    """Count the changes that are announced. Returns those that are too many."""
+async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
+    """Count the changes that are announced. Returns those that are too many.
+
+    Where there is one of these, or the lines are only tried, none is counted. In the order of the sessions'
+    ids, so that two who count the same ones wait for each other in one direction.
+    """
+    announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     too_often: list[Fault] = []
-    for line in lines:
-        if line.is_announced and line.done is not None and line.done.events:
+    async with tx.begin_nested() as counts:
+        for line in sorted(announced, key=lambda line: line.session.session_id):
             violation = await count_change(tx, line.session.session_id)
             too_often += _violations(line.line, [violation] if violation is not None else [])
-    return tuple(too_often)
+        if too_often or dry_run:
+            await counts.rollback()
+    return tuple(sorted(too_often, key=_line_of))
 
 
 async def _save(tx: Transaction, who: Principal, lines: Sequence[SheetLine]) -> None:

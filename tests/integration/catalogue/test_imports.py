@@ -203,6 +203,23 @@ async def test_a_published_session_that_was_changed_too_often_is_not_changed_by_
     assert await outcomes(ask, sheets.format(session_id, "Rennes")) == ["unchanged"]
 
 
+async def test_a_sheet_that_is_tried_or_refused_uses_up_no_change_of_its_sessions(
+    an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CHANGES", Rate(1, 3600))
+    spent, other = await published(ask, an_empty_offer), await published(ask, an_empty_offer)
+    changed = await ask("PATCH", f"/sessions/{spent}", by=BRETAGNE, venue="Vannes")
+    assert changed.is_success
+    both = f"Identifiant;Lieu\n{other};Brest\n{spent};Brest\n"
+    too_often = [(3, "changed_too_often", None)]
+    assert await faults(ask, both) == too_often
+    tried = (await imported(ask, both, dry_run="true")).json()
+    assert [(fault["line"], fault["code"], fault["column"]) for fault in tried["faults"]] == too_often
+    alone = f"Identifiant;Lieu\n{other};Brest\n"
+    assert (await imported(ask, alone, dry_run="true")).json()["faults"] == []
+    assert await outcomes(ask, alone) == ["changed"]
+
+
 async def test_an_empty_cell_or_one_as_it_was_exported_leaves_what_is_there(
     an_empty_offer: str, ask: Ask
 ) -> None:
