@@ -63,8 +63,9 @@ class PersonalData:
     it no row is found by the agent. ``of_address`` is that for a row about somebody who is no agent, and is
     known by an address. ``address`` is the SQL of the agent's addresses in such a row; null says none. On
     erasure the row is deleted, or its columns ``emptied`` get these SQL values; a ``proof`` of who did what
-    stays, and only when it was done is given to that person; ``actor`` is the SQL of who it was. Columns
-    ``of_others`` say something of somebody else, and are not given to the person.
+    stays, and only when it was done is given to that person; ``at`` and ``actor`` are the SQL of
+    when, and of who it was. Columns ``of_others`` say something of somebody else, and are not given to the
+    person.
     """
 
     table: type[SQLModel]
@@ -79,6 +80,7 @@ class PersonalData:
     emptied: Mapping[str, str] = field(default_factory=dict)
     of_others: tuple[str, ...] = ()
     proof: bool = False
+    at: str = "at"
     actor: str = "actor"
 
     def condition(self, subject: "Subject") -> str:
@@ -159,7 +161,7 @@ async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
-    row = f"jsonb_build_object('at', at, 'actor', {held.actor})" if held.proof else whole
+    row = f"jsonb_build_object('at', {held.at}, 'actor', {held.actor})" if held.proof else whole
     query = f"SELECT {row} FROM {name} WHERE {held.condition(subject)}"  # noqa: S608 as above
     return await _values(tx, query, subject)
 

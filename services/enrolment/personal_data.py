@@ -186,6 +186,17 @@ REGISTER = (
                 address="jsonb_path_query(jsonb_build_array(before, after), 'strict $.**.email') #>> '{}'",
             ),
             PersonalData(
+                table=CorrectionRow,
+                whose=Whose.STAFF,
+                columns={"author": "nom du jeton, ou courriel, de qui a corrigé"},
+                purpose="Savoir qui a corrigé une inscription.",
+                ends=(CORRECTIONS,),
+                of_address=BY_ADDRESS.format("author"),
+                proof=True,
+                at="received_at",
+                actor="author",
+            ),
+            PersonalData(
                 table=BadAddressRow,
                 whose=Whose.AGENTS,
                 columns={

@@ -168,7 +168,7 @@ _TABLES: Mapping[str, str] = {
     "certificate": "Vos attestations",
     "enrolment_change": "Changements d’inscriptions",
     "request": "Les demandes faites pour vous",
-    "correction": "Les corrections de votre nom ou de votre courriel",
+    "correction": "Corrections d’un nom ou d’un courriel",
     "subscriber": "Votre abonnement aux actualités",
     "subscription": "Ce que vous suivez",
     "subscription_request": "Vos demandes d’abonnement",

@@ -206,17 +206,21 @@ async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
 ) -> None:
     session, agent = filled
     enrolment_id = (await front.of(session, agent)).enrolment_id
-    path = f"/api/v1/enrolments/{enrolment_id}/withdrawal"
-    assert (await ask("POST", path, by=BRETAGNE, json={"by": "agent"})).status_code == 200
+    home = f"/api/v1/enrolments/{enrolment_id}"
+    assert (await ask("PATCH", f"{home}/agent", by=BRETAGNE, json={"given_name": "Zo"})).status_code == 200
+    assert (await ask("POST", f"{home}/withdrawal", by=BRETAGNE, json={"by": "agent"})).status_code == 200
     async with erasing.database.quiet_transaction() as tx:
-        [proof] = (await erasing.export(tx, BRETAGNE.upper()))["enrolment_change"]
+        told = await erasing.export(tx, BRETAGNE.upper())
+        [proof], [corrected] = told["enrolment_change"], told["correction"]
         assert "enrolment_change" not in await erasing.export(tx, CORSE)
-    assert (set(proof), proof["actor"]) == ({"at", "actor"}, BRETAGNE), "and nothing of the agent"
+    for line in (proof, corrected):
+        assert (set(line), line["actor"]) == ({"at", "actor"}, BRETAGNE), "and nothing of the agent"
 
     assert await erasing.forget(BRETAGNE, uuid4())
 
     kept = await rows("SELECT facts->>'author' AS author FROM enrolment_change")
     assert [row.author for row in kept] == [BRETAGNE]
+    assert [row.author for row in await rows("SELECT author FROM correction")] == [BRETAGNE]
 
 
 async def test_a_line_is_neither_changed_nor_taken_away(filled: Filled, ask: Ask, database: Database) -> None:
