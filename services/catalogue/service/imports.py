@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,10 @@ _ABOUT_THE_LINE = frozenset((*_FIXED, "session_id", "tag"))
 _LINES = UUID("6d8c7c0b-7a7e-4f2c-9a55-0f5a2a0c3b71")
 """Whence the ids of sessions that are known by their line."""
 _BATCH = 1_000
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
+"""One sheet after the other: together they are no faster, and the threads of all are for short work."""
+
+T = TypeVar("T")
 
 
 class Outcome(StrEnum):
@@ -101,15 +106,20 @@ class Imported:
 
 async def read(content: bytes) -> SheetContent:
     """Read the lines of a file, in a thread: meanwhile others are answered."""
-    return await asyncio.to_thread(_read, content)
+    return await _in_thread(lambda: _read(content))
 
 
 async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_run: bool) -> Imported:
-    """Do what the lines say, unless there is any fault, or they are only tried."""
-    await sessions.lock_references(tx)
+    """Do what the lines say, unless there is any fault, or they are only tried: then no session is locked."""
     known = {offer.offer_id: offer for offer in await offers.every(tx)}
     targets = await _targets(tx, who, content.lines)
-    found = await asyncio.to_thread(_Lines(who, known, targets, clock.now()).decide, content.lines)
+    found = await _decide(_Lines(who, known, targets, clock.now()), content.lines)
+    if not (dry_run or content.faults or found.faults):
+        await sessions.lock_references(tx)
+        locked = await _targets(tx, who, content.lines, lock=True)
+        # What was decided holds where nothing has changed meanwhile, and no time has come that matters.
+        if locked != targets or any(line.is_announced for line in found.lines):
+            found = await _decide(_Lines(who, known, locked, clock.now()), content.lines)
     faults = sorted((*content.faults, *found.faults), key=_line_of)
     if faults:
         return Imported(content.rows, tuple(faults))
@@ -119,6 +129,14 @@ async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_r
     if not dry_run:
         await _save(tx, who, lines)
     return Imported(content.rows, (), tuple(lines))
+
+
+async def _decide(lines: "_Lines", rows: Sequence[Row]) -> "_Lines":
+    return await _in_thread(lambda: lines.decide(rows))
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
 
 
 def _line_of(fault: Fault) -> int:
@@ -138,7 +156,7 @@ def _read(content: bytes) -> SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The sessions that lines name, and who imports may change, locked: by the line's number.
+    """The sessions that lines name, and who imports may change, by the line's number.
 
     ``holders``: who has which reference.
     """
@@ -147,7 +165,7 @@ class Targets:
     holders: Mapping[tuple[str, str], UUID]
 
 
-async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row]) -> Targets:
+async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row], *, lock: bool = False) -> Targets:
     references = {row.cells["reference"] for row in rows if row.cells["reference"]}
     holders = await sessions.by_references(tx, references, who.delegation) if references else {}
     ids: dict[int, UUID] = {}
@@ -158,7 +176,8 @@ async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row]) -> Targ
             named = holders.get((organiser, row.cells["reference"]))
         if named is not None:
             ids[row.line] = named
-    own = await sessions.lock(tx, set(ids.values()), organiser=who.delegation) if ids else {}
+    find = sessions.lock if lock else sessions.by_ids
+    own = await find(tx, set(ids.values()), organiser=who.delegation) if ids else {}
     by_line = {line: own[session_id] for line, session_id in ids.items() if session_id in own}
     return Targets(by_line, holders)
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import Select, delete, func, select, text
 from sqlmodel import col
 
 from services.catalogue.rules.lifecycle import next_announcement_at
@@ -35,6 +35,13 @@ _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 
+async def by_ids(
+    tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
+) -> dict[UUID, Session]:
+    """Those of the sessions that exist; None: of any organiser."""
+    return await _by_id(tx, _query(ids, organiser))
+
+
 async def lock(
     tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
 ) -> dict[UUID, Session]:
@@ -42,10 +49,16 @@ async def lock(
 
     Ids are public: whoever may change only their own must lock no others.
     """
+    query = _query(ids, organiser).order_by(col(SessionRow.session_id)).with_for_update()
+    return await _by_id(tx, query.execution_options(populate_existing=True))
+
+
+def _query(ids: Collection[UUID], organiser: str | None) -> Select[SessionRow]:
     query = select(SessionRow).where(col(SessionRow.session_id).in_(ids))
-    if organiser is not None:
-        query = query.where(col(SessionRow.organiser) == organiser)
-    query = query.order_by(col(SessionRow.session_id)).with_for_update()
+    return query if organiser is None else query.where(col(SessionRow.organiser) == organiser)
+
+
+async def _by_id(tx: Transaction, query: Select[SessionRow]) -> dict[UUID, Session]:
     return {row.session_id: _session(row) for row in await tx.scalars(query)}
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -17,6 +20,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
+from shared.web import spreadsheets
 from tests.integration.catalogue.browsing import Browser, created, error_of, organiser, send, upload
 from tests.integration.catalogue.conftest import (
     ADMIN,
@@ -26,6 +30,7 @@ from tests.integration.catalogue.conftest import (
     EventsOf,
     an_offer,
     drafted,
+    in_days,
     kinds,
     problem,
     published,
@@ -144,25 +149,89 @@ async def test_one_file_imported_twice_at_once_makes_its_sessions_once(an_empty_
     assert len(await stored(ask)) == 3
 
 
-async def test_an_import_waits_for_whoever_gives_references(
-    an_empty_offer: str, ask: Ask, database: Database, eventually: Eventually
-) -> None:
+@pytest.fixture
+def until_it_waits(database: Database, eventually: Eventually) -> Callable[[], Awaitable[None]]:
+    """Wait until an import waits for the one who gives references."""
+
     async def waits() -> bool:
         async with database.quiet_transaction() as other:
             return bool(await other.scalar(_WAITS))
 
+    async def until() -> None:
+        await eventually(waits, "the import waits")
+
+    return until
+
+
+async def test_an_import_waits_for_whoever_gives_references_and_sees_what_they_gave(
+    an_empty_offer: str, ask: Ask, database: Database, until_it_waits: Callable[[], Awaitable[None]]
+) -> None:
+    (session_id,) = (await imported(ask, sheet("BRE-0"))).json()["created"]
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await lock_references(tx)
-        imports = tasks.create_task(imported(ask, sheet("BRE-1")))
-        await eventually(waits, "the import waits")
-        assert not imports.done()
-    assert imports.result().status_code == 201
+        waiting = tasks.create_task(outcomes(ask, sheet("BRE-1", places=9)))
+        await until_it_waits()
+        assert not waiting.done()
+        await tx.execute(_GIVE_REFERENCE, {"session_id": UUID(session_id)})
+    assert waiting.result() == ["changed"]
+    assert [item["session_id"] for item in await stored(ask)] == [session_id]
 
 
+async def test_what_has_passed_while_an_import_waited_is_past(
+    an_empty_offer: str,
+    ask: Ask,
+    database: Database,
+    until_it_waits: Callable[[], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session_id = await published(ask, an_empty_offer, enrolment_opens_at=in_days(1).isoformat())
+    later = f"Identifiant;Ouverture des inscriptions\n{session_id};{in_days(20):%Y-%m-%d %H:%M}\n"
+    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
+        await lock_references(tx)
+        waiting = tasks.create_task(faults(ask, later))
+        await until_it_waits()
+        monkeypatch.setattr("shared.clock.now", lambda: in_days(2))
+    assert waiting.result() == [(2, "in_the_past", "enrolment_opens_at")]
+
+
+_GIVE_REFERENCE = text("UPDATE session SET reference = 'BRE-1' WHERE session_id = :session_id")
 _WAITS = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity "
     "WHERE datname = current_database() AND wait_event = 'advisory')"
 )
+
+
+async def test_a_sheet_that_is_tried_or_wrong_waits_for_nobody(
+    an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    (session_id,) = (await imported(ask, sheet("BRE-1"))).json()["created"]
+    good, wrong = sheet("BRE-1", "BRE-2", places=9), sheet("BRE-1", "BRE-2", places="beaucoup")
+    async with database.quiet_transaction() as tx, asyncio.timeout(10):
+        await lock_references(tx)
+        await lock(tx, [UUID(session_id)])
+        tried = (await imported(ask, good, dry_run="true")).json()["lines"]
+        assert [line["outcome"] for line in tried] == ["changed", "created"]
+        assert {line for line, _, _ in await faults(ask, wrong)} == {2, 3}
+
+
+async def test_sheets_leave_their_threads_to_others(
+    an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, read = threading.Event(), threading.Event(), spreadsheets.read
+
+    def slow(*content: Any, **options: Any) -> spreadsheets.Sheet:
+        begun.set()
+        may_end.wait(10)
+        return read(*content, **options)
+
+    monkeypatch.setattr(spreadsheets, "read", slow)
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            sheets = [tasks.create_task(outcomes(ask, sheet(name))) for name in ("BRE-1", "BRE-2")]
+            assert await asyncio.to_thread(begun.wait, 5)
+            may_end.set()
+    assert [task.result() for task in sheets] == [["created"], ["created"]]
 
 
 async def test_a_draft_that_was_changed_by_hand_is_not_drafted_again_by_its_line(
