@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -16,7 +16,7 @@ from services.enrolment.settings import Settings as EnrolmentSettings
 from services.notifier import personal_data as notifier
 from services.notifier.settings import Settings as NotifierSettings
 from shared.messaging import personal_data as messaging
-from shared.personal_data import PersonalData, Retention
+from shared.personal_data import PersonalData
 from shared.web import logins
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "personal-data.md"
@@ -53,7 +53,10 @@ def document() -> str:
 
 
 def page() -> str:
-    """Return the part of the page ``/donnees-personnelles`` that says what is kept, in French."""
+    """Return the part of the page ``/donnees-personnelles`` that says what is kept, in French.
+
+    For how long is what the installation has set.
+    """
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]
@@ -68,6 +71,19 @@ def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
     yield "Échanges entre les parties, et connexions", _EVERYWHERE
 
 
+def _kept(days: int | str) -> str:
+    """Return how long, for a template of the catalogue, whose site has the settings of all services."""
+    return f"{{{{ site.kept_days.{days} }}}} jours" if isinstance(days, str) else _number(days)
+
+
+def _default(days: int | str) -> str:
+    return _number(_SETTINGS[days].default if isinstance(days, str) else days)
+
+
+def _number(days: int) -> str:
+    return f"{days} jours" if days else "aussitôt"
+
+
 def _facts(held: PersonalData) -> str:
     what = " ; ".join(dict.fromkeys(held.columns.values()))
     return "\n".join(
@@ -76,7 +92,7 @@ def _facts(held: PersonalData) -> str:
             f"<div><dt>De qui</dt><dd>{_sentence(held.whose.value)}</dd></div>",
             f"<div><dt>Quoi</dt><dd>{_sentence(what)}</dd></div>",
             f"<div><dt>Pourquoi</dt><dd>{held.purpose}</dd></div>",
-            f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held))}</dd></div>",
+            f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held, _kept))}</dd></div>",
             "</dl>",
         )
     )
@@ -84,19 +100,20 @@ def _facts(held: PersonalData) -> str:
 
 def _row(held: PersonalData) -> str:
     columns = " ; ".join(f"`{name}` : {what}" for name, what in held.columns.items())
-    cells = f"`{held.table.__tablename__}`", columns, held.whose.value, held.purpose, _duration(held)
+    cells = (
+        f"`{held.table.__tablename__}`",
+        columns,
+        held.whose.value,
+        held.purpose,
+        _duration(held, _default),
+    )
     return f"| {' | '.join(cells)} |"
 
 
-def _duration(held: PersonalData) -> str:
-    ends = [f"{_days(retention)} après {retention.since}" for retention in held.ends]
+def _duration(held: PersonalData, said: Callable[[int | str], str]) -> str:
+    ends = [f"{said(retention.days)} après {retention.since}" for retention in held.ends]
     until = f"jusqu’à ce que {held.until}" if held.until else ""
     return ", puis ".join(filter(None, (until, " ; ".join(ends))))
-
-
-def _days(retention: Retention) -> str:
-    days = _SETTINGS[retention.days].default if isinstance(retention.days, str) else retention.days
-    return f"{days} jours" if days else "aussitôt"
 
 
 def _sentence(text: str) -> str:

@@ -16,6 +16,7 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
+from shared.retention_settings import kept_days
 from shared.web.links import LOST_LINK
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -52,6 +53,7 @@ def compose(settings: Settings) -> Process:
                     host_phone=settings.hosting_phone,
                     data_protection=settings.dpo_contact,
                 ),
+                kept_days=kept_days(settings),
                 subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
                 my_enrolments=f"{settings.public_url('notifier')}{LOST_LINK}",
             )

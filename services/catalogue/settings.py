@@ -5,12 +5,15 @@ from pydantic import Field, field_validator
 from shared.events.vocabulary import Email
 from shared.oidc.settings import OidcSettings
 from shared.read_log import ReadLogSettings
+from shared.retention_settings import EnrolmentRetention, NotifierRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
-    """Where its database is, which port it listens on, and where its readers go from its pages."""
+class Settings(
+    ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, EnrolmentRetention, NotifierRetention
+):
+    """Where its database is, which port it listens on, where its pages lead, and what they say."""
 
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = 8001

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from services.enrolment.rules.policy import Policy
 from shared.read_log import ReadLogSettings
+from shared.retention_settings import EnrolmentRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(ServiceSettings, LinkSettings, ReadLogSettings):
+class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetention):
     """The database and the port, how long the service waits, and what each installation may choose."""
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
@@ -32,16 +33,6 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings):
     )
     enrolment_overlap_check: bool = Field(
         default=False, description="Refuse who is enrolled, or waits, in another session at the time."
-    )
-    enrolment_ended_kept_days: int = Field(
-        default=365,
-        ge=1,
-        description="Days that refused, withdrawn and cancelled enrolments are kept, and requests.",
-    )
-    enrolment_attendance_kept_days: int = Field(
-        default=5 * 365 + 1,
-        ge=1,
-        description="Days after the end of a session that its enrolments and attendance are kept.",
     )
     certificate_signatory: str = Field(
         default="",

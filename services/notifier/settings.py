@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
 from shared.oidc.settings import LOOPBACK, OidcSettings
 from shared.read_log import ReadLogSettings
+from shared.retention_settings import NotifierRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
@@ -53,7 +54,7 @@ class ImapServer:
         return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
+class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, NotifierRetention):
     """Where its database and its relay are, and in whose name it writes."""
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
@@ -98,19 +99,6 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings):
     notifier_subscriptions_rate: str = Field(
         default="600/hour",
         description="How often all may together, so that many networks are no flood.",
-    )
-    notifier_mails_kept_days: int = Field(
-        default=90, ge=1, description="Days after it was sent, or given up, that a mail is kept."
-    )
-    notifier_addresses_kept_days: int = Field(
-        default=365,
-        ge=1,
-        description="Days after the end of a session that the addresses of its enrolled are kept.",
-    )
-    notifier_bounces_kept_days: int = Field(
-        default=365,
-        ge=1,
-        description="Days that an address, as a digest, stays known for mails that came back.",
     )
 
     @property

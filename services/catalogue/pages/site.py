@@ -1,7 +1,8 @@
 """What every page is made from: the site, its templates, its files."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.requests import Request
 
 from services.catalogue.rules.availability import availability, misses_minimum
 from services.catalogue.rules.sessions import ShownSession
+from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
@@ -33,6 +35,10 @@ SOURCES = tuple(
 """The files that a page is made with: templates, icon, style sheet, labels."""
 BUILT = datetime.fromtimestamp(max(path.stat().st_mtime for path in SOURCES), UTC)
 """No page is older than what it is made with."""
+
+DEFAULT_KEPT_DAYS = {
+    name: setting.default for name, setting in Settings.model_fields.items() if name.endswith("_kept_days")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,7 @@ class Site:
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail,
     ``my_enrolments`` that where agents get the link to theirs; ``contact`` the address to write to when a
-    page keeps somebody out.
+    page keeps somebody out. ``kept_days`` are how long what is kept, by the names of the settings.
     """
 
     database: Database
@@ -71,6 +77,7 @@ class Site:
     my_enrolments: str | None = None
     contact: str | None = None
     publisher: Publisher = Publisher()
+    kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
 
     def enrol_at(self, session: ShownSession) -> str | None:
         """The address to request a seat; None where no portal is known."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from services.catalogue import api, pages
+from services.catalogue.pages.site import DEFAULT_KEPT_DAYS
 from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service.loading import Summary
 from services.catalogue.tables import OfferRow, ThemeRow
@@ -117,7 +118,10 @@ NEWS_URL = "https://courriels.example.org/courriels/abonnement"
 
 @asynccontextmanager
 async def visiting(
-    database: Database, tokens_file: Path, publisher: pages.Publisher = PUBLISHER
+    database: Database,
+    tokens_file: Path,
+    publisher: pages.Publisher = PUBLISHER,
+    kept_days: Mapping[str, int] = DEFAULT_KEPT_DAYS,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens(tokens_file)
@@ -128,6 +132,7 @@ async def visiting(
         guard=a_guard(database),
         address=PUBLIC_URL,
         portal=PORTAL_URL,
+        kept_days=kept_days,
         subscriptions=NEWS_URL,
         contact=CONTACT,
         publisher=publisher,

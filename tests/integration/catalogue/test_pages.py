@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from services.catalogue import api, pages
+from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
-from tests.conftest import opened
+from shared.retention_settings import kept_days
+from tests.conftest import opened, settings_of
 from tests.integration.catalogue.conftest import (
     CONTACT,
     MOOC,
@@ -110,6 +112,26 @@ async def test_the_notice_promises_of_a_limitation_what_is_done_by_hand(visitor:
     assert "à en faire limiter l’usage" in page.text
     assert "Le logiciel ne sait pas garder des données sans s’en servir" in page.text
     assert "ce qui met fin à vos inscriptions en cours" in page.text
+
+
+async def test_the_notice_says_how_long_this_installation_keeps_what_it_keeps(
+    database: Database, tokens_file: Path
+) -> None:
+    environment = settings_of("catalogue", "postgresql://a:b@localhost/c", "localhost:1")
+    chosen = {
+        "notifier_mails_kept_days": 30,
+        "enrolment_attendance_kept_days": 700,
+        "read_log_kept_days": 200,
+    }
+    given = {name.lower(): value for name, value in environment.items()}
+    settings = Settings.model_validate(given | chosen)
+    async with visiting(database, tokens_file, kept_days=kept_days(settings)) as browser:
+        notice = await read(browser, "/donnees-personnelles")
+    assert "30 jours après l’envoi du courriel" in notice.text
+    assert "700 jours après la fin de la session" in notice.text
+    assert "200 jours après la consultation" in notice.text
+    assert "90 jours après l’envoi du courriel" not in notice.text
+    assert "Les durées sont celles de cette installation." in notice.text
 
 
 async def test_what_an_installation_does_not_say_of_itself_is_not_passed_over(

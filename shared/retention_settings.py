@@ -1,0 +1,48 @@
+"""For how long enrolments and letters are kept: settings of two services, and of the notice that says so.
+
+The catalogue publishes what all services keep of people, and for how long, and has these settings too: they
+are to be set for it as they are for the service that deletes by them.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class EnrolmentRetention(BaseSettings):
+    """For how long the enrolment service keeps what it keeps."""
+
+    enrolment_ended_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days that refused, withdrawn and cancelled enrolments are kept, and requests.",
+    )
+    enrolment_attendance_kept_days: int = Field(
+        default=5 * 365 + 1,
+        ge=1,
+        description="Days after the end of a session that its enrolments and attendance are kept.",
+    )
+
+
+class NotifierRetention(BaseSettings):
+    """For how long the notifier keeps what it keeps."""
+
+    notifier_mails_kept_days: int = Field(
+        default=90, ge=1, description="Days after it was sent, or given up, that a mail is kept."
+    )
+    notifier_addresses_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days after the end of a session that the addresses of its enrolled are kept.",
+    )
+    notifier_bounces_kept_days: int = Field(
+        default=365,
+        ge=1,
+        description="Days that an address, as a digest, stays known for mails that came back.",
+    )
+
+
+def kept_days(settings: BaseSettings) -> Mapping[str, int]:
+    """Return all settings that say for how many days something is kept."""
+    return {name: value for name, value in settings if name.endswith("_kept_days")}
