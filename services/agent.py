@@ -1,4 +1,4 @@
-"""``parcours agent export | correct | erase | erasures``: what an operator does about an agent everywhere.
+"""``parcours agent find | export | correct | erase | erasures``: what an operator does about an agent.
 
 A tool of operators, who have the settings of all three services: no service reads another's database.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.enrolment.app import DEFINITION as ENROLMENT
@@ -23,9 +23,9 @@ from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
 from shared.events.portal import AgentCorrected
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Email
 from shared.messaging import erasure
-from shared.personal_data import Register
+from shared.personal_data import Register, agents_with
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
@@ -43,11 +43,53 @@ app = typer.Typer(
 
 Issuer = Annotated[str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")]
 PageFile = Annotated[Path | None, typer.Option("--page", help="Write a page to read and to print, too.")]
+Address = Annotated[str, typer.Argument(help="The address that the person is known by.")]
 AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
 _NOT_IN_THIS = (
     "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
     "parcours person export | erase ADDRESS"
 )
+
+
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+_ONLY_CLAIMED = (
+    "A portal only claims that an address is its agent's: make sure who asks. What the owner "
+    "confirmed on our page, or wrote as an officer: parcours person export | erase ADDRESS"
+)
+
+
+@app.command("find", help="List the agents who have this address, or had it: their issuers and identifiers.")
+def find(address: Address) -> None:
+    """Print a line for each agent, with the services that know them so; end with 1 where nobody does."""
+    known = address_of(address)
+    found = {definition.name: _agents_with(definition, known) for definition in SERVICES}
+    _record(SecurityEvent.EXPORT, "find")
+    for agent in sorted({agent for agents in found.values() for agent in agents}):
+        services = [name for name, agents in found.items() if agent in agents]
+        typer.echo(f"{agent.issuer}\t{agent.agent_id}\t{', '.join(services)}")
+    typer.echo(_ONLY_CLAIMED, err=True)
+    if not any(found.values()):
+        stop("No agent is known by this address.")
+
+
+def address_of(typed: str) -> str:
+    """Return the address that somebody typed; end with 2 where it is none."""
+    try:
+        return _EMAIL.validate_python(typed.strip())
+    except ValidationError:
+        stop("This is no address: it has one @, and a domain after it.", 2)
+
+
+def _agents_with(definition: Definition, address: str) -> list[AgentKey]:
+    async def read(process: Process) -> list[AgentKey]:
+        async with process.database.quiet_transaction() as tx:
+            found = await agents_with(tx, process.register, address)
+            if found:
+                reading = Reading.by_command(getpass.getuser())
+                await read_log.record(tx, reading, ReadKind.ADDRESS, agents=found)
+            return found
+
+    return in_process(definition, read)
 
 
 @app.command("export", help="Print all that is kept of an agent, as JSON: article 15 of the RGPD.")

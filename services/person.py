@@ -5,16 +5,13 @@ the address too are apart (docs/adr/0040). As ``parcours agent``, a tool of oper
 of all three services.
 """
 
-from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from services.agent import SERVICES, PageFile, print_export
+from services.agent import SERVICES, Address, PageFile, address_of, print_export
 from shared import clock, security_log
 from shared.cli import Definition, in_process, run, stop
-from shared.events.vocabulary import Email
 from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 
@@ -26,21 +23,18 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Address = Annotated[str, typer.Argument(help="The address that the person is known by.")]
-
 _NOT_IN_THIS = (
-    "What is known of agents who have this address is not in this: "
-    "parcours agent export | erase ISSUER AGENT_ID"
+    "What is known of agents who have this address is not in this: parcours agent find ADDRESS says who they "
+    "are, for parcours agent export | erase ISSUER AGENT_ID"
 )
 _IN_ORDER = tuple(reversed(SERVICES))
 """First the catalogue, whose answers to officers the others pass on."""
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 @app.command("export", help="Print all that is kept of the owner of an address, as JSON.")
 def export(address: Address, page: PageFile = None) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
-    known = _address(address)
+    known = address_of(address)
     something_is_kept = print_export(known, {"address": known}, page)
     _record(SecurityEvent.EXPORT, SecurityOutcome.OK, "export")
     typer.echo(_NOT_IN_THIS, err=True)
@@ -51,7 +45,7 @@ def export(address: Address, page: PageFile = None) -> None:
 @app.command("erase", help="Forget the owner of an address, at once, in all services.")
 def erase(address: Address) -> None:
     """Erase, and print when each service has; end with 1 unless all have. It may be run again."""
-    known, request_id = _address(address), uuid4()
+    known, request_id = address_of(address), uuid4()
     late = [service.name for service in _IN_ORDER if not _erased(service, known, request_id)]
     _record(SecurityEvent.ERASURE, SecurityOutcome.FAILED if late else SecurityOutcome.OK, "erase")
     if late:
@@ -68,14 +62,6 @@ def _erased(definition: Definition, address: str, request_id: UUID) -> bool:
     if done:
         typer.echo(f"{request_id}\t{definition.name} {clock.now():%Y-%m-%d %H:%M:%S}Z")
     return done
-
-
-def _address(typed: str) -> str:
-    """Return the address; end with 2 where it is none."""
-    try:
-        return _EMAIL.validate_python(typed.strip())
-    except ValidationError:
-        stop("This is no address: it has one @, and a domain after it.", 2)
 
 
 def _record(event: SecurityEvent, outcome: SecurityOutcome, command: str) -> None:

@@ -61,7 +61,8 @@ class PersonalData:
 
     ``of_agent`` is the SQL condition for a row about an agent, by the parameters of :class:`Subject`; without
     it no row is found by the agent. ``of_address`` is that for a row about somebody who is no agent, and is
-    known by an address. ``address`` is the SQL of the agent's addresses in such a row; null says none. On
+    known by an address. ``address`` is the SQL of the agent's addresses in such a row, null says none; by it
+    the agent is found, where a column ``identifier`` and one ``issuer`` stand beside it. On
     erasure the row is deleted, or its columns ``emptied`` get these SQL values; a ``proof`` of who did what
     stays, and only when it was done is given to that person; ``at`` and ``actor`` are the SQL of
     when, and of who it was. Columns ``of_others`` say something of somebody else, and are not given to the
@@ -77,6 +78,7 @@ class PersonalData:
     of_agent: str = ""
     of_address: str = ""
     address: str = ""
+    identifier: str = "agent_id"
     emptied: Mapping[str, str] = field(default_factory=dict)
     of_others: tuple[str, ...] = ()
     proof: bool = False
@@ -154,6 +156,24 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
             )
             found.update(await _values(tx, query, subject))
     return frozenset(address for address in found if address is not None)
+
+
+async def agents_with(tx: Transaction, register: Register, address: str) -> list[AgentKey]:
+    """Return the agents whose address this is, or was, as portals or organisers said, in order."""
+    found: set[AgentKey] = set()
+    for held in register.personal_data:
+        if held.address and held.identifier:
+            rows = (
+                f"SELECT issuer, {held.identifier} AS agent_id, lower({held.address}) AS address "  # noqa: S608 as above
+                f"FROM {held.table.__tablename__}"
+            )
+            query = (
+                f"SELECT DISTINCT issuer, agent_id FROM ({rows}) AS known "  # noqa: S608 as above
+                "WHERE address = :address AND issuer <> '' AND agent_id IS NOT NULL"
+            )
+            named = await tx.execute(text(query), {"address": address.lower()})
+            found.update(AgentKey(row.issuer, row.agent_id) for row in named)
+    return sorted(found)
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:

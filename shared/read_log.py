@@ -47,6 +47,7 @@ class ReadKind(StrEnum):
     ENROLMENTS = "enrolments"
     EXPLANATION = "explanation"
     EXPORT = "export"
+    ADDRESS = "address"
     ANSWERS = "answers"
     BESPOKE = "bespoke"
     DEAD_LETTER = "dead_letter"

@@ -143,6 +143,7 @@ REGISTER = (
                 of_agent=_MAILS,
                 of_address=_MAILS_TO_NO_AGENT,
                 address=_ADDRESS,
+                identifier="recipient",
             ),
             PersonalData(
                 table=EnrolmentRow,
@@ -175,6 +176,7 @@ REGISTER = (
                 of_agent=_SUBSCRIPTIONS,
                 of_address=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_NO_AGENTS})",  # noqa: S608 as above
                 address=_OF_SUBSCRIBER,
+                identifier="",
             ),
             PersonalData(
                 table=SubscriberRow,

@@ -159,6 +159,7 @@ READS: Mapping[str, str] = {
     "enrolments": "inscriptions",
     "explanation": "explication d’une décision",
     "export": "relevé de toutes les données",
+    "address": "identifiant, cherché par le courriel",
     "answers": "réponses à un portail",
     "bespoke": "demande de formation sur mesure",
     "dead_letter": "demande mise de côté",

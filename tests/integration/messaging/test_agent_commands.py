@@ -1,4 +1,4 @@
-"""``parcours agent export | correct | erase | erasures``, as an operator types them."""
+"""``parcours agent find | export | correct | erase | erasures``, as an operator types them."""
 
 import asyncio
 import getpass
@@ -167,6 +167,42 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
         assert (code, said.count("not yet")) == (int(number < 3), 3 - number)
         assert OF_OWNERS in said
         assert "main-1" not in said
+
+
+async def test_an_address_leads_to_its_agents_also_to_who_had_it_and_each_is_told_who_looked(
+    agent: Here, enrolment_database: Database, notifier_database: Database
+) -> None:
+    await enrol(enrolment_database)
+    await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
+    follows = SubscriptionChanged(
+        agent_id="O-7", email=AGENT.email.upper(), theme="enjeux-ia", subscribed=True
+    )
+    await take(notifier, notifier_database, [received(follows, issuer="ouest")])
+    correction = AgentCorrected(issuer="iel", agent_id="IEL-1", email="zoe@juste.fr")
+    await take(enrolment, enrolment_database, [received(correction)], policy=Policy())
+
+    code, said = await agent("find", AGENT.email)
+
+    assert code == 0
+    assert said.splitlines()[:2] == ["iel\tIEL-1\tenrolment, notifier", "ouest\tO-7\tnotifier"]
+    assert "make sure who asks" in said
+    reads = "SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"
+    who = getpass.getuser()
+    async with notifier_database.quiet_transaction() as tx:
+        assert [tuple(row) for row in await tx.execute(text(reads))] == [
+            (who, "address", "iel", "IEL-1"),
+            (who, "address", "ouest", "O-7"),
+        ]
+    async with enrolment_database.quiet_transaction() as tx:
+        assert [tuple(row) for row in await tx.execute(text(reads))] == [(who, "address", "iel", "IEL-1")]
+
+
+async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_be_none(agent: Here) -> None:
+    code, said = await agent("find", "personne@exemple.fr")
+    assert (code, "No agent is known by this address." in said) == (1, True)
+    code, said = await agent("find", "personne")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "This is no address" in said
 
 
 async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_and_letters(

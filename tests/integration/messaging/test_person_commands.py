@@ -43,8 +43,8 @@ Here = Callable[..., Awaitable[tuple[int, str]]]
 ADDRESS = f"{MARK}@exemple.fr"
 OFFICER = Contact(name=MARK, email=ADDRESS)
 OF_AGENTS = (
-    "What is known of agents who have this address is not in this: "
-    "parcours agent export | erase ISSUER AGENT_ID\n"
+    "What is known of agents who have this address is not in this: parcours agent find ADDRESS says who they "
+    "are, for parcours agent export | erase ISSUER AGENT_ID\n"
 )
 METADATA = {"catalogue": catalogue_tables, "enrolment": enrolment_tables, "notifier": notifier_tables}
 
