@@ -158,6 +158,8 @@ REGISTER = (
                     "outcome": "réponse",
                     "reason": "raison du refus",
                     "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
+                    "facts": "les nombres d’après lesquels elle a été décidée ; de qui est inscrit à la main, par "
+                    "quel organisateur et pourquoi au-delà des places",
                 },
                 purpose=_TO_DECIDE,
                 ends=(REQUESTS,),

@@ -12,8 +12,20 @@ from services.enrolment.rules.roster_lines import Key, RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, AgentId, Email, Line, Name, Paragraph, Reason, at_most
+from shared.events.vocabulary import (
+    Agent,
+    AgentId,
+    Email,
+    Employer,
+    Function,
+    Line,
+    Name,
+    Paragraph,
+    Reason,
+    at_most,
+)
 from shared.http import Problem
+from shared.messaging.portals.registry import OWN_ISSUER
 
 MAX_CANDIDATES = 20_000
 MAX_RECORDS = 20_000
@@ -145,6 +157,32 @@ class WithdrawalByOrganiser(_Body):
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
+
+
+class EnrolmentByHand(_Body):
+    """Whom the organiser enrols, and whether the rules hold for a seat."""
+
+    email: Email
+    given_name: Name
+    family_name: Name
+    function: Function
+    employer: Employer
+    approved: bool = Field(default=False, description="The employer has agreed, where that is needed.")
+    above_capacity: Paragraph | None = Field(
+        default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
+    )
+
+    def agent(self, agent_id: str) -> Agent:
+        """The agent, with an identifier of ours."""
+        return Agent(
+            agent_id=agent_id,
+            issuer=OWN_ISSUER,
+            email=self.email,
+            given_name=self.given_name,
+            family_name=self.family_name,
+            function=self.function,
+            employer=self.employer,
+        )
 
 
 class AgentCorrection(_Body):

@@ -96,6 +96,10 @@ EXAMPLES: dict[str, Any] = {
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
+    "EnrolmentByHand": {
+        **{name: value for name, value in _AGENT.items() if name not in ("agent_id", "issuer")},
+        "above_capacity": "Une chaise de plus a été installée",
+    },
     "AgentCorrection": {"email": "zoe.durand@ville-exemple.fr"},
     "Ranking": {
         "ranked": ["IEL-0048151", {"agent_id": "1001", "issuer": "sirh"}],

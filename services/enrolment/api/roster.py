@@ -18,6 +18,7 @@ from services.enrolment.api.access import (
 from services.enrolment.api.bodies import (
     KEY,
     AgentCorrection,
+    EnrolmentByHand,
     PriorityChange,
     RosterEntry,
     WithdrawalByOrganiser,
@@ -33,6 +34,8 @@ from services.enrolment.service import corrections, enrolments, roster
 from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
+from shared.events.vocabulary import Reason
+from shared.guard import Guard
 from shared.http import Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
@@ -102,6 +105,43 @@ async def export_roster(
                 chunk.clear()
         parts.append(sheets.roster_lines(chunk, session))
     return sheets.exported(request, organiser, b"".join(parts), f"inscriptions-{session_id}.csv")
+
+
+@router.post("/sessions/{session_id}/enrolments", status_code=201, summary="Enrol somebody by hand")
+async def enrol_by_hand(
+    session_id: UUID,
+    wanted: EnrolmentByHand,
+    *,
+    request: Request,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+) -> RosterEntry:
+    """By the rules of the session, until it is over: a seat, a place in line, or a decision to come.
+
+    With ``above_capacity`` a seat, also where none is free. Who has this address is one agent of ours in all
+    sessions. What is refused has no effect, and nobody is written to.
+    """
+    guard: Guard = request.app.state.guard
+    agent = wanted.agent(guard.digest("agent by hand", wanted.email.lower()).hex()[:32])
+    async with database.transaction() as tx:
+        enrolled = await enrolments.enrol_by_hand(
+            tx,
+            session_id,
+            agent,
+            approved=wanted.approved,
+            above_capacity=wanted.above_capacity,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+        )
+        if enrolled is None:
+            raise not_found(f"session {session_id}")
+        if isinstance(enrolled, Reason):
+            raise Problem(
+                409, "Refused", f"The rules of the session refuse it: {enrolled.value}.", code=enrolled.value
+            )
+    return roster_entry(*enrolled)
 
 
 @router.put("/enrolments/{enrolment_id}/priority", summary="Serve somebody who waits sooner or later")

@@ -18,6 +18,7 @@ from services.enrolment.rules.outcomes import no_enrolment, nothing_new
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
+    ByHand,
     GroupRequest,
     Nomination,
     OfferAnswer,
@@ -51,6 +52,9 @@ def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
         roster.answering = request
         facts = roster.numbers()
         match request:
+            case SeatRequest(by_hand=ByHand() as by_hand):
+                outcomes = [_seat_by_hand(roster, request, by_hand)]
+                facts |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
             case SeatRequest():
                 outcomes = [_seat(roster, request, request.agent)]
                 state, reason = outcomes[0]
@@ -105,6 +109,25 @@ def _seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Age
         by_officer=isinstance(request, GroupRequest),
     )
     return _grant(roster, request, agent, verdict)
+
+
+def _seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> _Outcome:
+    """Answer an organiser: by the rules, or by a seat above capacity, where they give a reason for it."""
+    verdict = judge(
+        roster.session,
+        request.agent,
+        request.received_at,
+        approved=request.approved,
+        availability=roster.availability(request.agent),
+        by_hand=True,
+    )
+    if by_hand.above_capacity is not None and verdict in _WITHOUT_SEAT:
+        roster.seats_were_added = True
+        verdict = Granted.SEAT
+    return _grant(roster, request, request.agent, verdict)
+
+
+_WITHOUT_SEAT = (Granted.PLACE_IN_LINE, Refused(Reason.SESSION_FULL), Refused(Reason.QUOTA_REACHED))
 
 
 def _grant(

@@ -1,4 +1,4 @@
-"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16)."""
+"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16, 22)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,12 +64,14 @@ def judge(
     approved: bool,
     availability: Availability,
     by_officer: bool = False,
+    by_hand: bool = False,
 ) -> Granted | Refused:
     """Grant a request for a seat, or refuse it.
 
     ``received_at``: when the broker received the request; the deadline is judged by it, not by when we read
     it. ``approved``: the employer has agreed. ``by_officer``: the authority's training officer named the
-    agent, which a bespoke session needs (rule 14).
+    agent, which a bespoke session needs (rule 14). ``by_hand``: the organiser enrols the agent, which is
+    possible until the session is over (rule 22).
     """
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
@@ -79,7 +81,7 @@ def judge(
         return Refused(Reason.ALREADY_ENROLLED)
     if received_at < session.enrolment_opens_at:
         return Refused(Reason.NOT_OPEN_YET)
-    if received_at >= session.enrolment_closes_at:
+    if received_at >= (session.ends_at if by_hand else session.enrolment_closes_at):
         return Refused(Reason.DEADLINE_PASSED)
     if not is_in_audience(session.audience, agent):
         return Refused(Reason.NOT_ELIGIBLE)

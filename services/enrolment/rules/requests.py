@@ -69,11 +69,23 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """An organiser enrols somebody by hand, such as who walks in on the day (rule 22).
+
+    ``above_capacity``: why they get a seat where none is free; None: they get none then.
+    """
+
+    author: str
+    above_capacity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SeatRequest(_Request):
     """An agent requests a seat; ``approved``: the employer agreed beforehand."""
 
     agent: Agent
     approved: bool
+    by_hand: ByHand | None = None
 
     @property
     def agents(self) -> tuple[Agent, ...]:

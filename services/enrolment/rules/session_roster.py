@@ -98,6 +98,8 @@ class SessionRoster:
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
     """What those who are in the session must hear of its newer state."""
+    seats_were_added: bool = False
+    """An organiser gave somebody a seat above the capacity, or above a quota (rule 22)."""
     is_new: bool = False
     """Nothing was stored of the session before: ``session`` is the first state that is read."""
     answering: Request | None = None

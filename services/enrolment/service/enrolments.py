@@ -8,17 +8,18 @@ from services.enrolment.rules.eligibility import Refused, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.organising import OrganisingFault, prioritise
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Withdrawal
+from services.enrolment.rules.requests import ByHand, SeatRequest, Withdrawal
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
-from services.enrolment.store import changes, enrolments, roster_lines, rosters
+from services.enrolment.store import changes, enrolments, roster_lines, rosters, sessions
 from services.enrolment.store.rosters import LoadPlan
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent, Reason
 from shared.messaging.portals.registry import Portal
 from shared.read_log import Reading, ReadKind
 
@@ -117,3 +118,34 @@ async def withdraw(
     await requests.answer(tx, [request], policy, now)
     await changes.add_author(tx, request.key, session_id, now, organiser.name)
     return await roster_lines.line_of(tx, session_id, enrolment_id), session
+
+
+async def enrol_by_hand(
+    tx: Transaction,
+    session_id: UUID,
+    agent: Agent,
+    *,
+    approved: bool,
+    above_capacity: str | None,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | Reason | None:
+    """Enrol somebody for whom an organiser asks, who is kept as the author (rule 22).
+
+    ``above_capacity``: why they get a seat where none is free. Returns the line of the roster, or why it is
+    refused, or None when there is no such session. The transaction of what is refused is not to be
+    committed: nobody asked for themselves, who would be written to.
+    """
+    session = await sessions.find(tx, session_id)
+    if session is None or not organiser.finds(session.organiser):
+        return None
+    by_hand = ByHand(organiser.name, above_capacity)
+    request = SeatRequest(uuid4(), now, session_id, agent, approved, by_hand)
+    answer = (await requests.answer(tx, [request], policy, now))[request.key]
+    if answer is None:
+        raise LookupError("a session that was there is not")
+    if answer.reason is not None:
+        return answer.reason
+    [enrolment] = await enrolments.latest(tx, [(session_id, agent.key)])
+    return await roster_lines.line_of(tx, session_id, enrolment.enrolment_id), session

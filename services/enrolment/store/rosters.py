@@ -426,6 +426,7 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
             roster.session.model_dump_json() if roster.session_has_changed else None for roster in rosters
         ],
         "capacity": [roster.session.capacity for roster in rosters],
+        "seats_were_added": [roster.seats_were_added for roster in rosters],
         "enrolled": [roster.seats.enrolled for roster in rosters],
         "offered": [roster.seats.offered for roster in rosters],
         "waiting": [len(roster.waiting_list) for roster in rosters],
@@ -457,20 +458,22 @@ _SAVE_SESSIONS = text(
         cancelled_at = new.cancelled_at,
         seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
-        -- the ceiling comes down with them, and the CHECK refuses any that are added.
+        -- the ceiling comes down with them, and the CHECK refuses any that are added but by an organiser.
         seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
+            WHEN new.seats_were_added THEN greatest(new.capacity, new.enrolled + new.offered)
             ELSE greatest(new.capacity, least(session.seat_ceiling, new.enrolled + new.offered)) END
     FROM unnest(CAST(:session_id AS uuid[]), CAST(:version AS integer[]), CAST(:state AS jsonb[]),
-        CAST(:capacity AS integer[]), CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
+        CAST(:capacity AS integer[]), CAST(:seats_were_added AS boolean[]),
+        CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
         CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
         CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
         CAST(:next_release_at AS timestamptz[]), CAST(:minimum_due_at AS timestamptz[]),
         CAST(:minimum_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
-        AS new (session_id, version, state, capacity, enrolled, offered, waiting, next_ticket,
-            newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at, next_release_at,
-            minimum_due_at, minimum_judged_for, cancelled_at, seats_by_employer)
+        AS new (session_id, version, state, capacity, seats_were_added, enrolled, offered, waiting,
+            next_ticket, newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at,
+            next_release_at, minimum_due_at, minimum_judged_for, cancelled_at, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

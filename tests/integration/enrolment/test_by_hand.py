@@ -1,0 +1,138 @@
+"""Organisers enrol by hand, also on the day: by the rules, or above capacity with a reason (rule 22)."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Row
+
+from shared.events.catalogue import SessionState
+from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.support.builders import an_agent, open_now
+
+Rows = Callable[..., Awaitable[list[Row[Any]]]]
+
+ORGANISER = "advisor-bretagne"
+PERSON = {
+    name: value
+    for name, value in an_agent(email="zoe@ville-exemple.fr").model_dump(mode="json").items()
+    if name not in ("agent_id", "issuer")
+}
+
+
+async def enrol(ask: Ask, session: SessionState, **changes: Any) -> httpx.Response:
+    path = f"/api/v1/sessions/{session.session_id}/enrolments"
+    return await ask("POST", path, by=changes.pop("by", ORGANISER), json=PERSON | changes)
+
+
+def on_the_day(**changes: Any) -> SessionState:
+    """A session that is closed and has begun."""
+    now = datetime.now(UTC)
+    dates = {
+        "enrolment_closes_at": now - timedelta(days=5),
+        "starts_at": now - timedelta(hours=1),
+        "ends_at": now + timedelta(hours=5),
+    }
+    return open_now(**(dates | changes))
+
+
+async def test_who_walks_in_on_the_day_gets_a_free_seat_and_its_author_is_kept(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    session = on_the_day()
+    await front.publish(session)
+
+    entry = (await enrol(ask, session)).json()
+
+    assert (entry["state"], entry["agent"]["issuer"]) == ("enrolled", "cnfpt")
+    [published] = await rows("SELECT data FROM outbox WHERE type LIKE '%AgentEnrolled%'")
+    assert json.loads(published.data)["agent"]["email"] == "zoe@ville-exemple.fr"
+    [answered] = await rows("SELECT * FROM request")
+    assert (answered.portal, answered.facts["author"]) == (None, ORGANISER)
+    assert "zoe" not in entry["agent"]["agent_id"]
+
+
+async def test_a_person_is_one_agent_in_all_sessions_and_once_in_each(front: Front, ask: Ask) -> None:
+    first, second = open_now(), open_now()
+    await front.publish(first, second)
+    ids = {
+        (await enrol(ask, session, email=address)).json()["agent"]["agent_id"]
+        for session, address in ((first, "zoe@ville-exemple.fr"), (second, "Zoe@ville-exemple.fr"))
+    }
+    assert len(ids) == 1
+    again = await enrol(ask, first)
+    problem(again, 409)
+    assert again.json()["code"] == "already_enrolled"
+
+
+async def test_where_no_seat_is_free_the_line_is_for_who_is_enrolled_by_hand_too(
+    front: Front, ask: Ask
+) -> None:
+    session = open_now(capacity=1)
+    await front.publish(session)
+    await front.enrol(session, an_agent())
+    entry = (await enrol(ask, session)).json()
+    assert (entry["state"], entry["position"]) == ("waitlisted", 1)
+
+
+async def test_above_capacity_a_seat_needs_a_reason_that_is_kept_and_is_gone_when_it_is_left(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    session, seated = open_now(capacity=1, quota_per_authority=1), an_agent()
+    await front.publish(session)
+    await front.enrol(session, seated)
+    other = an_agent(employer=PERSON["employer"] | {"siret": "21440109300015"})
+    await front.enrol(session, other)
+
+    entry = (await enrol(ask, session, above_capacity="Une chaise de plus")).json()
+
+    assert entry["state"] == "enrolled"
+    [kept] = await rows("SELECT facts FROM request WHERE facts->>'above_capacity' IS NOT NULL")
+    assert kept.facts["above_capacity"] == "Une chaise de plus"
+    [counts] = await rows("SELECT enrolled, seat_ceiling FROM session")
+    assert (counts.enrolled, counts.seat_ceiling) == (2, 2)
+
+    await front.withdraw(session, seated)
+
+    assert await front.states(session, other) == ["waitlisted"], "the seat above capacity is nobody's now"
+    [counts] = await rows("SELECT enrolled, seat_ceiling FROM session")
+    assert (counts.enrolled, counts.seat_ceiling) == (1, 1)
+
+
+async def test_a_reason_opens_no_session_that_is_over_or_for_others(front: Front, ask: Ask) -> None:
+    now = datetime.now(UTC)
+    over = on_the_day(ends_at=now - timedelta(minutes=1))
+    others = open_now(audience={"functions": ["dirigeant"]})
+    await front.publish(over, others)
+    answers = [await enrol(ask, session, above_capacity="Une chaise") for session in (over, others)]
+    assert [answer.json()["code"] for answer in answers] == ["deadline_passed", "not_eligible"]
+
+
+async def test_what_is_refused_leaves_nothing_and_writes_to_nobody(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    session = open_now(capacity=0, waiting_list="none")
+    await front.publish(session)
+    before = await rows("SELECT 1 FROM outbox")
+    problem(await enrol(ask, session), 409)
+    for table in ("enrolment", "request"):
+        assert await rows(f"SELECT 1 FROM {table}") == []
+    assert await rows("SELECT 1 FROM outbox") == before
+
+
+@pytest.mark.parametrize(("by", "status"), [("advisor-corse", 404), ("assistance", 403), (None, 401)])
+async def test_only_the_sessions_organiser_may(front: Front, ask: Ask, by: str | None, status: int) -> None:
+    session = open_now()
+    await front.publish(session)
+    problem(await enrol(ask, session, by=by), status)
+
+
+async def test_a_seat_in_the_line_of_the_employer_needs_the_employers_word(front: Front, ask: Ask) -> None:
+    session = open_now(approval="employer")
+    await front.publish(session)
+    waits = (await enrol(ask, session)).json()
+    agreed = (await enrol(ask, session, email="yann@ville-exemple.fr", approved=True)).json()
+    assert (waits["state"], agreed["state"]) == ("pending_approval", "enrolled")
