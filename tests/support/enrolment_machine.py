@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.requests import (
     ApprovalDecision,
+    ByHand,
     GroupRequest,
     OfferAnswer,
     Request,
@@ -196,6 +197,14 @@ class EnrolmentMachine(RuleBasedStateMachine):
         fault, published = self.world.rank(wrong, [], self.now)
         assert fault is not None
         assert published == []
+
+    @rule(agent=agents, approved=st.booleans(), above_capacity=st.sampled_from([None, "One chair more"]))
+    def enrol_by_hand(self, agent: Agent, approved: bool, above_capacity: str | None) -> None:
+        """Also after the close, and above capacity with a reason (rule 22)."""
+        by_hand = ByHand("organiser", above_capacity)
+        self.model.above_capacity = agent.key if above_capacity else None
+        self.answer([SeatRequest(uuid.uuid4(), self.now, self.session_id, agent, approved, by_hand)])
+        self.model.above_capacity = None
 
     @precondition(lambda self: self.model.having("waitlisted"))
     @rule(data=st.data(), priority=st.integers(0, 2))
@@ -383,7 +392,8 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def check(self, taken_before: int) -> None:
         model = self.model
         capacity = model.session.capacity
-        assert capacity is None or len(model.taken) <= max(capacity, taken_before), (
+        added = 0 if model.above_capacity is None else 1
+        assert capacity is None or len(model.taken) <= max(capacity, taken_before + added), (
             "more than there are seats"
         )
         assert model.next_in_line(self.now) is None, "somebody waits while a seat they may take is free"

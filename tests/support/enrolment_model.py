@@ -70,6 +70,8 @@ class Model:
     occupancy: SessionOccupancyChanged | None = None
     minimum_missed: set[datetime] = field(default_factory=set)
     """The closes of enrolment of which the organiser was notified."""
+    above_capacity: AgentKey | None = None
+    """Whom an organiser gives a seat just now, though none is free (rule 22)."""
     agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
 
     def having(self, *states: str) -> list[AgentKey]:
@@ -208,6 +210,9 @@ class Model:
             assert published.from_waiting_list
             return
         self._every_word_is_said(before)
+        if agent == self.above_capacity:
+            assert not published.from_waiting_list
+            return
         assert self.may_take_a_seat(agent, now), "a seat that there is not"
         if before == "waitlisted":
             assert published.from_waiting_list
