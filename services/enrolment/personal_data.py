@@ -158,8 +158,8 @@ REGISTER = (
                     "outcome": "réponse",
                     "reason": "raison du refus",
                     "body": "la demande entière, tant qu’elle attend sa session (quelques minutes)",
-                    "facts": "les nombres d’après lesquels elle a été décidée ; de qui est inscrit à la main, par "
-                    "quel organisateur et pourquoi au-delà des places",
+                    "facts": "les nombres d’après lesquels elle a été décidée ; si un organisateur a inscrit "
+                    "l’agent à la main, lequel, et pourquoi au-delà des places",
                 },
                 purpose=_TO_DECIDE,
                 ends=(REQUESTS,),
@@ -172,6 +172,17 @@ REGISTER = (
                         ("portal", "issuer", "agent_id", "outcome", "reason", "facts", "body"), "NULL"
                     ),
                 },
+            ),
+            PersonalData(
+                table=RequestRow,
+                whose=Whose.STAFF,
+                columns={"facts": "nom du jeton, ou courriel, de qui a inscrit quelqu’un à la main"},
+                purpose="Savoir qui a inscrit quelqu’un à la main.",
+                ends=(REQUESTS,),
+                of_address=BY_ADDRESS.format(_AUTHOR),
+                proof=True,
+                actor=_AUTHOR,
+                at="decided_at",
             ),
             PersonalData(
                 table=CorrectionRow,

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Row, text
 
-from services.enrolment.app import compose
+from services.enrolment.app import compose, eraser
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, SeatRequest, Withdrawal
 from services.enrolment.service import requests as service
@@ -23,6 +23,8 @@ from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from shared.messaging.erasure import Eraser
+from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import settings_of
 from tests.support.enrolment_on_postgres import New, sessions_on_postgres
 
@@ -196,6 +198,12 @@ class Front:
 @pytest.fixture
 def front(database: Database) -> Front:
     return Front(database)
+
+
+@pytest.fixture
+def erasing(database: Database, portals: PortalsFile) -> Eraser:
+    """How the service forgets an agent, and gives out what it has of them."""
+    return eraser(database, portals, Policy())
 
 
 def problem(answer: httpx.Response, status: int) -> list[str]:

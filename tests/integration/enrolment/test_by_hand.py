@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Row
 
 from shared.events.catalogue import SessionState
+from shared.messaging.erasure import Eraser
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.support.builders import an_agent, open_now
 
@@ -136,3 +137,14 @@ async def test_a_seat_in_the_line_of_the_employer_needs_the_employers_word(front
     waits = (await enrol(ask, session)).json()
     agreed = (await enrol(ask, session, email="yann@ville-exemple.fr", approved=True)).json()
     assert (waits["state"], agreed["state"]) == ("pending_approval", "enrolled")
+
+
+async def test_organisers_are_told_whom_they_enrolled_when_and_nothing_of_the_agent(
+    front: Front, ask: Ask, erasing: Eraser
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await enrol(ask, session)
+    async with erasing.database.quiet_transaction() as tx:
+        [proof] = (await erasing.export(tx, ORGANISER))["request"]
+    assert (set(proof), proof["actor"]) == ({"at", "actor"}, ORGANISER)

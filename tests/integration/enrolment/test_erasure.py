@@ -58,11 +58,6 @@ def database(answering: Database) -> Database:
     return answering
 
 
-@pytest.fixture
-def erasing(database: Database, portals: PortalsFile) -> Eraser:
-    return eraser(database, portals, Policy())
-
-
 def marked(issuer: str = "iel", mark: str = MARK) -> Agent:
     return an_agent(f"{mark}-0", email=f"{mark}@exemple.fr", given_name=mark, family_name=mark, issuer=issuer)
 

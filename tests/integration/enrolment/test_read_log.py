@@ -8,8 +8,6 @@ import pytest
 from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 
-from services.enrolment.app import eraser
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest, SeatRequest
 from services.enrolment.service import answers
 from services.enrolment.service.explain import explain
@@ -19,7 +17,6 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
-from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.read_log import Reading
 from tests.integration.enrolment.conftest import Ask, Front
@@ -57,11 +54,6 @@ def reads(rows: Rows) -> Reads:
         return [tuple(row) for row in await rows(f"SELECT {columns} FROM read_log ORDER BY id")]
 
     return reads
-
-
-@pytest.fixture
-def erasing(database: Database, portals: PortalsFile) -> Eraser:
-    return eraser(database, portals, Policy())
 
 
 async def test_each_read_of_a_session_is_a_line(filled: Filled, ask: Ask, reads: Reads) -> None:
