@@ -147,7 +147,7 @@ async def _empty_older(tx: Transaction, portal: str | None) -> None:
 
 
 def _parked_row(letter: Parked) -> dict[str, Any]:
-    names = names_in(letter.record, portal_is_known=letter.portal is not None)
+    names = names_in(letter.record)
     return _row(letter, letter.event_id, letter.error) | {
         "traceback": _storable(letter.traceback),
         "names": json.dumps([ANYBODY] if names is None else names),
@@ -156,7 +156,7 @@ def _parked_row(letter: Parked) -> dict[str, Any]:
 
 def _rejected_row(rejection: Rejected) -> dict[str, Any]:
     kept = _MOST.of(rejection.record)
-    names = names_in(kept, portal_is_known=rejection.portal is not None)
+    names = names_in(kept)
     if names is None:
         kept = _BEGINNING.of(rejection.record)
         names = words_in(kept)

@@ -4,101 +4,258 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 from shared.events.cloudevents import Record
-from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import AgentKey
 
-MAX_NAMES = 1_000
-"""Of a record whose names are looked up: a group of 500 has 501."""
+MAX_NAMES = 4_000
+"""Of a record whose names are looked up: a group of 500 has about 1,600, three words for each agent."""
+MAX_VALUES = 100_000
+"""Commas of a record whose names are looked up: to look at 2 MB takes a second of computing at most."""
 ANYBODY = "*"
 """Stands among the names of a record that is always read."""
-_WORD = re.compile(rb"[\w-]+")
-_INNER_WORD = re.compile(rb"(?<=[^\w-])[\w-]+(?=[^\w-])")
+_WORD = re.compile(r"[\w-]+", re.ASCII)
+_INNER_WORD = re.compile(r"(?<=[^\w-])[\w-]+(?=[^\w-])", re.ASCII)
 """A word of an address that ends within it: what stands before and after the address is no part of it."""
+_PART = re.compile(r"[^\s\x00\"<>()\[\],;:\\?&=|{}]+")
+"""What may be an address in a text, with what stands around it in prose."""
+_LONGEST = 320
+"""Characters of an address, at most."""
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_SHORT = 2
+"""Identifiers of so many characters are words of much: within a longer text of JSON they name nobody."""
+_DEPTH = 4
+"""How often JSON is looked for in a string of JSON."""
 
 
-def mentions(record: Record, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> bool:
+class _Members(list[tuple[str, Any]]):
+    """An object of JSON as it was written: a name may come twice."""
+
+
+_TELLING = frozenset((str, list, _Members))
+"""What has a text; a number has one where it stands for an identifier."""
+
+
+class _Said(NamedTuple):
+    """A text of a record, and of whom it is as far as the object says in which it stands.
+
+    ``issuer``: who issued the identifiers there, empty where it says nothing. ``is_of_agent``: it has an
+    identifier, so that an address there is that agent's. ``is_raw``: it is no JSON.
+    """
+
+    text: str
+    issuer: str = ""
+    is_of_agent: bool = False
+    is_raw: bool = False
+
+    def names(self, identifier: str) -> bool:
+        if identifier not in self.text:
+            return False
+        is_whole = self.text.strip() == identifier
+        return is_whole or ((self.is_raw or len(identifier) > _SHORT) and _has_word(self.text, identifier))
+
+    def saying(self, text: str) -> Iterator["_Said"]:
+        """Yield what is said in the same place by another text, in each way to read it."""
+        yield _Said(text, self.issuer, self.is_of_agent, self.is_raw)
+        if "\0" in text or "\\u" in text:  # broken UTF-16, or escapes of broken JSON
+            read = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text.replace("\0", ""))
+            yield _Said(read, self.issuer, self.is_of_agent, self.is_raw)
+
+    def has_any(self, addresses: AbstractSet[str]) -> bool:
+        if self.is_raw:
+            lowered = self.text.lower()
+            return any(address in lowered for address in addresses)
+        return "@" in self.text and any(found in addresses for found in self.addresses())
+
+    def addresses(self) -> Iterator[str]:
+        """Yield what may be an address in a text of JSON, in lower case."""
+        lowered = self.text.strip().lower()
+        if "@" not in lowered:
+            return
+        if len(lowered) <= _LONGEST:
+            yield lowered
+        for found in _PART.finditer(lowered):
+            if "@" in found[0]:
+                for before, after in pairwise(found[0].split("@")):
+                    if before and after and len(before) + len(after) < _LONGEST:
+                        yield f"{before}@{after}"
+                        yield f"{before}@{after}".strip(".!'*`’‘«»")
+
+    def found_by(self) -> Iterator[tuple[str, str]]:
+        """Yield by what the text is found."""
+        if self.is_raw:
+            yield "raw", ""
+        for word in _WORD.finditer(self.text.lower()):
+            yield "word", word[0]
+            if self.is_raw:
+                yield "raw", word[0]
+        if not self.is_raw:
+            for address in self.addresses():
+                yield "address", address
+
+
+def mentions(record: Record, agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None) -> bool:
     """Return whether a record names the agent, or one of their addresses (in lower case).
 
+    Looked at are all texts of its JSON, names too, with what is JSON in them; of what is no JSON, the whole.
     ``issuer`` is that of the portal that sent it: it issued the identifiers in it, whatever the record says.
     None: the record says who did; where it does not, every agent who has the identifier is meant. Several
-    agents may share an address: what names another agent is theirs. What is no JSON is searched, key and
-    headers too, for the identifier and the addresses as words. ``agent`` is None for somebody who is none:
-    then only what names no agent, and an address of theirs, is meant.
+    agents may share an address: what names another agent is theirs. ``agent`` is None for somebody who is
+    none: then only what names no agent, and an address of theirs, is meant.
     """
-    raw = record.value or b""
     is_theirs = agent is not None and issuer in (None, agent.issuer)
-    try:
-        found = list(_objects(content_of(raw)))
-    except (ValueError, RecursionError):
-        return bool(_words_in(_searched(record), agent, addresses, issuer))
-    if any(_is_agent(named, agent, issuer) or _says(named, addresses) for named in found):
+    of_another = False
+    for said in _said_in(record.value):
+        if not said.is_of_agent and said.has_any(addresses):
+            return True
+        if agent is not None and is_theirs and said.names(agent.agent_id):
+            if issuer is not None or said.issuer in ("", agent.issuer):
+                return True
+            of_another = True
+    around = list(_said_around(record))
+    if any(said.has_any(addresses) for said in around):
         return True
-    names_nobody = all(_identifier(named) is None for named in found)
-    return agent is not None and is_theirs and names_nobody and _is_key_of(record, agent)
+    # Where the value says that it is another issuer's agent, so is that of the key.
+    return (
+        agent is not None
+        and is_theirs
+        and not of_another
+        and any(said.names(agent.agent_id) for said in around)
+    )
 
 
-def names_in(record: Record, *, portal_is_known: bool) -> list[str] | None:
+def names_in(record: Record) -> list[str] | None:
     """Return the names by which :func:`mentions` finds a record; None: it is no JSON, or has too many.
 
-    A name is a digest, since what stands for an identifier may be of any length and of any characters. It has
-    no key: the record stands beside it. ``portal_is_known``: who issued the identifiers is not for the record
-    to say.
+    A name is a digest, since a word may be of any length and of any characters. It has no key: the record
+    stands beside it.
     """
+    if (record.value or b"").count(b",") > MAX_VALUES:
+        return None
     try:
-        found = list(_objects(content_of(record.value)))
+        content = _parsed(record.value)
     except (ValueError, RecursionError):
         return None
-    names: set[str] = set()
-    for each in found:
-        identifier = _identifier(each)
-        if identifier is not None:
-            issuer = "" if portal_is_known else each.get("issuer") or ""
-            names.add(_agents_name(issuer, identifier))
-        else:
-            addresses = {text.strip().lower() for text in each.values() if isinstance(text, str)}
-            names.update(_name("address", address) for address in addresses if "@" in address)
-        if len(names) > MAX_NAMES:
-            return None
-    if record.key is not None and _is_agents_key(record) and all(_identifier(each) is None for each in found):
-        names.add(_agents_name("", record.key.decode(errors="replace")))
-    return sorted(names)
+    return _names_of(chain(_walked(content), _said_around(record)), MAX_NAMES)
 
 
 def words_in(record: Record) -> list[str]:
-    """Return the names by which :func:`mentions` finds a record that is no JSON, one for each word."""
-    raw = _searched(record)
-    words = {b"", *_WORD.findall(raw), *_WORD.findall(raw.lower())}
-    return sorted(_name("word", word.decode()) for word in words)
+    """Return the names by which :func:`mentions` finds a record, however many there are."""
+    return _names_of(chain(_said_in(record.value), _said_around(record)), None) or []
+
+
+def _names_of(said: Iterable[_Said], most: int | None) -> list[str] | None:
+    found = {("word", "")}
+    for each in said:
+        for name in each.found_by():
+            found.add(name)
+            if most is not None and len(found) > most:
+                return None
+    return sorted(_name(*name) for name in found)
 
 
 def names_of_agent(agent: AgentKey | None) -> list[str]:
     """Return the names of which a record has at least one if it names the agent by identifier."""
     if agent is None:
         return []
-    word = max(_WORD.findall(agent.agent_id.encode()), key=len, default=b"")
-    by_issuer = [_agents_name(issuer, agent.agent_id) for issuer in ("", agent.issuer)]
-    return [*by_issuer, _name("word", word.decode())]
+    return [_name("word", max(_WORD.findall(agent.agent_id.lower()), key=len, default=""))]
 
 
 def names_of_addresses(addresses: Collection[str]) -> list[str]:
     """Return the names of which a record has at least one if it has one of the addresses (in lower case)."""
-    words = [max(_INNER_WORD.findall(each.encode()), key=len, default=b"") for each in addresses]
-    return [
-        *(_name("address", address) for address in addresses),
-        *(_name("word", word.decode()) for word in words),
-    ]
-
-
-def _agents_name(issuer: object, identifier: str) -> str:
-    return _name("agent", f"{issuer}\0{identifier}")
+    words = {max(_INNER_WORD.findall(address), key=len, default="") for address in addresses}
+    raw = [_name("raw", word) for word in sorted(words)]
+    return [*(_name("address", address) for address in addresses), *raw]
 
 
 def _name(kind: str, value: str) -> str:
     return hashlib.sha256(f"{kind}\0{value}".encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _said_in(raw: bytes | str | None) -> Iterator[_Said]:
+    """Yield the texts of a value."""
+    try:
+        content = _parsed(raw)
+    except (ValueError, RecursionError):
+        written = (raw or b"").decode(errors="surrogateescape") if not isinstance(raw, str) else raw
+        yield from _Said("", is_raw=True).saying(written)
+        return
+    yield from _walked(content)
+
+
+def _said_around(record: Record) -> Iterator[_Said]:
+    """Yield the texts of a record's key and headers."""
+    values = [record.key, *(value for _, value in record.headers)]
+    texts = [value.decode(errors="surrogateescape") for value in values if value]
+    for text in chain(texts, (name for name, _ in record.headers)):
+        yield from _Said("").saying(text)
+
+
+def _parsed(raw: bytes | str | None) -> Any:
+    return json.loads(raw or b"null", object_pairs_hook=_Members)
+
+
+def _walked(content: Any) -> Iterator[_Said]:
+    """Yield the texts of JSON, without going deeper in Python than one level."""
+    left: list[tuple[Any, _Said, bool, int]] = [(content, _Said(""), False, 0)]
+    while left:
+        value, near, is_identifier, depth = left.pop()
+        kind = type(value)
+        if kind is _Members:
+            near = _object_of(value)
+            for name, held in value:
+                yield from near.saying(name)
+                if type(held) in _TELLING or name == "agent_id":
+                    left.append((held, near, name == "agent_id", depth))
+                if name == "data_base64" and isinstance(held, str):
+                    left.append((_decoded(held), near, False, depth))
+        elif kind is list:
+            left.extend(
+                (item, near, is_identifier, depth)
+                for item in value
+                if type(item) in _TELLING or is_identifier
+            )
+        elif kind is str:
+            inner = _json_in(value) if depth < _DEPTH else None
+            if inner is None:
+                yield from near.saying(value)
+            else:
+                left.append((inner, near, is_identifier, depth + 1))
+        elif kind is int and is_identifier:
+            yield from near.saying(str(value))
+
+
+def _object_of(members: _Members) -> _Said:
+    """Return whose the texts of an object are; who says two things of the issuer says nothing."""
+    issuers = {held for name, held in members if name == "issuer" and isinstance(held, str) and held}
+    identifiers = [held for name, held in members if name == "agent_id"]
+    return _Said(
+        "",
+        issuer=issuers.pop() if len(issuers) == 1 else "",
+        is_of_agent=any(_written(held) is not None for held in identifiers),
+    )
+
+
+def _json_in(text: str) -> Any:
+    """Return the JSON that a string is, where it is an object, a list or a string; else None."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return None
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decoded(encoded: str) -> str:
+    """Return what base64 says, as a text; empty where it is none."""
+    try:
+        return base64.b64decode(encoded).decode(errors="surrogateescape")
+    except ValueError:
+        return ""
 
 
 def _is_agent(found: dict[str, Any], agent: AgentKey | None, issuer: str | None) -> bool:
@@ -109,8 +266,13 @@ def _is_agent(found: dict[str, Any], agent: AgentKey | None, issuer: str | None)
 
 
 def _identifier(found: dict[str, Any]) -> str | None:
-    """Return whom an object of JSON names, also where no contract allows it: as a number, or with spaces."""
-    match found.get("agent_id"):
+    """Return whom an object of JSON names."""
+    return _written(found.get("agent_id"))
+
+
+def _written(identifier: Any) -> str | None:
+    """Return an identifier, also where no contract allows it: as a number, or with spaces."""
+    match identifier:
         case str() as written:
             return written.strip() or None
         case bool():
@@ -122,21 +284,29 @@ def _identifier(found: dict[str, Any]) -> str | None:
 
 
 def as_read_by(
-    raw: bytes | str | None, agent: AgentKey | None, addresses: Collection[str], issuer: str | None
+    raw: bytes | str | None, agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
 ) -> str | None:
     """Return a value as the person may read it whom it names: others are left out of its JSON.
 
-    What is no JSON, or too deep, has no parts: nobody knows of whom the rest is. Of it the person reads the
-    words that name them.
+    What is no JSON, is too deep, or names the person elsewhere than in an object of theirs, has no parts:
+    nobody knows of whom the rest is. Of it the person reads the words that name them.
     """
+    words = _words_in(_said_in(raw), agent, addresses, issuer)
     try:
-        return json.dumps(without_others(content_of(raw), agent, addresses, issuer), ensure_ascii=False)
+        content = content_of(raw)
+        has_parts = not words or any(
+            _is_agent(named, agent, issuer) or _says(named, addresses) for named in _objects(content)
+        )
+        if has_parts:
+            return json.dumps(without_others(content, agent, addresses, issuer), ensure_ascii=False)
     except (ValueError, RecursionError):
-        words = raw.encode() if isinstance(raw, str) else raw or b""
-        return " ".join(["…", *(f"{word} …" for word in _words_in(words, agent, addresses, issuer))])
+        pass
+    return " ".join(["…", *(f"{word} …" for word in words)])
 
 
-def without_others(value: Any, agent: AgentKey | None, addresses: Collection[str], issuer: str | None) -> Any:
+def without_others(
+    value: Any, agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
+) -> Any:
     """Return what JSON says without what it says of others, for a person to read.
 
     An object with an identifier or an address is about somebody: about the person where :func:`mentions`
@@ -203,31 +373,19 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
                 left.extend(items)
 
 
-def _searched(record: Record) -> bytes:
-    """Return where the words of a record are searched that is no JSON."""
-    return b"\n".join(
-        [record.value or b"", record.key or b"", *(value or b"" for _, value in record.headers)]
-    )
-
-
-def _is_key_of(record: Record, agent: AgentKey) -> bool:
-    return _is_agents_key(record) and record.key == agent.agent_id.encode()
-
-
-def _is_agents_key(record: Record) -> bool:
-    return record.topic in set(Topic) and TOPICS[Topic(record.topic)].key == "agent_id"
-
-
-def _has_word(value: bytes, word: str) -> bool:
-    return re.search(rb"(?<![\w-])" + re.escape(word.encode()) + rb"(?![\w-])", value) is not None
+def _has_word(text: str, word: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text, re.ASCII) is not None
 
 
 def _words_in(
-    raw: bytes, agent: AgentKey | None, addresses: Collection[str], issuer: str | None
+    said: Iterable[_Said], agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
 ) -> list[str]:
-    """Return the person's identifier and addresses, as far as they stand in what is no JSON."""
-    lowered = raw.lower()
-    found = [address for address in sorted(addresses) if address.encode() in lowered]
-    if agent is None or issuer not in (None, agent.issuer) or not _has_word(raw, agent.agent_id):
-        return found
-    return [agent.agent_id, *found]
+    """Return the person's identifier and addresses, as far as they stand in these texts."""
+    is_theirs = agent is not None and issuer in (None, agent.issuer)
+    found: set[str] = set()
+    for each in said:
+        found.update(address for address in addresses if address not in found and each.has_any({address}))
+        if agent is not None and is_theirs and each.names(agent.agent_id):
+            found.add(agent.agent_id)
+    own = [agent.agent_id] if agent is not None and agent.agent_id in found else []
+    return [*own, *sorted(found.intersection(addresses))]

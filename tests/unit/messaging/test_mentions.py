@@ -41,6 +41,31 @@ NAMING: list[tuple[Any, str | None]] = [
     ({"agent": {"agent_id": None, "email": "zoe@exemple.fr"}}, "iel"),
     ({"type": "x", "data_base64": base64.b64encode(b'{"agent_id": "A-1"}').decode()}, "iel"),
     ({"data_base64": "no base64, but A-1"}, "iel"),
+    ({"reason": "A-1"}, "iel"),
+    (json.dumps(json.dumps({"agent_id": "A-1"})).encode(), "iel"),  # encoded twice
+    ({"agent": json.dumps({"agent_id": "A-1", "email": "autre@exemple.fr"})}, None),
+    ({"data": json.dumps({"agent": json.dumps({"agent_id": "A-1"})})}, "iel"),
+    (b'{"agent_id": "A-1", "email": "b@exemple.fr", "agent_id": "X-2"}', "iel"),  # the last wins
+    (b'{"agent_id": "A-1", "agent_id": "X-2", "issuer": "ouest", "issuer": "iel"}', None),
+    ({"agent": {"agent_id": ["A-1"], "email": "autre@exemple.fr"}}, "iel"),
+    ([["agent_id", "A-1"], ["issuer", "iel"]], "iel"),
+    ({"A-1": {"given_name": "Zoé"}}, "iel"),
+    ({"zoe@exemple.fr": True}, "ouest"),
+    ({"contact": "Zoé <zoe@exemple.fr>"}, "ouest"),
+    ({"contact": "mailto:Zoe@exemple.fr?subject=x"}, "ouest"),
+    ({"contact": ["de 'zoe@exemple.fr'."]}, "ouest"),
+    ({"data_base64": base64.b64encode(b"agent_id=A-1&x=").decode()}, "iel"),
+    ({"data_base64": base64.b64encode(b"no JSON, zoe@exemple.fr").decode()}, "ouest"),
+    ('{"agent_id": "A-1"}'.encode("utf-16")[:-1], "iel"),
+    (b'{"agent_id": "\\u0041-1", broken', "iel"),
+    ({"agent": '{"agent_id": "\\u0041-1", broken'}, "iel"),
+]
+OUTSIDE: list[tuple[bytes | None, tuple[tuple[str, bytes | None], ...], str | None]] = [
+    (b"A-1", (), "iel"),
+    (b"A-1", (), None),
+    (None, (("x-agent", b"A-1"),), "iel"),
+    (None, (("x-none", None), ("x-mail", b"zoe@exemple.fr")), "ouest"),
+    (None, (("A-1", b""),), "iel"),
 ]
 
 
@@ -54,15 +79,30 @@ def test_a_record_that_names_the_agent(value: Any, issuer: str | None) -> None:
     assert mentions(record(value), AGENT, ADDRESSES, issuer)
 
 
-@pytest.mark.parametrize("portal_is_known", [True, False])
+def names_of(letter: Record) -> set[str]:
+    names = names_in(letter)
+    return set(words_in(letter) if names is None else names)
+
+
+LOOKED_FOR = {*names_of_agent(AGENT), *names_of_addresses(ADDRESSES)}
+
+
 @pytest.mark.parametrize(("value", "issuer"), NAMING)
-def test_a_record_that_names_the_agent_is_found_by_its_names(
-    value: Any, issuer: str | None, portal_is_known: bool
+def test_a_record_that_names_the_agent_is_found_by_its_names(value: Any, issuer: str | None) -> None:
+    assert LOOKED_FOR & names_of(record(value))
+
+
+@pytest.mark.parametrize(("key", "given", "issuer"), OUTSIDE)
+@pytest.mark.parametrize("value", [b'{"agent_id": "B-1"}', b"no JSON", None])
+def test_a_record_that_names_the_agent_in_its_key_or_a_header(
+    value: bytes | None,
+    key: bytes | None,
+    given: tuple[tuple[str, bytes | None], ...],
+    issuer: str | None,
 ) -> None:
-    letter = record(value)
-    names = names_in(letter, portal_is_known=portal_is_known or issuer is not None)
-    looked_for = {*names_of_agent(AGENT), *names_of_addresses(ADDRESSES)}
-    assert looked_for.intersection(words_in(letter) if names is None else names)
+    letter = Record("portal.enrolments", 0, 0, key, value, given, clock.now())
+    assert mentions(letter, AGENT, ADDRESSES, issuer)
+    assert LOOKED_FOR & names_of(letter)
 
 
 @pytest.mark.parametrize("agent_id", ["A-1", "!!", "(A-1)", "x.yy.z", "a/b@c"])
@@ -76,35 +116,43 @@ def test_words_by_which_an_identifier_or_address_is_found_are_words_of_the_recor
     assert words.intersection(names_of_addresses([upper]))
 
 
-def test_a_key_that_names_the_agent_is_among_the_names() -> None:
-    names = names_in(record(None, "portal.agents"), portal_is_known=True)
-    assert set(names_of_agent(AGENT)).intersection(names or ())
-
-
 @pytest.mark.parametrize(
     ("value", "issuer"),
     [
         ({"agent_id": "A-1"}, "ouest"),
         ({"agent": {"agent_id": "A-1", "issuer": "ouest"}}, None),
         ({"agent_id": "A-12"}, "iel"),
-        ({"reason": "A-1"}, "iel"),
+        ({"reason": "A-12 and XA-1"}, "iel"),
+        (json.dumps(json.dumps({"agent_id": "A-1", "issuer": "ouest"})).encode(), None),
+        ({"agent": json.dumps({"agent_id": "A-1", "issuer": "ouest"})}, None),
+        ({"agent": json.dumps({"agent_id": "A-1"}), "to": ["A-1"]}, "ouest"),
         ({"email": "autre.zoe@exemple.fr"}, "iel"),
         ({"agent_id": "B-1", "email": "zoe@exemple.fr"}, "iel"),  # one mailbox for both
         (b'{"agent_id": "A-1", broken', "ouest"),
         ([], "iel"),
         (None, "iel"),
-        ({"agent": {"agent_id": ["A-1"], "email": "autre@exemple.fr"}}, "iel"),
+        ({"agent": {"agent_id": ["A-12"], "email": "autre@exemple.fr"}}, "iel"),
         ({"data_base64": base64.b64encode(b'{"agent_id": "B-1"}').decode()}, "iel"),
     ],
 )
 def test_a_record_that_names_somebody_else_or_nobody(value: Any, issuer: str | None) -> None:
-    assert not mentions(record(value), AGENT, ADDRESSES, issuer)
+    assert not mentions(record(value, key=None), AGENT, ADDRESSES, issuer)
 
 
-def test_a_key_names_the_agent_where_agents_are_keys_and_the_value_names_nobody() -> None:
-    assert mentions(record(None, "portal.agents"), AGENT, ADDRESSES, "iel")
-    assert not mentions(record(None, "portal.agents"), AGENT, ADDRESSES, "ouest")
-    assert not mentions(record({"agent_id": "B"}, "portal.agents"), AGENT, ADDRESSES, "iel")
+def test_a_key_is_of_the_issuer_whom_the_sender_or_the_value_says() -> None:
+    assert not mentions(record(None), AGENT, ADDRESSES, "ouest")
+    assert not mentions(record({"agent_id": "A-1", "issuer": "ouest"}), AGENT, ADDRESSES, None)
+    assert mentions(record({"agent_id": "B-1", "issuer": "ouest"}), AGENT, ADDRESSES, None)
+
+
+def test_an_identifier_is_found_in_any_text_unless_it_is_as_short_as_a_number_of_much_else() -> None:
+    agent, short = AgentKey("iel", "ODD-1"), AgentKey("iel", "42")
+    letter = record({"reason": "à la place d’ODD-1.", "to": "42 rue des Lilas", "specversion": "4.2"})
+    assert mentions(letter, agent, ADDRESSES, "iel")
+    assert set(names_of_agent(agent)) & names_of(letter)
+    assert not mentions(letter, short, ADDRESSES, "iel")
+    assert mentions(record({"of": " 42 "}), short, ADDRESSES, "iel")
+    assert mentions(record(b"of 42, broken"), short, ADDRESSES, "iel")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +164,9 @@ def test_headers_of_what_is_no_json_are_searched(headers: tuple[tuple[str, bytes
 
 
 def test_an_identifier_that_is_written_as_a_number_names_its_agent() -> None:
-    letter = record({"agent": {"agent_id": 4242, "email": "num@exemple.fr"}})
-    assert mentions(letter, AgentKey("iel", "4242"), (), "iel")
-    assert not mentions(letter, AGENT, ("num@exemple.fr",), "iel")  # one mailbox for both
+    letter = record({"agent": {"agent_id": 4242, "email": "num@exemple.fr"}}, key=None)
+    assert mentions(letter, AgentKey("iel", "4242"), frozenset(), "iel")
+    assert not mentions(letter, AGENT, {"num@exemple.fr"}, "iel")  # one mailbox for both
 
 
 def test_an_agent_reads_of_a_group_without_the_colleagues() -> None:
@@ -158,6 +206,8 @@ def test_what_is_in_base64_is_read_as_what_it_is() -> None:
         (b'{"agents": [{"agent_id": "A-1"}, {"agent_id": "B-1", "given_na', "iel", "… A-1 …"),  # cut
         (b"<agent>A-1</agent><mail>Zoe@exemple.fr \xff</mail><agent>B-1</agent>", None, ZOE),
         (b"A-1 of the other issuer; ida@exemple.fr", "ouest", "…"),
+        (b'{"agents": [{"agent_id": ["A-1"]}, ["agent_id", "B-1"]]}', "iel", "… A-1 …"),
+        (json.dumps({"agent": json.dumps([{"agent_id": "A-1"}, {"agent_id": "B-1"}])}), None, "… A-1 …"),
         (f'[{{"agent_id": "A-1"}}, {{"agent_id": "B-1"}}, {"[" * 900}{"]" * 900}]', None, "… A-1 …"),
     ],
 )
