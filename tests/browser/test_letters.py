@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from services.notifier.letters import KINDS, Tone
 from services.notifier.render import preview
 from tests.browser.conftest import new_tab, violations
 
@@ -22,11 +23,35 @@ def tab(chromium: Browser) -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture(scope="module")
+def dark(chromium: Browser) -> Iterator[Page]:
+    """The same for letters read by night."""
+    with new_tab(chromium, viewport={"width": NARROW, "height": 740}, color_scheme="dark") as page:
+        yield page
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_letter_fits_a_narrow_screen_and_axe_finds_nothing(tab: Page, sample: preview.Sample) -> None:
     tab.set_content(preview.show(sample).page)
     assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW
     assert violations(tab) == []
+
+
+BY_TONE = {KINDS[sample.template].tone: sample for sample in SAMPLES}
+
+
+@pytest.mark.parametrize("tone", Tone)
+def test_a_letter_of_each_tone_can_be_read_on_a_dark_screen(dark: Page, tone: Tone) -> None:
+    dark.set_content(preview.show(BY_TONE[tone]).page)
+    assert violations(dark) == []
+    assert (
+        dark.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor") == "rgb(32, 39, 47)"
+    )
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_letter_has_one_button_at_most(sample: preview.Sample) -> None:
+    assert preview.show(sample).page.count('class="button"') <= 1
 
 
 def test_a_fault_in_a_letter_would_be_found(tab: Page) -> None:

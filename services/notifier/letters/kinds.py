@@ -39,6 +39,17 @@ class Link(StrEnum):
     CONFIRM = "confirm"
 
 
+class Tone(StrEnum):
+    """What a letter brings, as the colour of its edge shows beside its words."""
+
+    PLAIN = "accent"
+    GOOD = "good"
+    URGENT = "urgent"
+    """Its reader is to do something by a deadline."""
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
 class Template(StrEnum):
     """Every letter, by the name of its templates."""
 
@@ -96,6 +107,7 @@ class Kind:
     link: Link | None = None
     access: bool = False
     subscribed: bool = False
+    tone: Tone = Tone.PLAIN
 
 
 KINDS: Mapping[Template, Kind] = {
@@ -104,26 +116,30 @@ KINDS: Mapping[Template, Kind] = {
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
+        tone=Tone.GOOD,
     ),
     Template.SEAT_ASSIGNED: Kind(
         says=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
+        tone=Tone.GOOD,
     ),
-    Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW),
-    Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER),
-    Template.OFFER_LAPSED: Kind(says=Standing.LAPSED),
+    Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
+    Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
+    Template.OFFER_LAPSED: Kind(says=Standing.LAPSED, tone=Tone.ENDED),
     # A line of thousands ends at once: answers to what others have just asked go first.
-    Template.SEAT_NOT_OBTAINED: Kind(says=Standing.NOT_OBTAINED, priority=Priority.REMINDER),
-    Template.PENDING: Kind(says=Standing.PENDING, link=Link.WITHDRAW),
-    Template.REFUSED: Kind(says=Standing.REFUSED),
+    Template.SEAT_NOT_OBTAINED: Kind(says=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED),
+    Template.PENDING: Kind(says=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
+    Template.REFUSED: Kind(says=Standing.REFUSED, tone=Tone.ENDED),
     Template.ALREADY_ENROLLED: Kind(),
-    Template.WITHDRAWAL_REFUSED: Kind(),
-    Template.OFFER_REFUSED: Kind(),
+    Template.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
+    Template.OFFER_REFUSED: Kind(tone=Tone.ENDED),
     Template.WITHDRAWN: Kind(says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
-    Template.SESSION_CANCELLED: Kind(calendar=CalendarAction.CANCEL, priority=Priority.REMINDER),
+    Template.SESSION_CANCELLED: Kind(
+        calendar=CalendarAction.CANCEL, priority=Priority.REMINDER, tone=Tone.ENDED
+    ),
     Template.JOINING: Kind(
         says=Standing.ENROLLED,
         priority=Priority.REMINDER,
@@ -159,10 +175,10 @@ KINDS: Mapping[Template, Kind] = {
     ),
     Template.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
     Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
-    Template.CERTIFICATE: Kind(link=Link.CERTIFICATE),
+    Template.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
     Template.BESPOKE_ANSWERED: Kind(),
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
-    Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM),
+    Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
     Template.MY_ENROLMENTS: Kind(),
 }
 

@@ -9,6 +9,6 @@ from services.notifier.render.renderer import (
     Renderer,
     Sender,
 )
-from services.notifier.render.writing import THEME
+from services.notifier.render.writing import THEMES
 
-__all__ = ["SUBSCRIBER_FOR", "THEME", "Outgoing", "Renderer", "Sender"]
+__all__ = ["SUBSCRIBER_FOR", "THEMES", "Outgoing", "Renderer", "Sender"]

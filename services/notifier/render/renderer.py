@@ -15,7 +15,7 @@ from services.notifier.render import interests, mime
 from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invitee
 from services.notifier.render.typography import quoted, squeeze, typeset
 from services.notifier.render.views import ItemView, SessionView, changes_of, explanation_of, gone_from
-from services.notifier.render.writing import THEME, headline_of, templates_of
+from services.notifier.render.writing import THEMES, headline_of, templates_of
 from shared import clock
 from shared.events.vocabulary import Status
 from shared.references import reference_of
@@ -135,7 +135,8 @@ class Renderer:
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
             "contact": str(details.get("advisor_address") or self._sender.contact),
-            "theme": THEME,
+            "themes": THEMES,
+            "tone": kind.tone,
             "link": self._link(kind.link, mail, session),
             "enrolments": self._enrolments(mail),
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),

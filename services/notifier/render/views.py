@@ -38,6 +38,8 @@ class SessionView:
     waiting_list: WaitingList
     has_two_steps: bool
     """The employer must agree, then the organiser selects."""
+    is_public: bool
+    """The public finds it in the catalogue: it is for no authority alone."""
 
     @classmethod
     def of(cls, session: letters.Session) -> "SessionView":
@@ -65,6 +67,7 @@ class SessionView:
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,
             has_two_steps=session.approval.by_employer and session.approval.by_selection,
+            is_public=not session.audience.sirets,
         )
 
 

@@ -19,14 +19,33 @@ from shared.web import french, labels
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-THEME = {
-    "ink": "#1b1b1f",
-    "quiet": "#50535c",
+LIGHT = {
+    "ink": "#1c2430",
+    "quiet": "#4c5868",
     "paper": "#ffffff",
-    "ground": "#f2f3f5",
-    "accent": "#17477d",
-    "line": "#c4c8cf",
+    "ground": "#f3f5f7",
+    "accent": "#0b5a7a",
+    "on_accent": "#ffffff",
+    "line": "#c3cad3",
+    "good": "#1e6b3a",
+    "urgent": "#8a5300",
+    "waiting": "#5b3fa0",
+    "ended": "#a3161f",
 }
+DARK = {
+    "ink": "#e8edf2",
+    "quiet": "#b3bdc9",
+    "paper": "#20272f",
+    "ground": "#161b22",
+    "accent": "#7cc6e6",
+    "on_accent": "#10161c",
+    "line": "#46515e",
+    "good": "#7fd39b",
+    "urgent": "#f0b95c",
+    "waiting": "#b9a4f0",
+    "ended": "#ff9a94",
+}
+THEMES = {"light": LIGHT, "dark": DARK}
 """The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
 
 

@@ -1,6 +1,7 @@
 """Letters as mails: what they say, and how they are built."""
 
 import re
+from collections.abc import Mapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import icalendar
 import pytest
 
-from services.notifier.letters import KINDS, CalendarAction, LetterContext, NewsItem, NewsKind, Template
-from services.notifier.render import THEME, Renderer
+from services.notifier.letters import KINDS, CalendarAction, LetterContext, NewsItem, NewsKind, Template, Tone
+from services.notifier.render import THEMES, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from shared.events.vocabulary import Reason
 from shared.references import reference_of
@@ -102,16 +103,17 @@ def test_every_page_is_accessible_and_asks_nothing_of_other_hosts(template: Temp
     assert "text-decoration: underline" in html
 
 
-def test_every_text_colour_has_a_contrast_of_4_5() -> None:
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_every_text_colour_has_a_contrast_of_4_5(theme: Mapping[str, str]) -> None:
     def luminance(colour: str) -> float:
         channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for ink in ("ink", "quiet", "accent"):
-        for ground in ("paper", "ground"):
-            light, dark = sorted((luminance(THEME[ink]), luminance(THEME[ground])), reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+    pairs = [(ink, ground) for ink in ("ink", "quiet", "accent") for ground in ("paper", "ground")]
+    for ink, ground in [*pairs, ("on_accent", "accent"), *((tone, "paper") for tone in Tone)]:
+        light, dark = sorted((luminance(theme[ink]), luminance(theme[ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
 
 
 @pytest.mark.parametrize("template", list(Template))
