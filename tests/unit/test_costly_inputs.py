@@ -20,6 +20,7 @@ from shared.auth import Tokens
 from shared.events.cloudevents_http import record_of
 from shared.events.faults import sentence_of
 from shared.events.portal import GroupEnrolmentRequested
+from shared.messaging.mentions import names_in
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.web import forms, sentences, spreadsheets
@@ -125,6 +126,20 @@ def test_no_event_takes_a_second(body: bytes) -> None:
         assert isinstance(outcome, Rejected)
 
     assert seconds(admit) < 1
+
+
+TEXTS = {
+    "addresses": json.dumps({"x": "a@b " * (MANY // 4 - 10)}).encode(),
+    "what is nearly an address": json.dumps({"x": "a" * (MANY - 20) + "@"}).encode(),
+    "JSON in strings": b"[" + b'"[1]",' * 90_000 + b"1]",
+    "words": json.dumps({"x": "a b c " * (MANY // 6 - 10)}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", (BODIES | TEXTS).values(), ids=BODIES | TEXTS)
+def test_to_index_whom_an_event_names_takes_less_than_a_second(body: bytes) -> None:
+    record = record_of([], body, clock.now())
+    assert seconds(lambda: names_in(record)) < 1
 
 
 def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:
