@@ -230,7 +230,8 @@ def _bars_the_agent(verdict: Granted | Refused) -> bool:
 def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
     """Take over the whole list of a private session: who is not in it leaves, who is new gets a seat.
 
-    Once enrolment is closed the list may not grow: each newcomer then replaces one who leaves.
+    Once enrolment is closed the list may not grow: until the start each newcomer replaces one who leaves,
+    or has left since the close.
     """
     session, agents = roster.session, _agents_once(request)
     not_eligible = Refused(Reason.NOT_ELIGIBLE)
@@ -252,7 +253,9 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
         # The request does not name them: only who is named gets an answer with its id.
         roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=WithdrawnBy.EMPLOYER))
     outcomes = []
-    replacements = len(leaving)
+    closed = request.received_at >= session.enrolment_closes_at
+    if closed:
+        roster.vacancies[request.siret] += len(leaving)
     for agent in agents:
         if (
             agent.employer.siret != request.siret
@@ -262,9 +265,9 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
         latest = roster.latest_for(request, agent.key)
         if latest is not None and latest.state.is_live:
             continue  # has a seat already, or waits: nothing changes
-        received_at = request.received_at
-        if replacements and session.enrolment_closes_at <= received_at < session.starts_at:
-            received_at = session.enrolment_opens_at  # as the one who left, who came in time
+        received_at, replaces = request.received_at, False
+        if closed and received_at < session.starts_at and roster.vacancies[request.siret] > 0:
+            received_at, replaces = session.enrolment_opens_at, True  # as the one who left, who came in time
         verdict = judge(
             session,
             agent,
@@ -273,7 +276,8 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
             availability=roster.availability(agent),
             by_officer=True,
         )
-        replacements -= not isinstance(verdict, Refused)
+        if replaces and not isinstance(verdict, Refused):
+            roster.vacancies[request.siret] -= 1
         outcomes.append(_grant(roster, request, agent, verdict))
     roster.promote()
     return outcomes
@@ -288,6 +292,8 @@ def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
     ended = roster.move(latest, State.WITHDRAWN, Cause.WITHDRAWAL)
+    if request.received_at >= roster.session.enrolment_closes_at:
+        roster.vacancies[ended.agent.employer.siret] += 1
     by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
     roster.publish(EnrolmentWithdrawn(**roster.members(ended, request.key), by=by, reason=request.reason))
     roster.promote()

@@ -5,6 +5,7 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 ``organising`` what organisers do.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -98,6 +99,8 @@ class SessionRoster:
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
     """What those who are in the session must hear of its newer state."""
+    vacancies: Counter[str] = field(default_factory=Counter)
+    """How many trainees have left since the close and are not replaced (rule 14), by SIRET."""
     seats_were_added: bool = False
     """An organiser gave somebody a seat above the capacity, or above a quota (rule 22)."""
     is_new: bool = False

@@ -136,6 +136,19 @@ async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enr
     return await _read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
+async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
+    """Return how many have left each session since its close, given with it, less those who came since.
+
+    By the SIRET of their authority.
+    """
+    result: dict[UUID, dict[str, int]] = {}
+    if closes:
+        columns = {"sessions": list(closes), "closes": list(closes.values()), "live": LIVE}
+        for row in await tx.execute(_VACANCIES, columns):
+            result.setdefault(row.session_id, {})[row.siret] = row.number
+    return result
+
+
 async def first_waiting(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterable[Enrolment]:
     """Return the first of each waiting list, as many as are given for the session."""
     wanted = {session_id: number for session_id, number in numbers.items() if number}
@@ -330,6 +343,14 @@ _LATEST = text(
     "AS wanted (session_id, issuer, agent_id) JOIN enrolment USING (session_id, agent_id, issuer) "
     "ORDER BY session_id, agent_id, issuer, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
     "ticket DESC NULLS LAST"
+)
+_VACANCIES = text(
+    "SELECT session_id, agent->'employer'->>'siret' AS siret, "
+    "count(*) FILTER (WHERE state = 'withdrawn' AND received_at < closes_at AND updated_at >= closes_at) "
+    "- count(*) FILTER (WHERE state = ANY(CAST(:live AS text[])) AND received_at >= closes_at) AS number "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:closes AS timestamptz[])) "
+    "AS of_session (session_id, closes_at) "
+    "JOIN enrolment USING (session_id) GROUP BY 1, 2"
 )
 _FIRST_WAITING = text(
     "SELECT head.* "

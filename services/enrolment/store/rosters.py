@@ -124,7 +124,27 @@ async def load(
             if state.status is Status.CANCELLED and session_id in rosters
         ],
     )
+    await _load_vacancies(
+        tx,
+        [
+            rosters[session_id]
+            for session_id in rows
+            if any(isinstance(request, Nomination) for request in requests.get(session_id, ()))
+        ],
+    )
     return rosters
+
+
+async def _load_vacancies(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
+    """Load how many trainees have left since the close, where their authority may name others."""
+    closes = {
+        roster.session.session_id: roster.session.enrolment_closes_at
+        for roster in rosters
+        if roster.session.enrolment_closes_at <= roster.now
+    }
+    vacancies = await enrolments.vacancies(tx, closes)
+    for roster in rosters:
+        roster.vacancies.update(vacancies.get(roster.session.session_id, {}))
 
 
 async def load_for_organiser(

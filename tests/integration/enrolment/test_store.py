@@ -336,6 +336,28 @@ def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postg
     ]
 
 
+def test_who_withdrew_after_the_close_is_replaced_once_by_who_is_named_later(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(format="bespoke", capacity=12, audience={"sirets": [RENNES]})
+    first, early, late, third, fourth, fifth = (an_agent() for _ in range(6))
+
+    def name(*named: Agent) -> list[tuple[str, str]]:
+        return session.ask(Nomination(*session.members(), named, RENNES))
+
+    name(first, early, late)
+    session.withdraw(early)
+    session.now = CLOSES
+    session.withdraw(late)
+    assert name(first, third, fourth) == [
+        ("AgentEnrolled", third.agent_id),
+        ("EnrolmentRefused", fourth.agent_id),
+    ]
+    session.withdraw(third)
+    assert name(first, fifth) == [("AgentEnrolled", fifth.agent_id)], "a replacement is replaced too"
+    assert name(first, fifth, fourth) == [("EnrolmentRefused", fourth.agent_id)]
+
+
 def test_who_is_enrolled_in_a_session_is_refused_another_at_the_time_where_that_is_checked(
     a_session_on_postgres: New,
 ) -> None:

@@ -165,6 +165,24 @@ def test_a_replacement_who_is_not_eligible_uses_up_nobodys_place() -> None:
     assert states_of(roster, (first, stranger, second)) == [X, R, E]
 
 
+def test_after_the_list_closed_who_withdrew_is_replaced_by_a_later_list_and_once() -> None:
+    roster, (first, second, third, fourth) = a_private_session(), agents(4)
+    decided(roster, a_nomination(roster, (first, second)))
+    decided(roster, a_withdrawal(roster, second, received_at=CLOSES), at=CLOSES)
+    decided(roster, a_nomination(roster, (first, third), received_at=CLOSES))
+    assert states_of(roster, (first, second, third)) == [E, X, E]
+    decided(roster, a_nomination(roster, (first, third, fourth), received_at=CLOSES))
+    assert states_of(roster, (third, fourth)) == [E, R], "the list may not grow"
+
+
+def test_who_withdrew_before_the_list_closed_is_replaced_by_nobody_after() -> None:
+    roster, (first, second, third) = a_private_session(), agents(3)
+    decided(roster, a_nomination(roster, (first, second)))
+    decided(roster, a_withdrawal(roster, second))
+    decided(roster, a_nomination(roster, (first, third), received_at=CLOSES), at=CLOSES)
+    assert states_of(roster, (first, third)) == [E, R]
+
+
 def test_from_the_start_on_nobody_is_replaced() -> None:
     roster, (first, second) = a_private_session(), agents(2)
     decided(roster, a_nomination(roster, (first,)))
