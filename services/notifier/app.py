@@ -4,6 +4,8 @@ import secrets
 from functools import partial
 from pathlib import Path
 
+from faststream import ContextRepo
+
 from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
@@ -80,6 +82,13 @@ def compose(settings: Settings) -> Process:
         database=database,
         router=handlers.router,
         admit=Admission(registry, settings.intake_keys),
+        context=ContextRepo(
+            {
+                "organisers": {
+                    organiser: found.organisers for organiser, found in settings.delegation_contacts.items()
+                }
+            }
+        ),
         projections=handlers.projections,
         register=REGISTER,
         revisions=REVISIONS,
@@ -98,7 +107,12 @@ def compose(settings: Settings) -> Process:
 
 def _sender(settings: Settings) -> Sender:
     name, address = settings.sender
-    return Sender(name, address, settings.contact, settings.public_url("catalogue"))
+    contacts = {
+        organiser: found.contact
+        for organiser, found in settings.delegation_contacts.items()
+        if found.contact is not None
+    }
+    return Sender(name, address, settings.contact, settings.public_url("catalogue"), contacts)
 
 
 def _links_to_nowhere() -> Links:

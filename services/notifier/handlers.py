@@ -1,10 +1,16 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from faststream import Context
+
 from services.notifier.service import (
     bespoke,
     enrolments,
     erasures,
     news,
+    notices,
     sessions,
     subscriptions,
 )
@@ -19,7 +25,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentDetailsCorrected, Decision
+from shared.events.enrolment import AgentDetailsCorrected, Decision, MinimumMissed
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
@@ -51,6 +57,16 @@ async def on_resources(tx: Tx, received: list[Received[ReplayPublished | Resourc
 async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
     """Write to the officers who asked for training of their own."""
     await bespoke.answer(tx, received)
+
+
+Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]
+"""A handler's parameter: the addresses of the staff to write to, by organiser. From ``app.py``."""
+
+
+@router.subscriber(Topic.ENROLMENT_NOTICES)
+async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[MinimumMissed]]) -> None:
+    """Write to the organisers whose decision is awaited."""
+    await notices.write(tx, received, organisers)
 
 
 AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.AgentErasureRequested

@@ -5,9 +5,10 @@ from email.utils import parseaddr
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
+from shared.events.vocabulary import Email, Slug
 from shared.oidc.settings import LOOPBACK, OidcSettings
 from shared.read_log import ReadLogSettings
 from shared.retention_settings import NotifierRetention
@@ -54,6 +55,15 @@ class ImapServer:
         return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
+class DelegationContacts(BaseModel):
+    """Whom agents write to about the sessions of a delegation, and who of its staff hears of them by mail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contact: Email | None = None
+    organisers: tuple[Email, ...] = Field(default=(), max_length=20)
+
+
 class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, NotifierRetention):
     """Where its database and its relay are, and in whose name it writes."""
 
@@ -72,6 +82,11 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
     smtp_sender: str = Field(description="Who mails come from: Name <address>, or an address.")
     smtp_contact: str = Field(
         default="", description="Whom agents may write to; default: the sender's address."
+    )
+    delegation_contacts: dict[Slug, DelegationContacts] = Field(
+        default={},
+        description="By organiser, in JSON: contact, whom agents write to instead; organisers, who are "
+        "written to when a session needs them.",
     )
     bounce_address: str = Field(
         default="", description="The mailbox that mails come back to; it must accept address+detail."

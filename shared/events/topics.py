@@ -120,7 +120,7 @@ TOPICS: dict[Topic, TopicSettings] = {
     Topic.ENROLMENT_OCCUPANCY: TopicSettings(
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True
     ),
-    Topic.ENROLMENT_NOTICES: TopicSettings(key="session_id", partitions=6, listeners=()),
+    Topic.ENROLMENT_NOTICES: TopicSettings(key="session_id", partitions=6, listeners=("notifier",)),
     Topic.NOTIFIER_DELIVERIES: TopicSettings(key="agent_id", partitions=6, listeners=("enrolment",)),
     Topic.REQUESTS_OUTCOMES: TopicSettings(key="request_id", partitions=6, listeners=("enrolment",)),
     Topic.AGENTS_ERASED: TopicSettings(key="request_id", partitions=6, listeners=("notifier",)),

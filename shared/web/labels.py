@@ -107,6 +107,7 @@ LETTERS: Mapping[str, str] = {
     "news": "Nouveautés",
     "confirm-subscription": "Confirmez votre abonnement",
     "my-enrolments": "Le lien vers vos inscriptions",
+    "minimum-missed": "Trop peu de participants, à décider",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""
 MAIL_STATES: Mapping[str, str] = {

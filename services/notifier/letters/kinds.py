@@ -78,6 +78,7 @@ class Template(StrEnum):
     NEWS = "news"
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
     MY_ENROLMENTS = "my-enrolments"
+    MINIMUM_MISSED = "minimum-missed"
 
 
 class Standing(StrEnum):
@@ -180,6 +181,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
     Template.MY_ENROLMENTS: Kind(),
+    Template.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
 }
 
 

@@ -174,6 +174,9 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     is_live = says in _LIVE or mail.template in (Template.ALREADY_ENROLLED, Template.SESSION_CHANGED_WAITING)
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
+    is_decided = session.status is Status.CANCELLED or now < session.enrolment_closes_at
+    if mail.template is Template.MINIMUM_MISSED and is_decided:
+        return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
     if says in _WAITING:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,12 +33,20 @@ SUBSCRIBER_FOR = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who letters come from, whom to write to, and where the public finds sessions."""
+    """Who letters come from, whom to write to, and where the public finds sessions.
+
+    ``contacts``: whom to write to about the sessions of an organiser, where that is somebody else.
+    """
 
     name: str
     address: str
     contact: str
     catalogue: str = ""
+    contacts: Mapping[str, str] = field(default_factory=dict)
+
+    def contact_of(self, session: letters.Session | None) -> str:
+        """Whom to write to about a session; None: about none."""
+        return self.contact if session is None else self.contacts.get(session.organiser, self.contact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ class Renderer:
             "reference": reference_of(_subject_of(mail)),
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
-            "contact": str(details.get("advisor_address") or self._sender.contact),
+            "contact": str(details.get("advisor_address") or self._sender.contact_of(session)),
             "themes": THEMES,
             "tone": kind.tone,
             "link": self._link(kind.link, mail, session),
@@ -168,6 +176,11 @@ class Renderer:
                     "interests": _texts(details.get("titles")) or interests.titles(chosen),
                     "until": french.moment(_to_the_minute(until), _zone(view)),
                 }
+            case letters.Template.MINIMUM_MISSED:
+                # Not to the delegation's own address: that is where it arrives.
+                contact, catalogue = self._sender.contact, self._sender.catalogue
+                management = f"{catalogue}/gestion/sessions/{mail.session_id}" if catalogue else None
+                return {"management": management, "contact": contact}
             case letters.Template.SEAT_OFFERED:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
             case letters.Template.SESSION_CHANGED if session is not None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -53,6 +54,7 @@ OUTCOME = {
     Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
     Template.NEWS: "Le replay « Replay : IA et droit » est en ligne.",
+    Template.MINIMUM_MISSED: "Les inscriptions sont closes à la session",
     Template.MY_ENROLMENTS: "Voici le lien qui mène à toutes vos inscriptions",
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
@@ -364,3 +366,13 @@ def test_other_sessions_are_proposed_only_where_they_help() -> None:
     assert proposes(Template.SESSION_CANCELLED, {"had_seat": True})
     assert not proposes(Template.REFUSED, {"reason": "not_open_yet"})
     assert not proposes(Template.CONFIRMED, {})
+
+
+def test_a_letter_names_the_delegations_own_contact_where_it_has_one() -> None:
+    sender = replace(SENDER, contacts={"bretagne": "rennes@cnfpt.example"})
+    for organiser, contact in (("bretagne", "rennes@cnfpt.example"), ("corse", SENDER.contact)):
+        context = LetterContext(a_session(organiser=organiser))
+        outgoing = Renderer(sender).render(a_mail(Template.CONFIRMED), context)
+        message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=policy.default)
+        assert contact in body(message, "text/plain")
+        assert message["Reply-To"] == (contact if contact != SENDER.address else None)

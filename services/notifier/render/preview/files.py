@@ -35,7 +35,10 @@ def show(sample: Sample) -> Shown:
         "CNFPT", "formations@cnfpt.example", "formations@cnfpt.example", "https://parcours.example"
     )
     links = Links(["a key for samples only"], dict.fromkeys(Purpose, "https://parcours.example"))
-    about_session = sample.session is not None and sample.template is not Template.BESPOKE_ANSWERED
+    about_session = sample.session is not None and sample.template not in (
+        Template.BESPOKE_ANSWERED,
+        Template.MINIMUM_MISSED,
+    )
     about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(
         mail_id=_MAIL,

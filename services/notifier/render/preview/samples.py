@@ -255,6 +255,13 @@ def _news() -> list[Sample]:
         Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
         Sample("lien-perdu", Template.MY_ENROLMENTS, {}),
+        Sample(
+            "trop-peu-de-participants",
+            Template.MINIMUM_MISSED,
+            {"minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
+            _EVENT,
+            named=False,
+        ),
     ]
 
 

@@ -1,0 +1,86 @@
+"""Organisers whom the settings name have a letter when a session needs their decision."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.notifier import handlers
+from services.notifier.settings import Settings
+from shared import clock
+from shared.events.catalogue import SessionChanged, SessionScheduled
+from shared.events.enrolment import MinimumMissed
+from tests.conftest import settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.consuming import received, take
+from tests.unit.notifier.builders import SESSION_ID, a_session
+
+ORGANISERS = {"bretagne": ["yann@cnfpt.example", "anne@cnfpt.example"], "corse": ["other@cnfpt.example"]}
+
+
+def missed(**changes: Any) -> MinimumMissed:
+    fields = {
+        "session_id": SESSION_ID,
+        "session_version": 1,
+        "organiser": "bretagne",
+        "minimum": 12,
+        "enrolled": 7,
+        "offered": 1,
+        "candidates": 0,
+    }
+    return MinimumMissed.model_validate(fields | changes)
+
+
+async def hear(notifier: Notifier, *notices: MinimumMissed) -> None:
+    batch = [received(notice) for notice in notices]
+    for _ in range(2):  # as it may come again
+        await take(handlers.router, notifier.database, batch, organisers=ORGANISERS)
+
+
+def closed(**changes: Any) -> dict[str, Any]:
+    """A session whose enrolment has just closed."""
+    now = clock.now()
+    dates = {
+        "enrolment_closes_at": now - timedelta(minutes=1),
+        "starts_at": now + timedelta(days=5),
+        "ends_at": now + timedelta(days=5, hours=7),
+    }
+    return a_session(**(dates | changes)).model_dump(exclude={"numbers", "last_number", "gone"})
+
+
+async def test_each_organiser_of_the_delegation_has_one_letter_and_nobody_else(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(closed()))
+    await hear(notifier, missed())
+    assert {row.address for row in await notifier.rows()} == set(ORGANISERS["bretagne"])
+    assert await notifier.deliver() == 2
+    assert await notifier.states() == ["sent", "sent"]
+
+
+async def test_where_nobody_is_named_nobody_is_written_to(notifier: Notifier) -> None:
+    await hear(notifier, missed(organiser="occitanie"))
+    assert await notifier.rows() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": "cancelled"}, {"enrolment_closes_at": clock.now() + timedelta(days=2)}],
+    ids=["cancelled", "open-again"],
+)
+async def test_what_is_decided_before_the_letter_leaves_is_asked_no_more(
+    notifier: Notifier, changes: dict[str, Any]
+) -> None:
+    await hear(notifier, missed())
+    await notifier.hear(SessionChanged.model_validate(closed(**changes)))
+    await notifier.deliver()
+    assert await notifier.states() == ["superseded", "superseded"]
+
+
+def test_contacts_of_delegations_are_read_and_mistakes_refused() -> None:
+    given: dict[str, Any] = {
+        name.lower(): value for name, value in settings_of("notifier", "postgresql://x/y", "k:1").items()
+    }
+    contacts = {"contact": "a@cnfpt.example", "organisers": ["b@cnfpt.example"]}
+    settings = Settings(**given | {"delegation_contacts": {"bretagne": contacts}})
+    assert settings.delegation_contacts["bretagne"].organisers == ("b@cnfpt.example",)
+    with pytest.raises(ValueError, match="delegation_contacts"):
+        Settings(**given | {"delegation_contacts": {"bretagne": {"contact": "nobody"}}})
