@@ -33,9 +33,7 @@ class SessionRow(EnrolmentTable, table=True):
         Index(
             "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
         ),
-        Index(
-            "ix_session_minimum_due", "minimum_due_at", postgresql_where=text("minimum_due_at IS NOT NULL")
-        ),
+        Index("ix_session_close_due", "close_due_at", postgresql_where=text("close_due_at IS NOT NULL")),
         Index("ix_session_line_ends", "line_ends_at", postgresql_where=text("waiting > 0")),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
         # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
@@ -73,11 +71,13 @@ class SessionRow(EnrolmentTable, table=True):
     next_release_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."
     )
-    minimum_due_at: datetime | None = Field(
-        default=None, sa_type=Timestamp, description="When it is judged whether enough take part, if it is."
+    close_due_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When its organiser may have something to decide."
     )
-    minimum_judged_for: datetime | None = Field(
-        default=None, sa_type=Timestamp, description="The close of enrolment at which it was judged last."
+    close_judged_for: datetime | None = Field(
+        default=None,
+        sa_type=Timestamp,
+        description="The close at which that was looked at last.",
     )
 
 

@@ -25,7 +25,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentDetailsCorrected, Decision, MinimumMissed
+from shared.events.enrolment import AgentDetailsCorrected, Decision, MinimumMissed, SelectionDue
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
@@ -64,7 +64,9 @@ Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]
 
 
 @router.subscriber(Topic.ENROLMENT_NOTICES)
-async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[MinimumMissed]]) -> None:
+async def on_notices(
+    tx: Tx, organisers: Organisers, received: list[Received[MinimumMissed | SelectionDue]]
+) -> None:
     """Write to the organisers whose decision is awaited."""
     await notices.write(tx, received, organisers)
 

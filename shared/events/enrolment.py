@@ -243,7 +243,33 @@ class SessionOccupancyChanged(Event):
         return str(self.session_id)
 
 
-class MinimumMissed(Event):
+class OrganiserNotice(Event):
+    """The organiser of a session must do something, now that enrolment has closed.
+
+    Published once for each close of enrolment, when every request received by then is answered. Nothing
+    happens to the session by itself.
+    """
+
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
+    session_id: UUID
+    session_version: Version
+    organiser: Slug = Field(description="The delegation, INET or INSET that decides.")
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
+class SelectionDue(OrganiserNotice):
+    """Candidates wait for the organiser to rank them. Published by the rules of :class:`OrganiserNotice`."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SelectionDue.v1"
+    candidates: AtLeastOne
+    capacity: Count | None = Field(default=None, description="Seats in all. Null: no limit.")
+    enrolled: Count = Field(description="Seats that are given already.")
+
+
+class MinimumMissed(OrganiserNotice):
     """Fewer take part in a session than it needs, now that enrolment has closed: its organiser decides.
 
     Published once for each close of enrolment, when every request received by then is answered. Nothing
@@ -251,18 +277,10 @@ class MinimumMissed(Event):
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.MinimumMissed.v1"
-    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
-    session_id: UUID
-    session_version: Version
-    organiser: Slug = Field(description="The delegation, INET or INSET that decides.")
     minimum: AtLeastOne
     enrolled: Count
     offered: Count = Field(description="Seats held for an answer; they count for the minimum.")
     candidates: Count = Field(description="Who waits for the selection; they count for the minimum.")
-
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
 
 
 DECISIONS: tuple[type[Decision], ...] = (
@@ -282,4 +300,5 @@ EVENTS: tuple[type[Event], ...] = (
     SessionChangedForAgent,
     SessionOccupancyChanged,
     MinimumMissed,
+    SelectionDue,
 )

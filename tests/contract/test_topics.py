@@ -70,7 +70,9 @@ TABLE = {
     "enrolment.occupancy": Agreed(
         "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}
     ),
-    "enrolment.notices": Agreed("session_id", 6, "delete", WEEK, "CreateTime", {"MinimumMissed"}),
+    "enrolment.notices": Agreed(
+        "session_id", 6, "delete", WEEK, "CreateTime", {"MinimumMissed", "SelectionDue"}
+    ),
     "notifier.deliveries": Agreed(
         "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}
     ),

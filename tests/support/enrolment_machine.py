@@ -25,7 +25,14 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import AgentWaitlisted, Decision, EnrolmentPending, MinimumMissed
+from shared.events.enrolment import (
+    AgentWaitlisted,
+    Decision,
+    EnrolmentPending,
+    MinimumMissed,
+    OrganiserNotice,
+    SelectionDue,
+)
 from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import a_session
 from tests.support.enrolment_model import (
@@ -291,21 +298,25 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.received_at = self.now
         published = self.world.expire(self.now)
         self.take_in(published)
-        self.judge_minimum(published)
+        self.judge_close(published)
         for agent in self.model.having("offered"):
             assert self.now < self.model.hold_until[agent] + POLICY.grace, "an offer outlived its end"
         if self.now >= self.model.line_ends_at + POLICY.grace:
             assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
-    def judge_minimum(self, published: list[EnrolmentEvent]) -> None:
+    def judge_close(self, published: list[EnrolmentEvent]) -> None:
         """At the first look after each close, and only then, the organiser is notified (rule 15)."""
         session = self.model.session
         closes_at = session.enrolment_closes_at
-        is_notified = any(isinstance(event, MinimumMissed) for event in published)
+        notices = {type(event) for event in published if isinstance(event, OrganiserNotice)}
         is_due = session.status != "cancelled" and self.now >= closes_at + POLICY.grace
+        is_new = is_due and closes_at != self.judged_for
         misses = session.minimum is not None and self.model.taking_part() < session.minimum
-        assert is_notified == (is_due and misses and closes_at != self.judged_for)
-        if is_due and session.minimum is not None:
+        ranks = bool(self.model.having("pending_selection"))
+        decides = session.minimum is not None or "selection" in session.approval
+        assert (MinimumMissed in notices) == (is_new and misses)
+        assert (SelectionDue in notices) == (is_new and ranks)
+        if is_due and decides:
             self.judged_for = closes_at
 
     judged_for: datetime | None = None
@@ -416,5 +427,6 @@ class EnrolmentMachine(RuleBasedStateMachine):
 def _who(published: EnrolmentEvent) -> str:
     if isinstance(published, Decision):
         return f"{published.agent.issuer} {published.agent.agent_id}"
-    waits = published.candidates if isinstance(published, MinimumMissed) else published.waiting
-    return f"{published.enrolled}+{published.offered}, {waits}"
+    if isinstance(published, OrganiserNotice):
+        return published.organiser
+    return f"{published.enrolled}+{published.offered}, {published.waiting}"

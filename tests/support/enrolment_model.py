@@ -19,16 +19,18 @@ from shared.events.enrolment import (
     EnrolmentRefused,
     EnrolmentWithdrawn,
     MinimumMissed,
+    OrganiserNotice,
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
+    SelectionDue,
     SessionOccupancyChanged,
     WithdrawnBy,
 )
 from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import an_agent
 
-EnrolmentEvent = Decision | SessionOccupancyChanged | MinimumMissed
+EnrolmentEvent = Decision | SessionOccupancyChanged | OrganiserNotice
 
 POLICY = Policy(grace=timedelta(seconds=60))
 OPENS = datetime.fromisoformat("2025-03-03T08:00:00+00:00")
@@ -68,8 +70,8 @@ class Model:
     versions: Counter[uuid.UUID] = field(default_factory=Counter)
     enrolment: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
     occupancy: SessionOccupancyChanged | None = None
-    minimum_missed: set[datetime] = field(default_factory=set)
-    """The closes of enrolment of which the organiser was notified."""
+    notified: set[tuple[type[OrganiserNotice], datetime]] = field(default_factory=set)
+    """What the organiser was notified of, at which close of enrolment."""
     above_capacity: AgentKey | None = None
     """Whom an organiser gives a seat just now, though none is free (rule 22)."""
     agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
@@ -230,9 +232,9 @@ class Model:
             assert self.enrolment[agent] == published.enrolment_id
         self.enrolment[agent] = published.enrolment_id
 
-    def _of_the_session(self, published: SessionOccupancyChanged | MinimumMissed, now: datetime) -> None:
-        if isinstance(published, MinimumMissed):
-            self._minimum(published, now)
+    def _of_the_session(self, published: SessionOccupancyChanged | OrganiserNotice, now: datetime) -> None:
+        if isinstance(published, OrganiserNotice):
+            self._notice(published, now)
         else:
             self._occupancy(published)
 
@@ -244,14 +246,21 @@ class Model:
         """How many have a seat, or may get one though enrolment has closed (rule 15)."""
         return len(self.having("enrolled", "offered", "pending_selection"))
 
-    def _minimum(self, published: MinimumMissed, now: datetime) -> None:
+    def _notice(self, published: OrganiserNotice, now: datetime) -> None:
         closes_at = self.session.enrolment_closes_at
-        assert closes_at + POLICY.grace <= now, "judged before the close"
-        assert closes_at not in self.minimum_missed, "notified twice"
-        assert published.minimum == self.session.minimum
-        assert published.enrolled + published.offered + published.candidates == self.taking_part()
-        assert self.taking_part() < published.minimum, "enough take part"
-        self.minimum_missed.add(closes_at)
+        assert closes_at + POLICY.grace <= now, "before the close"
+        assert (type(published), closes_at) not in self.notified, "notified twice"
+        self.notified.add((type(published), closes_at))
+        match published:
+            case MinimumMissed():
+                assert published.minimum == self.session.minimum
+                assert published.enrolled + published.offered + published.candidates == self.taking_part()
+                assert self.taking_part() < published.minimum, "enough take part"
+            case SelectionDue():
+                assert published.candidates == len(self.having("pending_selection")) > 0
+                assert published.capacity == self.session.capacity
+            case _:
+                raise AssertionError(f"nobody expected {published}")
 
 
 def is_live(state: str | None) -> bool:

@@ -31,7 +31,7 @@ from shared.database import Database
 from shared.events import BY_TYPE, Event, portal
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.cloudevents import Received
-from shared.events.enrolment import Decision, MinimumMissed, SessionOccupancyChanged
+from shared.events.enrolment import Decision, OrganiserNotice, SessionOccupancyChanged
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.vocabulary import Agent, AgentKey, Contact
 from tests.support.builders import DURING, a_session
@@ -172,7 +172,7 @@ class OnPostgres:
                     event = BY_TYPE[row.type].model_validate_json(row.data)
                     if isinstance(event, RequestRejected | RequestAccepted):  # told to the portal alone
                         continue
-                    assert isinstance(event, Decision | SessionOccupancyChanged | MinimumMissed)
+                    assert isinstance(event, Decision | SessionOccupancyChanged | OrganiserNotice)
                     if event.session_id == self.session_id:  # the clock goes on for sessions played before
                         published.append(event)
                 counts = (await tx.execute(_COUNTS, {"id": self.session_id})).one()

@@ -477,8 +477,8 @@ def upgrade() -> None:
         sa.Column("line_ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("minimum_due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("minimum_judged_for", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("close_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("close_judged_for", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "enrolled + offered <= seat_ceiling", name=op.f("ck_session_seats_are_never_exceeded")
         ),
@@ -504,11 +504,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("waiting > 0"),
     )
     op.create_index(
-        "ix_session_minimum_due",
+        "ix_session_close_due",
         "session",
-        ["minimum_due_at"],
+        ["close_due_at"],
         unique=False,
-        postgresql_where=sa.text("minimum_due_at IS NOT NULL"),
+        postgresql_where=sa.text("close_due_at IS NOT NULL"),
     )
     op.create_index(
         "ix_session_next_release",
@@ -559,9 +559,9 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION keep_read_log")
     op.drop_index("ix_session_line_ends", table_name="session", postgresql_where=sa.text("waiting > 0"))
     op.drop_index(
-        "ix_session_minimum_due",
+        "ix_session_close_due",
         table_name="session",
-        postgresql_where=sa.text("minimum_due_at IS NOT NULL"),
+        postgresql_where=sa.text("close_due_at IS NOT NULL"),
     )
     op.drop_index(
         "ix_session_next_release",

@@ -8,7 +8,7 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
@@ -43,6 +43,7 @@ from shared.events.enrolment import (
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
+    SelectionDue,
     SessionOccupancyChanged,
     SessionPart,
     WithdrawnBy,
@@ -59,6 +60,14 @@ _CANCELLABLE = frozenset(
     }
 )
 _RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
+
+
+class _About(TypedDict):
+    """What every notice says of its session."""
+
+    session_id: UUID
+    session_version: int
+    organiser: str
 
 
 @dataclass(slots=True)
@@ -92,9 +101,9 @@ class SessionRoster:
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
-    notices: list[MinimumMissed] = field(default_factory=list)
+    notices: list[MinimumMissed | SelectionDue] = field(default_factory=list)
     """What the organiser must hear."""
-    minimum_judged_for: datetime | None = None
+    close_judged_for: datetime | None = None
     """The close of enrolment at which the minimum was judged last."""
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
@@ -178,7 +187,7 @@ class SessionRoster:
     def expire(self, until: datetime) -> None:
         """End what is over: offers without an answer, pending enrolments without a decision, waiting.
 
-        At the close of enrolment it judges the minimum too.
+        At the close of enrolment it tells the organiser what is to be decided.
 
         ``until``: the moment by which every answer given in time has been read. Needs those offers and
         pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
@@ -196,9 +205,9 @@ class SessionRoster:
         self.promote()
         if self.line_ends_at() <= over:
             self._end_line()
-        due_at = self.minimum_due_at()
+        due_at = self.close_due_at()
         if due_at is not None and due_at <= over:
-            self._judge_minimum()
+            self._close()
 
     def change(self, session: SessionState) -> None:
         """Take over a newer state of the session, and do what follows from it.
@@ -305,31 +314,45 @@ class SessionRoster:
             ended = self.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
             self.publish(SeatNotObtained(**self.members(ended)))
 
-    def minimum_due_at(self) -> datetime | None:
-        """Return when it is judged whether enough take part; None: never, or it was (rule 15)."""
+    def close_due_at(self) -> datetime | None:
+        """Return when the organiser may have something to decide; None: never, or it was looked at.
+
+        A session has a minimum (rule 15), or a selection.
+        """
         session = self.session
-        if session.minimum is None or session.status is not Status.PUBLISHED:
+        decides = session.minimum is not None or session.approval.by_selection
+        if not decides or session.status is not Status.PUBLISHED:
             return None
         closes_at = session.enrolment_closes_at
-        return None if self.minimum_judged_for == closes_at else closes_at
+        return None if self.close_judged_for == closes_at else closes_at
 
-    def _judge_minimum(self) -> None:
-        """Tell the organiser if fewer take part than the session needs; that is all that follows.
+    def _close(self) -> None:
+        """Tell the organiser if fewer take part than the session needs, and if candidates are to be ranked.
 
-        Who may still have a seat counts, by an offer or by the selection. Needs the candidates in ``latest``.
+        That is all that follows. For the minimum, who may still have a seat counts: by an offer or by the
+        selection. Needs the candidates in ``latest``.
         """
-        session, candidates = self.session, len(self._in_state(State.PENDING_SELECTION))
-        self.minimum_judged_for = session.enrolment_closes_at
-        if session.minimum is not None and self.seats.taken + candidates < session.minimum:
+        session, seats = self.session, self.seats
+        candidates = len(self._in_state(State.PENDING_SELECTION))
+        self.close_judged_for = session.enrolment_closes_at
+        about: _About = {
+            "session_id": session.session_id,
+            "session_version": session.version,
+            "organiser": session.organiser,
+        }
+        if session.minimum is not None and seats.taken + candidates < session.minimum:
+            missed = MinimumMissed(
+                **about,
+                minimum=session.minimum,
+                enrolled=seats.enrolled,
+                offered=seats.offered,
+                candidates=candidates,
+            )
+            self.notices.append(missed)
+        if candidates:
             self.notices.append(
-                MinimumMissed(
-                    session_id=session.session_id,
-                    session_version=session.version,
-                    organiser=session.organiser,
-                    minimum=session.minimum,
-                    enrolled=self.seats.enrolled,
-                    offered=self.seats.offered,
-                    candidates=candidates,
+                SelectionDue(
+                    **about, candidates=candidates, capacity=session.capacity, enrolled=seats.enrolled
                 )
             )
 

@@ -231,7 +231,7 @@ async def _load_planned(
             newest_receipt=row.newest_receipt,
             occupancy_version=row.occupancy_version,
             latest=latest[session_id],
-            minimum_judged_for=row.minimum_judged_for,
+            close_judged_for=row.close_judged_for,
             is_new=row.version == 0,
             cancelled_at=row.cancelled_at,
         )
@@ -455,8 +455,8 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "occupancy_version": [roster.occupancy_version for roster in rosters],
         "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
         "line_ends_at": [roster.line_ends_at() for roster in rosters],
-        "minimum_due_at": [roster.minimum_due_at() for roster in rosters],
-        "minimum_judged_for": [roster.minimum_judged_for for roster in rosters],
+        "close_due_at": [roster.close_due_at() for roster in rosters],
+        "close_judged_for": [roster.close_judged_for for roster in rosters],
         "cancelled_at": [roster.cancelled_at for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
         "seats_by_employer": [
@@ -474,7 +474,7 @@ _SAVE_SESSIONS = text(
         newest_receipt = new.newest_receipt,
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
         line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
-        minimum_due_at = new.minimum_due_at, minimum_judged_for = new.minimum_judged_for,
+        close_due_at = new.close_due_at, close_judged_for = new.close_judged_for,
         cancelled_at = new.cancelled_at,
         seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
@@ -488,12 +488,12 @@ _SAVE_SESSIONS = text(
         CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
         CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
-        CAST(:next_release_at AS timestamptz[]), CAST(:minimum_due_at AS timestamptz[]),
-        CAST(:minimum_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
+        CAST(:next_release_at AS timestamptz[]), CAST(:close_due_at AS timestamptz[]),
+        CAST(:close_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
         CAST(:seats_by_employer AS jsonb[]))
         AS new (session_id, version, state, capacity, seats_were_added, enrolled, offered, waiting,
             next_ticket, newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at,
-            next_release_at, minimum_due_at, minimum_judged_for, cancelled_at, seats_by_employer)
+            next_release_at, close_due_at, close_judged_for, cancelled_at, seats_by_employer)
     WHERE session.session_id = new.session_id
     """
 )

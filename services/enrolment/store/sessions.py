@@ -56,7 +56,7 @@ class LockedSession:
     occupancy_version: int
     seats_by_employer: Mapping[str, Mapping[str, int]] | None
     next_release_at: datetime | None
-    minimum_judged_for: datetime | None
+    close_judged_for: datetime | None
     cancelled_at: datetime | None
 
 
@@ -79,7 +79,7 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
             occupancy_version=row.occupancy_version,
             seats_by_employer=row.seats_by_employer,
             next_release_at=row.next_release_at,
-            minimum_judged_for=row.minimum_judged_for,
+            close_judged_for=row.close_judged_for,
             cancelled_at=row.cancelled_at,
         )
         for row in await tx.execute(_LOCK, {"ids": list(session_ids)})
@@ -220,7 +220,7 @@ _COUNT_ENROLMENTS = text(
 # As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
-    "occupancy_version, seats_by_employer, next_release_at, minimum_judged_for, cancelled_at FROM session "
+    "occupancy_version, seats_by_employer, next_release_at, close_judged_for, cancelled_at FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _LIMITED = text(
@@ -233,7 +233,7 @@ _WITH_UNDECIDED_REQUESTS = text(
 _DUE = text(
     "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
-    "UNION (SELECT session_id FROM session WHERE minimum_due_at <= :over LIMIT 100) "
+    "UNION (SELECT session_id FROM session WHERE close_due_at <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE waiting > 0 AND line_ends_at <= :over LIMIT 100) "
     "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
     "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "

@@ -45,6 +45,7 @@ from services.notifier.letters.news import (
 from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
+    NOTICES,
     SCHEDULED,
     Postponed,
     ScheduledLetter,
@@ -58,6 +59,7 @@ from services.notifier.letters.timing import (
 __all__ = [
     "CONFIRM_FOR",
     "KINDS",
+    "NOTICES",
     "SCHEDULED",
     "TASK_OF",
     "TEMPLATE_OF",

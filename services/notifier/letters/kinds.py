@@ -79,6 +79,7 @@ class Template(StrEnum):
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
     MY_ENROLMENTS = "my-enrolments"
     MINIMUM_MISSED = "minimum-missed"
+    SELECTION_DUE = "selection-due"
 
 
 class Standing(StrEnum):
@@ -182,6 +183,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
     Template.MY_ENROLMENTS: Kind(),
     Template.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
+    Template.SELECTION_DUE: Kind(tone=Tone.URGENT),
 }
 
 

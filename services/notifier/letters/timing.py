@@ -25,6 +25,9 @@ EVENING = time(19)
 SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
 """The letters that time calls for."""
 
+NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
+"""The letters to organisers that the close of enrolment calls for."""
+
 _CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
 _WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
@@ -175,7 +178,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
     is_decided = session.status is Status.CANCELLED or now < session.enrolment_closes_at
-    if mail.template is Template.MINIMUM_MISSED and is_decided:
+    if mail.template in NOTICES and is_decided:
         return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"

@@ -176,7 +176,7 @@ class Renderer:
                     "interests": _texts(details.get("titles")) or interests.titles(chosen),
                     "until": french.moment(_to_the_minute(until), _zone(view)),
                 }
-            case letters.Template.MINIMUM_MISSED:
+            case letters.Template.MINIMUM_MISSED | letters.Template.SELECTION_DUE:
                 # Not to the delegation's own address: that is where it arrives.
                 contact, catalogue = self._sender.contact, self._sender.catalogue
                 management = f"{catalogue}/gestion/sessions/{mail.session_id}" if catalogue else None

@@ -9,7 +9,7 @@ from services.notifier import handlers
 from services.notifier.settings import Settings
 from shared import clock
 from shared.events.catalogue import SessionChanged, SessionScheduled
-from shared.events.enrolment import MinimumMissed
+from shared.events.enrolment import MinimumMissed, OrganiserNotice, SelectionDue
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.consuming import received, take
@@ -31,7 +31,7 @@ def missed(**changes: Any) -> MinimumMissed:
     return MinimumMissed.model_validate(fields | changes)
 
 
-async def hear(notifier: Notifier, *notices: MinimumMissed) -> None:
+async def hear(notifier: Notifier, *notices: OrganiserNotice) -> None:
     batch = [received(notice) for notice in notices]
     for _ in range(2):  # as it may come again
         await take(handlers.router, notifier.database, batch, organisers=ORGANISERS)
@@ -54,6 +54,16 @@ async def test_each_organiser_of_the_delegation_has_one_letter_and_nobody_else(n
     assert {row.address for row in await notifier.rows()} == set(ORGANISERS["bretagne"])
     assert await notifier.deliver() == 2
     assert await notifier.states() == ["sent", "sent"]
+
+
+async def test_candidates_to_rank_are_a_letter_of_their_own(notifier: Notifier) -> None:
+    about = {"session_id": SESSION_ID, "session_version": 1, "organiser": "corse"}
+    due = SelectionDue.model_validate(about | {"candidates": 4, "enrolled": 0})
+    await hear(notifier, due, missed(organiser="corse"))
+    assert {(row.template, row.address) for row in await notifier.rows()} == {
+        ("selection-due", "other@cnfpt.example"),
+        ("minimum-missed", "other@cnfpt.example"),
+    }
 
 
 async def test_where_nobody_is_named_nobody_is_written_to(notifier: Notifier) -> None:

@@ -29,7 +29,7 @@ class RulesAlone:
         self.enrolments: dict[uuid.UUID, Enrolment] = {}
         self.next_ticket = 1
         self.occupancy_version = 0
-        self.minimum_judged_for: datetime | None = None
+        self.close_judged_for: datetime | None = None
         self.seen: set[uuid.UUID] = set()
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
@@ -84,7 +84,7 @@ class RulesAlone:
             waiting_list=a_waiting_list(waiting),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
-            minimum_judged_for=self.minimum_judged_for,
+            close_judged_for=self.close_judged_for,
             latest=ended
             | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
@@ -95,7 +95,7 @@ class RulesAlone:
         for enrolment_id, enrolment in roster.changed.items():
             self.enrolments.pop(enrolment_id, None)
             self.enrolments[enrolment_id] = enrolment
-        self.minimum_judged_for = roster.minimum_judged_for
+        self.close_judged_for = roster.close_judged_for
         decisions = [decision for decision, _ in roster.decisions]
         published: list[EnrolmentEvent] = [*decisions, *roster.notices]
         occupancy = roster.occupancy()

@@ -38,7 +38,11 @@ def taking_part(number: int, **session: Any) -> SessionRoster:
 
 
 def notices(roster: SessionRoster) -> list[tuple[int, int, int]]:
-    return [(notice.enrolled, notice.offered, notice.candidates) for notice in roster.notices]
+    return [
+        (notice.enrolled, notice.offered, notice.candidates)
+        for notice in roster.notices
+        if isinstance(notice, MinimumMissed)
+    ]
 
 
 def test_under_the_minimum_at_the_close_the_organiser_is_told() -> None:
@@ -72,7 +76,7 @@ def test_who_reaches_the_minimum_is_not_spoken_of(number: int) -> None:
 
 def test_a_session_without_a_minimum_may_be_empty() -> None:
     roster = taking_part(0, minimum=None)
-    assert roster.minimum_due_at() is None
+    assert roster.close_due_at() is None
     decided(roster, at=CLOSES + GRACE)
     assert roster.notices == []
 
@@ -91,7 +95,7 @@ def test_it_is_judged_once_also_when_more_leave_after() -> None:
     enrol(roster, leaving)
     decided(roster, at=CLOSES + GRACE)
     decided(roster, a_withdrawal(roster, leaving))
-    assert roster.minimum_due_at() is None
+    assert roster.close_due_at() is None
     decided(roster, at=LATER)
     assert notices(roster) == []
 
@@ -108,7 +112,7 @@ def test_a_deadline_that_is_put_off_is_judged_anew() -> None:
     roster = taking_part(2)
     decided(roster, at=CLOSES + GRACE)
     changed(roster, enrolment_closes_at=LATER)
-    assert roster.minimum_due_at() == LATER
+    assert roster.close_due_at() == LATER
     decided(roster, at=LATER + GRACE - TICK)
     assert len(roster.notices) == 1
     decided(roster, at=LATER + GRACE)
@@ -151,6 +155,6 @@ def test_who_waits_for_the_employer_at_the_close_does_not_count() -> None:
 def test_a_cancelled_session_needs_nobody() -> None:
     roster = taking_part(0)
     changed(roster, status="cancelled")
-    assert roster.minimum_due_at() is None
+    assert roster.close_due_at() is None
     decided(roster, at=CLOSES + GRACE)
     assert notices(roster) == []

@@ -38,6 +38,7 @@ def show(sample: Sample) -> Shown:
     about_session = sample.session is not None and sample.template not in (
         Template.BESPOKE_ANSWERED,
         Template.MINIMUM_MISSED,
+        Template.SELECTION_DUE,
     )
     about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(

@@ -262,6 +262,13 @@ def _news() -> list[Sample]:
             _EVENT,
             named=False,
         ),
+        Sample(
+            "candidatures-a-classer",
+            Template.SELECTION_DUE,
+            {"candidates": 34, "capacity": 20, "enrolled": 2},
+            _INET,
+            named=False,
+        ),
     ]
 
 
