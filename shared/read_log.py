@@ -16,8 +16,8 @@ from uuid import UUID
 from fastapi import Header
 from pydantic import Field as SettingField
 from pydantic_settings import BaseSettings
-from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, select, text
+from sqlmodel import Field, SQLModel, col
 
 from shared.auth import Principal, Role
 from shared.database import Timestamp, Transaction, insert_many, new_registry
@@ -87,7 +87,8 @@ class ReadLogRow(ReadLogTable, table=True):
     may_name_others: bool = Field(
         default=False,
         sa_column_kwargs={"server_default": text("false")},
-        description="Whether somebody wrote the purpose of a roster or list, of whom it may name one.",
+        description="Whether somebody wrote the purpose of a roster, list or other search, and it may name "
+        "somebody else.",
     )
     purpose: str | None = Field(
         description="People write what they like: null where it finds nobody, and once they are forgotten."
@@ -102,11 +103,15 @@ def add_to(metadata: MetaData) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Who reads, and what for. ``role`` is None for who runs a command."""
+    """Who reads, and what for. ``role`` is None for who runs a command.
+
+    ``is_of_search``: the purpose was said of an earlier search, which may have been one for somebody else.
+    """
 
     actor: str
     role: Role | None
     purpose: str
+    is_of_search: bool = False
 
     @classmethod
     def by_command(cls, actor: str) -> "Reading":
@@ -122,23 +127,28 @@ async def record(
     agents: Iterable[AgentKey] = (),
     session_id: UUID | None = None,
     about: Iterable[UUID | int] = (),
+    of_a_list: bool = False,
 ) -> None:
     """Write a line for each of these agents; without any, one about the session, or about nobody.
 
-    ``about`` are the ids of what was read, where it has one; each has its lines. A line about nobody has no
-    purpose that somebody wrote: it may name who was looked for, whose erasure would not find it.
+    ``about`` are the ids of what was read, where it has one; each has its lines. ``of_a_list``: nobody was
+    named who was looked for, so that the purpose may name another than who was found. A line about nobody
+    has no purpose that somebody wrote: it may name who was looked for, whose erasure would not find it.
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
     is_usual = reading.purpose in _UNWRITTEN
     is_of_many = len(whose) * len(which) > 1 or (whose == [None] and session_id is not None)
     is_vain = session_id is None and whose == [None] and which == [None]
+    may_name_others = (
+        is_of_many or of_a_list or (reading.is_of_search and not await _is_told(tx, reading, whose[0]))
+    )
     line = {
         "actor": reading.actor,
         "role": reading.role,
         "kind": kind.value,
         "session_id": session_id,
-        "may_name_others": is_of_many and not is_usual,
+        "may_name_others": may_name_others and not is_usual,
         "purpose": None if is_vain and not is_usual else reading.purpose,
     }
     rows = [
@@ -147,6 +157,20 @@ async def record(
         for read in which
     ]
     await insert_many(tx, ReadLogRow, rows)
+
+
+async def _is_told(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
+    """Return whether who reads has said this purpose for the agent alone."""
+    if agent is None:
+        return False
+    said = select(col(ReadLogRow.id)).where(
+        col(ReadLogRow.agent_id) == agent.agent_id,
+        col(ReadLogRow.issuer) == agent.issuer,
+        col(ReadLogRow.actor) == reading.actor,
+        col(ReadLogRow.purpose) == reading.purpose,
+        col(ReadLogRow.may_name_others).is_(False),
+    )
+    return await tx.scalar(said.limit(1)) is not None
 
 
 # --------------------------------------------------------------------------------------- why, by HTTP
@@ -215,7 +239,7 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
 
     ``of_address`` is the SQL condition for a read about somebody who is no agent. ``of_session`` is that for
     a read of all who were in a session, an agent among them: the agent is told of it, and it stays when the
-    agent is forgotten. What somebody wrote of why several were read is told none of them.
+    agent is forgotten. What somebody wrote of why several were read, or another, is told none of them.
     """
     of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until"
     emptied = {
@@ -239,8 +263,9 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
                 whose=Whose.AGENTS,
                 columns={
                     **_WHOSE,
-                    "purpose": "motif de la consultation de plusieurs personnes, qui n’est communiqué à "
-                    "aucune : il peut en nommer une",
+                    "purpose": "motif de la consultation de plusieurs personnes, ou d’une recherche qui "
+                    "n’était pas faite pour la seule personne ; il n’est communiqué à aucune, car il peut en "
+                    "nommer une",
                 },
                 purpose=_PURPOSE,
                 ends=(_OVER,),

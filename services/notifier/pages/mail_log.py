@@ -108,13 +108,13 @@ class _MailLogPages:
         is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
         asked = visit.request.method == "POST"
-        said = visit.form.get("motif", visit.login.purpose or "")
+        said = visit.form.get("motif", "")
         purpose = purpose_in(said)
         if asked and purpose is None:
             wrong.append("motif")
         found: list[MailRow] = []
-        reading = visit.reading if purpose is None else await visit.read_for(purpose)
-        if reading is not None and not wrong:
+        if purpose is not None and not wrong:
+            reading = await visit.read_for(purpose)
             async with self.database.quiet_transaction() as tx:
                 found = await mails.find(
                     tx,
@@ -133,7 +133,7 @@ class _MailLogPages:
             issuer=issuer,
             state=state.value if state else "",
             purpose=said,
-            has_purpose=reading is not None,
+            asked=asked,
             wrong=wrong,
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,

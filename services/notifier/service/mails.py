@@ -72,7 +72,7 @@ async def find(
     )
     agents = [_whose(row) for row in found] or sought
     if agents or agent_id is not None:
-        await read_log.record(tx, reading, ReadKind.MAILS, agents=agents)
+        await read_log.record(tx, reading, ReadKind.MAILS, agents=agents, of_a_list=agent_id is None)
     return found
 
 

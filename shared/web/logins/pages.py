@@ -51,12 +51,14 @@ class Visit:
 
     @property
     def reading(self) -> Reading | None:
-        """Who visits, and what they said that they read people's data for; None: they have not."""
+        """Who visits, and what they said that they searched for last; None: they have not."""
         purpose = self.login.purpose
-        return None if purpose is None else Reading(self.who.name, self.who.role, purpose)
+        if purpose is None:
+            return None
+        return Reading(self.who.name, self.who.role, purpose, is_of_search=True)
 
     async def read_for(self, purpose: str) -> Reading:
-        """Keep what who visits reads people's data for, until they log out or say something else."""
+        """Keep what who visits searches people's data for, until they log out or search again."""
         if purpose != self.login.purpose:
             async with self.database.quiet_transaction() as tx:
                 await store.state_purpose(tx, self.login.digest, purpose)

@@ -188,12 +188,14 @@ async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
 ) -> None:
     key = await log_in(browser)
     row = await sent.row()
-    found = await browser.post("/courriels/suivi", data={"cle": key, "agent": "IEL-0048151", "etat": "sent"})
+    found = await browser.post(
+        "/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "IEL-0048151", "etat": "sent"}
+    )
     assert "Votre inscription est confirmée" in found.text
     assert "remis au serveur de courrier" in found.text
-    nobody = await browser.post("/courriels/suivi", data={"cle": key, "agent": "OTHER"})
+    nobody = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "OTHER"})
     assert "Aucun courriel ne correspond" in nobody.text
-    wrong = await browser.post("/courriels/suivi", data={"cle": key, "agent": "é à"})
+    wrong = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "é à"})
     assert wrong.status_code == 422
     page = await browser.get(f"/courriels/suivi/{row.mail_id}")
     assert "zoe.durand@ville-exemple.fr" in page.text
@@ -214,13 +216,15 @@ async def test_two_issuers_same_identifier_are_both_shown_and_told_apart(
         await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
     key = await log_in(browser)
 
-    both = await browser.post("/courriels/suivi", data={"cle": key, "agent": "1001"})
+    both = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "1001"})
     assert "1001, iel<" in both.text
     assert "1001, martinique<" in both.text
-    only = await browser.post("/courriels/suivi", data={"cle": key, "agent": "1001", "emetteur": "iel"})
+    only = await browser.post(
+        "/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "1001", "emetteur": "iel"}
+    )
     assert "1001, iel<" in only.text
     assert "martinique" not in only.text
-    wrong = await browser.post("/courriels/suivi", data={"cle": key, "emetteur": "I é"})
+    wrong = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "emetteur": "I é"})
     assert wrong.status_code == 422
     (row,) = await notifier.rows(where="issuer = 'martinique'")
     assert "(1001, martinique)" in (await browser.get(f"/courriels/suivi/{row.mail_id}")).text
@@ -240,16 +244,18 @@ async def test_the_mails_of_an_agent_are_found_by_the_reference_that_a_letter_na
         await notifier.hear(a_decision(AgentEnrolled, enrolment_id=its_id, agent=agent))
     key = await log_in(browser)
     typed = reference_of(enrolment_id).lower()
-    found = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed})
+    found = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": typed})
     assert "1001, iel<" in found.text
     assert "martinique" not in found.text
     for dictated in (typed.replace("-", " "), f" {' '.join(typed)} "):
-        found = await browser.post("/courriels/suivi", data={"cle": key, "agent": dictated})
+        found = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": dictated})
         assert "1001, iel<" in found.text, dictated
         answer = await searched(browser, PURPOSE, agent_id=dictated)
         assert [item["issuer"] for item in answer.json()["items"]] == ["iel"], dictated
     last = "Z" if typed[-1] != "z" else "Y"
-    other = await browser.post("/courriels/suivi", data={"cle": key, "agent": typed[:-1] + last})
+    other = await browser.post(
+        "/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": typed[:-1] + last}
+    )
     assert "Aucun courriel ne correspond" in other.text
 
 

@@ -72,9 +72,10 @@ async def test_each_page_about_somebody_is_a_line_with_its_reader_and_purpose(
 ) -> None:
     other = an_agent(agent_id="1002", issuer="ouest")
     await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
-    await log_in(browser)
+    key = await log_in(browser)
     (row,) = await sent.rows(where="issuer = 'iel'")
-    assert "IEL-0048151, iel" in (await browser.get(LOG)).text
+    found = await browser.post(LOG, data={"cle": key, "motif": PURPOSE})
+    assert "IEL-0048151, iel" in found.text
     await browser.get(f"{LOG}/{row.mail_id}")
     await browser.get(f"{LOG}/{row.mail_id}/lettre")
     lines = await reads(sent)
@@ -85,6 +86,43 @@ async def test_each_page_about_somebody_is_a_line_with_its_reader_and_purpose(
     assert lines[2:] == [("support-name", kind, *ZOE, PURPOSE) for kind in ("mail", "letter")]
     sessions = await sent.query("SELECT session_id FROM read_log WHERE kind = 'mail'")
     assert sessions == [(row.session_id,)]
+
+
+async def test_each_search_says_its_own_purpose(sent: Notifier, browser: httpx.AsyncClient) -> None:
+    key = await log_in(browser)
+    shown = await browser.post(LOG, data={"cle": key, "agent": ZOE.agent_id, "motif": "appel n° 7"})
+    assert "Votre inscription est confirmée" in shown.text
+    for page in (shown, await browser.get(LOG)):
+        assert 'name="motif" type="text" value=""' in page.text
+    assert "IEL-0048151, iel" not in page.text
+    refused = await browser.post(LOG, data={"cle": key, "agent": ZOE.agent_id})
+    assert (refused.status_code, "Indiquez pourquoi" in refused.text) == (422, True)
+    wrong = await browser.post(LOG, data={"cle": key, "agent": "é à", "motif": "appel n° 8"})
+    assert 'name="motif" type="text" value="appel n° 8"' in wrong.text
+    assert len(await reads(sent)) == 1
+
+
+async def test_a_purpose_said_for_one_person_is_told_to_nobody_else(
+    sent: Notifier, browser: httpx.AsyncClient, portals: PortalsFile
+) -> None:
+    other = an_agent(agent_id="1002", issuer="ouest")
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
+    key = await log_in(browser)
+    (row,) = await sent.rows(where="issuer = 'ouest'")
+    for search in ({"agent": ZOE.agent_id, "motif": "appel de Zoé"}, {"motif": "Zoé", "emetteur": "ouest"}):
+        await browser.post(LOG, data={"cle": key} | search)
+        for path in ("", "/lettre"):
+            assert (await browser.get(f"{LOG}/{row.mail_id}{path}")).status_code == 200
+    await browser.post(LOG, data={"cle": key, "agent": "1002", "motif": "ticket 12"})
+    await browser.get(f"{LOG}/{row.mail_id}")
+
+    async with sent.database.quiet_transaction() as tx:
+        lines = (await eraser(sent.database, portals, b"").export(tx, other.key))["read_log"]
+
+    told = [(line["kind"], line["purpose"]) for line in lines if "purpose" in line]
+    assert told == [("mails", "ticket 12"), ("mail", "ticket 12")]
+    untold = sorted(line["kind"] for line in lines if "purpose" not in line)
+    assert untold == ["letter", "letter", "mail", "mail", "mails"]
 
 
 async def test_the_api_reads_for_a_purpose_too(sent: Notifier, browser: httpx.AsyncClient) -> None:
