@@ -97,6 +97,12 @@ class EnrolmentRow(EnrolmentTable, table=True):
         # The identifier first: organisers and operators may know it alone.
         Index("ix_enrolment_session_agent", "session_id", "agent_id", "issuer"),
         Index("ix_enrolment_agent", "agent_id", "issuer"),
+        # Serves who is known again by address: those whom organisers enrol by hand.
+        Index(
+            "ix_enrolment_by_hand",
+            text("lower(agent ->> 'email')"),
+            postgresql_where=text("issuer = 'cnfpt'"),
+        ),
         Index(
             "ix_enrolment_waiting",
             "session_id",

@@ -6,8 +6,9 @@ nothing: mail scanners open links.
 """
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic import Field, field_validator
@@ -104,6 +105,12 @@ class Links:
     def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The address of a page about these ids (never a name or an address), open before ``until``."""
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
+
+    def enrolments(self, enrolment_id: UUID, written_at: datetime) -> str:
+        """The address of all enrolments of an agent, in a letter about one of them that is written then."""
+        moment = int(written_at.timestamp())
+        until = datetime.fromtimestamp(moment, UTC) + ENROLMENTS_FOR
+        return self.url(Purpose.ENROLMENTS, str(enrolment_id), str(moment), until=until)
 
     def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The last part of :meth:`url`."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
@@ -93,6 +93,8 @@ def not_possible(fault: OrganisingFault) -> Problem:
     details = {
         OrganisingFault.SESSION_IS_CANCELLED: "The session is cancelled.",
         OrganisingFault.SESSION_IS_OVER: "The session is over.",
+        OrganisingFault.ALSO_ELSEWHERE: "This agent is in sessions of others too: "
+        "their portal corrects them, or an administrator.",
         OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
     }
     return Problem(409, "Not possible now", details.get(fault, fault.value))
@@ -172,10 +174,10 @@ class EnrolmentByHand(_Body):
         default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
     )
 
-    def agent(self, agent_id: str) -> Agent:
-        """The agent, with an identifier of ours."""
+    def agent(self) -> Agent:
+        """The agent, with a new identifier of ours."""
         return Agent(
-            agent_id=agent_id,
+            agent_id=uuid4().hex,
             issuer=OWN_ISSUER,
             email=self.email,
             given_name=self.given_name,

@@ -35,7 +35,6 @@ from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
 from shared.events.vocabulary import Reason
-from shared.guard import Guard
 from shared.http import Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
@@ -111,24 +110,20 @@ async def export_roster(
 async def enrol_by_hand(
     session_id: UUID,
     wanted: EnrolmentByHand,
-    *,
-    request: Request,
     database: Database,
     organiser: Organiser,
     policy: PolicyInForce,
 ) -> RosterEntry:
     """By the rules of the session, until it is over: a seat, a place in line, or a decision to come.
 
-    With ``above_capacity`` a seat, also where none is free. Who has this address is one agent of ours in all
-    sessions. What is refused has no effect, and nobody is written to.
+    With ``above_capacity`` a seat, also where none is free. Who has this address and these names is one agent
+    in all sessions. What is refused has no effect, and nobody is written to.
     """
-    guard: Guard = request.app.state.guard
-    agent = wanted.agent(guard.digest("agent by hand", wanted.email.lower()).hex()[:32])
     async with database.transaction() as tx:
         enrolled = await enrolments.enrol_by_hand(
             tx,
             session_id,
-            agent,
+            wanted.agent(),
             approved=wanted.approved,
             above_capacity=wanted.above_capacity,
             organiser=organiser,
@@ -204,7 +199,10 @@ async def withdraw(
 async def correct_agent(
     enrolment_id: UUID, correction: AgentCorrection, database: Database, organiser: Organiser
 ) -> RosterEntry:
-    """In all of the agent's enrolments, with a history. Letters that have not left go to the new address."""
+    """In all of the agent's enrolments, if all are in sessions of yours, with a history.
+
+    Letters that have not left go to the new address.
+    """
     if not correction.changes:
         raise Problem(422, "Nothing to correct", "Say what is wrong: email, given_name or family_name.")
     async with database.transaction() as tx:
@@ -213,4 +211,6 @@ async def correct_agent(
         )
     if corrected is None:
         raise not_found(f"enrolment {enrolment_id}")
+    if isinstance(corrected, OrganisingFault):
+        raise not_possible(corrected)
     return roster_entry(*corrected)

@@ -197,6 +197,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
     op.create_index(
+        "ix_enrolment_by_hand",
+        "enrolment",
+        [sa.literal_column("lower(agent ->> 'email')")],
+        unique=False,
+        postgresql_where=sa.text("issuer = 'cnfpt'"),
+    )
+    op.create_index(
         "ix_enrolment_offered",
         "enrolment",
         ["hold_until"],

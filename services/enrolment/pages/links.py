@@ -6,9 +6,11 @@ forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and lea
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -59,6 +61,7 @@ class Message(StrEnum):
     NOT_CERTIFIED = "not_certified"
     CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
     ENROLMENTS_LINK_EXPIRED = "enrolments_link_expired"
+    ADDRESS_CHANGED = "address_changed"
 
 
 def add_to(
@@ -127,20 +130,22 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, offered = await by_link.offer(tx, enrolment_id, version, now)
         if offered is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), offered, enrolment_id)
+            return self._notice(Message(state), offered)
         return self.rendering.page(
             "offer.html",
             status=200 if answer is None else 422,
             session=offered.session,
             hold_until=offered.enrolment.hold_until,
             unanswered=answer is not None,
-            enrolments=self._all_enrolments(enrolment_id),
         )
 
     async def withdrawal(self, request: Request) -> Response:
         """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
-        enrolment_id, _ = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
+        enrolment_id, written_at = await self._read(
+            request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED
+        )
+        back = self._back(enrolment_id, written_at)
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
                 state, live = await by_link.withdraw(tx, enrolment_id, self.policy, now)
@@ -148,12 +153,9 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, live = await by_link.withdrawal(tx, enrolment_id, now)
         if live is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), live, enrolment_id)
+            return self._notice(Message(state), live, **back)
         return self.rendering.page(
-            "withdrawal.html",
-            session=live.session,
-            state=live.enrolment.state,
-            enrolments=self._all_enrolments(enrolment_id),
+            "withdrawal.html", session=live.session, state=live.enrolment.state, **back
         )
 
     async def certificate(self, request: Request) -> Response:
@@ -163,7 +165,7 @@ class _Pages:
             found, certificate = await certificates.certificate(tx, enrolment_id)
         if certificate is None:
             message = Message.UNKNOWN if found is None else Message.NOT_CERTIFIED
-            return self._notice(message, found, enrolment_id)
+            return self._notice(message, found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(
             await pdf_of(certificate, self.signature), media_type="application/pdf", headers=headers
@@ -172,46 +174,53 @@ class _Pages:
     async def enrolments(self, request: Request) -> Response:
         """Show all enrolments of the agent, each with what can be done about it."""
         now = clock.now()
-        enrolment_id, _ = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
-        async with self.database.quiet_transaction() as tx:
-            found = await by_link.enrolments_of_agent(tx, enrolment_id, now)
-        if found is None:
-            return self._notice(Message.UNKNOWN, None, enrolment_id)
-        return self.rendering.page(
-            "enrolments.html", enrolments=found, link_of=self._link_of, refusals=REFUSALS
+        enrolment_id, written_at = await self._read(
+            request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED
         )
+        moment = datetime.fromtimestamp(written_at, UTC)
+        async with self.database.quiet_transaction() as tx:
+            found = await by_link.enrolments_of_agent(tx, enrolment_id, moment, now)
+        if isinstance(found, LinkState):
+            return self._notice(Message(found), None)
+        return self.rendering.page(
+            "enrolments.html",
+            enrolments=found,
+            link_of=partial(self._link_of, written_at=written_at),
+            refusals=REFUSALS,
+        )
+
+    def _link_of(self, purpose: str, seen: AgentEnrolment, written_at: int) -> str:
+        """Return the address of the page where the agent does this about one enrolment.
+
+        From a withdrawal one comes back to the page that was written then.
+        """
+        enrolment, session = seen.enrolment, seen.session
+        until = max(session.ends_at, clock.now() + A_VISIT)
+        match Purpose[purpose]:
+            case Purpose.OFFER:
+                until = enrolment.hold_until or until
+                return self._url(Purpose.OFFER, enrolment.enrolment_id, enrolment.version, until=until)
+            case Purpose.WITHDRAW:
+                return self._url(Purpose.WITHDRAW, enrolment.enrolment_id, written_at, until=until)
+            case wanted:
+                return self._url(wanted, enrolment.enrolment_id, until=until)
 
     def _url(self, purpose: Purpose, *ids: object, until: datetime) -> str:
         if self.links is None:
             raise Closed(Error.FORGED)
         return self.links.url(purpose, *map(str, ids), until=until)
 
-    def _link_of(self, purpose: str, seen: AgentEnrolment) -> str:
-        """Return the address of the page where the agent does this about one enrolment."""
-        enrolment, session = seen.enrolment, seen.session
-        match Purpose[purpose]:
-            case Purpose.OFFER:
-                return self._url(
-                    Purpose.OFFER,
-                    enrolment.enrolment_id,
-                    enrolment.version,
-                    until=enrolment.hold_until or session.ends_at,
-                )
-            case asked:
-                return self._url(
-                    asked, enrolment.enrolment_id, until=max(session.ends_at, clock.now() + A_VISIT)
-                )
+    def _back(self, enrolment_id: UUID, written_at: int) -> dict[str, Any]:
+        """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
+        if self.links is None or not written_at:
+            return {}
+        return {"enrolments": self.links.enrolments(enrolment_id, datetime.fromtimestamp(written_at, UTC))}
 
     async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
-    def _all_enrolments(self, enrolment_id: UUID) -> str:
-        """Return the address of "Mes inscriptions" of the agent whose enrolment this is."""
-        return self._url(Purpose.ENROLMENTS, enrolment_id, until=clock.now() + A_VISIT)
-
-    def _notice(self, message: Message, found: EnrolmentInSession | None, enrolment_id: UUID) -> Response:
-        """Return the page of this message, with the session and the way to the others if there is one."""
+    def _notice(self, message: Message, found: EnrolmentInSession | None, **values: str) -> Response:
+        """Return the page of this message, with the session if there is one."""
         if found is None:
             return self.rendering.notice(message)
-        enrolments = self._all_enrolments(enrolment_id)
-        return self.rendering.notice(message, session=found.session, enrolments=enrolments)
+        return self.rendering.notice(message, session=found.session, **values)

@@ -28,6 +28,7 @@ class LinkState(StrEnum):
     OFFER_REPLACED = "offer_replaced"
     ALREADY_ENDED = "already_ended"
     SESSION_STARTED = "session_started"
+    ADDRESS_CHANGED = "address_changed"
 
 
 def offer_state(found: EnrolmentInSession | None, version: int, now: datetime) -> LinkState:

@@ -1,7 +1,7 @@
 """What organisers do with one session: rank candidates, change a priority, record attendance."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ class OrganisingFault(StrEnum):
     CONTRADICTION = "contradiction"
     AMBIGUOUS = "ambiguous"
     NOT_STARTED = "not_started"
+    ALSO_ELSEWHERE = "also_elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +172,13 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
     if latest is None or not latest.state.has_seat:
         return OrganisingFault.NOT_ENROLLED
     return None if roster.has_begun(mark.module) else OrganisingFault.NOT_STARTED
+
+
+def judge_correction(organisers: Iterable[str], delegation: str | None) -> OrganisingFault | None:
+    """Why who acts for this delegation (None: for all) may not correct an agent, or None (rule 19).
+
+    ``organisers``: of the agent's sessions. Letters about all of these go to the agent's one address.
+    """
+    if delegation is None or set(organisers) <= {delegation}:
+        return None
+    return OrganisingFault.ALSO_ELSEWHERE

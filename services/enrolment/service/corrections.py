@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from services.enrolment.rules.organising import OrganisingFault, judge_correction
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.store import corrections, roster_lines, sessions
@@ -61,17 +62,21 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
 async def correct_by_organiser(
     tx: Transaction, enrolment_id: UUID, after: dict[str, str], organiser: Principal, now: datetime
-) -> tuple[RosterLine, SessionState] | None:
+) -> tuple[RosterLine, SessionState] | OrganisingFault | None:
     """Correct what all enrolments say of the agent of one; the organiser is kept as the author.
 
-    ``after``: what is corrected, of email, given_name and family_name. Returns the enrolment's line of the
-    roster then, or None when it is in no session of the organiser's.
+    ``after``: what is corrected, of email, given_name and family_name. An agent has one address, to which
+    letters about all of their sessions go: who organises only some of these may not change it. Returns the
+    enrolment's line of the roster then, why it is not possible, or None when it is in no session of theirs.
     """
     found = await find_own(tx, enrolment_id, organiser)
     if found is None:
         return None
     agent = found.enrolment.agent.key
-    await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
+    locked = await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
+    fault = judge_correction((each.state.organiser for each in locked.values()), organiser.delegation)
+    if fault is not None:
+        return fault
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=organiser.name))
     return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
 

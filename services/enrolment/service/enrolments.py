@@ -133,13 +133,18 @@ async def enrol_by_hand(
 ) -> tuple[RosterLine, SessionState] | Reason | None:
     """Enrol somebody for whom an organiser asks, who is kept as the author (rule 22).
 
-    ``above_capacity``: why they get a seat where none is free. Returns the line of the roster, or why it is
-    refused, or None when there is no such session. The transaction of what is refused is not to be
-    committed: nobody asked for themselves, who would be written to.
+    ``agent`` has a new identifier, and keeps it unless they are known already: the same address and the same
+    names, as they are now. ``above_capacity``: why they get a seat where none is free. Returns the line of
+    the roster, or why it is refused, or None when there is no such session. The transaction of what is
+    refused is not to be committed: nobody asked for themselves, who would be written to.
     """
-    session = await sessions.find(tx, session_id)
-    if session is None or not organiser.finds(session.organiser):
+    # Locked first, or two at once would make two agents of one person.
+    locked = (await sessions.lock(tx, [session_id])).get(session_id)
+    if locked is None or not organiser.finds(locked.state.organiser):
         return None
+    session = locked.state
+    known = await enrolments.known_by_hand(tx, agent)
+    agent = agent if known is None else agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(organiser.name, above_capacity)
     request = SeatRequest(uuid4(), now, session_id, agent, approved, by_hand)
     answer = (await requests.answer(tx, [request], policy, now))[request.key]

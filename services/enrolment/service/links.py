@@ -16,7 +16,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import OfferAnswer, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
-from services.enrolment.store import enrolments
+from services.enrolment.store import corrections, enrolments
 from shared.database import Transaction
 
 MOST = 100
@@ -66,12 +66,21 @@ async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: dat
     return LinkState.WITHDRAWN if outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
 
 
-async def enrolments_of_agent(tx: Transaction, enrolment_id: UUID, now: datetime) -> AgentEnrolments | None:
-    """Return all enrolments of the agent whose enrolment this is, the newest `MOST`; None: it is unknown."""
+async def enrolments_of_agent(
+    tx: Transaction, enrolment_id: UUID, written_at: datetime, now: datetime
+) -> AgentEnrolments | LinkState:
+    """Return the enrolments of the agent whose enrolment this is, the newest `MOST`, or why not.
+
+    Those with the same address alone: whoever has another mailbox of the agent has had no letter about them.
+    A link that was written before the address was corrected may be in a wrong mailbox, and opens nothing.
+    """
     found = await enrolments.find(tx, enrolment_id)
     if found is None:
-        return None
-    of_agent = await enrolments.of_agent(tx, found.enrolment.agent.key, MOST)
+        return LinkState.UNKNOWN
+    agent = found.enrolment.agent
+    if await corrections.address_changed_since(tx, agent.key, written_at):
+        return LinkState.ADDRESS_CHANGED
+    of_agent = await enrolments.of_agent(tx, agent, MOST)
     return arranged([seen_by_agent(linked, position, at, now) for linked, position, at in of_agent])
 
 

@@ -18,7 +18,7 @@ from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Reason
-from shared.messaging.portals.registry import Portal
+from shared.messaging.portals.registry import OWN_ISSUER, Portal
 
 LIVE = [state.value for state in State if state.is_live]
 
@@ -80,19 +80,27 @@ async def page_of_agent(
 
 
 async def of_agent(
-    tx: Transaction, agent: AgentKey, most: int
+    tx: Transaction, agent: Agent, most: int
 ) -> list[tuple[EnrolmentInSession, int | None, datetime]]:
-    """Return the newest enrolments of an agent in sessions that are known, ``most`` at most.
+    """Return the newest enrolments of an agent with this address, in known sessions, ``most`` at most.
 
     Each with its place in line while it waits, and when it changed last.
     """
-    rows = list(await tx.execute(_OF_ONE_AGENT, {**agent._asdict(), "most": most}))
+    parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
+    rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
     return [
         (EnrolmentInSession(enrolment_of(row), known[row.session_id]), row.position, row.updated_at)
         for row in rows
         if row.session_id in known
     ]
+
+
+async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
+    """Return the identifier of whom organisers have enrolled, with this address and these names as of now."""
+    names = {"email": agent.email, "given": agent.given_name, "family": agent.family_name}
+    found: str | None = await tx.scalar(_KNOWN_BY_HAND, names | {"issuer": OWN_ISSUER})
+    return found
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
@@ -327,6 +335,7 @@ _WITH_POSITION = (
 )
 _OF_ONE_AGENT = text(
     f"{_WITH_POSITION} WHERE agent_id = :agent_id AND issuer = :issuer "
+    "AND lower(agent ->> 'email') = lower(:address) "
     "ORDER BY received_at DESC, enrolment_id DESC LIMIT :most"
 )
 _OF_AGENT = text(
@@ -336,6 +345,11 @@ _OF_AGENT = text(
     "AND coalesce(agent->'employer'->>'siret' = ANY(CAST(:sirets AS text[])), true) "
     "AND (received_at, enrolment_id) < (:received, CAST(:id AS uuid)) "
     "ORDER BY received_at DESC, enrolment_id DESC LIMIT :limit"
+)
+_KNOWN_BY_HAND = text(
+    "SELECT agent_id FROM enrolment WHERE issuer = 'cnfpt' AND issuer = :issuer "
+    "AND lower(agent ->> 'email') = lower(:email) AND lower(agent ->> 'given_name') = lower(:given) "
+    "AND lower(agent ->> 'family_name') = lower(:family) ORDER BY received_at DESC LIMIT 1"
 )
 _LATEST = text(
     "SELECT DISTINCT ON (session_id, agent_id, issuer) enrolment.* "

@@ -61,5 +61,6 @@ class _LostLinkPage:
         except LimitMet as error:
             raise Closed(LostLinkMessage.TOO_MANY) from error
         async with self.database.transaction() as tx:
-            await lost_links.send(tx, address, self.guard.digest)
+            if not await lost_links.send(tx, address, self.guard.digest):
+                await tx.rollback()
         return self.rendering.notice(LostLinkMessage.SENT)

@@ -12,10 +12,12 @@ AGENTS_OF_A_MAILBOX = 20
 """How many agents get their letter where many share a mailbox: those who enrolled last [choice]."""
 
 
-async def send(tx: Transaction, address: str, digest: Digest) -> None:
-    """Write to the agents whose enrolments have this address, each their own link; else do nothing.
+async def send(tx: Transaction, address: str, digest: Digest) -> bool:
+    """Write to the agents whose enrolments have this address, each their own link. Whether anything goes out.
 
-    Once a day for a mailbox, under whatever name, as for a subscription.
+    Once a day for a mailbox, under whatever name, as for a subscription. Where nothing goes out the caller
+    rolls back: whoever types an address that nobody has uses up nothing of whose mailbox it looks like.
     """
-    if await limits.take(tx, digest("mailbox of lost links", folded(address)), PER_MAILBOX):
-        await queue.add_links(tx, uuid4(), address, AGENTS_OF_A_MAILBOX)
+    if not await limits.take(tx, digest("mailbox of lost links", folded(address)), PER_MAILBOX):
+        return False
+    return await queue.add_links(tx, uuid4(), address, AGENTS_OF_A_MAILBOX) > 0

@@ -90,12 +90,12 @@ async def add_letter(
     )
 
 
-async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> None:
-    """Queue the link to their enrolments for each agent who is written to at this address.
+async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> int:
+    """Queue the link to their enrolments for each agent who is written to at this address. Returns how many.
 
     ``most``: to those at most whose enrolments are the newest.
     """
-    await tx.execute(
+    result = await tx.execute(
         _QUEUE_LINKS,
         {
             "request": request_id,
@@ -105,6 +105,7 @@ async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) 
             "most": most,
         },
     )
+    return result.rowcount
 
 
 _QUEUE_LINKS = text(

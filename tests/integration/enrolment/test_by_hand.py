@@ -1,5 +1,6 @@
 """Organisers enrol by hand, also on the day: by the rules, or above capacity with a reason (rule 22)."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,35 @@ async def test_a_person_is_one_agent_in_all_sessions_and_once_in_each(front: Fro
     again = await enrol(ask, first)
     problem(again, 409)
     assert again.json()["code"] == "already_enrolled"
+
+
+async def test_who_shares_a_mailbox_is_another_agent(front: Front, ask: Ask) -> None:
+    session = open_now()
+    await front.publish(session)
+    answers = [
+        await enrol(ask, session, given_name=name, email="mairie@petite.fr") for name in ("Alice", "Bernard")
+    ]
+    assert len({answer.json()["agent"]["agent_id"] for answer in answers}) == 2
+
+
+async def test_an_address_that_was_corrected_is_not_that_agents_any_more(front: Front, ask: Ask) -> None:
+    """Paul is not Paule, whose address was first written as his."""
+    first, second = open_now(), open_now()
+    await front.publish(first, second)
+    paule = (await enrol(ask, first, email="paul@ville.fr")).json()
+    corrected = {"email": "paule@ville.fr"}
+    path = f"/api/v1/enrolments/{paule['enrolment_id']}/agent"
+    assert (await ask("PATCH", path, by=ORGANISER, json=corrected)).status_code == 200
+    paul = (await enrol(ask, second, email="paul@ville.fr")).json()
+    again = (await enrol(ask, second, email="paule@ville.fr")).json()
+    assert paul["agent"]["agent_id"] != paule["agent"]["agent_id"] == again["agent"]["agent_id"]
+
+
+async def test_two_organisers_who_enrol_a_new_person_at_once_make_one_agent(front: Front, ask: Ask) -> None:
+    session = open_now()
+    await front.publish(session)
+    answers = await asyncio.gather(*(enrol(ask, session) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
 
 async def test_where_no_seat_is_free_the_line_is_for_who_is_enrolled_by_hand_too(

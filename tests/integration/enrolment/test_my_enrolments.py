@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from services.enrolment.service import corrections
+from shared.auth import Principal, Role
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
@@ -22,8 +25,12 @@ def ask(asking: Any) -> Ask:
     return it
 
 
-async def link_of(front: Front, session: SessionState, agent: Agent) -> str:
-    return path(Purpose.ENROLMENTS, (await front.of(session, agent)).enrolment_id)
+async def link_of(
+    front: Front, session: SessionState, agent: Agent, written_at: datetime | None = None
+) -> str:
+    written = written_at or datetime.now(UTC)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    return path(Purpose.ENROLMENTS, enrolment_id, int(written.timestamp()))
 
 
 def under(text: str, title: str) -> str:
@@ -149,3 +156,46 @@ async def test_a_link_that_expired_or_is_for_something_else_opens_nothing(front:
     page(await ask("GET", old), 410, "Ce lien a expiré")
     other = path(Purpose.WITHDRAW, enrolment_id).replace(Purpose.WITHDRAW.value, Purpose.ENROLMENTS.value)
     assert (await ask("GET", other)).status_code == 404
+
+
+async def test_enrolments_with_another_address_are_on_another_page(front: Front, ask: Ask) -> None:
+    """A former mailbox, or one that another portal names, has had no letter about them."""
+    before = an_agent(email="zoe@ancienne.fr")
+    after = before.model_copy(update={"email": "zoe@nouvelle.fr"})
+    old, new = open_now(title="Ancienne"), open_now(title="Nouvelle")
+    await front.publish(old, new)
+    await front.enrol(old, before)
+    await front.enrol(new, after)
+
+    text = (await ask("GET", await link_of(front, old, before))).text
+
+    assert (">Ancienne<" in text, ">Nouvelle<" in text) == (True, False)
+
+
+async def test_a_link_from_before_the_address_was_corrected_opens_nothing(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, agent = open_now(title="Session"), an_agent(email="faute@exemple.fr")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    now = datetime.now(UTC)
+    wrong = await link_of(front, session, agent, now - timedelta(minutes=1))
+    assert (await ask("GET", wrong)).status_code == 200
+
+    async with database.transaction() as tx:
+        enrolment_id = (await front.of(session, agent)).enrolment_id
+        organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
+        await corrections.correct_by_organiser(tx, enrolment_id, {"email": "zoe@exemple.fr"}, organiser, now)
+
+    page(await ask("GET", wrong), 410, "Ce lien ne mène plus à vos inscriptions")
+    right = await link_of(front, session, agent, now + timedelta(seconds=1))
+    assert ">Session<" in (await ask("GET", right)).text
+
+
+async def test_a_letters_link_to_withdraw_leads_to_that_enrolment_alone(front: Front, ask: Ask) -> None:
+    session, agent = open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    link = path(Purpose.WITHDRAW, (await front.of(session, agent)).enrolment_id)
+    asked, done = await ask("GET", link), await ask("POST", link, data={"confirmer": "oui"})
+    assert Purpose.ENROLMENTS.value not in asked.text + done.text

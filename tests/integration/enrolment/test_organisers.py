@@ -270,7 +270,7 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
     front: Front, ask: Ask, rows: Rows
 ) -> None:
     agent = an_agent(email="faute@exemple.fr")
-    ours, others = open_now(), open_now(organiser="corse")
+    ours, others = open_now(), open_now()
     await front.publish(ours, others)
     await front.enrol(ours, agent)
     await front.enrol(others, agent)
@@ -292,6 +292,21 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
     again = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})
     assert again.status_code == 200
     assert len(await rows("SELECT 1 FROM correction")) == 1, "nothing was wrong any more"
+
+
+async def test_who_organises_only_some_of_an_agents_sessions_may_not_correct_them(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    """Letters about the others would go to an address of this organiser's choice."""
+    agent, ours, others = an_agent(), open_now(), open_now(organiser="corse")
+    await front.publish(ours, others)
+    await front.enrol(ours, agent)
+    await front.enrol(others, agent)
+    path = path_of(await front.of(ours, agent), "agent")
+    problem(await ask("PATCH", path, by=BRETAGNE, json={"email": "mine@exemple.fr"}), 409)
+    assert await rows("SELECT 1 FROM correction") == []
+    assert (await ask("PATCH", path, by=ADMIN, json={"email": "zoe@exemple.fr"})).status_code == 200
+    assert (await front.of(others, agent)).agent["email"] == "zoe@exemple.fr"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,15 @@ async def test_a_mailbox_gets_it_once_a_day_under_whatever_name(
     assert len(await links(notifier)) == 2
 
 
+async def test_who_types_what_nobody_has_uses_up_nothing_of_the_mailbox_it_looks_like(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    await notifier.hear(enrolled("A-1", "lea@ville.example"))
+    await ask(client, "lea+x@ville.example")
+    await ask(client, "lea@ville.example")
+    assert [mail.address for mail in await links(notifier)] == ["lea@ville.example"]
+
+
 async def test_of_a_mailbox_that_many_share_the_last_to_enrol_get_theirs(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:

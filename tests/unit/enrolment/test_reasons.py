@@ -18,6 +18,7 @@ from services.enrolment.rules.organising import (
     AttendanceMark,
     OrganisingFault,
     attendance_marks,
+    judge_correction,
     prioritise,
     record_attendance,
 )
@@ -262,6 +263,8 @@ def faults() -> Iterator[object]:
     yield ranks(roster, [], [])
     cancel(roster, agent)
     yield ranks(roster, [], [])
+
+    yield judge_correction(["bretagne", "corse"], "bretagne")
 
 
 def test_every_fault_is_returned() -> None:
