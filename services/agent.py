@@ -5,9 +5,9 @@ A tool of operators, who have the settings of all three services: no service rea
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
@@ -24,7 +24,7 @@ from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Email
-from shared.messaging import erasure
+from shared.messaging import dead_letters, erasure
 from shared.personal_data import Register, agents_with
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
@@ -47,10 +47,17 @@ Address = Annotated[str, typer.Argument(help="The address that the person is kno
 AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
 _NOT_IN_THIS = (
     "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
-    "parcours person export | erase ADDRESS"
+    "parcours person export | erase ADDRESS. Nor is what is known by another identifier of the person, such "
+    "as one of cnfpt: parcours agent find ADDRESS first, then each."
 )
-
-
+_OTHER = (
+    "The same address is that of {1} of {0}, too, which is not in this. It may be the same person, or "
+    "somebody else: make sure, then do it for each."
+)
+_IN_A_LETTER = (
+    "{0}: the dead letter {1} has this address, and no agent who can be asked for: "
+    "python -m services.{0} dead-letters show {1}"
+)
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _ONLY_CLAIMED = (
     "A portal only claims that an address is its agent's: make sure who asks. What the owner "
@@ -58,17 +65,26 @@ _ONLY_CLAIMED = (
 )
 
 
-@app.command("find", help="List the agents who have this address, or had it: their issuers and identifiers.")
+@app.command(
+    "find",
+    help="List the agents who have this address, or had it: their issuers and identifiers.",
+)
 def find(address: Address) -> None:
-    """Print a line for each agent, with the services that know them so; end with 1 where nobody does."""
+    """Print a line for each agent, with the services that know them so; end with 1 where nobody does.
+
+    Dead letters are searched too: a request that was rejected is all that is known of some.
+    """
     known = address_of(address)
-    found = {definition.name: _agents_with(definition, known) for definition in SERVICES}
+    found = {definition.name: _known_by(definition, [known]) for definition in SERVICES}
     _record(SecurityEvent.EXPORT, "find")
-    for agent in sorted({agent for agents in found.values() for agent in agents}):
-        services = [name for name, agents in found.items() if agent in agents]
+    for agent in sorted({agent for each in found.values() for agent in each.agents}):
+        services = [name for name, each in found.items() if agent in each.agents]
         typer.echo(f"{agent.issuer}\t{agent.agent_id}\t{', '.join(services)}")
+    for name, each in found.items():
+        for letter_id in each.letters:
+            typer.echo(_IN_A_LETTER.format(name, letter_id), err=True)
     typer.echo(_ONLY_CLAIMED, err=True)
-    if not any(found.values()):
+    if not any(each.agents for each in found.values()):
         stop("No agent is known by this address.")
 
 
@@ -80,16 +96,57 @@ def address_of(typed: str) -> str:
         stop("This is no address: it has one @, and a domain after it.", 2)
 
 
-def _agents_with(definition: Definition, address: str) -> list[AgentKey]:
-    async def read(process: Process) -> list[AgentKey]:
+class _Known(NamedTuple):
+    """Whose an address is in a service: agents, and dead letters that name nobody who could be asked for."""
+
+    agents: list[AgentKey]
+    letters: list[int]
+
+
+def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey | None = None) -> _Known:
+    """Return whose these addresses are, another than the agent; that somebody looked is recorded."""
+
+    async def read(process: Process) -> _Known:
+        agents: set[AgentKey] = set()
+        letters: list[int] = []
         async with process.database.quiet_transaction() as tx:
-            found = await agents_with(tx, process.register, address)
+            for address in addresses:
+                agents.update(await agents_with(tx, process.register, address))
+                parked = await dead_letters.with_address(tx, address, process.eraser.issuer_of)
+                for letter_id, named in parked.items():
+                    can_be_asked_for = list(filter(_is_agent, named))
+                    agents.update(can_be_asked_for)
+                    if not can_be_asked_for:
+                        letters.append(letter_id)
+            found = sorted(agents - {but})
             if found:
                 reading = Reading.by_command(getpass.getuser())
                 await read_log.record(tx, reading, ReadKind.ADDRESS, agents=found)
-            return found
+            return _Known(found, letters)
 
     return in_process(definition, read)
+
+
+def _is_agent(agent: AgentKey) -> bool:
+    return bool(agent.issuer) and is_issuer(agent.issuer) and is_agent_id(agent.agent_id)
+
+
+def _others_of(agent: AgentKey) -> list[AgentKey]:
+    """Return who else has, or had, an address of an agent, whichever service knows it."""
+
+    async def read(process: Process) -> frozenset[str]:
+        async with process.database.quiet_transaction() as tx:
+            return (await process.eraser.subject(tx, agent, clock.now())).addresses
+
+    addresses = sorted(frozenset[str]().union(*(in_process(each, read) for each in SERVICES)))
+    if not addresses:
+        return []
+    return sorted({other for each in SERVICES for other in _known_by(each, addresses, but=agent).agents})
+
+
+def _say_others(others: Sequence[AgentKey]) -> None:
+    for other in others:
+        typer.echo(_OTHER.format(*other), err=True)
 
 
 @app.command("export", help="Print all that is kept of an agent, as JSON: article 15 of the RGPD.")
@@ -100,8 +157,10 @@ def export(
 ) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
     agent = _agent(issuer, agent_id)
+    others = _others_of(agent)
     something_is_kept = print_export(agent, agent._asdict(), page)
     _record(SecurityEvent.EXPORT, "export")
+    _say_others(others)
     typer.echo(_NOT_IN_THIS, err=True)
     if not something_is_kept:
         stop(f"Nothing is kept of {agent_id} of {issuer}.")
@@ -197,6 +256,7 @@ def _check_key(process: Process) -> None:
 def erase(issuer: Issuer, agent_id: AgentId) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
+    others = _others_of(agent)  # before what is known of the agent ends
 
     async def ask(process: Process) -> UUID:
         _check_key(process)
@@ -208,6 +268,7 @@ def erase(issuer: Issuer, agent_id: AgentId) -> None:
     typer.echo(
         f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"
     )
+    _say_others(others)
     typer.echo(_NOT_IN_THIS, err=True)
 
 

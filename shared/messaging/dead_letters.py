@@ -16,8 +16,10 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
+from shared.events.vocabulary import AgentKey
 from shared.messaging.mentions import (
     ANYBODY,
+    agents_with,
     as_read_by,
     mentions,
     names_in,
@@ -285,6 +287,33 @@ async def about(
     for ids in list(_slices(await tx.execute(_MAY_NAME, parameters))):
         for letter in await _naming_among(tx, ids, subject, issuer_of):
             yield letter
+
+
+async def with_address(
+    tx: Transaction, address: str, issuer_of: Callable[[str], str | None]
+) -> dict[int, list[AgentKey]]:
+    """Return the dead letters that have an address, by id, each with the agents whose it is there.
+
+    The issuer is empty where nobody says who that is. There is no agent where the address is no agent's, or
+    nobody can read whose.
+    """
+    named = [ANYBODY, *names_of_addresses([address.lower()])]
+    sizes = await tx.execute(_MAY_NAME, {"by_agent": [], "by_address": named, "others": []})
+    found: dict[int, list[AgentKey]] = {}
+    for ids in list(_slices(sizes)):
+        rows = list(await tx.execute(_COLUMNS.where(col(DeadLetterRow.id).in_(ids))))
+        found |= await asyncio.to_thread(_with_address, rows, address.lower(), issuer_of)
+    return found
+
+
+def _with_address(
+    rows: Sequence[Row[Any]], address: str, issuer_of: Callable[[str], str | None]
+) -> dict[int, list[AgentKey]]:
+    agents = {
+        letter.id: agents_with(letter.record, address, letter.portal and issuer_of(letter.portal))
+        for letter in map(_dead_letter, rows)
+    }
+    return {letter_id: named for letter_id, named in agents.items() if named is not None}
 
 
 async def _naming_among(

@@ -43,13 +43,13 @@ _TELLING = frozenset((str, list, _Members))
 class _Said(NamedTuple):
     """A text of a record, and of whom it is as far as the object says in which it stands.
 
-    ``issuer``: who issued the identifiers there, empty where it says nothing. ``is_of_agent``: it has an
-    identifier, so that an address there is that agent's. ``is_raw``: it is no JSON.
+    ``issuer``: who issued the identifiers there, empty where it says nothing. ``identifiers``: those that
+    the object has, so that an address there is that agent's. ``is_raw``: it is no JSON.
     """
 
     text: str
     issuer: str = ""
-    is_of_agent: bool = False
+    identifiers: tuple[str, ...] = ()
     is_raw: bool = False
 
     def names(self, identifier: str) -> bool:
@@ -60,10 +60,10 @@ class _Said(NamedTuple):
 
     def saying(self, text: str) -> Iterator["_Said"]:
         """Yield what is said in the same place by another text, in each way to read it."""
-        yield _Said(text, self.issuer, self.is_of_agent, self.is_raw)
+        yield self._replace(text=text)
         if "\0" in text or "\\u" in text:  # broken UTF-16, or escapes of broken JSON
             read = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text.replace("\0", ""))
-            yield _Said(read, self.issuer, self.is_of_agent, self.is_raw)
+            yield self._replace(text=read)
 
     def has_any(self, addresses: AbstractSet[str]) -> bool:
         if self.is_raw:
@@ -110,7 +110,7 @@ def mentions(record: Record, agent: AgentKey | None, addresses: AbstractSet[str]
     is_theirs = agent is not None and issuer in (None, agent.issuer)
     of_another = False
     for said in _said_in(record.value):
-        if not said.is_of_agent and said.has_any(addresses):
+        if not said.identifiers and said.has_any(addresses):
             return True
         if agent is not None and is_theirs and said.names(agent.agent_id):
             if issuer is not None or said.issuer in ("", agent.issuer):
@@ -126,6 +126,19 @@ def mentions(record: Record, agent: AgentKey | None, addresses: AbstractSet[str]
         and not of_another
         and any(said.names(agent.agent_id) for said in around)
     )
+
+
+def agents_with(record: Record, address: str, issuer: str | None) -> list[AgentKey] | None:
+    """Return the agents whose address (in lower case) this is, as a record says; None: it has it nowhere.
+
+    The issuer is empty where nobody says who that is; ``issuer`` is as for :func:`mentions`. The list is
+    empty where the address stands for no agent, or nobody can read for whom.
+    """
+    having = [said for said in chain(_said_in(record.value), _said_around(record)) if said.has_any({address})]
+    if not having:
+        return None
+    named = (AgentKey(issuer or said.issuer, each) for said in having for each in said.identifiers)
+    return list(dict.fromkeys(named))
 
 
 def names_in(record: Record) -> list[str] | None:
@@ -236,7 +249,7 @@ def _object_of(members: _Members) -> _Said:
     return _Said(
         "",
         issuer=issuers.pop() if len(issuers) == 1 else "",
-        is_of_agent=any(_written(held) is not None for held in identifiers),
+        identifiers=tuple(written for held in identifiers if (written := _written(held)) is not None),
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -21,14 +22,18 @@ from shared import clock, security_log
 from shared.database import Database
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
 from shared.events.erasure import AgentErased
+from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     AgentCorrected,
     AgentErasureRequested,
     EnrolmentRequested,
     SubscriptionChanged,
 )
+from shared.messaging import dead_letters
+from shared.messaging.portals.admission import Rejected
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
+from tests.integration.messaging.test_dead_letters import a_record
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 from tests.unit.notifier.builders import a_decision
@@ -37,7 +42,8 @@ Here = Callable[..., Awaitable[tuple[int, str]]]
 AGENT = an_agent("IEL-1", given_name="Zoé", family_name="Durand", issuer="iel")
 OF_OWNERS = (
     "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
-    "parcours person export | erase ADDRESS\n"
+    "parcours person export | erase ADDRESS. Nor is what is known by another identifier of the person, such "
+    "as one of cnfpt: parcours agent find ADDRESS first, then each.\n"
 )
 
 
@@ -195,6 +201,60 @@ async def test_an_address_leads_to_its_agents_also_to_who_had_it_and_each_is_tol
         ]
     async with enrolment_database.quiet_transaction() as tx:
         assert [tuple(row) for row in await tx.execute(text(reads))] == [(who, "address", "iel", "IEL-1")]
+
+
+async def enrolled_by_hand(database: Database, agent_id: str) -> None:
+    by_hand = an_agent(agent_id, issuer="cnfpt", email=AGENT.email.upper())
+    await take(notifier, database, [received(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=by_hand))])
+
+
+@pytest.mark.parametrize("command", ["export", "erase"])
+async def test_who_asks_for_an_agent_is_told_of_other_identifiers_with_their_address_and_that_is_recorded(
+    agent: Here, enrolment_database: Database, notifier_database: Database, command: str
+) -> None:
+    await enrol(enrolment_database)
+    for agent_id in ("main-1", "main-2"):
+        await enrolled_by_hand(notifier_database, agent_id)
+
+    code, said = await agent(command, "iel", "IEL-1")
+
+    assert code == 0
+    for agent_id in ("main-1", "main-2"):
+        assert f"\nThe same address is that of {agent_id} of cnfpt, too, which is not in this." in said
+    assert "that of IEL-1" not in said
+    async with notifier_database.quiet_transaction() as tx:
+        reads = await tx.execute(text("SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"))
+        who = getpass.getuser()
+        assert [tuple(row) for row in reads] == [
+            (who, "address", "cnfpt", "main-1"),
+            (who, "address", "cnfpt", "main-2"),
+        ]
+
+
+async def test_an_address_leads_to_its_agents_also_where_it_stands_in_a_dead_letter_alone(
+    agent: Here, enrolment_database: Database
+) -> None:
+    rejected = [
+        (b'{"session_id": 1, "agent": {"agent_id": "IEL-9", "email": "Zoe@rejet.fr"}}', "essai"),
+        (b'{"agent": {"agent_id": "IEL 9", "email": "zoe@rejet.fr"}}', "essai"),
+        (b'{"agent_id": "IEL-8", "email": "another@rejet.fr"}', "essai"),
+        (b"no JSON: zoe@rejet.fr", None),
+    ]
+    async with enrolment_database.transaction() as tx:
+        for offset, (value, portal) in enumerate(rejected):
+            record = a_record(value, offset=offset)
+            await dead_letters.keep_rejected(tx, [Rejected(record, RejectionCode.INVALID, (), portal=portal)])
+        ids = list(await tx.scalars(text("SELECT id FROM dead_letter ORDER BY id")))
+
+    code, said = await agent("find", "zoe@rejet.fr")
+
+    assert code == 0
+    assert said.splitlines()[0] == "essai\tIEL-9\tenrolment"
+    assert "IEL-8" not in said
+    shown = [f"dead-letters show {letter_id}" in said for letter_id in ids]
+    assert shown == [False, True, False, True]
+    async with enrolment_database.quiet_transaction() as tx:
+        assert list(await tx.scalars(text("SELECT agent_id FROM read_log"))) == ["IEL-9"]
 
 
 async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_be_none(agent: Here) -> None:

@@ -10,6 +10,7 @@ from shared import clock
 from shared.events.cloudevents import Record
 from shared.events.vocabulary import AgentKey
 from shared.messaging.mentions import (
+    agents_with,
     as_read_by,
     mentions,
     names_in,
@@ -214,3 +215,19 @@ def test_of_what_has_no_parts_the_person_reads_the_words_that_name_them(
     raw: bytes | str, issuer: str | None, words: str
 ) -> None:
     assert as_read_by(raw, AGENT, ADDRESSES, issuer) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "issuer", "agents"),
+    [
+        ({"agents": [{"agent_id": "A-1", "email": "Zoé <zoe@exemple.fr>"}]}, "iel", [("iel", "A-1")]),
+        (json.dumps({"agent_id": 7, "issuer": "ouest", "email": "zoe@exemple.fr"}), None, [("ouest", "7")]),
+        ({"agent_id": "A-1", "email": "zoe@exemple.fr"}, None, [("", "A-1")]),
+        ({"agent_id": "A-1", "by": {"email": "zoe@exemple.fr"}}, "iel", []),
+        ({"agent_id": "A-1", "email": "not.zoe@exemple.fr"}, "iel", None),
+    ],
+)
+def test_an_address_in_a_record_is_that_of_the_agent_beside_whom_it_stands(
+    value: Any, issuer: str | None, agents: list[tuple[str, str]] | None
+) -> None:
+    assert agents_with(record(value), "zoe@exemple.fr", issuer) == agents
