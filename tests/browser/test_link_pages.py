@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
-from services.enrolment.rules.links import AgentEnrolment, arranged, seen_by_agent
+from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, arranged, seen_by_agent
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.service.certificates import Verified
@@ -32,7 +32,7 @@ def seen(state: State, position: int | None = None, **changes: Any) -> AgentEnro
         uuid4(), 2, SESSION.session_id, an_agent(), state, None, 1, RequestKey("", uuid4()), DURING
     )
     found = EnrolmentInSession(replace(enrolment, **changes), SESSION)
-    return seen_by_agent(found, position, DURING, DURING)
+    return seen_by_agent(EnrolmentNow(found, position, DURING, taken=3), DURING)
 
 
 PAGES: dict[str, dict[str, Any]] = {

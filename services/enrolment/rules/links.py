@@ -64,10 +64,24 @@ def withdrawal_state(found: EnrolmentInSession | None, now: datetime) -> LinkSta
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentNow:
+    """An enrolment in its session, and the numbers of now.
+
+    ``position`` is the place in line, of who waits; ``updated_at`` is when the enrolment changed last;
+    ``taken`` counts the seats of the session that are taken or held.
+    """
+
+    found: EnrolmentInSession
+    position: int | None
+    updated_at: datetime
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentEnrolment:
     """One enrolment as its agent sees it: what can be done about it now, and what became of it.
 
-    ``position`` is the place in line now, of who waits; ``updated_at`` is when the enrolment changed last.
+    ``is_undecided``: too few take part, and the organiser has not said yet whether the session takes place.
     """
 
     enrolment: Enrolment
@@ -77,6 +91,7 @@ class AgentEnrolment:
     offer: LinkState
     withdrawal: LinkState
     is_past: bool
+    is_undecided: bool
 
     @property
     def must_answer(self) -> bool:
@@ -94,19 +109,33 @@ class AgentEnrolment:
         return self.enrolment.state is State.CERTIFIED
 
 
-def seen_by_agent(
-    found: EnrolmentInSession, position: int | None, updated_at: datetime, now: datetime
-) -> AgentEnrolment:
+def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     """Return the enrolment as its agent sees it now."""
+    found = known.found
     enrolment, session = found.enrolment, found.session
     return AgentEnrolment(
         enrolment,
         session,
-        position,
-        updated_at,
+        known.position,
+        known.updated_at,
         offer=offer_state(found, enrolment.version, now),
         withdrawal=withdrawal_state(found, now),
         is_past=not enrolment.state.is_live or session.ends_at <= now,
+        is_undecided=enrolment.state.is_live and _misses_minimum(session, known.taken, now),
+    )
+
+
+def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:
+    """Whether fewer take part than the session needs, from the close of enrolment to its start (rule 15).
+
+    Where candidates are selected it is not known before the first has a seat.
+    """
+    return (
+        session.minimum is not None
+        and session.status is Status.PUBLISHED
+        and session.enrolment_closes_at <= now < session.starts_at
+        and taken < session.minimum
+        and (taken > 0 or not session.approval.by_selection)
     )
 
 

@@ -81,7 +81,7 @@ async def enrolments_of_agent(
     if await corrections.address_changed_since(tx, agent.key, written_at):
         return LinkState.ADDRESS_CHANGED
     of_agent = await enrolments.of_agent(tx, agent, MOST)
-    return arranged([seen_by_agent(linked, position, at, now) for linked, position, at in of_agent])
+    return arranged([seen_by_agent(known, now) for known in of_agent])
 
 
 async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession, Place
+from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.store import sessions
@@ -79,18 +80,18 @@ async def page_of_agent(
     return [(enrolment_of(row), row.position, row.updated_at) for row in rows]
 
 
-async def of_agent(
-    tx: Transaction, agent: Agent, most: int
-) -> list[tuple[EnrolmentInSession, int | None, datetime]]:
-    """Return the newest enrolments of an agent with this address, in known sessions, ``most`` at most.
-
-    Each with its place in line while it waits, and when it changed last.
-    """
+async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
+    """Return the newest enrolments of an agent with this address, in known sessions, ``most`` at most."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
     return [
-        (EnrolmentInSession(enrolment_of(row), known[row.session_id]), row.position, row.updated_at)
+        EnrolmentNow(
+            EnrolmentInSession(enrolment_of(row), known[row.session_id]),
+            row.position,
+            row.updated_at,
+            row.taken,
+        )
         for row in rows
         if row.session_id in known
     ]
@@ -330,7 +331,8 @@ _OF_GROUP = text(
 _WITH_POSITION = (
     "SELECT enrolment.*, CASE WHEN state = 'waitlisted' THEN (SELECT count(*) + 1 FROM enrolment AS first "
     "WHERE first.session_id = enrolment.session_id AND first.state = 'waitlisted' "
-    "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position "
+    "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position, "
+    "(SELECT enrolled + offered FROM session WHERE session.session_id = enrolment.session_id) AS taken "
     "FROM enrolment"
 )
 _OF_ONE_AGENT = text(

@@ -128,6 +128,21 @@ async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask:
     assert ">Commencée<" in text.split("<details>")[0]
 
 
+@pytest.mark.parametrize(("minimum", "said"), [(3, True), (1, False), (None, False)])
+async def test_who_takes_part_sees_that_too_few_do_and_it_is_to_be_decided(
+    front: Front, ask: Ask, minimum: int | None, said: bool
+) -> None:
+    """Rule 15, also in a private session, which no public page shows."""
+    session, agent = open_now(title="Trop peu", minimum=minimum), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    link = await link_of(front, session, agent)
+    assert "doit encore décider" not in (await ask("GET", link)).text, "enrolment is open"
+    closed = {"version": 2, "enrolment_closes_at": datetime.now(UTC) - timedelta(minutes=1)}
+    await front.publish(session.model_copy(update=closed))
+    assert ("doit encore décider" in under((await ask("GET", link)).text, "Trop peu")) is said
+
+
 async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask) -> None:
     agent = an_agent()
     session = open_now(title="Complète", capacity=0, waiting_list="none")
