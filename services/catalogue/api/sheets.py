@@ -13,9 +13,9 @@ from services.catalogue.api.public import SessionFilter, search_of
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.imports import Imported, Outcome, SheetLine
+from services.catalogue.service.imports import Imported, Outcome, SheetLine, Turns
 from shared.http import Problem
-from shared.openapi import PROBLEM_JSON
+from shared.openapi import PROBLEM_JSON, problem_response
 from shared.web import spreadsheets
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"])
@@ -72,6 +72,14 @@ class ImportReport(BaseModel):
             "description": "Nothing was stored: these lines are wrong, or the request itself is.",
             "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
         },
+        **problem_response(
+            429,
+            "too_many_requests",
+            meaning="Another file of the organiser's waits already, or many do. Nothing was stored.",
+            title="Too many requests",
+            detail="Other files come first, and nothing of yours is stored. Send it in 10 seconds.",
+            headers={"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+        ),
     },
 )
 async def import_sessions(
@@ -89,11 +97,15 @@ async def import_sessions(
 
     Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
+
+    Files are taken one after the other; of each organiser one may wait.
     """
     content = await _content(request)
-    sheet = await imports.read(content)
-    async with database.transaction() as tx:
-        imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)
+    turns: Turns = request.app.state.turns
+    async with turns.take(organiser):
+        sheet = await imports.read(content)
+        async with database.transaction() as tx:
+            imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)
     body = _body(imported, dry_run=dry_run)
     response.status_code = 201 if body.created else 422 if body.faults and not dry_run else 200
     return body

@@ -71,7 +71,8 @@ def _limited(route: Route, guard: Guard) -> Route:
 
 
 def mount(api: FastAPI, pages: Starlette) -> None:
-    """Serve as a page whatever the API does not know, its own paths aside."""
+    """Serve as a page whatever the API does not know, its own paths aside; sheets of both take turns."""
+    pages.state.turns = api.state.turns
     unknown = api.router.default
 
     async def page_or_problem(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,8 +9,9 @@ import asyncio
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +28,7 @@ from services.catalogue.rules.refusals import Refused, Violation
 from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service import offers
 from services.catalogue.service.commands import SessionChange, SessionDraft
-from services.catalogue.service.failures import Impossible, NotYours
+from services.catalogue.service.failures import Busy, Impossible, NotYours
 from services.catalogue.service.sessions import changed, count_change, new_draft, reference_taken
 from services.catalogue.service.sheets import COLUMNS, DATES, NAMING, UNLIMITED, WRITTEN, cells_of
 from services.catalogue.store import sessions
@@ -50,6 +51,9 @@ _LINES = UUID("6d8c7c0b-7a7e-4f2c-9a55-0f5a2a0c3b71")
 _BATCH = 1_000
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
 """One sheet after the other: together they are no faster, and the threads of all are for short work."""
+MOST_WAITING = 5
+"""Sheets that wait in a process; one of 20,000 lines takes about a second."""
+_BUSY_SECONDS = 10
 
 T = TypeVar("T")
 
@@ -102,6 +106,33 @@ class Imported:
     def count(self, outcome: Outcome) -> int:
         """How many lines do that."""
         return sum(line.outcome is outcome for line in self.lines)
+
+
+class Turns:
+    """Whose sheet is at work in a process, and whose wait: one of each organiser, and a few in all.
+
+    A turn is taken before any connection, so that who waits keeps neither that nor a lock from others.
+    """
+
+    def __init__(self) -> None:
+        self._at_work = asyncio.Lock()
+        self._waiting: set[str] = set()
+
+    @asynccontextmanager
+    async def take(self, who: Principal) -> AsyncIterator[None]:
+        """Wait until no other sheet is at work, and keep others waiting. Raises :class:`Busy`."""
+        whose = who.delegation or who.name
+        if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
+            raise Busy(_BUSY_SECONDS)
+        self._waiting.add(whose)
+        try:
+            await self._at_work.acquire()
+        finally:
+            self._waiting.discard(whose)
+        try:
+            yield
+        finally:
+            self._at_work.release()
 
 
 async def read(content: bytes) -> SheetContent:

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -14,8 +16,10 @@ from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
 from services.catalogue.service import imports, sessions
+from services.catalogue.service.failures import Busy
 from services.catalogue.store.sessions import lock, lock_references
 from shared import security_log
+from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
@@ -29,6 +33,7 @@ from tests.integration.catalogue.conftest import (
     Ask,
     EventsOf,
     an_offer,
+    asking,
     drafted,
     in_days,
     kinds,
@@ -142,9 +147,14 @@ async def test_an_equal_line_after_one_that_names_the_session_is_another_session
     assert await outcomes(ask, content) == ["unchanged", "created", "created"]
 
 
-async def test_one_file_imported_twice_at_once_makes_its_sessions_once(an_empty_offer: str, ask: Ask) -> None:
+async def test_one_file_imported_twice_at_once_makes_its_sessions_once(
+    an_empty_offer: str, ask: Ask, database: Database, tokens_file: Path
+) -> None:
     content = sheet("BRE-1", "", "")
-    answers = await asyncio.gather(*(imported(ask, content) for _ in range(4)))
+    async with asking(database, tokens_file) as of_another_process:
+        answers = await asyncio.gather(
+            *(imported(process, content) for process in (ask, of_another_process) * 2)
+        )
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
     assert len(await stored(ask)) == 3
 
@@ -232,6 +242,97 @@ async def test_sheets_leave_their_threads_to_others(
             assert await asyncio.to_thread(begun.wait, 5)
             may_end.set()
     assert [task.result() for task in sheets] == [["created"], ["created"]]
+
+
+@dataclass(slots=True)
+class Deciding:
+    """The lines of a sheet are being decided about, until ``may_end``."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
+    """Sheets are read at once, and decided about for as long as the test says."""
+    held, decide = Deciding(), imports._Lines.decide
+
+    def slow(lines: imports._Lines, rows: Sequence[spreadsheets.Row]) -> imports._Lines:
+        held.begun.set()
+        held.may_end.wait(10)
+        return decide(lines, rows)
+
+    async def read(content: bytes) -> imports.SheetContent:
+        return imports._read(content)
+
+    monkeypatch.setattr(imports._Lines, "decide", slow)
+    monkeypatch.setattr(imports, "read", read)
+    yield held
+    held.may_end.set()
+
+
+_OPEN = text(
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND state = 'idle in transaction'"
+)
+
+
+async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_organiser_comes_again(
+    an_empty_offer: str, ask: Ask, database: Database, deciding: Deciding
+) -> None:
+    content = sheet("BRE-1")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        at_work = tasks.create_task(outcomes(ask, content))
+        assert await asyncio.to_thread(deciding.begun.wait, 5)
+        waiting = [tasks.create_task(outcomes(ask, content, by=by)) for by in (BRETAGNE, CORSE)]
+        for _ in range(5):  # while others are answered
+            assert (await ask("GET", "/sessions")).status_code == 200
+        async with database.quiet_transaction() as tx:
+            assert await tx.scalar(_OPEN) == 1
+        try:
+            async with asyncio.timeout(2):
+                refused = await imported(ask, content)
+        finally:
+            deciding.may_end.set()
+    problem(refused, 429)
+    assert refused.headers["retry-after"] == "10"
+    assert [task.result() for task in (at_work, *waiting)] == [["created"], ["unchanged"], ["created"]]
+    assert await outcomes(ask, content) == ["unchanged"]
+
+
+async def taken(turns: imports.Turns, delegation: str = "bretagne") -> None:
+    async with turns.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
+        pass
+
+
+async def waiting(turns: imports.Turns, delegation: str = "bretagne") -> asyncio.Task[None]:
+    task = asyncio.create_task(taken(turns, delegation))
+    await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
+    turns = imports.Turns()
+    async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
+        tasks = [await waiting(turns, f"delegation {number}") for number in range(imports.MOST_WAITING)]
+        with pytest.raises(Busy):
+            await taken(turns, "corse")
+    for task in tasks:
+        await task
+    await taken(turns, "corse")
+
+
+async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
+    turns = imports.Turns()
+    async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
+        gone = await waiting(turns)
+        with pytest.raises(Busy):
+            await taken(turns)
+        gone.cancel()
+        await asyncio.wait([gone])
+        next_in_line = await waiting(turns)
+    await next_in_line
 
 
 async def test_a_draft_that_was_changed_by_hand_is_not_drafted_again_by_its_line(
@@ -499,6 +600,28 @@ async def test_a_reference_is_given_and_taken_away_by_the_form(
     assert error_of(refused, "reference") == "Une autre de vos sessions a déjà cette référence."
     assert (await send(organiser, page, reference="")).status_code == 303
     assert (await send(organiser, other, reference="BRE-1")).status_code == 303
+
+
+async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_the_api(
+    organiser: Browser, an_empty_offer: str, deciding: Deciding
+) -> None:
+    async def by_api() -> httpx.Response:
+        token = {"authorization": f"Bearer {BRETAGNE}", "content-type": "text/csv"}
+        return await organiser.post("/api/v1/sessions/import", content=sheet("BRE-1"), headers=token)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        sent = [tasks.create_task(by_api())]
+        assert await asyncio.to_thread(deciding.begun.wait, 5)
+        sent.append(tasks.create_task(by_api()))
+        try:
+            async with asyncio.timeout(2):
+                answer = await upload(organiser, sheet("BRE-2"))
+        finally:
+            deciding.may_end.set()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    assert "D’autres fichiers sont en cours de lecture" in answer.text
+    assert [task.result().status_code for task in sent] == [201, 200]
+    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-2"))).text
 
 
 async def test_the_example_can_be_imported(an_empty_offer: str, ask: Ask, database: Database) -> None:

@@ -1,6 +1,7 @@
 """Sessions in and out as CSV, by forms: tried first, every fault by its line; what becomes of each line."""
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
@@ -9,7 +10,8 @@ from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.imports import Outcome
+from services.catalogue.service.failures import Busy
+from services.catalogue.service.imports import Outcome, Turns
 from shared import clock
 from shared.web import responses, spreadsheets
 from shared.web.logins import Visit
@@ -43,19 +45,23 @@ async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
 async def import_sheet(visit: Visit) -> Response:
     """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
     if visit.request.method != "POST":
-        return visit.page(
-            "gestion-importer.html", imported=None, faults=[], tried=True, columns=sheets.COLUMNS
-        )
+        return _page(visit)
     if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    sheet = await imports.read(visit.form.file)
-    async with visit.database.transaction() as tx:
-        imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)
-    return visit.page(
-        "gestion-importer.html",
+    turns: Turns = visit.request.app.state.turns
+    try:
+        async with turns.take(visit.who):
+            sheet = await imports.read(visit.form.file)
+            async with visit.database.transaction() as tx:
+                imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)
+    except Busy as busy:
+        response = _page(visit, status=429, is_busy=True)
+        response.headers["Retry-After"] = str(busy.seconds)
+        return response
+    return _page(
+        visit,
         status=422 if imported.faults and not tried else 200,
-        columns=sheets.COLUMNS,
         imported=imported,
         counts={outcome.value: imported.count(outcome) for outcome in Outcome},
         tried=tried,
@@ -67,3 +73,15 @@ async def import_sheet(visit: Visit) -> Response:
         announced=sum(line.is_announced for line in imported.lines),
         more=max(0, max(len(imported.faults), len(imported.lines)) - SHOWN),
     )
+
+
+def _page(visit: Visit, *, status: int = 200, **values: Any) -> Response:
+    """The form, below what became of a file, if one was sent."""
+    known: dict[str, Any] = {
+        "imported": None,
+        "faults": [],
+        "tried": True,
+        "is_busy": False,
+        "columns": sheets.COLUMNS,
+    }
+    return visit.page("gestion-importer.html", status=status, **(known | values))
