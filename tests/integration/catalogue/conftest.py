@@ -134,6 +134,7 @@ async def visiting(
         portal=PORTAL_URL,
         kept_days=kept_days,
         subscriptions=NEWS_URL,
+        my_enrolments="https://courriels.example/courriels/mes-inscriptions",
         contact=CONTACT,
         publisher=publisher,
     )

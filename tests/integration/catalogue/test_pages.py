@@ -107,6 +107,20 @@ async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_a
     assert "Si vous avez aussi confirmé un abonnement sur notre page" in page.text
 
 
+async def test_the_notice_says_where_data_comes_from_and_where_one_sees_it(visitor: Browser) -> None:
+    page = await read(visitor, "/donnees-personnelles")
+    assert "de la délégation qui inscrit elle-même une personne" in page.text
+    assert "ou la délégation qui organise la session, peut aussi rectifier" in page.text
+    [main] = re.findall("(?s)<main.*</main>", (await visitor.get("/donnees-personnelles")).text)
+    assert 'mes-inscriptions">s’il est perdu' in main
+
+
+async def test_the_notice_says_that_a_portal_ends_what_is_under_its_own_identifier(visitor: Browser) -> None:
+    page = await read(visitor, "/donnees-personnelles")
+    assert "Un portail ne met fin qu’à ce qui est sous l’identifiant qu’il vous a donné." in page.text
+    assert "nous cherchons tous vos identifiants, et mettons fin à tout" in page.text
+
+
 async def test_the_notice_promises_of_a_limitation_what_is_done_by_hand(visitor: Browser) -> None:
     page = await read(visitor, "/donnees-personnelles")
     assert "à en faire limiter l’usage" in page.text
