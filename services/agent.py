@@ -50,6 +50,10 @@ _NOT_IN_THIS = (
     "parcours person export | erase ADDRESS. Nor is what is known by another identifier of the person, such "
     "as one of cnfpt: parcours agent find ADDRESS first, then each."
 )
+_NOBODY_TO_CORRECT = (
+    "Nobody is known as {1} of {0}: this corrects nobody, unless they come meanwhile. "
+    "By address: parcours agent find ADDRESS"
+)
 _OTHER = (
     "The same address is that of {1} of {0}, too, which is not in this. It may be the same person, or "
     "somebody else: make sure, then do it for each."
@@ -131,14 +135,19 @@ def _is_agent(agent: AgentKey) -> bool:
     return bool(agent.issuer) and is_issuer(agent.issuer) and is_agent_id(agent.agent_id)
 
 
-def _others_of(agent: AgentKey) -> list[AgentKey]:
-    """Return who else has, or had, an address of an agent, whichever service knows it."""
+def _addresses_of(agent: AgentKey) -> list[str]:
+    """Return the addresses of an agent that any service knows; without one nobody knows the agent."""
 
     async def read(process: Process) -> frozenset[str]:
         async with process.database.quiet_transaction() as tx:
             return (await process.eraser.subject(tx, agent, clock.now())).addresses
 
-    addresses = sorted(frozenset[str]().union(*(in_process(each, read) for each in SERVICES)))
+    return sorted(frozenset[str]().union(*(in_process(each, read) for each in SERVICES)))
+
+
+def _others_of(agent: AgentKey) -> list[AgentKey]:
+    """Return who else has, or had, an address of an agent, whichever service knows it."""
+    addresses = _addresses_of(agent)
     if not addresses:
         return []
     return sorted({other for each in SERVICES for other in _known_by(each, addresses, but=agent).agents})
@@ -241,6 +250,8 @@ def correct(
         f"Requested as {request_id}. Of an agent who is in no session and follows nothing it changes nothing."
     )
     typer.echo("Done when parcours agent export shows it, in a minute as a rule.")
+    if not _addresses_of(agent):
+        typer.echo(_NOBODY_TO_CORRECT.format(*agent), err=True)
     typer.echo(_NOT_IN_THIS, err=True)
 
 

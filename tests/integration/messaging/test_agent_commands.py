@@ -295,6 +295,16 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
         assert list(await tx.scalars(text("SELECT address FROM mail"))) == ["zoe@juste.fr"]
 
 
+async def test_a_correction_of_an_identifier_that_nobody_has_says_so(
+    agent: Here, enrolment_database: Database
+) -> None:
+    await enrol(enrolment_database)
+    for agent_id, is_said in (("IEL-2", True), ("IEL-1", False)):
+        code, said = await agent("correct", "iel", agent_id, "--given-name", "Zoé")
+        assert code == 0
+        assert (f"Nobody is known as {agent_id} of iel" in said) is is_said
+
+
 async def test_who_follows_news_is_corrected_by_the_command_too(
     notifier_database: Database,
 ) -> None:
