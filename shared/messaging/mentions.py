@@ -15,7 +15,8 @@ from shared.events.vocabulary import AgentKey
 MAX_NAMES = 4_000
 """Of a record whose names are looked up: a group of 500 has about 1,600, three words for each agent."""
 MAX_VALUES = 100_000
-"""Commas of a record whose names are looked up: to look at 2 MB takes a second of computing at most."""
+"""Commas of a record whose names are looked up, those of what is JSON in it too: to look at 2 MB takes a
+second of computing at most."""
 ANYBODY = "*"
 """Stands among the names of a record that is always read."""
 _WORD = re.compile(r"[\w-]+", re.ASCII)
@@ -30,6 +31,8 @@ _SHORT = 2
 """Identifiers of so many characters are words of much: within a longer text of JSON they name nobody."""
 _DEPTH = 4
 """How often JSON is looked for in a string of JSON."""
+_BEGINNINGS = ("{", "[", '"')
+"""Of a string that may be JSON with texts: an object, a list or a string."""
 
 
 class _Members(list[tuple[str, Any]]):
@@ -147,13 +150,17 @@ def names_in(record: Record) -> list[str] | None:
     A name is a digest, since a word may be of any length and of any characters. It has no key: the record
     stands beside it.
     """
-    if (record.value or b"").count(b",") > MAX_VALUES:
+    more = MAX_VALUES - (record.value or b"").count(b",")
+    if more < 0:
         return None
     try:
         content = _parsed(record.value)
     except (ValueError, RecursionError):
         return None
-    return _names_of(chain(_walked(content), _said_around(record)), MAX_NAMES)
+    try:
+        return _names_of(chain(_walked(content, more), _said_around(record)), MAX_NAMES)
+    except _TooManyValues:
+        return None
 
 
 def words_in(record: Record) -> list[str]:
@@ -212,8 +219,16 @@ def _parsed(raw: bytes | str | None) -> Any:
     return json.loads(raw or b"null", object_pairs_hook=_Members)
 
 
-def _walked(content: Any) -> Iterator[_Said]:
-    """Yield the texts of JSON, without going deeper in Python than one level."""
+class _TooManyValues(Exception):
+    """What is JSON in a record has more values than are looked at."""
+
+
+def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
+    """Yield the texts of JSON, without going deeper in Python than one level.
+
+    ``more`` are the commas that what is JSON in its texts may have in all, None any number. Raises
+    :class:`_TooManyValues` before it reads those.
+    """
     left: list[tuple[Any, _Said, bool, int]] = [(content, _Said(""), False, 0)]
     while left:
         value, near, is_identifier, depth = left.pop()
@@ -233,7 +248,11 @@ def _walked(content: Any) -> Iterator[_Said]:
                 if type(item) in _TELLING or is_identifier
             )
         elif kind is str:
-            inner = _json_in(value) if depth < _DEPTH else None
+            inner = None
+            if depth < _DEPTH and value.lstrip()[:1] in _BEGINNINGS:
+                if more is not None and (more := more - value.count(",")) < 0:
+                    raise _TooManyValues
+                inner = _json_in(value)
             if inner is None:
                 yield from near.saying(value)
             else:
@@ -254,9 +273,7 @@ def _object_of(members: _Members) -> _Said:
 
 
 def _json_in(text: str) -> Any:
-    """Return the JSON that a string is, where it is an object, a list or a string; else None."""
-    if text.lstrip()[:1] not in ("{", "[", '"'):
-        return None
+    """Return the JSON that a string is; None where it is none."""
     try:
         return _parsed(text)
     except (ValueError, RecursionError):

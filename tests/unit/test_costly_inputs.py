@@ -1,5 +1,6 @@
 """Inputs made to take long are done with within a second of computing."""
 
+import base64
 import hashlib
 import json
 import time
@@ -128,11 +129,18 @@ def test_no_event_takes_a_second(body: bytes) -> None:
     assert seconds(admit) < 1
 
 
+def in_base64(commas: int) -> str:
+    return base64.b64encode(b'{"agent_id":[' + b"1," * commas + b"1]}").decode()
+
+
 TEXTS = {
     "addresses": json.dumps({"x": "a@b " * (MANY // 4 - 10)}).encode(),
     "what is nearly an address": json.dumps({"x": "a" * (MANY - 20) + "@"}).encode(),
     "JSON in strings": b"[" + b'"[1]",' * 90_000 + b"1]",
     "words": json.dumps({"x": "a b c " * (MANY // 6 - 10)}).encode(),
+    "commas in base64": json.dumps({"data_base64": in_base64(MANY * 3 // 8 - 40)}).encode(),
+    "commas in base64 of many": json.dumps([{"data_base64": in_base64(90_000)}] * 8).encode(),
+    "commas that are escaped": b'{"x":"{\\"agent_id\\":[1' + b"\\u002c1" * (MANY // 7 - 10) + b']}"}',
 }
 
 

@@ -139,6 +139,29 @@ def test_a_record_that_names_somebody_else_or_nobody(value: Any, issuer: str | N
     assert not mentions(record(value), AGENT, ADDRESSES, issuer)
 
 
+IN_BASE64 = base64.b64encode(b"[1,1,1,1]").decode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 1, 1, 1],
+        {"x": "[1,1,1,1]"},
+        b'{"x": "[1\\u002c1\\u002c1\\u002c1]"}',
+        {"data_base64": IN_BASE64},
+        {"data": json.dumps({"data_base64": IN_BASE64})},
+        [{"data_base64": base64.b64encode(b"[1,1]").decode()}] * 2,  # one is between them
+    ],
+)
+def test_what_has_more_values_than_are_indexed_wherever_they_hide_is_always_read(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert names_in(record(value)) is not None
+    monkeypatch.setattr("shared.messaging.mentions.MAX_VALUES", 2)
+    assert names_in(record(value)) is None
+    assert words_in(record(value))
+
+
 def test_a_key_is_of_the_issuer_whom_the_sender_or_the_value_says() -> None:
     assert not mentions(record(None, key=b"A-1"), AGENT, ADDRESSES, "ouest")
     assert not mentions(record({"agent_id": "A-1", "issuer": "ouest"}, key=b"A-1"), AGENT, ADDRESSES, None)
