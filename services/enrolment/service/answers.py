@@ -65,7 +65,7 @@ async def page(
         raise Forgotten(before)
     known = [answer for answer in found if answer.key]
     if reading is not None and (agents := _agents_in(known)):
-        await read_log.record(tx, reading, ReadKind.ANSWERS, agents=agents)
+        await read_log.record(tx, reading, ReadKind.ANSWERS, agents=agents, of_a_list=True)
     return FeedPage(known, _number(found[-1]) if found else before)
 
 

@@ -35,18 +35,28 @@ async def certificate_for_organiser(
     own = await find_own(tx, enrolment_id, organiser)
     if own is None:
         return None, None
-    due = await certificates_of(tx, own.session, [own.enrolment], reading)
+    due = await certificates_of(tx, own.session, [own.enrolment], reading, of_a_list=False)
     return own, due[0] if due else None
 
 
 async def certificates_of(
-    tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment], reading: Reading
+    tx: Transaction,
+    session: SessionState,
+    enrolments: Sequence[Enrolment],
+    reading: Reading,
+    *,
+    of_a_list: bool = True,
 ) -> list[Certificate]:
-    """Return the certificates that are due among enrolments of a session. Who asks is recorded for each."""
+    """Return the certificates that are due among enrolments of a session. Who asks is recorded for each.
+
+    ``of_a_list``: it was not one person who was asked for.
+    """
     if enrolments:
         agents = [enrolment.agent.key for enrolment in enrolments]
         session_id = session.session_id
-        await read_log.record(tx, reading, ReadKind.CERTIFICATE, agents=agents, session_id=session_id)
+        await read_log.record(
+            tx, reading, ReadKind.CERTIFICATE, agents=agents, session_id=session_id, of_a_list=of_a_list
+        )
     due = await _due(tx, session, enrolments)
     return [due[enrolment.enrolment_id] for enrolment in enrolments if enrolment.enrolment_id in due]
 

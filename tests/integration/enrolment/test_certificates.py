@@ -209,6 +209,22 @@ async def test_a_zip_of_certificates_that_is_taken_out_stands_in_the_security_lo
     assert events[-1]["where"] == "/api/v1/sessions/{session_id}/certificates.zip"
 
 
+async def test_why_a_zip_was_taken_out_is_not_told_the_one_person_in_it(
+    front: Front, ask: Ask, database: Database, rows: Rows
+) -> None:
+    session, agent, _ = await enrolled(front)
+    await record(front, database, session, agent, "attended")
+    enrolment = (await front.of(session, agent)).enrolment_id
+    for read in (
+        f"sessions/{session.session_id}/certificates.zip",
+        f"enrolments/{enrolment}/certificate.pdf",
+    ):
+        answer = await ask("GET", f"/api/v1/{read}", by=BRETAGNE, headers={"read-purpose": "appel de Zoe"})
+        assert answer.status_code == 200, answer.text
+    told = await rows("SELECT NOT may_name_others FROM read_log WHERE kind = 'certificate' ORDER BY id")
+    assert [is_told for (is_told,) in told] == [False, True]
+
+
 async def test_no_zip_without_certificates_nor_for_another_delegation(front: Front, ask: Ask) -> None:
     session, _, _ = await enrolled(front)
     path_of_zip = f"/api/v1/sessions/{session.session_id}/certificates.zip"

@@ -130,7 +130,12 @@ async def test_whoever_of_the_staff_reads_a_portals_answers_leaves_a_line_for_ea
             await tx.execute(text(statement))
         assert len((await answers.page(tx, "iel", 0, 10)).answers) == 2
         await answers.page(tx, "iel", 0, 10, Reading("siege", Role.ADMIN, ADMINISTRATION))
-    assert [line[2:5] for line in await reads()] == [("answers", "iel", "A-1"), ("answers", "iel", "A-2")]
+        last = await answers.page(tx, "iel", 1, 10, Reading("siege", Role.ADMIN, "appel de Zoe"))
+        assert len(last.answers) == 1
+        whole = await tx.scalars(text("SELECT may_name_others FROM read_log ORDER BY id"))
+        assert list(whole) == [False, False, True], "of one in a feed the purpose may name another"
+    lines = [line[2:5] for line in await reads()]
+    assert lines == [("answers", "iel", agent) for agent in ("A-1", "A-2", "A-2")]
 
 
 async def test_an_explanation_is_a_read_too(
