@@ -122,7 +122,7 @@ class Relay:
         RELAYED.inc(len(result.sent))
         if result.failure is not None:
             await self.close()
-            raise result.failure
+            raise result.take_failure()
         if result.is_broken:
             await self._sign_off()
         return len(result.sent)

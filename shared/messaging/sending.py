@@ -52,6 +52,16 @@ class SendResult:
         self.refused[row.id] = reason
         log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
 
+    def take_failure(self) -> BaseException:
+        """Return the failure, for whoever raises it, and keep it no more.
+
+        A local of the frame that raises it would hold it in a cycle, with all events of the pass.
+        """
+        failure, self.failure = self.failure, None
+        if failure is None:
+            raise ValueError("the pass has not failed")
+        return failure
+
 
 class Sending:
     """Sends the events of one pass after another. ``intake_key`` signs what portals sent by HTTP."""
