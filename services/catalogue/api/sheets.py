@@ -14,6 +14,7 @@ from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.imports import Imported, Outcome, SheetLine, Turns
+from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import PROBLEM_JSON, problem_response
 from shared.web import spreadsheets
@@ -75,7 +76,7 @@ class ImportReport(BaseModel):
         **problem_response(
             429,
             "too_many_requests",
-            meaning="Another file of the organiser's waits already, or many do. Nothing was stored.",
+            meaning="Another file of the organiser's waits, many do, or too much came within an hour.",
             title="Too many requests",
             detail="Other files come first, and nothing of yours is stored. Send it in 10 seconds.",
             headers={"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
@@ -98,11 +99,14 @@ async def import_sessions(
     Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
 
-    Files are taken one after the other; of each organiser one may wait.
+    Files are taken one after the other; of each organiser one may wait, and 64 MiB an hour are read.
     """
     content = await _content(request)
     turns: Turns = request.app.state.turns
+    guard: Guard = request.app.state.guard
     async with turns.take(organiser):
+        sender, size = imports.sender_of(organiser), imports.kibibytes(content)
+        await guard.take(request, "sheet", imports.SENT, sender, number=size)
         sheet = await imports.read(content)
         async with database.transaction() as tx:
             imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)

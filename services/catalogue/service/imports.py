@@ -38,6 +38,7 @@ from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import Status
+from shared.limits import Rate
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Fault, Row, UnreadableSheet
 
@@ -52,8 +53,10 @@ _BATCH = 1_000
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
 """One sheet after the other: together they are no faster, and the threads of all are for short work."""
 MOST_WAITING = 5
-"""Sheets that wait in a process; one of 20,000 lines takes about a second."""
+"""Sheets that wait in a process; one of 20,000 lines takes some seconds."""
 _BUSY_SECONDS = 10
+SENT = Rate(64 * 1024, 3600)
+"""KiB of sheets that are read of an organiser, tried ones too: some forty of 20,000 short lines."""
 
 T = TypeVar("T")
 
@@ -108,6 +111,16 @@ class Imported:
         return sum(line.outcome is outcome for line in self.lines)
 
 
+def sender_of(who: Principal) -> str:
+    """Whose sheets count together: those of a delegation, or of somebody who acts everywhere."""
+    return who.delegation or who.name
+
+
+def kibibytes(content: bytes) -> int:
+    """What a file counts for of :data:`SENT`."""
+    return len(content) // 1024 + 1
+
+
 class Turns:
     """Whose sheet is at work in a process, and whose wait: one of each organiser, and a few in all.
 
@@ -121,7 +134,7 @@ class Turns:
     @asynccontextmanager
     async def take(self, who: Principal) -> AsyncIterator[None]:
         """Wait until no other sheet is at work, and keep others waiting. Raises :class:`Busy`."""
-        whose = who.delegation or who.name
+        whose = sender_of(who)
         if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
             raise Busy(_BUSY_SECONDS)
         self._waiting.add(whose)

@@ -624,6 +624,20 @@ async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_th
     assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-2"))).text
 
 
+async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
+    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "SENT", Rate(2, 3600))
+    assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
+    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
+    refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]
+    for answer in refused:
+        assert answer.status_code == 429
+        assert 3590 <= int(answer.headers["retry-after"]) <= 3600
+    assert "plus tard" in refused[1].text
+    assert await outcomes(ask, sheet("BRE-1"), by=CORSE) == ["created"]
+
+
 async def test_the_example_can_be_imported(an_empty_offer: str, ask: Ask, database: Database) -> None:
     await an_offer(database, "ia-et-territoires", kind=Format.LOCAL_EVENT, closes_days_before=5)
     assert await outcomes(ask, EXAMPLE.read_bytes()) == ["created"] * 3

@@ -7,12 +7,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from services.catalogue.pages.form_errors import of_sheet, sentence
+from services.catalogue.pages.site import site_of
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.failures import Busy
 from services.catalogue.service.imports import Outcome, Turns
 from shared import clock
+from shared.guard import LimitMet
 from shared.web import responses, spreadsheets
 from shared.web.logins import Visit
 
@@ -52,12 +54,14 @@ async def import_sheet(visit: Visit) -> Response:
     turns: Turns = visit.request.app.state.turns
     try:
         async with turns.take(visit.who):
+            sender, size = imports.sender_of(visit.who), imports.kibibytes(visit.form.file)
+            await site_of(visit.request).guard.take(visit.request, "sheet", imports.SENT, sender, number=size)
             sheet = await imports.read(visit.form.file)
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)
-    except Busy as busy:
-        response = _page(visit, status=429, is_busy=True)
-        response.headers["Retry-After"] = str(busy.seconds)
+    except (Busy, LimitMet) as error:
+        response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
+        response.headers["Retry-After"] = str(error.seconds)
         return response
     return _page(
         visit,
@@ -81,7 +85,7 @@ def _page(visit: Visit, *, status: int = 200, **values: Any) -> Response:
         "imported": None,
         "faults": [],
         "tried": True,
-        "is_busy": False,
+        "not_now": None,
         "columns": sheets.COLUMNS,
     }
     return visit.page("gestion-importer.html", status=status, **(known | values))
