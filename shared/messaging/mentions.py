@@ -15,8 +15,8 @@ from shared.events.vocabulary import AgentKey
 MAX_NAMES = 4_000
 """Of a record whose names are looked up: a group of 500 has about 1,600, three words for each agent."""
 MAX_VALUES = 100_000
-"""Commas of a record whose names are looked up, those of what is JSON in it too: to look at 2 MB takes a
-second of computing at most."""
+"""Commas of a record whose names are looked up, those of what is JSON in it too, and @: to look at 2 MB takes
+half a second of computing at most."""
 ANYBODY = "*"
 """Stands among the names of a record that is always read."""
 _WORD = re.compile(r"[\w-]+", re.ASCII)
@@ -226,8 +226,8 @@ class _TooManyValues(Exception):
 def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
     """Yield the texts of JSON, without going deeper in Python than one level.
 
-    ``more`` are the commas that what is JSON in its texts may have in all, None any number. Raises
-    :class:`_TooManyValues` before it reads those.
+    ``more`` are the commas that what is JSON in its texts, and the @ that all of them, may have in all; None:
+    any number. Raises :class:`_TooManyValues` before it reads those.
     """
     left: list[tuple[Any, _Said, bool, int]] = [(content, _Said(""), False, 0)]
     while left:
@@ -248,11 +248,10 @@ def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
                 if type(item) in _TELLING or is_identifier
             )
         elif kind is str:
-            inner = None
-            if depth < _DEPTH and value.lstrip()[:1] in _BEGINNINGS:
-                if more is not None and (more := more - value.count(",")) < 0:
-                    raise _TooManyValues
-                inner = _json_in(value)
+            may_be_json = depth < _DEPTH and value.lstrip()[:1] in _BEGINNINGS
+            if more is not None and (more := more - sum(map(value.count, "@," if may_be_json else "@"))) < 0:
+                raise _TooManyValues
+            inner = _json_in(value) if may_be_json else None
             if inner is None:
                 yield from near.saying(value)
             else:
