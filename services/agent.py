@@ -54,6 +54,10 @@ _NOBODY_TO_CORRECT = (
     "Nobody is known as {1} of {0}: this corrects nobody, unless they come meanwhile. "
     "By address: parcours agent find ADDRESS"
 )
+_NOBODY_TO_ERASE = (
+    "Nobody is known as {1} of {0} by an address: make sure that both are right. The answers will say that "
+    "it is done, since nothing is kept, or rejected records alone. By address: parcours agent find ADDRESS"
+)
 _OTHER = (
     "The same address is that of {1} of {0}, too, which is not in this. It may be the same person, or "
     "somebody else: make sure, then do it for each."
@@ -123,9 +127,11 @@ def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey
                     if not can_be_asked_for:
                         letters.append(letter_id)
             found = sorted(agents - {but})
-            if found:
+            forgotten = await erasure.being_forgotten(tx, found)  # of whom nothing new is to be kept
+            recorded = [agent for agent in found if agent not in forgotten]
+            if recorded:
                 reading = Reading.by_command(getpass.getuser())
-                await read_log.record(tx, reading, ReadKind.ADDRESS, agents=found)
+                await read_log.record(tx, reading, ReadKind.ADDRESS, agents=recorded)
             return _Known(found, letters)
 
     return in_process(definition, read)
@@ -267,7 +273,7 @@ def _check_key(process: Process) -> None:
 def erase(issuer: Issuer, agent_id: AgentId) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
-    others = _others_of(agent)  # before what is known of the agent ends
+    known, others = _addresses_of(agent), _others_of(agent)  # before what is known of the agent ends
 
     async def ask(process: Process) -> UUID:
         _check_key(process)
@@ -279,6 +285,8 @@ def erase(issuer: Issuer, agent_id: AgentId) -> None:
     typer.echo(
         f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"
     )
+    if not known:
+        typer.echo(_NOBODY_TO_ERASE.format(*agent), err=True)
     _say_others(others)
     typer.echo(_NOT_IN_THIS, err=True)
 

@@ -5,7 +5,7 @@ agent still has is given up, what the service has to say of them is published. T
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -271,6 +271,17 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
     event = AgentErasureRequested(issuer=agent.issuer, agent_id=agent.agent_id, requested_at=now)
     [request_id] = await outbox.publish(tx, [event])
     return request_id
+
+
+async def being_forgotten(tx: Transaction, agents: Collection[AgentKey]) -> set[AgentKey]:
+    """Return those of these agents whose erasure this service knows of and has not done."""
+    if not agents:
+        return set()
+    open_ones = select(ErasureRow.issuer, ErasureRow.agent_id).where(
+        col(ErasureRow.done_at).is_(None),
+        tuple_(ErasureRow.issuer, ErasureRow.agent_id).in_([tuple(agent) for agent in agents]),
+    )
+    return {AgentKey(issuer or "", agent_id or "") for issuer, agent_id in await tx.execute(open_ones)}
 
 
 def agent_of(request: Received[Event]) -> AgentKey | None:

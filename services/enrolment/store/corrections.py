@@ -79,7 +79,8 @@ _SESSIONS_OF = text(
 )
 _ADDRESS_CHANGED = text(
     "SELECT EXISTS (SELECT FROM correction WHERE issuer = :issuer AND agent_id = :agent_id "
-    "AND received_at > :moment AND jsonb_exists(after, 'email'))"
+    "AND received_at > :moment AND EXISTS (SELECT FROM jsonb_array_elements(before) AS wrong "
+    "WHERE lower(wrong->>'email') <> lower(after->>'email')))"
 )
 _APPLY = text(
     """

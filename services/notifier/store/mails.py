@@ -155,10 +155,16 @@ _WAITS = text(
     "SELECT needs_session AND NOT EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id) "
     "FROM mail WHERE mail_id = :mail_id"
 )
+_AS_NOW = {
+    column: f"coalesce((SELECT known.{column} FROM enrolment AS known "  # noqa: S608 our own columns
+    f"WHERE known.enrolment_id = mail.enrolment_id), mail.{column})"
+    for column in ("address", "given_name", "family_name")
+}
+"""What is sent again goes to the agent's address of now, which may have been corrected since."""
 _COPY = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
-    "SELECT :key, template, issuer, recipient, address, given_name, family_name, session_id, "
-    "enrolment_id, version, "
+    f"SELECT :key, template, issuer, recipient, {_AS_NOW['address']}, {_AS_NOW['given_name']}, "
+    f"{_AS_NOW['family_name']}, session_id, enrolment_id, version, "
     # Sent on purpose, it is not of the moment that called for the first.
     "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
@@ -170,8 +176,9 @@ _MARK_AS_SENT = text(
     f"RETURNING {PUBLISHED}"
 )
 _AGAIN = (
-    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "
-    "give_up_at = now() + interval '4 days'"
+    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "  # noqa: S608 our own columns
+    "give_up_at = now() + interval '4 days', "
+    + ", ".join(f"{column} = {as_now}" for column, as_now in _AS_NOW.items())
 )
 _REQUEUE = text(f"{_AGAIN} WHERE mail_id = :mail_id")
 _REQUEUE_FAILED = text(

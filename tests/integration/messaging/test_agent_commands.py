@@ -353,6 +353,32 @@ async def test_without_a_key_to_sign_with_nothing_is_requested(
     assert "INTAKE_SIGNING_KEY is not set" in said
 
 
+async def test_a_look_for_others_leaves_no_line_about_who_is_being_forgotten(
+    agent: Here, enrolment_database: Database, notifier_database: Database
+) -> None:
+    """The line would come after what the erasure ends, and stay."""
+    by_hand = AGENT.model_copy(update={"issuer": "cnfpt", "agent_id": "by-hand"})
+    decisions = [a_decision(AgentEnrolled, agent=who, enrolment_id=uuid4()) for who in (AGENT, by_hand)]
+    await take(notifier, notifier_database, [received(decision) for decision in decisions])
+    asked = AgentErasureRequested(agent_id=AGENT.agent_id, issuer="iel", requested_at=clock.now())
+    await take(notifier, notifier_database, [received(asked, issuer="iel")])
+
+    code, said = await agent("erase", "cnfpt", "by-hand")
+
+    assert code == 0
+    assert "IEL-1 of iel" in said
+    async with notifier_database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM read_log WHERE agent_id = 'IEL-1'")) == 0
+
+
+async def test_an_erasure_of_whom_nobody_knows_says_so(agent: Here, enrolment_database: Database) -> None:
+    await enrol(enrolment_database)
+    for agent_id, is_said in (("NOPE-1", True), ("IEL-1", False)):
+        code, said = await agent("erase", "iel", agent_id)
+        assert code == 0
+        assert (f"Nobody is known as {agent_id} of iel" in said) is is_said
+
+
 @pytest.mark.parametrize("command", ["export", "correct", "erase"])
 @pytest.mark.parametrize("who", [("iel", "IEL 1"), ("iel", "é"), ("IEL!", "IEL-1"), ("", "IEL-1")])
 async def test_a_mistake_in_a_name_is_said_in_one_line(

@@ -22,7 +22,7 @@ from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.limits import Rate
@@ -300,6 +300,25 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     async with sent.database.quiet_transaction() as tx:
         (line,) = await stored_mails.audit_log(tx, first.mail_id)
     assert line.actor == "support-name"
+
+
+async def test_what_is_sent_again_goes_to_the_address_of_now(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    """The first may have gone to a wrong mailbox, and its link would open there again."""
+    key, first = await log_in(browser), await sent.row()
+    correction = {"issuer": "iel", "agent_id": first.recipient, "email": "juste@ville.example"}
+    moment = {"corrected_at": clock.now()}
+    await sent.hear(AgentDetailsCorrected.model_validate(correction | moment))
+    await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
+    assert [row.address for row in await sent.rows()] == [first.address, "juste@ville.example"]
+
+    await sent.change(
+        "UPDATE mail SET state = 'failed', smtp_code = 550 WHERE address <> 'juste@ville.example'"
+    )
+    async with sent.database.transaction() as tx:
+        await stored_mails.requeue_failed(tx, 550, actor="op", action="resent")
+    assert {row.address for row in await sent.rows()} == {"juste@ville.example"}
 
 
 async def test_a_button_pressed_twice_sends_one_more(sent: Notifier, browser: httpx.AsyncClient) -> None:
