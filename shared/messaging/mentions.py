@@ -17,6 +17,9 @@ MAX_NAMES = 4_000
 MAX_VALUES = 100_000
 """Commas of a record whose names are looked up, those of what is JSON in it too, and @: to look at 2 MB takes
 half a second of computing at most."""
+MAX_WORDS = 200_000
+"""Words and addresses, the same one counted each time, of a record whose names are looked up: those of key,
+headers and names of members too."""
 ANYBODY = "*"
 """Stands among the names of a record that is always read."""
 _WORD = re.compile(r"[\w-]+", re.ASCII)
@@ -170,11 +173,10 @@ def words_in(record: Record) -> list[str]:
 
 def _names_of(said: Iterable[_Said], most: int | None) -> list[str] | None:
     found = {("word", "")}
-    for each in said:
-        for name in each.found_by():
-            found.add(name)
-            if most is not None and len(found) > most:
-                return None
+    for number, name in enumerate(chain.from_iterable(each.found_by() for each in said)):
+        found.add(name)
+        if most is not None and (len(found) > most or number > MAX_WORDS):
+            return None
     return sorted(_name(*name) for name in found)
 
 

@@ -6,7 +6,8 @@ nothing: mail scanners open links.
 """
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+import hmac
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -101,16 +102,23 @@ class Links:
             purpose: URLSafeSerializer(keys, salt=purpose.name, signer_kwargs=sha256) for purpose in Purpose
         }
         self._bases = bases
+        self._keys = keys
 
     def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The address of a page about these ids (never a name or an address), open before ``until``."""
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
-    def enrolments(self, enrolment_id: UUID, written_at: datetime) -> str:
-        """The address of all enrolments of an agent, in a letter about one of them that is written then."""
-        moment = int(written_at.timestamp())
-        until = datetime.fromtimestamp(moment, UTC) + ENROLMENTS_FOR
-        return self.url(Purpose.ENROLMENTS, str(enrolment_id), str(moment), until=until)
+    def enrolments(self, enrolment_id: UUID, mark: int, until: datetime) -> str:
+        """The address of all enrolments of an agent, in a letter about one, to the address of ``mark``."""
+        return self.url(Purpose.ENROLMENTS, str(enrolment_id), str(mark), until=until)
+
+    def mark(self, address: str) -> int:
+        """What a link says of the address that it is written to: it tells nobody the address."""
+        return _mark(self._keys[-1], address)
+
+    def is_mark_of(self, mark: int, address: str) -> bool:
+        """Whether a link with this mark was written to this address."""
+        return any(_mark(key, address) == mark for key in self._keys)
 
     def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:
         """The last part of :meth:`url`."""
@@ -125,3 +133,7 @@ class Links:
         if now.timestamp() >= until:
             raise Expired
         return tuple(ids)
+
+
+def _mark(key: str, address: str) -> int:
+    return int.from_bytes(hmac.digest(key.encode(), f"address\0{address.lower()}".encode(), "sha256")[:8])

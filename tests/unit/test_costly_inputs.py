@@ -150,6 +150,12 @@ def test_to_index_whom_an_event_names_takes_less_than_a_second(body: bytes) -> N
     assert seconds(lambda: names_in(record)) < 1
 
 
+def test_to_index_whom_headers_name_takes_less_than_a_second() -> None:
+    headers = [(f"h{number}".encode(), b"\\u0041 " + b"a@" * 32_000) for number in range(200)]
+    record = record_of(headers, b'{"agent_id":"A"}', clock.now())
+    assert seconds(lambda: names_in(record)) < 1
+
+
 def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:
     with pytest.raises(ValidationError) as caught:
         GroupEnrolmentRequested.model_validate({"agents": [{}] * 501})

@@ -6,7 +6,7 @@ forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and lea
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -142,17 +142,17 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
-        enrolment_id, written_at = await self._read(
-            request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED
-        )
-        back = self._back(enrolment_id, written_at)
+        enrolment_id, mark = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
+        back, written_to = self._back(enrolment_id, mark), partial(self._is_mark_of, mark) if mark else None
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
-                state, live = await by_link.withdraw(tx, enrolment_id, self.policy, now)
+                state, live = await by_link.withdraw(tx, enrolment_id, self.policy, now, written_to)
         else:
             async with self.database.quiet_transaction() as tx:
-                state, live = await by_link.withdrawal(tx, enrolment_id, now)
-        if live is None or state is not LinkState.OPEN:
+                state, live = await by_link.withdrawal(tx, enrolment_id, now, written_to)
+        if live is None or state is LinkState.ADDRESS_CHANGED:
+            return self._notice(Message(state), None)
+        if state is not LinkState.OPEN:
             return self._notice(Message(state), live, **back)
         return self.rendering.page(
             "withdrawal.html", session=live.session, state=live.enrolment.state, **back
@@ -174,25 +174,22 @@ class _Pages:
     async def enrolments(self, request: Request) -> Response:
         """Show all enrolments of the agent, each with what can be done about it."""
         now = clock.now()
-        enrolment_id, written_at = await self._read(
-            request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED
-        )
-        moment = datetime.fromtimestamp(written_at, UTC)
+        enrolment_id, mark = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
-            found = await by_link.enrolments_of_agent(tx, enrolment_id, moment, now)
+            found = await by_link.enrolments_of_agent(tx, enrolment_id, partial(self._is_mark_of, mark), now)
         if isinstance(found, LinkState):
             return self._notice(Message(found), None)
         return self.rendering.page(
             "enrolments.html",
             enrolments=found,
-            link_of=partial(self._link_of, written_at=written_at),
+            link_of=partial(self._link_of, mark=mark),
             refusals=REFUSALS,
         )
 
-    def _link_of(self, purpose: str, seen: AgentEnrolment, written_at: int) -> str:
+    def _link_of(self, purpose: str, seen: AgentEnrolment, mark: int) -> str:
         """Return the address of the page where the agent does this about one enrolment.
 
-        From a withdrawal one comes back to the page that was written then.
+        From a withdrawal one comes back to the page of the same address.
         """
         enrolment, session = seen.enrolment, seen.session
         until = max(session.ends_at, clock.now() + A_VISIT)
@@ -201,7 +198,7 @@ class _Pages:
                 until = enrolment.hold_until or until
                 return self._url(Purpose.OFFER, enrolment.enrolment_id, enrolment.version, until=until)
             case Purpose.WITHDRAW:
-                return self._url(Purpose.WITHDRAW, enrolment.enrolment_id, written_at, until=until)
+                return self._url(Purpose.WITHDRAW, enrolment.enrolment_id, mark, until=until)
             case wanted:
                 return self._url(wanted, enrolment.enrolment_id, until=until)
 
@@ -210,11 +207,14 @@ class _Pages:
             raise Closed(Error.FORGED)
         return self.links.url(purpose, *map(str, ids), until=until)
 
-    def _back(self, enrolment_id: UUID, written_at: int) -> dict[str, Any]:
+    def _back(self, enrolment_id: UUID, mark: int) -> dict[str, Any]:
         """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
-        if self.links is None or not written_at:
+        if self.links is None or not mark:
             return {}
-        return {"enrolments": self.links.enrolments(enrolment_id, datetime.fromtimestamp(written_at, UTC))}
+        return {"enrolments": self.links.enrolments(enrolment_id, mark, clock.now() + A_VISIT)}
+
+    def _is_mark_of(self, mark: int, address: str) -> bool:
+        return self.links is not None and self.links.is_mark_of(mark, address)
 
     async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)

@@ -1,5 +1,6 @@
 """What agents do by the links of their letters: see their enrolments, answer an offer, or withdraw."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -16,11 +17,14 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import OfferAnswer, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import requests
-from services.enrolment.store import corrections, enrolments
+from services.enrolment.store import enrolments
 from shared.database import Transaction
 
 MOST = 100
 """How many enrolments of an agent are shown."""
+
+WrittenTo = Callable[[str], bool]
+"""Whether a link was written to an address."""
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
 """Whether what a link is for can still be done, and its enrolment; None where the enrolment is unknown."""
@@ -48,16 +52,32 @@ async def answer_offer(
     return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
 
 
-async def withdrawal(tx: Transaction, enrolment_id: UUID, now: datetime) -> Linked:
-    """Return whether one may withdraw from the enrolment."""
+async def withdrawal(
+    tx: Transaction, enrolment_id: UUID, now: datetime, written_to: WrittenTo | None = None
+) -> Linked:
+    """Return whether one may withdraw from the enrolment, by a link that was written to its address."""
     found = await enrolments.find(tx, enrolment_id)
-    return withdrawal_state(found, now), found
+    return _withdrawal_state(found, now, written_to), found
 
 
-async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: datetime) -> Linked:
+def _withdrawal_state(
+    found: EnrolmentInSession | None, now: datetime, written_to: WrittenTo | None
+) -> LinkState:
+    if found is not None and written_to is not None and not written_to(found.enrolment.agent.email):
+        return LinkState.ADDRESS_CHANGED
+    return withdrawal_state(found, now)
+
+
+async def withdraw(
+    tx: Transaction,
+    enrolment_id: UUID,
+    policy: Policy,
+    now: datetime,
+    written_to: WrittenTo | None = None,
+) -> Linked:
     """Withdraw from the enrolment, if one may."""
     found = await enrolments.find(tx, enrolment_id, lock=True)
-    state = withdrawal_state(found, now)
+    state = _withdrawal_state(found, now, written_to)
     if found is None or state is not LinkState.OPEN:
         return state, found
     agent = found.enrolment.agent.key
@@ -67,21 +87,20 @@ async def withdraw(tx: Transaction, enrolment_id: UUID, policy: Policy, now: dat
 
 
 async def enrolments_of_agent(
-    tx: Transaction, enrolment_id: UUID, written_at: datetime, now: datetime
+    tx: Transaction, enrolment_id: UUID, written_to: WrittenTo, now: datetime
 ) -> AgentEnrolments | LinkState:
     """Return the enrolments of the agent whose enrolment this is, the newest `MOST`, or why not.
 
     Those with the same address alone: whoever has another mailbox of the agent has had no letter about them.
-    A link that was written before the address was corrected may be in a wrong mailbox, and opens nothing.
+    A link that was written to another address than theirs now may lie in a wrong mailbox: it opens nothing.
     """
     found = await enrolments.find(tx, enrolment_id)
     if found is None:
         return LinkState.UNKNOWN
     agent = found.enrolment.agent
-    if await corrections.address_changed_since(tx, agent.key, written_at):
+    if not written_to(agent.email):
         return LinkState.ADDRESS_CHANGED
-    of_agent = await enrolments.of_agent(tx, agent, MOST)
-    return arranged([seen_by_agent(known, now) for known in of_agent])
+    return arranged([seen_by_agent(known, now) for known in await enrolments.of_agent(tx, agent, MOST)])
 
 
 async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:

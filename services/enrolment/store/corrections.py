@@ -35,11 +35,6 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
     return list(await tx.scalars(_SESSIONS_OF, columns))
 
 
-async def address_changed_since(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
-    """Return whether an agent's address was corrected after this moment."""
-    return bool(await tx.scalar(_ADDRESS_CHANGED, {**agent._asdict(), "moment": moment}))
-
-
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
     """Correct all enrolments of an agent. Returns what those had that were wrong, each once."""
     parameters = {**agent._asdict(), "names": list(after), "values": list(after.values())}
@@ -76,11 +71,6 @@ _SESSIONS_OF = text(
     "SELECT DISTINCT session_id "
     "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS corrected (issuer, agent_id) "
     "JOIN enrolment USING (issuer, agent_id)"
-)
-_ADDRESS_CHANGED = text(
-    "SELECT EXISTS (SELECT FROM correction WHERE issuer = :issuer AND agent_id = :agent_id "
-    "AND received_at > :moment AND EXISTS (SELECT FROM jsonb_array_elements(before) AS wrong "
-    "WHERE lower(wrong->>'email') <> lower(after->>'email')))"
 )
 _APPLY = text(
     """

@@ -21,7 +21,7 @@ from shared.events.vocabulary import Status
 from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.calendars import Person
-from shared.web.links import Links, Purpose
+from shared.web.links import ENROLMENTS_FOR, Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
@@ -250,7 +250,8 @@ class Renderer:
         """The address of all enrolments of a letter's reader; None where it is about none."""
         if self._links is None or mail.enrolment_id is None:
             return None
-        return self._links.enrolments(mail.enrolment_id, self._now())
+        mark, until = self._links.mark(mail.address), self._now() + ENROLMENTS_FOR
+        return self._links.enrolments(mail.enrolment_id, mark, until)
 
     def _item(self, item: letters.NewsItem) -> ItemView:
         event = item.event

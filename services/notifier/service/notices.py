@@ -9,7 +9,7 @@ from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import MinimumMissed, SelectionDue
 
-_ABOUT_THE_SESSION = {"session_id", "session_version", "organiser"}
+_ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
 async def write(

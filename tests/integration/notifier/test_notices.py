@@ -85,6 +85,19 @@ async def test_what_is_decided_before_the_letter_leaves_is_asked_no_more(
     assert await notifier.states() == ["superseded", "superseded"]
 
 
+async def test_a_notice_that_overtakes_its_session_waits_for_it(notifier: Notifier) -> None:
+    """As the notifier knows the session, it is open still."""
+    still_open = closed(enrolment_closes_at=clock.now() + timedelta(days=2))
+    await notifier.hear(SessionScheduled.model_validate(still_open))
+    await hear(notifier, missed(session_version=2))
+    await notifier.deliver()
+    assert await notifier.states() == ["pending", "pending"]
+    await notifier.hear(SessionChanged.model_validate(closed(version=2)))
+    await notifier.change("UPDATE mail SET due_at = now()")
+    await notifier.deliver()
+    assert await notifier.states() == ["sent", "sent"]
+
+
 def test_contacts_of_delegations_are_read_and_mistakes_refused() -> None:
     given: dict[str, Any] = {
         name.lower(): value for name, value in settings_of("notifier", "postgresql://x/y", "k:1").items()

@@ -62,8 +62,14 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "reference": str(MAIL_ID),
     },
     Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
-    Template.SELECTION_DUE: {"candidates": 34, "capacity": 20, "enrolled": 2},
-    Template.MINIMUM_MISSED: {"minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
+    Template.SELECTION_DUE: {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
+    Template.MINIMUM_MISSED: {
+        "session_version": 1,
+        "minimum": 12,
+        "enrolled": 7,
+        "offered": 1,
+        "candidates": 0,
+    },
     Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
     Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }

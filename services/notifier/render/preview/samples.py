@@ -258,14 +258,14 @@ def _news() -> list[Sample]:
         Sample(
             "trop-peu-de-participants",
             Template.MINIMUM_MISSED,
-            {"minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
+            {"session_version": 1, "minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
             _EVENT,
             named=False,
         ),
         Sample(
             "candidatures-a-classer",
             Template.SELECTION_DUE,
-            {"candidates": 34, "capacity": 20, "enrolled": 2},
+            {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
             _INET,
             named=False,
         ),
