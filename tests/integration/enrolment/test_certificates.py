@@ -221,8 +221,8 @@ async def test_why_a_zip_was_taken_out_is_not_told_the_one_person_in_it(
     ):
         answer = await ask("GET", f"/api/v1/{read}", by=BRETAGNE, headers={"read-purpose": "appel de Zoe"})
         assert answer.status_code == 200, answer.text
-    told = await rows("SELECT NOT may_name_others FROM read_log WHERE kind = 'certificate' ORDER BY id")
-    assert [is_told for (is_told,) in told] == [False, True]
+    recorded = await rows("SELECT NOT may_name_others FROM read_log WHERE kind = 'certificate' ORDER BY id")
+    assert [with_purpose for (with_purpose,) in recorded] == [False, True]
 
 
 async def test_no_zip_without_certificates_nor_for_another_delegation(front: Front, ask: Ask) -> None:

@@ -207,8 +207,8 @@ async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
     assert (await ask("PATCH", f"{home}/agent", by=BRETAGNE, json={"given_name": "Zo"})).status_code == 200
     assert (await ask("POST", f"{home}/withdrawal", by=BRETAGNE, json={"by": "agent"})).status_code == 200
     async with erasing.database.quiet_transaction() as tx:
-        told = await erasing.export(tx, BRETAGNE.upper())
-        [proof], [corrected] = told["enrolment_change"], told["correction"]
+        exported = await erasing.export(tx, BRETAGNE.upper())
+        [proof], [corrected] = exported["enrolment_change"], exported["correction"]
         assert "enrolment_change" not in await erasing.export(tx, CORSE)
     for line in (proof, corrected):
         assert (set(line), line["actor"]) == ({"at", "actor"}, BRETAGNE), "and nothing of the agent"

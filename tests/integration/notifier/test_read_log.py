@@ -119,8 +119,8 @@ async def test_a_purpose_said_for_one_person_is_told_to_nobody_else(
     async with sent.database.quiet_transaction() as tx:
         lines = (await eraser(sent.database, portals, b"").export(tx, other.key))["read_log"]
 
-    told = [(line["kind"], line["purpose"]) for line in lines if "purpose" in line]
-    assert told == [("mails", "ticket 12"), ("mail", "ticket 12")]
+    purposes = [(line["kind"], line["purpose"]) for line in lines if "purpose" in line]
+    assert purposes == [("mails", "ticket 12"), ("mail", "ticket 12")]
     untold = sorted(line["kind"] for line in lines if "purpose" not in line)
     assert untold == ["letter", "letter", "mail", "mail", "mails"]
 

@@ -274,8 +274,8 @@ async def test_the_cause_of_a_reminder_is_the_decision_that_gave_the_seat(notifi
     await notifier.hear(tomorrow())
     (decision_id,) = await notifier.hear(a_decision(AgentEnrolled), at=DAYS_AGO)
     await notifier.deliver()
-    told = [json.loads(data) for _, data in await notifier.published()]
-    causes = {data["template"]: data["cause_id"] for data in told}
+    published = [json.loads(data) for _, data in await notifier.published()]
+    causes = {data["template"]: data["cause_id"] for data in published}
     (reminder,) = await notifier.rows(where="template = 'reminder-day'")
     async with notifier.database.transaction() as tx:
         row = await stored_mails.get(tx, reminder.mail_id)

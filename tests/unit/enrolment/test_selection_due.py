@@ -20,11 +20,11 @@ def test_candidates_at_the_close_are_told_to_the_organiser_once(approval: str) -
     decided(roster, at=CLOSES + GRACE - timedelta(seconds=1))
     assert roster.notices == [], "a request that came in time may be unread"
     decided(roster, at=CLOSES + GRACE)
-    told = roster.notices.copy()
+    notices = roster.notices.copy()
     again = reopened(roster)
     decided(again, at=CLOSES + timedelta(days=1))
-    assert again.notices == told
-    assert told == [
+    assert again.notices == notices
+    assert notices == [
         SelectionDue(
             session_id=roster.session.session_id,
             session_version=roster.session.version,
