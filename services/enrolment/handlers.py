@@ -31,6 +31,7 @@ EnrolmentRequest = (
     | portal.WithdrawalRequested
     | portal.ApprovalDecided
     | portal.SeatOfferAnswered
+    | portal.SessionSwapRequested
 )
 
 router = Router("enrolment")

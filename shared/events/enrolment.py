@@ -16,6 +16,7 @@ from shared.events.vocabulary import (
     Count,
     Email,
     Event,
+    Fact,
     Instant,
     Issuer,
     Line,
@@ -57,12 +58,23 @@ class Decision(Event):
         return self.agent.agent_id
 
 
+class SeatLeft(Fact):
+    """The enrolment that an agent who moved to another session left; it is published as withdrawn too."""
+
+    session_id: UUID
+    enrolment_id: UUID
+    version: Version = Field(description="Of the enrolment, now that it has ended.")
+
+
 class AgentEnrolled(Decision):
     """An agent holds a seat. Published once per seat gained, never for the waiting list."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentEnrolled.v1"
     from_waiting_list: bool = Field(
         default=False, description="True when the seat came from the line or from an offer."
+    )
+    moved_from: SeatLeft | None = Field(
+        default=None, description="The seat of the same offer that the agent left for this one."
     )
 
 
@@ -124,12 +136,16 @@ class EnrolmentPending(Decision):
 class EnrolmentRefused(Decision):
     """What was asked is refused; ``reason`` says why.
 
-    A refused withdrawal, answer to an offer or approval changes nothing (ADR 0007).
+    A refused withdrawal, answer to an offer, approval or move changes nothing (ADR 0007). A move is refused
+    in the session that the agent is in.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentRefused.v1"
     reason: Reason
-    asked: Literal["enrolment", "withdrawal", "offer", "approval"] = "enrolment"
+    asked: Literal["enrolment", "withdrawal", "offer", "approval", "swap"] = "enrolment"
+    to_session_id: UUID | None = Field(
+        default=None, description="Where the agent wanted to move, if that was asked."
+    )
 
 
 class WithdrawnBy(StrEnum):
@@ -153,6 +169,9 @@ class EnrolmentWithdrawn(Decision):
         default=False,
         description="The session was cancelled after attendance was recorded: it stays, and the certificate "
         "follows what took place.",
+    )
+    moved_to: UUID | None = Field(
+        default=None, description="The session of the same offer in which the agent has a seat instead."
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.events.topics import Topic
 from shared.events.vocabulary import (
@@ -98,6 +98,24 @@ class SeatOfferAnswered(_SessionRequest):
     accepted: bool
 
 
+class SessionSwapRequested(_SessionRequest):
+    """An agent who has a seat in ``session_id`` asks for one in another session of the same offer instead.
+
+    Answered by the decision about the new seat, or by a refusal that leaves the seat they have.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.portal.SessionSwapRequested.v1"
+    to_session_id: UUID = Field(description="Where the agent wants a seat; not the session they are in.")
+    agent_id: AgentId
+
+    @field_validator("to_session_id")
+    @classmethod
+    def _elsewhere(cls, to_session_id: UUID, info: ValidationInfo) -> UUID:
+        if to_session_id == info.data.get("session_id"):
+            raise ValueError("is the session that the agent is to leave")
+        return to_session_id
+
+
 class _BespokeRequest(Event):
     TOPIC: ClassVar[Topic] = Topic.PORTAL_BESPOKE
     siret: Siret
@@ -187,6 +205,7 @@ EVENTS: tuple[type[Event], ...] = (
     WithdrawalRequested,
     ApprovalDecided,
     SeatOfferAnswered,
+    SessionSwapRequested,
     BespokeTrainingRequested,
     TraineesNominated,
     SubscriptionChanged,

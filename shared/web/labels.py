@@ -87,12 +87,14 @@ LETTERS: Mapping[str, str] = {
     "waitlisted": "Vous êtes sur la liste d’attente",
     "seat-offered": "Une place s’est libérée, à confirmer",
     "offer-lapsed": "La place proposée n’est plus réservée",
+    "moved": "Votre changement de session est enregistré",
     "seat-not-obtained": "Vous n’avez pas obtenu de place",
     "pending": "Votre demande d’inscription est bien reçue",
     "refused": "Votre demande d’inscription n’est pas acceptée",
     "already-enrolled": "Rien ne change pour votre inscription",
     "withdrawal-refused": "Votre désistement n’a pas pu être enregistré",
     "offer-refused": "Votre réponse n’a pas pu être prise en compte",
+    "move-refused": "Votre changement de session n’est pas possible",
     "withdrawn": "Votre désistement est enregistré",
     "session-cancelled": "Session annulée",
     "joining-instructions": "Votre convocation",
@@ -147,6 +149,7 @@ REQUESTS: Mapping[str, str] = {
     "Withdrawal": "désistement",
     "ApprovalDecision": "réponse de l’employeur",
     "OfferAnswer": "réponse à une place proposée",
+    "Swap": "changement de session",
     "erased": "demande effacée",
 }
 """What was asked for."""

@@ -25,8 +25,9 @@ class Refusal:
     """The texts of a reason, for its three readers.
 
     ``label`` is for a cell of an organiser's sheet, ``explained`` for an operator (``explain``, in English),
-    ``letter`` for the agent whose request for a seat it refused; ``withdrawal`` and ``offer`` instead, where
-    the text differs, for an agent who wanted to withdraw or answered an offer.
+    ``letter`` for the agent whose request for a seat it refused; ``withdrawal``, ``offer`` and ``swap``
+    instead, where the text differs, for an agent who wanted to withdraw, answered an offer or wanted to move
+    to another session.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Refusal:
     letter: Explanation
     withdrawal: Explanation | None = None
     offer: Explanation | None = None
+    swap: Explanation | None = None
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
@@ -94,6 +96,10 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "Toutes les places sont prises, et il n’y a pas, ou plus, de liste d’attente.",
             _OTHER_SESSIONS,
         ),
+        swap=Explanation(
+            "Aucune place n’y est libre : s’il y a une liste d’attente, un changement n’y donne pas de rang.",
+            _OTHER_SESSIONS,
+        ),
     ),
     Reason.NOT_ELIGIBLE: Refusal(
         label="hors du public visé",
@@ -132,6 +138,10 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "Votre employeur n’a pas donné son accord à votre inscription.",
             "Rapprochez-vous de votre responsable ou de votre service formation.",
         ),
+        swap=Explanation(
+            "Cette session demande l’accord de votre employeur, qu’un changement ne recueille pas.",
+            "Faites sur votre portail une demande pour cette session, sans quitter la vôtre.",
+        ),
     ),
     Reason.NOT_SELECTED: Refusal(
         label="candidature non retenue",
@@ -139,6 +149,10 @@ REFUSALS: Mapping[Reason, Refusal] = {
         letter=Explanation(
             "Votre candidature n’a pas été retenue lors de la sélection.",
             _OTHER_SESSIONS,
+        ),
+        swap=Explanation(
+            "Les places de cette session sont attribuées sur candidature.",
+            "Faites sur votre portail une demande pour cette session, sans quitter la vôtre.",
         ),
     ),
     Reason.OVERLAPPING_SESSION: Refusal(
@@ -205,10 +219,11 @@ def explanation(
 ) -> Explanation:
     """The sentence and the advice for a refusal of what was ``asked``.
 
-    ``asked`` is ``enrolment``, ``withdrawal`` or ``offer`` (an answer to an offered seat).
+    ``asked`` is ``enrolment``, ``withdrawal``, ``offer`` (an answer to an offered seat) or ``swap`` (a move
+    to another session).
     """
     refusal = REFUSALS[reason]
-    found = {"withdrawal": refusal.withdrawal, "offer": refusal.offer}.get(asked) or refusal.letter
+    found = _instead(refusal, asked) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:
         return Explanation(found.sentence, found.once_closed)
     if asked == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:
@@ -218,3 +233,8 @@ def explanation(
     if for_all and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
         return Explanation(found.sentence, _REPLAY)
     return found
+
+
+def _instead(refusal: Refusal, asked: str) -> Explanation | None:
+    instead = {"withdrawal": refusal.withdrawal, "offer": refusal.offer, "swap": refusal.swap}
+    return instead.get(asked)

@@ -43,7 +43,7 @@ TABLE = {
     "portal.enrolments": Agreed(
         "session_id", 12, "delete", WEEK, "LogAppendTime",
         {"EnrolmentRequested", "GroupEnrolmentRequested", "WithdrawalRequested",
-         "ApprovalDecided", "SeatOfferAnswered"},
+         "ApprovalDecided", "SeatOfferAnswered", "SessionSwapRequested"},
     ),
     "portal.bespoke": Agreed(
         "siret", 6, "delete", WEEK, "LogAppendTime", {"BespokeTrainingRequested", "TraineesNominated"}

@@ -20,6 +20,7 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     SeatRequest,
+    Swap,
     Withdrawal,
 )
 from services.enrolment.rules.session_roster import SessionRoster
@@ -69,6 +70,12 @@ def event_of(request: Request) -> Event:
         case OfferAnswer():
             return portal.SeatOfferAnswered(
                 session_id=session_id, agent_id=request.agent_key.agent_id, accepted=request.accepted
+            )
+        case Swap():
+            return portal.SessionSwapRequested(
+                session_id=session_id,
+                to_session_id=request.to_session_id,
+                agent_id=request.agent_key.agent_id,
             )
         case Nomination():
             return portal.TraineesNominated(

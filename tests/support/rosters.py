@@ -23,6 +23,7 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     SeatRequest,
+    Swap,
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats
@@ -113,6 +114,12 @@ def an_offer_answer(
     return OfferAnswer(*_members(roster, received_at), agent.key, yes, version)
 
 
+def a_swap(
+    here: SessionRoster, there: SessionRoster, agent: Agent, *, received_at: datetime | None = None
+) -> Swap:
+    return Swap(*_members(here, received_at), agent.key, there.session.session_id)
+
+
 def _members(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:
     return uuid.uuid4(), received_at or roster.now, roster.session.session_id
 
@@ -127,6 +134,13 @@ def ranks(
     return rank(roster, ranked, not_selected, "Anne Conseil")
 
 
+def decide_in(roster: SessionRoster, requests: Sequence[Request]) -> None:
+    """Answer these requests in this session, of whichever they are."""
+    decide(
+        {roster.session.session_id: roster} | {request.session_id: roster for request in requests}, requests
+    )
+
+
 def decided(roster: SessionRoster, *requests: Request, at: datetime | None = None) -> list[Decision]:
     """Answer these requests, at this moment from now on; without requests, do what is due.
 
@@ -136,8 +150,16 @@ def decided(roster: SessionRoster, *requests: Request, at: datetime | None = Non
     before = len(roster.decisions)
     if not requests:
         roster.expire(roster.now)
-    decide(roster, requests)
+    decide_in(roster, requests)
     return since(roster, before)
+
+
+def decided_together(rosters: Iterable[SessionRoster], *requests: Request) -> list[Answer]:
+    """Answer these requests in several sessions; returns what became of each, in their order."""
+    by_id = {roster.session.session_id: roster for roster in rosters}
+    decide(by_id, requests)
+    answers = {answer.request.key: answer for roster in by_id.values() for answer in roster.answers}
+    return [answers[request.key] for request in requests]
 
 
 def answer_to(roster: SessionRoster, request: Request, *, at: datetime | None = None) -> Answer:
@@ -157,7 +179,7 @@ def changed(roster: SessionRoster, *, at: datetime | None = None, **changes: Any
     before = len(roster.decisions)
     _count_by_employer_anew(roster)
     roster.change(next_version(roster.session, **changes))
-    decide(roster, ())
+    decide_in(roster, ())
     return since(roster, before)
 
 

@@ -39,6 +39,7 @@ _KINDS = {
     "Withdrawal": "withdrawal",
     "ApprovalDecision": "approval",
     "OfferAnswer": "offer_answer",
+    "Swap": "swap",
 }
 
 _EVENTS: Mapping[str, type[Decision]] = {
@@ -91,7 +92,7 @@ class RequestOutcome(BaseModel):
     decided_at: datetime | None = None
     asked: str | None = Field(
         default=None,
-        description="enrolment, group_enrolment, nomination, withdrawal, approval or offer_answer.",
+        description="enrolment, group_enrolment, nomination, withdrawal, approval, offer_answer or swap.",
     )
     session_id: UUID | None = None
     facts: dict[str, int | str | None] | None = Field(

@@ -25,13 +25,16 @@ class AgentSchedule:
         """Remove a session in which the agent no longer takes part."""
         self._entries[agent].pop(session.session_id, None)
 
-    def overlaps(self, agent: AgentKey, session: SessionState) -> bool:
-        """Whether the agent takes part in another session while this one is on."""
+    def overlaps(self, agent: AgentKey, session: SessionState, leaves: UUID | None = None) -> bool:
+        """Whether the agent takes part in another session while this one is on.
+
+        ``leaves``: a session that they give up for it, which does not count.
+        """
         times = _times(session)
         return any(
             starts < other_ends and other_starts < ends
             for session_id, others in self._entries.get(agent, {}).items()
-            if session_id != session.session_id
+            if session_id not in (session.session_id, leaves)
             for other_starts, other_ends in others
             for starts, ends in times
         )

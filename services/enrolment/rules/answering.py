@@ -1,8 +1,9 @@
-"""The answers to the requests for one session: in order of receipt, exactly one each."""
+"""The answers to requests for sessions: in order of receipt, exactly one each."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, assert_never
+from uuid import UUID
 
 from services.enrolment.rules.eligibility import (
     Granted,
@@ -10,11 +11,12 @@ from services.enrolment.rules.eligibility import (
     judge,
     judge_answer,
     judge_approval,
+    judge_swap,
     judge_withdrawal,
     takes_nominations,
 )
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
-from services.enrolment.rules.outcomes import no_enrolment, nothing_new
+from services.enrolment.rules.outcomes import no_enrolment, nothing_new, other_offer
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
@@ -24,7 +26,9 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     RequestForSeats,
+    RequestInSession,
     SeatRequest,
+    Swap,
     Withdrawal,
 )
 from services.enrolment.rules.session_roster import SessionRoster
@@ -37,51 +41,67 @@ from shared.events.enrolment import (
     EnrolmentRefused,
     EnrolmentWithdrawn,
     LapseCause,
+    SeatLeft,
     WithdrawnBy,
 )
 from shared.events.vocabulary import Agent, AgentKey, Reason
 
 
-def decide(roster: SessionRoster, requests: Sequence[Request]) -> None:
-    """Answer ``requests``, which are in order of receipt, at the roster's moment.
+def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
+    """Answer ``requests``, which are in order of receipt, at the moment of the rosters of their sessions.
 
     Offers whose time is over are not ended here: an answer that was given in time may still be unread.
     """
-    roster.promote()
+    for roster in rosters.values():
+        roster.promote()
     for request in requests:
+        roster = rosters[request.session_id]
         roster.answering = request
-        facts = roster.numbers()
-        match request:
-            case SeatRequest(by_hand=ByHand() as by_hand):
-                outcomes = [_seat_by_hand(roster, request, by_hand)]
-                facts |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
-            case SeatRequest():
-                outcomes = [_seat(roster, request, request.agent)]
-                state, reason = outcomes[0]
-                if state is State.WAITLISTED:
-                    newest = roster.latest[request.agent_key]
-                    facts["place_in_line"] = roster.waiting_list.position(newest)
-                if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
-                    facts |= roster.numbers_for(request.agent)
-            case GroupRequest():
-                outcomes = _group(roster, request)
-            case Nomination():
-                outcomes = _nomination(roster, request)
-                if not outcomes:
-                    roster.tell(request, nothing_new(request))
-            case Withdrawal():
-                outcomes = [_withdrawal(roster, request)]
-            case ApprovalDecision():
-                outcomes = [_approval(roster, request)]
-            case OfferAnswer():
-                outcomes = [_offer_answer(roster, request)]
-            case _:
-                assert_never(request)
+        if isinstance(request, Swap):
+            there = rosters[request.to_session_id]
+            facts = there.numbers() | {"to_session_id": str(request.to_session_id)}
+            outcomes = [_swap(roster, there, request)]
+        else:
+            facts = roster.numbers()
+            outcomes = _outcomes(roster, request, facts)
         roster.answers.append(_answer(request, outcomes, facts))
         roster.answering = None
 
 
 _Outcome = tuple[State, Reason | None]
+
+
+def _outcomes(
+    roster: SessionRoster, request: RequestInSession, facts: dict[str, int | str | None]
+) -> list[_Outcome]:
+    """Answer a request in its session. Adds to ``facts`` what else than the numbers it was decided by."""
+    match request:
+        case SeatRequest(by_hand=ByHand() as by_hand):
+            facts |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
+            return [_seat_by_hand(roster, request, by_hand)]
+        case SeatRequest():
+            state, reason = outcome = _seat(roster, request, request.agent)
+            if state is State.WAITLISTED:
+                newest = roster.latest[request.agent_key]
+                facts["place_in_line"] = roster.waiting_list.position(newest)
+            if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
+                facts |= roster.numbers_for(request.agent)
+            return [outcome]
+        case GroupRequest():
+            return _group(roster, request)
+        case Nomination():
+            outcomes = _nomination(roster, request)
+            if not outcomes:
+                roster.tell(request, nothing_new(request))
+            return outcomes
+        case Withdrawal():
+            return [_withdrawal(roster, request)]
+        case ApprovalDecision():
+            return [_approval(roster, request)]
+        case OfferAnswer():
+            return [_offer_answer(roster, request)]
+        case _:
+            assert_never(request)
 
 
 def _answer(request: Request, outcomes: Sequence[_Outcome], facts: dict[str, int | str | None]) -> Answer:
@@ -135,6 +155,7 @@ def _grant(
     request: RequestForSeats,
     agent: Agent,
     verdict: Granted | Refused,
+    moved_from: SeatLeft | None = None,
 ) -> _Outcome:
     if isinstance(verdict, Refused):
         roster.refuse(request, agent, verdict.reason)
@@ -143,7 +164,7 @@ def _grant(
     members = roster.members(enrolment, request.key)
     match verdict:
         case Granted.SEAT:
-            roster.publish(AgentEnrolled(**members))
+            roster.publish(AgentEnrolled(**members, moved_from=moved_from))
         case Granted.PLACE_IN_LINE:
             position = roster.waiting_list.position(enrolment)
             roster.publish(AgentWaitlisted(**members, position=position))
@@ -291,13 +312,49 @@ def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
     refused = judge_withdrawal(roster.session, latest, request.received_at)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
-    ended = roster.move(latest, State.WITHDRAWN, Cause.WITHDRAWAL)
-    if request.received_at >= roster.session.enrolment_closes_at:
-        roster.vacancies[ended.agent.employer.siret] += 1
+    ended = _leave(roster, request, latest, Cause.WITHDRAWAL)
     by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
     roster.publish(EnrolmentWithdrawn(**roster.members(ended, request.key), by=by, reason=request.reason))
     roster.promote()
     return State.WITHDRAWN, None
+
+
+def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment, cause: Cause) -> Enrolment:
+    """End an enrolment, whose authority may name somebody instead once the list has closed (rule 14)."""
+    ended = roster.move(latest, State.WITHDRAWN, cause)
+    if request.received_at >= roster.session.enrolment_closes_at:
+        roster.vacancies[ended.agent.employer.siret] += 1
+    return ended
+
+
+def _swap(here: SessionRoster, there: SessionRoster, request: Swap) -> _Outcome:
+    """Give the agent a seat there, as to a new request, and their seat here to the next, or do neither."""
+    latest = here.latest_for(request, request.agent_key)
+    if latest is None:
+        return _nothing_changes(here, request, None, None, "swap")
+    if here.session.offer_id != there.session.offer_id:
+        here.tell(request, other_offer(request))
+        return State.REFUSED, Reason.NOT_ELIGIBLE
+    agent, wanted = latest.agent, request.as_seat_request(latest.agent)
+    there.answering = wanted
+    verdict = judge(
+        there.session,
+        agent,
+        request.received_at,
+        approved=False,
+        availability=there.availability(agent, leaves=request.session_id),
+    )
+    refused = judge_swap(here.session, latest, request.received_at, verdict)
+    if refused is not None:
+        outcome = _nothing_changes(here, request, latest, refused, "swap")
+    else:
+        ended = _leave(here, request, latest, Cause.MOVED)
+        left = SeatLeft(session_id=ended.session_id, enrolment_id=ended.enrolment_id, version=ended.version)
+        outcome = _grant(there, wanted, agent, verdict, moved_from=left)
+        here.publish(EnrolmentWithdrawn(**here.members(ended), moved_to=request.to_session_id))
+        here.promote()
+    there.answering = None
+    return outcome
 
 
 def _approval(roster: SessionRoster, request: ApprovalDecision) -> _Outcome:
@@ -334,17 +391,17 @@ def _offer_answer(roster: SessionRoster, request: OfferAnswer) -> _Outcome:
 
 def _nothing_changes(
     roster: SessionRoster,
-    request: Withdrawal | ApprovalDecision | OfferAnswer,
+    request: Withdrawal | ApprovalDecision | OfferAnswer | Swap,
     latest: Enrolment | None,
     refused: Refused | None,
-    requested: Literal["withdrawal", "offer", "approval"],
+    requested: Literal["withdrawal", "offer", "approval", "swap"],
 ) -> _Outcome:
     """Refuse a request about an enrolment: by a decision only if the agent has been here before."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is None:
         roster.tell(request, no_enrolment(request))
     else:
-        roster.publish(
-            EnrolmentRefused(**roster.members(latest, request.key), reason=reason, asked=requested)
-        )
+        members = roster.members(latest, request.key)
+        to = request.to_session_id if isinstance(request, Swap) else None
+        roster.publish(EnrolmentRefused(**members, reason=reason, asked=requested, to_session_id=to))
     return State.REFUSED, reason

@@ -1,4 +1,4 @@
-"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16, 22)."""
+"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16, 18, 22)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,6 +134,29 @@ def judge_withdrawal(
     if is_recorded or (latest.state is State.ENROLLED and received_at >= session.withdrawal_ends_at):
         return Refused(Reason.DEADLINE_PASSED)
     return None
+
+
+def judge_swap(
+    session: SessionState, latest: Enrolment | None, received_at: datetime, there: Granted | Refused
+) -> Refused | None:
+    """Why an agent does not move to another session, or None (rule 18).
+
+    ``latest`` is their last enrolment in the session they are in, ``there`` what a new request gets in the
+    other: nothing but a seat there is worth the one they have.
+    """
+    if latest is None or not latest.state.has_seat:
+        return Refused(Reason.NOT_ENROLLED)
+    refused = judge_withdrawal(session, latest, received_at)
+    if refused is not None:
+        return refused
+    return there if isinstance(there, Refused) else _INSTEAD_OF_A_SEAT.get(there)
+
+
+_INSTEAD_OF_A_SEAT = {
+    Granted.PLACE_IN_LINE: Refused(Reason.SESSION_FULL),
+    Granted.AWAITS_APPROVAL: Refused(Reason.APPROVAL_DENIED),
+    Granted.AWAITS_SELECTION: Refused(Reason.NOT_SELECTED),
+}
 
 
 def judge_approval(

@@ -1,6 +1,6 @@
 """What the portal that sent a request is answered, where no decision about an agent answers it."""
 
-from services.enrolment.rules.requests import Request
+from services.enrolment.rules.requests import Request, Swap
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.vocabulary import FieldProblem
 
@@ -22,7 +22,15 @@ def no_enrolment(request: Request) -> RequestRejected | None:
 
 def no_session(request: Request) -> RequestRejected | None:
     """Return the answer to a request about an enrolment in a session that nobody knows."""
+    if isinstance(request, Swap):
+        either = "session_id or to_session_id is the id of no session that is known"
+        return _rejected(request, RejectionCode.INVALID, "", either)
     return _rejected(request, RejectionCode.INVALID, "/session_id", "is the id of no session that is known")
+
+
+def other_offer(request: Swap) -> RequestRejected | None:
+    """Return the answer to a move to a session that is of another offer. None where no portal sent it."""
+    return _rejected(request, RejectionCode.INVALID, "/to_session_id", "is a session of another offer")
 
 
 def nothing_new(request: Request) -> RequestAccepted | None:

@@ -12,6 +12,7 @@ from shared.events.portal import (
     EnrolmentRequested,
     GroupEnrolmentRequested,
     SeatOfferAnswered,
+    SessionSwapRequested,
     TraineesNominated,
     WithdrawalRequested,
 )
@@ -23,6 +24,7 @@ PortalRequest = (
     | WithdrawalRequested
     | ApprovalDecided
     | SeatOfferAnswered
+    | SessionSwapRequested
     | TraineesNominated
 )
 """The events by which portals make requests."""
@@ -66,6 +68,11 @@ class _Request:
     @property
     def key(self) -> RequestKey:
         return RequestKey(self.source, self.request_id)
+
+    @property
+    def session_ids(self) -> tuple[UUID, ...]:
+        """The sessions whose rosters it may change: all are locked at once."""
+        return (self.session_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +173,36 @@ class OfferAnswer(_AboutEnrolment):
     version: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Swap(_AboutEnrolment):
+    """An agent wants to give up the seat in ``session_id`` for one in ``to_session_id`` (rule 18)."""
+
+    to_session_id: UUID
+
+    @property
+    def session_ids(self) -> tuple[UUID, ...]:
+        return self.session_id, self.to_session_id
+
+    def as_seat_request(self, agent: Agent) -> SeatRequest:
+        """Return the request for a seat that it is in the other session."""
+        return SeatRequest(
+            self.request_id,
+            self.received_at,
+            self.to_session_id,
+            agent,
+            approved=False,
+            source=self.source,
+            portal=self.portal,
+            limits=self.limits,
+            traceparent=self.traceparent,
+            position=self.position,
+            misrouted=self.misrouted,
+        )
+
+
 RequestForSeats = SeatRequest | GroupRequest | Nomination
-Request = RequestForSeats | Withdrawal | ApprovalDecision | OfferAnswer
+RequestInSession = RequestForSeats | Withdrawal | ApprovalDecision | OfferAnswer
+Request = RequestInSession | Swap
 
 
 def request_of(received: Received[PortalRequest]) -> Request:
@@ -197,6 +232,8 @@ def request_of(received: Received[PortalRequest]) -> Request:
             return ApprovalDecision(*common, agent_key, event.granted, **sender)
         case SeatOfferAnswered():
             return OfferAnswer(*common, agent_key, event.accepted, **sender)
+        case SessionSwapRequested():
+            return Swap(*common, agent_key, event.to_session_id, **sender)
 
 
 class _Sender(TypedDict):

@@ -124,8 +124,11 @@ class SessionRoster:
 
     # -------------------------------------------------------------------------------- what there is
 
-    def availability(self, agent: Agent) -> Availability:
-        """Return what the session has for this agent. A seat that somebody who waits may take is not free."""
+    def availability(self, agent: Agent, leaves: UUID | None = None) -> Availability:
+        """Return what the session has for this agent. A seat that somebody who waits may take is not free.
+
+        ``leaves``: the session that they would give up for it.
+        """
         latest = self.latest.get(agent.key)
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
@@ -133,7 +136,7 @@ class SessionRoster:
             is_live=latest is not None and latest.state.is_live,
             line_is_over=(self.answering.received_at if self.answering else self.now) >= self.line_ends_at(),
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
-            overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session),
+            overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session, leaves),
         )
 
     def latest_for(self, request: Request, agent: AgentKey) -> Enrolment | None:

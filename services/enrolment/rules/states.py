@@ -81,6 +81,7 @@ class Cause(StrEnum):
         return member
 
     WITHDRAWAL = "withdrawal", "withdrawn on request"
+    MOVED = "moved", "got a seat in another session of the same offer instead"
     REPLACED = "replaced", "left out of a newer list of trainees"
     SEAT_FREED = "seat_freed", "first in line that may take the seat that was free"
     OFFER_ACCEPTED = "offer_accepted", "answered yes in time"

@@ -12,7 +12,7 @@ from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
+from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey, Swap
 from services.enrolment.rules.states import State
 from services.enrolment.store import accepted_events, changes, enrolments, request_outcomes, rosters, sessions
 from services.enrolment.store import requests as store
@@ -36,18 +36,15 @@ async def answer(
     Requests that were waiting for one of these sessions come first. Returns the answers by request, None
     for one that waits.
     """
-    rows = await sessions.lock(tx, {request.session_id for request in requests})
+    rows = await sessions.lock(tx, {session_id for request in requests for session_id in request.session_ids})
     new = await store.unknown(tx, requests)
-    by_session = await store.undecided(tx, rows)
-    waiting = []
+    answerable = await store.undecided(tx, rows)
+    waiting: list[Request] = []
     for request in new:
-        if request.session_id in rows:
-            by_session.setdefault(request.session_id, []).append(request)
-        else:
-            waiting.append(request)
-    loaded = await rosters.load(tx, rows, policy, now, requests=by_session)
-    for session_id, roster in loaded.items():
-        decide(roster, by_session.get(session_id, ()))
+        known = all(session_id in rows for session_id in request.session_ids)
+        (answerable if known else waiting).append(request)
+    loaded = await rosters.load(tx, rows, policy, now, requests=rosters.by_session(answerable))
+    decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
     await store.keep_undecided(tx, waiting)
     answers: dict[RequestKey, Answer | None] = {request.key: None for request in waiting}
@@ -57,11 +54,11 @@ async def answer(
 async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
     """Answer requests that were kept while the event of their session was being committed."""
     rows = await sessions.lock(tx, await sessions.with_undecided_requests(tx))
-    by_session = await store.undecided(tx, rows)
+    requests = await store.undecided(tx, rows)
+    by_session = rosters.by_session(requests)
     rows = {session_id: row for session_id, row in rows.items() if session_id in by_session}
     loaded = await rosters.load(tx, rows, policy, now, requests=by_session)
-    for session_id, roster in loaded.items():
-        decide(roster, by_session[session_id])
+    decide(loaded, requests)
     await rosters.save(tx, loaded.values())
 
 
@@ -97,7 +94,7 @@ class RequestStatus:
     """What is known of a request.
 
     ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``states_now`` are
-    those of the enrolments that it began or moved for its own agents, ``history`` their changes since.
+    those of the enrolments that it began, or else moved, for its own agents, ``history`` their changes since.
     ``accepted_at``: when it came by HTTP. ``said``: what other services said of it, in order.
     ``dead_letter``: its record, where it was parked or rejected.
     """
@@ -152,7 +149,9 @@ async def record_read(tx: Transaction, request: RequestRow, reading: Reading, ki
 
 async def _status_of(tx: Transaction, request: RequestRow) -> RequestStatus:
     made = await changes.of_request(tx, request)
-    own = await enrolments.of_request(tx, request, [change.enrolment_id for change in made])
+    # Of a move the new seat counts: the one that was left is history.
+    moved = [] if request.kind == Swap.__name__ else [change.enrolment_id for change in made]
+    own = await enrolments.of_request(tx, request, moved)
     return RequestStatus(
         request,
         changes=made,

@@ -33,7 +33,8 @@ async def take_over(
         if row.version < newest[session_id].version
         or (session_id in published and row.occupancy_version < published[session_id].version)
     }
-    by_session = await requests.undecided(tx, rows)
+    answerable = await requests.undecided(tx, rows)
+    by_session = rosters.by_session(answerable)
     loaded = await rosters.load(tx, rows, policy, now, requests=by_session, newest=newest)
     for session_id, roster in loaded.items():
         if session_id in published:
@@ -41,8 +42,7 @@ async def take_over(
         if roster.is_new or roster.session.version < newest[session_id].version:
             roster.change(newest[session_id])
     # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
-    for session_id, roster in loaded.items():
-        decide(roster, by_session.get(session_id, ()))
+    decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
 
 

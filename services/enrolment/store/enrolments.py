@@ -43,13 +43,23 @@ async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUI
 
     Each with its state now.
     """
-    parameters = {"session": request.session_id, "request": request.request_id, "source": request.source}
+    parameters = {
+        "sessions": sessions_of_request(request),
+        "request": request.request_id,
+        "source": request.source,
+    }
     if request.agent_id is None:
         rows = await tx.execute(_OF_GROUP, parameters)
     else:
         agent = {"issuer": request.issuer, "agent": request.agent_id, "moved": list(moved)}
         rows = await tx.execute(_OF_REQUEST, parameters | agent)
     return {row.enrolment_id: row.state for row in rows}
+
+
+def sessions_of_request(request: RequestRow) -> list[UUID]:
+    """Return the sessions in which a request may have begun or moved enrolments: of a move, both."""
+    to_session_id = (request.facts or {}).get("to_session_id")
+    return [request.session_id, *([UUID(to_session_id)] if to_session_id else [])]
 
 
 async def page_of_agent(
@@ -321,11 +331,11 @@ _LOCK_SESSION_OF = text(
 )
 _OF_REQUEST = text(
     "SELECT enrolment_id, state FROM enrolment "
-    "WHERE session_id = :session AND agent_id = :agent AND issuer = :issuer "
+    "WHERE session_id = ANY(CAST(:sessions AS uuid[])) AND agent_id = :agent AND issuer = :issuer "
     "AND (request_id = :request AND request_source = :source OR enrolment_id = ANY(CAST(:moved AS uuid[])))"
 )
 _OF_GROUP = text(
-    "SELECT enrolment_id, state FROM enrolment WHERE session_id = :session "
+    "SELECT enrolment_id, state FROM enrolment WHERE session_id = ANY(CAST(:sessions AS uuid[])) "
     "AND request_id = :request AND request_source = :source"
 )
 _WITH_POSITION = (

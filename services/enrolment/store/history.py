@@ -9,6 +9,7 @@ from sqlmodel import col, select
 
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.store import changes, outbox, requests, sessions
+from services.enrolment.store.enrolments import sessions_of_request
 from services.enrolment.store.outbox import EventOfEnrolment
 from services.enrolment.tables import EnrolmentChangeRow, EnrolmentRow, RequestRow
 from shared.database import Transaction
@@ -46,8 +47,8 @@ async def of_request(tx: Transaction, request: RequestRow) -> list[EnrolmentHist
         col(EnrolmentRow.request_source) == request.source,
     )
     # By session too, which has an index.
-    in_session = col(EnrolmentRow.session_id) == request.session_id
-    return await _histories(tx, and_(in_session, or_(began, col(EnrolmentRow.enrolment_id).in_(changed))))
+    in_sessions = col(EnrolmentRow.session_id).in_(sessions_of_request(request))
+    return await _histories(tx, and_(in_sessions, or_(began, col(EnrolmentRow.enrolment_id).in_(changed))))
 
 
 async def _histories(tx: Transaction, condition: ColumnElement[bool]) -> list[EnrolmentHistory]:

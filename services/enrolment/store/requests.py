@@ -17,6 +17,7 @@ from services.enrolment.rules.requests import (
     Request,
     RequestKey,
     SeatRequest,
+    Swap,
     Withdrawal,
 )
 from services.enrolment.tables import ERASED, RequestRow
@@ -73,13 +74,16 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
         await insert_many(tx, RequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
 
 
-async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, list[Request]]:
-    """Return the requests that wait for these sessions, by session, in order of receipt, locked."""
-    by_session: dict[UUID, list[Request]] = {}
-    if session_ids:
-        for row in await tx.execute(_UNDECIDED, {"ids": list(session_ids)}):
-            by_session.setdefault(row.session_id, []).append(_KINDS[row.kind].validate_python(row.body))
-    return by_session
+async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
+    """Return the requests that waited for these sessions alone, in order of receipt, locked.
+
+    One about two sessions (a move) waits on while the other is not among them.
+    """
+    if not session_ids:
+        return []
+    rows = await tx.execute(_UNDECIDED, {"ids": list(session_ids)})
+    requests = [_KINDS[row.kind].validate_python(row.body) for row in rows]
+    return [request for request in requests if all(key in session_ids for key in request.session_ids)]
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
@@ -164,11 +168,11 @@ async def count_by_outcome(
 _FACTS: TypeAdapter[Mapping[str, int | str | None]] = TypeAdapter(Mapping[str, int | str | None])
 _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
-    for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer)
+    for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer, Swap)
 }
 _KNOWN = text("SELECT request_id, source FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
 _UNDECIDED = text(
-    "SELECT session_id, kind, body FROM request "
+    "SELECT kind, body FROM request "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"
 )
 _WAITS = text(
@@ -178,6 +182,8 @@ _WAITS = text(
 )
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "
-    "AND NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "
+    "AND (NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "
+    "OR jsonb_exists(body, 'to_session_id') AND NOT EXISTS (SELECT FROM session "
+    "WHERE session.session_id = CAST(body->>'to_session_id' AS uuid))) "
     "ORDER BY number LIMIT 5000 FOR UPDATE SKIP LOCKED"
 )

@@ -25,6 +25,7 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     SeatRequest,
+    Swap,
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
@@ -78,6 +79,15 @@ EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 """By session and agent: the live enrolment, or else the last that ended."""
 
 
+def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
+    """Return requests by session, a move in both of its sessions, in the same order."""
+    found: dict[UUID, list[Request]] = {}
+    for request in requests:
+        for session_id in request.session_ids:
+            found.setdefault(session_id, []).append(request)
+    return found
+
+
 async def load(
     tx: Transaction,
     rows: Mapping[UUID, LockedSession],
@@ -90,9 +100,9 @@ async def load(
 ) -> dict[UUID, SessionRoster]:
     """Load the rosters of locked sessions, with what follows from requests, newer states and the clock.
 
-    ``requests`` are given by session, ``newest`` are the states that the rosters will take over. ``over_by``:
-    load also the offers whose time was over by then, those who are pending, and the first of a waiting list
-    that had ended by then.
+    ``requests`` are given by session (:func:`by_session`), ``newest`` are the states that the rosters will
+    take over. ``over_by``: load also the offers whose time was over by then, those who are pending, and the
+    first of a waiting list that had ended by then.
     """
     named = {
         (session_id, agent)
@@ -262,6 +272,9 @@ def _plan(
     for request in requests:
         match request:
             case Withdrawal() | OfferAnswer(accepted=False):
+                leaving += 1
+                frees_seats |= _holds_seat(latest.get(request.agent_key))
+            case Swap(session_id=left) if left == row.state.session_id:
                 leaving += 1
                 frees_seats |= _holds_seat(latest.get(request.agent_key))
             case ApprovalDecision(granted=True):

@@ -228,7 +228,9 @@ _LIMITED = text(
     "WHERE session_id = ANY(CAST(:ids AS uuid[]))"
 )
 _WITH_UNDECIDED_REQUESTS = text(
-    "SELECT DISTINCT session_id FROM request JOIN session USING (session_id) WHERE decided_at IS NULL"
+    "SELECT DISTINCT session.session_id FROM request, LATERAL (VALUES (request.session_id), "
+    "(CAST(body->>'to_session_id' AS uuid))) AS of_request (session_id) "
+    "JOIN session ON session.session_id = of_request.session_id WHERE decided_at IS NULL"
 )
 _DUE = text(
     "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "

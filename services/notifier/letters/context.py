@@ -12,7 +12,8 @@ from services.notifier.letters.sessions import Session
 class LetterContext:
     """A letter's session, its reader's enrolment, other sessions to propose, the news that it announces.
 
-    ``suppressed``: mails came back from the address, so no more are sent to it.
+    ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
+    no more are sent to it.
     """
 
     session: Session | None = None
@@ -20,3 +21,4 @@ class LetterContext:
     alternatives: Sequence[Session] = ()
     news: Sequence[NewsItem] = ()
     suppressed: bool = False
+    other: Session | None = None

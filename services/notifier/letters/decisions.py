@@ -24,6 +24,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    SeatLeft,
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
@@ -40,10 +41,8 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
     """
     had_seat = before in (None, Standing.ENROLLED)
     match decision:
-        case AgentEnrolled(from_waiting_list=True):
-            return (Letter(Template.SEAT_ASSIGNED),)
         case AgentEnrolled():
-            return (Letter(Template.CONFIRMED),)
+            return (_letter_of_seat(decision),)
         case AgentWaitlisted(position=position):
             return (Letter(Template.WAITLISTED, {"position": position}),)
         case SeatOffered(hold_until=hold_until):
@@ -56,15 +55,37 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return (Letter(Template.PENDING, {"awaiting": awaiting.value}),)
         case EnrolmentRefused():
             return _letters_of_refusal(decision)
-        case EnrolmentWithdrawn(by=WithdrawnBy.SESSION_CANCELLED, attendance_kept=kept):
-            seen = {"attendance_kept": True} if kept else {}
-            return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
-        case EnrolmentWithdrawn(by=by):
-            return (Letter(Template.WITHDRAWN, {"by": by.value, "had_seat": had_seat}),)
+        case EnrolmentWithdrawn():
+            return _letters_of_end(decision, had_seat=had_seat)
         case AttendanceRecorded(certified=True):
             return (Letter(Template.CERTIFICATE),)
         case _:
             return ()  # attendance alone, and what later versions publish
+
+
+def _letter_of_seat(enrolled: AgentEnrolled) -> Letter:
+    if enrolled.moved_from is not None:
+        return Letter(Template.MOVED, _names_of(enrolled.moved_from))
+    return Letter(Template.SEAT_ASSIGNED if enrolled.from_waiting_list else Template.CONFIRMED)
+
+
+def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[Letter, ...]:
+    if withdrawn.moved_to is not None:
+        return ()  # the letter about the new seat says so
+    if withdrawn.by is WithdrawnBy.SESSION_CANCELLED:
+        kept = withdrawn.attendance_kept
+        seen = {"attendance_kept": True} if kept else {}
+        return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
+    return (Letter(Template.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat}),)
+
+
+def _names_of(left: SeatLeft) -> Details:
+    """What a letter needs of the enrolment that its reader left, to take it out of their calendar."""
+    return {
+        "left_session": str(left.session_id),
+        "left_enrolment": str(left.enrolment_id),
+        "left_version": left.version,
+    }
 
 
 def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
@@ -75,13 +96,17 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
         return (Letter(Template.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
     known = refused.reason is not Reason.UNKNOWN_SESSION
-    return (Letter(_REFUSALS[refused.asked], {"reason": refused.reason.value}, needs_session=known),)
+    details = {"reason": refused.reason.value}
+    if refused.to_session_id is not None:
+        details["to_session"] = str(refused.to_session_id)
+    return (Letter(_REFUSALS[refused.asked], details, needs_session=known),)
 
 
 _REFUSALS = {
     "enrolment": Template.REFUSED,
     "withdrawal": Template.WITHDRAWAL_REFUSED,
     "offer": Template.OFFER_REFUSED,
+    "swap": Template.MOVE_REFUSED,
 }
 """The letter of refusal, by what was requested."""
 

@@ -28,6 +28,8 @@ class CalendarAction(StrEnum):
     CANCEL = "cancel"
     REMOVE = "remove"
     """Takes out the séances that the letter names."""
+    REPLACE = "replace"
+    """Takes out the session that the agent left, and puts in the one where they have a seat instead."""
 
 
 class Link(StrEnum):
@@ -55,6 +57,7 @@ class Template(StrEnum):
 
     CONFIRMED = "enrolment-confirmed"
     SEAT_ASSIGNED = "seat-assigned"
+    MOVED = "moved"
     WAITLISTED = "waitlisted"
     SEAT_OFFERED = "seat-offered"
     OFFER_LAPSED = "offer-lapsed"
@@ -64,6 +67,7 @@ class Template(StrEnum):
     ALREADY_ENROLLED = "already-enrolled"
     WITHDRAWAL_REFUSED = "withdrawal-refused"
     OFFER_REFUSED = "offer-refused"
+    MOVE_REFUSED = "move-refused"
     WITHDRAWN = "withdrawn"
     SESSION_CANCELLED = "session-cancelled"
     JOINING = "joining-instructions"
@@ -127,6 +131,13 @@ KINDS: Mapping[Template, Kind] = {
         access=True,
         tone=Tone.GOOD,
     ),
+    Template.MOVED: Kind(
+        says=Standing.ENROLLED,
+        calendar=CalendarAction.REPLACE,
+        link=Link.WITHDRAW,
+        access=True,
+        tone=Tone.GOOD,
+    ),
     Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
     Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
     Template.OFFER_LAPSED: Kind(says=Standing.LAPSED, tone=Tone.ENDED),
@@ -137,6 +148,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.ALREADY_ENROLLED: Kind(),
     Template.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
     Template.OFFER_REFUSED: Kind(tone=Tone.ENDED),
+    Template.MOVE_REFUSED: Kind(tone=Tone.ENDED),
     Template.WITHDRAWN: Kind(says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
     Template.SESSION_CANCELLED: Kind(
@@ -238,6 +250,12 @@ def rows_of(details: Details, name: str) -> tuple[DetailRow, ...]:
     """A detail that is a list of rows; none where the letter has no such detail."""
     rows = details.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()
+
+
+def other_session(mail: Mail) -> UUID | None:
+    """The session that a letter names beside its own: the one left, or the one where there was no seat."""
+    other = mail.details.get("left_session") or mail.details.get("to_session")
+    return UUID(str(other)) if other else None
 
 
 _OTHERS_MAY_HELP = frozenset(

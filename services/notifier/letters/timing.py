@@ -81,7 +81,7 @@ def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
     It is for who was given the seat when joining instructions had gone to the others already.
     """
     joining = next((planned for planned in schedule(session) if planned.template is Template.JOINING), None)
-    gives_seat = mail.template in (Template.CONFIRMED, Template.SEAT_ASSIGNED)
+    gives_seat = mail.template in (Template.CONFIRMED, Template.SEAT_ASSIGNED, Template.MOVED)
     return gives_seat and joining is not None and joining.moment <= mail.called_for_at and now < joining.until
 
 
@@ -141,7 +141,19 @@ class Postponed:
 
 
 def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
-    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must."""
+    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
+
+    One about a move always must: it takes the session that was left out of the calendar (:func:`is_true`).
+    """
+    return None if mail.template is Template.MOVED else _revalidate(mail, context, now)
+
+
+def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
+    """Whether what a letter says of its reader's seat is so now."""
+    return not isinstance(_revalidate(mail, context, now), Superseded)
+
+
+def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
     session, known = context.session, context.enrolment
     says = KINDS[mail.template].says
     if says is not None and known is not None and known.version > mail.version and known.standing != says:

@@ -121,19 +121,36 @@ def message(
     *,
     text: str,
     html: str,
-    attachment: Attachment | None,
+    calendars: Sequence[Attachment],
     boundary: str,
 ) -> bytes:
     """The whole mail, lines ended by CRLF. ``headers`` hold values that the functions above made.
 
-    ``boundary`` must not appear in quoted-printable or base64 text: begin it with ``=_``.
+    Of ``calendars`` the first is an alternative to the text, as mail programs expect it; each other one is
+    attached beside, since of alternatives a reader takes one only. ``boundary`` must not appear in
+    quoted-printable or base64 text: begin it with ``=_``.
     """
     lines = [f"{name}: {value}" for name, value in headers]
-    lines += ["MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"', "", ""]
+    lines += ["MIME-Version: 1.0", ""]
     head = "\r\n".join(lines).encode()  # ASCII but for an address that needs SMTPUTF8
+    alternatives = _alternatives(text, html, calendars[:1], boundary)
+    if len(calendars) < 2:
+        return head + alternatives
+    outer = boundary.replace("=_", "=_m")
+    separator = f"--{outer}\r\n".encode("ascii")
+    parts = [head, f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n'.encode("ascii")]
+    parts += [separator, alternatives]
+    for calendar in calendars[1:]:
+        parts += [separator, b"Content-Disposition: attachment\r\n", _base64_part(calendar)]
+    parts.append(f"--{outer}--\r\n".encode("ascii"))
+    return b"".join(parts)
+
+
+def _alternatives(text: str, html: str, calendars: Sequence[Attachment], boundary: str) -> bytes:
+    """The parts of which a reader takes the last that they understand, with their own header."""
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
-        head,
+        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode("ascii"),
         separator,
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
         _quoted_printable(text),
@@ -141,16 +158,15 @@ def message(
         b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
         _quoted_printable(html),
     ]
-    if attachment is not None:
-        parts += [
-            separator,
-            f"Content-Type: {attachment.content_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode(
-                "ascii"
-            ),
-            base64.encodebytes(attachment.body).replace(b"\n", b"\r\n"),
-        ]
+    for calendar in calendars:
+        parts += [separator, _base64_part(calendar)]
     parts.append(f"--{boundary}--\r\n".encode("ascii"))
     return b"".join(parts)
+
+
+def _base64_part(attachment: Attachment) -> bytes:
+    head = f"Content-Type: {attachment.content_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return head.encode("ascii") + base64.encodebytes(attachment.body).replace(b"\n", b"\r\n")
 
 
 def _quoted_printable(text: str) -> bytes:

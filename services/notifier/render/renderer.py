@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.calendars import Person
 from shared.web.links import ENROLMENTS_FOR, Links, Purpose
+from shared.web.refusals import Explanation
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
@@ -94,7 +95,7 @@ class Renderer:
         name = _name(mail)
         variables = self._variables(mail, context)
         text, html = templates_of(mail.template)
-        attachment = self._attachment(kind, mail, context.session, Person(name, address))
+        calendars = self._calendars(kind, mail, context, Person(name, address))
         headers = [
             ("From", self._from),
             ("To", mime.mailbox(mime.Mailbox(name, address))),
@@ -112,7 +113,7 @@ class Renderer:
             headers,
             text=squeeze(text.render(variables)),
             html=html.render(variables),
-            attachment=attachment,
+            calendars=calendars,
             boundary=f"=_{mail.mail_id.hex}",
         )
         path = self._return_path
@@ -152,12 +153,21 @@ class Renderer:
         }
         variables |= self._variables_of_some(mail, context, view)
         if "reason" in details:
-            variables["explanation"] = explanation_of(
-                mail, session, view, enrolment_is_over=variables["enrolment_is_over"]
-            )
+            variables["explanation"] = self._explanation(mail, context, variables)
         headline, title = headline_of(mail.template, variables), _title(variables)
         subject = f"{headline} : {quoted(title)}" if title else headline
         return variables | {"headline": headline, "subject": subject}
+
+    def _explanation(
+        self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
+    ) -> Explanation:
+        """Why something was refused: a move by the other session, unless it was too late to leave."""
+        session, is_over = context.session, bool(variables["enrolment_is_over"])
+        if mail.template is letters.Template.MOVE_REFUSED and session is not None:
+            too_late = mail.called_for_at >= session.withdrawal_ends_at
+            session, is_over = (session if too_late else context.other), False
+        view = self._view(session) if session is not None else None
+        return explanation_of(mail, session, view, enrolment_is_over=is_over)
 
     def _variables_of_some(
         self, mail: letters.Mail, context: letters.LetterContext, view: SessionView | None
@@ -183,6 +193,10 @@ class Renderer:
                 return {"management": management, "contact": contact}
             case letters.Template.SEAT_OFFERED:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
+            case letters.Template.MOVED:
+                return self._after_move(mail, context)
+            case letters.Template.MOVE_REFUSED:
+                return {"other": self._view(context.other) if context.other is not None else None}
             case letters.Template.SESSION_CHANGED if session is not None:
                 return {"changes": changes_of(details, session)}
             case letters.Template.SESSION_CHANGED_WAITING if session is not None:
@@ -196,6 +210,19 @@ class Renderer:
                 return {"gone": gone_from(details, session.timezone)}
             case _:
                 return {}
+
+    def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+        """What a letter about a move says: of the session that was left alone, where the new seat is gone."""
+        left = self._view(context.other) if context.other is not None else None
+        if letters.is_true(mail, context, self._now()):
+            return {"left": left, "has_seat": True}
+        alone = {
+            "show_access": False,
+            "accommodates": False,
+            "withdrawable": False,
+            "tone": letters.Tone.PLAIN,
+        }
+        return {"left": left, "has_seat": False, "session": left, **alone}
 
     def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool | int | None]:
         """What can be done now and what cannot any more: a letter may leave days after its event."""
@@ -285,41 +312,51 @@ class Renderer:
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         ]
 
-    def _attachment(
-        self, kind: letters.Kind, mail: letters.Mail, session: letters.Session | None, attendee: Person
-    ) -> mime.Attachment | None:
+    def _calendars(
+        self, kind: letters.Kind, mail: letters.Mail, context: letters.LetterContext, attendee: Person
+    ) -> list[mime.Attachment]:
+        """What a letter does to the calendar of its reader, what it puts in first."""
+        session = context.session
         if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
-            return None
+            return []
         invitee = Invitee(
             str(mail.enrolment_id),
             sequence=_sequence(mail.version, session.version),
             stamp=mail.called_for_at,
             attendee=attendee,
         )
-        part = self._part(kind.calendar, mail, session, invitee)
-        if part is None:
-            return None
-        return mime.Attachment(
-            f'text/calendar; charset=utf-8; method={part.method};\r\n name="inscription.ics"', part.body
-        )
-
-    def _part(
-        self,
-        calendar: letters.CalendarAction,
-        mail: letters.Mail,
-        session: letters.Session,
-        invitee: Invitee,
-    ) -> CalendarPart | None:
-        match calendar:
+        parts: list[CalendarPart]
+        match kind.calendar:
             case letters.CalendarAction.INVITE:
-                return self._calendar.invitation(session, invitee)
+                parts = [self._calendar.invitation(session, invitee)]
             case letters.CalendarAction.CANCEL if mail.details.get("attendance_kept"):
                 to_come = letters.occasions_after(session, mail.called_for_at)
-                return self._calendar.removal(session, to_come, invitee) if to_come else None
+                parts = [self._calendar.removal(session, to_come, invitee)] if to_come else []
             case letters.CalendarAction.CANCEL:
-                return self._calendar.cancellation(session, invitee)
+                parts = [self._calendar.cancellation(session, invitee)]
             case letters.CalendarAction.REMOVE:
-                return self._calendar.removal(session, letters.occasions_in(mail.details), invitee)
+                parts = [self._calendar.removal(session, letters.occasions_in(mail.details), invitee)]
+            case letters.CalendarAction.REPLACE:
+                has_seat = letters.is_true(mail, context, self._now())
+                parts = [self._calendar.invitation(session, invitee)] if has_seat else []
+                parts += self._removal_of_left(mail, context.other, invitee)
+        return [
+            mime.Attachment(
+                f'text/calendar; charset=utf-8; method={part.method};\r\n name="{_FILES[part.method]}"',
+                part.body,
+            )
+            for part in parts
+        ]
+
+    def _removal_of_left(
+        self, mail: letters.Mail, left: letters.Session | None, invitee: Invitee
+    ) -> list[CalendarPart]:
+        """What takes the session that the agent left out of their calendar; none where it is not known."""
+        if left is None:
+            return []
+        sequence = _sequence(int(str(mail.details["left_version"])), left.version)
+        old = replace(invitee, enrolment_id=str(mail.details["left_enrolment"]), sequence=sequence)
+        return [self._calendar.cancellation(left, old)]
 
     def _view(self, session: letters.Session) -> SessionView:
         key = (session.session_id, session.version)
@@ -340,8 +377,16 @@ def _sequence(enrolment_version: int, session_version: int) -> int:
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
+_FILES = {"REQUEST": "inscription.ics", "PUBLISH": "inscription.ics", "CANCEL": "annulation.ics"}
+"""The name of a calendar, by its method."""
+
 _ACCOMMODATES = frozenset(
-    {letters.Template.CONFIRMED, letters.Template.SEAT_ASSIGNED, letters.Template.JOINING}
+    {
+        letters.Template.CONFIRMED,
+        letters.Template.SEAT_ASSIGNED,
+        letters.Template.MOVED,
+        letters.Template.JOINING,
+    }
 )
 """The letters that say whom to ask for what a handicap makes necessary."""
 

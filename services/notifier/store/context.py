@@ -16,6 +16,7 @@ from services.notifier.letters import (
     Template,
     is_still_news,
     items_of,
+    other_session,
     suggests_others,
 )
 from services.notifier.store import news, sessions, subscriptions
@@ -26,7 +27,9 @@ from shared.database import Transaction
 
 async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext]:
     """The context of each of these letters, in their order."""
-    session_of = await sessions.find(tx, {mail.session_id for mail in mails if mail.session_id is not None})
+    others = [other_session(mail) for mail in mails]
+    named = [*(mail.session_id for mail in mails), *others]
+    session_of = await sessions.find(tx, {session_id for session_id in named if session_id is not None})
     readers = await tx.execute(
         _READERS,
         {
@@ -46,8 +49,9 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
             alternatives.get(mail.session_id, ()) if mail.session_id is not None else (),
             news_of.get(mail.mail_id, ()),
             reader.suppressed,
+            session_of.get(other) if other is not None else None,
         )
-        for mail, reader in zip(mails, readers, strict=True)
+        for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
 PORTAL = "portail-bretagne"
 SESSION = uuid.UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11")
+ELSEWHERE = uuid.UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ENROLMENT = "EnrolmentRequested"
 OUTBOX = "SELECT topic, key, event_id, type, source, traceparent, data FROM outbox ORDER BY id"
@@ -103,6 +104,10 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
         {"session_id": str(SESSION), "agent_id": "IEL-1", "granted": True, "decided_by": "Une cheffe"},
     ),
     "SeatOfferAnswered": (str(SESSION), {"session_id": str(SESSION), "agent_id": "IEL-1", "accepted": True}),
+    "SessionSwapRequested": (
+        str(SESSION),
+        {"session_id": str(SESSION), "to_session_id": str(ELSEWHERE), "agent_id": "IEL-1"},
+    ),
     "BespokeTrainingRequested": (
         SIRET,
         {

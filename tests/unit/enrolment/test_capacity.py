@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from services.enrolment.rules.answering import decide
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
@@ -21,6 +20,7 @@ from tests.support.rosters import (
     an_agent_of,
     answer_to,
     changed,
+    decide_in,
     decided,
     enrol,
     names_of,
@@ -81,7 +81,7 @@ def test_whatever_the_order_of_a_batch_no_more_than_the_seats_are_taken() -> Non
             a_withdrawal(roster, some[1]),
         ]
         for number in order:
-            decide(roster, [requests[number]])
+            decide_in(roster, [requests[number]])
             assert roster.seats.taken <= 1
             assert not (len(roster.waiting_list) and a_seat_is_free(roster))
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from hypothesis import HealthCheck, settings
 
-from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
 from services.enrolment.rules.requests import Request
@@ -18,7 +17,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
-from tests.support.rosters import a_waiting_list, ranks
+from tests.support.rosters import a_waiting_list, decide_in, ranks
 
 
 class RulesAlone:
@@ -35,14 +34,14 @@ class RulesAlone:
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
         roster.change(session)
-        decide(roster, [])
+        decide_in(roster, [])
         return self._close(roster)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         fresh = [request for request in requests if request.request_id not in self.seen]
         self.seen |= {request.request_id for request in fresh}
         roster = self._open(now)
-        decide(roster, fresh)
+        decide_in(roster, fresh)
         assert [answer.request for answer in roster.answers] == fresh
         return self._close(roster)
 

@@ -34,6 +34,7 @@ from tests.support.rosters import (
     a_nomination,
     a_roster,
     a_seat_request,
+    a_swap,
     a_withdrawal,
     agents,
     an_approval,
@@ -41,6 +42,7 @@ from tests.support.rosters import (
     answer_to,
     changed,
     decided,
+    decided_together,
     enrol,
     ranks,
 )
@@ -183,8 +185,14 @@ def replace_them(roster: SessionRoster, _agent: Agent) -> None:
     decided(roster, a_nomination(roster, (an_agent(),)))
 
 
+def move_elsewhere(roster: SessionRoster, agent: Agent) -> None:
+    there = a_roster()
+    decided_together([roster, there], a_swap(roster, there, agent))
+
+
 CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
     Cause.WITHDRAWAL: (an_enrolled, withdraw),
+    Cause.MOVED: (an_enrolled, move_elsewhere),
     Cause.REPLACED: (a_trainee, replace_them),
     Cause.LINE_ENDED: (a_waiting, end_the_line),
     Cause.SEAT_FREED: (a_waiting, raise_capacity),

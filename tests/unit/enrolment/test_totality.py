@@ -14,7 +14,6 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.enrolment.rules.answering import decide
 from services.enrolment.rules.organising import AttendanceMark, prioritise, record_attendance
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
@@ -39,7 +38,16 @@ from shared.events.vocabulary import (
     WaitingList,
 )
 from tests.support.builders import DURING
-from tests.support.rosters import NANTES, RENNES, a_roster, an_agent_of, next_version, ranks, reopened
+from tests.support.rosters import (
+    NANTES,
+    RENNES,
+    a_roster,
+    an_agent_of,
+    decide_in,
+    next_version,
+    ranks,
+    reopened,
+)
 
 SOMEWHERE = {RENNES: "bretagne", NANTES: "pays-de-la-loire"}
 AGENTS = [
@@ -147,15 +155,15 @@ def test_every_request_is_answered_and_the_seats_the_waiting_list_and_the_versio
 def _play(roster: SessionRoster, what: str, value: Any) -> None:
     match what:
         case "ask":
-            decide(roster, value)
+            decide_in(roster, value)
             _each_is_answered_once(roster, value)
         case "answer all":
             requested = [*_answers_of_all(roster, value)]
-            decide(roster, requested)
+            decide_in(roster, requested)
             _each_is_answered_once(roster, requested)
         case "change":
             roster.change(next_version(roster.session, **value))
-            decide(roster, ())
+            decide_in(roster, ())
         case "rank":
             ranks(roster, *value)
         case "rank all":
@@ -178,7 +186,7 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
             )
         case "wait":
             roster.now = value
-            decide(roster, ())
+            decide_in(roster, ())
 
 
 def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
@@ -242,7 +250,7 @@ def test_a_hold_is_found_for_every_session_there_can_be() -> None:
             offer_hold_hours=8_760,
         )
         request = SeatRequest(uuid.uuid4(), DURING, roster.session.session_id, AGENTS[0], approved=True)
-        decide(roster, [request])
+        decide_in(roster, [request])
         roster.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
         roster.change(next_version(roster.session, capacity=1))
         assert roster.latest[AGENTS[0].key].state is State.OFFERED

@@ -24,6 +24,15 @@ DETAILS: dict[Template, dict[str, Any]] = {
     Template.REFUSED: {"reason": "deadline_passed"},
     Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
     Template.OFFER_REFUSED: {"reason": "deadline_passed"},
+    Template.MOVED: {
+        "left_session": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",
+        "left_enrolment": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c02",
+        "left_version": 2,
+    },
+    Template.MOVE_REFUSED: {
+        "reason": "session_full",
+        "to_session": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",
+    },
     Template.WITHDRAWN: {"by": "agent", "had_seat": True},
     Template.SESSION_CANCELLED: {"had_seat": True},
     Template.SESSION_CHANGED: {

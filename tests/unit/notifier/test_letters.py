@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -25,9 +25,24 @@ from shared.events.vocabulary import Format, Reason
 from shared.web import labels, refusals
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
+ELSEWHERE = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
 CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
     (AgentEnrolled, {}, Template.CONFIRMED, {}),
     (AgentEnrolled, {"from_waiting_list": True}, Template.SEAT_ASSIGNED, {}),
+    (
+        AgentEnrolled,
+        {"moved_from": {"session_id": ELSEWHERE, "enrolment_id": ENROLMENT_ID, "version": 2}},
+        Template.MOVED,
+        {"left_session": str(ELSEWHERE), "left_enrolment": str(ENROLMENT_ID), "left_version": 2},
+    ),
+    (EnrolmentWithdrawn, {"moved_to": ELSEWHERE}, None, {}),
+    (
+        EnrolmentRefused,
+        {"reason": "session_full", "asked": "swap", "to_session_id": ELSEWHERE},
+        Template.MOVE_REFUSED,
+        {"reason": "session_full", "to_session": str(ELSEWHERE)},
+    ),
+    (EnrolmentRefused, {"reason": "not_enrolled", "asked": "swap", "to_session_id": ELSEWHERE}, None, {}),
     (AgentWaitlisted, {"position": 3}, Template.WAITLISTED, {"position": 3}),
     (
         SeatOffered,
@@ -181,7 +196,11 @@ def not_any_more(template: Template, known: EnrolmentState | None, **changes: An
     return letters.revalidate(mail, LetterContext(session, known), now) is not None
 
 
-SAYS = [(template, kind.says) for template, kind in KINDS.items() if kind.says is not None]
+SAYS = [
+    (template, kind.says)
+    for template, kind in KINDS.items()
+    if kind.says is not None and template is not Template.MOVED
+]
 
 
 @pytest.mark.parametrize(("template", "says"), SAYS)
@@ -193,6 +212,25 @@ def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
     assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not says)
     assert not not_any_more(template, EnrolmentState(1, standing), **hold), "the letter's own decision"
     assert not not_any_more(template, None, **hold)
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_a_letter_about_a_move_is_always_sent_since_it_takes_the_old_session_out_of_the_calendar(
+    standing: Standing,
+) -> None:
+    known = EnrolmentState(2, standing)
+    assert not not_any_more(Template.MOVED, known)
+    assert not not_any_more(Template.MOVED, known, session={"status": "cancelled"})
+
+
+def test_a_letter_about_a_move_says_that_its_reader_has_the_seat_only_while_they_have_it() -> None:
+    def has_seat(standing: Standing, **session: Any) -> bool:
+        context = LetterContext(a_session(**session), EnrolmentState(2, standing))
+        return letters.is_true(a_mail(Template.MOVED, version=1), context, at("2025-03-12T10:00+01:00"))
+
+    assert has_seat(Standing.ENROLLED)
+    assert not has_seat(Standing.WITHDRAWN)
+    assert not has_seat(Standing.ENROLLED, status="cancelled")
 
 
 def test_a_confirmation_that_comes_after_the_cancellation_of_its_session_is_not_sent() -> None:

@@ -22,8 +22,7 @@ def golden(sample: Sample) -> str:
     """All that the reader sees; of the HTML part the words and links, not the style."""
     letter = show(sample)
     parts = [f"Subject: {letter.subject}", letter.text, "HTML:", Page(letter.page).seen]
-    if letter.calendar is not None:
-        parts.append(letter.calendar)
+    parts.extend(letter.calendars)
     return "\n".join(parts)
 
 

@@ -36,6 +36,8 @@ OUTCOME = {
     Template.SEAT_OFFERED: "Une place s’est libérée pour vous à la session « {title} » : "
     "elle vous est réservée jusqu’au lundi 17 mars 2025 à 9 h 30, heure de Paris.",
     Template.SEAT_NOT_OBTAINED: "Vous n’avez pas obtenu de place à la session « {title} »",
+    Template.MOVED: "Vous avez une place à la session « {title} » qui commence le jeudi 3 avril",
+    Template.MOVE_REFUSED: "Vous gardez votre place à la session « {title} »",
     Template.OFFER_LAPSED: "La place proposée à la session « {title} » n’est plus réservée pour vous",
     Template.PENDING: "Votre demande d’inscription à la session « {title} » est bien reçue",
     Template.REFUSED: "Votre demande d’inscription à la session « {title} » n’est pas acceptée.",
@@ -124,7 +126,9 @@ def test_letters_that_touch_the_calendar_carry_it_as_an_alternative(template: Te
     message = rendered(template)
     assert message.get_content_type() == "multipart/alternative"
     parts = [part.get_content_type() for part in message.iter_parts()]
-    method = {None: None, CalendarAction.INVITE: "REQUEST"}.get(KINDS[template].calendar, "CANCEL")
+    does = KINDS[template].calendar
+    puts_in = does in (CalendarAction.INVITE, CalendarAction.REPLACE)
+    method = None if does is None else "REQUEST" if puts_in else "CANCEL"
     assert parts == ["text/plain", "text/html"] + (["text/calendar"] if method else [])
     if method:
         part = list(message.iter_parts())[-1]

@@ -17,7 +17,8 @@ from shared.events.vocabulary import Format
 WITH_CALENDAR = [
     sample
     for sample in samples()
-    if KINDS[sample.template].calendar and sample.details.get("had_seat") is not False
+    if KINDS[sample.template].calendar not in (None, CalendarAction.REPLACE)
+    and sample.details.get("had_seat") is not False
 ]
 IDS = [sample.name for sample in WITH_CALENDAR]
 ROWS = TypeAdapter(list[Occasion])
@@ -43,8 +44,7 @@ def read(sample: Sample) -> Any:
 
 
 def of(sample: Sample) -> str:
-    written = show(sample).calendar
-    assert written is not None
+    (written,) = show(sample).calendars
     return written.replace("\n", "\r\n")
 
 
@@ -59,6 +59,22 @@ def test_each_kind_of_letter_does_its_one_thing_to_a_calendar(name: str, expecte
     (sample,) = [sample for sample in WITH_CALENDAR if sample.name == name]
     calendar = read(sample)
     assert (calendar.method, len(calendar.events)) == expected
+
+
+def test_a_letter_about_a_move_puts_the_new_session_in_and_takes_the_old_one_out() -> None:
+    (sample,) = [sample for sample in samples() if sample.name == "changement-de-session"]
+    new, old = (ics.Calendar(calendar.replace("\n", "\r\n")) for calendar in show(sample).calendars)
+    assert (new.method, old.method) == ("REQUEST", "CANCEL")
+    (invited,), (cancelled,) = new.events, old.events
+    assert cancelled.uid == sample.details["left_enrolment"] != invited.uid
+    assert (invited.status, cancelled.status) == ("CONFIRMED", "CANCELLED")
+    assert 20_000 < int(value(cancelled, "SEQUENCE")) < 30_000, "that of the enrolment that has ended"
+
+
+def test_a_letter_about_a_move_only_takes_the_old_session_out_when_the_new_seat_is_gone() -> None:
+    (sample,) = [sample for sample in samples() if sample.name == "changement-puis-desistement"]
+    (calendar,) = show(sample).calendars
+    assert (ics.Calendar(calendar.replace("\n", "\r\n")).method) == "CANCEL"
 
 
 @pytest.mark.parametrize("sample", WITH_CALENDAR, ids=IDS)

@@ -1,6 +1,7 @@
 """Letters as their reader gets them, written to files, and the page to leaf through them."""
 
 import email.policy
+from collections import defaultdict
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -20,12 +21,12 @@ _MAIL = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A letter as its reader gets it. ``calendar`` is None where it has none."""
+    """A letter as its reader gets it, with what it does to their calendar."""
 
     subject: str
     text: str
     page: str
-    calendar: str | None
+    calendars: tuple[str, ...]
     message: bytes
 
 
@@ -55,18 +56,18 @@ def show(sample: Sample) -> Shown:
         called_for_at=sample.now,
     )
     renderer = Renderer(sender, links, now=lambda: sample.now)
-    standing = EnrolmentState(sample.version, sample.standing) if sample.standing else None
-    context = LetterContext(sample.session, standing, alternatives=sample.others, news=sample.news)
+    standing = EnrolmentState(sample.version + 1, sample.standing) if sample.standing else None
+    context = LetterContext(
+        sample.session, standing, alternatives=sample.others, news=sample.news, other=sample.other
+    )
     outgoing = renderer.render(mail, context)
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
-    bodies = {part.get_content_type(): _content(part) for part in message.iter_parts()}
-    return Shown(
-        str(message["Subject"]),
-        bodies["text/plain"],
-        bodies["text/html"],
-        bodies.get("text/calendar"),
-        outgoing.content,
-    )
+    bodies: defaultdict[str, list[str]] = defaultdict(list)
+    for part in message.walk():
+        if not part.is_multipart():
+            bodies[part.get_content_type()].append(_content(part))
+    [text], [page] = bodies["text/plain"], bodies["text/html"]
+    return Shown(str(message["Subject"]), text, page, tuple(bodies["text/calendar"]), outgoing.content)
 
 
 def _content(part: Any) -> str:
@@ -83,9 +84,9 @@ def write(directory: Path) -> int:
         (directory / f"{name}.txt").write_text(letter.text)
         (directory / f"{name}.html").write_text(letter.page)
         (directory / f"{name}.eml").write_bytes(letter.message)
-        if letter.calendar is not None:
+        for number, calendar in enumerate(letter.calendars):
             # iCalendar's lines end with CRLF (RFC 5545, 3.1).
-            calendar = letter.calendar.replace("\n", "\r\n")
-            (directory / f"{name}.ics").write_bytes(calendar.encode())
+            file = directory / (f"{name}-{number + 1}.ics" if number else f"{name}.ics")
+            file.write_bytes(calendar.replace("\n", "\r\n").encode())
     (directory / "index.html").write_text(preview_page(letters=letters))
     return len(letters)

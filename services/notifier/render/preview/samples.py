@@ -22,6 +22,13 @@ from shared.events.vocabulary import Reason
 NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
 _EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()
 _ELSEWHERE = event(session_id=_WEBINAR.session_id, organiser="normandie", venue="Le Dôme, Caen")
+_LATER = event(
+    session_id=_WEBINAR.session_id,
+    organiser="normandie",
+    venue="Le Dôme, Caen",
+    starts_at="2025-05-22T09:30:00+02:00",
+    ends_at="2025-05-22T17:00:00+02:00",
+)
 _CLOSED = _EVENT.enrolment_closes_at + timedelta(days=1)
 _SOON = _EVENT.enrolment_closes_at - timedelta(hours=1)
 _ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
@@ -40,13 +47,14 @@ class Sample:
     named: bool = True
     now: datetime = NOW
     standing: Standing | None = None
+    other: Session | None = None
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
 
 def samples() -> list[Sample]:
     """Every letter, those about one enrolment in the order in which an agent could get them."""
-    return [*_answers(), *_refusals(), *_to_come(), *_changes(), *_ends(), *_news(), *_bespoke()]
+    return [*_answers(), *_moves(), *_refusals(), *_to_come(), *_changes(), *_ends(), *_news(), *_bespoke()]
 
 
 def _answers() -> list[Sample]:
@@ -77,6 +85,53 @@ def _answers() -> list[Sample]:
         Sample("pas-de-place-webinaire", Template.SEAT_NOT_OBTAINED, {}, _WEBINAR, now=_during(_WEBINAR)),
         Sample("inscription-confirmee-tard", Template.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),
     ]
+
+
+def _moves() -> list[Sample]:
+    left = {
+        "left_session": str(_EVENT.session_id),
+        "left_enrolment": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c02",
+        "left_version": 2,
+    }
+    refused = [
+        (f"changement-refuse-{_slug(reason)}", reason, _LATER, NOW)
+        for reason in (
+            Reason.SESSION_FULL,
+            Reason.APPROVAL_DENIED,
+            Reason.NOT_SELECTED,
+            Reason.DEADLINE_PASSED,
+        )
+    ]
+    too_late = "changement-refuse-trop-tard", Reason.DEADLINE_PASSED, _LATER, _during(_EVENT)
+    return [
+        Sample("changement-de-session", Template.MOVED, left, _LATER, other=_EVENT, version=1),
+        Sample(
+            "changement-et-convocation",
+            Template.MOVED,
+            left,
+            _LATER,
+            other=_EVENT,
+            version=1,
+            now=_LATER.starts_at - timedelta(days=3),
+        ),
+        Sample(
+            "changement-puis-desistement",
+            Template.MOVED,
+            left,
+            _LATER,
+            other=_EVENT,
+            version=1,
+            standing=Standing.WITHDRAWN,
+        ),
+        *(
+            Sample(name, Template.MOVE_REFUSED, _to(there, reason), _EVENT, other=there, now=now)
+            for name, reason, there, now in (*refused, too_late)
+        ),
+    ]
+
+
+def _to(there: Session, reason: Reason) -> dict[str, Any]:
+    return {"to_session": str(there.session_id), "reason": reason.value}
 
 
 def _refusals() -> list[Sample]:
