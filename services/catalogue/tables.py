@@ -141,6 +141,7 @@ class SessionRow(_Row, table=True):
     quota_per_authority: int | None
     venue: str | None
     join_url: str | None
+    questions: list[Any] = _json()
     summary: str | None
     experts: list[str] = _json()
     source: str | None

@@ -14,6 +14,7 @@ from services.enrolment.tables import (
     CorrectionRow,
     EnrolmentChangeRow,
     EnrolmentRow,
+    QuestionAnswerRow,
     RequestOutcomeRow,
     RequestRow,
     SessionChangeRow,
@@ -26,6 +27,7 @@ _WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
     EnrolmentChangeRow: "enrolment_id",
     AttendanceRow: "enrolment_id",
     CertificateRow: "enrolment_id",
+    QuestionAnswerRow: "enrolment_id",
 }
 _AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 
@@ -46,6 +48,22 @@ ATTENDANCE = Retention(
     "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
     key="enrolment_id",
     with_rows_of=_WITH_ENROLMENT,
+)
+ANSWERS = Retention(
+    table=QuestionAnswerRow,
+    days=0,
+    since="le délai que dit la question, compté de la fin de la session (30 jours, sauf si l’organisateur en "
+    "choisit un autre, de 1 à 365 ; 30 au plus pour un aménagement)",
+    over="EXISTS (SELECT FROM enrolment JOIN session USING (session_id) "
+    "WHERE enrolment.enrolment_id = question_answer.enrolment_id "
+    "AND CAST(session.state->>'ends_at' AS timestamptz) + make_interval(days => kept_days) < :before)",
+)
+ANSWERS_OF_ENDED = Retention(
+    table=QuestionAnswerRow,
+    days=0,
+    since="le désistement, le refus ou l’annulation",
+    over="enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE state IN "
+    "('refused', 'lapsed', 'not_obtained', 'withdrawn', 'session_cancelled') AND updated_at < :before)",
 )
 REQUESTS = Retention(
     table=RequestRow,
@@ -112,6 +130,17 @@ REGISTER = (
                 columns={"code": "code de vérification de l’attestation"},
                 purpose="Vérifier une attestation que quelqu’un présente.",
                 ends=(ATTENDANCE,),
+                of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=QuestionAnswerRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "question": "question posée à l’inscription",
+                    "value": "réponse, ou aménagement demandé (jamais sa raison, ni un statut)",
+                },
+                purpose="Organiser la session ; seul son organisateur lit les réponses.",
+                ends=(ANSWERS, ANSWERS_OF_ENDED),
                 of_agent=_OF_ENROLMENT,
             ),
             PersonalData(
@@ -231,6 +260,16 @@ REGISTER = (
                 until="chacun soit prévenu (quelques minutes)",
             ),
         ],
-        [ENDED, ATTENDANCE, REQUESTS, CORRECTIONS, BAD_ADDRESSES, ACCEPTED_EVENTS, OUTCOMES],
+        [
+            ANSWERS,
+            ANSWERS_OF_ENDED,
+            ENDED,
+            ATTENDANCE,
+            REQUESTS,
+            CORRECTIONS,
+            BAD_ADDRESSES,
+            ACCEPTED_EVENTS,
+            OUTCOMES,
+        ],
     )
 )

@@ -271,6 +271,18 @@ class AttendanceRow(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
+class QuestionAnswerRow(EnrolmentTable, table=True):
+    """What an agent answered to a question of the session; its organiser alone reads it."""
+
+    __tablename__ = "question_answer"
+
+    enrolment_id: UUID = Field(primary_key=True)
+    question_id: str = Field(primary_key=True, description="shared.events.catalogue.Question")
+    question: str = Field(description="In the words in which it was asked.")
+    value: Any = Field(sa_type=JSONB, description="Of shared.events.portal.QuestionAnswer.")
+    kept_days: int = Field(description="After the session's end, as the question said then.")
+
+
 class CertificateRow(EnrolmentTable, table=True):
     """The code by which a certificate is verified, given when it is read first; kept when it is withdrawn."""
 

@@ -26,6 +26,7 @@ from shared.events.vocabulary import (
     Line,
     Paragraph,
     Phase,
+    QuestionKind,
     RequestSource,
     Siret,
     Slug,
@@ -60,6 +61,32 @@ class ReservedSeats(Fact):
     delegation: Slug
     seats: AtLeastOne
     release_at: Instant
+
+
+MAX_QUESTIONS = 10
+"""Questions of one session."""
+
+
+class Question(Fact):
+    """What the organiser asks of whoever enrols themselves; only the organiser reads the answers.
+
+    An answer is kept until so many days after the session's end. The kind ``adjustment`` is built in: its id
+    and its words are the same everywhere, and its answer is voluntary.
+    """
+
+    question_id: Slug = Field(description="By which an answer names it; unique in the session.")
+    kind: QuestionKind
+    label: Line = Field(description="The question, in French.")
+    choices: Annotated[tuple[Line, ...], at_most(20)] = Field(
+        default=(), max_length=20, description="Of a choice: what may be answered, word for word."
+    )
+    required: bool = Field(default=False, description="True: without an answer the request is refused.")
+    functions: Annotated[tuple[Function, ...], at_most(10)] = Field(
+        default=(), max_length=10, description="Of whom it is asked. Empty: of everybody."
+    )
+    kept_days: int = Field(
+        default=30, ge=1, le=365, description="How many days after the session's end an answer is kept."
+    )
 
 
 class SessionState(Event):
@@ -102,6 +129,11 @@ class SessionState(Event):
     organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
     venue: Line | None = None
     join_url: Url | None = None
+    questions: Annotated[tuple[Question, ...], at_most(MAX_QUESTIONS)] = Field(
+        default=(),
+        max_length=MAX_QUESTIONS,
+        description="What a request for a seat is to answer, in its ``answers``.",
+    )
 
     @property
     def key(self) -> str:

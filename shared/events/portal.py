@@ -3,10 +3,22 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
+from shared.events.catalogue import MAX_QUESTIONS
 from shared.events.topics import Topic
 from shared.events.vocabulary import (
+    Adjustment,
     Agent,
     AgentId,
     AgentKey,
@@ -34,6 +46,54 @@ class Approval(Fact):
     approved_at: Instant
 
 
+def _of_one_kind(value: object, judge: ValidatorFunctionWrapHandler) -> object:
+    """Say one thing of what is no answer: each kind has its own complaint, under a name of pydantic's."""
+    try:
+        return judge(value)
+    except ValidationError:
+        raise ValueError(
+            "is no answer: true, false, a whole number up to 1,000,000, text of 1 to 1,000 characters, or a "
+            "list of adjustments"
+        ) from None
+
+
+AnswerValue = Annotated[
+    StrictBool
+    | Annotated[StrictInt, Field(ge=0, le=1_000_000)]
+    | Annotated[Paragraph, Field(max_length=1000)]
+    | Annotated[tuple[Adjustment, ...], at_most(10), Field(min_length=1, max_length=10)],
+    WrapValidator(_of_one_kind),
+]
+
+
+class QuestionAnswer(Fact):
+    """What an agent answers to a question of the session.
+
+    Text for a ``text`` and, word for word, a ``choice``; true or false for a ``yes_no``; a whole number for a
+    ``number``; for an ``adjustment`` what is needed. A question that is not answered is left out.
+    """
+
+    question_id: Slug
+    value: AnswerValue
+
+
+def _each_question_once(answers: tuple[QuestionAnswer, ...]) -> tuple[QuestionAnswer, ...]:
+    if len({answer.question_id for answer in answers}) < len(answers):
+        raise ValueError("a question is answered twice")
+    return answers
+
+
+QuestionAnswers = Annotated[
+    tuple[QuestionAnswer, ...],
+    at_most(MAX_QUESTIONS),
+    AfterValidator(_each_question_once),
+    Field(
+        max_length=MAX_QUESTIONS,
+        description="To the session's questions, each once. Only its organiser reads them.",
+    ),
+]
+
+
 class _SessionRequest(Event):
     """Something asked about one session: keyed by it, so that order of receipt is order in line."""
 
@@ -51,6 +111,7 @@ class EnrolmentRequested(_SessionRequest):
     TYPE: ClassVar[str] = "fr.cnfpt.portal.EnrolmentRequested.v1"
     agent: Agent
     approval: Approval | None = Field(default=None, description="Null: nobody has approved yet.")
+    answers: QuestionAnswers = ()
 
 
 class GroupEnrolmentRequested(_SessionRequest):

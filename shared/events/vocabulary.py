@@ -280,6 +280,30 @@ class ApprovalPolicy(StrEnum):
         return self in (ApprovalPolicy.SELECTION, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
 
 
+class QuestionKind(StrEnum):
+    """What a question at enrolment takes as its answer."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    YES_NO = "yes_no"
+    NUMBER = "number"
+    ADJUSTMENT = "adjustment"
+    """The built-in one: what somebody needs to take part, of :class:`Adjustment`."""
+
+
+class Adjustment(StrEnum):
+    """What somebody needs to take part: the adjustment itself, never why, nor any status."""
+
+    SIGN_LANGUAGE = "sign_language"
+    LIVE_CAPTIONS = "live_captions"
+    HEARING_LOOP = "hearing_loop"
+    WHEELCHAIR_ACCESS = "wheelchair_access"
+    LARGE_PRINT = "large_print"
+    ACCESSIBLE_DOCUMENTS = "accessible_documents"
+    CONTACT_ME = "contact_me"
+    """Another one, of which they would rather speak with the organiser."""
+
+
 class Reason(StrEnum):
     """Why a request was refused. Each has a page that explains it: /problems/<reason>."""
 
@@ -300,6 +324,10 @@ class Reason(StrEnum):
     """A withdrawal or an approval found nobody it could be about (ADR 0004)."""
     NO_OFFER = "no_offer"
     """An answer found no offer to answer: none was made, or it is answered already (ADR 0007)."""
+    ANSWER_MISSING = "answer_missing"
+    """A question of the session that must be answered is not."""
+    ANSWER_NOT_EXPECTED = "answer_not_expected"
+    """An answer is to a question that the session does not ask of the agent, or is none that it takes."""
 
 
 class Fact(BaseModel):

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from shared.events.vocabulary import (
+    Adjustment,
+    ApprovalPolicy,
+    Delegation,
+    Format,
+    Function,
+    Status,
+    WaitingList,
+)
 
 FORMATS: Mapping[Format, str] = {
     Format.MOOC: "Mooc",
@@ -41,6 +49,15 @@ FUNCTIONS: Mapping[Function, str] = {
     Function.DIRIGEANT: "direction générale",
 }
 """What one person's function is."""
+ADJUSTMENTS: Mapping[Adjustment, str] = {
+    Adjustment.SIGN_LANGUAGE: "interprétation en langue des signes",
+    Adjustment.LIVE_CAPTIONS: "sous-titrage en direct",
+    Adjustment.HEARING_LOOP: "boucle magnétique",
+    Adjustment.WHEELCHAIR_ACCESS: "accès en fauteuil roulant",
+    Adjustment.LARGE_PRINT: "documents en gros caractères",
+    Adjustment.ACCESSIBLE_DOCUMENTS: "documents lisibles par un lecteur d’écran",
+    Adjustment.CONTACT_ME: "un autre aménagement, à préciser ensemble",
+}
 AUDIENCES: Mapping[Function, str] = {
     Function.AGENT: "agentes et agents",
     Function.ENCADRANT: "encadrantes et encadrants",
@@ -238,6 +255,7 @@ CHOICES: Mapping[str, str] = {
     "audience": "le public",
     "reserved_seats": "les places réservées",
     "quota_per_authority": "les places par collectivité",
+    "questions": "les questions à l’inscription",
 }
 """What the announcement does not state of an offer or a session, with its article."""
 FIELDS: Mapping[str, str] = {
@@ -260,6 +278,7 @@ FIELDS: Mapping[str, str] = {
     "audience": "public",
     "reserved_seats": "places réservées",
     "quota_per_authority": "places par collectivité",
+    "questions": "questions à l’inscription",
     "venue": "lieu",
     "join_url": "adresse de connexion",
     "url": "adresse",

@@ -199,6 +199,26 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "Vous n’avez ni place ni demande en cours pour cette session.", "Vous n’avez rien à faire."
         ),
     ),
+    Reason.ANSWER_MISSING: Refusal(
+        label="réponse obligatoire manquante",
+        explained="a question of the session that must be answered was not",
+        letter=Explanation(
+            "Votre demande ne répond pas à une question que l’organisateur pose à l’inscription, et dont la "
+            "réponse est obligatoire.",
+            "Refaites votre demande sur votre portail, en répondant à ses questions.",
+            once_closed=_CLOSED,
+        ),
+    ),
+    Reason.ANSWER_NOT_EXPECTED: Refusal(
+        label="réponse à une question qui n’est pas posée",
+        explained="an answer was to a question that the session did not ask of them, or none that it takes",
+        letter=Explanation(
+            "Votre demande répond à une question que l’organisateur ne pose pas, ou pas de cette façon : "
+            "ses questions ont peut-être changé entre-temps.",
+            "Refaites votre demande sur votre portail, à partir des questions posées aujourd’hui.",
+            once_closed=_CLOSED,
+        ),
+    ),
     Reason.NO_OFFER: Refusal(
         label="aucune place proposée",
         explained="no offer stood that it could answer",

@@ -58,6 +58,13 @@ def a_session(**changes: Any) -> SessionState:
     return SessionScheduled.model_validate(values | changes)
 
 
+def a_question(question_id: str = "repas", kind: str = "yes_no", **changes: Any) -> dict[str, Any]:
+    """A question of a session, as its state has it; of a choice « végétarien » and « sans gluten »."""
+    choices = ["végétarien", "sans gluten"] if kind == "choice" else []
+    label = f"Que répondez-vous à « {question_id} » ?"
+    return {"question_id": question_id, "kind": kind, "label": label, "choices": choices} | changes
+
+
 def open_now(**changes: Any) -> SessionState:
     """A session that is open at this very moment and starts in a month."""
     now = datetime.now(UTC)

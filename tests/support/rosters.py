@@ -5,7 +5,7 @@ roster's moment unless a test says otherwise.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
+from shared.events.portal import QuestionAnswer
 from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import DURING, a_session, an_agent
 
@@ -73,8 +74,11 @@ def a_seat_request(
     *,
     received_at: datetime | None = None,
     approved: bool = False,
+    answers: Mapping[str, object] = {},
 ) -> SeatRequest:
-    return SeatRequest(*_members(roster, received_at), agent or an_agent(), approved)
+    given = tuple(QuestionAnswer.model_validate({"question_id": q, "value": v}) for q, v in answers.items())
+    members = _members(roster, received_at)
+    return SeatRequest(*members, agent or an_agent(), approved, answers=given)
 
 
 def a_group_request(

@@ -23,12 +23,14 @@ from icalendar import Calendar
 from services.catalogue.pages.site import Site, rendering_of
 from services.enrolment.api import sheets
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.notifier.letters import LetterContext, Template
 from shared.auth import Tokens
-from shared.events.catalogue import Module
+from shared.events.catalogue import Module, Question
+from shared.events.vocabulary import QuestionKind
 from shared.observability import configure_logging
 from shared.web import calendars
 from shared.web.calendars import CalendarEvent, Details, Person
@@ -69,11 +71,15 @@ def roster(field: str, text: str) -> tuple[RosterLine, Any]:
     title = text if field == "module" else "Atelier"
     module = Module.model_construct(title=title, starts_at=WHEN, ends_at=WHEN)
     enrolment = Enrolment(ID, 1, ID, agent, State.ENROLLED, None, 1, RequestKey("", ID), WHEN)
-    return RosterLine(enrolment, WHEN, None, False, {}), session.model_copy(update={"modules": (module,)})
+    label = text if field == "question" else "Autre chose ?"
+    question = Question.model_construct(question_id="autre", kind=QuestionKind.TEXT, label=label)
+    answer = KeptAnswer("autre", label, text if field == "answer" else "Non", 30)
+    line = RosterLine(enrolment, WHEN, None, False, {}, {"autre": answer})
+    return line, session.model_copy(update={"modules": (module,), "questions": (question,)})
 
 
 @marks
-@pytest.mark.parametrize("field", [*IN_AGENT, "module"])
+@pytest.mark.parametrize("field", [*IN_AGENT, "module", "question", "answer"])
 def test_no_sheet_has_a_formula_or_a_cell_too_many(field: str, mark: str) -> None:
     def files(text: str) -> list[list[list[str]]]:
         line, session = roster(field, text)

@@ -556,6 +556,7 @@ def upgrade() -> None:
         sa.Column("quota_per_authority", sa.Integer(), nullable=True),
         sa.Column("venue", sa.String(), nullable=True),
         sa.Column("join_url", sa.String(), nullable=True),
+        sa.Column("questions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("summary", sa.String(), nullable=True),
         sa.Column("experts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("source", sa.String(), nullable=True),

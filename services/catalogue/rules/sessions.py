@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.events.catalogue import (
     Audience,
     Module,
+    Question,
     ReservedSeats,
     SessionState,
 )
@@ -52,6 +53,7 @@ class Plan:
     quota_per_authority: int | None = None
     venue: str | None = None
     join_url: str | None = None
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,11 @@ from datetime import datetime
 
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.sessions import Plan
-from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format
+from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format, QuestionKind
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
+ADJUSTMENT_KEPT_DAYS = 30
+"""How long after a session what somebody needed there may be kept at most [choice]."""
 
 
 def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ...]:
@@ -41,6 +43,7 @@ def _inconsistencies(plan: Plan, now: datetime) -> Iterator[Violation]:
     if plan.minimum is not None and plan.capacity is not None and plan.minimum > plan.capacity:
         detail = f"{plan.minimum} must take part, and there are {plan.capacity} seats"
         yield Violation(RefusalCode.MINIMUM_ABOVE_CAPACITY, "minimum", detail)
+    yield from _impossible_questions(plan)
     for path, code in _named_delegations(plan):
         if code not in _DELEGATIONS:
             yield Violation(RefusalCode.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
@@ -75,6 +78,31 @@ def _impossible_reservations(plan: Plan, now: datetime) -> Iterator[Violation]:
         limit = "no limit of seats" if plan.capacity is None else f"{plan.capacity} seats"
         detail = f"{seats} seats are reserved out of {limit}"
         yield Violation(RefusalCode.TOO_MANY_RESERVED_SEATS, "reserved_seats", detail)
+
+
+def _impossible_questions(plan: Plan) -> Iterator[Violation]:
+    seen: set[str] = set()
+    for number, question in enumerate(plan.questions):
+        path = f"questions.{number}"
+        if question.question_id in seen:
+            detail = f"{question.question_id} is asked already"
+            yield Violation(RefusalCode.QUESTION_ASKED_TWICE, f"{path}.question_id", detail)
+        seen.add(question.question_id)
+        choices = question.choices
+        if question.kind is QuestionKind.CHOICE and (len(choices) < 2 or len(set(choices)) < len(choices)):
+            detail = "a choice has two answers at least, each once"
+            yield Violation(RefusalCode.CHOICES_DO_NOT_FIT, f"{path}.choices", detail)
+        elif choices and question.kind is not QuestionKind.CHOICE:
+            detail = f"only a choice has answers to choose from, and this is {question.kind}"
+            yield Violation(RefusalCode.CHOICES_DO_NOT_FIT, f"{path}.choices", detail)
+        if question.kind is not QuestionKind.ADJUSTMENT:
+            continue
+        if question.required:
+            detail = "nobody has to say what they need"
+            yield Violation(RefusalCode.ADJUSTMENT_IS_VOLUNTARY, f"{path}.required", detail)
+        if question.kept_days > ADJUSTMENT_KEPT_DAYS:
+            detail = f"what somebody needed is kept {ADJUSTMENT_KEPT_DAYS} days after the session at most"
+            yield Violation(RefusalCode.KEPT_TOO_LONG, f"{path}.kept_days", detail)
 
 
 def _named_delegations(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -1,18 +1,35 @@
 """What may be requested of the service: JSON, forms and sheets all become these."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from stdnum.fr import siret
 
 from services.catalogue.rules.lifecycle import days_before
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import Plan, Presentation, Session
-from shared.events.catalogue import Audience, BespokeAnswer, Module, ReservedSeats, ResourceKind
+from shared.events.catalogue import (
+    MAX_QUESTIONS,
+    Audience,
+    BespokeAnswer,
+    Module,
+    Question,
+    ReservedSeats,
+    ResourceKind,
+)
 from shared.events.vocabulary import (
     ApprovalPolicy,
     Contact,
@@ -21,6 +38,7 @@ from shared.events.vocabulary import (
     Line,
     Name,
     Paragraph,
+    QuestionKind,
     Siret,
     Slug,
     Timezone,
@@ -81,6 +99,22 @@ class AudienceRequest(Audience, extra="forbid"):
     )
 
 
+class QuestionRequest(Question, extra="forbid"):
+    """A question to ask at enrolment. Of an ``adjustment`` id and words are ours, whatever is given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _built_in(cls, given: Any) -> Any:
+        is_built_in = isinstance(given, Mapping) and given.get("kind") == QuestionKind.ADJUSTMENT
+        return {**given, **_ADJUSTMENT} if is_built_in else given
+
+
+_ADJUSTMENT = {
+    "question_id": "amenagement",
+    "label": "De quel aménagement avez-vous besoin pour participer ?",
+}
+
+
 class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
@@ -108,12 +142,16 @@ class SessionChange(_Request):
     quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
     venue: Line | None = None
     join_url: Url | None = None
+    questions: Annotated[tuple[QuestionRequest, ...] | None, at_most(MAX_QUESTIONS)] = Field(
+        default=None, max_length=MAX_QUESTIONS, description="What is asked of whoever enrols; all of them."
+    )
     summary: Paragraph | None = None
     experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
 
     @field_validator(
         "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
-        "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", "experts",
+        "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", "questions",
+        "experts",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -129,6 +167,8 @@ class SessionChange(_Request):
             plan["reserved_seats"] = tuple(
                 ReservedSeats(**reserved.model_dump()) for reserved in self.reserved_seats
             )
+        if self.questions is not None:
+            plan["questions"] = tuple(Question(**question.model_dump()) for question in self.questions)
         if self.audience is not None:
             plan["audience"] = Audience(**self.audience.model_dump())
         return plan

@@ -31,7 +31,7 @@ from shared.events.vocabulary import Format, Status
 _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan))
-_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats"))
+_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats", "questions"))
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 

@@ -12,6 +12,7 @@ from services.enrolment.rules.roster_lines import Key, RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
+from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import (
     Agent,
     AgentId,
@@ -40,6 +41,16 @@ class ModuleAttendance(BaseModel):
     attendance: Attendance
 
 
+class AnsweredQuestion(BaseModel):
+    """What an agent answered to a question of the session."""
+
+    question_id: str
+    question: str = Field(description="In the words in which it was asked.")
+    value: Any = Field(
+        description="Text, true or false, a number; of an adjustment what is needed, as a list of codes."
+    )
+
+
 class RosterEntry(BaseModel):
     """One agent's enrolment in the session, as it stands."""
 
@@ -55,6 +66,9 @@ class RosterEntry(BaseModel):
     updated_at: datetime
     hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
     attendance: list[ModuleAttendance]
+    answers: list[AnsweredQuestion] = Field(
+        description="To the session's questions, for you alone; they end as the questions say."
+    )
 
 
 KEY = TypeAdapter(Key)
@@ -84,6 +98,10 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
         attendance=[
             ModuleAttendance(module=number + 1, title=module_title(session, number), attendance=attendance)
             for number, attendance in sorted(line.attendance.items())
+        ],
+        answers=[
+            AnsweredQuestion(question_id=name, question=answer.question, value=answer.value)
+            for name, answer in line.answers.items()
         ],
     )
 
@@ -173,6 +191,7 @@ class EnrolmentByHand(_Body):
     above_capacity: Paragraph | None = Field(
         default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
     )
+    answers: QuestionAnswers = ()
 
     def agent(self) -> Agent:
         """The agent, with a new identifier of ours."""

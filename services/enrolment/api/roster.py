@@ -126,6 +126,7 @@ async def enrol_by_hand(
             wanted.agent(),
             approved=wanted.approved,
             above_capacity=wanted.above_capacity,
+            answers=wanted.answers,
             organiser=organiser,
             policy=policy,
             now=clock.now(),

@@ -15,6 +15,7 @@ from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from shared.auth import Principal
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Adjustment
 from shared.guard import Guard
 from shared.http import Problem
 from shared.security_log import SecurityEvent, SecurityOutcome
@@ -80,9 +81,13 @@ def exported(
 
 
 def roster_heading(session: SessionState) -> bytes:
-    """Return the first line of a roster; its last columns are the modules."""
+    """Return the first line of a roster; its last columns are the modules, then the questions."""
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
-    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE])])
+    questions = [
+        Column(f"question_{question.question_id}", f"Question : {question.label}")
+        for question in session.questions
+    ]
+    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE]), *questions])
 
 
 def roster_lines(lines: Sequence[RosterLine], session: SessionState) -> bytes:
@@ -107,6 +112,7 @@ def _roster_line(line: RosterLine, session: SessionState) -> list[Cell]:
         enrolment.priority or None,
         str(enrolment.enrolment_id),
         *(_attendance(line, number) for number in modules),
+        *(_answer(line, question.question_id) for question in session.questions),
     ]
 
 
@@ -137,6 +143,19 @@ def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> byte
 
 def _attendance(line: RosterLine, module: int) -> str | None:
     return labels.ATTENDANCE[line.attendance[module]] if module in line.attendance else None
+
+
+def _answer(line: RosterLine, question_id: str) -> Cell:
+    answer = line.answers.get(question_id)
+    match None if answer is None else answer.value:
+        case bool(said):
+            return "oui" if said else "non"
+        case list(needed):
+            return ", ".join(labels.ADJUSTMENTS[Adjustment(code)] for code in needed)
+        case str() | int() | None as value:
+            return value
+        case other:
+            raise TypeError(f"no question takes {type(other)} as its answer")
 
 
 def _who(line: RosterLine) -> list[Cell]:

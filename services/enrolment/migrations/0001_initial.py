@@ -386,6 +386,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_certificate_code")),
     )
     op.create_table(
+        "question_answer",
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("question_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("question", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("value", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("kept_days", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", "question_id", name=op.f("pk_question_answer")),
+    )
+    op.create_table(
         "erased_attendance",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("module", sa.Integer(), nullable=False),
@@ -586,6 +595,7 @@ def downgrade() -> None:
     op.drop_table("request")
     op.drop_table("cluster")
     op.drop_table("erased_attendance")
+    op.drop_table("question_answer")
     op.drop_table("certificate")
     op.drop_table("correction")
     op.drop_table("read_progress")

@@ -17,6 +17,7 @@ from services.enrolment.rules.eligibility import (
 )
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.outcomes import no_enrolment, nothing_new, other_offer
+from services.enrolment.rules.questions import AnswersFault, answers_fault, kept_answers
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
@@ -86,6 +87,7 @@ def _outcomes(
                 facts["place_in_line"] = roster.waiting_list.position(newest)
             if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
                 facts |= roster.numbers_for(request.agent)
+            facts |= _facts_of_answers(roster, request, reason)
             return [outcome]
         case GroupRequest():
             return _group(roster, request)
@@ -128,7 +130,31 @@ def _seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Age
         availability=roster.availability(agent),
         by_officer=isinstance(request, GroupRequest),
     )
+    if isinstance(request, SeatRequest):
+        verdict = _if_answered(roster, request, verdict)
     return _grant(roster, request, agent, verdict)
+
+
+def _if_answered(
+    roster: SessionRoster, request: SeatRequest, verdict: Granted | Refused
+) -> Granted | Refused:
+    """Return the verdict, or a refusal for the answers. A group answers no questions."""
+    fault = None if isinstance(verdict, Refused) else _answers_fault(roster, request)
+    return verdict if fault is None else Refused(fault.reason)
+
+
+def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault | None:
+    return answers_fault(roster.session.questions, request.agent.function, request.answers)
+
+
+def _facts_of_answers(
+    roster: SessionRoster, request: SeatRequest, reason: Reason | None
+) -> Mapping[str, int | str]:
+    """Return which question is not answered, or which answer is too much, where it was refused for that."""
+    if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
+        return {}
+    fault = _answers_fault(roster, request)
+    return {} if fault is None else fault.facts
 
 
 def _seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> _Outcome:
@@ -144,7 +170,7 @@ def _seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) 
     if by_hand.above_capacity is not None and verdict in _WITHOUT_SEAT:
         roster.seats_were_added = True
         verdict = Granted.SEAT
-    return _grant(roster, request, request.agent, verdict)
+    return _grant(roster, request, request.agent, _if_answered(roster, request, verdict))
 
 
 _WITHOUT_SEAT = (Granted.PLACE_IN_LINE, Refused(Reason.SESSION_FULL), Refused(Reason.QUOTA_REACHED))
@@ -161,6 +187,9 @@ def _grant(
         roster.refuse(request, agent, verdict.reason)
         return State.REFUSED, verdict.reason
     enrolment = roster.begin(request, agent, verdict.state)
+    if isinstance(request, SeatRequest) and request.answers:
+        kept = kept_answers(roster.session.questions, request.answers)
+        roster.question_answers[enrolment.enrolment_id] = kept
     members = roster.members(enrolment, request.key)
     match verdict:
         case Granted.SEAT:

@@ -11,6 +11,7 @@ from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    QuestionAnswer,
     SeatOfferAnswered,
     SessionSwapRequested,
     TraineesNominated,
@@ -88,11 +89,15 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True)
 class SeatRequest(_Request):
-    """An agent requests a seat; ``approved``: the employer agreed beforehand."""
+    """An agent requests a seat; ``approved``: the employer agreed beforehand.
+
+    ``answers`` are to the questions of the session.
+    """
 
     agent: Agent
     approved: bool
     by_hand: ByHand | None = None
+    answers: tuple[QuestionAnswer, ...] = ()
 
     @property
     def agents(self) -> tuple[Agent, ...]:
@@ -219,7 +224,8 @@ def request_of(received: Received[PortalRequest]) -> Request:
     }
     match event:
         case EnrolmentRequested():
-            return SeatRequest(*common, event.agent, event.approval is not None, **sender)
+            approved = event.approval is not None
+            return SeatRequest(*common, event.agent, approved, answers=event.answers, **sender)
         case GroupEnrolmentRequested():
             return GroupRequest(*common, event.agents, event.all_or_nothing, **sender)
         case TraineesNominated():

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 
@@ -30,6 +31,7 @@ class RosterLine:
     """One enrolment as an organiser reads it.
 
     ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
+    ``answers`` are to the session's questions, by their ids.
     """
 
     enrolment: Enrolment
@@ -37,6 +39,7 @@ class RosterLine:
     position: int | None
     address_is_bad: bool
     attendance: Mapping[int, Attendance]
+    answers: Mapping[str, KeptAnswer]
 
     @property
     def key(self) -> Key:

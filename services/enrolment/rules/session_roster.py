@@ -25,6 +25,7 @@ from services.enrolment.rules.enrolments import (
 from services.enrolment.rules.holds import hold_until, last_moment_to_offer, line_ends_at
 from services.enrolment.rules.outcomes import Outcome
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.session_changes import parts_changed
@@ -101,6 +102,8 @@ class SessionRoster:
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
+    """What those who got a seat or a place answered to the session's questions, by enrolment."""
     notices: list[MinimumMissed | SelectionDue] = field(default_factory=list)
     """What the organiser must hear."""
     close_judged_for: datetime | None = None

@@ -19,6 +19,7 @@ from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import Agent, Reason
 from shared.messaging.portals.registry import Portal
 from shared.read_log import Reading, ReadKind
@@ -127,6 +128,7 @@ async def enrol_by_hand(
     *,
     approved: bool,
     above_capacity: str | None,
+    answers: QuestionAnswers,
     organiser: Principal,
     policy: Policy,
     now: datetime,
@@ -146,7 +148,7 @@ async def enrol_by_hand(
     known = await enrolments.known_by_hand(tx, agent)
     agent = agent if known is None else agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(organiser.name, above_capacity)
-    request = SeatRequest(uuid4(), now, session_id, agent, approved, by_hand)
+    request = SeatRequest(uuid4(), now, session_id, agent, approved, by_hand, answers)
     answer = (await requests.answer(tx, [request], policy, now))[request.key]
     if answer is None:
         raise LookupError("a session that was there is not")

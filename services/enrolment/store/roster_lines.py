@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
+from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.roster_lines import PARTS, Key, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.store.enrolments import enrolment_of
@@ -64,6 +65,7 @@ def _line(row: Row[Any]) -> RosterLine:
         position=row.position,
         address_is_bad=row.address_is_bad,
         attendance={int(module): Attendance(mark) for module, mark in (row.attendance or {}).items()},
+        answers={answer["question_id"]: KeptAnswer(**answer) for answer in row.answers or ()},
     )
 
 
@@ -80,7 +82,9 @@ _ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
 _DETAILS = (
     "SELECT page.*, position, bad_address.agent_id IS NOT NULL AS address_is_bad, "
     "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
-    "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance "
+    "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance, "
+    "(SELECT jsonb_agg(to_jsonb(question_answer) - 'enrolment_id' ORDER BY question_id) FROM question_answer "
+    "WHERE question_answer.enrolment_id = page.enrolment_id) AS answers "
     "FROM page LEFT JOIN waiting USING (enrolment_id) "
     "LEFT JOIN bad_address ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id "
 )

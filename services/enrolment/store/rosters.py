@@ -37,7 +37,14 @@ from services.enrolment.rules.waiting_list import (
     SessionWaitingList,
     first_ticket,
 )
-from services.enrolment.store import attendance, changes, enrolments, session_changes, sessions
+from services.enrolment.store import (
+    attendance,
+    changes,
+    enrolments,
+    question_answers,
+    session_changes,
+    sessions,
+)
 from services.enrolment.store import requests as requests_store
 from services.enrolment.store.enrolments import LineSearch
 from services.enrolment.store.outbox import OUTBOX, answer_event
@@ -440,6 +447,8 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
     recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
     await attendance.save(tx, recorded, now)
+    answered = {key: kept for roster in rosters for key, kept in roster.question_answers.items()}
+    await question_answers.save(tx, answered)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
     await session_changes.add(

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -356,3 +357,47 @@ async def test_a_cancellation_is_told_and_final(an_empty_offer: str, ask: Ask, e
         problem(await ask(method, f"/sessions/{session_id}{path}", by=BRETAGNE, **fields), 409)
     assert (await ask("GET", f"/sessions/{session_id}")).json()["status"] == "cancelled"
     assert (await ask("GET", "/sessions", enrolment="open")).json()["items"] == []
+
+
+# ------------------------------------------------------------------------------------------- questions
+
+QUESTIONS: list[dict[str, Any]] = [
+    {"kind": "adjustment"},
+    {"question_id": "repas", "kind": "choice", "label": "Quel repas ?", "choices": ["a", "b"]},
+]
+
+
+async def test_what_a_session_asks_is_public_so_that_portals_ask_it_and_is_published_and_copied(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    session_id = await published(ask, an_empty_offer, questions=QUESTIONS)
+    questions = (await ask("GET", f"/sessions/{session_id}")).json()["questions"]
+    assert [(question["question_id"], question["kept_days"]) for question in questions] == [
+        ("amenagement", 30),
+        ("repas", 30),
+    ]
+    [*_, newest] = await events_of(session_id)
+    assert newest.model_dump(mode="json")["questions"] == questions
+    copied = await ask(
+        "POST", f"/sessions/{session_id}/duplicate", by=BRETAGNE, starts_at="2027-06-01T08:00:00Z"
+    )
+    assert copied.json()["questions"] == questions
+
+
+async def test_what_is_wrong_with_a_question_is_named_and_eleven_are_too_many(
+    an_empty_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+
+    async def changed(*questions: dict[str, Any]) -> httpx.Response:
+        return await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, questions=questions)
+
+    required = await changed({"kind": "adjustment", "required": True})
+    assert [(error["field"], error["code"]) for error in required.json()["errors"]] == [
+        ("body.questions.0.required", "adjustment_is_voluntary")
+    ]
+    number = {"kind": "number", "label": "Combien ?"}
+    problem(await changed(*(number | {"question_id": f"q-{place}"} for place in range(11))), 422)
+    assert (
+        await changed(*(number | {"question_id": f"q-{place}"} for place in range(10)))
+    ).status_code == 200

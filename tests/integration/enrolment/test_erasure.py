@@ -31,6 +31,7 @@ from shared.events.portal import (
     AgentErasureRequested,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    QuestionAnswer,
     SubscriptionChanged,
     WithdrawalRequested,
 )
@@ -42,7 +43,7 @@ from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.garbage import alive, without_collecting
 from tests.support.processes import Forked
@@ -106,13 +107,14 @@ async def live_through_everything(
     database: Database, front: Front, portal: Portal, agent: Agent
 ) -> tuple[SessionState, list[Parked]]:
     """Leave the agent's mark wherever there is one. Returns the session, and what is parked."""
-    seats = open_now(capacity=1)
+    seats = open_now(capacity=1, questions=[a_question(kind="text")])
     await front.publish(seats)
+    answers = (QuestionAnswer(question_id="repas", value=MARK),)
     contact = Contact(name="Ada Durand", email="ada@exemple.fr")
     await portal.send(
         EnrolmentRequested(session_id=seats.session_id, agent=agent),
         WithdrawalRequested(session_id=seats.session_id, agent_id=agent.agent_id, reason="Malade"),
-        EnrolmentRequested(session_id=seats.session_id, agent=agent),
+        EnrolmentRequested(session_id=seats.session_id, agent=agent, answers=answers),
         GroupEnrolmentRequested(
             session_id=seats.session_id, agents=(agent, an_agent("B-1", issuer="iel")), requested_by=contact
         ),
@@ -143,7 +145,8 @@ async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
     seats, _ = await live_through_everything(database, front, portal, agent)
     assert await front.states(seats, next_in_line) == ["waitlisted"]
     assert {table for table, _ in await columns_with(database, metadata)} == {
-        *("bad_address", "dead_letter", "enrolment", "enrolment_change", "outbox", "request")
+        *("bad_address", "dead_letter", "enrolment", "enrolment_change"),
+        *("outbox", "question_answer", "request"),
     }
 
     await forget(database, erasing, portal, agent)

@@ -22,6 +22,7 @@ from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
     GroupEnrolmentRequested,
+    QuestionAnswer,
     WithdrawalRequested,
 )
 from shared.events.vocabulary import Agent, Contact
@@ -30,7 +31,7 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
 from tests.integration.enrolment.conftest import Front
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with, registered
 
@@ -55,8 +56,10 @@ def the_agent(number: int) -> Agent:
 async def live_through_everything(database: Database, front: Front) -> SessionState:
     """Leave the mark of agents in every way that they come into this service."""
     seats, approved = open_now(capacity=1), open_now(approval="employer")
-    await front.publish(seats, approved)
+    asking = open_now(questions=[a_question(kind="text")])
+    await front.publish(seats, approved, asking)
     first, second, third = (the_agent(number) for number in range(3))
+    answer = QuestionAnswer(question_id="repas", value=MARK)
     requests = (
         EnrolmentRequested(session_id=seats.session_id, agent=first),
         GroupEnrolmentRequested(
@@ -70,6 +73,7 @@ async def live_through_everything(database: Database, front: Front) -> SessionSt
             session_id=approved.session_id, agent_id=first.agent_id, granted=False, decided_by=MARK
         ),
         EnrolmentRequested(session_id=uuid4(), agent=first),
+        EnrolmentRequested(session_id=asking.session_id, agent=first, answers=(answer,)),
     )
     await take(router, database, [received(request, issuer="iel") for request in requests], policy=Policy())
     bounce = EmailBounced(
@@ -113,6 +117,7 @@ async def test_whatever_is_kept_of_an_agent_stands_in_the_register(database: Dat
         "enrolment_change",
         "erasure",
         "outbox",
+        "question_answer",
         "request",
         "session_change",
     }

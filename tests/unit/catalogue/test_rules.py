@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,8 +13,10 @@ from services.catalogue.offer_files import reading
 from services.catalogue.rules import changes, lifecycle, validity
 from services.catalogue.rules.refusals import RefusalCode, Refused
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
+from services.catalogue.service.commands import QuestionRequest
 from shared.events.catalogue import (
     Audience,
+    Question,
     ReservedSeats,
     SessionCancelled,
     SessionChanged,
@@ -580,3 +583,51 @@ def test_a_clock_that_is_behind_announces_nothing_again() -> None:
     assert kinds(changed) == [SessionChanged]
     assert changed.session.announced is OPENED
     assert lifecycle.due_announcements(changed.session, OPENS) == ()
+
+
+# ------------------------------------------------------------------------------------ questions
+
+
+def questions_refused(*questions: Question) -> dict[str | None, RefusalCode | None]:
+    return {found.field: found.code for found in validity.inconsistencies(a_plan(questions=questions))}
+
+
+def a_question(kind: str, question_id: str = "repas", **given: Any) -> Question:
+    return Question.model_validate(
+        {"question_id": question_id, "kind": kind, "label": "Que mangez-vous ?"} | given
+    )
+
+
+def test_questions_of_each_kind_may_be_asked() -> None:
+    kinds = [a_question(kind, kind.replace("_", "-")) for kind in ("text", "yes_no", "number", "adjustment")]
+    assert questions_refused(*kinds, a_question("choice", "choix", choices=("a", "b"))) == {}
+
+
+def test_a_question_is_asked_once() -> None:
+    twice = a_question("text"), a_question("number")
+    assert questions_refused(*twice) == {"questions.1.question_id": RefusalCode.QUESTION_ASKED_TWICE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "choices"), [("choice", ()), ("choice", ("a",)), ("choice", ("a", "a")), ("text", ("a", "b"))]
+)
+def test_a_choice_has_answers_to_choose_from_and_nothing_else_has(
+    kind: str, choices: tuple[str, ...]
+) -> None:
+    found = questions_refused(a_question(kind, choices=choices))
+    assert found == {"questions.0.choices": RefusalCode.CHOICES_DO_NOT_FIT}
+
+
+def test_nobody_has_to_say_which_adjustment_they_need_and_it_is_kept_a_month_at_most() -> None:
+    assert questions_refused(a_question("adjustment", required=True, kept_days=31)) == {
+        "questions.0.required": RefusalCode.ADJUSTMENT_IS_VOLUNTARY,
+        "questions.0.kept_days": RefusalCode.KEPT_TOO_LONG,
+    }
+
+
+def test_the_words_of_the_built_in_question_are_ours() -> None:
+    asked = QuestionRequest.model_validate({"kind": "adjustment", "label": "Avez-vous la RQTH ?"})
+    assert (asked.question_id, asked.label) == (
+        "amenagement",
+        "De quel aménagement avez-vous besoin pour participer ?",
+    )

@@ -27,7 +27,7 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, AgentKey, Reason
-from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_session, an_agent
+from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_question, a_session, an_agent
 from tests.support.rosters import (
     RENNES,
     a_group_request,
@@ -146,6 +146,8 @@ REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.GROUP_DOES_NOT_FIT: asked_as_too_large_a_group,
     Reason.NOT_ENROLLED: withdrew_nothing,
     Reason.NO_OFFER: answered_no_offer,
+    Reason.ANSWER_MISSING: lambda: reason_of(a_roster(questions=[a_question(required=True)])),
+    Reason.ANSWER_NOT_EXPECTED: lambda: reason_of(a_roster(), answers={"repas": True}),
 }
 
 

@@ -1,0 +1,83 @@
+"""Answers to the questions of a session: whether a request has those that it must have, and no other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.events.catalogue import Question
+from shared.events.portal import QuestionAnswer
+from shared.events.vocabulary import Function, QuestionKind, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersFault:
+    """Why the answers of a request are not taken, and which question is missing or which answer is too much.
+
+    An answer is named by its number in the request, from 0: what somebody answered is nobody else's business.
+    """
+
+    reason: Reason
+    facts: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer as the organiser reads it: the question in the words in which it was asked.
+
+    ``value`` is that of the contract as JSON has it. ``kept_days``: after the session's end.
+    """
+
+    question_id: str
+    question: str
+    value: Any
+    kept_days: int
+
+
+def answers_fault(
+    questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
+) -> AnswersFault | None:
+    """Why the answers of an agent who asks for a seat are not taken, or None."""
+    if not questions and not answers:
+        return None
+    asked = {
+        question.question_id: question
+        for question in questions
+        if not question.functions or function in question.functions
+    }
+    for number, answer in enumerate(answers):
+        question = asked.get(answer.question_id)
+        if question is None or not _takes(question, answer.value):
+            return AnswersFault(Reason.ANSWER_NOT_EXPECTED, {"answer": number})
+    answered = {answer.question_id for answer in answers}
+    for question in asked.values():
+        if question.required and question.question_id not in answered:
+            return AnswersFault(Reason.ANSWER_MISSING, {"question": question.question_id})
+    return None
+
+
+def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> list[KeptAnswer]:
+    """Return what is kept of answers without fault."""
+    asked = {question.question_id: question for question in questions}
+    return [
+        KeptAnswer(
+            answer.question_id,
+            asked[answer.question_id].label,
+            answer.model_dump(mode="json")["value"],
+            asked[answer.question_id].kept_days,
+        )
+        for answer in answers
+    ]
+
+
+def _takes(question: Question, value: object) -> bool:
+    match question.kind:
+        case QuestionKind.TEXT:
+            return isinstance(value, str)
+        case QuestionKind.CHOICE:
+            return value in question.choices
+        case QuestionKind.YES_NO:
+            return isinstance(value, bool)
+        case QuestionKind.NUMBER:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case QuestionKind.ADJUSTMENT:
+            return isinstance(value, tuple)
