@@ -28,6 +28,7 @@ class Purpose(StrEnum):
 
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
+    MOVE = "/inscriptions/changement"
     CERTIFICATE = "/inscriptions/attestation"
     ENROLMENTS = "/inscriptions/mes-inscriptions"
     PREFERENCES = "/courriels/preferences"

@@ -43,6 +43,13 @@ PAGES: dict[str, dict[str, Any]] = {
         "enrolments": ALL,
     },
     "withdrawal.html": {"session": SESSION, "state": State.WAITLISTED, "enrolments": ALL},
+    "move.html": {
+        "session": SESSION,
+        "others": [a_session(), a_session(organiser="normandie", venue=None)],
+        "refused": REFUSALS[Reason.SESSION_FULL].label,
+        "unanswered": True,
+        "enrolments": ALL,
+    },
     "enrolments.html": {
         "enrolments": arranged(
             [

@@ -113,6 +113,8 @@ def not_possible(fault: OrganisingFault) -> Problem:
         OrganisingFault.SESSION_IS_OVER: "The session is over.",
         OrganisingFault.ALSO_ELSEWHERE: "This agent is in sessions of others too: "
         "their portal corrects them, or an administrator.",
+        OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id, "
+        "of those that you organise.",
         OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
     }
     return Problem(409, "Not possible now", details.get(fault, fault.value))
@@ -177,6 +179,12 @@ class WithdrawalByOrganiser(_Body):
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
+
+
+class MoveByOrganiser(_Body):
+    """Where an agent is moved to: a session of the same offer, that the organiser has too."""
+
+    to_session_id: UUID
 
 
 class EnrolmentByHand(_Body):

@@ -96,6 +96,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
+    "MoveByOrganiser": {"to_session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"},
     "EnrolmentByHand": {
         **{name: value for name, value in _AGENT.items() if name not in ("agent_id", "issuer")},
         "above_capacity": "Une chaise de plus a été installée",

@@ -19,6 +19,7 @@ from services.enrolment.api.bodies import (
     KEY,
     AgentCorrection,
     EnrolmentByHand,
+    MoveByOrganiser,
     PriorityChange,
     RosterEntry,
     WithdrawalByOrganiser,
@@ -134,10 +135,12 @@ async def enrol_by_hand(
         if enrolled is None:
             raise not_found(f"session {session_id}")
         if isinstance(enrolled, Reason):
-            raise Problem(
-                409, "Refused", f"The rules of the session refuse it: {enrolled.value}.", code=enrolled.value
-            )
+            raise _refused(enrolled)
     return roster_entry(*enrolled)
+
+
+def _refused(reason: Reason) -> Problem:
+    return Problem(409, "Refused", f"The rules of the session refuse it: {reason.value}.", code=reason.value)
 
 
 @router.put("/enrolments/{enrolment_id}/priority", summary="Serve somebody who waits sooner or later")
@@ -194,6 +197,31 @@ async def withdraw(
             409, "Not possible now", "The session has started: record the absence as attendance instead."
         )
     return roster_entry(*withdrawn)
+
+
+@router.post("/enrolments/{enrolment_id}/move", summary="Move somebody to another session of the offer")
+async def move(
+    enrolment_id: UUID,
+    wanted: MoveByOrganiser,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+) -> RosterEntry:
+    """A seat there, by the rules for a new request, frees the one here; anything else changes nothing.
+
+    Returns the new enrolment. What is refused has no effect, and nobody is written to.
+    """
+    async with database.transaction() as tx:
+        moved = await enrolments.move(
+            tx, enrolment_id, wanted.to_session_id, organiser=organiser, policy=policy, now=clock.now()
+        )
+        if moved is None:
+            raise not_found(f"enrolment {enrolment_id}")
+        if isinstance(moved, OrganisingFault):
+            raise not_possible(moved)
+        if isinstance(moved, Reason):
+            raise _refused(moved)
+    return roster_entry(*moved)
 
 
 @router.patch("/enrolments/{enrolment_id}/agent", summary="Correct an agent's address or names")

@@ -27,6 +27,7 @@ from services.enrolment.service import certificates
 from services.enrolment.service import links as by_link
 from shared import clock
 from shared.database import Database
+from shared.events.vocabulary import Reason
 from shared.guard import Guard
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
@@ -55,6 +56,7 @@ class Message(StrEnum):
     OFFER_REPLACED = "offer_replaced"
     OFFER_ENDED = "offer_ended"
     WITHDRAWN = "withdrawn"
+    MOVED = "moved"
     ALREADY_ENDED = "already_ended"
     SESSION_STARTED = "session_started"
     WITHDRAWAL_LINK_EXPIRED = "withdrawal_link_expired"
@@ -87,6 +89,7 @@ def add_to(
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
+        (Purpose.MOVE, pages.move, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
         (Purpose.ENROLMENTS, pages.enrolments, ["GET"]),
     ):
@@ -104,6 +107,21 @@ def add_to(
         return cacheable(request, problems.text("problem.html", code=code, problem=explained[code]))
 
     api.router.routes.append(Route("/problems/{code}", problems.guarded(problem)))
+
+
+class _NotMoved(Exception):
+    """The rules refuse a move: what was written to the database for it is not to stay."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,41 @@ class _Pages:
             "withdrawal.html", session=live.session, state=live.enrolment.state, **back
         )
 
+    async def move(self, request: Request) -> Response:
+        """Show the other sessions of the offer that have a seat; a POST takes one and gives up the own."""
+        now = clock.now()
+        enrolment_id, mark = await self._read(request, Purpose.MOVE, Message.WITHDRAWAL_LINK_EXPIRED)
+        back, written_to = self._back(enrolment_id, mark), partial(self._is_mark_of, mark)
+        chosen = (await read_form(request, most=10)).typed("session") if request.method == "POST" else None
+        refused = None
+        if (to_session_id := _uuid(chosen)) is not None:
+            try:
+                async with self.database.transaction() as tx:
+                    moved = await by_link.move_to(
+                        tx, enrolment_id, to_session_id, policy=self.policy, now=now, written_to=written_to
+                    )
+                    if isinstance(moved, Reason):
+                        raise _NotMoved(moved)
+            except _NotMoved as error:
+                refused = error.reason
+            else:
+                state, there = moved
+                if there is not None:
+                    return self.rendering.notice(Message(state), session=there, **back)
+        async with self.database.quiet_transaction() as tx:
+            state, seat, others = await by_link.move(tx, enrolment_id, now, written_to)
+        if seat is None or state is not LinkState.OPEN:
+            return self._notice(Message(state), seat if state is not LinkState.ADDRESS_CHANGED else None)
+        return self.rendering.page(
+            "move.html",
+            status=200 if chosen is None else 422,
+            session=seat.session,
+            others=others,
+            refused=None if refused is None else REFUSALS[refused].label,
+            unanswered=chosen is not None and refused is None,
+            **back,
+        )
+
     async def certificate(self, request: Request) -> Response:
         """Return the certificate of attendance, as it is due now."""
         enrolment_id, _ = await self._read(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED)
@@ -197,8 +250,8 @@ class _Pages:
             case Purpose.OFFER:
                 until = enrolment.hold_until or until
                 return self._url(Purpose.OFFER, enrolment.enrolment_id, enrolment.version, until=until)
-            case Purpose.WITHDRAW:
-                return self._url(Purpose.WITHDRAW, enrolment.enrolment_id, mark, until=until)
+            case Purpose.WITHDRAW | Purpose.MOVE as wanted:
+                return self._url(wanted, enrolment.enrolment_id, mark, until=until)
             case wanted:
                 return self._url(wanted, enrolment.enrolment_id, until=until)
 

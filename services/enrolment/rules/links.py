@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.enrolment.rules.eligibility import judge_withdrawal
+from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import LATEST, Status
+from shared.events.vocabulary import LATEST, Agent, Format, Status
 
 
 class LinkState(StrEnum):
@@ -19,6 +20,7 @@ class LinkState(StrEnum):
     SEAT_TAKEN = "seat_taken"
     SEAT_LEFT = "seat_left"
     WITHDRAWN = "withdrawn"
+    MOVED = "moved"
     UNKNOWN = "unknown"
     SESSION_CANCELLED = "session_cancelled"
     OFFER_TAKEN = "offer_taken"
@@ -63,6 +65,22 @@ def withdrawal_state(found: EnrolmentInSession | None, now: datetime) -> LinkSta
     return LinkState.OPEN
 
 
+def move_state(found: EnrolmentInSession | None, now: datetime) -> LinkState:
+    """Return whether one may give up the seat for one in another session, or why not (rule 18)."""
+    state = withdrawal_state(found, now)
+    has_seat = found is not None and found.enrolment.state.has_seat
+    return LinkState.ALREADY_ENDED if state is LinkState.OPEN and not has_seat else state
+
+
+def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetime) -> bool:
+    """Whether the session would give the agent a seat now, as far as its seats say.
+
+    Who waits there may still come first: that is known when it is decided.
+    """
+    availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
+    return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
+
+
 @dataclass(frozen=True, slots=True)
 class EnrolmentNow:
     """An enrolment in its session, and the numbers of now.
@@ -90,6 +108,7 @@ class AgentEnrolment:
     updated_at: datetime
     offer: LinkState
     withdrawal: LinkState
+    move: LinkState
     is_past: bool
     is_undecided: bool
 
@@ -102,6 +121,11 @@ class AgentEnrolment:
     def may_withdraw(self) -> bool:
         """Whether the agent may still withdraw."""
         return self.withdrawal is LinkState.OPEN
+
+    @property
+    def may_move(self) -> bool:
+        """Whether another session of the offer may give the agent a seat instead, where one has any."""
+        return self.move is LinkState.OPEN and self.session.format is not Format.BESPOKE
 
     @property
     def has_certificate(self) -> bool:
@@ -120,6 +144,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
         known.updated_at,
         offer=offer_state(found, enrolment.version, now),
         withdrawal=withdrawal_state(found, now),
+        move=move_state(found, now),
         is_past=not enrolment.state.is_live or session.ends_at <= now,
         is_undecided=enrolment.state.is_live and _misses_minimum(session, known.taken, now),
     )

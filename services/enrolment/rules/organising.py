@@ -9,6 +9,7 @@ from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
+from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import AgentKey, Reason, Status
 
@@ -26,6 +27,7 @@ class OrganisingFault(StrEnum):
     AMBIGUOUS = "ambiguous"
     NOT_STARTED = "not_started"
     ALSO_ELSEWHERE = "also_elsewhere"
+    NO_SUCH_SESSION = "no_such_session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +184,14 @@ def judge_correction(organisers: Iterable[str], delegation: str | None) -> Organ
     if delegation is None or set(organisers) <= {delegation}:
         return None
     return OrganisingFault.ALSO_ELSEWHERE
+
+
+def judge_destination(
+    session: SessionState, there: SessionState | None, delegation: str | None
+) -> OrganisingFault | None:
+    """Why who acts for this delegation (None: for all) may not move an agent there, or None (rule 18)."""
+    if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
+        return OrganisingFault.NO_SUCH_SESSION
+    if delegation is not None and there.organiser != delegation:
+        return OrganisingFault.NO_SUCH_SESSION
+    return None

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
-from services.enrolment.rules.organising import OrganisingFault, prioritise
+from services.enrolment.rules.organising import OrganisingFault, judge_destination, prioritise
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import ByHand, SeatRequest, Withdrawal
+from services.enrolment.rules.requests import ByHand, SeatRequest, Swap, Withdrawal
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
@@ -119,6 +119,41 @@ async def withdraw(
     await requests.answer(tx, [request], policy, now)
     await changes.add_author(tx, request.key, session_id, now, organiser.name)
     return await roster_lines.line_of(tx, session_id, enrolment_id), session
+
+
+async def move(
+    tx: Transaction,
+    enrolment_id: UUID,
+    to_session_id: UUID,
+    *,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | OrganisingFault | Reason | None:
+    """Move somebody who has a seat to another session, by its rules; the organiser is kept as the author.
+
+    Returns the line of the other session's roster then, why it is not possible, or None when there is no such
+    enrolment. The transaction of what is refused is not to be committed: the organiser is told, nobody else.
+    """
+    found = await find_own(tx, enrolment_id, organiser)  # not locked: both sessions are, by the answer
+    if found is None:
+        return None
+    there = await sessions.find(tx, to_session_id)
+    fault = judge_destination(found.session, there, organiser.delegation)
+    if fault is not None or there is None:
+        return fault
+    if not found.enrolment.state.has_seat:
+        return Reason.NOT_ENROLLED
+    agent, session_id = found.enrolment.agent.key, found.session.session_id
+    request = Swap(uuid4(), now, session_id, agent, to_session_id)
+    answer = (await requests.answer(tx, [request], policy, now))[request.key]
+    if answer is None:
+        raise LookupError("a session that was there is not")
+    if answer.reason is not None:
+        return answer.reason
+    await changes.add_author(tx, request.key, session_id, now, organiser.name)
+    [enrolment] = await enrolments.latest(tx, [(to_session_id, agent)])
+    return await roster_lines.line_of(tx, to_session_id, enrolment.enrolment_id), there
 
 
 async def enrol_by_hand(

@@ -355,7 +355,7 @@ async def _load_seats(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, Seats]:
     """Return the seats that are taken, by employer where a plan says so."""
-    seats = {session_id: _seats(row) for session_id, row in rows.items()}
+    seats = {session_id: sessions.seats_of(row) for session_id, row in rows.items()}
     uncounted = [
         session_id
         for session_id, row in rows.items()
@@ -426,14 +426,6 @@ async def _load_waiting(
         for enrolment in found:
             waiting.setdefault(enrolment.session_id, []).append(enrolment)
     return waiting
-
-
-def _seats(row: LockedSession) -> Seats:
-    seats = Seats(row.enrolled, row.offered)
-    if row.seats_by_employer is not None:
-        seats.by_delegation.update(row.seats_by_employer["delegation"])
-        seats.by_siret.update(row.seats_by_employer["siret"])
-    return seats
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:

@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlmodel import col
 
+from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
 from services.enrolment.tables import SessionRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Employer
+from shared.events.vocabulary import AgentKey, Employer
 
 
 async def find(tx: Transaction, session_id: UUID) -> SessionState | None:
@@ -84,6 +85,28 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
         )
         for row in await tx.execute(_LOCK, {"ids": list(session_ids)})
     }
+
+
+async def others_of_offer(
+    tx: Transaction, session: SessionState, agent: AgentKey, now: datetime
+) -> list[tuple[SessionState, Seats]]:
+    """Return the other sessions of an offer that one may still enrol in, and their seats.
+
+    Not those where the agent has an enrolment; the next to begin first.
+    """
+    parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
+    rows = await tx.execute(_OTHERS_OF_OFFER, parameters | agent._asdict())
+    found = [(session_of(row), seats_of(row)) for row in rows]
+    return sorted(found, key=lambda other: (other[0].starts_at, other[0].session_id))
+
+
+def seats_of(row: LockedSession | Row[Any]) -> Seats:
+    """Return the seats that are taken, by employer where that is kept."""
+    seats = Seats(row.enrolled, row.offered)
+    if row.seats_by_employer is not None:
+        seats.by_delegation.update(row.seats_by_employer["delegation"])
+        seats.by_siret.update(row.seats_by_employer["siret"])
+    return seats
 
 
 async def limited(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, bool]:
@@ -195,6 +218,7 @@ def _decoded(_session_id: UUID, _version: int, state: _NotCompared) -> SessionSt
     return SessionState.model_validate(state.value)
 
 
+_LIVE = [state.value for state in State if state.is_live]
 _HOLDING = [state.value for state in State if state.holds_seat]
 _SEATED = ", ".join(f"'{state}'" for state in State if state.has_seat)
 _COUNTED = (
@@ -222,6 +246,12 @@ _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
     "occupancy_version, seats_by_employer, next_release_at, close_judged_for, cancelled_at FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
+)
+_OTHERS_OF_OFFER = text(
+    "SELECT session_id, version, session.state, enrolled, offered, seats_by_employer FROM session "
+    "WHERE enrolment_closes_at > :now AND session_id <> :session AND session.state->>'offer_id' = :offer "
+    "AND NOT EXISTS (SELECT FROM enrolment WHERE enrolment.session_id = session.session_id "
+    "AND agent_id = :agent_id AND issuer = :issuer AND enrolment.state = ANY(CAST(:live AS text[])))"
 )
 _LIMITED = text(
     "SELECT session_id, state->>'capacity' IS NOT NULL AS limited FROM session "

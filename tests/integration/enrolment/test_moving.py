@@ -1,12 +1,15 @@
 """Moving to another session on a real Postgres (rule 18): both sessions are locked, or wait, together."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
+import pytest
 from sqlalchemy import Row
 
 from services.enrolment.rules.policy import Policy
@@ -16,7 +19,9 @@ from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from tests.integration.enrolment.conftest import Ask, Front
+from shared.web.links import Purpose
+from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.integration.enrolment.visiting import KEY, links, page, path
 from tests.support.builders import an_agent, open_now
 
 PORTAL = "portail-bretagne"
@@ -151,3 +156,159 @@ async def told_of(rows: Rows, request_id: UUID) -> list[Row[Any]]:
         "WHERE CAST(data AS jsonb)->>'request_id' = :id",
         id=str(request_id),
     )
+
+
+# ------------------------------------------------------------ by the page
+
+
+@pytest.fixture
+def visit(asking: Callable[..., Ask]) -> Ask:
+    return asking(link_signing_key=KEY, public_base_url="https://parcours.example")
+
+
+async def page_to_move(front: Front, visit: Ask, session: SessionState, agent: Agent) -> str:
+    """The path to which "Mes inscriptions" leads from the seat in this session."""
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    mine = await visit("GET", path(Purpose.ENROLMENTS, enrolment_id, links().mark(agent.email)))
+    entry = mine.text.split(f">{session.title}<", 1)[1].split("<h3>", 1)[0]
+    [found] = re.findall(f'href="https://parcours.example({Purpose.MOVE.value}/[^"]*)"', entry)
+    return str(found)
+
+
+async def no_letter(rows: Rows) -> bool:
+    refusals = await rows("SELECT 1 FROM outbox WHERE type = 'fr.cnfpt.enrolment.EnrolmentRefused.v1'")
+    return not refusals
+
+
+async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front: Front, visit: Ask) -> None:
+    [agent, other] = agents(2)
+    here, there = open_now(title="Ici"), open_now(title="Ailleurs")
+    full, foreign = open_now(title="Complète", capacity=1), open_now(title="Autre", offer_id="autre-offre")
+    private = open_now(title="Privée", format="bespoke", audience={"sirets": ["21350238800019"]})
+    closed = open_now(title="Close", enrolment_closes_at=clock.now() - timedelta(hours=1))
+    mine = open_now(title="Déjà")
+    await front.publish(here, there, full, foreign, private, closed, mine)
+    await front.enrol(here, agent)
+    await front.enrol(mine, agent)
+    await front.enrol(full, other)
+    link = await page_to_move(front, visit, here, agent)
+    text = page(await visit("GET", link), 200, "Changer de session")
+    assert re.findall("<h3>(.*?)</h3>", text) == ["Ailleurs"]
+    assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
+    done = await visit("POST", link, data={"session": str(there.session_id)})
+    assert "Ailleurs" in page(done, 200, "Vous avez changé de session")
+    assert await front.states(here, agent) == ["withdrawn"]
+    assert await front.states(there, agent) == ["enrolled"]
+    page(
+        await visit("POST", link, data={"session": str(mine.session_id)}),
+        410,
+        "Cette inscription a déjà pris fin",
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        ({"capacity": 0}, "session complète"),
+        ({"offer_id": "autre-offre"}, "hors du public visé"),
+        ({"status": "cancelled"}, "session annulée"),
+        ({"approval": "employer"}, "pas d’accord de l’employeur"),
+    ],
+)
+async def test_what_the_rules_refuse_the_page_says_and_no_letter_does(
+    front: Front, visit: Ask, rows: Rows, there: dict[str, Any], why: str
+) -> None:
+    [agent] = agents(1)
+    here, other = open_now(), open_now(**there)
+    await front.publish(here, other)
+    await front.enrol(here, agent)
+    link = await page_to_move(front, visit, here, agent)
+    answer = await visit("POST", link, data={"session": str(other.session_id)})
+    assert f"n’est pas possible ({why})" in page(answer, 422, "Changer de session")
+    assert await front.states(here, agent) == ["enrolled"]
+    assert await no_letter(rows)
+
+
+async def test_what_is_no_session_moves_nobody(front: Front, visit: Ask, rows: Rows) -> None:
+    [agent] = agents(1)
+    here = open_now()
+    await front.publish(here)
+    await front.enrol(here, agent)
+    link = await page_to_move(front, visit, here, agent)
+    for session in ("", "x", "'; --", str(uuid4()), str(here.session_id)):
+        page(await visit("POST", link, data={"session": session}), 422, "Changer de session")
+    assert await front.states(here, agent) == ["enrolled"]
+    assert await no_letter(rows)
+
+
+async def test_who_only_waits_is_not_led_to_another_session(front: Front, visit: Ask) -> None:
+    session, (first, agent) = open_now(capacity=1), agents(2)
+    await front.publish(session)
+    await front.enrol(session, first, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    mark = links().mark(agent.email)
+    mine = await visit("GET", path(Purpose.ENROLMENTS, enrolment_id, mark))
+    assert Purpose.MOVE.value not in mine.text
+    page(await visit("GET", path(Purpose.MOVE, enrolment_id, mark)), 410, "Cette inscription a déjà pris fin")
+
+
+# ------------------------------------------------------------ by the organiser
+
+
+async def moved(
+    ask: Ask, enrolment_id: UUID, to_session_id: UUID, by: str = "advisor-bretagne"
+) -> httpx.Response:
+    body = {"to_session_id": str(to_session_id)}
+    return await ask("POST", f"/api/v1/enrolments/{enrolment_id}/move", by=by, json=body)
+
+
+async def test_an_organiser_moves_an_agent_and_is_kept_as_the_author(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    here, there = open_now(), open_now()
+    [agent] = agents(1)
+    await front.publish(here, there)
+    await front.enrol(here, agent)
+    seat = (await front.of(here, agent)).enrolment_id
+    entry = (await moved(ask, seat, there.session_id)).json()
+    assert (entry["state"], entry["version"], entry["agent"]["agent_id"]) == ("enrolled", 1, agent.agent_id)
+    assert await front.states(here, agent) == ["withdrawn"]
+    [change] = await rows("SELECT cause, facts FROM enrolment_change")
+    assert (change.cause, change.facts["author"]) == ("moved", "advisor-bretagne")
+
+
+@pytest.mark.parametrize(
+    "there",
+    [{"organiser": "corse"}, {"offer_id": "autre-offre"}, None],
+    ids=["another's", "of another offer", "of nobody"],
+)
+async def test_an_organiser_moves_nobody_to_what_is_not_theirs_or_of_another_offer(
+    front: Front, ask: Ask, there: dict[str, Any] | None
+) -> None:
+    here, other = open_now(), open_now(**(there or {}))
+    [agent] = agents(1)
+    await front.publish(here, *([other] if there else []))
+    await front.enrol(here, agent)
+    seat = (await front.of(here, agent)).enrolment_id
+    for to in (other.session_id, here.session_id):
+        problem(await moved(ask, seat, to), 409)
+    assert await front.states(here, agent) == ["enrolled"]
+
+
+async def test_an_organiser_reads_why_the_rules_refuse_and_nobody_is_written_to(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    here, there = open_now(), open_now(capacity=0)
+    agent, gone = agents(2)
+    await front.publish(here, there)
+    await front.enrol(here, agent, gone)
+    await front.withdraw(here, gone)
+    seat, left = [(await front.of(here, who)).enrolment_id for who in (agent, gone)]
+    for enrolment_id, code in ((seat, "session_full"), (left, "not_enrolled")):
+        answer = await moved(ask, enrolment_id, there.session_id)
+        problem(answer, 409)
+        assert answer.json()["code"] == code
+    problem(await moved(ask, seat, there.session_id, by="advisor-corse"), 404)
+    problem(await moved(ask, uuid4(), there.session_id), 404)
+    assert await front.states(here, agent) == ["enrolled"]
+    assert await no_letter(rows)

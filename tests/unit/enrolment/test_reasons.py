@@ -19,6 +19,7 @@ from services.enrolment.rules.organising import (
     OrganisingFault,
     attendance_marks,
     judge_correction,
+    judge_destination,
     prioritise,
     record_attendance,
 )
@@ -275,6 +276,7 @@ def faults() -> Iterator[object]:
     yield ranks(roster, [], [])
 
     yield judge_correction(["bretagne", "corse"], "bretagne")
+    yield judge_destination(a_session(), a_session(organiser="corse"), "bretagne")
 
 
 def test_every_fault_is_returned() -> None:
