@@ -208,6 +208,11 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "Refaites votre demande sur votre portail, en répondant à ses questions.",
             once_closed=_CLOSED,
         ),
+        swap=Explanation(
+            "L’organisateur de cette session pose à l’inscription une question dont la réponse est "
+            "obligatoire, et un changement n’y répond pas.",
+            "Faites sur votre portail une demande pour cette session, sans quitter la vôtre.",
+        ),
     ),
     Reason.ANSWER_NOT_EXPECTED: Refusal(
         label="réponse à une question qui n’est pas posée",

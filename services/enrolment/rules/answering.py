@@ -373,6 +373,7 @@ def _swap(here: SessionRoster, there: SessionRoster, request: Swap) -> _Outcome:
         approved=False,
         availability=there.availability(agent, leaves=request.session_id),
     )
+    verdict = _if_answered(there, wanted, verdict)
     refused = judge_swap(here.session, latest, request.received_at, verdict)
     if refused is not None:
         outcome = _nothing_changes(here, request, latest, refused, "swap")

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.questions import answers_fault
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
@@ -78,6 +79,8 @@ def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetim
     Who waits there may still come first: that is known when it is decided.
     """
     availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
+    if answers_fault(session.questions, agent.function, ()) is not None:
+        return False  # a move answers no questions
     return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
 
 

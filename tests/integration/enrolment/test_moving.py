@@ -22,7 +22,7 @@ from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front, problem
 from tests.integration.enrolment.visiting import KEY, links, page, path
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import a_question, an_agent, open_now
 
 PORTAL = "portail-bretagne"
 Rows = Callable[..., Awaitable[list[Row[Any]]]]
@@ -186,8 +186,8 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     full, foreign = open_now(title="Complète", capacity=1), open_now(title="Autre", offer_id="autre-offre")
     private = open_now(title="Privée", format="bespoke", audience={"sirets": ["21350238800019"]})
     closed = open_now(title="Close", enrolment_closes_at=clock.now() - timedelta(hours=1))
-    mine = open_now(title="Déjà")
-    await front.publish(here, there, full, foreign, private, closed, mine)
+    mine, asking = open_now(title="Déjà"), open_now(title="Questions", questions=[a_question(required=True)])
+    await front.publish(here, there, full, foreign, private, closed, mine, asking)
     await front.enrol(here, agent)
     await front.enrol(mine, agent)
     await front.enrol(full, other)

@@ -14,7 +14,7 @@ from services.enrolment.rules.states import State
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.outcomes import RequestRejected
 from shared.events.vocabulary import Agent, Limits, Reason
-from tests.support.builders import CLOSES, DURING, OPENS, STARTS, an_agent
+from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_question, an_agent
 from tests.support.rosters import (
     NANTES,
     RENNES,
@@ -160,6 +160,7 @@ def test_who_moves_is_behind_the_line_there() -> None:
         (Reason.NOT_NOMINATED, {"format": "bespoke", "audience": {"sirets": [RENNES]}}, DURING),
         (Reason.APPROVAL_DENIED, {"approval": "employer"}, DURING),
         (Reason.NOT_SELECTED, {"approval": "selection"}, DURING),
+        (Reason.ANSWER_MISSING, {"questions": [a_question(required=True)]}, DURING),
         (Reason.APPROVAL_DENIED, {"approval": "employer_then_selection"}, DURING),
     ],
 )
