@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from local.portal import french, requests
+from local.portal import french, questions, requests
 from local.portal.exchange import Exchange
 from local.portal.forms import Errors, Form, new_agent, sent_form, whole_number
 from local.portal.journal import Journal, Travel
@@ -39,6 +39,7 @@ _environment = Environment(
 )
 _environment.globals |= {
     "french": french,
+    "questions": questions,
     "authorities": AUTHORITIES,
     "functions": FUNCTIONS,
     "shown": SHOWN,
@@ -178,18 +179,24 @@ class _Pages:
     async def ask_for_seat(self, request: Request) -> Response:
         """Ask for a seat for somebody who is there, or somebody new."""
         form = await sent_form(request)
+        session_id = request.path_params["session_id"]
         errors: Errors = {}
-        if form["agent_id"] == "nouvelle":
+        is_new = form["agent_id"] == "nouvelle"
+        if is_new:
             agent, errors = new_agent(form)
-            if agent is not None:
-                await self._journal.add_agent(agent)
         else:
             agent = self._find(form["agent_id"])
             if agent is None:
                 errors = {"pour-qui": "Choisissez pour qui demander une place."}
         if agent is None:
             return await self._session_page(request, errors, form)
-        await self._exchange.ask(requests.seat(request.path_params["session_id"], agent))
+        session = await self._offer.session(session_id)
+        answers, errors = questions.answers(session or {}, form, agent.function)
+        if errors:
+            return await self._session_page(request, errors, form)
+        if is_new:
+            await self._journal.add_agent(agent)
+        await self._exchange.ask(requests.seat(session_id, agent, answers))
         return _to(f"/agents/{agent.agent_id}")
 
     async def withdraw(self, request: Request) -> Response:

@@ -24,9 +24,11 @@ class Request:
         return f"fr.cnfpt.portal.{self.name}.v1"
 
 
-def seat(session_id: str, agent: Agent) -> Request:
-    """An agent asks for a seat; their employer has not said anything yet."""
-    return _of_session("EnrolmentRequested", session_id, agent=agent.as_json(), approval=None)
+def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) -> Request:
+    """An agent asks for a seat, and answers the session's questions; their employer has said nothing yet."""
+    return _of_session(
+        "EnrolmentRequested", session_id, agent=agent.as_json(), approval=None, answers=list(answers)
+    )
 
 
 def group(session_id: str, agents: Sequence[Agent], authority: Authority, *, all_or_nothing: bool) -> Request:

@@ -181,9 +181,12 @@ def test_a_form_works_with_the_keyboard_alone(wide: Page, portal: Served) -> Non
     expect(wide.get_by_role("heading", level=1)).to_have_text(str(A_SESSION["title"]))
     wide.get_by_label("Pour qui ?").focus()
     wide.keyboard.type("Karim")
-    wide.keyboard.press("Tab")
-    wide.keyboard.press("Tab")
-    expect(wide.get_by_role("button", name="Envoyer la demande")).to_be_focused()
+    button = wide.get_by_role("button", name="Envoyer la demande")
+    for _ in range(20):  # a new person's fields, which are folded, and the organiser's questions
+        wide.keyboard.press("Tab")
+        if button.evaluate("element => element === document.activeElement"):
+            break
+    expect(button).to_be_focused()
     wide.keyboard.press("Enter")
     expect(wide.get_by_role("heading", level=1)).to_have_text("Bonjour Karim Béranger")
     assert len(portal.journal.travels) == before + 1

@@ -60,9 +60,16 @@ def a_session(**changes: Any) -> SessionState:
 
 def a_question(question_id: str = "repas", kind: str = "yes_no", **changes: Any) -> dict[str, Any]:
     """A question of a session, as its state has it; of a choice « végétarien » and « sans gluten »."""
-    choices = ["végétarien", "sans gluten"] if kind == "choice" else []
-    label = f"Que répondez-vous à « {question_id} » ?"
-    return {"question_id": question_id, "kind": kind, "label": label, "choices": choices} | changes
+    question = {
+        "question_id": question_id,
+        "kind": kind,
+        "label": f"Que répondez-vous à « {question_id} » ?",
+        "choices": ["végétarien", "sans gluten"] if kind == "choice" else [],
+        "required": False,
+        "functions": [],
+        "kept_days": 30,
+    }
+    return question | changes
 
 
 def open_now(**changes: Any) -> SessionState:

@@ -17,6 +17,7 @@ from local.portal.pages import pages
 from local.portal.people import STAFF
 from local.portal.settings import from_environment
 from shared.events import BY_TYPE
+from tests.support.builders import a_question
 
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 ZOE, LOIC = STAFF[:2]
@@ -45,6 +46,13 @@ A_SESSION = {
     "approval": "none",
     "organiser": "bretagne",
     "venue": "Délégation Bretagne du CNFPT, Rennes",
+    "questions": [
+        a_question("amenagement", "adjustment"),
+        a_question("repas", "choice"),
+        a_question("train", "yes_no"),
+        a_question("equipe", "number", functions=["encadrant"]),
+        a_question("attentes", "text"),
+    ],
     "occupancy": {"capacity": 120, "enrolled": 119, "waiting": 0, "offered": 0},
 }
 
@@ -308,3 +316,55 @@ async def test_without_the_catalogue_what_was_answered_is_still_told(tmp_path: P
 async def test_news_are_told_at_once(portal: Portal) -> None:
     await portal.hear("AgentEnrolled")
     assert (await portal.browser.get("/nouvelles?connu=0")).json() == {"moves": 1}
+
+
+async def test_what_the_organiser_asks_is_in_the_form_and_the_answers_travel(portal: Portal) -> None:
+    page = await portal.get(f"/sessions/{SESSION}?agent_id=EX-101")
+    assert page.count("Que répondez-vous à «") == 5
+    assert "Réponse facultative, conservée 30 jours après la session." in page
+    assert "Interprétation en langue des signes" in page
+    await portal.post(
+        f"/sessions/{SESSION}/inscription",
+        agent_id="EX-101",
+        **{
+            "question-amenagement": ["large_print", "sign_language"],
+            "question-repas": "végétarien",
+            "question-train": "non",
+            "question-equipe": "7",
+            "question-attentes": "",
+        },
+    )
+    assert ZOE.function == "agent"  # of whom the number is not asked
+    assert portal.asked().data["answers"] == [
+        {"question_id": "amenagement", "value": ["large_print", "sign_language"]},
+        {"question_id": "repas", "value": "végétarien"},
+        {"question_id": "train", "value": False},
+    ]
+    assert "3 réponses aux questions" in await portal.get("/agents/EX-101")
+
+
+@pytest.mark.parametrize(
+    ("question", "typed", "sentence"),
+    [
+        (
+            a_question("repas", "choice", required=True),
+            "",
+            "Répondez à la question « Que répondez-vous à « repas » ? ».",
+        ),
+        (a_question("repas", "choice"), "carné", "Choisissez une réponse."),
+        (a_question("repas", "number"), "douze", "Indiquez un nombre entier."),
+        (a_question("repas", "text"), "x" * 1001, "1 000 caractères au plus."),
+    ],
+)
+async def test_what_a_question_does_not_take_is_said_beside_it_and_nothing_is_sent(
+    tmp_path: Path, question: dict[str, Any], typed: str, sentence: str
+) -> None:
+    def asks(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=A_SESSION | {"questions": [question]})
+
+    async with a_portal(tmp_path / "journal.jsonl", asks) as portal:
+        fields = {"agent_id": "EX-101", "question-repas": typed}
+        answer = await portal.browser.post(f"/sessions/{SESSION}/inscription", data=fields)
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert portal.journal.travels == []

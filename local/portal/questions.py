@@ -1,0 +1,55 @@
+"""What a session asks of whoever enrols: the fields of a form, and the answers that it gives. Pure."""
+
+from typing import Any
+
+from local.portal.forms import Errors, Form
+from local.portal.offer import Session
+
+
+def field_of(question: dict[str, Any]) -> str:
+    """Return the name of a question's field, which is the id of its first input too."""
+    return f"question-{question['question_id']}"
+
+
+def is_asked(question: dict[str, Any], function: str) -> bool:
+    """Say whether a question is for agents of this function."""
+    return not question["functions"] or function in question["functions"]
+
+
+def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str, Any]], Errors]:
+    """Return what a form answers to the questions for this function, and what is wrong with it."""
+    given: list[dict[str, Any]] = []
+    errors: Errors = {}
+    for question in session.get("questions", ()):
+        if not is_asked(question, function):
+            continue
+        name = field_of(question)
+        try:
+            value = _value(question, form[name].strip(), form.all(name))
+        except ValueError as error:
+            errors[name] = str(error)
+            continue
+        if value is not None:
+            given.append({"question_id": question["question_id"], "value": value})
+        elif question["required"]:
+            errors[name] = f"Répondez à la question « {question['label']} »."
+    return given, errors
+
+
+def _value(question: dict[str, Any], text: str, ticked: set[str]) -> Any:
+    """Return an answer as the contract has it; None: there is none. Raises ``ValueError``."""
+    match question["kind"]:
+        case "adjustment":
+            return sorted(ticked) or None
+        case "yes_no":
+            return {"oui": True, "non": False}.get(text)
+        case "number" if text:
+            if not (text.isascii() and text.isdigit() and len(text) < 7):
+                raise ValueError("Indiquez un nombre entier.")
+            return int(text)
+        case "text" if len(text) > 1000:
+            raise ValueError("1 000 caractères au plus.")
+        case "choice" if text and text not in question["choices"]:
+            raise ValueError("Choisissez une réponse.")
+        case _:
+            return text or None
