@@ -168,6 +168,7 @@ class SessionSwapRequested(_SessionRequest):
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SessionSwapRequested.v1"
     to_session_id: UUID = Field(description="Where the agent wants a seat; not the session they are in.")
     agent_id: AgentId
+    answers: QuestionAnswers = ()
 
     @field_validator("to_session_id")
     @classmethod

@@ -76,9 +76,12 @@ def a_seat_request(
     approved: bool = False,
     answers: Mapping[str, object] = {},
 ) -> SeatRequest:
-    given = tuple(QuestionAnswer.model_validate({"question_id": q, "value": v}) for q, v in answers.items())
     members = _members(roster, received_at)
-    return SeatRequest(*members, agent or an_agent(), approved, answers=given)
+    return SeatRequest(*members, agent or an_agent(), approved, answers=_given(answers))
+
+
+def _given(answers: Mapping[str, object]) -> tuple[QuestionAnswer, ...]:
+    return tuple(QuestionAnswer.model_validate({"question_id": q, "value": v}) for q, v in answers.items())
 
 
 def a_group_request(
@@ -119,9 +122,15 @@ def an_offer_answer(
 
 
 def a_swap(
-    here: SessionRoster, there: SessionRoster, agent: Agent, *, received_at: datetime | None = None
+    here: SessionRoster,
+    there: SessionRoster,
+    agent: Agent,
+    *,
+    received_at: datetime | None = None,
+    answers: Mapping[str, object] = {},
 ) -> Swap:
-    return Swap(*_members(here, received_at), agent.key, there.session.session_id)
+    members = _members(here, received_at)
+    return Swap(*members, agent.key, there.session.session_id, _given(answers))
 
 
 def _members(roster: SessionRoster, received_at: datetime | None) -> tuple[uuid.UUID, datetime, uuid.UUID]:

@@ -62,6 +62,8 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
             there = rosters[request.to_session_id]
             facts = there.numbers() | {"to_session_id": str(request.to_session_id)}
             outcomes = [_swap(roster, there, request)]
+            if (latest := roster.latest.get(request.agent_key)) is not None:
+                facts |= _facts_of_answers(there, request.as_seat_request(latest.agent), outcomes[0])
         else:
             facts = roster.numbers()
             outcomes = _outcomes(roster, request, facts)
@@ -87,7 +89,7 @@ def _outcomes(
                 facts["place_in_line"] = roster.waiting_list.position(newest)
             if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
                 facts |= roster.numbers_for(request.agent)
-            facts |= _facts_of_answers(roster, request, reason)
+            facts |= _facts_of_answers(roster, request, outcome)
             return [outcome]
         case GroupRequest():
             return _group(roster, request)
@@ -148,9 +150,10 @@ def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault 
 
 
 def _facts_of_answers(
-    roster: SessionRoster, request: SeatRequest, reason: Reason | None
+    roster: SessionRoster, request: SeatRequest, outcome: _Outcome
 ) -> Mapping[str, int | str]:
     """Return which question is not answered, or which answer is too much, where it was refused for that."""
+    _, reason = outcome
     if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
         return {}
     fault = _answers_fault(roster, request)
@@ -373,7 +376,8 @@ def _swap(here: SessionRoster, there: SessionRoster, request: Swap) -> _Outcome:
         approved=False,
         availability=there.availability(agent, leaves=request.session_id),
     )
-    verdict = _if_answered(there, wanted, verdict)
+    if verdict is Granted.SEAT:  # else it is refused for what it came to
+        verdict = _if_answered(there, wanted, verdict)
     refused = judge_swap(here.session, latest, request.received_at, verdict)
     if refused is not None:
         outcome = _nothing_changes(here, request, latest, refused, "swap")

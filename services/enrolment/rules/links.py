@@ -80,7 +80,7 @@ def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetim
     """
     availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
     if answers_fault(session.questions, agent.function, ()) is not None:
-        return False  # a move answers no questions
+        return False  # the page of a move asks no questions
     return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
 
 

@@ -183,6 +183,7 @@ class Swap(_AboutEnrolment):
     """An agent wants to give up the seat in ``session_id`` for one in ``to_session_id`` (rule 18)."""
 
     to_session_id: UUID
+    answers: tuple[QuestionAnswer, ...] = ()
 
     @property
     def session_ids(self) -> tuple[UUID, ...]:
@@ -196,6 +197,7 @@ class Swap(_AboutEnrolment):
             self.to_session_id,
             agent,
             approved=False,
+            answers=self.answers,
             source=self.source,
             portal=self.portal,
             limits=self.limits,
@@ -239,7 +241,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
         case SeatOfferAnswered():
             return OfferAnswer(*common, agent_key, event.accepted, **sender)
         case SessionSwapRequested():
-            return Swap(*common, agent_key, event.to_session_id, **sender)
+            return Swap(*common, agent_key, event.to_session_id, event.answers, **sender)
 
 
 class _Sender(TypedDict):

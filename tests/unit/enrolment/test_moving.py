@@ -293,3 +293,24 @@ def test_a_trainee_who_moves_after_the_list_closed_can_be_replaced() -> None:
     assert moved(here, there, agent, received_at=CLOSES).outcome == State.ENROLLED
     decided(here, a_nomination(here, [newcomer], received_at=CLOSES))
     assert names_of(since(here, 0))[-1] == ("AgentEnrolled", newcomer.agent_id)
+
+
+# ------------------------------------------------------------ the questions there
+
+
+def test_who_moves_answers_the_questions_there() -> None:
+    here, agent = who_has_a_seat()
+    there = a_roster(questions=[a_question(kind="text", required=True)])
+    missing = moved(here, there, agent)
+    assert (missing.reason, missing.facts["question"]) == (Reason.ANSWER_MISSING, "repas")
+    assert here.latest[agent.key].state is State.ENROLLED
+    answer = moved(here, there, agent, answers={"repas": "Rien"})
+    assert answer.outcome == State.ENROLLED
+    [[kept]] = there.question_answers.values()
+    assert kept.value == "Rien"
+
+
+def test_what_there_is_no_seat_for_is_not_asked_about() -> None:
+    here, agent = who_has_a_seat()
+    there = a_roster(capacity=0, questions=[a_question(required=True)])
+    assert moved(here, there, agent).reason is Reason.SESSION_FULL
