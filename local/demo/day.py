@@ -29,13 +29,14 @@ from local.portal.signing import SigningKey
 from local.stack import Stack
 from shared.messaging.broker import KafkaSettings, client_options
 
-DAY_SECONDS = 90.0
+PATIENCE_SECONDS = 90.0
+"""A day ends when so long nothing has come of what is awaited: longer than `make faults` holds a seat."""
 OFFER_PAGE = "/inscriptions/offre"
 Say = Callable[[str], None]
 
 
 class TimeIsUp(Exception):
-    """The day ended before what was waited for had come; the comparison says what is missing."""
+    """Nothing came any more of what was waited for; the comparison says what is missing."""
 
 
 class Day:
@@ -62,7 +63,6 @@ class Day:
         self._random = Random(2025)
         self._people = Population(secrets.token_hex(3), self._random)
         self._stack = stack
-        self._deadline = time.monotonic() + DAY_SECONDS
         self._portals = portals
         self._catalogue = catalogue
         self._enrolment = enrolment
@@ -95,7 +95,7 @@ class Day:
             )
 
     async def play(self) -> None:
-        """Play the day, and wait until all is answered and mailed; for so long as the day lasts."""
+        """Play the day, and wait until all is answered and mailed, as long as something comes of it."""
         try:
             await self._play()
         except TimeIsUp as late:
@@ -301,9 +301,10 @@ class Day:
         await self._wait_until("mails", all_settled)
 
     async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Return when the condition is true. Raises `TimeIsUp` when the day is over before."""
+        """Return when the condition is true. Raises `TimeIsUp` when nothing has come for too long."""
+        began = time.monotonic()
         while not await condition():
-            if time.monotonic() > self._deadline:
+            if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:
                 raise TimeIsUp(what)
             self._show_progress()
             await asyncio.sleep(0.1)
@@ -319,11 +320,15 @@ class Day:
 
 
 class Progress:
-    """Says how far it is: on a terminal in one line that changes, else every few seconds."""
+    """Says how far it is: on a terminal in one line that changes, else every few seconds.
+
+    ``made_at``: the monotonic time at which the counts had last changed.
+    """
 
     def __init__(self, say: Say, began: float) -> None:
         self.say = say
         self.records = 0
+        self.made_at = 0.0
         self._began = began
         self._shown = ""
         self._shown_at = 0.0
@@ -336,6 +341,8 @@ class Progress:
             return
         self._shown_at = now
         text = f"{self.records} records published, {counts()}"
+        if text != self._shown:
+            self.made_at = now
         line = f"{now - self._began:5.0f} s  {text}"
         if self._terminal:
             sys.stdout.write(f"\r\033[K{line}" + ("\n" if last else ""))
