@@ -1,23 +1,22 @@
 """Which Kafka cluster a service's outbox and offsets belong to: the first is kept, another one is refused.
 
 What another cluster acknowledges is not sent, and what lies there was never requested. So each connection of
-a running service is asked for the cluster's id before it is used. aiokafka makes them all by one function.
+a running service is asked for the cluster's id before it is used.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
-import aiokafka.client
-from aiokafka.client import AIOKafkaClient, create_conn
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 from sqlalchemy import text
 
 from shared.database import Database
+from shared.messaging import connections
 from shared.messaging.broker import KafkaSettings, client_options
 
 EMBEDDED = "tansu_cluster"
@@ -42,7 +41,7 @@ _ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
 @contextmanager
 def belonging_to(cluster: Ours) -> Iterator[None]:
     """Within it all connections of this task, and of those it starts, must lead to this cluster."""
-    aiokafka.client.create_conn = _connect
+    connections.use(_is_ours)
     token = _ours.set(cluster)
     try:
         yield
@@ -78,16 +77,13 @@ async def accept(database: Database, found: str) -> None:
     await database.execute_alone(_ACCEPT, {"found": found})
 
 
-async def _connect(*arguments: Any, **options: Any) -> AIOKafkaConnection:
-    connection = await create_conn(*arguments, **options)
+async def _is_ours(connection: AIOKafkaConnection) -> None:
     cluster = _ours.get()
     if cluster is not None:
         answer = await connection.send(MetadataRequest([]))  # about no topic
         if answer.cluster_id != cluster.id:
-            connection.close()
             cluster.on_other(str(answer.cluster_id))
             raise OtherCluster(f"{answer.cluster_id} answers, not {cluster.id}")
-    return connection
 
 
 _KEEP = text(

@@ -113,6 +113,13 @@ class Consumer:
         """The client that fetches the records; None while the subscriber does not run."""
         return None if self.subscriber is None else self.subscriber.consumer
 
+    @property
+    def member_id(self) -> str:
+        """By which Kafka knows the client as a member of its group; empty while it is in none."""
+        if self.kafka is None:
+            return ""
+        return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka shows it nowhere else
+
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
         """Take a batch in. Raises ``NackMessage`` when it must be delivered again.
 

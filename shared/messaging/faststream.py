@@ -96,7 +96,7 @@ def new_broker(
         limit = FailureLimit()
         for number in range(subscription.consumers):
             consumer = Consumer(subscription, database, context, admit, limit)
-            routers.append(_subscribed(consumer, router, settings, number))
+            routers.append(_subscribed(consumer, settings, number))
             consumers.append(consumer)
     broker = _Broker(
         settings.servers,
@@ -120,7 +120,7 @@ def new_broker(
     return broker, consumers
 
 
-def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings, number: int) -> KafkaRouter:
+def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:
     """Return what makes ``consumer`` the member of its group with this number, of this process."""
     subscription = consumer.subscription
     pace = AWAITED if subscription.awaited else UNHURRIED
@@ -134,7 +134,7 @@ def _subscribed(consumer: Consumer, router: Router, settings: KafkaSettings, num
     consumer.subscriber = kafka.subscriber(
         subscription.topic,
         batch=True,
-        group_id=router.group_id(subscription.topic),
+        group_id=subscription.group_id,
         group_instance_id=_instance(settings, number),
         auto_offset_reset="earliest",
         # What a portal sent in a transaction that it aborted was never requested.

@@ -47,6 +47,11 @@ class Subscription:
     consumers: int = 1
 
     @property
+    def group_id(self) -> str:
+        """One group per service and topic: a rebalance of one does not stop the others."""
+        return f"{self.service}.{self.topic}"
+
+    @property
     def is_of_portals(self) -> bool:
         """Whether portals write to the topic, whose records must be admitted."""
         return is_of_portals(self.topic)
@@ -116,10 +121,6 @@ class Router:
             return handler
 
         return register
-
-    def group_id(self, topic: Topic) -> str:
-        """One group per service and topic: a rebalance of one does not stop the others."""
-        return f"{self.service}.{topic}"
 
     def _add(self, subscription: Subscription) -> None:
         keeps_rejected = TOPICS[subscription.topic].rejected_by == self.service

@@ -26,6 +26,7 @@ from shared.messaging import asyncapi, cluster, erasure, faststream, progress, w
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
 from shared.messaging.erasure import Eraser
+from shared.messaging.groups import ConsumerGroups
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
@@ -243,7 +244,11 @@ class Process:
             self._fail(f"{what} failed; see the log above")
 
     async def _watch(self, consumers: Sequence[Consumer]) -> None:
-        stalled = await watchdog.stalled(consumers, self.settings.stalled_seconds, self._stopping)
+        groups = ConsumerGroups(self.settings)
+        try:
+            stalled = await watchdog.stalled(consumers, groups, self.settings.stalled_seconds, self._stopping)
+        finally:
+            await groups.close()
         if stalled is not None:
             self._fail(stalled)
 

@@ -146,7 +146,7 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
             return len(await effects(database)) >= 499 and bool(await parked(database, handler.session_id))
 
         await eventually(all_taken, "the good ones have their effect, and the other is parked", 40)
-        group = handler.router.group_id(Topic.PORTAL_ENROLMENTS)
+        group = consumer.subscription.group_id
         last = await parked(database, handler.session_id)
 
         async def all_committed() -> bool:

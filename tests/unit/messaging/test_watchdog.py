@@ -1,7 +1,8 @@
-"""The watchdog: who hangs over a batch or takes nothing is noticed; who has nothing to take is not."""
+"""The watchdog: who hangs, takes nothing or is in no group is noticed; who has nothing to take is not."""
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -38,9 +39,20 @@ class Kafka:
 class Watched:
     """What the watchdog knows of a consumer."""
 
-    def __init__(self, kafka: Kafka | None, *, busy: bool = False) -> None:
-        self.kafka, self.busy, self.since = kafka, busy, 0.0
-        self.subscription = type("Subscription", (), {"topic": P.topic})
+    def __init__(self, kafka: Kafka | None, *, busy: bool = False, member_id: str = "here") -> None:
+        self.kafka, self.busy, self.member_id, self.since = kafka, busy, member_id, 0.0
+        self.subscription = type("Subscription", (), {"topic": P.topic, "group_id": "enrolment.group"})
+
+
+class Groups:
+    """Kafka, which has one group, or is away."""
+
+    def __init__(self, members: set[str] | None) -> None:
+        self._members = members
+
+    async def members(self, group_ids: Collection[str]) -> Collection[str] | None:
+        assert group_ids == {"enrolment.group"}
+        return self._members
 
 
 @pytest.fixture
@@ -58,31 +70,49 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return stop
 
 
-async def watch(stopping: asyncio.Event, watched: Any) -> str | None:
+async def watch(stopping: asyncio.Event, watched: Any, members: set[str] | None) -> str | None:
     consumers: list[Consumer] = [watched]
-    return await watchdog.stalled(consumers, LIMIT, stopping)
+    return await watchdog.stalled(consumers, Groups(members), LIMIT, stopping)
 
 
 @pytest.mark.parametrize(
-    "watched",
+    ("watched", "members"),
     [
-        Watched(None),
-        Watched(Kafka()),
-        Watched(Kafka(end=7, position=7)),
-        Watched(Kafka(error=KafkaError("the broker is away"))),
+        (Watched(None), {"here"}),
+        (Watched(Kafka()), {"here"}),
+        (Watched(Kafka(end=7, position=7)), {"here", "elsewhere"}),
+        (Watched(Kafka(error=KafkaError("the broker is away"))), None),
+        (Watched(Kafka(), member_id=""), None),
     ],
-    ids=["not started", "empty topic", "all taken", "broker away"],
+    ids=["not started", "empty topic", "all taken", "Kafka away", "Kafka away before it joined"],
 )
 async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
-    stopping: asyncio.Event, watched: Watched
+    stopping: asyncio.Event, watched: Watched, members: set[str] | None
 ) -> None:
-    assert await watch(stopping, watched) is None
+    assert await watch(stopping, watched, members) is None
 
 
 @pytest.mark.parametrize(
-    "watched",
-    [Watched(Kafka(end=7, position=7), busy=True), Watched(Kafka(end=7, position=6))],
-    ids=["hangs over a batch", "takes nothing"],
+    ("watched", "members"),
+    [
+        (Watched(Kafka(end=7, position=7), busy=True), {"here"}),
+        (Watched(Kafka(end=7, position=7), busy=True), None),
+        (Watched(Kafka(end=7, position=6)), {"here"}),
+        (Watched(Kafka(error=KafkaError("no answer came"))), {"here"}),
+        (Watched(Kafka(end=7, position=7)), {"elsewhere"}),
+        (Watched(Kafka(end=7, position=7), member_id=""), {"elsewhere"}),
+    ],
+    ids=[
+        "hangs over a batch",
+        "hangs over a batch while Kafka is away",
+        "takes nothing",
+        "hears nothing while Kafka answers",
+        "put out of its group",
+        "never joined",
+    ],
 )
-async def test_a_consumer_that_makes_no_progress_is_named(stopping: asyncio.Event, watched: Watched) -> None:
-    assert await watch(stopping, watched) == "the consumer of portal.enrolments has made no progress for 10 s"
+async def test_a_consumer_that_makes_no_progress_is_named(
+    stopping: asyncio.Event, watched: Watched, members: set[str] | None
+) -> None:
+    named = await watch(stopping, watched, members)
+    assert named == "the consumer of portal.enrolments has made no progress for 10 s"

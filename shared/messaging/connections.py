@@ -1,0 +1,60 @@
+"""Connections to Kafka: each is set up in time, leads to the right cluster, and says when it is lost.
+
+aiokafka waits 40 s for a connection, and makes all of a client one after the other. It expects an ``OSError``
+where a connection is lost, and uvloop raises a ``RuntimeError``, until the loop has told of the loss
+(aiokafka's issue 1038, uvloop's 506): so after a broker's end the task that keeps a client's metadata could
+end unseen, and the client heard nothing any more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiokafka.conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+SETUP_SECONDS = 10.0
+"""How long setting a connection up may take: as long as by Apache Kafka's clients."""
+
+Verify = Callable[[AIOKafkaConnection], Awaitable[None]]
+"""Asked about each new connection before it is used. Raises ``KafkaConnectionError`` where it must not be."""
+
+
+def use(verify: Verify) -> None:
+    """Have aiokafka make its connections of :class:`Connection`, and each be verified."""
+    Connection.verify = staticmethod(verify)
+    aiokafka.conn.AIOKafkaConnection = Connection
+
+
+class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it untyped
+    """A connection to one broker."""
+
+    verify: Verify
+
+    async def connect(self) -> Any:
+        """Connect, log in and verify the other side. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
+        try:
+            async with asyncio.timeout(SETUP_SECONDS):
+                streams = await super().connect()
+                await self.verify(self)
+                return streams
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        """Send a request; returns what awaits its answer. Raises ``KafkaError``."""
+        return self._unless_lost(super().send, request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:
+        return self._unless_lost(super()._send_sasl_token, payload, expect_response)
+
+    def _unless_lost(self, send: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return send(*arguments)
+        except KafkaError:
+            raise
+        except RuntimeError as error:
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"the connection to {self.host}:{self.port} is lost") from error

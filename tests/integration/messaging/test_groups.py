@@ -1,0 +1,58 @@
+"""Who Kafka knows as a member of a group: by that the watchdog notices a consumer that is in none."""
+
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
+
+from local.ports import free_port
+from shared.database import Database
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.groups import ConsumerGroups
+from tests.conftest import Broker
+from tests.integration.messaging.conftest import Consuming
+from tests.integration.messaging.consumers import Handler
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaAdminClient]:
+    """The connections that were lost: the first is, once it has been used."""
+    clients: list[AIOKafkaAdminClient] = []
+    describe = AIOKafkaAdminClient.describe_consumer_groups
+    asked: list[AIOKafkaAdminClient] = []
+
+    async def describe_twice(client: AIOKafkaAdminClient, group_ids: list[str]) -> Any:
+        asked.append(client)
+        if len(asked) > 2 and client is asked[0]:
+            clients.append(client)
+            raise KafkaConnectionError
+        return await describe(client, group_ids)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_consumer_groups", describe_twice)
+    return clients
+
+
+@pytest.mark.kafka
+async def test_kafka_knows_who_consumes_and_is_asked_again_where_a_connection_of_ours_is_lost(
+    kafka: Broker, database: Database, consuming: Consuming, lost: list[AIOKafkaAdminClient]
+) -> None:
+    groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
+    try:
+        async with consuming(kafka.bootstrap_servers, database, Handler().router) as [consumer]:
+            asked = [consumer.subscription.group_id, "a group that nobody is in"]
+            member_id = consumer.member_id
+            assert member_id
+            assert await groups.members(asked) == {member_id}
+            assert not lost
+            assert await groups.members(asked) == {member_id}
+            assert len(lost) == 1
+        assert consumer.member_id == ""
+        assert await groups.members(asked) == set()
+    finally:
+        await groups.close()
+
+
+async def test_who_gets_no_answer_knows_nothing() -> None:
+    groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}"))
+    assert await groups.members(["enrolment.portal.enrolments"]) is None
