@@ -43,9 +43,17 @@ KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
 
+_BETWEEN_WORDS = b' \t\n\r\v\f\0"<>()[],;:\\?&=|{}'
+_OF_WORDS = bytes(set(range(256)).difference(_BETWEEN_WORDS))
+
+
 @dataclass(frozen=True, slots=True)
 class _Most:
-    """What is kept of a rejected record at most: bytes of the key, of the value, and of the headers each."""
+    """What is kept of a rejected record at most: bytes of the key, of the value, and of the headers each.
+
+    What is longer is cut behind its last whole word: nobody would find half an address. A header whose name
+    is longer is left out.
+    """
 
     key: int
     value: int
@@ -54,15 +62,20 @@ class _Most:
 
     def of(self, record: Record) -> Record:
         headers = [
-            (name[: self.header], None if value is None else value[: self.header])
+            (name, _cut(value, self.header))
             for name, value in record.headers[: self.headers]
+            if len(name) <= self.header
         ]
         return replace(
             record,
-            key=None if record.key is None else record.key[: self.key],
-            value=None if record.value is None else record.value[: self.value],
+            key=_cut(record.key, self.key),
+            value=_cut(record.value, self.value),
             headers=tuple(headers),
         )
+
+
+def _cut(content: bytes | None, most: int) -> bytes | None:
+    return content if content is None or len(content) <= most else content[:most].rstrip(_OF_WORDS)
 
 
 _MOST = _Most(key=MAX_BYTES, value=MAX_BYTES, headers=200, header=64 * 1024)

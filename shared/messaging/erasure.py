@@ -275,13 +275,11 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
 
 async def being_forgotten(tx: Transaction, agents: Collection[AgentKey]) -> set[AgentKey]:
     """Return those of these agents whose erasure this service knows of and has not done."""
-    if not agents:
-        return set()
-    open_ones = select(ErasureRow.issuer, ErasureRow.agent_id).where(
-        col(ErasureRow.done_at).is_(None),
-        tuple_(ErasureRow.issuer, ErasureRow.agent_id).in_([tuple(agent) for agent in agents]),
-    )
-    return {AgentKey(issuer or "", agent_id or "") for issuer, agent_id in await tx.execute(open_ones)}
+    asked = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    return {AgentKey(*row) for row in await tx.execute(_BEING_FORGOTTEN, asked)}
 
 
 def agent_of(request: Received[Event]) -> AgentKey | None:
@@ -311,6 +309,10 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
 _UNSENT = (
     "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
     "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"
+)
+_BEING_FORGOTTEN = text(
+    "SELECT issuer, agent_id FROM erasure JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) "
+    "AS asked (issuer, agent_id) USING (issuer, agent_id) WHERE done_at IS NULL"
 )
 _SOURCES = text("SELECT DISTINCT request_source FROM erasure WHERE done_at IS NULL ORDER BY request_source")
 _DONE = text(

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -15,8 +16,10 @@ from shared.events.vocabulary import AgentKey
 MAX_NAMES = 4_000
 """Of a record whose names are looked up: a group of 500 has about 1,600, three words for each agent."""
 MAX_VALUES = 100_000
-"""Commas of a record whose names are looked up, those of what is JSON in it too, and @: to look at 2 MB takes
-half a second of computing at most."""
+"""Commas of a record whose names are looked up, those of what is JSON in it too, @ and :data:`OF_TEXT`: to
+look at 2 MB takes half a second of computing at most."""
+OF_TEXT = 4
+"""How many values a string counts for that may be JSON, and what may be base64: to read it takes as long."""
 MAX_WORDS = 200_000
 """Words and addresses, the same one counted each time, of a record whose names are looked up: those of key,
 headers and names of members too."""
@@ -143,7 +146,8 @@ def agents_with(record: Record, address: str, issuer: str | None) -> list[AgentK
     having = [said for said in chain(_said_in(record.value), _said_around(record)) if said.has_any({address})]
     if not having:
         return None
-    named = (AgentKey(issuer or said.issuer, each) for said in having for each in said.identifiers)
+    objects = {id(said.identifiers): said for said in having}.values()  # not each text of each
+    named = (AgentKey(issuer or said.issuer, each) for said in objects for each in said.identifiers)
     return list(dict.fromkeys(named))
 
 
@@ -225,11 +229,11 @@ class _TooManyValues(Exception):
     """What is JSON in a record has more values than are looked at."""
 
 
-def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
+def _walked(content: Any, more: float = math.inf) -> Iterator[_Said]:
     """Yield the texts of JSON, without going deeper in Python than one level.
 
-    ``more`` are the commas that what is JSON in its texts, and the @ that all of them, may have in all; None:
-    any number. Raises :class:`_TooManyValues` before it reads those.
+    ``more`` are the commas that what is JSON in its texts, and the @ that all of them, may have in all, and
+    what these texts count for. Raises :class:`_TooManyValues` before it reads those.
     """
     left: list[tuple[Any, _Said, bool, int]] = [(content, _Said(""), False, 0)]
     while left:
@@ -242,6 +246,7 @@ def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
                 if type(held) in _TELLING or name == "agent_id":
                     left.append((held, near, name == "agent_id", depth))
                 if name == "data_base64" and isinstance(held, str):
+                    more -= OF_TEXT
                     left.append((_decoded(held), near, False, depth))
         elif kind is list:
             left.extend(
@@ -251,7 +256,8 @@ def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
             )
         elif kind is str:
             may_be_json = depth < _DEPTH and value.lstrip()[:1] in _BEGINNINGS
-            if more is not None and (more := more - sum(map(value.count, "@," if may_be_json else "@"))) < 0:
+            more -= value.count("@") + (value.count(",") + OF_TEXT if may_be_json else 0)
+            if more < 0:
                 raise _TooManyValues
             inner = _json_in(value) if may_be_json else None
             if inner is None:
@@ -265,11 +271,11 @@ def _walked(content: Any, more: int | None = None) -> Iterator[_Said]:
 def _object_of(members: _Members) -> _Said:
     """Return whose the texts of an object are; who says two things of the issuer says nothing."""
     issuers = {held for name, held in members if name == "issuer" and isinstance(held, str) and held}
-    identifiers = [held for name, held in members if name == "agent_id"]
+    identifiers = (_written(held) for name, held in members if name == "agent_id")
     return _Said(
         "",
         issuer=issuers.pop() if len(issuers) == 1 else "",
-        identifiers=tuple(written for held in identifiers if (written := _written(held)) is not None),
+        identifiers=tuple(dict.fromkeys(written for written in identifiers if written is not None)),
     )
 
 

@@ -18,10 +18,11 @@ from services.enrolment.api import sheets as enrolment_sheets
 from services.enrolment.render import certificates
 from shared import clock
 from shared.auth import Tokens
+from shared.events.cloudevents import Record
 from shared.events.cloudevents_http import record_of
 from shared.events.faults import sentence_of
 from shared.events.portal import GroupEnrolmentRequested
-from shared.messaging.mentions import names_in
+from shared.messaging.mentions import agents_with, names_in
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.web import forms, sentences, spreadsheets
@@ -137,6 +138,9 @@ TEXTS = {
     "addresses": json.dumps({"x": "a@b " * (MANY // 4 - 10)}).encode(),
     "what is nearly an address": json.dumps({"x": "a" * (MANY - 20) + "@"}).encode(),
     "JSON in strings": b"[" + b'"[1]",' * 90_000 + b"1]",
+    "objects in strings": json.dumps(['{"agent_id":1}'] * 99_000).encode(),
+    "JSON in base64": b"[" + b'{"data_base64":"e30="},' * 90_000 + b"1]",
+    "what is nearly JSON": json.dumps(["{\\u0041"] * 99_000).encode(),
     "words": json.dumps({"x": "a b c " * (MANY // 6 - 10)}).encode(),
     "commas in base64": json.dumps({"data_base64": in_base64(MANY * 3 // 8 - 40)}).encode(),
     "commas in base64 of many": json.dumps([{"data_base64": in_base64(90_000)}] * 8).encode(),
@@ -151,9 +155,19 @@ def test_to_index_whom_an_event_names_takes_less_than_a_second(body: bytes) -> N
 
 
 def test_to_index_whom_headers_name_takes_less_than_a_second() -> None:
-    headers = [(f"h{number}".encode(), b"\\u0041 " + b"a@" * 32_000) for number in range(200)]
-    record = record_of(headers, b'{"agent_id":"A"}', clock.now())
+    headers = tuple((f"h{number}", b"\\u0041 " + b"a@" * 32_000) for number in range(200))
+    record = Record("portal.enrolments", 0, 0, None, b'{"agent_id":"A"}', headers, clock.now())
     assert seconds(lambda: names_in(record)) < 1
+
+
+def test_to_find_whose_an_address_is_takes_less_than_a_second() -> None:
+    """Each identifier and each text of one object would be a pair, in a record of 200 KB."""
+    many = 4_000
+    identifiers = "".join(f'"agent_id":"{number}","agent_id":"A",' for number in range(many))
+    body = f'{{{identifiers} "x":{json.dumps(["zoe@a.fr"] * many)}}}'
+    record = record_of([], body.encode(), clock.now())
+    assert seconds(lambda: agents_with(record, "zoe@a.fr", "iel")) < 1
+    assert len(agents_with(record, "zoe@a.fr", "iel") or ()) == many + 1
 
 
 def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:

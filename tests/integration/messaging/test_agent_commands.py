@@ -29,7 +29,8 @@ from shared.events.portal import (
     EnrolmentRequested,
     SubscriptionChanged,
 )
-from shared.messaging import dead_letters
+from shared.events.vocabulary import AgentKey
+from shared.messaging import dead_letters, erasure
 from shared.messaging.portals.admission import Rejected
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
@@ -369,6 +370,21 @@ async def test_a_look_for_others_leaves_no_line_about_who_is_being_forgotten(
     assert "IEL-1 of iel" in said
     async with notifier_database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM read_log WHERE agent_id = 'IEL-1'")) == 0
+
+
+async def test_of_very_many_agents_with_one_address_those_are_told_who_are_being_forgotten(
+    notifier_database: Database,
+) -> None:
+    """Such as that of a town hall: Postgres takes no condition that names each."""
+    many = [AgentKey("iel", f"IEL-{number}") for number in range(20_000)]
+    asked = [
+        received(AgentErasureRequested(agent_id=who, requested_at=clock.now()), issuer=issuer)
+        for issuer, who in [("iel", "IEL-7"), ("ouest", "IEL-8")]
+    ]
+    await take(notifier, notifier_database, asked)
+    async with notifier_database.quiet_transaction() as tx:
+        assert await erasure.being_forgotten(tx, many) == {AgentKey("iel", "IEL-7")}
+        assert await erasure.being_forgotten(tx, []) == set()
 
 
 async def test_an_erasure_of_whom_nobody_knows_says_so(agent: Here, enrolment_database: Database) -> None:

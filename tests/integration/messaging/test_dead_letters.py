@@ -184,13 +184,13 @@ async def test_a_null_value_and_an_empty_one_are_two_records(database: Database)
 async def test_a_rejected_record_is_kept_for_a_month_and_of_a_huge_one_its_beginning(
     database: Database,
 ) -> None:
-    record = a_record(value=b"x" * (MAX_BYTES + 1), record_headers=(("ce_id", b"y" * 70_000),))
+    record = a_record(value=b"x " * MAX_BYTES, record_headers=(("ce_id", b"y " * 70_000),))
     rejected = Rejected(record, RejectionCode.TOO_LARGE, (), portal=None)
     async with database.transaction() as tx:
         await dead_letters.keep_rejected(tx, [rejected])
         assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 0
         [kept] = await dead_letters.find(tx, state="rejected", limit=10)
-        assert (kept.record.value, kept.record.headers) == (b"x" * 4096, (("ce_id", b"y" * 256),))
+        assert (kept.record.value, kept.record.headers) == (b"x " * 2048, (("ce_id", b"y " * 128),))
 
         await tx.execute(text("UPDATE dead_letter SET parked_at = now() - interval '31 days'"))
         assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 1

@@ -96,9 +96,25 @@ async def test_of_a_rejected_record_with_thousands_of_names_or_none_that_can_be_
     many = _raw({"agents": [{"agent_id": f"x{number}"} for number in range(mentions.MAX_NAMES + 1)]})
     await reject(database, many, b"Z-1 \xff" + b" x" * 100_000)
 
-    assert [len(letter.record.value or b"") for letter in await all_of(database)] == [4096, 4096]
+    assert [(letter.record.value or b"")[:4] for letter in await all_of(database)] == [many[:4], b"Z-1 "]
+    assert all(4080 < len(letter.record.value or b"") <= 4096 for letter in await all_of(database))
     assert [letter.record.offset for letter in await about(database, ZOE)] == [1]
     assert len(reading.records) == 1
+
+
+async def test_what_is_cut_ends_with_a_whole_word_so_that_no_half_of_an_address_stays(
+    database: Database,
+) -> None:
+    value = b"\xff".ljust(4_096 - 9) + b"zoe@exemple.fr"
+    header = b"mail:zoe@exemple.fr".rjust(256 + 5)
+    record = a_record(value, (("x", header), ("y" * 300, b"")))
+    async with database.transaction() as tx:
+        await dead_letters.keep_rejected(tx, [Rejected(record, RejectionCode.INVALID, (), portal="iel")])
+
+    [kept] = await all_of(database, "rejected")
+
+    assert kept.record.value == value[: 4_096 - 9]
+    assert kept.record.headers == (("x", header[:-14]),)
 
 
 async def test_a_parked_record_that_nobody_can_read_is_whole_and_always_read(

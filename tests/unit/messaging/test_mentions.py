@@ -158,8 +158,22 @@ def test_what_has_more_values_than_are_indexed_wherever_they_hide_is_always_read
 ) -> None:
     assert names_in(record(value)) is not None
     monkeypatch.setattr("shared.messaging.mentions.MAX_VALUES", 2)
+    monkeypatch.setattr("shared.messaging.mentions.OF_TEXT", 0)
     assert names_in(record(value)) is None
     assert words_in(record(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["[1]"] * 30, {"data_base64": IN_BASE64, "data": ["{"] * 30}, [{"data_base64": "W10="}] * 20],
+)
+def test_a_text_that_may_be_json_and_one_in_base64_count_for_what_it_takes_to_read_them(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.mentions.MAX_VALUES", 100)
+    assert names_in(record(value)) is None
+    monkeypatch.setattr("shared.messaging.mentions.OF_TEXT", 1)
+    assert names_in(record(value)) is not None
 
 
 def test_a_key_is_of_the_issuer_whom_the_sender_or_the_value_says() -> None:
