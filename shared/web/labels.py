@@ -15,6 +15,7 @@ from shared.events.vocabulary import (
     Delegation,
     Format,
     Function,
+    QuestionKind,
     Status,
     WaitingList,
 )
@@ -57,6 +58,13 @@ ADJUSTMENTS: Mapping[Adjustment, str] = {
     Adjustment.LARGE_PRINT: "documents en gros caractères",
     Adjustment.ACCESSIBLE_DOCUMENTS: "documents lisibles par un lecteur d’écran",
     Adjustment.CONTACT_ME: "un autre aménagement, à préciser ensemble",
+}
+QUESTION_KINDS: Mapping[QuestionKind, str] = {
+    QuestionKind.TEXT: "un texte",
+    QuestionKind.CHOICE: "un choix",
+    QuestionKind.YES_NO: "oui ou non",
+    QuestionKind.NUMBER: "un nombre",
+    QuestionKind.ADJUSTMENT: "un aménagement",
 }
 AUDIENCES: Mapping[Function, str] = {
     Function.AGENT: "agentes et agents",
@@ -297,6 +305,12 @@ FORM_FIELDS: Mapping[str, str] = {
     "delegation": "délégation",
     "seats": "places pour elle",
     "release_at": "réservées jusqu’au",
+    **{function.value: audience for function, audience in AUDIENCES.items()},
+    "question_id": "question",
+    "label": "question",
+    "choices": "réponses proposées",
+    "required": "réponse obligatoire",
+    "kept_days": "jours de conservation",
     "audience-functions": "fonctions",
     "audience-delegations": "délégations",
     "audience-sirets": "collectivités, par leur SIRET",
@@ -311,7 +325,11 @@ FORM_FIELDS: Mapping[str, str] = {
     "replay_theme": "thème",
 }
 """The fields of forms, as the list of errors above a form has them."""
-FORM_ROWS: Mapping[str, str] = {"modules": "Séance", "reserved_seats": "Réservation"}
+FORM_ROWS: Mapping[str, str] = {
+    "modules": "Séance",
+    "reserved_seats": "Réservation",
+    "questions": "Question",
+}
 """What a form has several rows of."""
 ONLINE = "En ligne"
 """The place of a session without a venue."""

@@ -210,7 +210,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
         ),
         swap=Explanation(
             "L’organisateur de cette session pose à l’inscription une question dont la réponse est "
-            "obligatoire, et un changement n’y répond pas.",
+            "obligatoire, et votre demande de changement n’y répond pas.",
             "Faites sur votre portail une demande pour cette session, sans quitter la vôtre.",
         ),
     ),

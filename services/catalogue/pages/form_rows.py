@@ -1,4 +1,4 @@
-"""Rows of a form: the séances and the reserved seats of a session, a row of fields each, without a script.
+"""Rows of a form: séances, reserved seats and questions of a session, a row of fields each, without a script.
 
 The fields of a row are called ``modules-0-title``. An empty row does not count: to empty a row removes it.
 Two buttons send the form to get it back with a row more or less; then nothing is stored.
@@ -7,11 +7,20 @@ Two buttons send the form to get it back with a row more or less; then nothing i
 import re
 from collections.abc import Mapping
 
+from shared.events.vocabulary import Function
+
 ROWS: Mapping[str, tuple[str, ...]] = {
     "modules": ("title", "starts_at", "ends_at"),
     "reserved_seats": ("delegation", "seats", "release_at"),
+    "questions": (
+        *("question_id", "kind", "label", "choices", "required"),
+        *(function.value for function in Function),
+        "kept_days",
+    ),
 }
 """The fields of a row, by its group."""
+_CARRIED = "question_id"
+"""What a row carries that nobody types: alone it makes no row."""
 BLANK = 2
 """Blank rows that a form begins with."""
 BUTTON = "ligne"
@@ -32,7 +41,7 @@ def group_of(name: str) -> str | None:
 def used(form: Mapping[str, str], group: str) -> list[Row] | None:
     """The rows with something in them, in order; None where the form has no rows of the group at all."""
     every = _every(form, group)
-    return [row for row in every if any(row.values())] if every else None
+    return [row for row in every if _is_used(row)] if every else None
 
 
 def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[str, list[Row]]:
@@ -47,8 +56,8 @@ def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[
     elif pressed:
         del rows[pressed[2]][int(pressed[3]) : int(pressed[3]) + 1]
     for group, shown_rows in rows.items():
-        shown_rows.sort(key=lambda row: not any(row.values()))
-        empty = sum(not any(row.values()) for row in shown_rows)
+        shown_rows.sort(key=lambda row: not _is_used(row))
+        empty = sum(not _is_used(row) for row in shown_rows)
         shown_rows += [_blank(group) for _ in range(blank - empty)]
     return rows
 
@@ -64,6 +73,10 @@ def _every(form: Mapping[str, str], group: str) -> list[Row]:
         {name: form.get(f"{group}-{number}-{name}", "").strip() for name in ROWS[group]}
         for number in sorted({int(match[2]) for match in matches})
     ]
+
+
+def _is_used(row: Row) -> bool:
+    return any(text for name, text in row.items() if name != _CARRIED)
 
 
 def _blank(group: str) -> Row:

@@ -4,6 +4,7 @@ Times are wall-clock times of the zone that the form names. What was not touched
 form never rounds a date or rewrites the past.
 """
 
+import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.sessions import Plan, ShownSession
-from shared.events.catalogue import Audience
+from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
 DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
 _MOMENTS = frozenset((*DATES, "release_at"))
 _WHOLE = ("capacity", "minimum", "quota_per_authority", "offer_hold_hours")
-_NUMBERS = frozenset((*_WHOLE, "seats"))
+_NUMBERS = frozenset((*_WHOLE, "seats", "kept_days"))
+_LISTS = frozenset(("experts", "choices"))
+"""One a line."""
 _TEXTS = (
     "offer_id",
     "organiser",
@@ -60,7 +63,7 @@ ORDER = (
         "join_url",
     ),
     *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
-    *("reserved_seats", "audience"),
+    *("reserved_seats", "audience", "questions"),
 )
 """The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
@@ -117,7 +120,20 @@ def shown(session: ShownSession) -> dict[str, str]:
         "experts": "\n".join(presentation.experts),
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
+        **form_rows.named([_shown_question(question) for question in plan.questions], "questions"),
         **_shown_audience(plan.audience),
+    }
+
+
+def _shown_question(question: Question) -> form_rows.Row:
+    return {
+        "question_id": question.question_id,
+        "kind": question.kind.value,
+        "label": question.label,
+        "choices": "\n".join(question.choices),
+        "required": _TICKED if question.required else "",
+        **{function.value: _TICKED if function in question.functions else "" for function in Function},
+        "kept_days": str(question.kept_days),
     }
 
 
@@ -254,7 +270,16 @@ def _read_row(
                 fields[name] = _value(name, text, zone)
         except ValueError:
             errors[f"{row_name}-{name}"] = form_errors.unreadable(name)
-    return fields
+    return _question(fields) if row_name.startswith("questions-") else fields
+
+
+def _question(fields: dict[str, Any]) -> dict[str, Any]:
+    """A question from the fields of its row. A new one has its id by its words, so that it is no other's."""
+    functions = [function.value for function in Function if fields.pop(function.value, None)]
+    if "question_id" not in fields and "label" in fields:
+        digest = hashlib.blake2b(fields["label"].encode(), digest_size=4)
+        fields["question_id"] = f"q-{digest.hexdigest()}"
+    return fields | {"functions": functions, "required": fields.get("required") == _TICKED}
 
 
 def _audience(form: Mapping[str, str]) -> dict[str, list[str]]:
@@ -276,7 +301,7 @@ def _value(name: str, text: str, zone: str) -> Any:
         return moment(text, zone)
     if name in _NUMBERS:
         return int(text) if text else None
-    if name == "experts":
+    if name in _LISTS:
         return [line.strip() for line in text.splitlines() if line.strip()]
     return text or None
 

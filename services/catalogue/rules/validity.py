@@ -86,7 +86,8 @@ def _impossible_questions(plan: Plan) -> Iterator[Violation]:
         path = f"questions.{number}"
         if question.question_id in seen:
             detail = f"{question.question_id} is asked already"
-            yield Violation(RefusalCode.QUESTION_ASKED_TWICE, f"{path}.question_id", detail)
+            field = "kind" if question.kind is QuestionKind.ADJUSTMENT else "question_id"
+            yield Violation(RefusalCode.QUESTION_ASKED_TWICE, f"{path}.{field}", detail)
         seen.add(question.question_id)
         choices = question.choices
         if question.kind is QuestionKind.CHOICE and (len(choices) < 2 or len(set(choices)) < len(choices)):

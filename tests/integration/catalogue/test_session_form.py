@@ -44,6 +44,14 @@ WHOLE = {
     "reserved_seats-0-delegation": "bretagne",
     "reserved_seats-0-seats": "12",
     "reserved_seats-0-release_at": local(20),
+    "questions-0-kind": "adjustment",
+    "questions-1-question_id": "",
+    "questions-1-kind": "choice",
+    "questions-1-label": "Quel repas ?",
+    "questions-1-choices": "végétarien\r\nsans gluten",
+    "questions-1-required": "oui",
+    "questions-1-encadrant": "oui",
+    "questions-1-kept_days": "7",
     "audience-functions-encadrant": "oui",
     "audience-delegations-bretagne": "oui",
     "audience-delegations-corse": "oui",
@@ -87,6 +95,18 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
         "sirets": [RENNES, RENNES],
         "delegations": ["bretagne", "corse"],
     }
+    adjustment, meal = session["questions"]
+    assert (adjustment["question_id"], adjustment["kept_days"]) == ("amenagement", 30)
+    meal_id = meal.pop("question_id")
+    assert meal_id.startswith("q-")
+    assert meal == {
+        "kind": "choice",
+        "label": "Quel repas ?",
+        "choices": ["végétarien", "sans gluten"],
+        "required": True,
+        "functions": ["encadrant"],
+        "kept_days": 7,
+    }
     page = (await organiser.get(path)).text
     fields = fields_of(page)
     assert (fields["modules-1-title"], fields["reserved_seats-0-seats"]) == ("Après-midi", "12")
@@ -97,6 +117,8 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     assert fields["minimum"] == "12"
     fields["minimum"] = ""
     del fields["audience-delegations-corse"]
+    fields |= {"questions-0-kind": "", "questions-0-label": "", "questions-0-kept_days": ""}
+    fields |= {"questions-1-label": "Quel repas prendrez-vous ?"}
     emptied = dict.fromkeys(("modules-0-title", "modules-0-starts_at", "modules-0-ends_at"), "")
     assert (
         await send(organiser, path, **fields | emptied | {"reserved_seats-0-seats": "3"})
@@ -105,6 +127,8 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
     assert [module["title"] for module in changed["modules"]] == ["Après-midi"]
     assert changed["reserved_seats"][0]["seats"] == 3
     assert changed["minimum"] is None
+    [reworded] = changed["questions"]  # the same question, in other words
+    assert (reworded["question_id"], reworded["label"]) == (meal_id, "Quel repas prendrez-vous ?")
     assert changed["audience"]["delegations"] == ["bretagne"]
     assert await events_of() == []
 
@@ -121,6 +145,16 @@ async def test_all_that_a_session_has_is_typed_and_comes_back(
         ({"modules-0-title": "a" * 301}, "modules-0-title", "Le titre a de 1 à 300"),
         ({"reserved_seats-0-seats": "0"}, "reserved_seats-0-seats", "Indiquez un nombre entier de places"),
         ({"reserved_seats-0-delegation": "atlantide"}, "reserved_seats-0-delegation", "Choisissez une délég"),
+        ({"questions-0-required": "oui"}, "questions-0-required", "Personne n’est obligé"),
+        ({"questions-0-kept_days": "31"}, "questions-0-kept_days", "Un aménagement est conservé"),
+        ({"questions-1-choices": "un seul"}, "questions-1-choices", "Un choix propose de 2 à 20"),
+        ({"questions-1-kind": ""}, "questions-1-kind", "Ce champ est obligatoire."),
+        (
+            {"questions-0-kind": "text", "questions-0-label": "Quel repas ?"},
+            "questions-1-label",
+            "Cette question est déjà posée.",
+        ),
+        ({"questions-1-kind": "adjustment"}, "questions-1-kind", "Cette question est déjà posée."),
         (
             {"audience-sirets": f"{RENNES}\n{RENNES[:-1]}0"},
             "audience-sirets",
@@ -157,7 +191,7 @@ def folded(page: str) -> list[str]:
 async def test_what_a_session_has_not_is_folded_away_until_it_is_used_or_wrong(
     organiser: httpx.AsyncClient, an_empty_offer: str
 ) -> None:
-    parts = ["modules", "reserved_seats", "audience"]
+    parts = ["modules", "reserved_seats", "audience", "questions"]
     new = "/gestion/sessions/nouvelle"
     assert folded((await organiser.get(new)).text) == parts
     more = await send(organiser, new, ligne="ajouter-modules")
@@ -165,7 +199,7 @@ async def test_what_a_session_has_not_is_folded_away_until_it_is_used_or_wrong(
     fewer = await send(organiser, new, **fields_of(more.text), ligne="retirer-modules-0")
     assert folded(fewer.text) == parts[1:]
     wrong = await send(organiser, new, **a_form(an_empty_offer, **{"audience-sirets": "12"}))
-    assert folded(wrong.text) == parts[:2]
+    assert folded(wrong.text) == ["modules", "reserved_seats", "questions"]
     path = await created(organiser, an_empty_offer, **WHOLE)
     assert folded((await organiser.get(path)).text) == []
     assert folded((await organiser.get(await created(organiser, an_empty_offer))).text) == parts
@@ -231,3 +265,14 @@ async def test_what_can_change_no_more_is_shown_as_such(
         more = await send(organiser, path, **later | {"reserved_seats-0-seats": "6"})
         assert "Ce moment est passé" in more.text
         assert [module["title"] for module in (await shown(ask, path))["modules"]] == ["Matin", "Soirée"]
+
+
+async def test_the_public_page_says_what_is_asked_of_who_enrols_and_who_reads_it(
+    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask
+) -> None:
+    number = {"question_id": "q", "kind": "number", "label": "Combien de personnes encadrez-vous ?"}
+    questions = [{"kind": "adjustment"}, number | {"required": True}]
+    session_id = await published(ask, an_empty_offer, questions=questions)
+    page = unescape((await organiser.get(f"/sessions/{session_id}")).text).replace("\u00a0", " ")
+    assert "« De quel aménagement avez-vous besoin pour participer ? » (facultatif)" in page
+    assert "« Combien de personnes encadrez-vous ? ». Lui seul lit les réponses." in page
