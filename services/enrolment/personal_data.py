@@ -137,9 +137,10 @@ REGISTER = (
                 whose=Whose.AGENTS,
                 columns={
                     "question": "question posée à l’inscription",
-                    "value": "réponse, ou aménagement demandé (jamais sa raison, ni un statut)",
+                    "value": "réponse, ou aménagement demandé",
                 },
-                purpose="Organiser la session ; seul son organisateur lit les réponses.",
+                purpose="Organiser la session ; seul son organisateur lit les réponses. D’un aménagement, "
+                "ni la raison ni un statut ne sont demandés.",
                 ends=(ANSWERS, ANSWERS_OF_ENDED),
                 of_agent=_OF_ENROLMENT,
             ),

@@ -115,6 +115,8 @@ def _text_in(table: str, name: str, value: Any) -> str:
     match name, value:
         case "module", int():
             return str(value + 1)  # counted from 0 in tables, and from 1 in what was decided
+        case "value", list():
+            return "\n".join(labels.ADJUSTMENTS.get(code, code) for code in value)
         case "interest", str():
             kind, _, which = value.partition(":")
             title = _INTERESTS.get(kind, {}).get(which, which)
@@ -165,6 +167,7 @@ _MOMENTS = ("received_at", "recorded_at", "at", "called_for_at", "since", "creat
 _TABLES: Mapping[str, str] = {
     "enrolment": "Vos inscriptions",
     "attendance": "Votre présence",
+    "question_answer": "Vos réponses aux questions à l’inscription",
     "certificate": "Vos attestations",
     "enrolment_change": "Changements d’inscriptions",
     "request": "Les demandes faites pour vous",

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from services.catalogue.rules.offers import Source, Terms
 from services.catalogue.rules.resources import Kind
-from shared.events.catalogue import Audience
+from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Format, Line, Name, Paragraph, Slug, Url
 
 
@@ -61,6 +61,7 @@ class SessionEntry(Sourced, TermsEntry, extra="forbid"):
     reserved_seats: tuple[ReservedSeatsEntry, ...] = ()
     venue: Line | None = None
     join_url: Url | None = None
+    questions: tuple[Question, ...] = ()
 
 
 class OfferEntry(Sourced):

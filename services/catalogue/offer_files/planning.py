@@ -97,6 +97,7 @@ def _session(offer: OfferEntry, entry: SessionEntry, shift: timedelta) -> Sessio
         ),
         venue=entry.venue,
         join_url=entry.join_url,
+        questions=entry.questions,
     )
     presentation = Presentation(
         summary=entry.summary,

@@ -31,6 +31,10 @@ def kept_in_two_sessions() -> dict[str, list[dict[str, Any]]]:
     return {
         "outbox": [{"data": f'{{"session_id":"{number}"}}', "created_at": AT} for number in SESSIONS],
         "attendance": [{"enrolment_id": row["enrolment_id"], **seen} for row in enrolled],
+        "question_answer": [
+            {"enrolment_id": row["enrolment_id"], "question": "Quel aménagement ?", "value": ["large_print"]}
+            for row in enrolled
+        ],
         "request": [{"session_id": row["session_id"], **asked} for row in enrolled],
         "enrolment": enrolled,
         "read_log": [{"kind": "roster", "role": "support", "session_id": str(UUID(int=1)), "at": AT}],
@@ -54,12 +58,12 @@ def page_of(kept: dict[str, list[dict[str, Any]]]) -> str:
 
 async def test_each_row_names_its_session_by_title_and_dates_in_the_json_too() -> None:
     kept = await named(kept_in_two_sessions())
-    for table in ("outbox", "attendance", "request", "enrolment"):
+    for table in ("outbox", "attendance", "question_answer", "request", "enrolment"):
         assert [row["session"]["title"] for row in kept[table]] == ["Session 1", "Session 2"], table
     page = page_of(kept)
-    assert page.count("<dt>session</dt><dd>Session 1</dd>") == 5
-    assert page.count("<dt>session</dt><dd>Session 2</dd>") == 4
-    assert page.count("<dt>dates de la session</dt>") == 9
+    assert page.count("<dt>session</dt><dd>Session 1</dd>") == 6
+    assert page.count("<dt>session</dt><dd>Session 2</dd>") == 5
+    assert page.count("<dt>dates de la session</dt>") == 11
 
 
 def test_what_differs_by_its_key_alone_is_shown_row_by_row_as_often_as_in_the_json() -> None:
@@ -79,7 +83,9 @@ def test_enrolments_come_first_and_technical_events_last_and_folded() -> None:
     assert folded < page.index("Événements échangés")
 
 
-@pytest.mark.parametrize("raw", [">enrolled<", "SeatRequest", "roster", ">attended<", ">support<"])
+@pytest.mark.parametrize(
+    "raw", [">enrolled<", "SeatRequest", "roster", ">attended<", ">support<", "large_print"]
+)
 def test_states_and_kinds_are_words_and_no_codes(raw: str) -> None:
     assert raw not in page_of(kept_in_two_sessions())
 
