@@ -4,7 +4,7 @@ Who acts is in the address, never in a cookie: everybody here is invented, and o
 Every page works without script; `script.js` only shows at once what the link « Actualiser » would show.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -75,6 +75,7 @@ def pages(settings: Settings, journal: Journal, exchange: Exchange, offer: Offer
             post("/sessions/{session_id}/inscription", shown.ask_for_seat),
             post("/sessions/{session_id}/desistement", shown.withdraw),
             post("/sessions/{session_id}/reponse", shown.answer_offer),
+            post("/sessions/{session_id}/changement", shown.move),
             post("/sessions/{session_id}/accord", shown.approve),
             post("/employeurs/{siret}/groupe", shown.send_group),
             post("/employeurs/{siret}/stagiaires", shown.nominate),
@@ -122,6 +123,7 @@ class _Pages:
             sessions=sessions,
             mine=[each for each in self._standings().all() if each.agent["agent_id"] == agent.agent_id],
             near=near[:4],
+            elsewhere=partial(_elsewhere, sessions.values()),
         )
 
     async def employer(self, request: Request) -> Response:
@@ -218,6 +220,18 @@ class _Pages:
         await self._exchange.ask(
             requests.offer_answer(session_id, agent.agent_id, accepted=form["reponse"] == "oui")
         )
+        return _to(_place_of(agent, "agent"))
+
+    async def move(self, request: Request) -> Response:
+        """Ask for a seat in another session of the offer, instead of the one that the agent has."""
+        form = await sent_form(request)
+        agent = self._agent(form["agent_id"])
+        sessions, session_id = await self._offer.sessions(), request.path_params["session_id"]
+        here = sessions.get(session_id)
+        others = _elsewhere(sessions.values(), here) if here is not None else []
+        if form["vers"] not in [other["session_id"] for other in others]:
+            raise HTTPException(404)
+        await self._exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"]))
         return _to(_place_of(agent, "agent"))
 
     async def approve(self, request: Request) -> Response:
@@ -415,6 +429,13 @@ def _about(agents: set[str], siret: str | None = None) -> Callable[[Travel], boo
 
 def _is_open(session: Session) -> bool:
     return bool(session["status"] == "published" and session["enrolment"] != "closed")
+
+
+def _elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
+    """Return the other open sessions of the same offer, by start."""
+    others = [each for each in sessions if each["session_id"] != here["session_id"] and _is_open(each)]
+    others = [each for each in others if each["offer_id"] == here["offer_id"]]
+    return sorted(others, key=lambda each: each["starts_at"])
 
 
 def _place_of(agent: Agent, by: str) -> str:

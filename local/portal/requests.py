@@ -52,6 +52,11 @@ def offer_answer(session_id: str, agent_id: str, *, accepted: bool) -> Request:
     return _of_session("SeatOfferAnswered", session_id, agent_id=agent_id, accepted=accepted)
 
 
+def swap(session_id: str, agent_id: str, to_session_id: str) -> Request:
+    """An agent who has a seat wants one in another session of the same offer instead."""
+    return _of_session("SessionSwapRequested", session_id, agent_id=agent_id, to_session_id=to_session_id)
+
+
 def approval(
     session_id: str, agent_id: str, authority: Authority, *, granted: bool, reason: str | None
 ) -> Request:

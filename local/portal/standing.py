@@ -116,6 +116,9 @@ class Standings:
                 else:
                     standing.refusal = travel
         else:
+            if request is not None and request.envelope.name == "SessionSwapRequested":
+                for standing in self._concerned(request.envelope.data):  # the new seat is in another session
+                    standing.unanswered.discard(request.envelope.id)
             for standing in self._concerned(data):
                 self._heard(standing, request, travel)
                 self._decided(standing, travel)

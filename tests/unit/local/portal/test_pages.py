@@ -33,6 +33,7 @@ SETTINGS = from_environment(
 )
 A_SESSION = {
     "session_id": SESSION,
+    "offer_id": "ia-et-territoires",
     "format": "local_event",
     "title": "IA et territoires à Rennes : le CNFPT s’engage <vraiment>",
     "status": "published",
@@ -55,6 +56,11 @@ A_SESSION = {
     ],
     "occupancy": {"capacity": 120, "enrolled": 119, "waiting": 0, "offered": 0},
 }
+
+
+ELSEWHERE = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"
+AN_OTHER = A_SESSION | {"session_id": ELSEWHERE, "venue": "Délégation Bretagne du CNFPT, Brest"}
+OF_ANOTHER_OFFER = A_SESSION | {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a13", "offer_id": "mooc"}
 
 
 class Portal:
@@ -202,6 +208,26 @@ async def test_a_button_sends_what_it_says(
     asked = portal.asked()
     assert asked.name == name
     assert asked.data.items() >= ({"session_id": SESSION, "agent_id": "EX-101"} | facts).items()
+
+
+async def test_who_has_a_seat_asks_for_one_in_another_session_of_the_offer(tmp_path: Path) -> None:
+    def three_sessions(request: httpx.Request) -> httpx.Response:
+        items = [A_SESSION, AN_OTHER, OF_ANOTHER_OFFER]
+        return httpx.Response(200, json={"items": items, "next": None})
+
+    async with a_portal(tmp_path / "journal.jsonl", three_sessions) as portal:
+        assert "Changer de session" not in await portal.get("/agents/EX-101")
+        await portal.hear("AgentEnrolled")
+        page = await portal.get("/agents/EX-101")
+        assert re.findall('<option value="([^"]*)">', page) == [ELSEWHERE]
+        path = f"/sessions/{SESSION}/changement"
+        for wrong in ("", SESSION, str(OF_ANOTHER_OFFER["session_id"])):
+            answer = await portal.browser.post(path, data={"agent_id": "EX-101", "vers": wrong})
+            assert answer.status_code == 404
+        await portal.post(path, agent_id="EX-101", vers=ELSEWHERE)
+        asked = portal.asked()
+        assert (asked.name, asked.key) == ("SessionSwapRequested", SESSION)
+        assert asked.data["to_session_id"] == ELSEWHERE
 
 
 async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(portal: Portal) -> None:

@@ -36,6 +36,7 @@ ALL_REQUESTS: Sequence[Request] = (
     requests.group(SESSION, STAFF[:3], AUTHORITY, all_or_nothing=True),
     requests.withdrawal(SESSION, ZOE.agent_id, by="employer", reason="Empêchement"),
     requests.offer_answer(SESSION, ZOE.agent_id, accepted=True),
+    requests.swap(SESSION, ZOE.agent_id, "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"),
     requests.approval(SESSION, ZOE.agent_id, AUTHORITY, granted=False, reason=None),
     requests.bespoke(AUTHORITY, "enjeux-ia", 15, None),
     requests.nomination(SESSION, STAFF[:3], AUTHORITY),

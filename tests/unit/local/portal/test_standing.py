@@ -94,6 +94,26 @@ def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(facts: d
     assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
 
 
+def test_a_move_is_answered_in_the_other_session_and_ends_the_seat_in_this_one() -> None:
+    asked, elsewhere = sent(SEAT), "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"
+    moving = sent(requests.swap(SESSION, ZOE.agent_id, elsewhere))
+    gained = heard("AgentEnrolled", moving, session_id=elsewhere, enrolment_id="2")
+    before = [asked, heard("AgentEnrolled", asked), moving]
+    assert standing_of_zoe(*before).unanswered == {moving.envelope.id}
+    standings = Standings([*before, gained, heard("EnrolmentWithdrawn", version=2, moved_to=elsewhere)])
+    left, there = (standings.of(ZOE.agent_id, session) for session in (SESSION, elsewhere))
+    assert left is not None
+    assert there is not None
+    assert (left.state, left.unanswered, there.state) == ("withdrawn", set(), "enrolled")
+
+
+def test_a_refused_move_leaves_the_seat_and_is_shown() -> None:
+    asked, moving = sent(SEAT), sent(requests.swap(SESSION, ZOE.agent_id, "other"))
+    refusal = heard("EnrolmentRefused", moving, asked="swap", reason="session_full")
+    standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), moving, refusal)
+    assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
+
+
 def test_a_rejected_request_is_rejected_for_the_agent_it_was_about() -> None:
     asked = sent(SEAT)
     rejected = heard("RequestRejected", asked, code="invalid", session_id=None, agent=None)
