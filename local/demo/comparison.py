@@ -245,6 +245,7 @@ def figures(model: ReferenceModel, observed: Observed, differences: Differences)
         "nominations": kinds[RequestKind.NOMINATION],
         "withdrawals": kinds[RequestKind.WITHDRAWAL],
         "approvals": kinds[RequestKind.APPROVAL],
+        "moves": kinds[RequestKind.SWAP],
         "offers_answered": kinds[RequestKind.OFFER_ANSWER] + model.link_answers.total(),
         "reserved_seats_released": model.released,
         "selection": observed.selection,

@@ -116,6 +116,7 @@ class Day:
         await self._rank(script, sessions.of_part("selection"))
         withdrawals = [*script.withdrawals(self.model), *script.approvals(self.model)]
         await self._publish([*withdrawals, script.withdrawal_from(self.model, "selection")])
+        await self._publish(script.moves(self.model))
         await self._answer_offers(script)
         await self._cancel(sessions.of_part("to_cancel"))
         await self._release_reserved_seats(sessions.of_part("reserved"))

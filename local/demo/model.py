@@ -236,10 +236,20 @@ class ReferenceModel:
         return session.terms.format if session else UNKNOWN_FORMAT
 
     def demands(self) -> Counter[str]:
-        """Return how many seats were requested in each session: a group requests one for each agent."""
+        """Return how many seats were requested in each session: a group requests one for each agent.
+
+        A move requests one where it got one.
+        """
         kinds = (RequestKind.ENROLMENT, RequestKind.GROUP, RequestKind.NOMINATION)
-        requests = (self.requests[ce_id] for ce_id, _ in self.answers)
-        return Counter(request.session_id for request in requests if request.kind in kinds)
+        requests = [(self.requests[ce_id], answer) for (ce_id, _), answer in self.answers.items()]
+        moves = (
+            request.to_session_id
+            for request, answer in requests
+            if request.kind is RequestKind.SWAP and answer.outcome == "enrolled"
+        )
+        return Counter(request.session_id for request, _ in requests if request.kind in kinds) + Counter(
+            moves
+        )
 
     # ------------------------------------------------------------------------------------- requests
 
@@ -262,6 +272,9 @@ class ReferenceModel:
                 self._answer(request, agent, self._withdraw(session, agent))
             case RequestKind.OFFER_ANSWER:
                 self._answer(request, agent, self._answer_offer(session, agent, accepted=request.says_yes))
+            case RequestKind.SWAP:
+                there = self.sessions[request.to_session_id]
+                self._answer(request, agent, self._move_agent(session, there, agent, received_at))
             case RequestKind.APPROVAL:
                 self._answer(request, agent, self._approve(session, agent, granted=request.says_yes))
         self._promote(session)
@@ -328,6 +341,23 @@ class ReferenceModel:
         elif not (session.waiting.pop(agent.agent_id, None) or session.enrolled.pop(agent.agent_id, None)):
             raise ValueError("the demonstration withdraws only agents who have a seat, wait or have an offer")
         return Answer("withdrawn")
+
+    def _move_agent(
+        self, here: SessionModel, there: SessionModel, agent: Agent, received_at: datetime
+    ) -> Answer:
+        """Give a seat there for the one here, or change nothing. One letter says both."""
+        if agent.agent_id not in here.enrolled:
+            return Answer("refused", "not_enrolled")
+        reason = there.reason_to_refuse(agent, received_at)
+        if reason is None and there.terms.approval != "none":
+            raise ValueError("the demonstration moves nobody to where somebody must agree")
+        if reason is None and not there.has_room_for(agent):
+            reason = "session_full"
+        if reason is not None:
+            return Answer("refused", reason)
+        there.enrolled[agent.agent_id] = here.enrolled.pop(agent.agent_id)
+        self.consequences[Answer("withdrawn"), here.terms.session_id, agent.agent_id] += 1
+        return Answer("enrolled")
 
     def _approve(self, session: SessionModel, agent: Agent, *, granted: bool) -> Answer:
         del session.pending[agent.agent_id]

@@ -36,6 +36,7 @@ class RequestKind(StrEnum):
     WITHDRAWAL = "WithdrawalRequested"
     APPROVAL = "ApprovalDecided"
     OFFER_ANSWER = "SeatOfferAnswered"
+    SWAP = "SessionSwapRequested"
     NOMINATION = "TraineesNominated"
     BESPOKE = "BespokeTrainingRequested"
 
@@ -52,7 +53,8 @@ class PortalRequest:
     """One request, before it is sent. The same `ce_id` twice is a redelivery.
 
     `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
-    offer is accepted, an approval granted, a group is to have all its seats or none.
+    offer is accepted, an approval granted, a group is to have all its seats or none. `to_session_id`: where
+    the agent wants to move.
     """
 
     session_id: str
@@ -63,6 +65,7 @@ class PortalRequest:
     extra_headers: tuple[tuple[str, bytes | None], ...] = ()
     agents: tuple[Agent, ...] = ()
     says_yes: bool = True
+    to_session_id: str = ""
 
     @property
     def topic(self) -> str:
@@ -85,6 +88,8 @@ class PortalRequest:
                 return {**enrolment, "reason": "Empêchement de dernière minute"}
             case RequestKind.OFFER_ANSWER:
                 return {**enrolment, "accepted": self.says_yes}
+            case RequestKind.SWAP:
+                return {**enrolment, "to_session_id": self.to_session_id}
             case RequestKind.APPROVAL:
                 return {**enrolment, "granted": self.says_yes, "decided_by": "Service formation"}
             case RequestKind.GROUP:

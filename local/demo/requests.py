@@ -15,7 +15,7 @@ from local.demo.portal import ContentMode, PortalRequest, RequestKind
 from local.demo.sessions import DemoSessions
 
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
-_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "groups")
+_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "groups", "moving")
 
 
 class RequestScript:
@@ -42,6 +42,7 @@ class RequestScript:
             *((session, _number_for(session)) for session in sessions.local_events),
             *((session, 40) for session in sessions.webinars),
             *((session, (session.capacity or 0) + 25) for session in (*small["events"], *small["webinars"])),
+            *zip(small["moving"], (5, 1), strict=True),
             *((session, 12) for session in (*sessions.selective, *sessions.closed)),
             *((session, 5) for session in sessions.not_yet_open),
             *(
@@ -102,7 +103,7 @@ class RequestScript:
 
     def withdrawals(self, model: ReferenceModel) -> list[PortalRequest]:
         """Some give up a seat or a place in line; some of them change their mind and queue anew."""
-        own = {self._sessions.of_part(part).session_id for part in _OF_THEIR_OWN}
+        own = {session.session_id for part in _OF_THEIR_OWN for session in self._sessions.small[part]}
         requests: list[PortalRequest] = []
         for session_id, session in model.sessions.items():
             if session.waiting and session_id not in own:
@@ -118,6 +119,14 @@ class RequestScript:
         return [
             PortalRequest(session.terms.session_id, agent, RequestKind.APPROVAL, says_yes=granted)
             for agent, granted in zip(self._some(session.pending, most=3), (True, True, False), strict=True)
+        ]
+
+    def moves(self, model: ReferenceModel) -> list[PortalRequest]:
+        """All three who have a seat in one session want another, which has two: who waits gets theirs."""
+        here, there = self._sessions.small["moving"]
+        return [
+            PortalRequest(here.session_id, agent, RequestKind.SWAP, to_session_id=there.session_id)
+            for agent in model.sessions[here.session_id].enrolled.values()
         ]
 
     def withdrawal_from(self, model: ReferenceModel, part: str) -> PortalRequest:

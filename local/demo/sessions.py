@@ -158,6 +158,10 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
                 reserved_seats=[reserved],
             )
         ],
+        "moving": [
+            event(20, "L’IA et les archives, atelier local", 3),
+            event(21, "L’IA et les archives, une autre date", 3),
+        ],
         "approval": [event(19, "L’IA et le budget, atelier local", 10, approval="employer")],
     }
 

@@ -39,7 +39,8 @@ def summary(
         "",
         (
             f"{figures['requests']} answers due, {figures['answers']} given: {figures['demands']} demands, "
-            f"{figures['withdrawals']} withdrawals, {figures['approvals']} decisions of employers, "
+            f"{figures['withdrawals']} withdrawals, {figures['moves']} moves, "
+            f"{figures['approvals']} decisions of employers, "
             f"{figures['offers_answered']} answers to offers"
         ),
         (

@@ -432,7 +432,7 @@ def test_a_part_that_cannot_start_stops_the_others_and_says_why(tmp_path: Path) 
 STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
 FIGURES = {
     "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
-    "withdrawals", "approvals", "offers_answered", "reserved_seats_released", "mails_expected",
+    "withdrawals", "moves", "approvals", "offers_answered", "reserved_seats_released", "mails_expected",
     "mails_received", "mails_superseded", "lost", "duplicated", "overbooked", "parked", "seconds",
 }  # fmt: skip
 REASONS = {

@@ -267,3 +267,22 @@ def test_a_list_sent_anew_replaces_who_is_not_on_it_any_more() -> None:
     ]
     assert consequences(model) == ["b: withdrawn"]
     assert list(model.sessions["s"].enrolled) == ["a", "c"]
+
+
+def test_who_moves_gets_a_seat_there_and_who_waits_here_gets_theirs() -> None:
+    model = ReferenceModel([replace(WEBINAR, capacity=1), replace(WEBINAR, session_id="t", capacity=1)])
+    model.receive([a_request("a"), a_request("b")])
+    move = PortalRequest("s", an_agent("a"), RequestKind.SWAP, to_session_id="t")
+    back = PortalRequest("t", an_agent("a"), RequestKind.SWAP, to_session_id="s")
+    assert outcomes(model, sent(move), sent(back)) == ["enrolled", "session_full"]
+    assert consequences(model) == ["a: withdrawn", "b: enrolled"]
+    assert [list(session.enrolled) for session in model.sessions.values()] == [["b"], ["a"]]
+    assert model.mails["a@ville.example"] == 3, "of the seat, of the move, of the other that was refused"
+    assert model.demands() == {"s": 2, "t": 1}
+
+
+def test_who_waits_or_has_left_moves_nowhere() -> None:
+    model = ReferenceModel([replace(WEBINAR, capacity=1), replace(WEBINAR, session_id="t")])
+    model.receive([a_request("a"), a_request("b")])
+    move = PortalRequest("s", an_agent("b"), RequestKind.SWAP, to_session_id="t")
+    assert outcomes(model, sent(move)) == ["not_enrolled"]

@@ -39,7 +39,10 @@ def a_request(
 ) -> PortalRequest:
     people = Population("abc", Random(1))
     agents = (people.agent("bretagne"), people.agent("bretagne"))
-    return PortalRequest(str(uuid.uuid4()), agents[0], kind, mode, agents=agents, says_yes=False)
+    there = str(uuid.uuid4())
+    return PortalRequest(
+        str(uuid.uuid4()), agents[0], kind, mode, agents=agents, says_yes=False, to_session_id=there
+    )
 
 
 def as_read(topic: str, value: bytes | None, headers: Headers) -> Received[Any] | Rejected:
